@@ -1,0 +1,102 @@
+// Package conversation takes customers' messages: it counts each conversation exactly once, welcomes new customers, and
+// answers those who ask for the menu or the branches.
+//
+// A conversation is a session of a customer with a restaurant. A message opens one, and each further message keeps it
+// open for another SessionLength; only the opening counts. Twilio delivers a message at least once, and perhaps to two
+// instances at the same moment, so everything here can be done again: what a delivery left undone, the next one does.
+//
+//	message ──> Recorder.Record ──> session opened or extended, counted, tallied
+//	              │
+//	              ├─ the customer's first ──> welcome  ∥  bootstrap job
+//	              └─ asks for a list ──────> answer
+//
+// Replies go out at least once: who is about to send one holds a lease on it, gives the lease back when sending fails,
+// and notes the reply as settled when it went out. A lease whose holder died ends by itself.
+package conversation
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// SessionLength is how long a session stays open after a message.
+	SessionLength = 24 * time.Hour
+	// RepeatWindow is how long a message is remembered: its repeats within that time change nothing.
+	RepeatWindow = 24 * time.Hour
+	// LeaseLength is how long the right to send a reply lasts. It is longer than an invocation may take, so that a
+	// lease that has ended has nobody left who could still send.
+	LeaseLength = 30 * time.Second
+)
+
+// Message is one delivery of a customer's message.
+type Message struct {
+	ID           string // Twilio's MessageSid, the same for every delivery
+	RestaurantID string
+	Customer     string // E.164
+	ReceivedAt   time.Time
+	// Delivery tells the deliveries of one message apart: random, and never the same for two.
+	Delivery string
+}
+
+// ReplyState says what is to be done about a reply, from the point of view of one delivery.
+type ReplyState int
+
+// The states of a reply.
+//
+//	            claim            settle
+//	ReplyDue ──────────> held ──────────> ReplySettled
+//	    ^                  │ release, or LeaseLength passes
+//	    └──────────────────┘
+//
+// A held reply is ReplyHeld to the delivery that holds it, and ReplyElsewhere to all others.
+const (
+	ReplySettled   ReplyState = iota // sent, or it never can be, or there never was one
+	ReplyDue                         // nobody is sending it
+	ReplyHeld                        // this delivery is to send it
+	ReplyElsewhere                   // another delivery is sending it
+)
+
+// Recorded is what a Recorder did with a delivery and what it knows afterwards.
+type Recorded struct {
+	At      time.Time  // when the message was first received: repeats keep that time
+	Repeat  bool       // an earlier delivery of the message was seen
+	First   bool       // the customer's first message ever, or a repeat of it
+	Welcome ReplyState // the customer's welcome
+	Answer  ReplyState // the answer to this message, if it asks for any
+}
+
+// Reply names a reply that can be claimed.
+type Reply int
+
+// The replies to a message.
+const (
+	Welcome Reply = iota // belongs to the customer: due since the first message, whichever message gets it out
+	Answer               // belongs to the message
+)
+
+// Recorder records messages and who replies to them. All of it is atomic with respect to other deliveries. It fails
+// with outage.ErrUnavailable where the store can't answer; the delivery can then be recorded again, and ends as if it
+// had been recorded once.
+type Recorder interface {
+	// Record opens or extends the customer's session and counts what there is to count, exactly once for each message
+	// ID of a restaurant within RepeatWindow, whatever number of deliveries there are and wherever one breaks off. Times
+	// never move backwards. The first delivery of a message holds its replies.
+	//
+	// The tally of messages is informative: a delivery that breaks off may lose one.
+	Record(ctx context.Context, m Message) (Recorded, error)
+
+	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld; or
+	// else what has become of the reply.
+	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)
+
+	// Settle notes that a reply went out or never can. Release gives the lease back. Neither does anything where the
+	// delivery doesn't hold the lease.
+	Settle(ctx context.Context, m Message, r Reply) error
+	Release(ctx context.Context, m Message, r Reply) error
+}
+
+// ErrElsewhere says that another delivery of the same message is sending its reply. Whether that succeeds isn't known
+// yet, so the message should be delivered again.
+var ErrElsewhere = errors.New("another delivery of the message is being answered")

@@ -1,0 +1,95 @@
+package credential
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// MaxCacheAge is how long an instance may go on accepting a credential after it was revoked.
+const MaxCacheAge = 60 * time.Second
+
+// maxCached bounds the memory that cached credentials take: a full cache is emptied, and the next look-ups fill it.
+const maxCached = 1000
+
+// Finder looks credentials up. Its answers are strongly consistent, so that what was revoked before the call is
+// revoked in the answer.
+type Finder interface {
+	// FindCredential returns the credential with the hash. It fails with ErrUnknown where there is none, and with
+	// outage.ErrUnavailable where the store cannot tell.
+	FindCredential(ctx context.Context, hash Hash) (Credential, error)
+}
+
+// Authenticator verifies raw values. It remembers good ones for MaxCacheAge, and unknown ones not at all, so that a
+// new token works at once. It is safe for concurrent use.
+type Authenticator struct {
+	finder Finder
+	now    func() time.Time
+
+	mu     sync.Mutex
+	cached map[Hash]cacheEntry
+}
+
+type cacheEntry struct {
+	credential Credential
+	fetchedAt  time.Time
+}
+
+// NewAuthenticator returns an Authenticator that finds credentials with finder and takes the time from now.
+func NewAuthenticator(finder Finder, now func() time.Time) *Authenticator {
+	return &Authenticator{finder: finder, now: now, cached: make(map[Hash]cacheEntry)}
+}
+
+// Authenticate returns the credential that raw is the value of. It fails with ErrRefused (more exactly ErrUnknown,
+// ErrExpired or ErrRevoked; a value of the other kind is unknown) or with outage.ErrUnavailable: whoever can't be
+// verified doesn't get in.
+func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string) (Credential, error) {
+	if raw == "" || len(raw) > maxRawLength {
+		return Credential{}, ErrUnknown
+	}
+	hash := HashOf(raw)
+	now := a.now().Round(0) // the wall clock's: the monotonic one may stand still while the instance is frozen
+	c, ok := a.remembered(hash, now)
+	if !ok {
+		var err error
+		if c, err = a.finder.FindCredential(ctx, hash); err != nil {
+			if errors.Is(err, ErrUnknown) {
+				return Credential{}, ErrUnknown
+			}
+			return Credential{}, fmt.Errorf("looking up the credential: %w", err)
+		}
+		a.remember(c, now)
+	}
+	// The store found the row by its key; the comparison keeps that from being the only thing between a caller and
+	// a restaurant's figures, and takes the same time wherever the two differ.
+	if subtle.ConstantTimeCompare(c.Hash[:], hash[:]) != 1 || c.Kind != kind {
+		return Credential{}, ErrUnknown
+	}
+	if err := c.Check(now); err != nil {
+		return Credential{}, err
+	}
+	return c, nil
+}
+
+func (a *Authenticator) remembered(hash Hash, now time.Time) (Credential, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	entry, ok := a.cached[hash]
+	// An instance may be frozen between two invocations; its age is that of the clock, and never negative.
+	if age := now.Sub(entry.fetchedAt); !ok || age < 0 || age >= MaxCacheAge {
+		return Credential{}, false
+	}
+	return entry.credential, true
+}
+
+func (a *Authenticator) remember(c Credential, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.cached) >= maxCached {
+		clear(a.cached)
+	}
+	a.cached[c.Hash] = cacheEntry{credential: c, fetchedAt: now}
+}

@@ -1,0 +1,168 @@
+// Package credential decides who may read usage.
+//
+// There are two kinds. A personal access token (PAT) reads the restaurants that it is bound to, or all of them where
+// it is the dashboard's own; an API key reads as an administrator. Both are opaque random values, shown once when they
+// are issued: only their SHA-256 is stored, so that who reads the store can't impersonate anyone. SHA-256 without salt
+// or stretching suffices because the values hold 256 random bits, which nobody guesses.
+package credential
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// Reasons for refusing a credential. Each of them is also ErrRefused; a caller from outside is told no more than that.
+var (
+	ErrRefused = errors.New("credential refused")
+	ErrUnknown = fmt.Errorf("%w: unknown", ErrRefused)
+	ErrExpired = fmt.Errorf("%w: expired", ErrRefused)
+	ErrRevoked = fmt.Errorf("%w: revoked", ErrRefused)
+)
+
+// Faults of managing credentials.
+var (
+	// ErrNotFound says that no credential has the id.
+	ErrNotFound = errors.New("credential not found")
+	// ErrExists says that the store holds a credential with the same hash.
+	ErrExists = errors.New("credential exists already")
+)
+
+// Kind tells tokens from keys.
+type Kind string
+
+// The kinds of credentials.
+const (
+	PAT    Kind = "pat"     // bound to restaurants, or to all of them
+	APIKey Kind = "api_key" // the administrator's
+)
+
+// prefixes make a leaked value recognisable, to people and to secret scanners.
+var prefixes = map[Kind]string{PAT: "sufrah_pat_", APIKey: "sufrah_key_"}
+
+const (
+	secretBytes    = 32
+	idBytes        = 9
+	maxRawLength   = 256
+	maxLabelLength = 100
+	maxRestaurants = 500 // keeps a token far below DynamoDB's 400 KB for an item
+)
+
+// Hash is what is stored in place of a raw value.
+type Hash [sha256.Size]byte
+
+// HashOf returns the hash of a raw value.
+func HashOf(raw string) Hash { return sha256.Sum256([]byte(raw)) }
+
+// String returns the hash in hexadecimal.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// ParseHash reads what String writes.
+func ParseHash(s string) (Hash, error) {
+	var h Hash
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(h) {
+		return h, fmt.Errorf("credential: %d characters are not a SHA-256 in hexadecimal", len(s))
+	}
+	return Hash(b), nil
+}
+
+// Credential is what is known of an issued value; never the value itself.
+type Credential struct {
+	ID          string // public: shown in lists and logs, names the credential when it is revoked
+	Hash        Hash
+	Kind        Kind
+	Restaurants []string // a PAT's; empty where AllRestaurants
+	All         bool     // a PAT for every restaurant
+	Label       string   // for people: whose it is, what it is for
+	CreatedAt   time.Time
+	ExpiresAt   time.Time // zero: never
+	RevokedAt   time.Time // zero: it was not
+}
+
+// Covers reports whether the credential may read the restaurant.
+func (c Credential) Covers(restaurantID string) bool {
+	return c.Kind == APIKey || c.All || slices.Contains(c.Restaurants, restaurantID)
+}
+
+// Check returns ErrRevoked or ErrExpired where the credential is no longer good at now, else nil.
+func (c Credential) Check(now time.Time) error {
+	switch {
+	case !c.RevokedAt.IsZero() && !now.Before(c.RevokedAt):
+		return ErrRevoked
+	case !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt):
+		return ErrExpired
+	}
+	return nil
+}
+
+// Grant is what a credential is issued for.
+type Grant struct {
+	Kind        Kind
+	Restaurants []string // of a PAT; or
+	All         bool     // for a PAT: all restaurants
+	Label       string
+	ExpiresAt   time.Time // zero: never
+}
+
+// Validate returns every fault of g, joined, or nil.
+func (g Grant) Validate(now time.Time) error {
+	var faults []error
+	switch g.Kind {
+	case PAT:
+		if g.All == (len(g.Restaurants) > 0) {
+			faults = append(faults, errors.New("a token names its restaurants, or is for all of them"))
+		}
+		if len(g.Restaurants) > maxRestaurants {
+			faults = append(faults, fmt.Errorf("%d restaurants: a token names at most %d", len(g.Restaurants), maxRestaurants))
+		}
+	case APIKey:
+		if g.All || len(g.Restaurants) > 0 {
+			faults = append(faults, errors.New("an API key is an administrator's and names no restaurants"))
+		}
+	default:
+		faults = append(faults, fmt.Errorf("unknown kind %q", g.Kind))
+	}
+	for _, id := range g.Restaurants {
+		if !restaurant.ValidID(id) {
+			faults = append(faults, fmt.Errorf("%q is not a restaurant's id", id))
+		}
+	}
+	if !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(now) {
+		faults = append(faults, errors.New("the expiry lies in the past"))
+	}
+	if !restaurant.Printable(g.Label, maxLabelLength) {
+		faults = append(faults, fmt.Errorf("label: want at most %d printable characters", maxLabelLength))
+	}
+	return errors.Join(faults...)
+}
+
+// Issue draws a new raw value from random and returns it with the credential to store. Nothing can show the raw value
+// again. It fails only where the grant is invalid or random does.
+func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, err error) {
+	if err := g.Validate(now); err != nil {
+		return "", Credential{}, err
+	}
+	buffer := make([]byte, secretBytes+idBytes)
+	if _, err := io.ReadFull(random, buffer); err != nil {
+		return "", Credential{}, fmt.Errorf("drawing a credential: %w", err)
+	}
+	raw = prefixes[g.Kind] + base64.RawURLEncoding.EncodeToString(buffer[:secretBytes])
+	return raw, g.Credential(raw, "cr_"+base64.RawURLEncoding.EncodeToString(buffer[secretBytes:]), now), nil
+}
+
+// Credential returns what is stored of a raw value issued for g at now under the public id. Issue calls it with random
+// values; demo data calls it with values that a person can type.
+func (g Grant) Credential(raw, id string, now time.Time) Credential {
+	return Credential{
+		ID: id, Hash: HashOf(raw), Kind: g.Kind, Restaurants: slices.Clone(g.Restaurants), All: g.All, Label: g.Label,
+		CreatedAt: now, ExpiresAt: g.ExpiresAt,
+	}
+}

@@ -1,0 +1,90 @@
+package credential
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Vault stores credentials.
+type Vault interface {
+	// AddCredential stores a credential. It fails with ErrExists where one has its hash.
+	AddCredential(ctx context.Context, c Credential) error
+	// ExpireCredential makes a credential expire at the time, unless it does so earlier already, and RevokeCredential
+	// makes it worthless from the time on, the first of which counts. Both fail with ErrNotFound.
+	ExpireCredential(ctx context.Context, id string, at time.Time) error
+	RevokeCredential(ctx context.Context, id string, at time.Time) error
+	// Credentials returns every credential, newest first.
+	Credentials(ctx context.Context) ([]Credential, error)
+}
+
+// Manager issues, rotates and revokes credentials.
+type Manager struct {
+	vault  Vault
+	random io.Reader
+	now    func() time.Time
+}
+
+// NewManager returns a Manager over vault that draws values from random, which must be cryptographically secure.
+func NewManager(vault Vault, random io.Reader, now func() time.Time) *Manager {
+	return &Manager{vault: vault, random: random, now: now}
+}
+
+// Issue stores a new credential and returns its raw value, which nothing can show again.
+func (m *Manager) Issue(ctx context.Context, g Grant) (raw string, c Credential, err error) {
+	raw, c, err = Issue(m.random, m.now(), g)
+	if err != nil {
+		return "", Credential{}, err
+	}
+	if err := m.vault.AddCredential(ctx, c); err != nil {
+		return "", Credential{}, err
+	}
+	return raw, c, nil
+}
+
+// Rotate issues a successor that may do what the credential with the id may, for as long from now as the old one was
+// issued for, and has the old one expire after overlap: until then both are good. It fails with ErrNotFound, or with
+// ErrRefused where the old one is worthless already.
+func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) (raw string, c Credential, err error) {
+	all, err := m.vault.Credentials(ctx)
+	if err != nil {
+		return "", Credential{}, err
+	}
+	i := slices.IndexFunc(all, func(c Credential) bool { return c.ID == id })
+	if i < 0 {
+		return "", Credential{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	old, now := all[i], m.now()
+	if err := old.Check(now); err != nil {
+		return "", Credential{}, err
+	}
+	g := Grant{Kind: old.Kind, Restaurants: old.Restaurants, All: old.All, Label: old.Label}
+	if !old.ExpiresAt.IsZero() {
+		g.ExpiresAt = now.Add(old.ExpiresAt.Sub(old.CreatedAt))
+	}
+	if raw, c, err = m.Issue(ctx, g); err != nil {
+		return "", Credential{}, err
+	}
+	// The successor exists whatever happens now: better two good ones than none.
+	if err := m.vault.ExpireCredential(ctx, id, now.Add(overlap)); err != nil {
+		return raw, c, fmt.Errorf("the successor is issued, but the old credential doesn't expire yet: %w", err)
+	}
+	return raw, c, nil
+}
+
+// Revoke makes a credential worthless at once; instances that remember it follow within MaxCacheAge. It fails with
+// ErrNotFound.
+func (m *Manager) Revoke(ctx context.Context, id string) error {
+	return m.vault.RevokeCredential(ctx, id, m.now())
+}
+
+// List returns the credentials of a kind, newest first.
+func (m *Manager) List(ctx context.Context, kind Kind) ([]Credential, error) {
+	all, err := m.vault.Credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c Credential) bool { return c.Kind != kind }), nil
+}

@@ -1,0 +1,160 @@
+// Package demo fills a local stack with data to look at: the same at every start, but for the current date.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Values of the demo data that documentation and examples name.
+const (
+	Restaurants = 150 // in all
+
+	ExampleID     = "clxyz123abc" // "Example Restaurant": 45 conversations this month, 123 in the last
+	ExampleNumber = "+966110000000"
+	InactiveID    = "demo-inactive"  // switched off
+	NoBotID       = "demo-no-bot"    // has no bot configuration, so the default limits
+	NeverUsedID   = "demo-never"     // never had a conversation
+	UnlimitedID   = "demo-unlimited" // may hold as many conversations as it likes
+
+	AdminKey       = "local-admin-key"       // API key
+	ExampleToken   = "local-pat-clxyz123abc" // PAT for the example restaurant
+	DashboardToken = "local-dashboard-pat"   // PAT for every restaurant
+)
+
+// Store is where the data goes.
+type Store interface {
+	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
+	PutUsage(ctx context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error
+	AddCredential(ctx context.Context, c credential.Credential) error
+}
+
+// Load writes the demo data as of now, in calendar's months, into an empty store.
+func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Time) error {
+	for _, c := range credentials(now) {
+		if err := store.AddCredential(ctx, c); err != nil {
+			return fmt.Errorf("loading demo credentials: %w", err)
+		}
+	}
+	tenants := tenants(calendar, now)
+	for _, t := range tenants { // one after the other: each changes the directory
+		if err := store.CreateRestaurant(ctx, t.restaurant, t.bot); err != nil {
+			return fmt.Errorf("loading demo restaurants: %w", err)
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, t := range tenants {
+		if len(t.months) > 0 {
+			group.Go(func() error { return store.PutUsage(ctx, t.restaurant.ID, t.activity, t.months) })
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("loading demo usage: %w", err)
+	}
+	return nil
+}
+
+func credentials(now time.Time) []credential.Credential {
+	return []credential.Credential{
+		credential.Grant{Kind: credential.APIKey, Label: "local administrator"}.Credential(AdminKey, "cr_local_admin", now),
+		credential.Grant{Kind: credential.PAT, Restaurants: []string{ExampleID}, Label: "local owner"}.
+			Credential(ExampleToken, "cr_local_example", now),
+		credential.Grant{Kind: credential.PAT, All: true, Label: "local dashboard"}.
+			Credential(DashboardToken, "cr_local_dashboard", now),
+	}
+}
+
+// tenant is a restaurant with all that is known of it.
+type tenant struct {
+	restaurant restaurant.Restaurant
+	bot        *restaurant.Bot
+	activity   usage.Activity
+	months     map[usage.Month]usage.MonthCount
+}
+
+// tenants returns the demo restaurants, in the order of their creation.
+func tenants(calendar usage.Calendar, now time.Time) []tenant {
+	const special = 5
+	random := rand.New(rand.NewPCG(150, 2026)) // the same figures at every start
+	all := make([]tenant, 0, Restaurants)
+	for i := range Restaurants - special {
+		t := newTenant(fmt.Sprintf("demo-%03d", i+1), fmt.Sprintf("%s %d", names[i%len(names)], i+1), now)
+		t.bot.PhoneNumber = fmt.Sprintf("+96611000%04d", i+1)
+		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
+			t.count(calendar, now, month, age, 1+random.Int64N(899))
+		}
+		all = append(all, t)
+	}
+
+	inactive := newTenant(InactiveID, "مطعم مغلق", now)
+	inactive.restaurant.Active = false
+	inactive.count(calendar, now, calendar.Month(now).Last(4)[3], 3, 17)
+
+	noBot := newTenant(NoBotID, "Shawarma Without a Bot", now)
+	noBot.bot = nil
+	noBot.count(calendar, now, calendar.Month(now), 0, 3)
+
+	never := newTenant(NeverUsedID, "بيت الكبسة الجديد", now)
+
+	unlimited := newTenant(UnlimitedID, "Unlimited Grill", now)
+	unlimited.bot.Limits.MessagesPerDay = usage.Unlimited
+	unlimited.count(calendar, now, calendar.Month(now), 0, 5000)
+
+	example := newTenant(ExampleID, "Example Restaurant", now)
+	example.bot.PhoneNumber = ExampleNumber
+	example.count(calendar, now, calendar.Month(now), 0, 45)
+	example.count(calendar, now, calendar.Month(now).Last(2)[1], 1, 123)
+
+	all = append(all, inactive, noBot, never, unlimited, example)
+	for i := range all {
+		all[i].restaurant.CreatedAt = now.AddDate(0, -8, 0).Add(time.Duration(i) * time.Hour)
+	}
+	return all
+}
+
+var names = []string{"مطعم البيك الذهبي", "Najd Kitchen", "مشويات الرياض", "Jeddah Seafood", "بخاري الحجاز", "Burger Corner", "حنيذ تهامة"}
+
+func newTenant(id, name string, now time.Time) tenant {
+	return tenant{
+		restaurant: restaurant.Restaurant{ID: id, Name: name, MerchantID: "merchant-" + id, Active: true, CreatedAt: now},
+		bot: &restaurant.Bot{ID: "bot-" + id,
+			Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}},
+		months: make(map[usage.Month]usage.MonthCount),
+	}
+}
+
+// count gives a tenant n conversations in a month that is age months old. This month's were opened before today, so
+// that the whole day's allowance is left, except on the month's first day.
+func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
+	last := now.Add(-time.Minute)
+	switch {
+	case age > 0:
+		last = time.Date(month.Year, month.Month, 20, 15, 30, 0, 0, time.UTC)
+	case calendar.Day(now) > 1:
+		last = now.Add(-24 * time.Hour)
+		if calendar.Day(last) == calendar.Day(now) { // a day of 25 hours
+			last = last.Add(-2 * time.Hour)
+		}
+	}
+	if calendar.Month(last) != month { // early on the first or second: as late in the month as can be
+		last = now
+	}
+	t.months[month] = usage.MonthCount{
+		Conversations: n, Days: map[int]int64{calendar.Day(last): n}, LastConversation: last,
+	}
+	if first := last.Add(-time.Hour); t.activity.First.IsZero() || first.Before(t.activity.First) {
+		t.activity.First = first
+	}
+	if last.After(t.activity.Last) {
+		t.activity.Last, t.activity.LastConversation = last, last
+	}
+}

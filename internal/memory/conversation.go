@@ -1,0 +1,180 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Recorder implements conversation.Recorder over a Store.
+type Recorder struct {
+	store    *Store
+	calendar usage.Calendar
+	markers  map[entry]*marker
+	sessions map[entry]*session
+}
+
+// entry is a message or a customer of a restaurant.
+type entry struct{ restaurantID, id string }
+
+type marker struct {
+	receivedAt time.Time
+	reply      reply
+}
+
+type session struct {
+	openedBy, firstMessage string
+	last                   time.Time
+	reply                  reply
+}
+
+// reply is who may send something, and until when.
+type reply struct {
+	settled bool
+	lease   string // the delivery that holds it; empty: nobody does
+	until   time.Time
+}
+
+// NewRecorder returns a Recorder that counts in the calendar's months and days.
+func NewRecorder(store *Store, calendar usage.Calendar) *Recorder {
+	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker), sessions: make(map[entry]*session)}
+}
+
+// Record implements conversation.Recorder.
+func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversation.Recorded, error) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	now := stored(m.ReceivedAt)
+	held := reply{lease: m.Delivery, until: now.Add(conversation.LeaseLength)}
+
+	seen := r.markers[entry{m.RestaurantID, m.ID}]
+	repeat := seen != nil && seen.receivedAt.After(now.Add(-conversation.RepeatWindow))
+	if !repeat {
+		seen = &marker{receivedAt: now, reply: held}
+		r.markers[entry{m.RestaurantID, m.ID}] = seen
+	}
+	at := seen.receivedAt
+
+	of := r.sessions[entry{m.RestaurantID, m.Customer}]
+	tenant := r.store.tenant(m.RestaurantID)
+	switch {
+	case of == nil:
+		of = &session{openedBy: m.ID, firstMessage: m.ID, last: at, reply: held}
+		r.sessions[entry{m.RestaurantID, m.Customer}] = of
+		tenant.count(r.calendar, at)
+	case !at.Before(of.last.Add(conversation.SessionLength)):
+		of.openedBy, of.last = m.ID, at
+		tenant.count(r.calendar, at)
+	case at.After(of.last):
+		of.last = at
+	}
+	if !repeat {
+		tenant.note(r.calendar, at)
+	}
+	return conversation.Recorded{
+		At: at, Repeat: repeat, First: of.firstMessage == m.ID,
+		Welcome: of.reply.state(m.Delivery, now), Answer: seen.reply.state(m.Delivery, now),
+	}, nil
+}
+
+// count counts a conversation opened at the time.
+func (t *tenant) count(calendar usage.Calendar, at time.Time) {
+	month := t.months[calendar.Month(at)]
+	if month.Days == nil {
+		month.Days = make(map[int]int64)
+	}
+	month.Conversations++
+	month.Days[calendar.Day(at)]++
+	month.LastConversation = latest(month.LastConversation, at)
+	t.months[calendar.Month(at)] = month
+	t.activity.LastConversation = latest(t.activity.LastConversation, at)
+}
+
+// note notes a message received at the time.
+func (t *tenant) note(calendar usage.Calendar, at time.Time) {
+	if t.activity.First.IsZero() || at.Before(t.activity.First) {
+		t.activity.First = at
+	}
+	t.activity.Last = latest(t.activity.Last, at)
+	tally := &t.activity.Messages
+	if month := calendar.Month(at); tally.Month.Before(month) {
+		*tally = usage.Tally{Month: month, Days: make(map[int]int64)}
+	}
+	if tally.Month == calendar.Month(at) {
+		tally.Days[calendar.Day(at)]++
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (r reply) state(delivery string, now time.Time) conversation.ReplyState {
+	switch {
+	case r.settled:
+		return conversation.ReplySettled
+	case r.lease == "" || !now.Before(r.until):
+		return conversation.ReplyDue
+	case r.lease == delivery:
+		return conversation.ReplyHeld
+	}
+	return conversation.ReplyElsewhere
+}
+
+// reply returns what is known of a reply, nil where nothing is.
+func (r *Recorder) reply(m conversation.Message, which conversation.Reply) *reply {
+	if which == conversation.Welcome {
+		if of := r.sessions[entry{m.RestaurantID, m.Customer}]; of != nil {
+			return &of.reply
+		}
+		return nil
+	}
+	if of := r.markers[entry{m.RestaurantID, m.ID}]; of != nil {
+		return &of.reply
+	}
+	return nil
+}
+
+// Claim implements conversation.Recorder.
+func (r *Recorder) Claim(
+	_ context.Context, m conversation.Message, which conversation.Reply, now time.Time,
+) (conversation.ReplyState, error) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	of := r.reply(m, which)
+	if of == nil {
+		return conversation.ReplySettled, nil
+	}
+	now = stored(now)
+	state := of.state(m.Delivery, now)
+	if state == conversation.ReplyDue || state == conversation.ReplyHeld {
+		of.lease, of.until = m.Delivery, now.Add(conversation.LeaseLength)
+		state = conversation.ReplyHeld
+	}
+	return state, nil
+}
+
+// Settle implements conversation.Recorder.
+func (r *Recorder) Settle(_ context.Context, m conversation.Message, which conversation.Reply) error {
+	r.end(m, which, reply{settled: true})
+	return nil
+}
+
+// Release implements conversation.Recorder.
+func (r *Recorder) Release(_ context.Context, m conversation.Message, which conversation.Reply) error {
+	r.end(m, which, reply{})
+	return nil
+}
+
+func (r *Recorder) end(m conversation.Message, which conversation.Reply, as reply) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	if of := r.reply(m, which); of != nil && of.lease == m.Delivery {
+		*of = as
+	}
+}

@@ -1,0 +1,284 @@
+// Package memory keeps restaurants, usage and credentials in memory: the shortest statement of what the stores promise.
+// Tests run against it where the engine doesn't matter, and hold every other store to its answers. No function links it.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Store implements the domain's stores. Create it with New; it is safe for concurrent use.
+type Store struct {
+	mu          sync.Mutex
+	tenants     map[string]*tenant
+	credentials map[credential.Hash]credential.Credential
+}
+
+// tenant is what is kept of one restaurant.
+type tenant struct {
+	restaurant restaurant.Restaurant
+	bot        *restaurant.Bot
+	activity   usage.Activity
+	months     map[usage.Month]usage.MonthCount
+}
+
+// tenant returns what is kept of a restaurant, which is made if need be: usage may be imported before its restaurant.
+func (s *Store) tenant(restaurantID string) *tenant {
+	t, ok := s.tenants[restaurantID]
+	if !ok {
+		t = &tenant{months: make(map[usage.Month]usage.MonthCount)}
+		s.tenants[restaurantID] = t
+	}
+	return t
+}
+
+func (t *tenant) exists() bool { return t.restaurant.ID != "" }
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{tenants: make(map[string]*tenant), credentials: make(map[credential.Hash]credential.Credential)}
+}
+
+// stored is a time as stores keep it: to the millisecond, in UTC.
+func stored(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
+
+// CreateRestaurant adds a restaurant. It fails with restaurant.ErrExists or restaurant.ErrNumberTaken.
+func (s *Store) CreateRestaurant(_ context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	if bot != nil {
+		if err := bot.Validate(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.tenants[r.ID]; ok && t.exists() {
+		return restaurant.ErrExists
+	}
+	if bot != nil && s.numberTaken(bot.PhoneNumber, r.ID) {
+		return restaurant.ErrNumberTaken
+	}
+	r.CreatedAt = stored(r.CreatedAt)
+	t := s.tenant(r.ID)
+	t.restaurant, t.bot = r, clone(bot)
+	return nil
+}
+
+func (s *Store) numberTaken(phoneNumber, restaurantID string) bool {
+	for id, t := range s.tenants {
+		if phoneNumber != "" && id != restaurantID && t.bot != nil && t.bot.PhoneNumber == phoneNumber {
+			return true
+		}
+	}
+	return false
+}
+
+func clone(bot *restaurant.Bot) *restaurant.Bot {
+	if bot == nil {
+		return nil
+	}
+	b := *bot
+	return &b
+}
+
+// SetActive switches a restaurant on or off. It fails with restaurant.ErrNotFound.
+func (s *Store) SetActive(_ context.Context, restaurantID string, active bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok || !t.exists() {
+		return restaurant.ErrNotFound
+	}
+	t.restaurant.Active = active
+	return nil
+}
+
+// SetBot writes a restaurant's bot. It fails with restaurant.ErrNotFound or restaurant.ErrNumberTaken.
+func (s *Store) SetBot(_ context.Context, restaurantID string, bot restaurant.Bot) error {
+	if err := bot.Validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok || !t.exists() {
+		return restaurant.ErrNotFound
+	}
+	if s.numberTaken(bot.PhoneNumber, restaurantID) {
+		return restaurant.ErrNumberTaken
+	}
+	t.bot = &bot
+	return nil
+}
+
+// Bot returns a restaurant's bot, nil where it has none.
+func (s *Store) Bot(_ context.Context, restaurantID string) (*restaurant.Bot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.tenants[restaurantID]; ok {
+		return clone(t.bot), nil
+	}
+	return nil, nil
+}
+
+// PutUsage writes a restaurant's activity and months over what is there.
+func (s *Store) PutUsage(_ context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(restaurantID)
+	t.activity = usage.Activity{
+		First: stored(activity.First), Last: stored(activity.Last), LastConversation: stored(activity.LastConversation),
+		Messages: usage.Tally{Month: activity.Messages.Month, Days: maps.Clone(activity.Messages.Days)},
+	}
+	for month, count := range months {
+		count.Days = maps.Clone(count.Days)
+		count.LastConversation = stored(count.LastConversation)
+		t.months[month] = count
+	}
+	return nil
+}
+
+// Usage implements usage.Store.
+func (s *Store) Usage(_ context.Context, restaurantID string, months []usage.Month) (usage.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok || !t.exists() {
+		return usage.Record{}, restaurant.ErrNotFound
+	}
+	return t.record(months), nil
+}
+
+func (t *tenant) record(months []usage.Month) usage.Record {
+	record := usage.Record{
+		Restaurant: t.restaurant, Bot: clone(t.bot), Activity: t.activity,
+		Months: make(map[usage.Month]usage.MonthCount),
+	}
+	record.Activity.Messages.Days = maps.Clone(t.activity.Messages.Days)
+	for _, month := range months {
+		if count, ok := t.months[month]; ok {
+			count.Days = maps.Clone(count.Days)
+			record.Months[month] = count
+		}
+	}
+	return record
+}
+
+// Directory implements usage.Store.
+func (s *Store) Directory(context.Context) (usage.Directory, error) { return directory{s}, nil }
+
+// directory shows the store as it is when it is asked.
+type directory struct{ store *Store }
+
+// Total implements usage.Directory.
+func (d directory) Total(filter usage.Filter) int { return len(d.tenants(filter)) }
+
+// Page implements usage.Directory.
+func (d directory) Page(_ context.Context, filter usage.Filter, offset, limit int, month usage.Month) ([]usage.Record, error) {
+	tenants := d.tenants(filter)
+	tenants = tenants[min(offset, len(tenants)):]
+	tenants = tenants[:min(limit, len(tenants))]
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	records := make([]usage.Record, len(tenants))
+	for i, t := range tenants {
+		records[i] = t.record([]usage.Month{month})
+	}
+	return records, nil
+}
+
+// tenants returns those that the filter admits, newest first and then by id.
+func (d directory) tenants(filter usage.Filter) []*tenant {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	var admitted []*tenant
+	for _, t := range d.store.tenants {
+		if t.exists() && filter.Admits(t.restaurant.Active) {
+			admitted = append(admitted, t)
+		}
+	}
+	slices.SortFunc(admitted, func(a, b *tenant) int {
+		return cmp.Or(b.restaurant.CreatedAt.Compare(a.restaurant.CreatedAt), cmp.Compare(a.restaurant.ID, b.restaurant.ID))
+	})
+	return admitted
+}
+
+// FindCredential implements credential.Finder.
+func (s *Store) FindCredential(_ context.Context, hash credential.Hash) (credential.Credential, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.credentials[hash]
+	if !ok {
+		return credential.Credential{}, credential.ErrUnknown
+	}
+	return c, nil
+}
+
+// AddCredential stores a credential. It fails with credential.ErrExists.
+func (s *Store) AddCredential(_ context.Context, c credential.Credential) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.credentials[c.Hash]; ok {
+		return credential.ErrExists
+	}
+	c.Restaurants = slices.Sorted(slices.Values(c.Restaurants))
+	c.CreatedAt, c.ExpiresAt, c.RevokedAt = stored(c.CreatedAt), stored(c.ExpiresAt), stored(c.RevokedAt)
+	s.credentials[c.Hash] = c
+	return nil
+}
+
+// ExpireCredential makes a credential expire at the time, or earlier where it does already.
+func (s *Store) ExpireCredential(_ context.Context, id string, at time.Time) error {
+	return s.changeCredential(id, func(c *credential.Credential) {
+		if c.ExpiresAt.IsZero() || at.Before(c.ExpiresAt) {
+			c.ExpiresAt = stored(at)
+		}
+	})
+}
+
+// RevokeCredential makes a credential worthless from the time on; the first time counts.
+func (s *Store) RevokeCredential(_ context.Context, id string, at time.Time) error {
+	return s.changeCredential(id, func(c *credential.Credential) {
+		if c.RevokedAt.IsZero() {
+			c.RevokedAt = stored(at)
+		}
+	})
+}
+
+func (s *Store) changeCredential(id string, change func(*credential.Credential)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for hash, c := range s.credentials {
+		if c.ID == id {
+			change(&c)
+			s.credentials[hash] = c
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s", credential.ErrNotFound, id)
+}
+
+// Credentials returns every credential, newest first and then by id.
+func (s *Store) Credentials(context.Context) ([]credential.Credential, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.credentials), func(a, b credential.Credential) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+	}), nil
+}

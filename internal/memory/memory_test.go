@@ -1,0 +1,22 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/sufrah/usage-bootstrap/internal/memory"
+	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Exercise(t, func(*testing.T) storetest.Store { return memory.New() })
+}
+
+func TestRecorderContract(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(_ testing.TB, calendar usage.Calendar) storetest.Ledger {
+		store := memory.New()
+		return storetest.Ledger{Store: store, Recorder: memory.NewRecorder(store, calendar)}
+	})
+}

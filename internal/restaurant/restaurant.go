@@ -1,0 +1,113 @@
+// Package restaurant holds who Sufrah's customers are: restaurants, and the WhatsApp bots that answer for them.
+package restaurant
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+)
+
+// Faults that every store of restaurants reports with these values, however it finds them.
+var (
+	// ErrNotFound says that no restaurant has the id.
+	ErrNotFound = errors.New("restaurant not found")
+	// ErrExists says that another restaurant has the id already.
+	ErrExists = errors.New("restaurant exists already")
+	// ErrNumberTaken says that another restaurant's bot answers at the phone number already.
+	ErrNumberTaken = errors.New("phone number belongs to another restaurant")
+)
+
+const (
+	maxIDLength   = 64
+	maxNameLength = 200
+	// maxLimit keeps thirty days of the largest limit far inside what JavaScript counts exactly (2^53).
+	maxLimit = 1_000_000_000
+)
+
+// Restaurant is one tenant. Restaurants are never deleted, only deactivated: their usage is billing data.
+type Restaurant struct {
+	ID         string
+	Name       string
+	MerchantID string // the id that the Sufrah API knows the restaurant by; empty until it has a menu there
+	Active     bool
+	CreatedAt  time.Time
+}
+
+// Validate returns every fault of r, joined, or nil.
+func (r Restaurant) Validate() error {
+	var faults []error
+	if !ValidID(r.ID) {
+		faults = append(faults, fmt.Errorf("id %q: want 1 to %d letters, digits, '-' or '_'", r.ID, maxIDLength))
+	}
+	if strings.TrimSpace(r.Name) == "" || !Printable(r.Name, maxNameLength) {
+		faults = append(faults, fmt.Errorf("name: want 1 to %d printable characters", maxNameLength))
+	}
+	if r.MerchantID != "" && !ValidID(r.MerchantID) {
+		faults = append(faults, fmt.Errorf("merchant id %q: want letters, digits, '-' or '_'", r.MerchantID))
+	}
+	if r.CreatedAt.IsZero() {
+		faults = append(faults, errors.New("creation time is missing"))
+	}
+	return errors.Join(faults...)
+}
+
+// ValidID reports whether id could name a restaurant. Stores are never asked for one that could not.
+func ValidID(id string) bool {
+	if id == "" || len(id) > maxIDLength {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// Printable reports whether s is a text of at most most characters that can be shown on one line.
+func Printable(s string, most int) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// Bot is the configuration of a restaurant's WhatsApp bot.
+type Bot struct {
+	ID               string
+	PhoneNumber      string // E.164, the number customers write to; empty while the bot has none
+	TwilioAccountSID string // empty: Sufrah's own account
+	Limits           Limits
+}
+
+// Validate returns every fault of b, joined, or nil.
+func (b Bot) Validate() error {
+	var faults []error
+	if !ValidID(b.ID) {
+		faults = append(faults, fmt.Errorf("bot id %q: want 1 to %d letters, digits, '-' or '_'", b.ID, maxIDLength))
+	}
+	if number, err := phone.Parse(b.PhoneNumber); b.PhoneNumber != "" && (err != nil || number != b.PhoneNumber) {
+		faults = append(faults, fmt.Errorf("phone number %q: want E.164, such as +966110000000", b.PhoneNumber))
+	}
+	return errors.Join(append(faults, b.Limits.Validate())...)
+}
+
+// Limits bound what a bot does. A restaurant without a bot has the configured defaults.
+type Limits struct {
+	MessagesPerDay    int64 // conversations that a day's allowance holds; -1 means unlimited
+	MessagesPerMinute int64 // automated answers in a minute; -1 means unlimited
+}
+
+// Validate returns every fault of l, joined, or nil.
+func (l Limits) Validate() error {
+	return errors.Join(validLimit("messages per day", l.MessagesPerDay), validLimit("messages per minute", l.MessagesPerMinute))
+}
+
+func validLimit(name string, limit int64) error {
+	if limit < -1 || limit > maxLimit {
+		return fmt.Errorf("%s %d: want 0 to %d, or -1 for unlimited", name, limit, maxLimit)
+	}
+	return nil
+}

@@ -1,0 +1,572 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Ledger is a recorder with the store that shows what it recorded.
+type Ledger struct {
+	Store    Store
+	Recorder conversation.Recorder
+	// Break returns a context in which the process dies right after so many successful writes, whose answers it doesn't
+	// see any more. It is nil where a recorder can't break off.
+	Break func(ctx context.Context, writes int) context.Context
+}
+
+// ExerciseRecorder runs the suite of recorders. newLedger returns an empty ledger that counts in the calendar.
+func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
+	for name, test := range map[string]func(*testing.T, Ledger){
+		"sessions":                         testSessions,
+		"sessions of others":               testSeparateSessions,
+		"repeats":                          testRepeats,
+		"repeats after the window":         testLateRepeats,
+		"out of order":                     testOutOfOrder,
+		"copies at the same moment":        testCopies,
+		"first messages at the same time":  testFirstMessages,
+		"many customers at once":           testManyCustomers,
+		"welcome":                          testWelcome,
+		"welcome whose sender dies":        testWelcomeLease,
+		"welcome released":                 testWelcomeRelease,
+		"answers belong to their messages": testAnswers,
+		"tally":                            testTally,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLedger(t, usage.NewCalendar(nil))
+			create(t, l.Store, Restaurant(1), nil)
+			create(t, l.Store, Restaurant(2), nil)
+			test(t, l)
+		})
+	}
+	t.Run("any stream of messages", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(rt *rapid.T) { streamOfMessages(t, rt, newLedger) })
+	})
+}
+
+// noon is when the suite's messages begin.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func message(id, customer string, at time.Time) conversation.Message {
+	return conversation.Message{
+		ID: id, RestaurantID: "r00001", Customer: customer, ReceivedAt: at, Delivery: fmt.Sprint(id, "@", at.UnixNano()),
+	}
+}
+
+const customer = "+966500000001"
+
+func (l Ledger) record(t *testing.T, m conversation.Message) conversation.Recorded {
+	t.Helper()
+	recorded, err := l.Recorder.Record(t.Context(), m)
+	must(t, err)
+	return recorded
+}
+
+// count returns what is stored of this month.
+func (l Ledger) count(t *testing.T, restaurantID string) (usage.MonthCount, usage.Activity) {
+	t.Helper()
+	record, err := l.Store.Usage(t.Context(), restaurantID, []usage.Month{november})
+	must(t, err)
+	return record.Months[november], record.Activity
+}
+
+func (l Ledger) wantConversations(t *testing.T, want int64) {
+	t.Helper()
+	count, _ := l.count(t, "r00001")
+	if count.Conversations != want {
+		t.Errorf("%d conversations, want %d", count.Conversations, want)
+	}
+}
+
+func testSessions(t *testing.T, l Ledger) {
+	at := noon
+	for i, step := range []struct {
+		after time.Duration
+		want  int64
+	}{
+		{0, 1},
+		{time.Hour, 1},
+		{conversation.SessionLength - time.Millisecond, 1}, // extended by the message before
+		{conversation.SessionLength - time.Millisecond, 1},
+		{conversation.SessionLength, 2}, // open until just before
+		{conversation.SessionLength + time.Hour, 3},
+	} {
+		at = at.Add(step.after)
+		recorded := l.record(t, message(fmt.Sprint("m", i), customer, at))
+		if recorded.Repeat || recorded.First != (i == 0) || !recorded.At.Equal(at) {
+			t.Errorf("message %d: %+v", i, recorded)
+		}
+		l.wantConversations(t, step.want)
+	}
+	count, activity := l.count(t, "r00001")
+	wantEqual(t, "days", count.Days, map[int]int64{23: 1, 26: 1, 27: 1})
+	if !count.LastConversation.Equal(at) || !activity.LastConversation.Equal(at) ||
+		!activity.First.Equal(noon) || !activity.Last.Equal(at) {
+		t.Errorf("month %+v, activity %+v", count, activity)
+	}
+}
+
+func testSeparateSessions(t *testing.T, l Ledger) {
+	l.record(t, message("m1", customer, noon))
+	l.record(t, message("m2", "+966500000002", noon.Add(time.Minute)))
+	other := message("m1", customer, noon.Add(2*time.Minute)) // ids are told apart by restaurant too
+	other.RestaurantID = "r00002"
+	if recorded := l.record(t, other); recorded.Repeat || !recorded.First {
+		t.Errorf("another restaurant's message: %+v", recorded)
+	}
+	l.wantConversations(t, 2)
+	if count, _ := l.count(t, "r00002"); count.Conversations != 1 {
+		t.Errorf("the other restaurant has %d conversations", count.Conversations)
+	}
+}
+
+func testRepeats(t *testing.T, l Ledger) {
+	l.record(t, message("m1", customer, noon))
+	l.record(t, message("m2", customer, noon.Add(time.Hour)))
+	before, activity := l.count(t, "r00001")
+	for _, after := range []time.Duration{time.Millisecond, time.Hour, 23 * time.Hour, conversation.RepeatWindow - time.Millisecond} {
+		recorded := l.record(t, message("m1", customer, noon.Add(after)))
+		if !recorded.Repeat || !recorded.First || !recorded.At.Equal(noon) {
+			t.Errorf("repeat after %v: %+v", after, recorded)
+		}
+	}
+	after, activityAfter := l.count(t, "r00001")
+	wantEqual(t, "month", after, before)
+	wantEqual(t, "activity", activityAfter, activity)
+	// The repeats extended nothing: the session ends a day after m2.
+	l.record(t, message("m3", customer, noon.Add(25*time.Hour)))
+	l.wantConversations(t, 2)
+}
+
+func testLateRepeats(t *testing.T, l Ledger) {
+	l.record(t, message("m1", customer, noon))
+	recorded := l.record(t, message("m1", customer, noon.Add(conversation.RepeatWindow)))
+	if recorded.Repeat || !recorded.At.Equal(noon.Add(conversation.RepeatWindow)) {
+		t.Errorf("a day later: %+v", recorded)
+	}
+	l.wantConversations(t, 2)
+}
+
+func testOutOfOrder(t *testing.T, l Ledger) {
+	l.record(t, message("m2", customer, noon.Add(time.Second)))
+	l.record(t, message("m1", customer, noon))
+	l.record(t, message("m3", "+966500000002", noon.Add(-time.Second)))
+	count, activity := l.count(t, "r00001")
+	wantEqual(t, "conversations", count.Conversations, int64(2))
+	if !count.LastConversation.Equal(noon.Add(time.Second)) || !activity.LastConversation.Equal(noon.Add(time.Second)) ||
+		!activity.Last.Equal(noon.Add(time.Second)) || !activity.First.Equal(noon.Add(-time.Second)) {
+		t.Errorf("month %+v, activity %+v", count, activity)
+	}
+	wantEqual(t, "tally", activity.Messages.Days, map[int]int64{23: 3})
+	// Nor did the session's end move backwards.
+	l.record(t, message("m4", customer, noon.Add(conversation.SessionLength)))
+	l.wantConversations(t, 2)
+}
+
+func testCopies(t *testing.T, l Ledger) {
+	recorded := make([]conversation.Recorded, 8)
+	var group errgroup.Group
+	for i := range recorded {
+		m := message("m1", customer, noon)
+		m.Delivery = fmt.Sprint("copy ", i)
+		group.Go(func() (err error) { recorded[i], err = l.Recorder.Record(t.Context(), m); return })
+	}
+	must(t, group.Wait())
+	fresh, welcomers, answerers := 0, 0, 0
+	for _, r := range recorded {
+		fresh += int(btoi(!r.Repeat))
+		welcomers += int(btoi(r.Welcome == conversation.ReplyHeld))
+		answerers += int(btoi(r.Answer == conversation.ReplyHeld))
+		if !r.First {
+			t.Errorf("a copy of the first message: %+v", r)
+		}
+	}
+	if fresh != 1 || welcomers != 1 || answerers != 1 {
+		t.Errorf("%d copies are no repeat, %d welcome, %d answer; want one each", fresh, welcomers, answerers)
+	}
+	l.wantConversations(t, 1)
+	_, activity := l.count(t, "r00001")
+	wantEqual(t, "tally", activity.Messages.Days, map[int]int64{23: 1})
+}
+
+func btoi(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func testFirstMessages(t *testing.T, l Ledger) {
+	recorded := make([]conversation.Recorded, 6)
+	var group errgroup.Group
+	for i := range recorded {
+		group.Go(func() (err error) {
+			recorded[i], err = l.Recorder.Record(t.Context(), message(fmt.Sprint("m", i), customer, noon.Add(time.Duration(i)*time.Millisecond)))
+			return
+		})
+	}
+	must(t, group.Wait())
+	first, welcomers := 0, 0
+	for _, r := range recorded {
+		first += int(btoi(r.First))
+		welcomers += int(btoi(r.Welcome == conversation.ReplyHeld))
+	}
+	if first != 1 || welcomers != 1 {
+		t.Errorf("%d messages are the first, %d welcome; want one each", first, welcomers)
+	}
+	l.wantConversations(t, 1)
+}
+
+func testManyCustomers(t *testing.T, l Ledger) {
+	const n = 40
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range n {
+		group.Go(func() error {
+			_, err := l.Recorder.Record(t.Context(), message(fmt.Sprint("m", i), fmt.Sprintf("+9665%08d", i), noon))
+			return err
+		})
+	}
+	must(t, group.Wait())
+	l.wantConversations(t, n)
+}
+
+func testWelcome(t *testing.T, l Ledger) {
+	first := message("m1", customer, noon)
+	if recorded := l.record(t, first); recorded.Welcome != conversation.ReplyHeld {
+		t.Fatalf("first message: %+v", recorded)
+	}
+	// While it is being sent, no other delivery is to send it.
+	copied := message("m1", customer, noon.Add(time.Second))
+	second := message("m2", customer, noon.Add(2*time.Second))
+	for _, m := range []conversation.Message{copied, second} {
+		if recorded := l.record(t, m); recorded.Welcome != conversation.ReplyElsewhere || recorded.First != (m.ID == "m1") {
+			t.Errorf("%s while the welcome is being sent: %+v", m.ID, recorded)
+		}
+		state, err := l.Recorder.Claim(t.Context(), m, conversation.Welcome, m.ReceivedAt)
+		must(t, err)
+		wantEqual(t, "claim", state, conversation.ReplyElsewhere)
+		must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // not theirs
+	}
+	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome))
+	for i, after := range []time.Duration{3 * time.Second, time.Hour, 48 * time.Hour} {
+		if recorded := l.record(t, message(fmt.Sprint("m", i+3), customer, noon.Add(after))); recorded.Welcome != conversation.ReplySettled {
+			t.Errorf("after the welcome: %+v", recorded)
+		}
+	}
+	state, err := l.Recorder.Claim(t.Context(), second, conversation.Welcome, noon.Add(time.Hour))
+	must(t, err)
+	wantEqual(t, "claim", state, conversation.ReplySettled)
+}
+
+func testWelcomeLease(t *testing.T, l Ledger) {
+	l.record(t, message("m1", customer, noon))
+	later := noon.Add(conversation.LeaseLength)
+	copied, second := message("m1", customer, later), message("m2", customer, later.Add(time.Millisecond))
+	for _, m := range []conversation.Message{copied, second} {
+		if recorded := l.record(t, m); recorded.Welcome != conversation.ReplyDue {
+			t.Errorf("%s after the sender died: %+v", m.ID, recorded)
+		}
+	}
+	state, err := l.Recorder.Claim(t.Context(), second, conversation.Welcome, second.ReceivedAt)
+	must(t, err)
+	wantEqual(t, "second's claim", state, conversation.ReplyHeld)
+	state, err = l.Recorder.Claim(t.Context(), second, conversation.Welcome, second.ReceivedAt)
+	must(t, err)
+	wantEqual(t, "the same claim again", state, conversation.ReplyHeld)
+	state, err = l.Recorder.Claim(t.Context(), copied, conversation.Welcome, second.ReceivedAt)
+	must(t, err)
+	wantEqual(t, "the copy's claim", state, conversation.ReplyElsewhere)
+}
+
+func testWelcomeRelease(t *testing.T, l Ledger) {
+	first, copied := message("m1", customer, noon), message("m1", customer, noon.Add(time.Second))
+	l.record(t, first)
+	must(t, l.Recorder.Release(t.Context(), copied, conversation.Welcome)) // not its own
+	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyElsewhere {
+		t.Errorf("released by who doesn't hold it: %+v", recorded)
+	}
+	must(t, l.Recorder.Release(t.Context(), first, conversation.Welcome))
+	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyDue {
+		t.Errorf("released: %+v", recorded)
+	}
+	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome)) // lost its lease
+	state, err := l.Recorder.Claim(t.Context(), copied, conversation.Welcome, copied.ReceivedAt)
+	must(t, err)
+	wantEqual(t, "claim", state, conversation.ReplyHeld)
+}
+
+func testAnswers(t *testing.T, l Ledger) {
+	first, second := message("m1", customer, noon), message("m2", customer, noon.Add(time.Second))
+	for _, m := range []conversation.Message{first, second} {
+		if recorded := l.record(t, m); recorded.Answer != conversation.ReplyHeld {
+			t.Errorf("%s: %+v", m.ID, recorded)
+		}
+	}
+	must(t, l.Recorder.Settle(t.Context(), first, conversation.Answer))
+	must(t, l.Recorder.Release(t.Context(), second, conversation.Answer))
+	for id, want := range map[string]conversation.ReplyState{"m1": conversation.ReplySettled, "m2": conversation.ReplyDue} {
+		if recorded := l.record(t, message(id, customer, noon.Add(time.Minute))); recorded.Answer != want {
+			t.Errorf("%s again: answer %v, want %v", id, recorded.Answer, want)
+		}
+	}
+}
+
+func testTally(t *testing.T, l Ledger) {
+	l.record(t, message("m1", customer, noon))
+	l.record(t, message("m2", customer, noon.Add(time.Hour)))
+	l.record(t, message("m2", customer, noon.Add(2*time.Hour))) // a repeat
+	l.record(t, message("m3", customer, noon.Add(24*time.Hour)))
+	_, activity := l.count(t, "r00001")
+	wantEqual(t, "tally", activity.Messages, usage.Tally{Month: november, Days: map[int]int64{23: 2, 24: 1}})
+
+	december := time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC)
+	l.record(t, message("m4", customer, december))
+	_, activity = l.count(t, "r00001")
+	wantEqual(t, "tally", activity.Messages,
+		usage.Tally{Month: usage.Month{Year: 2026, Month: time.December}, Days: map[int]int64{2: 1}})
+}
+
+// stream is a random stream of messages, with what ought to come of it.
+type stream struct {
+	t        *testing.T
+	rt       *rapid.T
+	ledger   Ledger
+	calendar usage.Calendar
+	now      time.Time
+
+	messages []conversation.Message // all that were ever delivered
+	broken   []conversation.Message // those whose last delivery broke off
+	breaks   bool                   // whether any did
+	model    model
+}
+
+// model is the shortest program that counts conversations.
+type model struct {
+	received map[string]time.Time // messages, by restaurant and id
+	pending  map[string]bool      // those received whose session wasn't moved yet
+	last     map[string]time.Time // sessions' latest messages, by restaurant and customer
+	tenants  map[string]*modelTenant
+}
+
+type modelTenant struct {
+	days             map[string]int64 // conversations by date
+	months           map[usage.Month]int64
+	lastInMonth      map[usage.Month]time.Time
+	first, last      time.Time
+	lastConversation time.Time
+	messages         map[string]int64 // by date
+}
+
+func newModel(restaurantIDs ...string) model {
+	m := model{make(map[string]time.Time), make(map[string]bool), make(map[string]time.Time), make(map[string]*modelTenant)}
+	for _, id := range restaurantIDs {
+		m.tenants[id] = &modelTenant{days: make(map[string]int64), months: make(map[usage.Month]int64),
+			lastInMonth: make(map[usage.Month]time.Time), messages: make(map[string]int64)}
+	}
+	return m
+}
+
+// receive applies a delivery that broke off after so many successful writes; a negative number means that it didn't.
+func (md model) receive(c usage.Calendar, m conversation.Message, writes int) {
+	key := m.RestaurantID + m.ID
+	at, seen := md.received[key]
+	if !seen || !at.After(m.ReceivedAt.Add(-conversation.RepeatWindow)) {
+		at = m.ReceivedAt
+		md.received[key], md.pending[key] = at, true
+		md.tenants[m.RestaurantID].messages[date(c, at)]++
+		if writes == 1 {
+			return
+		}
+	}
+	tenant := md.tenants[m.RestaurantID]
+	if md.pending[key] {
+		delete(md.pending, key)
+		last, open := md.last[m.RestaurantID+m.Customer]
+		if !open || !at.Before(last.Add(conversation.SessionLength)) {
+			month := c.Month(at)
+			tenant.days[date(c, at)]++
+			tenant.months[month]++
+			tenant.lastInMonth[month] = latest(tenant.lastInMonth[month], at)
+			tenant.lastConversation = latest(tenant.lastConversation, at)
+		}
+		md.last[m.RestaurantID+m.Customer] = latest(last, at)
+	}
+	if tenant.first.IsZero() || at.Before(tenant.first) {
+		tenant.first = at
+	}
+	tenant.last = latest(tenant.last, at)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func date(c usage.Calendar, t time.Time) string { return fmt.Sprintf("%s-%02d", c.Month(t), c.Day(t)) }
+
+func streamOfMessages(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
+	zone := rapid.SampledFrom([]string{"UTC", "Asia/Riyadh", "America/New_York"}).Draw(rt, "zone")
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	s := &stream{
+		t: t, rt: rt, calendar: usage.NewCalendar(location), model: newModel("r00001", "r00002"),
+		now: time.Date(2026, 10, 30, 22, 0, 0, 0, time.UTC), // close to a month's end, and New York's 25-hour day
+	}
+	s.ledger = newLedger(t, s.calendar)
+	create(t, s.ledger.Store, Restaurant(1), nil)
+	create(t, s.ledger.Store, Restaurant(2), nil)
+	for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+		s.step()
+	}
+	s.mend()
+	s.compare()
+}
+
+func (s *stream) step() {
+	pause := rapid.SampledFrom([]time.Duration{
+		0, 0, time.Millisecond, time.Second, time.Hour, 3 * time.Hour, conversation.SessionLength - time.Millisecond,
+		conversation.SessionLength, conversation.SessionLength + time.Millisecond, 30 * time.Hour, 400 * time.Hour,
+	}).Draw(s.rt, "pause")
+	if pause > conversation.RepeatWindow/8 {
+		s.mend() // repeats come within the window
+		s.compare()
+	}
+	s.now = s.now.Add(pause)
+
+	if rapid.IntRange(0, 3).Draw(s.rt, "kind") == 0 {
+		group := make([]conversation.Message, rapid.IntRange(2, 5).Draw(s.rt, "together"))
+		for i := range group {
+			group[i] = s.draw(group[:i])
+		}
+		s.together(group)
+		return
+	}
+	m := s.draw(nil)
+	if s.ledger.Break != nil && rapid.IntRange(0, 2).Draw(s.rt, "break") == 0 {
+		s.breakOff(m, rapid.IntRange(1, 3).Draw(s.rt, "writes"))
+		return
+	}
+	s.together([]conversation.Message{m})
+}
+
+// draw returns a delivery of a new message, of an old one, or of one of those beside it.
+func (s *stream) draw(beside []conversation.Message) conversation.Message {
+	known := slices.Concat(s.messages, beside)
+	var m conversation.Message
+	if len(known) > 0 && rapid.IntRange(0, 2).Draw(s.rt, "repeat") == 0 {
+		m = rapid.SampledFrom(known).Draw(s.rt, "message")
+	} else {
+		m = conversation.Message{
+			ID:           fmt.Sprint("m", len(known)),
+			RestaurantID: rapid.SampledFrom([]string{"r00001", "r00002"}).Draw(s.rt, "restaurant"),
+			Customer:     rapid.SampledFrom([]string{"+966500000001", "+966500000002", "+966500000003"}).Draw(s.rt, "customer"),
+		}
+	}
+	m.ReceivedAt = s.now
+	m.Delivery = fmt.Sprint(len(s.messages), "/", len(beside))
+	return m
+}
+
+func (s *stream) together(group []conversation.Message) {
+	var g errgroup.Group
+	for _, m := range group {
+		g.Go(func() error {
+			_, err := s.ledger.Recorder.Record(context.Background(), m)
+			return err
+		})
+		s.model.receive(s.calendar, m, -1)
+		s.messages = append(s.messages, m)
+		s.broken = slices.DeleteFunc(s.broken, func(b conversation.Message) bool {
+			return b.ID == m.ID && b.RestaurantID == m.RestaurantID
+		})
+	}
+	if err := g.Wait(); err != nil {
+		s.rt.Fatal(err)
+	}
+}
+
+func (s *stream) breakOff(m conversation.Message, writes int) {
+	_, err := s.ledger.Recorder.Record(s.ledger.Break(context.Background(), writes), m)
+	if err == nil {
+		writes = -1 // it needed fewer
+	} else {
+		s.broken = append(s.broken, m)
+		s.breaks = true
+	}
+	s.model.receive(s.calendar, m, writes)
+	s.messages = append(s.messages, m)
+}
+
+// mend delivers again what broke off.
+func (s *stream) mend() {
+	for len(s.broken) > 0 {
+		m := s.broken[0]
+		m.ReceivedAt, m.Delivery = s.now, fmt.Sprint(len(s.messages), "/again")
+		s.together([]conversation.Message{m})
+	}
+}
+
+// compare holds every figure that the API shows to the model's.
+func (s *stream) compare() {
+	service := usage.NewService(s.ledger.Store, s.calendar, restaurant.Limits{MessagesPerDay: 1000}, func() time.Time { return s.now })
+	for id, tenant := range s.model.tenants {
+		report, history, err := service.History(context.Background(), id)
+		if err != nil {
+			s.rt.Fatal(err)
+		}
+		month := s.calendar.Month(s.now)
+		want := usage.Report{
+			RestaurantID: id, RestaurantName: report.RestaurantName, ConversationsThisMonth: tenant.months[month],
+			LastConversationAt: tenant.lastConversation,
+			Allowance:          usage.NewAllowance(1000, tenant.days[date(s.calendar, s.now)], tenant.months[month]),
+			FirstActivity:      tenant.first, LastActivity: tenant.last, Active: true,
+		}
+		if diff := cmp.Diff(want, report); diff != "" {
+			s.rt.Fatalf("restaurant %s at %v (-want +got):\n%s", id, s.now, diff)
+		}
+		var months []usage.MonthReport
+		for _, m := range month.Last(usage.HistoryMonths) {
+			if n := tenant.months[m]; n > 0 {
+				months = append(months, usage.MonthReport{Month: m, Conversations: n, LastConversationAt: tenant.lastInMonth[m]})
+			}
+		}
+		if diff := cmp.Diff(months, history, cmpopts.EquateEmpty()); diff != "" {
+			s.rt.Fatalf("history of %s at %v (-want +got):\n%s", id, s.now, diff)
+		}
+		if s.breaks {
+			continue // the tally may have lost some
+		}
+		record, err := s.ledger.Store.Usage(context.Background(), id, nil)
+		if err != nil {
+			s.rt.Fatal(err)
+		}
+		tally := maps.Clone(tenant.messages)
+		maps.DeleteFunc(tally, func(day string, _ int64) bool { return day[:len("2026-10")] != record.Activity.Messages.Month.String() })
+		got := make(map[string]int64)
+		for day, n := range record.Activity.Messages.Days {
+			got[fmt.Sprintf("%s-%02d", record.Activity.Messages.Month, day)] = n
+		}
+		if diff := cmp.Diff(tally, got, cmpopts.EquateEmpty()); diff != "" {
+			s.rt.Fatalf("tally of %s at %v (-want +got):\n%s", id, s.now, diff)
+		}
+	}
+}

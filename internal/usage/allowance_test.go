@@ -1,0 +1,68 @@
+package usage_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+func TestNewAllowance(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		dailyLimit, today, thisMonth           int64
+		daily, dailyLeft, monthly, monthlyLeft int64
+	}{
+		"unused":                    {1000, 0, 0, 1000, 1000, 30000, 30000},
+		"used before today":         {1000, 0, 45, 1000, 1000, 30000, 29955},
+		"used today":                {10, 3, 7, 10, 7, 300, 293},
+		"one left today":            {10, 9, 9, 10, 1, 300, 291},
+		"the day used up":           {10, 10, 10, 10, 0, 300, 290},
+		"the day exceeded":          {10, 11, 11, 10, 0, 300, 289},
+		"the month used up":         {10, 0, 300, 10, 10, 300, 0},
+		"the month exceeded":        {10, 2, 301, 10, 8, 300, 0},
+		"nothing allowed":           {0, 0, 0, 0, 0, 0, 0},
+		"nothing allowed, yet used": {0, 5, 5, 0, 0, 0, 0},
+		"unlimited":                 {usage.Unlimited, 5000, 5000, -1, -1, -1, -1},
+		"any negative limit":        {math.MinInt64, 0, 0, -1, -1, -1, -1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := usage.Allowance{DailyLimit: test.daily, DailyRemaining: test.dailyLeft,
+				MonthlyLimit: test.monthly, MonthlyRemaining: test.monthlyLeft}
+			if diff := cmp.Diff(want, usage.NewAllowance(test.dailyLimit, test.today, test.thisMonth)); diff != "" {
+				t.Errorf("allowance (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAllowanceStaysWithinItsLimits(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const largestLimit = 1_000_000_000
+		limit := rapid.Int64Range(0, largestLimit).Draw(t, "limit")
+		today := rapid.Int64Range(0, math.MaxInt64).Draw(t, "today")
+		thisMonth := rapid.Int64Range(today, math.MaxInt64).Draw(t, "this month")
+		got := usage.NewAllowance(limit, today, thisMonth)
+		if got.DailyLimit != limit || got.MonthlyLimit != 30*limit {
+			t.Errorf("limits are %d and %d", got.DailyLimit, got.MonthlyLimit)
+		}
+		if got.DailyRemaining < 0 || got.DailyRemaining > got.DailyLimit {
+			t.Errorf("%d of %d remain today", got.DailyRemaining, got.DailyLimit)
+		}
+		if got.MonthlyRemaining < 0 || got.MonthlyRemaining > got.MonthlyLimit {
+			t.Errorf("%d of %d remain this month", got.MonthlyRemaining, got.MonthlyLimit)
+		}
+		if today < limit && got.DailyRemaining+today != limit {
+			t.Errorf("%d remain of %d after %d", got.DailyRemaining, limit, today)
+		}
+		if thisMonth < 30*limit && got.MonthlyRemaining+thisMonth != 30*limit {
+			t.Errorf("%d remain of %d after %d", got.MonthlyRemaining, 30*limit, thisMonth)
+		}
+	})
+}

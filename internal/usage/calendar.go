@@ -1,0 +1,71 @@
+package usage
+
+import (
+	"fmt"
+	"time"
+)
+
+// Calendar assigns instants to the months and days that usage is counted in: those of one time zone, USAGE_TIME_ZONE.
+// A restaurant in Riyadh that is billed in Asia/Riyadh starts its new day three hours before UTC does.
+type Calendar struct {
+	location *time.Location
+}
+
+// NewCalendar returns the calendar of a time zone. A nil location means UTC.
+func NewCalendar(location *time.Location) Calendar {
+	if location == nil {
+		location = time.UTC
+	}
+	return Calendar{location: location}
+}
+
+// Month returns the month that t falls in.
+func (c Calendar) Month(t time.Time) Month {
+	year, month, _ := t.In(c.location).Date()
+	return Month{Year: year, Month: month}
+}
+
+// Day returns the day of the month, 1 to 31, that t falls on.
+func (c Calendar) Day(t time.Time) int {
+	return t.In(c.location).Day()
+}
+
+// Month is a calendar month, without a time zone: the Calendar that produced it knows which.
+type Month struct {
+	Year  int
+	Month time.Month
+}
+
+// ParseMonth reads the form that String writes. Anything else is an error.
+func ParseMonth(s string) (Month, error) {
+	t, err := time.Parse("2006-01", s)
+	if err != nil || t.Year() == 0 {
+		return Month{}, fmt.Errorf("usage: %q is not a month of the form 2006-01", s)
+	}
+	return Month{Year: t.Year(), Month: t.Month()}, nil
+}
+
+// String returns the month as "2026-11", which sorts as time passes.
+func (m Month) String() string {
+	return fmt.Sprintf("%04d-%02d", m.Year, int(m.Month))
+}
+
+// Before reports whether m is an earlier month than other.
+func (m Month) Before(other Month) bool {
+	return m.index() < other.index()
+}
+
+// Last returns n months, the newest first: m itself and those just before it.
+func (m Month) Last(n int) []Month {
+	months := make([]Month, n)
+	for i := range months {
+		index := m.index() - i
+		months[i] = Month{Year: index / 12, Month: time.Month(index%12 + 1)}
+	}
+	return months
+}
+
+// index numbers months in sequence, so that neighbours differ by one across a year's end.
+func (m Month) index() int {
+	return m.Year*12 + int(m.Month) - 1
+}

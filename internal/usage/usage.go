@@ -1,0 +1,204 @@
+// Package usage answers how much of its conversation allowance a restaurant has used. It only ever reads.
+//
+// A conversation is a 24-hour session that a customer's message opens and each further message extends; only the
+// opening counts. Package conversation counts them, this one shows the figures.
+package usage
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// HistoryMonths is how many months a restaurant's history covers, the current one included.
+const HistoryMonths = 6
+
+// Record is what a store holds of one restaurant, before any rule is applied to it.
+type Record struct {
+	Restaurant restaurant.Restaurant
+	Bot        *restaurant.Bot // nil where the restaurant has no bot configuration
+	Activity   Activity
+	Months     map[Month]MonthCount // those asked for that have a record
+}
+
+// Activity holds the times of a restaurant's messages; a zero time means that there was none.
+type Activity struct {
+	First            time.Time // the first message ever
+	Last             time.Time // the latest message
+	LastConversation time.Time // when the latest conversation was opened, in whichever month
+	Messages         Tally
+}
+
+// Tally holds how many messages came on each day of one month: the month of the latest message. It is informative,
+// where conversations are exact.
+type Tally struct {
+	Month Month
+	Days  map[int]int64 // by day of the month; days without a message are absent
+}
+
+// MonthCount holds the conversations opened in one month.
+type MonthCount struct {
+	Conversations    int64
+	Days             map[int]int64 // by day of the month; days without a conversation are absent
+	LastConversation time.Time
+}
+
+// Filter chooses restaurants by whether they are active.
+type Filter int
+
+// The filters of the list.
+const (
+	All Filter = iota
+	ActiveOnly
+	InactiveOnly
+)
+
+// Admits reports whether the filter lets a restaurant through.
+func (f Filter) Admits(active bool) bool {
+	return f == All || (f == ActiveOnly) == active
+}
+
+// Store reads usage. Its answers are strongly consistent: a conversation counted before the call is in them.
+// A store that cannot answer now fails with outage.ErrUnavailable.
+type Store interface {
+	// Usage returns one restaurant's record with those of the months that exist.
+	// It fails with restaurant.ErrNotFound where there is no such restaurant.
+	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
+
+	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
+	Directory(ctx context.Context) (Directory, error)
+}
+
+// Directory is a snapshot of which restaurants there are, from which their records can be read.
+type Directory interface {
+	// Total returns how many restaurants the filter admits.
+	Total(filter Filter) int
+
+	// Page returns the records of the restaurants that the filter admits, newest first by creation and then by id,
+	// after skipping offset of them and at most limit, each with the month's count where there is one. Its number of
+	// sequential reads depends neither on offset nor on how many restaurants there are.
+	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
+}
+
+// Report is one restaurant's usage now. Zero times mean never.
+type Report struct {
+	RestaurantID           string
+	RestaurantName         string
+	ConversationsThisMonth int64
+	LastConversationAt     time.Time
+	Allowance              Allowance
+	FirstActivity          time.Time
+	LastActivity           time.Time
+	Active                 bool
+}
+
+// MonthReport is one month of a restaurant's history.
+type MonthReport struct {
+	Month              Month
+	Conversations      int64
+	LastConversationAt time.Time
+}
+
+// Listing is one page of all restaurants' usage.
+type Listing struct {
+	Reports []Report
+	Total   int // of the restaurants that the filter admits
+}
+
+// Service applies the rules of the allowance to what a Store holds.
+type Service struct {
+	store    Store
+	calendar Calendar
+	defaults restaurant.Limits
+	now      func() time.Time
+}
+
+// NewService returns a Service that reads from store, counts in calendar's months and days, and gives restaurants
+// without a bot configuration the default limits.
+func NewService(store Store, calendar Calendar, defaults restaurant.Limits, now func() time.Time) *Service {
+	return &Service{store: store, calendar: calendar, defaults: defaults, now: now}
+}
+
+// Report returns one restaurant's usage. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+func (s *Service) Report(ctx context.Context, restaurantID string) (Report, error) {
+	now := s.now()
+	record, err := s.record(ctx, restaurantID, s.calendar.Month(now).Last(1))
+	if err != nil {
+		return Report{}, err
+	}
+	return s.report(record, now), nil
+}
+
+// History returns one restaurant's usage and its months with a record: the current one and the five before it, the
+// newest first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+func (s *Service) History(ctx context.Context, restaurantID string) (Report, []MonthReport, error) {
+	now := s.now()
+	months := s.calendar.Month(now).Last(HistoryMonths)
+	record, err := s.record(ctx, restaurantID, months)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	history := make([]MonthReport, 0, len(months))
+	for _, month := range months {
+		if count, ok := record.Months[month]; ok {
+			history = append(history, MonthReport{month, count.Conversations, count.LastConversation})
+		}
+	}
+	return s.report(record, now), history, nil
+}
+
+// Directory returns what List pages through. It is a step of its own so that a caller can take it while still
+// verifying who asks, before anything costly is read. It fails with outage.ErrUnavailable.
+func (s *Service) Directory(ctx context.Context) (Directory, error) {
+	directory, err := s.store.Directory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the restaurant directory: %w", err)
+	}
+	return directory, nil
+}
+
+// List returns a page of restaurants' usage, newest restaurant first. An offset past the end gives an empty page with
+// the exact total. It fails with outage.ErrUnavailable.
+func (s *Service) List(ctx context.Context, directory Directory, filter Filter, offset, limit int) (Listing, error) {
+	now := s.now()
+	records, err := directory.Page(ctx, filter, offset, limit, s.calendar.Month(now))
+	if err != nil {
+		return Listing{}, fmt.Errorf("reading a page of usage: %w", err)
+	}
+	reports := make([]Report, len(records))
+	for i, record := range records {
+		reports[i] = s.report(record, now)
+	}
+	return Listing{Reports: reports, Total: directory.Total(filter)}, nil
+}
+
+func (s *Service) record(ctx context.Context, restaurantID string, months []Month) (Record, error) {
+	if !restaurant.ValidID(restaurantID) {
+		return Record{}, restaurant.ErrNotFound
+	}
+	record, err := s.store.Usage(ctx, restaurantID, months)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading usage of restaurant %s: %w", restaurantID, err)
+	}
+	return record, nil
+}
+
+func (s *Service) report(record Record, now time.Time) Report {
+	limits := s.defaults
+	if record.Bot != nil {
+		limits = record.Bot.Limits
+	}
+	month := record.Months[s.calendar.Month(now)]
+	return Report{
+		RestaurantID:           record.Restaurant.ID,
+		RestaurantName:         record.Restaurant.Name,
+		ConversationsThisMonth: month.Conversations,
+		LastConversationAt:     record.Activity.LastConversation,
+		Allowance:              NewAllowance(limits.MessagesPerDay, month.Days[s.calendar.Day(now)], month.Conversations),
+		FirstActivity:          record.Activity.First,
+		LastActivity:           record.Activity.Last,
+		Active:                 record.Restaurant.Active,
+	}
+}

@@ -1,0 +1,432 @@
+package usage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/memory"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// defaults differ from every bot's limits, so that it shows whose were applied.
+var defaults = restaurant.Limits{MessagesPerDay: 500, MessagesPerMinute: 30}
+
+type months = map[usage.Month]usage.MonthCount
+
+// newService returns a Service that counts in a zone and for which it is always the same moment.
+func newService(store usage.Store, zone, now string) *usage.Service {
+	return usage.NewService(store, usage.NewCalendar(location(zone)), defaults, func() time.Time { return at(now) })
+}
+
+// create adds a restaurant to store; a day's limit of 0 stands for no bot.
+func create(t *testing.T, store *memory.Store, r restaurant.Restaurant, dailyLimit int64) {
+	t.Helper()
+	var bot *restaurant.Bot
+	if dailyLimit != 0 {
+		bot = &restaurant.Bot{ID: "bot-" + r.ID, Limits: restaurant.Limits{MessagesPerDay: dailyLimit, MessagesPerMinute: 60}}
+	}
+	if err := store.CreateRestaurant(t.Context(), r, bot); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t *testing.T, store *memory.Store, id string, activity usage.Activity, counts months) {
+	t.Helper()
+	if err := store.PutUsage(t.Context(), id, activity, counts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// named returns a valid, active restaurant.
+func named(id, name string) restaurant.Restaurant {
+	return restaurant.Restaurant{ID: id, Name: name, Active: true, CreatedAt: at("2025-08-15T10:00:00Z")}
+}
+
+// example returns a store with the restaurant that the API's documentation shows.
+func example(t *testing.T) *memory.Store {
+	t.Helper()
+	store := memory.New()
+	create(t, store, named("clxyz123abc", "Example Restaurant"), 1000)
+	last := at("2025-10-20T15:30:00Z")
+	put(t, store, "clxyz123abc",
+		usage.Activity{First: at("2025-09-01T08:00:00Z"), Last: last, LastConversation: last},
+		months{
+			month("2025-10"): {Conversations: 45, Days: map[int]int64{19: 30, 20: 15}, LastConversation: last},
+			month("2025-09"): {Conversations: 123, Days: map[int]int64{1: 123}, LastConversation: at("2025-09-30T20:15:00Z")},
+		})
+	return store
+}
+
+// exampleReport is what the documentation shows of it on the day after.
+var exampleReport = usage.Report{
+	RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant",
+	ConversationsThisMonth: 45, LastConversationAt: at("2025-10-20T15:30:00Z"),
+	Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
+	FirstActivity: at("2025-09-01T08:00:00Z"), LastActivity: at("2025-10-20T15:30:00Z"), Active: true,
+}
+
+func wantEqual(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	got, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").Report(t.Context(), "clxyz123abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "report", got, exampleReport)
+}
+
+func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		zone, now      string
+		thisMonth      int64
+		remainingToday int64
+	}{
+		"UTC: a day with conversations":      {"UTC", "2026-10-31T12:00:00Z", 30, 90},
+		"UTC: its last moment":               {"UTC", "2026-10-31T23:59:59.999Z", 30, 90},
+		"UTC: a new day and month":           {"UTC", "2026-11-01T00:00:00Z", 3, 97},
+		"UTC: a new day in the month":        {"UTC", "2026-11-02T00:00:00Z", 3, 100},
+		"UTC: a month without a record":      {"UTC", "2026-12-01T00:00:00Z", 0, 100},
+		"UTC: same month of the next year":   {"UTC", "2027-10-31T12:00:00Z", 0, 100},
+		"Riyadh: before midnight":            {"Asia/Riyadh", "2026-10-31T20:59:59.999Z", 30, 90},
+		"Riyadh: three hours before UTC":     {"Asia/Riyadh", "2026-10-31T21:00:00Z", 3, 97},
+		"Kiritimati: fourteen hours before":  {"Pacific/Kiritimati", "2026-10-31T10:00:00Z", 3, 97},
+		"New York: four hours after UTC":     {"America/New_York", "2026-11-01T03:59:59Z", 30, 90},
+		"New York: begins its 25-hour day":   {"America/New_York", "2026-11-01T04:00:00Z", 3, 97},
+		"New York: ends its 25-hour day":     {"America/New_York", "2026-11-02T04:59:59Z", 3, 97},
+		"New York: the day after the change": {"America/New_York", "2026-11-02T05:00:00Z", 3, 100},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := memory.New()
+			create(t, store, named("edge", "Edge"), 100)
+			put(t, store, "edge", usage.Activity{}, months{
+				month("2026-10"): {Conversations: 30, Days: map[int]int64{1: 20, 31: 10}},
+				month("2026-11"): {Conversations: 3, Days: map[int]int64{1: 3}},
+			})
+			got, err := newService(store, test.zone, test.now).Report(t.Context(), "edge")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.ConversationsThisMonth != test.thisMonth {
+				t.Errorf("%d conversations this month, want %d", got.ConversationsThisMonth, test.thisMonth)
+			}
+			wantEqual(t, "allowance", got.Allowance, usage.Allowance{DailyLimit: 100, DailyRemaining: test.remainingToday,
+				MonthlyLimit: 3000, MonthlyRemaining: 3000 - test.thisMonth})
+		})
+	}
+}
+
+// A report that begins before midnight is one of the old month throughout, however late it ends.
+func TestReportIsOfOneMoment(t *testing.T) {
+	t.Parallel()
+	moments := []time.Time{at("2025-10-31T23:59:59Z"), at("2025-11-01T00:00:00Z")}
+	ticking := func() time.Time {
+		now := moments[0]
+		moments = moments[len(moments)-1:]
+		return now
+	}
+	service := usage.NewService(example(t), usage.NewCalendar(nil), defaults, ticking)
+	got, err := service.Report(t.Context(), "clxyz123abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "report", got, exampleReport)
+}
+
+func TestReportWithoutUsage(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		dailyLimit int64
+		want       usage.Allowance
+	}{
+		"without a bot the defaults hold": {0, usage.NewAllowance(defaults.MessagesPerDay, 0, 0)},
+		"with a bot its limits hold":      {7, usage.NewAllowance(7, 0, 0)},
+		"unlimited":                       {usage.Unlimited, usage.NewAllowance(usage.Unlimited, 0, 0)},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := memory.New()
+			quiet := named("quiet", "Quiet")
+			quiet.Active = false
+			create(t, store, quiet, test.dailyLimit)
+			got, history, err := newService(store, "Asia/Riyadh", "2025-10-21T09:00:00Z").History(t.Context(), "quiet")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantEqual(t, "report", got, usage.Report{RestaurantID: "quiet", RestaurantName: "Quiet", Allowance: test.want})
+			if len(history) != 0 {
+				t.Errorf("history is %v, want none", history)
+			}
+		})
+	}
+}
+
+// A bot that may open no conversation at all is not one without a configuration.
+func TestReportWithALimitOfZero(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	if err := store.CreateRestaurant(t.Context(), named("closed", "Closed"), &restaurant.Bot{ID: "bot"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := newService(store, "UTC", "2025-10-21T09:00:00Z").Report(t.Context(), "closed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "allowance", got.Allowance, usage.Allowance{})
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	report, history, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").History(t.Context(), "clxyz123abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "report", report, exampleReport)
+	wantEqual(t, "history", history, []usage.MonthReport{
+		{Month: month("2025-10"), Conversations: 45, LastConversationAt: at("2025-10-20T15:30:00Z")},
+		{Month: month("2025-09"), Conversations: 123, LastConversationAt: at("2025-09-30T20:15:00Z")},
+	})
+}
+
+func TestHistoryMonths(t *testing.T) {
+	t.Parallel()
+	everyMonth := strings.Fields("2025-06 2025-07 2025-08 2025-09 2025-10 2025-11 2025-12 2026-01 2026-02 2026-03")
+	tests := map[string]struct {
+		zone, now string
+		recorded  []string
+		want      []string
+	}{
+		"six, newest first, across a year's end": {
+			"UTC", "2026-02-10T12:00:00Z", everyMonth,
+			[]string{"2026-02", "2026-01", "2025-12", "2025-11", "2025-10", "2025-09"}},
+		"only those with a record": {
+			"UTC", "2026-02-10T12:00:00Z", []string{"2025-08", "2025-09", "2025-12", "2026-03"}, []string{"2025-12", "2025-09"}},
+		"none in range": {"UTC", "2026-02-10T12:00:00Z", []string{"2025-08"}, []string{}},
+		"at a year's end": {
+			"UTC", "2025-12-31T23:59:59.999Z", everyMonth,
+			[]string{"2025-12", "2025-11", "2025-10", "2025-09", "2025-08", "2025-07"}},
+		"at the same time further east": {
+			"Asia/Riyadh", "2025-12-31T23:59:59.999Z", everyMonth,
+			[]string{"2026-01", "2025-12", "2025-11", "2025-10", "2025-09", "2025-08"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := memory.New()
+			create(t, store, named("h", "History"), 0)
+			counts := months{}
+			for _, m := range test.recorded {
+				counts[month(m)] = usage.MonthCount{Conversations: 1}
+			}
+			put(t, store, "h", usage.Activity{}, counts)
+			_, history, err := newService(store, test.zone, test.now).History(t.Context(), "h")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []string{}
+			for _, m := range history {
+				got = append(got, m.Month.String())
+			}
+			wantEqual(t, "months", got, test.want)
+		})
+	}
+}
+
+// chain returns a store of five restaurants, r1 the oldest, of which r2 and r4 are inactive, ri with i conversations.
+func chain(t *testing.T) *memory.Store {
+	t.Helper()
+	store := memory.New()
+	for i := 1; i <= 5; i++ {
+		r := named(fmt.Sprintf("r%d", i), "Chain")
+		r.CreatedAt = r.CreatedAt.Add(time.Duration(i) * time.Hour)
+		r.Active = i%2 == 1
+		create(t, store, r, int64(i*10))
+		put(t, store, r.ID, usage.Activity{}, months{
+			month("2025-10"): {Conversations: int64(i), Days: map[int]int64{21: 1}},
+			month("2025-09"): {Conversations: 99},
+		})
+	}
+	return store
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		filter        usage.Filter
+		offset, limit int
+		want          string // the ids
+		total         int
+	}{
+		"all":                 {usage.All, 0, 20, "r5 r4 r3 r2 r1", 5},
+		"active":              {usage.ActiveOnly, 0, 20, "r5 r3 r1", 3},
+		"inactive":            {usage.InactiveOnly, 0, 20, "r4 r2", 2},
+		"first page":          {usage.All, 0, 2, "r5 r4", 5},
+		"last page":           {usage.All, 4, 2, "r1", 5},
+		"page of the active":  {usage.ActiveOnly, 1, 1, "r3", 3},
+		"just past the end":   {usage.All, 5, 2, "", 5},
+		"far past the end":    {usage.InactiveOnly, 1_000_000, 2, "", 2},
+		"exactly to the end":  {usage.All, 3, 2, "r2 r1", 5},
+		"the whole, in a row": {usage.All, 0, 5, "r5 r4 r3 r2 r1", 5},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
+			directory, err := service.Directory(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := service.List(t.Context(), directory, test.filter, test.offset, test.limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := make([]string, len(got.Reports))
+			for i, report := range got.Reports {
+				ids[i] = report.RestaurantID
+			}
+			wantEqual(t, "ids", strings.Join(ids, " "), test.want)
+			wantEqual(t, "total", got.Total, test.total)
+		})
+	}
+}
+
+// A restaurant has the same figures in the list as on its own.
+func TestListAgreesWithReport(t *testing.T) {
+	t.Parallel()
+	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
+	directory, err := service.Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listing, err := service.List(t.Context(), directory, usage.All, 0, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reports []usage.Report
+	for _, id := range []string{"r5", "r4", "r3", "r2", "r1"} {
+		report, err := service.Report(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reports = append(reports, report)
+	}
+	wantEqual(t, "reports", listing.Reports, reports)
+	wantEqual(t, "newest's allowance", reports[0].Allowance,
+		usage.Allowance{DailyLimit: 50, DailyRemaining: 49, MonthlyLimit: 1500, MonthlyRemaining: 1495})
+}
+
+func TestFilterAdmits(t *testing.T) {
+	t.Parallel()
+	tests := map[usage.Filter]struct{ active, inactive bool }{
+		usage.All:          {true, true},
+		usage.ActiveOnly:   {true, false},
+		usage.InactiveOnly: {false, true},
+	}
+	for filter, want := range tests {
+		if got := filter.Admits(true); got != want.active {
+			t.Errorf("filter %d admits active: %t", filter, got)
+		}
+		if got := filter.Admits(false); got != want.inactive {
+			t.Errorf("filter %d admits inactive: %t", filter, got)
+		}
+	}
+}
+
+// broken is a store whose answers get lost: its methods fail with err, and count what they are asked.
+type broken struct {
+	usage.Store
+	err   error
+	asked int
+}
+
+func (b *broken) Usage(context.Context, string, []usage.Month) (usage.Record, error) {
+	b.asked++
+	return usage.Record{}, b.err
+}
+
+func (b *broken) Directory(context.Context) (usage.Directory, error) {
+	b.asked++
+	return nil, b.err
+}
+
+// brokenPage is a directory that loses its pages.
+type brokenPage struct {
+	usage.Directory
+	err error
+}
+
+func (b brokenPage) Page(context.Context, usage.Filter, int, int, usage.Month) ([]usage.Record, error) {
+	return nil, b.err
+}
+
+func TestErrorsKeepTheirIdentity(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]error{
+		"outage":    outage.ErrUnavailable,
+		"not found": restaurant.ErrNotFound,
+		"cancelled": context.Canceled,
+		"any other": errors.New("a driver's own"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lost := fmt.Errorf("the store's words: %w", want)
+			service := newService(&broken{err: lost}, "UTC", "2025-10-21T09:00:00Z")
+			_, reportErr := service.Report(t.Context(), "r1")
+			_, _, historyErr := service.History(t.Context(), "r1")
+			_, directoryErr := service.Directory(t.Context())
+			_, listErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, 0, 20)
+			for call, err := range map[string]error{
+				"Report": reportErr, "History": historyErr, "Directory": directoryErr, "List": listErr,
+			} {
+				if !errors.Is(err, want) {
+					t.Errorf("%s fails with %v, want %v", call, err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestUnknownRestaurant(t *testing.T) {
+	t.Parallel()
+	service := newService(example(t), "UTC", "2025-10-21T09:00:00Z")
+	if _, err := service.Report(t.Context(), "nobody"); !errors.Is(err, restaurant.ErrNotFound) {
+		t.Errorf("Report fails with %v, want not found", err)
+	}
+	if _, _, err := service.History(t.Context(), "nobody"); !errors.Is(err, restaurant.ErrNotFound) {
+		t.Errorf("History fails with %v, want not found", err)
+	}
+}
+
+func TestInvalidIDsNeverReachTheStore(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"", " ", "*", "a/b", "../etc", "a b", "a\x00", "مطعم", strings.Repeat("a", 65)} {
+		store := &broken{err: outage.ErrUnavailable}
+		service := newService(store, "UTC", "2025-10-21T09:00:00Z")
+		if _, err := service.Report(t.Context(), id); !errors.Is(err, restaurant.ErrNotFound) {
+			t.Errorf("Report(%q) fails with %v, want not found", id, err)
+		}
+		if _, _, err := service.History(t.Context(), id); !errors.Is(err, restaurant.ErrNotFound) {
+			t.Errorf("History(%q) fails with %v, want not found", id, err)
+		}
+		if store.asked != 0 {
+			t.Errorf("the store was asked for %q", id)
+		}
+	}
+}
