@@ -1,0 +1,489 @@
+package template_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/template"
+)
+
+// These are the invariants of the project's own template: what must stay true of it whatever is added.
+
+const (
+	stackName = "sufrah-test"
+
+	functionType = "AWS::Serverless::Function"
+	httpAPIType  = "AWS::Serverless::HttpApi"
+	logGroupType = "AWS::Logs::LogGroup"
+	roleType     = "AWS::IAM::Role"
+	tableType    = "AWS::DynamoDB::Table"
+)
+
+func load(t *testing.T) *template.Template {
+	t.Helper()
+	loaded, err := template.Load("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+func with(t *testing.T, loaded *template.Template, parameter, value string) *template.Template {
+	t.Helper()
+	changed, err := loaded.With(parameter, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// resources returns the resources of a type, of which there must be some: a loop over none would prove nothing.
+func resources(t *testing.T, loaded *template.Template, resourceType string) []template.Resource {
+	t.Helper()
+	found, err := loaded.Resources(resourceType, stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("the template has no %s", resourceType)
+	}
+	return found
+}
+
+func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
+	t.Parallel()
+	restaurant := template.Key{Name: "restaurantId", Type: "S"}
+	want := []template.Table{
+		{
+			LogicalID: "AccessTokensTable", Name: "sufrah-test-access-tokens",
+			PartitionKey: template.Key{Name: "tokenHash", Type: "S"},
+		},
+		{
+			LogicalID: "BotsTable", Name: "sufrah-test-bots", PartitionKey: restaurant,
+		},
+		{
+			LogicalID: "ConversationsTable", Name: "sufrah-test-conversations", PartitionKey: restaurant,
+			SortKey: template.Key{Name: "entry", Type: "S"}, TimeToLive: "expiresAt",
+		},
+		{
+			LogicalID: "DirectoryTable", Name: "sufrah-test-directory",
+			PartitionKey: template.Key{Name: "id", Type: "S"},
+		},
+		{
+			LogicalID: "RestaurantsTable", Name: "sufrah-test-restaurants", PartitionKey: restaurant,
+		},
+		{
+			LogicalID: "UsageTable", Name: "sufrah-test-usage", PartitionKey: restaurant,
+			SortKey: template.Key{Name: "period", Type: "S"},
+		},
+	}
+	got, err := load(t).Tables(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tables (-want +got):\n%s", diff)
+	}
+}
+
+func TestTablesSurviveMistakes(t *testing.T) {
+	t.Parallel()
+	for stage, protected := range map[string]bool{"dev": false, "staging": true, "prod": true} {
+		for _, table := range resources(t, with(t, load(t), "Stage", stage), tableType) {
+			want := map[string]any{
+				"BillingMode":               "PAY_PER_REQUEST",
+				"PointInTimeRecovery":       true,
+				"SSE":                       true,
+				"DeletionProtectionEnabled": protected,
+				"DeletionPolicy":            "RetainExceptOnCreate",
+				"UpdateReplacePolicy":       "Retain",
+			}
+			got := map[string]any{
+				"BillingMode":               table.Property("BillingMode"),
+				"PointInTimeRecovery":       table.Property("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"),
+				"SSE":                       table.Property("SSESpecification", "SSEEnabled"),
+				"DeletionProtectionEnabled": table.Property("DeletionProtectionEnabled"),
+				"DeletionPolicy":            table.Attribute("DeletionPolicy"),
+				"UpdateReplacePolicy":       table.Attribute("UpdateReplacePolicy"),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s in %s (-want +got):\n%s", table.LogicalID, stage, diff)
+			}
+		}
+	}
+}
+
+func TestFunctionsRunWhatTheMakefileBuilds(t *testing.T) {
+	t.Parallel()
+	for _, function := range resources(t, load(t), functionType) {
+		want := map[string]any{
+			"Runtime": "provided.al2023", "Architectures": []any{"arm64"}, "Handler": "bootstrap",
+			"Tracing": "Active", "LogFormat": "JSON", "BuildMethod": "makefile",
+		}
+		got := map[string]any{
+			"Runtime":       function.Property("Runtime"),
+			"Architectures": function.Property("Architectures"),
+			"Handler":       function.Property("Handler"),
+			"Tracing":       function.Property("Tracing"),
+			"LogFormat":     function.Property("LoggingConfig", "LogFormat"),
+			"BuildMethod":   function.Attribute("Metadata", "BuildMethod"),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function.LogicalID, diff)
+		}
+		if memory, _ := function.Property("MemorySize").(int); memory < 128 {
+			t.Errorf("%s: memory is %v MB", function.LogicalID, function.Property("MemorySize"))
+		}
+	}
+}
+
+func TestLogsAreKeptForALimitedTime(t *testing.T) {
+	t.Parallel()
+	loaded := with(t, load(t), "LogRetentionDays", "14")
+	groups := map[any]bool{}
+	for _, group := range resources(t, loaded, logGroupType) {
+		groups[group.Property("LogGroupName")] = true
+		if got := group.Property("RetentionInDays"); got != "14" {
+			t.Errorf("%s keeps lines for %v days, want 14", group.LogicalID, got)
+		}
+	}
+	for _, function := range resources(t, loaded, functionType) {
+		if group := function.Property("LoggingConfig", "LogGroup"); group == nil || !groups[group] {
+			t.Errorf("%s logs to %v, which is no group of the template", function.LogicalID, group)
+		}
+	}
+}
+
+// statement is what a policy allows. IAM takes one text where a list has one entry.
+type statement struct {
+	Effect    string
+	Action    oneOrMore
+	Resource  oneOrMore
+	Principal struct{ Service oneOrMore }
+}
+
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(encoded []byte) error {
+	var one string
+	if json.Unmarshal(encoded, &one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	return json.Unmarshal(encoded, (*[]string)(o))
+}
+
+type role struct {
+	AssumeRolePolicyDocument struct{ Statement []statement }
+	Policies                 []struct {
+		PolicyDocument struct{ Statement []statement }
+	}
+	ManagedPolicyArns []string
+}
+
+// roles returns the template's roles by their logical id.
+func roles(t *testing.T, loaded *template.Template) map[string]role {
+	t.Helper()
+	found := map[string]role{}
+	for _, resource := range resources(t, loaded, roleType) {
+		var r role
+		if err := resource.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		found[resource.LogicalID] = r
+	}
+	return found
+}
+
+// permissions returns what a role allows as sorted lines "action resource".
+func (r role) permissions() []string {
+	var lines []string
+	for _, policy := range r.Policies {
+		for _, statement := range policy.PolicyDocument.Statement {
+			for _, action := range statement.Action {
+				for _, resource := range statement.Resource {
+					lines = append(lines, statement.Effect+" "+action+" "+resource)
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func TestUsageAPIMayOnlyReadWhatItServes(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+		"Allow dynamodb:BatchGetItem ${DirectoryTable.Arn}",
+		"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+		"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+		"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
+		"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+		"Allow logs:CreateLogStream ${UsageApiLogGroup.Arn}",
+		"Allow logs:PutLogEvents ${UsageApiLogGroup.Arn}",
+		"Allow xray:PutTelemetryRecords *",
+		"Allow xray:PutTraceSegments *",
+	}
+	if diff := cmp.Diff(want, roles(t, load(t))["UsageApiRole"].permissions()); diff != "" {
+		t.Errorf("permissions (-want +got):\n%s", diff)
+	}
+}
+
+// unlimited are the only actions that may be allowed on every resource, with the reason.
+var unlimited = map[string]string{
+	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
+	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
+}
+
+func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
+	t.Parallel()
+	for logicalID, role := range roles(t, load(t)) {
+		if len(role.ManagedPolicyArns) > 0 {
+			t.Errorf("%s has the managed policies %q", logicalID, role.ManagedPolicyArns)
+		}
+		for _, permission := range role.permissions() {
+			effect, rest, _ := strings.Cut(permission, " ")
+			action, resource, _ := strings.Cut(rest, " ")
+			if effect != "Allow" || strings.Contains(action, "*") {
+				t.Errorf("%s: %s: want single actions that are allowed", logicalID, permission)
+			}
+			if strings.Contains(resource, "*") && unlimited[action] == "" {
+				t.Errorf("%s: %s: want single resources", logicalID, permission)
+			}
+		}
+		for _, statement := range role.AssumeRolePolicyDocument.Statement {
+			if diff := cmp.Diff(oneOrMore{"lambda.amazonaws.com"}, statement.Principal.Service); diff != "" {
+				t.Errorf("%s trusts (-want +got):\n%s", logicalID, diff)
+			}
+		}
+	}
+}
+
+func TestEachFunctionHasItsOwnRole(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	users := map[string][]string{}
+	for _, function := range resources(t, loaded, functionType) {
+		arn, _ := function.Property("Role").(string)
+		users[arn] = append(users[arn], function.LogicalID)
+		if function.Property("Policies") != nil {
+			t.Errorf("%s has Policies, which SAM ignores beside a Role", function.LogicalID)
+		}
+	}
+	for logicalID := range roles(t, loaded) {
+		arn := "${" + logicalID + ".Arn}"
+		if len(users[arn]) != 1 {
+			t.Errorf("%s is the role of %q, want one function", logicalID, users[arn])
+		}
+		delete(users, arn)
+	}
+	if len(users) > 0 {
+		t.Errorf("functions without a role of the template: %v", users)
+	}
+}
+
+func TestFunctionsAreToldOfTheTablesThatTheyMayUse(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	tables, err := loaded.Tables(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logicalIDs := map[string]string{}
+	for _, table := range tables {
+		logicalIDs[table.Name] = table.LogicalID
+	}
+	allRoles := roles(t, loaded)
+	for _, function := range resources(t, loaded, functionType) {
+		environment, err := loaded.FunctionEnvironment(function.LogicalID, stackName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, allowed := map[string]bool{}, map[string]bool{}
+		for name, value := range environment {
+			if strings.HasSuffix(name, "_TABLE") {
+				told["${"+logicalIDs[value]+".Arn}"] = true
+			}
+		}
+		arn, _ := function.Property("Role").(string)
+		for _, permission := range allRoles[strings.TrimSuffix(strings.TrimPrefix(arn, "${"), ".Arn}")].permissions() {
+			if parts := strings.Fields(permission); strings.HasPrefix(parts[1], "dynamodb:") {
+				table, _, _ := strings.Cut(parts[2], "/index/")
+				allowed[table] = true
+			}
+		}
+		if diff := cmp.Diff(allowed, told); diff != "" {
+			t.Errorf("%s (-tables it may use +tables it is told of):\n%s", function.LogicalID, diff)
+		}
+	}
+}
+
+func TestUsageAPIEnvironment(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"ACCESS_TOKENS_TABLE":          "sufrah-test-access-tokens",
+		"BASE_PATH":                    "",
+		"BOTS_TABLE":                   "sufrah-test-bots",
+		"DEFAULT_MAX_MESSAGES_PER_DAY": "1000",
+		"DEFAULT_MAX_MESSAGES_PER_MIN": "60",
+		"DIRECTORY_TABLE":              "sufrah-test-directory",
+		"LOG_LEVEL":                    "INFO",
+		"RESTAURANTS_TABLE":            "sufrah-test-restaurants",
+		"USAGE_TABLE":                  "sufrah-test-usage",
+		"USAGE_TIME_ZONE":              "Asia/Riyadh",
+	}
+	got, err := with(t, load(t), "UsageTimeZone", "Asia/Riyadh").FunctionEnvironment("UsageApiFunction", stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+// route is a function's event that comes from the HTTP API.
+type route struct {
+	Type       string
+	Properties struct{ APIID, Method, Path, PayloadFormatVersion string }
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"UsageApiFunction $default",
+	}
+	var got []string
+	for _, function := range resources(t, load(t), functionType) {
+		var properties struct {
+			Timeout int
+			Events  map[string]route
+		}
+		if err := function.Decode(&properties); err != nil {
+			t.Fatal(err)
+		}
+		for name, event := range properties.Events {
+			if event.Type != "HttpApi" {
+				continue
+			}
+			route := event.Properties.Method + " " + event.Properties.Path
+			if route == " " {
+				route = "$default"
+			}
+			got = append(got, function.LogicalID+" "+route)
+			if event.Properties.PayloadFormatVersion != "2.0" || event.Properties.APIID != "${HttpApi}" {
+				t.Errorf("%s: %+v: want payload 2.0 from the template's own API", name, event.Properties)
+			}
+			if properties.Timeout < 1 || properties.Timeout >= 30 {
+				t.Errorf("%s ends after %d s, API Gateway gives up after 30", function.LogicalID, properties.Timeout)
+			}
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+func TestHTTPAPIIsAtTheRootAndThrottled(t *testing.T) {
+	t.Parallel()
+	for _, api := range resources(t, load(t), httpAPIType) {
+		if got := api.Property("StageName"); got != "$default" {
+			t.Errorf("%s: stage %v would become part of every path", api.LogicalID, got)
+		}
+		for _, limit := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
+			if got, _ := api.Property("DefaultRouteSettings", limit).(int); got < 1 {
+				t.Errorf("%s: %s is %v", api.LogicalID, limit, api.Property("DefaultRouteSettings", limit))
+			}
+		}
+	}
+}
+
+func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
+	t.Parallel()
+	want := map[string]any{
+		"AllowOrigins":  []any{"https://dashboard.example.com", "http://localhost:3000"},
+		"AllowMethods":  []any{"GET", "HEAD"},
+		"AllowHeaders":  []any{"Authorization", "X-API-Key", "X-Restaurant-Id"},
+		"ExposeHeaders": []any{"Retry-After", "X-Request-Id"},
+		"MaxAge":        7200,
+	}
+	allowing := with(t, load(t), "AllowedOrigins", "https://dashboard.example.com,http://localhost:3000")
+	for _, api := range resources(t, allowing, httpAPIType) {
+		if diff := cmp.Diff(any(want), api.Property("CorsConfiguration")); diff != "" {
+			t.Errorf("%s with origins (-want +got):\n%s", api.LogicalID, diff)
+		}
+	}
+	for _, api := range resources(t, load(t), httpAPIType) {
+		if got := api.Property("CorsConfiguration"); got != nil {
+			t.Errorf("%s without origins: CORS is %v, want none", api.LogicalID, got)
+		}
+	}
+}
+
+// TestAccessLogHoldsNoClientsWords names all that the access log may hold: the request's id, and what can't be worded
+// by a client, whose words may be secret or may forge a line.
+func TestAccessLogHoldsNoClientsWords(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"$context.error.responseType", "$context.identity.sourceIp", "$context.integrationLatency",
+		"$context.integrationStatus", "$context.requestId", "$context.responseLatency", "$context.responseLength",
+		"$context.routeKey", "$context.status",
+	}
+	for _, api := range resources(t, load(t), httpAPIType) {
+		format, _ := api.Property("AccessLogSettings", "Format").(string)
+		if strings.ContainsAny(format, "\r\n") {
+			t.Errorf("%s: the format has several lines", api.LogicalID)
+		}
+		var fields map[string]string
+		if err := json.Unmarshal([]byte(format), &fields); err != nil {
+			t.Fatalf("%s: the format is no JSON object of texts: %v", api.LogicalID, err)
+		}
+		if diff := cmp.Diff(want, slices.Sorted(maps.Values(fields))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", api.LogicalID, diff)
+		}
+		if got := api.Property("AccessLogSettings", "DestinationArn"); got != "${HttpApiAccessLogGroup.Arn}" {
+			t.Errorf("%s logs to %v", api.LogicalID, got)
+		}
+	}
+}
+
+func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ allowed, refused []string }{
+		"Stage": {[]string{"dev", "staging", "prod"}, []string{"", "production", "DEV"}},
+		"UsageTimeZone": {
+			[]string{"UTC", "Asia/Riyadh", "Etc/GMT+3", "America/Argentina/Buenos_Aires"},
+			[]string{"", "utc", "+03:00", "/etc/passwd", "Asia/../UTC", "UTC\n"},
+		},
+		"DefaultMaxMessagesPerDay": {
+			[]string{"-1", "0", "1000", "1000000000"}, []string{"", "-2", "1000000001", "many"},
+		},
+		"DefaultMaxMessagesPerMin": {[]string{"-1", "0", "60"}, []string{"-2", "1000000001"}},
+		"AllowedOrigins": {
+			[]string{"", "https://a.example", "https://a.example,http://localhost:3000"},
+			[]string{"*", "a.example", "https://a.example/", "https://a.example, https://b.example", "https://a.example,"},
+		},
+		"BasePath":         {[]string{"", "/sufrah", "/sufrah/v1"}, []string{"/", "sufrah", "/sufrah/", "/a//b"}},
+		"LogLevel":         {[]string{"DEBUG", "INFO", "WARN", "ERROR"}, []string{"", "debug", "TRACE"}},
+		"LogRetentionDays": {[]string{"1", "30", "3653"}, []string{"0", "2", "-1"}},
+	}
+	loaded := load(t)
+	for parameter, values := range cases {
+		for _, value := range values.allowed {
+			if _, err := loaded.With(parameter, value); err != nil {
+				t.Errorf("allowed: %v", err)
+			}
+		}
+		for _, value := range values.refused {
+			if _, err := loaded.With(parameter, value); err == nil {
+				t.Errorf("%s may be %q, want it refused", parameter, value)
+			}
+		}
+	}
+}
