@@ -1,0 +1,139 @@
+// Package dynamolocal is a stand-in for Amazon DynamoDB that keeps its tables in memory and speaks the service's own
+// protocol, so that the AWS SDK's client works on it unchanged: over HTTP, or in process without any socket.
+//
+// It answers as DynamoDB does where clients can tell: conditions, updates and projections are parsed and refused by
+// the same rules, numbers are exact decimals of 38 digits, transactions are atomic and conflict, pages end at a
+// megabyte, and capacity units are counted. It differs in what a single machine cannot show: every read is
+// consistent, and nothing is throttled. Request signatures are not checked, and the parameters that expressions
+// replaced years ago (Expected, AttributeUpdates and their like) are refused. Local secondary indexes, streams and
+// PartiQL are not there.
+package dynamolocal
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Table describes a table.
+type Table struct {
+	Name         string
+	PartitionKey Key
+	SortKey      Key // its Name is empty where the table has none
+	Indexes      []Index
+	TimeToLive   string // the attribute that holds an item's expiry in Unix seconds, or empty
+}
+
+// Key is a key attribute. Type is "S", "N" or "B".
+type Key struct {
+	Name, Type string
+}
+
+// Index describes a global secondary index.
+type Index struct {
+	Name         string
+	PartitionKey Key
+	SortKey      Key      // its Name is empty where the index has none
+	Projection   string   // "ALL", "KEYS_ONLY" or "INCLUDE"; empty means ALL
+	Include      []string // the further attributes of an INCLUDE
+}
+
+// Engine holds tables and answers DynamoDB's requests about them. It is an http.Handler, and safe for concurrent use.
+type Engine struct {
+	now             func() time.Time
+	transactionTime time.Duration
+
+	mu     sync.Mutex
+	tables map[string]*table
+	held   map[itemID]bool // the items of transactions under way
+	tokens map[string]*clientToken
+	// tokenOrder has the tokens by age. One whose transaction failed is in it though no longer in tokens.
+	tokenOrder []string
+	requests   atomic.Uint64
+}
+
+var _ http.Handler = (*Engine)(nil)
+
+// New returns an engine with the given tables, all of them empty. The clock dates tables, ends the validity of
+// transactions' client tokens, and tells Sweep what has expired.
+func New(now func() time.Time, tables ...Table) *Engine {
+	e := &Engine{
+		now:    now,
+		tables: make(map[string]*table),
+		held:   make(map[itemID]bool),
+		tokens: make(map[string]*clientToken),
+	}
+	for _, definition := range tables {
+		e.tables[definition.Name] = newTable(definition, now())
+	}
+	return e
+}
+
+// WithTransactionTime makes every TransactWriteItems hold its items for the duration before it is carried out. Other
+// writes and transactions that meet a held item fail with a conflict; all else goes on meanwhile. The default, zero,
+// never lets transactions conflict. Call it before the engine is in use; it returns the engine.
+func (e *Engine) WithTransactionTime(d time.Duration) *Engine {
+	e.transactionTime = d
+	return e
+}
+
+// ItemCount returns how many items the table has: 0 where there is no such table.
+func (e *Engine) ItemCount(table string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t := e.tables[table]; t != nil {
+		return t.items.length
+	}
+	return 0
+}
+
+// Consumed returns the capacity units that the table and its indexes have used since the table was made, whether or
+// not a request asked to be told, and those of failed conditions too. It is 0 where there is no such table.
+func (e *Engine) Consumed(table string) (read, write float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t := e.tables[table]; t != nil {
+		return t.read, t.written
+	}
+	return 0, 0
+}
+
+// Sweep deletes the items whose time to live has passed, which DynamoDB does by itself some time within two days, and
+// returns how many they were. Until then an expired item is read like any other.
+func (e *Engine) Sweep() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	swept := 0
+	for _, t := range e.tables {
+		for _, r := range t.expired(e.now()) {
+			if !e.held[itemID{t, r.key}] {
+				t.store(r.key, r.item, nil)
+				swept++
+			}
+		}
+	}
+	return swept
+}
+
+// table returns the named table or the service's error. The engine must be locked.
+func (e *Engine) table(name string) (*table, error) {
+	if name == "" {
+		return nil, constraint("tableName", "Member must not be null")
+	}
+	if t := e.tables[name]; t != nil {
+		return t, nil
+	}
+	return nil, &serviceError{code: "ResourceNotFoundException", message: "Requested resource not found"}
+}
+
+// tableNames returns the tables' names in order. The engine must be locked.
+func (e *Engine) tableNames() []string {
+	names := make([]string, 0, len(e.tables))
+	for name := range e.tables {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

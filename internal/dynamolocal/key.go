@@ -1,0 +1,94 @@
+package dynamolocal
+
+import (
+	"crypto/sha256"
+	"strings"
+)
+
+// A key is stored as bytes whose order is the order of a scan: a hash that spreads the partitions as DynamoDB's does
+// (so that nobody comes to rely on an order between partitions), the partition key, the sort key, and in an index the
+// key of the table's item. Each part has its zero bytes escaped as 00 ff and is closed with 00 00:
+//
+//	hash (4 bytes) | partition 00 00 | sort 00 00 | the item's own key (index only)
+//
+// An end of 00 01 therefore lies after everything that the part closed with 00 00 is followed by.
+const (
+	partEnd   = "\x00\x00"
+	afterPart = "\x00\x01"
+	hashBytes = 4
+)
+
+var zeroEscaper = strings.NewReplacer("\x00", "\x00\xff")
+
+// escapePart prepares one part of a stored key, without its end.
+func escapePart(part string) string {
+	if strings.IndexByte(part, 0) < 0 {
+		return part
+	}
+	return zeroEscaper.Replace(part)
+}
+
+// partitionPrefix is what every stored key of the partition starts with.
+func partitionPrefix(partition value) string {
+	encoded, _ := sortable(partition)
+	hash := sha256.Sum256([]byte(encoded))
+	return string(hash[:hashBytes]) + escapePart(encoded) + partEnd
+}
+
+// after returns the lowest key greater than every key that starts with the closed prefix.
+func after(prefix string) string {
+	return strings.TrimSuffix(prefix, partEnd) + afterPart
+}
+
+// afterPrefix returns the lowest string greater than every string that starts with the prefix.
+func afterPrefix(prefix string) string {
+	for last := len(prefix) - 1; last >= 0; last-- {
+		if prefix[last] < 0xff {
+			return prefix[:last] + string([]byte{prefix[last] + 1})
+		}
+	}
+	return endOfKeys
+}
+
+// endOfKeys is greater than every stored key: a partition key has at most 2,048 bytes, and a zero byte follows it.
+var endOfKeys = strings.Repeat("\xff", 4096)
+
+// storedKey encodes the item's key under the schema. It is false where the item lacks a part of it, or has one of the
+// wrong type, as items that an index leaves out do.
+func (s keySchema) storedKey(item document) (string, bool) {
+	partition := item.get(s.partition.Name)
+	if partition == nil || partition.kind() != s.partition.Type {
+		return "", false
+	}
+	key := partitionPrefix(partition)
+	if s.sort.Name == "" {
+		return key, true
+	}
+	sort := item.get(s.sort.Name)
+	if sort == nil || sort.kind() != s.sort.Type {
+		return "", false
+	}
+	encoded, _ := sortable(sort)
+	return key + escapePart(encoded) + partEnd, true
+}
+
+// keySchema is the key of a table or an index. A sort key without a name means there is none.
+type keySchema struct {
+	partition, sort Key
+}
+
+// names returns the key's attribute names.
+func (s keySchema) names() []string {
+	if s.sort.Name == "" {
+		return []string{s.partition.Name}
+	}
+	return []string{s.partition.Name, s.sort.Name}
+}
+
+// keys returns the key's attributes, the partition key first.
+func (s keySchema) keys() []Key {
+	if s.sort.Name == "" {
+		return []Key{s.partition}
+	}
+	return []Key{s.partition, s.sort}
+}

@@ -1,0 +1,298 @@
+package dynamolocal
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// maxPage is how many bytes a Query or Scan reads before it ends its page.
+const maxPage = 1 << 20
+
+// pageRequest is a Query or a Scan.
+type pageRequest struct {
+	TableName              string
+	IndexName              *string
+	KeyConditionExpression *string
+	FilterExpression       *string
+	ProjectionExpression   *string
+	placeholderFields
+	Select                 string
+	ConsistentRead         bool
+	ScanIndexForward       *bool
+	Limit                  *int
+	ExclusiveStartKey      document
+	Segment, TotalSegments *int
+	ReturnConsumedCapacity string
+}
+
+type pageResponse struct {
+	Items            []document `json:",omitzero"`
+	Count            int
+	ScannedCount     int
+	LastEvaluatedKey document          `json:",omitempty"`
+	ConsumedCapacity *consumedCapacity `json:",omitempty"`
+}
+
+// source is what a Query or Scan reads: a table or one of its indexes.
+type source struct {
+	table   *table
+	index   *index // nil for the table itself
+	schema  keySchema
+	records *ordered
+}
+
+// page is a checked Query or Scan.
+type page struct {
+	source
+	low, high  string // the range of stored keys
+	ascending  bool
+	filter     condition   // nil where there is none
+	projection *projection // nil where there is none
+	limit      int
+}
+
+func (e *Engine) query(r *pageRequest) (*pageResponse, error) {
+	return e.page(r, true)
+}
+
+func (e *Engine) scan(r *pageRequest) (*pageResponse, error) {
+	return e.page(r, false)
+}
+
+func (e *Engine) page(r *pageRequest, isQuery bool) (*pageResponse, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, err := e.preparePage(r, isQuery)
+	if err != nil {
+		return nil, err
+	}
+	response, size := p.read()
+	if r.Select == "COUNT" {
+		response.Items = nil
+	}
+	used := units{table: readUnits(size, r.ConsistentRead)}
+	if p.index != nil {
+		used = units{}.withIndex(p.index.Name, used.table)
+	}
+	p.table.read += used.total()
+	response.ConsumedCapacity = used.report(r.TableName, r.ReturnConsumedCapacity)
+	return response, nil
+}
+
+// read returns the page and the size of all that was read for it, matching or not.
+func (p *page) read() (response *pageResponse, size int) {
+	response = &pageResponse{Items: []document{}}
+	for r := range p.records.between(p.low, p.high, p.ascending) {
+		response.ScannedCount++
+		size += r.item.size()
+		if p.filter == nil || p.filter.holds(r.item) {
+			response.Count++
+			response.Items = append(response.Items, p.selected(r.item))
+		}
+		if response.ScannedCount == p.limit || size > maxPage {
+			response.LastEvaluatedKey = r.item.only(p.keyNames()...)
+			break
+		}
+	}
+	return response, size
+}
+
+func (p *page) selected(item document) document {
+	if p.projection == nil {
+		return item
+	}
+	return projectDocument(p.projection, item)
+}
+
+// keyNames returns the attributes that tell one record of the source from all others.
+func (s source) keyNames() []string {
+	if s.index == nil {
+		return s.schema.names()
+	}
+	names := append(s.schema.names(), s.table.schema.names()...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// storedKey encodes the record's key in the source.
+func (s source) storedKey(key document) (string, bool) {
+	if s.index == nil {
+		return s.schema.storedKey(key)
+	}
+	return s.index.storedKey(key)
+}
+
+func (e *Engine) preparePage(r *pageRequest, isQuery bool) (*page, error) {
+	t, err := e.table(r.TableName)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPageParameters(r); err != nil {
+		return nil, err
+	}
+	from, err := t.source(r)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{source: from, high: endOfKeys, ascending: true, limit: math.MaxInt}
+	if r.ScanIndexForward != nil {
+		p.ascending = *r.ScanIndexForward
+	}
+	if r.Limit != nil {
+		p.limit = *r.Limit
+	}
+	if err := p.parse(r, isQuery); err != nil {
+		return nil, err
+	}
+	if r.ExclusiveStartKey != nil {
+		return p, p.startAfter(r.ExclusiveStartKey)
+	}
+	return p, nil
+}
+
+func checkPageParameters(r *pageRequest) error {
+	if r.Limit != nil && *r.Limit < 1 {
+		return validation("Limit must be greater than or equal to 1")
+	}
+	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
+		return err
+	}
+	err := oneOf("select", r.Select, "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "COUNT", "SPECIFIC_ATTRIBUTES")
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Select == "SPECIFIC_ATTRIBUTES" && r.ProjectionExpression == nil:
+		return validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+	case r.Select == "COUNT" && r.ProjectionExpression != nil:
+		return validation("Cannot specify the ProjectionExpression when choosing to get only the Count")
+	case r.Select != "SPECIFIC_ATTRIBUTES" && r.Select != "" && r.ProjectionExpression != nil:
+		return validation("Cannot specify the ProjectionExpression when choosing to get %s", r.Select)
+	case r.Select == "ALL_PROJECTED_ATTRIBUTES" && r.IndexName == nil:
+		return validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+	}
+	return nil
+}
+
+// source returns what the request reads.
+func (t *table) source(r *pageRequest) (source, error) {
+	if r.IndexName == nil {
+		return source{t, nil, t.schema, t.items}, nil
+	}
+	i := t.index(*r.IndexName)
+	switch {
+	case i == nil:
+		return source{}, validation("The table does not have the specified index: %s", *r.IndexName)
+	case r.ConsistentRead:
+		return source{}, validation("Consistent reads are not supported on global secondary indexes")
+	case r.Select == "ALL_ATTRIBUTES" && !i.projectsAll():
+		return source{}, invalidParameter("Select type ALL_ATTRIBUTES is not supported for global secondary index %s "+
+			"because its projection type is not ALL", i.Name)
+	}
+	return source{t, i, i.schema, i.entries}, nil
+}
+
+// parse reads the request's expressions.
+func (p *page) parse(r *pageRequest, isQuery bool) error {
+	known, err := newPlaceholders(r.ExpressionAttributeNames, r.ExpressionAttributeValues)
+	if err != nil {
+		return err
+	}
+	if isQuery {
+		err = p.setRange(known, r.KeyConditionExpression)
+	} else {
+		err = p.setSegment(r)
+	}
+	if err != nil {
+		return err
+	}
+	var filtered []string
+	if p.filter, filtered, err = known.condition("FilterExpression", r.FilterExpression); err != nil {
+		return err
+	}
+	if p.projection, err = known.projection(r.ProjectionExpression); err != nil {
+		return err
+	}
+	anyExpression := r.KeyConditionExpression != nil || r.FilterExpression != nil || r.ProjectionExpression != nil
+	if err := known.unused(anyExpression); err != nil {
+		return err
+	}
+	if isQuery {
+		for _, name := range filtered {
+			if slices.Contains(p.schema.names(), name) {
+				return validation("Filter Expression can only contain non-primary key attributes: "+
+					"Primary key attribute: %s", name)
+			}
+		}
+	}
+	return p.checkProjected(filtered)
+}
+
+// checkProjected refuses expressions on attributes that the index doesn't have.
+func (p *page) checkProjected(filtered []string) error {
+	if p.index == nil || p.index.projectsAll() {
+		return nil
+	}
+	projected := p.index.projected()
+	for _, name := range filtered {
+		if !slices.Contains(projected, name) {
+			return invalidParameter("Secondary index %s does not project one or more filter attributes: [%s]", p.index.Name, name)
+		}
+	}
+	if p.projection == nil {
+		return nil
+	}
+	for name := range p.projection.names {
+		if !slices.Contains(projected, name) {
+			return invalidParameter("Global secondary index %s does not project [%s]", p.index.Name, name)
+		}
+	}
+	return nil
+}
+
+// setSegment limits a parallel scan to its share of the hashes that stored keys start with.
+func (p *page) setSegment(r *pageRequest) error {
+	switch {
+	case r.Segment == nil && r.TotalSegments == nil:
+		return nil
+	case r.TotalSegments == nil:
+		return validation("The TotalSegments parameter is required but was not present in the request " +
+			"when Segment parameter is present")
+	case r.Segment == nil:
+		return validation("The Segment parameter is required but was not present in the request " +
+			"when parameter TotalSegments is present")
+	case *r.TotalSegments < 1 || *r.TotalSegments > 1_000_000:
+		return constraint("totalSegments", "Member must have value between 1 and 1000000")
+	case *r.Segment < 0 || *r.Segment >= *r.TotalSegments:
+		return validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: "+
+			"Segment: %d is not less than TotalSegments: %d", *r.Segment, *r.TotalSegments)
+	}
+	p.low = segmentStart(*r.Segment, *r.TotalSegments)
+	if *r.Segment+1 < *r.TotalSegments {
+		p.high = segmentStart(*r.Segment+1, *r.TotalSegments)
+	}
+	return nil
+}
+
+func segmentStart(segment, total int) string {
+	hash := uint64(segment) << (8 * hashBytes) / uint64(total)
+	return string(binary.BigEndian.AppendUint32(nil, uint32(hash)))
+}
+
+// startAfter leaves out what lies before the key that an earlier page ended with, and that key itself.
+func (p *page) startAfter(key document) error {
+	stored, ok := p.storedKey(key)
+	if !ok || len(key) != len(p.keyNames()) {
+		return validation("The provided starting key is invalid")
+	}
+	if stored < p.low || stored >= p.high {
+		return validation("The provided starting key is outside query boundaries based on provided conditions")
+	}
+	if p.ascending {
+		p.low = stored + "\x00"
+	} else {
+		p.high = stored
+	}
+	return nil
+}
