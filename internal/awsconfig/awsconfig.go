@@ -1,0 +1,72 @@
+// Package awsconfig builds the SDK's configuration in a Lambda function.
+//
+// Everything it needs is in the environment that Lambda sets. Reading it there, instead of linking the SDK's own config
+// package with its profiles, SSO and instance metadata, saves some 2 ms of every cold start.
+package awsconfig
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+// Lookup returns an environment variable and whether it is set; os.LookupEnv is one.
+type Lookup = func(name string) (string, bool)
+
+const (
+	// Three attempts within some 300 ms: a throttled or failing table is then reported as such while the caller, who
+	// has his own retries, still waits.
+	attempts   = 3
+	maxBackoff = 150 * time.Millisecond
+	// A connection that can't be had in a second won't be had: inside one region a handshake takes milliseconds.
+	dialTimeout = time.Second
+	// A stalled answer leaves time for the other attempts within an invocation.
+	answerTimeout = 2 * time.Second
+)
+
+// FromEnvironment returns the configuration that Lambda's environment describes. The endpoint variable, such as
+// AWS_ENDPOINT_URL_DYNAMODB, sends the requests of a service elsewhere: to a local stand-in. It fails where the region
+// or the credentials are missing.
+func FromEnvironment(lookup Lookup, endpointVariable string) (aws.Config, error) {
+	get := func(name string) string { value, _ := lookup(name); return value }
+	region := get("AWS_REGION")
+	credentials := aws.Credentials{
+		AccessKeyID:     get("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: get("AWS_SECRET_ACCESS_KEY"),
+		SessionToken:    get("AWS_SESSION_TOKEN"),
+		Source:          "environment",
+	}
+	if region == "" || !credentials.HasKeys() {
+		return aws.Config{}, errors.New("AWS_REGION, AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing")
+	}
+	config := New(region, credentials)
+	if endpoint := get(endpointVariable); endpoint != "" {
+		config.BaseEndpoint = &endpoint
+	}
+	return config, nil
+}
+
+// New returns the configuration for a region and fixed credentials.
+func New(region string, credentials aws.Credentials) aws.Config {
+	return aws.Config{
+		Region: region,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return credentials, nil
+		}),
+		HTTPClient: awshttp.NewBuildableClient().
+			WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout }),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = attempts
+				o.MaxBackoff = maxBackoff
+			})
+		},
+	}
+}

@@ -1,0 +1,207 @@
+package awsconfig_test
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+)
+
+const endpointVariable = "AWS_ENDPOINT_URL_DYNAMODB"
+
+// lambda returns the environment that Lambda sets, with changes: alternating names and values.
+func lambda(changes ...string) awsconfig.Lookup {
+	environment := map[string]string{
+		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3cr3t",
+		"AWS_SESSION_TOKEN": "session",
+	}
+	for i := 0; i < len(changes); i += 2 {
+		environment[changes[i]] = changes[i+1]
+	}
+	return func(name string) (string, bool) {
+		value, ok := environment[name]
+		return value, ok
+	}
+}
+
+func TestFromEnvironment(t *testing.T) {
+	t.Parallel()
+	endpoint := "http://127.0.0.1:8000"
+	tests := map[string]struct {
+		lookup   awsconfig.Lookup
+		endpoint *string
+		session  string
+	}{
+		"Lambda":                  {lambda(), nil, "session"},
+		"an endpoint of its own":  {lambda(endpointVariable, endpoint), &endpoint, "session"},
+		"an empty endpoint":       {lambda(endpointVariable, ""), nil, "session"},
+		"another service's":       {lambda("AWS_ENDPOINT_URL_SQS", endpoint), nil, "session"},
+		"without a session token": {lambda("AWS_SESSION_TOKEN", ""), nil, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, err := awsconfig.FromEnvironment(test.lookup, endpointVariable)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if config.Region != "eu-central-1" {
+				t.Errorf("region is %q", config.Region)
+			}
+			if diff := cmp.Diff(test.endpoint, config.BaseEndpoint); diff != "" {
+				t.Errorf("endpoint (-want +got):\n%s", diff)
+			}
+			credentials, err := config.Credentials.Retrieve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t", SessionToken: test.session,
+				Source: "environment"}
+			if diff := cmp.Diff(want, credentials); diff != "" {
+				t.Errorf("credentials (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFromEnvironmentMissing(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := awsconfig.FromEnvironment(lambda(name, ""), endpointVariable)
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Fatalf("error is %v, want one that names %s", err, name)
+			}
+			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "AKIDEXAMPLE") {
+				t.Errorf("the error shows a value: %v", err)
+			}
+		})
+	}
+	t.Run("nothing set", func(t *testing.T) {
+		t.Parallel()
+		if _, err := awsconfig.FromEnvironment(func(string) (string, bool) { return "", false }, endpointVariable); err == nil {
+			t.Error("an empty environment was accepted")
+		}
+	})
+}
+
+// answer writes what DynamoDB would: a JSON body with its checksum.
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+}
+
+// client returns the real client, made by the configuration under test and talking to handler.
+func client(t *testing.T, handler http.HandlerFunc) *dynamodb.Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	config, err := awsconfig.FromEnvironment(lambda(endpointVariable, server.URL), endpointVariable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamodb.NewFromConfig(config)
+}
+
+func TestRequestsAreSignedForTheEndpoint(t *testing.T) {
+	t.Parallel()
+	requests := make(chan http.Header, 1)
+	dynamo := client(t, func(w http.ResponseWriter, r *http.Request) {
+		requests <- r.Header.Clone()
+		answer(w, http.StatusOK, `{"TableNames":["t-usage"]}`)
+	})
+	tables, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"t-usage"}, tables.TableNames); diff != "" {
+		t.Errorf("tables (-want +got):\n%s", diff)
+	}
+	header := <-requests
+	if got := header.Get("X-Amz-Security-Token"); got != "session" {
+		t.Errorf("session token is %q", got)
+	}
+	authorization := header.Get("Authorization")
+	if !strings.Contains(authorization, "Credential=AKIDEXAMPLE/") ||
+		!strings.Contains(authorization, "/eu-central-1/dynamodb/aws4_request") {
+		t.Errorf("authorization is %q", authorization)
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		status   int
+		code     string
+		attempts int64
+	}{
+		"down":         {http.StatusInternalServerError, "InternalServerError", 3},
+		"unavailable":  {http.StatusServiceUnavailable, "ServiceUnavailable", 3},
+		"throttled":    {http.StatusBadRequest, "ThrottlingException", 3},
+		"table is hot": {http.StatusBadRequest, "ProvisionedThroughputExceededException", 3},
+		"not valid":    {http.StatusBadRequest, "ValidationException", 1},
+		"not allowed":  {http.StatusBadRequest, "AccessDeniedException", 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var attempts atomic.Int64
+			dynamo := client(t, func(w http.ResponseWriter, _ *http.Request) {
+				attempts.Add(1)
+				answer(w, test.status, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, test.code))
+			})
+			begin := time.Now()
+			_, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+			if fault := smithy.APIError(nil); !errors.As(err, &fault) || fault.ErrorCode() != test.code {
+				t.Errorf("error is %v, want %s", err, test.code)
+			}
+			if got := attempts.Load(); got != test.attempts {
+				t.Errorf("%d attempts, want %d", got, test.attempts)
+			}
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("gave up after %s only", took)
+			}
+		})
+	}
+}
+
+func TestATransientFailureIsNotSeen(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int64
+	dynamo := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		if attempts.Add(1) < 3 {
+			answer(w, http.StatusInternalServerError, `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"}`)
+			return
+		}
+		answer(w, http.StatusOK, `{"TableNames":[]}`)
+	})
+	if _, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
+		t.Errorf("after %d attempts: %v", attempts.Load(), err)
+	}
+}
+
+// Each client has its own budget of retries: one whose table fails must not use up another's.
+func TestClientsDoNotShareRetries(t *testing.T) {
+	t.Parallel()
+	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t"})
+	if one, other := config.Retryer(), config.Retryer(); one == other {
+		t.Error("two clients share a retryer")
+	}
+}

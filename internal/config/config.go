@@ -1,0 +1,143 @@
+// Package config reads the functions' configuration from the environment: once, at start, and with all faults reported
+// together. No other code reads the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// Lookup returns an environment variable and whether it is set; os.LookupEnv is one.
+type Lookup func(name string) (string, bool)
+
+// Fault is what is wrong with one variable. The value isn't part of it: it may be a secret.
+type Fault struct {
+	Variable string
+	Problem  string
+}
+
+func (f *Fault) Error() string { return f.Variable + " " + f.Problem }
+
+// environment reads variables and collects their faults. Where a variable is faulty, the zero value is returned.
+type environment struct {
+	lookup Lookup
+	faults []error
+}
+
+func (e *environment) fault(name, problem string) {
+	e.faults = append(e.faults, &Fault{name, problem})
+}
+
+// err returns all faults, or nil.
+func (e *environment) err() error {
+	if len(e.faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("configuration: %w", errors.Join(e.faults...))
+}
+
+// optional returns a variable, or fallback where it is not set or empty: SAM sets an unset parameter to "".
+func (e *environment) optional(name, fallback string) string {
+	if value, ok := e.lookup(name); ok && value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (e *environment) required(name string) string {
+	value := e.optional(name, "")
+	if value == "" {
+		e.fault(name, "is missing")
+	}
+	return value
+}
+
+func (e *environment) integer(name string, fallback, least, most int64) int64 {
+	value := e.optional(name, strconv.FormatInt(fallback, 10))
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < least || n > most {
+		e.fault(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+		return 0
+	}
+	return n
+}
+
+func (e *environment) location(name string) *time.Location {
+	location, err := time.LoadLocation(e.optional(name, "UTC"))
+	// "Local" would count by the machine's zone, which nobody chose.
+	if err != nil || location == time.Local {
+		e.fault(name, "must be an IANA time zone such as Asia/Riyadh")
+		return time.UTC
+	}
+	return location
+}
+
+func (e *environment) level(name string) slog.Level {
+	levels := map[string]slog.Level{
+		"DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERROR": slog.LevelError,
+	}
+	level, ok := levels[strings.ToUpper(e.optional(name, "INFO"))]
+	if !ok {
+		e.fault(name, "must be DEBUG, INFO, WARN or ERROR")
+	}
+	return level
+}
+
+// basePath is a path that a custom domain puts in front of every route: "" or "/name".
+func (e *environment) basePath(name string) string {
+	given := e.optional(name, "/")
+	if given == "/" {
+		return ""
+	}
+	value := strings.TrimSuffix(given, "/")
+	if given[0] != '/' || value == "/" || path.Clean(value) != value || strings.ContainsAny(value, "?#% ") {
+		e.fault(name, "must be a path such as /usage")
+		return ""
+	}
+	return value
+}
+
+func (e *environment) limits() restaurant.Limits {
+	const most = 1_000_000_000
+	return restaurant.Limits{
+		MessagesPerDay:    e.integer("DEFAULT_MAX_MESSAGES_PER_DAY", 1000, -1, most),
+		MessagesPerMinute: e.integer("DEFAULT_MAX_MESSAGES_PER_MIN", 60, -1, most),
+	}
+}
+
+// UsageAPI is the configuration of the function usage-api.
+type UsageAPI struct {
+	RestaurantsTable  string
+	BotsTable         string
+	UsageTable        string
+	AccessTokensTable string
+	DirectoryTable    string
+	TimeZone          *time.Location
+	DefaultLimits     restaurant.Limits
+	BasePath          string
+	LogLevel          slog.Level
+}
+
+// LoadUsageAPI returns the configuration of usage-api, or every fault of it as *Fault, joined.
+func LoadUsageAPI(lookup Lookup) (UsageAPI, error) {
+	e := environment{lookup: lookup}
+	c := UsageAPI{
+		RestaurantsTable:  e.required("RESTAURANTS_TABLE"),
+		BotsTable:         e.required("BOTS_TABLE"),
+		UsageTable:        e.required("USAGE_TABLE"),
+		AccessTokensTable: e.required("ACCESS_TOKENS_TABLE"),
+		DirectoryTable:    e.required("DIRECTORY_TABLE"),
+		TimeZone:          e.location("USAGE_TIME_ZONE"),
+		DefaultLimits:     e.limits(),
+		BasePath:          e.basePath("BASE_PATH"),
+		LogLevel:          e.level("LOG_LEVEL"),
+	}
+	return c, e.err()
+}

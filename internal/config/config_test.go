@@ -1,0 +1,229 @@
+package config_test
+
+import (
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata" // the tests' zones, whatever the machine has installed
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// required holds the variables of usage-api that have no default.
+func required() map[string]string {
+	return map[string]string{
+		"RESTAURANTS_TABLE": "t-restaurants", "BOTS_TABLE": "t-bots", "USAGE_TABLE": "t-usage",
+		"ACCESS_TOKENS_TABLE": "t-access-tokens", "DIRECTORY_TABLE": "t-directory",
+	}
+}
+
+// load returns the configuration of the required variables with changes.
+func load(changes map[string]string) (config.UsageAPI, error) {
+	environment := required()
+	maps.Copy(environment, changes)
+	return config.LoadUsageAPI(lookup(environment))
+}
+
+func lookup(environment map[string]string) config.Lookup {
+	return func(name string) (string, bool) {
+		value, ok := environment[name]
+		return value, ok
+	}
+}
+
+// faulty returns the names of the variables that err complains of, sorted.
+func faulty(err error) []string {
+	var names []string
+	switch e := err.(type) {
+	case *config.Fault:
+		names = []string{e.Variable}
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			names = append(names, faulty(one)...)
+		}
+	case interface{ Unwrap() error }:
+		names = faulty(e.Unwrap())
+	}
+	slices.Sort(names)
+	return names
+}
+
+func compareZones(a, b *time.Location) bool { return a.String() == b.String() }
+
+func wantConfig(t *testing.T, got, want config.UsageAPI) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmp.Comparer(compareZones)); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func defaults() config.UsageAPI {
+	return config.UsageAPI{
+		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
+		AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
+		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
+		LogLevel: slog.LevelInfo,
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	empty := make(map[string]string)
+	for _, name := range []string{
+		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL",
+	} {
+		empty[name] = ""
+	}
+	for name, changes := range map[string]map[string]string{"not set": nil, "set to nothing, as SAM does": empty} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantConfig(t, got, defaults())
+		})
+	}
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	riyadh, err := time.LoadLocation("Asia/Riyadh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const daily, perMinute = "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN"
+	tests := map[string]struct {
+		variable, value string
+		change          func(*config.UsageAPI)
+	}{
+		"table":            {"USAGE_TABLE", "other", func(c *config.UsageAPI) { c.UsageTable = "other" }},
+		"zone":             {"USAGE_TIME_ZONE", "Asia/Riyadh", func(c *config.UsageAPI) { c.TimeZone = riyadh }},
+		"zone UTC":         {"USAGE_TIME_ZONE", "UTC", func(*config.UsageAPI) {}},
+		"daily limit":      {daily, "250", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 250 }},
+		"nothing a day":    {daily, "0", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 0 }},
+		"unlimited a day":  {daily, "-1", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = -1 }},
+		"largest a day":    {daily, "1000000000", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 1e9 }},
+		"minute's limit":   {perMinute, "5", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerMinute = 5 }},
+		"unlimited":        {perMinute, "-1", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerMinute = -1 }},
+		"base path":        {"BASE_PATH", "/usage", func(c *config.UsageAPI) { c.BasePath = "/usage" }},
+		"two segments":     {"BASE_PATH", "/usage/v1", func(c *config.UsageAPI) { c.BasePath = "/usage/v1" }},
+		"slash at its end": {"BASE_PATH", "/usage/", func(c *config.UsageAPI) { c.BasePath = "/usage" }},
+		"only a slash":     {"BASE_PATH", "/", func(*config.UsageAPI) {}},
+		"debug":            {"LOG_LEVEL", "DEBUG", func(c *config.UsageAPI) { c.LogLevel = slog.LevelDebug }},
+		"warn":             {"LOG_LEVEL", "WARN", func(c *config.UsageAPI) { c.LogLevel = slog.LevelWarn }},
+		"error":            {"LOG_LEVEL", "ERROR", func(c *config.UsageAPI) { c.LogLevel = slog.LevelError }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := defaults()
+			test.change(&want)
+			got, err := load(map[string]string{test.variable: test.value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantConfig(t, got, want)
+		})
+	}
+}
+
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	for name := range required() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, emptyErr := load(map[string]string{name: ""})
+			environment := required()
+			delete(environment, name)
+			_, unsetErr := config.LoadUsageAPI(lookup(environment))
+			for how, err := range map[string]error{"empty": emptyErr, "not set": unsetErr} {
+				if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
+					t.Errorf("faulty variables where it is %s (-want +got):\n%s", how, diff)
+				}
+				if err != nil && !strings.Contains(err.Error(), name+" is missing") {
+					t.Errorf("error %q doesn't say that %s is missing", err, name)
+				}
+			}
+		})
+	}
+}
+
+// impossible holds values that each variable must refuse.
+func impossible() map[string][]string {
+	numbers := []string{"-2", "1000000001", "99999999999999999999", "1.5", "1e3", "0x10", " 1", "1 ", "1,000", "١٠", "ten", "-"}
+	return map[string][]string{
+		"USAGE_TIME_ZONE":              {"Local", "Riyadh", "Asia/Atlantis", "+03:00", "../etc/passwd", "/etc/localtime", " UTC", "Asia"},
+		"DEFAULT_MAX_MESSAGES_PER_DAY": numbers,
+		"DEFAULT_MAX_MESSAGES_PER_MIN": numbers,
+		"BASE_PATH":                    {"usage", "https://example.com/usage", "/usage?x=1", "/usage#top", "/us%61ge", "/my usage", "?"},
+		"LOG_LEVEL":                    {"VERBOSE", "TRACE", "INFORMATION", "9", " INFO", "INFO,DEBUG"},
+	}
+}
+
+func TestFaulty(t *testing.T) {
+	t.Parallel()
+	for name, values := range impossible() {
+		for _, value := range values {
+			t.Run(name+"="+value, func(t *testing.T) {
+				t.Parallel()
+				_, err := load(map[string]string{name: value})
+				if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
+					t.Errorf("faulty variables of %v (-want +got):\n%s", err, diff)
+				}
+			})
+		}
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cr3t value?"
+	environment := make(map[string]string)
+	for name := range impossible() {
+		environment[name] = secret
+	}
+	_, err := config.LoadUsageAPI(lookup(environment))
+	want := slices.Sorted(maps.Keys(required()))
+	want = append(want, slices.Collect(maps.Keys(environment))...)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, faulty(err)); diff != "" {
+		t.Fatalf("faulty variables (-want +got):\n%s", diff)
+	}
+	for _, name := range want {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is missing from the error %q", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("the error shows a value: %q", err)
+	}
+}
+
+// FuzzBasePath holds that a base path, where it is accepted, begins every route that is behind it: no slash stands at
+// its end or is doubled, which no request would match.
+func FuzzBasePath(f *testing.F) {
+	for _, seed := range []string{"", "/", "/usage", "/usage/v1/", "//", "//usage", "/usage//", "/a//b", "usage", "/a b", "/?"} {
+		f.Add(seed)
+	}
+	path := regexp.MustCompile(`\A(/[^/?#% ]+)*\z`)
+	f.Fuzz(func(t *testing.T, value string) {
+		got, err := load(map[string]string{"BASE_PATH": value})
+		if err != nil {
+			if diff := cmp.Diff([]string{"BASE_PATH"}, faulty(err)); diff != "" {
+				t.Errorf("faulty variables of %v (-want +got):\n%s", err, diff)
+			}
+			return
+		}
+		if !path.MatchString(got.BasePath) {
+			t.Errorf("%q became the base path %q", value, got.BasePath)
+		}
+	})
+}
