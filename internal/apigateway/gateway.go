@@ -1,0 +1,198 @@
+// Package apigateway is an API Gateway HTTP API on this machine: it turns HTTP requests into events of payload format
+// 2.0, hands them to a function and turns the answers back into HTTP. It is for local stacks and tests only.
+//
+// It does what Amazon's gateway is known to do, including what surprises: the path is decoded and the query is not,
+// repeated headers and query parameters are joined with commas, a form is base64-encoded, a named stage is part of the
+// path, and HEAD reaches only a route for HEAD or ANY.
+package apigateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// Amazon's quotas for HTTP APIs, which cannot be raised.
+const (
+	MaxBodyBytes = 10 << 20
+	MaxTimeout   = 30 * time.Second
+)
+
+// DefaultStage is the stage that leaves no trace in the path.
+const DefaultStage = "$default"
+
+// An Invoke calls a function with one event, as lambda.Start's handlers are called. It may be called concurrently. Its
+// context ends with the gateway's time-out, not when the client goes away, since Lambda doesn't notice that either.
+type Invoke func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+
+// Options are a gateway's settings.
+type Options struct {
+	// Stage is the name of the stage, without which the client asks: a request for /api with the stage "prod" has the
+	// rawPath /prod/api, as behind a custom domain. Empty: DefaultStage.
+	Stage string
+
+	// Timeout bounds an invocation, after which the client is answered 503. Zero: MaxTimeout.
+	Timeout time.Duration
+
+	// Now is the time that events carry. It must not be nil.
+	Now func() time.Time
+
+	// Logger gets one line for every invocation that failed. It must not be nil.
+	Logger *slog.Logger
+}
+
+// Gateway is an http.Handler. All routes must be there before it serves its first request.
+type Gateway struct {
+	stage   string
+	timeout time.Duration
+	now     func() time.Time
+	logger  *slog.Logger
+	routes  routeTable
+}
+
+// New returns a gateway without routes.
+func New(opts Options) *Gateway {
+	g := &Gateway{stage: opts.Stage, timeout: opts.Timeout, now: opts.Now, logger: opts.Logger}
+	if g.stage == "" {
+		g.stage = DefaultStage
+	}
+	if g.timeout == 0 {
+		g.timeout = MaxTimeout
+	}
+	return g
+}
+
+// Handle sends the requests of a route to invoke. The route is written as in API Gateway: a method or ANY and a path
+// ("GET /api/usage"), in which a segment may be a variable ("GET /api/usage/{id}") and the last one may stand for all
+// the rest ("ANY /api/{proxy+}"), or "$default" for whatever no other route takes. It fails if the route is not of
+// this form or was given before.
+//
+// The most specific route serves a request, whatever the order of the calls: text before a variable before the rest,
+// and a method before ANY.
+func (g *Gateway) Handle(route string, invoke Invoke) error {
+	if err := g.routes.add(route, invoke); err != nil {
+		return fmt.Errorf("adding route %q: %w", route, err)
+	}
+	return nil
+}
+
+// ServeHTTP answers with what the route's function answers. The gateway's own answers are JSON of the form
+// {"message": …}: 404 where there is no route, 413 for a body over MaxBodyBytes, 500 for a function that failed or
+// answered what is no HTTP answer, and 503 for one that took too long.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requestID := newRequestID()
+	w.Header().Set("Apigw-Requestid", requestID)
+
+	route, parameters := g.routes.find(r.Method, r.URL.Path)
+	if route == nil {
+		writeMessage(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		writeMessage(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+		return
+	} else if err != nil {
+		writeMessage(w, http.StatusBadRequest, "Bad Request")
+		return
+	}
+
+	event := g.newEvent(r, body, requestID)
+	event.RouteKey, event.RequestContext.RouteKey = route.key, route.key
+	event.PathParameters = parameters
+
+	answer, err := g.call(r.Context(), route.invoke, event)
+	if err == nil {
+		err = writeAnswer(w, answer)
+	}
+	if err != nil {
+		g.logger.ErrorContext(r.Context(), "invocation failed", slog.String("route", route.key),
+			slog.String("requestId", requestID), slog.String("error", err.Error()))
+		if errors.Is(err, errTimedOut) {
+			writeMessage(w, http.StatusServiceUnavailable, "Service Unavailable")
+			return
+		}
+		writeMessage(w, http.StatusInternalServerError, "Internal Server Error")
+	}
+}
+
+// call invokes the function and waits for it no longer than the time-out. A function that then goes on does so alone.
+func (g *Gateway) call(ctx context.Context, invoke Invoke, event events.APIGatewayV2HTTPRequest) (
+	events.APIGatewayV2HTTPResponse, error,
+) {
+	type outcome struct {
+		answer events.APIGatewayV2HTTPResponse
+		err    error
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
+	defer cancel()
+	done := make(chan outcome, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- outcome{err: fmt.Errorf("function panicked: %v", p)}
+			}
+		}()
+		answer, err := invoke(ctx, event)
+		done <- outcome{answer, err}
+	}()
+
+	var o outcome
+	select {
+	case o = <-done:
+	case <-ctx.Done():
+		o.err = ctx.Err()
+	}
+	if o.err != nil && ctx.Err() != nil {
+		return o.answer, errTimedOut
+	}
+	return o.answer, o.err
+}
+
+var (
+	errTimedOut = errors.New("the function did not answer in time")
+	errNoAnswer = errors.New("the function's answer is no HTTP answer")
+)
+
+// writeAnswer sends a function's answer to the client. If it fails, nothing has been sent.
+func writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2HTTPResponse) error {
+	if answer.StatusCode < 200 || answer.StatusCode > 599 {
+		return fmt.Errorf("%w: status %d", errNoAnswer, answer.StatusCode)
+	}
+	body := []byte(answer.Body)
+	if answer.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(answer.Body); err != nil {
+			return fmt.Errorf("%w: %w", errNoAnswer, err)
+		}
+	}
+	header := w.Header()
+	for name, value := range answer.Headers {
+		header.Set(name, value)
+	}
+	for _, cookie := range answer.Cookies {
+		header.Add("Set-Cookie", cookie)
+	}
+	for _, name := range []string{"Connection", "Content-Length", "Transfer-Encoding"} {
+		header.Del(name) // the server's to decide
+	}
+	if header.Get("Content-Type") == "" && len(body) > 0 {
+		header.Set("Content-Type", "text/plain;charset=UTF-8")
+	}
+	w.WriteHeader(answer.StatusCode)
+	_, _ = w.Write(body) // fails if the client has gone, or if the status allows no body
+	return nil
+}
+
+func writeMessage(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, `{"message":"`+message+`"}`)
+}

@@ -1,0 +1,242 @@
+// Package lambdahttp serves an http.Handler behind an API Gateway HTTP API (payload format 2.0).
+//
+// It stands between API Gateway and aws-lambda-go-api-proxy's httpadapter, which does the conversion, and closes the
+// adapter's gaps: whatever arrives is answered, an invocation never fails, and the adapter never writes to the log.
+//
+// What a handler sees:
+//
+//   - r.URL.Path is the path that the client asked for, without the stage and without Options.BasePath. API Gateway
+//     decodes rawPath, so r.URL.Path equals what is left of it byte for byte, and an encoded slash is a slash.
+//   - r.Body holds exactly the bytes that the client sent, after base64 decoding, so signatures can be checked over them.
+//   - A header that was sent several times was joined with commas by API Gateway. The adapter splits it at each comma
+//     and trims spaces: r.Header.Values has the parts, r.Header.Get only the first. A single value with a comma in it
+//     (a Date, say) is split all the same. Headers that can occur only once (Authorization, Content-Type, Host,
+//     User-Agent and the like) are not split: sent twice, they arrive as one value with a comma.
+//   - Each cookie is a Cookie header of its own, as r.Cookies expects.
+//   - r.RemoteAddr is the caller's IP address without a port.
+package lambdahttp
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+)
+
+// DefaultMaxBodyBytes is the largest request body, after base64 decoding, when Options does not say.
+const DefaultMaxBodyBytes = 64 << 10
+
+// Options says how events become requests.
+type Options struct {
+	// BasePath is the part of the path that a custom domain puts before the API's own paths ("/usage" or "usage/v1").
+	// A path without it is served as it is, since the API's default endpoint has no base path. Empty: none.
+	BasePath string
+
+	// MaxBodyBytes bounds the decoded request body; more is answered 413. Zero or less: DefaultMaxBodyBytes.
+	MaxBodyBytes int
+
+	// Logger gets one line for every event that could not be served as it should have been. It must not be nil.
+	Logger *slog.Logger
+}
+
+// New returns a Lambda handler that serves API Gateway's events with h. Its error is always nil: an event that is no
+// HTTP request is answered 400, a body over the limit 413, and a handler that panics 500, each with a JSON body
+// {"error": …, "code": …}. A request's context carries its RequestID and ends shortly before the invocation does.
+func New(h http.Handler, opts Options) func(context.Context, events.APIGatewayV2HTTPRequest) (
+	events.APIGatewayV2HTTPResponse, error,
+) {
+	s := &server{
+		basePath:     strings.Trim(opts.BasePath, "/"),
+		maxBodyBytes: opts.MaxBodyBytes,
+		logger:       opts.Logger,
+		proxy:        httpadapter.NewV2(strict(h)).ProxyWithContext,
+	}
+	if s.maxBodyBytes <= 0 {
+		s.maxBodyBytes = DefaultMaxBodyBytes
+	}
+	return s.handle
+}
+
+type requestIDKey struct{}
+
+// RequestID returns the id by which a request is found in the logs: API Gateway's, or Lambda's where the invocation did
+// not come through New. It is empty outside an invocation.
+func RequestID(ctx context.Context) string {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
+		return id
+	}
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		return lc.AwsRequestID
+	}
+	return ""
+}
+
+// answerMargin is how long before the invocation's end the request's context ends: what is still waiting then can be
+// answered as unavailable, where the invocation's own end would leave the caller with API Gateway's bare 500.
+const answerMargin = 500 * time.Millisecond
+
+type server struct {
+	basePath     string // without slashes at its ends
+	maxBodyBytes int
+	logger       *slog.Logger
+	proxy        func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+}
+
+func (s *server) handle(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
+	events.APIGatewayV2HTTPResponse, error,
+) {
+	if id := event.RequestContext.RequestID; id != "" {
+		ctx = context.WithValue(ctx, requestIDKey{}, id)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
+		defer cancel()
+	}
+	answer := s.serve(ctx, event)
+	if strings.EqualFold(event.RequestContext.HTTP.Method, http.MethodHead) {
+		answer.Body, answer.IsBase64Encoded = "", false
+	}
+	return answer, nil
+}
+
+func (s *server) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
+	answer events.APIGatewayV2HTTPResponse,
+) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.logger.ErrorContext(ctx, "handler panicked", slog.String("requestId", RequestID(ctx)),
+				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			answer = internalError()
+		}
+	}()
+
+	event, err := s.normalize(event)
+	if err != nil {
+		s.logger.WarnContext(ctx, "request refused", slog.String("requestId", RequestID(ctx)),
+			slog.String("reason", err.Error()))
+		return refusal(err)
+	}
+	answer, err = s.proxy(ctx, event)
+	if err != nil {
+		s.logger.ErrorContext(ctx, "request not converted", slog.String("requestId", RequestID(ctx)),
+			slog.String("error", err.Error()))
+		return internalError()
+	}
+	return answer
+}
+
+var (
+	errBodyTooLarge = errors.New("body too large")
+	errNoMethod     = errors.New("no HTTP method: not an event of payload format 2.0")
+)
+
+// normalize returns the event in the form that the adapter converts without an error and without a loss, or an error
+// that names no part of the request but the faulty one.
+func (s *server) normalize(event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPRequest, error) {
+	body, err := s.decodeBody(event)
+	if err != nil {
+		return event, err
+	}
+	event.Body, event.IsBase64Encoded = body, false
+
+	// API Gateway decodes the path but not the query. The adapter parses both as parts of one URL, where a "%" or "?"
+	// of the decoded path, or a "#" of either, would mean something else.
+	path := s.trimPath(cmp.Or(event.RawPath, event.RequestContext.HTTP.Path), event.RequestContext.Stage)
+	event.RawPath = (&url.URL{Path: path}).EscapedPath()
+	event.RawQueryString = strings.ReplaceAll(event.RawQueryString, "#", "%23")
+
+	return event, checkRequest(event)
+}
+
+func (s *server) decodeBody(event events.APIGatewayV2HTTPRequest) (string, error) {
+	body := event.Body
+	if event.IsBase64Encoded {
+		decoded, err := base64.StdEncoding.DecodeString(body)
+		if err != nil {
+			return "", fmt.Errorf("decoding the body: %w", err)
+		}
+		body = string(decoded)
+	}
+	if len(body) > s.maxBodyBytes {
+		return "", fmt.Errorf("%w: %d bytes, at most %d", errBodyTooLarge, len(body), s.maxBodyBytes)
+	}
+	return body, nil
+}
+
+// trimPath cuts the stage and then the base path off path. API Gateway puts a named stage in front of every path, on
+// the default endpoint as on a custom domain; the $default stage leaves none.
+func (s *server) trimPath(path, stage string) string {
+	if stage != "$default" {
+		path = cutSegments(path, stage)
+	}
+	path = cutSegments(path, s.basePath)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return path
+}
+
+// cutSegments removes prefix, which has no slashes at its ends, where path begins with its segments as wholes: "api" is
+// cut off "/api/usage" but not off "/apiary".
+func cutSegments(path, prefix string) string {
+	if prefix == "" {
+		return path
+	}
+	rest, found := strings.CutPrefix(path, "/"+prefix)
+	if found && (rest == "" || rest[0] == '/') {
+		return rest
+	}
+	return path
+}
+
+// checkRequest builds the request as the adapter is about to, since the adapter's own failure would print the request
+// to standard output and fail the invocation.
+func checkRequest(event events.APIGatewayV2HTTPRequest) error {
+	method := event.RequestContext.HTTP.Method
+	if method == "" {
+		return errNoMethod
+	}
+	target := "https://" + event.RequestContext.DomainName + event.RawPath
+	if event.RawQueryString != "" {
+		target += "?" + event.RawQueryString
+	}
+	if _, err := http.NewRequest(strings.ToUpper(method), target, nil); err != nil {
+		if parse, ok := errors.AsType[*url.Error](err); ok {
+			err = parse.Err // the outer error repeats the whole URL
+		}
+		return fmt.Errorf("building the request: %w", err)
+	}
+	return nil
+}
+
+func refusal(err error) events.APIGatewayV2HTTPResponse {
+	if errors.Is(err, errBodyTooLarge) {
+		return failure(http.StatusRequestEntityTooLarge, "The request body is too large.", "body_too_large")
+	}
+	return failure(http.StatusBadRequest, "The request could not be read.", "bad_request")
+}
+
+func internalError() events.APIGatewayV2HTTPResponse {
+	return failure(http.StatusInternalServerError, "Something went wrong on our side.", "internal_error")
+}
+
+// failure returns an error answer. Sentence and code are constants that need no JSON escaping.
+func failure(status int, sentence, code string) events.APIGatewayV2HTTPResponse {
+	return events.APIGatewayV2HTTPResponse{
+		StatusCode: status,
+		Headers:    map[string]string{"Content-Type": "application/json"},
+		Body:       `{"error":"` + sentence + `","code":"` + code + `"}`,
+	}
+}
