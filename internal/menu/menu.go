@@ -1,0 +1,70 @@
+// Package menu names what a restaurant offers its customers: the categories of its menu and its branches, each with
+// texts in Arabic and English.
+package menu
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Language is one that customers are answered in, as an ISO 639-1 code.
+type Language string
+
+// The two languages.
+const (
+	LanguageArabic  Language = "ar"
+	LanguageEnglish Language = "en"
+)
+
+// Text is one text in both languages; either may be missing.
+type Text struct {
+	Arabic  string
+	English string
+}
+
+// In returns the text in the language, or else in the other one; "" where both are blank. An unknown language is
+// taken for Arabic.
+func (t Text) In(language Language) string {
+	first, second := t.Arabic, t.English
+	if language == LanguageEnglish {
+		first, second = second, first
+	}
+	if strings.TrimSpace(first) == "" {
+		return strings.TrimSpace(second)
+	}
+	return strings.TrimSpace(first)
+}
+
+// Blank says whether there is nothing to read in either language.
+func (t Text) Blank() bool {
+	return t.In(LanguageArabic) == ""
+}
+
+// Category is a part of a menu, such as the drinks.
+type Category struct {
+	ID           string // "" where the source gave none
+	DisplayOrder int    // smaller ones come first; 0 where the source gave none
+	Name         Text
+	Description  Text
+	ImageURL     string // "" where there is no picture
+}
+
+// Branch is one place of a restaurant.
+type Branch struct {
+	ID        string // "" where the source gave none
+	Name      Text
+	Address   Text
+	Phone     string   // as the source wrote it; "" where it gave none
+	Latitude  *float64 // degrees north, -90 to 90; nil where unknown
+	Longitude *float64 // degrees east, -180 to 180; nil where unknown
+	District  string
+	City      Text
+}
+
+// SortCategories puts the categories into the order in which customers see them: by display order, then by id.
+func SortCategories(categories []Category) {
+	slices.SortStableFunc(categories, func(a, b Category) int {
+		return cmp.Or(cmp.Compare(a.DisplayOrder, b.DisplayOrder), cmp.Compare(a.ID, b.ID))
+	})
+}

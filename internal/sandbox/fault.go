@@ -1,0 +1,169 @@
+// Package sandbox holds local stand-ins for the outside services that the system calls: Twilio's Messages API and the
+// Sufrah API, and the faults that every stand-in can be given. It speaks the real wire protocols, so that everything
+// that calls it is the production code, and it is never part of a deployed function.
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of a Behavior.
+const (
+	maxLatencyMs     = 60_000
+	maxBehaviorBytes = 4 << 10
+)
+
+// Behavior is how a stand-in answers.
+type Behavior struct {
+	LatencyMs int     `json:"latencyMs"` // before every answer, 0 to 60,000
+	FailRate  float64 `json:"failRate"`  // the share of calls that fail, 0 to 1
+	Status    int     `json:"status"`    // that they fail with, 400 to 599
+}
+
+// healthy is what a stand-in begins with, and what the fields that aren't given are.
+func healthy() Behavior {
+	return Behavior{Status: http.StatusServiceUnavailable}
+}
+
+func (b Behavior) validate() error {
+	var faults []error
+	if b.LatencyMs < 0 || b.LatencyMs > maxLatencyMs {
+		faults = append(faults, fmt.Errorf("latencyMs must be between 0 and %d", maxLatencyMs))
+	}
+	if !(b.FailRate >= 0 && b.FailRate <= 1) { // not the other way round: NaN is neither
+		faults = append(faults, errors.New("failRate must be between 0 and 1"))
+	}
+	if b.Status < 400 || b.Status > 599 {
+		faults = append(faults, errors.New("status must be between 400 and 599"))
+	}
+	return errors.Join(faults...)
+}
+
+// Fault makes a stand-in slow and unreliable, as its Behavior says. As an http.Handler it shows the behavior to a GET
+// and replaces the whole of it with a PUT of the JSON form. It is safe for concurrent use.
+type Fault struct {
+	writeFailure func(w http.ResponseWriter, status int)
+
+	mu       sync.Mutex
+	random   func() float64
+	behavior Behavior
+}
+
+// NewFault returns a fault that doesn't do anything yet. random returns numbers from 0 up to but not 1, and is never
+// called by two goroutines at once. writeFailure writes the answer to a call that fails, in the service's own form; nil
+// writes the status alone.
+func NewFault(random func() float64, writeFailure func(w http.ResponseWriter, status int)) *Fault {
+	if writeFailure == nil {
+		writeFailure = func(w http.ResponseWriter, status int) { http.Error(w, http.StatusText(status), status) }
+	}
+	return &Fault{writeFailure: writeFailure, random: random, behavior: healthy()}
+}
+
+// Set replaces the behavior, for calls that begin from now on. It fails where a value is out of bounds.
+func (f *Fault) Set(behavior Behavior) error {
+	if err := behavior.validate(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.behavior = behavior
+	return nil
+}
+
+// Behavior returns the behavior.
+func (f *Fault) Behavior() Behavior {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.behavior
+}
+
+// Apply waits as long as a call is to take, and returns the status that it is to fail with, or 0 where it isn't to
+// fail. It returns the context's error where that ends first. It serves stand-ins that speak something other than HTTP;
+// the others take Wrap.
+func (f *Fault) Apply(ctx context.Context) (int, error) {
+	latency, status := f.draw()
+	if latency > 0 {
+		timer := time.NewTimer(latency)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-timer.C:
+		}
+	}
+	return status, nil
+}
+
+func (f *Fault) draw() (latency time.Duration, status int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.behavior.FailRate > 0 && f.random() < f.behavior.FailRate {
+		status = f.behavior.Status
+	}
+	return time.Duration(f.behavior.LatencyMs) * time.Millisecond, status
+}
+
+// Wrap returns a handler that is as slow and unreliable as the behavior says, and otherwise next. A call that fails
+// doesn't reach next; nor does one whose client has gone meanwhile.
+func (f *Fault) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch status, err := f.Apply(r.Context()); {
+		case err != nil:
+			w.WriteHeader(http.StatusServiceUnavailable) // nobody reads it
+		case status != 0:
+			f.writeFailure(w, status)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ServeHTTP shows or replaces the behavior.
+func (f *Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPut:
+		behavior, err := readBehavior(http.MaxBytesReader(w, r.Body, maxBehaviorBytes))
+		if err == nil {
+			err = f.Set(behavior)
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error(), "code": "invalid_behavior"})
+			return
+		}
+	default:
+		w.Header().Set("Allow", "GET, HEAD, PUT")
+		writeJSON(w, http.StatusMethodNotAllowed,
+			map[string]string{"error": "Only GET and PUT are possible here.", "code": "method_not_allowed"})
+		return
+	}
+	writeJSON(w, http.StatusOK, f.Behavior())
+}
+
+// readBehavior reads one behavior and nothing else.
+func readBehavior(body io.Reader) (Behavior, error) {
+	behavior := healthy()
+	decoder := json.NewDecoder(body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&behavior); err != nil {
+		return Behavior{}, fmt.Errorf("the body is not a behavior: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Behavior{}, errors.New("something follows the behavior")
+	}
+	return behavior, nil
+}
+
+// writeJSON answers with the value.
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // a client that has gone needs no answer
+}

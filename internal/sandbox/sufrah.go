@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	_ "embed" // the sample lists
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// SufrahBasePath is where the paths of the Sufrah API begin, as in production.
+const SufrahBasePath = "/api/v1/external"
+
+// maxCountedPaths bounds the memory that counts take; calls of further paths are counted together, as "other".
+const maxCountedPaths = 10_000
+
+//go:embed sample/categories.json
+var sampleCategories []byte
+
+//go:embed sample/branches.json
+var sampleBranches []byte
+
+// Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant whose id begins with "merchant-" has the same
+// categories and branches; all others are unknown. Any key is taken. It is safe for concurrent use.
+type Sufrah struct {
+	fault   *Fault
+	handler http.Handler
+
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+// NewSufrah returns a stand-in that takes the luck of its calls from random, which NewFault describes.
+func NewSufrah(random func() float64) *Sufrah {
+	s := &Sufrah{fault: NewFault(random, writeProblem), calls: make(map[string]int)}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+SufrahBasePath+"/merchants/{id}/categories", merchantList(sampleCategories))
+	mux.Handle("GET "+SufrahBasePath+"/merchants/{id}/branches", merchantList(sampleBranches))
+	s.handler = s.fault.Wrap(mux)
+	return s
+}
+
+// ServeHTTP counts the call and answers it as Sufrah would, or as the fault says.
+func (s *Sufrah) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.count(r.URL.Path)
+	s.handler.ServeHTTP(w, r)
+}
+
+// Fault returns what the stand-in's calls suffer from.
+func (s *Sufrah) Fault() *Fault {
+	return s.fault
+}
+
+// Calls returns how often each path was called, those calls included that failed.
+func (s *Sufrah) Calls() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+func (s *Sufrah) count(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.calls[path]; !known && len(s.calls) >= maxCountedPaths {
+		path = "other"
+	}
+	s.calls[path]++
+}
+
+// merchantList answers with the list, as text/plain: Sufrah's own choice of content type.
+func merchantList(list []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !authorized(r.Header.Get("Authorization")) {
+			writeProblem(w, http.StatusUnauthorized)
+			return
+		}
+		if name, ok := strings.CutPrefix(r.PathValue("id"), "merchant-"); !ok || name == "" {
+			writeProblem(w, http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(list) // a client that has gone needs no list
+	})
+}
+
+// authorized says whether the header holds a key.
+func authorized(header string) bool {
+	scheme, key, _ := strings.Cut(header, " ")
+	return scheme == "ApiToken" && strings.TrimSpace(key) != ""
+}
+
+// writeProblem writes an error in the form that Sufrah's framework gives it.
+func writeProblem(w http.ResponseWriter, status int) {
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, status, map[string]any{"title": http.StatusText(status), "status": status})
+}

@@ -1,0 +1,239 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxMessages is how many of the latest messages Twilio's stand-in remembers.
+	maxMessages = 10_000
+
+	// maxTextRunes is how long a WhatsApp message may be.
+	maxTextRunes = 1600
+
+	maxFormBytes = 64 << 10
+
+	whatsApp = "whatsapp:"
+)
+
+// SentMessage is a message that Twilio was asked to send.
+type SentMessage struct {
+	At               string            `json:"at"`   // RFC 3339, UTC, with milliseconds
+	From             string            `json:"from"` // E.164, or a messaging service's SID
+	To               string            `json:"to"`   // E.164
+	ContentSID       string            `json:"contentSid"`
+	ContentVariables map[string]string `json:"contentVariables"` // null where there are none
+	Body             string            `json:"body"`
+}
+
+// Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It takes any account and
+// token, delivers nothing, and remembers what it was asked to send. The receivers that Twilio reserves for tests are
+// refused as Twilio does: +15005550001 is no valid number, +15005550004 has unsubscribed, and +15005550009 is no mobile.
+// It is safe for concurrent use.
+type Twilio struct {
+	fault   *Fault
+	handler http.Handler
+	now     func() time.Time
+
+	mu       sync.Mutex
+	accepted int           // messages ever
+	messages []SentMessage // a ring: message n is at n modulo maxMessages
+}
+
+// NewTwilio returns a stand-in that takes the time of messages from now, and the luck of its calls from random, which
+// NewFault describes.
+func NewTwilio(now func() time.Time, random func() float64) *Twilio {
+	t := &Twilio{fault: NewFault(random, writeTwilioFailure), now: now}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /2010-04-01/Accounts/{sid}/Messages.json", t.create)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		message := fmt.Sprintf("The requested resource %s was not found", r.URL.Path)
+		writeTwilioError(w, twilioError{Code: 20404, Message: message, Status: http.StatusNotFound})
+	})
+	t.handler = t.fault.Wrap(mux)
+	return t
+}
+
+// ServeHTTP answers as Twilio would, or as the fault says.
+func (t *Twilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t.handler.ServeHTTP(w, r)
+}
+
+// Fault returns what the stand-in's calls suffer from; the calls that it fails have sent nothing.
+func (t *Twilio) Fault() *Fault {
+	return t.fault
+}
+
+// Messages returns the messages to the number, with "whatsapp:" in front or not, or all with "", the newest first and at
+// most the latest 10,000. A plus sign that a query turned into a space is understood.
+func (t *Twilio) Messages(to string) []SentMessage {
+	to = strings.TrimPrefix(strings.TrimSpace(to), whatsApp)
+	if to = strings.TrimSpace(to); to != "" && to[0] != '+' {
+		to = "+" + to
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := []SentMessage{}
+	for n := t.accepted - 1; n >= max(0, t.accepted-maxMessages); n-- {
+		if m := t.messages[n%maxMessages]; to == "" || m.To == to {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// twilioError is the form of Twilio's errors.
+type twilioError struct {
+	Code     int    `json:"code"`
+	Message  string `json:"message"`
+	MoreInfo string `json:"more_info"`
+	Status   int    `json:"status"`
+}
+
+func badRequest(code int, format string, args ...any) *twilioError {
+	return &twilioError{Code: code, Message: fmt.Sprintf(format, args...), Status: http.StatusBadRequest}
+}
+
+func writeTwilioError(w http.ResponseWriter, e twilioError) {
+	e.MoreInfo = fmt.Sprintf("https://www.twilio.com/docs/errors/%d", e.Code)
+	writeJSON(w, e.Status, e)
+}
+
+// writeTwilioFailure writes the error that Twilio answers with the status.
+func writeTwilioFailure(w http.ResponseWriter, status int) {
+	e := twilioError{Code: 20000 + status, Message: http.StatusText(status), Status: status}
+	switch status {
+	case http.StatusUnauthorized:
+		e.Code, e.Message = 20003, "Authenticate"
+	case http.StatusTooManyRequests:
+		e.Message = "Too Many Requests"
+		w.Header().Set("Retry-After", "1")
+	}
+	writeTwilioError(w, e)
+}
+
+// create takes one message.
+func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
+	account := r.PathValue("sid")
+	if user, token, ok := r.BasicAuth(); !ok || user != account || token == "" {
+		writeTwilioFailure(w, http.StatusUnauthorized)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+	if err := r.ParseForm(); err != nil {
+		writeTwilioFailure(w, http.StatusBadRequest)
+		return
+	}
+	message, refusal := parseMessage(r.PostForm.Get)
+	if refusal != nil {
+		writeTwilioError(w, *refusal)
+		return
+	}
+	at := t.now().UTC()
+	message.At = at.Format("2006-01-02T15:04:05.000Z")
+	writeJSON(w, http.StatusCreated, created(account, t.remember(message), r.PostForm.Get, at))
+}
+
+// parseMessage reads a message from its parameters, or refuses it as Twilio does.
+func parseMessage(parameter func(string) string) (SentMessage, *twilioError) {
+	from, to := parameter("From"), parameter("To")
+	service, content := parameter("MessagingServiceSid"), parameter("ContentSid")
+	body := parameter("Body")
+	switch {
+	case to == "":
+		return SentMessage{}, badRequest(21604, "A 'To' phone number is required.")
+	case from == "" && service == "":
+		return SentMessage{}, badRequest(21603, "A 'From' phone number is required.")
+	case from != "" && !strings.HasPrefix(from, whatsApp+"+"):
+		return SentMessage{}, badRequest(63007, "Twilio could not find a Channel with the specified From address")
+	case content == "" && body == "":
+		return SentMessage{}, badRequest(21619, "A text message body or media urls must be specified.")
+	case content != "" && !strings.HasPrefix(content, "HX"):
+		return SentMessage{}, badRequest(21655, "The ContentSid Parameter is invalid.")
+	case utf8.RuneCountInString(body) > maxTextRunes:
+		return SentMessage{}, badRequest(21617, "The concatenated message body exceeds the 1600 character limit")
+	}
+	if refusal := refuseReceiver(to); refusal != nil {
+		return SentMessage{}, refusal
+	}
+	var variables map[string]string
+	if raw := parameter("ContentVariables"); raw != "" && json.Unmarshal([]byte(raw), &variables) != nil {
+		return SentMessage{}, badRequest(21656, "The ContentVariables Parameter is invalid.")
+	}
+	if from == "" {
+		from = service
+	}
+	return SentMessage{
+		From:             strings.TrimPrefix(from, whatsApp),
+		To:               strings.TrimPrefix(to, whatsApp),
+		ContentSID:       content,
+		ContentVariables: variables,
+		Body:             body,
+	}, nil
+}
+
+// refuseReceiver refuses what is no WhatsApp number, and the numbers that Twilio reserves for tests.
+func refuseReceiver(to string) *twilioError {
+	number, ok := strings.CutPrefix(to, whatsApp+"+")
+	switch {
+	case !ok || number == "" || strings.Trim(number, "0123456789") != "" || number == "15005550001":
+		return badRequest(21211, "The 'To' number %s is not a valid phone number.", to)
+	case number == "15005550004":
+		return badRequest(21610, "Attempt to send to unsubscribed recipient")
+	case number == "15005550009":
+		return badRequest(21614, "'To' number %s is not a valid mobile number", to)
+	}
+	return nil
+}
+
+// remember keeps the message and returns its number.
+func (t *Twilio) remember(message SentMessage) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.messages) < maxMessages {
+		t.messages = append(t.messages, message)
+	} else {
+		t.messages[t.accepted%maxMessages] = message
+	}
+	t.accepted++
+	return t.accepted
+}
+
+// created returns Twilio's answer to a message that it accepted.
+func created(account string, number int, parameter func(string) string, at time.Time) map[string]any {
+	sid := fmt.Sprintf("SM%032x", number)
+	path := fmt.Sprintf("/2010-04-01/Accounts/%s/Messages/%s", account, sid)
+	date := at.Format("Mon, 02 Jan 2006 15:04:05 +0000")
+	var service any
+	if s := parameter("MessagingServiceSid"); s != "" {
+		service = s
+	}
+	return map[string]any{
+		"account_sid":           account,
+		"api_version":           "2010-04-01",
+		"body":                  parameter("Body"),
+		"date_created":          date,
+		"date_sent":             nil,
+		"date_updated":          date,
+		"direction":             "outbound-api",
+		"error_code":            nil,
+		"error_message":         nil,
+		"from":                  parameter("From"),
+		"messaging_service_sid": service,
+		"num_media":             "0",
+		"num_segments":          "1",
+		"price":                 nil,
+		"price_unit":            nil,
+		"sid":                   sid,
+		"status":                "queued",
+		"subresource_uris":      map[string]string{"media": path + "/Media.json"},
+		"to":                    parameter("To"),
+		"uri":                   path + ".json",
+	}
+}

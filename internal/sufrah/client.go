@@ -1,0 +1,171 @@
+// Package sufrah reads merchants' categories and branches from the Sufrah API.
+package sufrah
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/outbound"
+)
+
+// Defaults of a Config.
+const (
+	DefaultMaxBodyBytes = 4 << 20
+	DefaultTimeout      = 5 * time.Second
+)
+
+// maxMerchantID bounds the length of a merchant's id.
+const maxMerchantID = 128
+
+// keyScheme is what Sufrah's keys follow in the Authorization header.
+const keyScheme = "ApiToken"
+
+// Config says how to reach Sufrah.
+type Config struct {
+	BaseURL      string        // such as https://api.sufrah.sa/api/v1/external
+	APIKey       string        // with or without "ApiToken " in front
+	HTTPClient   *http.Client  // nil takes outbound.NewTransport; its CheckRedirect is not used
+	MaxBodyBytes int64         // of an answer, after decompression; 0 takes DefaultMaxBodyBytes
+	Timeout      time.Duration // of one call, where its context doesn't end earlier; 0 takes DefaultTimeout
+}
+
+// Client calls the Sufrah API. It is safe for concurrent use.
+//
+// Its calls fail with an *Error. They are not repeated by it: net/http does so where a reused connection turns out to
+// be dead, and everything else is for the caller to try again.
+type Client struct {
+	baseURL       string
+	authorization string
+	http          *http.Client
+	maxBodyBytes  int64
+	timeout       time.Duration
+}
+
+// New returns a client, or an error that says what is wrong with the config; it doesn't repeat the key.
+func New(config Config) (*Client, error) {
+	baseURL, urlErr := outbound.ParseBaseURL(config.BaseURL)
+	authorization, keyErr := authorizationOf(config.APIKey)
+	var boundsErr error
+	if config.MaxBodyBytes < 0 || config.Timeout < 0 {
+		boundsErr = errors.New("a limit is negative")
+	}
+	if err := errors.Join(urlErr, keyErr, boundsErr); err != nil {
+		return nil, err
+	}
+	client := &Client{
+		baseURL:       baseURL,
+		authorization: authorization,
+		http:          outbound.NewClient(config.HTTPClient, outbound.SameOrigin),
+		maxBodyBytes:  config.MaxBodyBytes,
+		timeout:       config.Timeout,
+	}
+	if client.maxBodyBytes == 0 {
+		client.maxBodyBytes = DefaultMaxBodyBytes
+	}
+	if client.timeout == 0 {
+		client.timeout = DefaultTimeout
+	}
+	return client, nil
+}
+
+// authorizationOf returns the header for a key that may already follow its scheme, in any letter case.
+func authorizationOf(key string) (string, error) {
+	words := strings.Fields(key)
+	if len(words) > 0 && strings.EqualFold(words[0], keyScheme) {
+		words = words[1:]
+	}
+	if len(words) != 1 {
+		return "", errors.New("the API key is empty or has white space in it")
+	}
+	for _, c := range []byte(words[0]) {
+		if c <= ' ' || c > '~' {
+			return "", errors.New("the API key has characters that no header can hold")
+		}
+	}
+	return keyScheme + " " + words[0], nil
+}
+
+// Categories returns the merchant's categories in their display order, an empty list where it has none. Those with no
+// name in either language are left out, and of two with one id the later.
+func (c *Client) Categories(ctx context.Context, merchantID string) ([]menu.Category, error) {
+	categories, err := list(ctx, c, "categories", merchantID, category)
+	if err != nil {
+		return nil, err
+	}
+	menu.SortCategories(categories)
+	return categories, nil
+}
+
+// Branches returns the merchant's branches in the order in which Sufrah lists them, an empty list where it has none.
+// Those with no name in either language are left out, and of two with one id the later.
+func (c *Client) Branches(ctx context.Context, merchantID string) ([]menu.Branch, error) {
+	return list(ctx, c, "branches", merchantID, branch)
+}
+
+// list fetches and parses one of the merchant's lists. Its error is always an *Error.
+func list[T any](ctx context.Context, c *Client, op, merchantID string, entry func(object) (T, string, bool)) ([]T, error) {
+	body, failure := c.get(ctx, op, merchantID)
+	if failure == nil {
+		entries, err := parseList(body, entry)
+		if err == nil {
+			return entries, nil
+		}
+		failure = &Error{StatusCode: http.StatusOK, Err: err}
+	}
+	failure.Op, failure.MerchantID = op, merchantID
+	return nil, failure
+}
+
+// get returns the body of a list, "null" where the answer has none.
+func (c *Client) get(ctx context.Context, op, merchantID string) ([]byte, *Error) {
+	if !validMerchantID(merchantID) {
+		return nil, &Error{Permanent: true, Err: errMerchantID}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	address := c.baseURL + "/merchants/" + url.PathEscape(merchantID) + "/" + op
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, &Error{Permanent: true, Err: outbound.Cause(err)}
+	}
+	request.Header.Set("Authorization", c.authorization)
+	request.Header.Set("Accept", "application/json, text/plain")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, &Error{Err: outbound.Cause(err)}
+	}
+	defer outbound.Close(response)
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusNoContent:
+		return []byte("null"), nil
+	default:
+		return nil, refusal(response)
+	}
+	body, err := outbound.ReadBody(response, c.maxBodyBytes)
+	if err != nil {
+		return nil, &Error{StatusCode: response.StatusCode, Err: err}
+	}
+	return body, nil
+}
+
+// validMerchantID says whether the id can be a part of a path and mean nothing else there: letters, digits and a few
+// signs of ASCII, and not dots alone.
+func validMerchantID(id string) bool {
+	if id == "" || len(id) > maxMerchantID || strings.Trim(id, ".") == "" {
+		return false
+	}
+	for _, c := range []byte(id) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		digit := '0' <= c && c <= '9'
+		if !letter && !digit && strings.IndexByte("-_.:~", c) < 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,67 @@
+package sufrah
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/outbound"
+)
+
+// ErrUnknownMerchant says that Sufrah knows no merchant of the id.
+var ErrUnknownMerchant = errors.New("unknown merchant")
+
+var (
+	errMerchantID = errors.New("the merchant id is not one that Sufrah gives")
+	errRedirected = errors.New("redirected to another host")
+)
+
+// Error is a call that failed. Its text holds neither the key nor anything of the answer's body.
+type Error struct {
+	Op         string        // what was asked for: "categories" or "branches"
+	MerchantID string        // whose
+	StatusCode int           // 0 where nothing was answered
+	RetryAfter time.Duration // how long Sufrah asked to wait; 0 where it didn't
+	Permanent  bool          // the same call can't succeed later
+	Err        error         // the cause; nil where the status says all
+}
+
+// Retryable says whether the same call may succeed later: after a time-out, a broken connection, too many requests, a
+// fault of the server, or an answer that is not Sufrah's (a proxy's page, say).
+func (e *Error) Retryable() bool {
+	return !e.Permanent
+}
+
+// Error returns what failed, for whom and why.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("sufrah: %s of merchant %.130q", e.Op, e.MerchantID)
+	if e.StatusCode != 0 {
+		text += fmt.Sprintf(": status %d", e.StatusCode)
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error {
+	return e.Err
+}
+
+// refusal returns the error that a status other than 200 and 204 stands for.
+func refusal(response *http.Response) *Error {
+	e := &Error{StatusCode: response.StatusCode}
+	switch status := response.StatusCode; {
+	case status == http.StatusNotFound:
+		e.Permanent, e.Err = true, ErrUnknownMerchant
+	case outbound.Transient(status):
+		e.RetryAfter = outbound.RetryAfter(response.Header)
+	case status >= 400:
+		e.Permanent = true
+	case status >= 300:
+		e.Err = errRedirected
+	}
+	return e
+}

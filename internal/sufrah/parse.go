@@ -1,0 +1,240 @@
+package sufrah
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// Limits of a list, far above any restaurant's and far below what would fill a function's memory.
+const (
+	maxEntries = 5000
+	maxFields  = 100 // of one object
+)
+
+// errMalformed says that an answer is not a list. It is often a proxy's page, so it may be right the next time. The
+// errors that wrap it say where it stops being a list, and never what stands there.
+var errMalformed = errors.New("the answer is not a list of objects")
+
+// object is one JSON object, its fields not read yet: most of them are of no interest, and any may be null, missing or
+// of a type other than the documented one.
+type object map[string]json.RawMessage
+
+// parseList returns the entries of a body: a list of objects, one object that stands for a list of one, or null, which
+// stands for an empty one. entry returns what an object describes, its id, and false where it is to be left out.
+func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, error) {
+	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	entries := []T{}
+	seen := make(map[string]bool)
+	err := readObjects(decoder, func(o object) {
+		value, id, ok := entry(o)
+		if !ok || seen[id] {
+			return
+		}
+		seen[id] = id != "" // entries without an id are all different
+		entries = append(entries, value)
+	})
+	if err == nil {
+		err = readEnd(decoder)
+	}
+	if err != nil {
+		if !errors.Is(err, errMalformed) {
+			err = errMalformed // the decoder's own errors quote the body
+		}
+		return nil, fmt.Errorf("%w (byte %d)", err, decoder.InputOffset())
+	}
+	return entries, nil
+}
+
+// readEnd fails where anything follows the list.
+func readEnd(decoder *json.Decoder) error {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows it", errMalformed)
+	}
+	return nil
+}
+
+// readObjects hands every object of a body to use, which must not keep it.
+func readObjects(decoder *json.Decoder, use func(object)) error {
+	start, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	switch start {
+	case nil:
+		return nil
+	case json.Delim('{'):
+		return readOnlyObject(decoder, use)
+	case json.Delim('['):
+		return readRestOfList(decoder, use)
+	default:
+		return errMalformed
+	}
+}
+
+// readRestOfList reads a list whose bracket was read.
+func readRestOfList(decoder *json.Decoder, use func(object)) error {
+	o := make(object)
+	for n := 0; decoder.More(); n++ {
+		if n == maxEntries {
+			return fmt.Errorf("%w: more than %d entries", errMalformed, maxEntries)
+		}
+		start, err := decoder.Token()
+		switch {
+		case err != nil:
+			return err
+		case start == nil:
+			continue // a null for an entry
+		case start != json.Delim('{'):
+			return errMalformed
+		}
+		clear(o)
+		if err := readFields(decoder, o); err != nil {
+			return err
+		}
+		use(o)
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+// readOnlyObject reads an object that stands for a list of one, and whose brace was read. One without an id is
+// something else, such as an error that was answered with status 200, and must not pass for an empty list.
+func readOnlyObject(decoder *json.Decoder, use func(object)) error {
+	o := make(object)
+	if err := readFields(decoder, o); err != nil {
+		return err
+	}
+	if o.scalar("id") == "" {
+		return fmt.Errorf("%w: one object without an id", errMalformed)
+	}
+	use(o)
+	return nil
+}
+
+// readFields reads the rest of an object whose brace was read into o, which is empty. A field that comes twice is
+// refused: which of the two is meant can't be known.
+func readFields(decoder *json.Decoder, o object) error {
+	for decoder.More() {
+		if len(o) == maxFields {
+			return fmt.Errorf("%w: an object of more than %d fields", errMalformed, maxFields)
+		}
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string) // the decoder lets nothing else be a field's name
+		if _, twice := o[name]; twice {
+			return fmt.Errorf("%w: a field comes twice", errMalformed)
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return err
+		}
+		o[name] = value
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+// scalar returns a string's value or a number as it is written, without white space round it; "" for everything else,
+// and for strings in which there is nothing to see.
+func (o object) scalar(name string) string {
+	raw := o[name]
+	if len(raw) == 0 {
+		return ""
+	}
+	if c := raw[0]; c == '-' || '0' <= c && c <= '9' {
+		return string(raw)
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil || !strings.ContainsFunc(s, visible) {
+		return ""
+	}
+	return strings.TrimSpace(s)
+}
+
+func visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r)
+}
+
+// object returns a field that is an object itself; nil, in which every field is missing, for everything else.
+func (o object) object(name string) object {
+	decoder := json.NewDecoder(bytes.NewReader(o[name]))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil
+	}
+	child := make(object)
+	if readFields(decoder, child) != nil {
+		return nil
+	}
+	return child
+}
+
+// text returns a text whose two languages are the fields prefixAr and prefixEn.
+func (o object) text(prefix string) menu.Text {
+	return menu.Text{Arabic: o.scalar(prefix + "Ar"), English: o.scalar(prefix + "En")}
+}
+
+// degrees returns a coordinate, written as a number or a string; nil where it is unknown or not on the globe.
+func (o object) degrees(name string, limit float64) *float64 {
+	value, err := strconv.ParseFloat(o.scalar(name), 64)
+	if err != nil || math.IsNaN(value) || math.Abs(value) > limit {
+		return nil
+	}
+	return &value
+}
+
+// integer returns a whole number, written as a number or a string; 0 where there is none.
+func (o object) integer(name string) int {
+	value, err := strconv.ParseFloat(o.scalar(name), 64)
+	if err != nil || value != math.Trunc(value) || math.Abs(value) > math.MaxInt32 {
+		return 0
+	}
+	return int(value)
+}
+
+func category(o object) (menu.Category, string, bool) {
+	c := menu.Category{
+		ID:           o.scalar("id"),
+		DisplayOrder: o.integer("displayOrder"),
+		Name:         o.text("name"),
+		Description:  o.text("description"),
+		ImageURL:     o.scalar("imageUrl"),
+	}
+	return c, c.ID, !c.Name.Blank()
+}
+
+func branch(o object) (menu.Branch, string, bool) {
+	b := menu.Branch{
+		ID:        o.scalar("id"),
+		Name:      o.text("name"),
+		Address:   withUnmarked(o.text("address"), o.scalar("address")),
+		Phone:     o.scalar("phoneNumber"),
+		Latitude:  o.degrees("latitude", 90),
+		Longitude: o.degrees("longitude", 180),
+		District:  o.scalar("district"),
+		City:      o.object("city").text("name"),
+	}
+	return b, b.ID, !b.Name.Blank()
+}
+
+// withUnmarked puts a text whose language isn't given into the place that its script tells, where that one is empty.
+func withUnmarked(t menu.Text, unmarked string) menu.Text {
+	place := &t.English
+	if strings.ContainsFunc(unmarked, func(r rune) bool { return unicode.Is(unicode.Arabic, r) }) {
+		place = &t.Arabic
+	}
+	if *place == "" {
+		*place = unmarked
+	}
+	return t
+}
