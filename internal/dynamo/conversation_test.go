@@ -1,0 +1,138 @@
+package dynamo_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// mortal lets the process that a request belongs to die after some of its writes.
+type mortal struct{ next http.RoundTripper }
+
+// life is what is left of a process: so many writes.
+type life struct {
+	mu     sync.Mutex
+	writes int
+	end    context.CancelFunc
+}
+
+type lifeKey struct{}
+
+// breakAfter returns a context that ends right after so many successful writes, before their answer arrives.
+func breakAfter(ctx context.Context, writes int) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	return context.WithValue(ctx, lifeKey{}, &life{writes: writes, end: end})
+}
+
+func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := m.next.RoundTrip(r)
+	l, ok := r.Context().Value(lifeKey{}).(*life)
+	if err != nil || !ok || response.StatusCode != http.StatusOK || !isWrite(r) {
+		return response, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writes--; l.writes > 0 {
+		return response, nil
+	}
+	l.end()
+	return nil, context.Canceled
+}
+
+func isWrite(r *http.Request) bool {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return operation == "PutItem" || operation == "UpdateItem" || operation == "TransactWriteItems"
+}
+
+func newLedger(engine *dynamolocal.Engine, calendar usage.Calendar) storetest.Ledger {
+	store := newStore(mortal{engine.Transport()})
+	return storetest.Ledger{Store: store, Recorder: dynamo.NewRecorder(store, calendar), Break: breakAfter}
+}
+
+func TestRecorderContract(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		return newLedger(newEngine(t), calendar)
+	})
+}
+
+// TestRecorderContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another
+// and the ordinary writes.
+func TestRecorderContractWithConflicts(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		return newLedger(newEngine(t).WithTransactionTime(time.Millisecond), calendar)
+	})
+}
+
+// TestWriteCapacity counts what each kind of message costs, in write units of all tables together.
+func TestWriteCapacity(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := dynamo.StackTables(local.StackName)
+	used := func() (units float64) {
+		for _, table := range []string{names.Conversations, names.Usage} {
+			_, written := engine.Consumed(table)
+			units += written
+		}
+		return units
+	}
+	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	const marker, extension, activity, transaction, refused = 1, 1, 1, 4, 1
+	for _, step := range []struct {
+		kind, id, customer string
+		after              time.Duration
+		want               float64
+	}{
+		{"a restaurant's first", "m1", "+966500000001", 0, marker + refused + transaction + refused + activity},
+		{"ordinary", "m2", "+966500000001", time.Minute, marker + extension + activity},
+		{"ordinary, the next day", "m3", "+966500000001", 13 * time.Hour, marker + extension + activity},
+		{"repeat", "m3", "+966500000001", 13*time.Hour + time.Second, 3 * refused},
+		{"a new customer's first", "m4", "+966500000002", 14 * time.Hour, marker + refused + transaction + activity},
+		{"opening again", "m5", "+966500000001", 40 * time.Hour, marker + refused + transaction + activity},
+		{"repeat of an opening", "m5", "+966500000001", 41 * time.Hour, 4 * refused},
+		{"ordinary, overtaken by another customer's", "m6", "+966500000002", 30 * time.Hour, marker + extension + refused + activity},
+	} {
+		before := used()
+		m := conversation.Message{ID: step.id, RestaurantID: "r1", Customer: step.customer, ReceivedAt: start.Add(step.after), Delivery: step.kind}
+		if _, err := ledger.Recorder.Record(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := used() - before; got != step.want {
+			t.Errorf("%s: %v write units, want %v", step.kind, got, step.want)
+		}
+	}
+}
+
+// TestItemsStaySmall holds the items that every message writes to one write unit, however long they are used.
+func TestItemsStaySmall(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := dynamo.StackTables(local.StackName)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for day := range 70 {
+		at = at.Add(23 * time.Hour)
+		_, before := engine.Consumed(names.Usage)
+		m := conversation.Message{ID: at.Format("SM20060102150405"), RestaurantID: "clxyz123abc", Customer: "+966500000001",
+			ReceivedAt: at, Delivery: "d"}
+		if _, err := ledger.Recorder.Record(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		// One unit, and another for the refused one at a month's first message; a count is in the first day's transaction.
+		if _, after := engine.Consumed(names.Usage); day > 0 && after-before > 2 {
+			t.Fatalf("day %d: %v write units", day, after-before)
+		}
+	}
+}

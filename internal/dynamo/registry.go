@@ -1,0 +1,242 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// attrRestaurantID is the partition key of every table that holds something of a restaurant's.
+const attrRestaurantID = "restaurantId"
+
+func restaurantKey(id string) item { return item{attrRestaurantID: text(id)} }
+
+func restaurantItem(r restaurant.Restaurant) item {
+	it := restaurantKey(r.ID)
+	it["name"] = text(r.Name)
+	it["active"] = flag(r.Active)
+	it["createdAt"] = instant(r.CreatedAt)
+	setText(it, "merchantId", r.MerchantID)
+	return it
+}
+
+func readRestaurant(r *reader) restaurant.Restaurant {
+	return restaurant.Restaurant{
+		ID:         r.text(attrRestaurantID),
+		Name:       r.text("name"),
+		MerchantID: r.text("merchantId"),
+		Active:     r.flag("active"),
+		CreatedAt:  r.instant("createdAt"),
+	}
+}
+
+func botItem(restaurantID string, b restaurant.Bot) item {
+	it := restaurantKey(restaurantID)
+	it["botId"] = text(b.ID)
+	it["maxMessagesPerDay"] = number(b.Limits.MessagesPerDay)
+	it["maxMessagesPerMin"] = number(b.Limits.MessagesPerMinute)
+	setText(it, "phoneNumber", b.PhoneNumber)
+	setText(it, "twilioAccountSid", b.TwilioAccountSID)
+	return it
+}
+
+func readBot(r *reader) restaurant.Bot {
+	return restaurant.Bot{
+		ID:               r.text("botId"),
+		PhoneNumber:      r.text("phoneNumber"),
+		TwilioAccountSID: r.text("twilioAccountSid"),
+		Limits: restaurant.Limits{
+			MessagesPerDay:    r.number("maxMessagesPerDay"),
+			MessagesPerMinute: r.number("maxMessagesPerMin"),
+		},
+	}
+}
+
+// numberKey is the directory's item for a phone number. Finding a restaurant by it is strongly consistent, and writing
+// it conditionally keeps a number from belonging to two restaurants: an index would give neither.
+func numberKey(phoneNumber string) item { return directoryKey("number/" + phoneNumber) }
+
+// claimNumber is the write that gives a phone number to a restaurant, unless another one has it.
+func (s *Store) claimNumber(phoneNumber, restaurantID string) types.TransactWriteItem {
+	it := numberKey(phoneNumber)
+	it[attrRestaurantID] = text(restaurantID)
+	return put(s.tables.Directory, it, expression{
+		condition: "attribute_not_exists(#id) OR #owner = :owner",
+		names:     map[string]string{"#id": "id", "#owner": attrRestaurantID},
+		values:    item{":owner": text(restaurantID)},
+	})
+}
+
+// CreateRestaurant adds a restaurant, with a bot or without (nil), and enters it in the directory, all at once. It
+// fails with restaurant.ErrExists or restaurant.ErrNumberTaken, with the faults of either, or with
+// outage.ErrUnavailable. Times are kept to the millisecond.
+func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	r.CreatedAt = r.CreatedAt.Truncate(time.Millisecond)
+	items := []types.TransactWriteItem{
+		put(s.tables.Restaurants, restaurantItem(r), expression{
+			condition: "attribute_not_exists(#id)",
+			names:     map[string]string{"#id": attrRestaurantID},
+		}),
+	}
+	numberClaim := -1
+	if bot != nil {
+		if err := bot.Validate(); err != nil {
+			return err
+		}
+		items = append(items, put(s.tables.Bots, botItem(r.ID, *bot), expression{}))
+		if bot.PhoneNumber != "" {
+			numberClaim = len(items)
+			items = append(items, s.claimNumber(bot.PhoneNumber, r.ID))
+		}
+	}
+	err := s.withDirectory(ctx, func(d *directory) ([]types.TransactWriteItem, error) {
+		entries, err := d.add(ctx, r)
+		return append(items[:len(items):len(items)], entries...), err
+	})
+	switch {
+	case failedCondition(err, 0):
+		err = restaurant.ErrExists
+	case failedCondition(err, numberClaim):
+		err = restaurant.ErrNumberTaken
+	}
+	if err != nil {
+		return fmt.Errorf("creating restaurant %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// directoryAttempts bounds how often a write starts again because the directory's pages changed under it.
+const directoryAttempts = 10
+
+// withDirectory carries out the writes that build returns for the directory as it is. The last of them is the
+// directory's own; where only its condition fails, others changed the pages meanwhile and it starts again.
+func (s *Store) withDirectory(ctx context.Context, build func(*directory) ([]types.TransactWriteItem, error)) error {
+	for attempt := 1; ; attempt++ {
+		d, err := s.directory(ctx)
+		if err != nil {
+			return err
+		}
+		items, err := build(d)
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		err = s.transact(ctx, items, "")
+		if !onlyFailedCondition(err, len(items)-1) || attempt == directoryAttempts {
+			return err
+		}
+		if err := s.wait(ctx, conflictMaxDelay); err != nil {
+			return translate(err)
+		}
+	}
+}
+
+// PutRestaurants writes restaurants over what is there, without entering them in the directory: for importing many, after
+// which RebuildDirectory enters all at once.
+func (s *Store) PutRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
+	items := make([]item, len(restaurants))
+	for i, r := range restaurants {
+		if err := r.Validate(); err != nil {
+			return fmt.Errorf("restaurant %s: %w", r.ID, err)
+		}
+		items[i] = restaurantItem(r)
+	}
+	if err := s.putAll(ctx, s.tables.Restaurants, items); err != nil {
+		return fmt.Errorf("writing restaurants: %w", err)
+	}
+	return nil
+}
+
+// SetActive switches a restaurant on or off, with its entry in the directory. It fails with restaurant.ErrNotFound or
+// outage.ErrUnavailable; setting what is set already changes nothing.
+func (s *Store) SetActive(ctx context.Context, restaurantID string, active bool) error {
+	err := s.withDirectory(ctx, func(d *directory) ([]types.TransactWriteItem, error) {
+		it, err := s.get(ctx, s.tables.Restaurants, restaurantKey(restaurantID))
+		if err != nil {
+			return nil, err
+		}
+		if it == nil {
+			return nil, restaurant.ErrNotFound
+		}
+		r := reader{item: it}
+		found := readRestaurant(&r)
+		if r.err != nil || found.Active == active {
+			return nil, r.err
+		}
+		set := update(s.tables.Restaurants, restaurantKey(restaurantID), expression{
+			set:       "#active = :new",
+			condition: "#active = :old",
+			names:     map[string]string{"#active": "active"},
+			values:    item{":new": flag(active), ":old": flag(!active)},
+		})
+		return append([]types.TransactWriteItem{set}, d.move(found, active)...), nil
+	})
+	if failedCondition(err, 0) {
+		return nil // somebody else set it just now, with the same directory entry
+	}
+	if err != nil {
+		return fmt.Errorf("setting restaurant %s active=%t: %w", restaurantID, active, err)
+	}
+	return nil
+}
+
+// SetBot writes a restaurant's bot configuration, and moves its phone number. It fails with restaurant.ErrNotFound,
+// restaurant.ErrNumberTaken, the faults of the bot, or outage.ErrUnavailable.
+func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
+	if err := bot.Validate(); err != nil {
+		return err
+	}
+	old, err := s.get(ctx, s.tables.Bots, restaurantKey(restaurantID))
+	if err != nil {
+		return fmt.Errorf("reading the bot of restaurant %s: %w", restaurantID, err)
+	}
+	r := reader{item: old}
+	oldNumber := r.text("phoneNumber")
+	if r.err != nil {
+		return r.err
+	}
+	items := []types.TransactWriteItem{
+		{ConditionCheck: &types.ConditionCheck{
+			TableName: &s.tables.Restaurants, Key: restaurantKey(restaurantID),
+			ConditionExpression:      optional("attribute_exists(#id)"),
+			ExpressionAttributeNames: map[string]string{"#id": attrRestaurantID},
+		}},
+		put(s.tables.Bots, botItem(restaurantID, bot), expression{}),
+	}
+	numberClaim := -1
+	if bot.PhoneNumber != "" {
+		numberClaim = len(items)
+		items = append(items, s.claimNumber(bot.PhoneNumber, restaurantID))
+	}
+	if oldNumber != "" && oldNumber != bot.PhoneNumber {
+		items = append(items, remove(s.tables.Directory, numberKey(oldNumber), expression{}))
+	}
+	err = s.transact(ctx, items, "")
+	switch {
+	case failedCondition(err, 0):
+		err = restaurant.ErrNotFound
+	case failedCondition(err, numberClaim):
+		err = restaurant.ErrNumberTaken
+	}
+	if err != nil {
+		return fmt.Errorf("setting the bot of restaurant %s: %w", restaurantID, err)
+	}
+	return nil
+}
+
+// Bot returns the bot configuration of a restaurant, nil where it has none.
+func (s *Store) Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error) {
+	it, err := s.get(ctx, s.tables.Bots, restaurantKey(restaurantID))
+	if err != nil || it == nil {
+		return nil, err
+	}
+	r := reader{item: it}
+	bot := readBot(&r)
+	return &bot, r.err
+}

@@ -1,0 +1,53 @@
+package dynamo_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/template"
+)
+
+// newEngine returns an empty engine with the tables of the template.
+func newEngine(t testing.TB) *dynamolocal.Engine {
+	t.Helper()
+	parsed, err := template.Load("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := local.Tables(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamolocal.New(time.Now, tables...)
+}
+
+// newStore returns a store whose requests go through transport.
+func newStore(transport http.RoundTripper) *dynamo.Store {
+	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config.BaseEndpoint = aws.String("http://dynamodb.local")
+	config.HTTPClient = &http.Client{Transport: transport}
+	return dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(local.StackName), rand.Float64)
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Exercise(t, func(t *testing.T) storetest.Store { return newStore(newEngine(t).Transport()) })
+}
+
+// TestContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another.
+func TestContractWithConflicts(t *testing.T) {
+	t.Parallel()
+	storetest.Exercise(t, func(t *testing.T) storetest.Store {
+		return newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
+	})
+}
