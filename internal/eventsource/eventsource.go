@@ -1,0 +1,319 @@
+// Package eventsource polls an SQS queue for a function, as AWS Lambda's event source mapping does: it receives batches,
+// invokes the function with the event that Lambda would send, and deletes what succeeded. What failed stays in the queue
+// until its visibility time-out, which the mapping itself never changes; the queue's redrive policy ends the attempts.
+//
+// Two things differ from Lambda. A failing function does not slow the polling down, and a batch is not cut at 6 MB.
+package eventsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+const (
+	maxReceived  = 10               // messages of one receive, entries of one batch request
+	longPoll     = 20 * time.Second // the longest that SQS knows
+	retryPause   = time.Second      // after a receive that failed
+	cleanUpLimit = 10 * time.Second // for deleting and handing back, which go on when the context has ended
+	unbounded    = 1000             // invocations at once where the mapping sets no limit
+)
+
+// ErrAbandoned is why Run ends when invocations outlast the grace period. Their messages stay in the queue.
+var ErrAbandoned = errors.New("invocations were abandoned")
+
+// Client is what a mapping needs of an SQS client; *sqs.Client has it. Delivery is at least once: a message comes again
+// unless its delete succeeds within its visibility time-out.
+type Client interface {
+	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
+	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (
+		*sqs.DeleteMessageBatchOutput, error)
+	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (
+		*sqs.ChangeMessageVisibilityBatchOutput, error)
+}
+
+// Invoke runs the function on one event. The context's deadline is the end of the function's time-out.
+type Invoke func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error)
+
+// Mapping connects a queue to a function. The limits are Lambda's.
+type Mapping struct {
+	// QueueURL is where to poll; QueueARN is what the events say, its region included.
+	QueueURL, QueueARN string
+	// BatchSize is how many messages an event holds at most: 1 to 10,000, above 10 only with a MaximumBatchingWindow of
+	// at least a second.
+	BatchSize int
+	// MaximumBatchingWindow is how long to wait for a batch to fill after its first messages: 0 to 5 minutes.
+	MaximumBatchingWindow time.Duration
+	// MaximumConcurrency is how many invocations may run at once: 2 to 1000, or 0 for no limit of its own.
+	MaximumConcurrency int
+	// FunctionTimeout ends an invocation, which has then failed whatever it returns: up to 15 minutes.
+	FunctionTimeout time.Duration
+	// ReportBatchItemFailures lets the function report single messages as failed. Otherwise its answer is ignored, and
+	// only an error fails the batch.
+	ReportBatchItemFailures bool
+
+	// Grace is how long Run waits for running invocations after its context has ended.
+	Grace time.Duration
+	// Now is the clock for MaximumBatchingWindow.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Validate reports every setting that Lambda would refuse, or nil.
+func (m Mapping) Validate() error {
+	var faults []error
+	check := func(ok bool, fault string) {
+		if !ok {
+			faults = append(faults, errors.New(fault))
+		}
+	}
+	check(m.QueueURL != "", "the queue has no URL")
+	check(m.region() != "", "the queue's ARN is not that of an SQS queue")
+	check(m.BatchSize >= 1 && m.BatchSize <= 10000, "the batch size is not between 1 and 10,000")
+	check(m.BatchSize <= maxReceived || m.MaximumBatchingWindow >= time.Second,
+		"a batch size above 10 needs a batching window of at least a second")
+	check(m.MaximumBatchingWindow >= 0 && m.MaximumBatchingWindow <= 5*time.Minute,
+		"the batching window is not between 0 and 5 minutes")
+	check(m.MaximumConcurrency == 0 || m.MaximumConcurrency >= 2 && m.MaximumConcurrency <= 1000,
+		"the maximum concurrency is not between 2 and 1000")
+	check(m.FunctionTimeout > 0 && m.FunctionTimeout <= 15*time.Minute,
+		"the function's time-out is not between 0 and 15 minutes")
+	check(m.Now != nil && m.Log != nil, "the mapping lacks its clock or its log")
+	return errors.Join(faults...)
+}
+
+// region returns the region of the queue's ARN, or "" where the ARN is none.
+func (m Mapping) region() string {
+	parts := strings.Split(m.QueueARN, ":")
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "sqs" || parts[5] == "" {
+		return ""
+	}
+	return parts[3]
+}
+
+// Run polls until ctx ends. Then it hands messages back that have not reached the function, which costs them one of their
+// receives, and waits for running invocations. It returns nil when all of them came to an end, an error that is
+// ErrAbandoned when the grace period was too short, and the faults of an invalid mapping at once. A queue that fails is
+// logged and polled again.
+func (m Mapping) Run(ctx context.Context, client Client, invoke Invoke) error {
+	if err := m.Validate(); err != nil {
+		return fmt.Errorf("invalid event source mapping: %w", err)
+	}
+	invocations, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	p := &poller{Mapping: m, client: client, invoke: invoke}
+	var running sync.WaitGroup
+	p.poll(ctx, invocations, &running)
+	return p.await(&running)
+}
+
+type poller struct {
+	Mapping
+	client Client
+	invoke Invoke
+}
+
+// poll starts an invocation for each batch until ctx ends. As in Lambda, no message is received unless it can be
+// processed at once: waiting in the poller would use up its visibility time-out.
+func (p *poller) poll(ctx, invocations context.Context, running *sync.WaitGroup) {
+	limit := p.MaximumConcurrency
+	if limit == 0 {
+		limit = unbounded
+	}
+	slots := make(chan struct{}, limit)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		batch := p.collect(ctx)
+		if ctx.Err() != nil {
+			p.handBack(ctx, batch)
+			return
+		}
+		if len(batch) == 0 {
+			<-slots
+			continue
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			p.process(invocations, batch)
+		})
+	}
+}
+
+func (p *poller) await(running *sync.WaitGroup) error {
+	finished := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(finished)
+	}()
+	grace := time.NewTimer(p.Grace)
+	defer grace.Stop()
+	select {
+	case <-finished:
+		return nil
+	case <-grace.C:
+		return fmt.Errorf("stopping after %s: %w", p.Grace, ErrAbandoned)
+	}
+}
+
+// collect returns the next batch. It is empty when no message came, or none could be received.
+func (p *poller) collect(ctx context.Context) []types.Message {
+	batch := p.receive(ctx, p.BatchSize, longPoll)
+	if len(batch) == 0 {
+		return nil
+	}
+	end := p.Now().Add(p.MaximumBatchingWindow)
+	for len(batch) < p.BatchSize {
+		left := end.Sub(p.Now())
+		if left <= 0 {
+			break
+		}
+		more := p.receive(ctx, p.BatchSize-len(batch), min(left, longPoll))
+		if len(more) == 0 && (left <= longPoll || ctx.Err() != nil) {
+			break
+		}
+		batch = append(batch, more...)
+	}
+	return batch
+}
+
+// receive waits for messages. A failure is logged, and then there are none, after a pause that keeps a failing queue
+// from being polled without end.
+func (p *poller) receive(ctx context.Context, limit int, wait time.Duration) []types.Message {
+	out, err := p.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		QueueUrl:                    &p.QueueURL,
+		MaxNumberOfMessages:         int32(min(limit, maxReceived)),
+		WaitTimeSeconds:             int32((wait + time.Second - 1) / time.Second),
+		MessageAttributeNames:       []string{"All"},
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
+	})
+	if err == nil {
+		return out.Messages
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	p.Log.WarnContext(ctx, "receiving from the queue failed", "queue", p.QueueARN, "error", err)
+	pause := time.NewTimer(retryPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// process invokes the function and deletes what succeeded.
+func (p *poller) process(ctx context.Context, batch []types.Message) {
+	response, err := p.call(ctx, batch)
+	failed := map[string]bool{}
+	if err == nil && p.ReportBatchItemFailures {
+		failed, err = itemFailures(batch, response)
+	}
+	if err != nil {
+		p.Log.WarnContext(ctx, "the batch failed", "queue", p.QueueARN, "messages", len(batch), "error", err)
+		return
+	}
+	var succeeded []types.Message
+	for _, m := range batch {
+		if !failed[aws.ToString(m.MessageId)] {
+			succeeded = append(succeeded, m)
+		}
+	}
+	if len(failed) > 0 {
+		p.Log.InfoContext(ctx, "messages of the batch failed", "queue", p.QueueARN,
+			"messages", len(batch), "failed", len(failed))
+	}
+	p.remove(ctx, succeeded)
+}
+
+// call invokes the function with its time-out. A panic is an error, as it is to Lambda, and so is an answer that comes
+// after the time-out or after the mapping has stopped waiting for it.
+func (p *poller) call(ctx context.Context, batch []types.Message) (response events.SQSEventResponse, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.FunctionTimeout)
+	defer cancel()
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("the function panicked: %v", fault)
+		}
+	}()
+	response, err = p.invoke(ctx, p.event(batch))
+	if ended := ctx.Err(); ended != nil {
+		return response, fmt.Errorf("the function did not end in time: %w", errors.Join(ended, err))
+	}
+	return response, err
+}
+
+// itemFailures returns the ids that the function reported, or an error where the report fails the whole batch: an id
+// that is empty, reported twice or not of the batch.
+func itemFailures(batch []types.Message, response events.SQSEventResponse) (map[string]bool, error) {
+	sent := map[string]bool{}
+	for _, m := range batch {
+		sent[aws.ToString(m.MessageId)] = true
+	}
+	failed := map[string]bool{}
+	for _, failure := range response.BatchItemFailures {
+		id := failure.ItemIdentifier
+		if !sent[id] || failed[id] {
+			return nil, fmt.Errorf("invalid item failure %q: an id of the batch is expected, once", id)
+		}
+		failed[id] = true
+	}
+	return failed, nil
+}
+
+// remove deletes messages. One that can't be deleted is logged, and comes again.
+func (p *poller) remove(ctx context.Context, messages []types.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
+	defer cancel()
+	for chunk := range slices.Chunk(messages, maxReceived) {
+		var entries []types.DeleteMessageBatchRequestEntry
+		for i, m := range chunk {
+			entries = append(entries, types.DeleteMessageBatchRequestEntry{Id: entryID(i), ReceiptHandle: m.ReceiptHandle})
+		}
+		out, err := p.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &p.QueueURL, Entries: entries})
+		if err == nil {
+			err = entryFailures(out.Failed)
+		}
+		if err != nil {
+			p.Log.WarnContext(ctx, "deleting messages failed", "queue", p.QueueARN, "error", err)
+		}
+	}
+}
+
+// handBack makes messages visible at once that the function will not see. A failure only delays them until their
+// visibility time-out.
+func (p *poller) handBack(ctx context.Context, messages []types.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
+	defer cancel()
+	for chunk := range slices.Chunk(messages, maxReceived) {
+		var entries []types.ChangeMessageVisibilityBatchRequestEntry
+		for i, m := range chunk {
+			entries = append(entries, types.ChangeMessageVisibilityBatchRequestEntry{
+				Id: entryID(i), ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0,
+			})
+		}
+		out, err := p.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
+			QueueUrl: &p.QueueURL, Entries: entries,
+		})
+		if err == nil {
+			err = entryFailures(out.Failed)
+		}
+		if err != nil {
+			p.Log.WarnContext(ctx, "handing messages back failed", "queue", p.QueueARN, "error", err)
+		}
+	}
+}

@@ -1,0 +1,236 @@
+// Package sqslocal is an in-memory stand-in for Amazon SQS. It speaks the AWS JSON 1.0 protocol, so the SDK's client
+// runs against it unchanged, over loopback HTTP or through the in-process Transport.
+//
+// Time is the engine's clock alone: delays, visibility time-outs, retention and rate-limited redrives follow the
+// function given to New, so a clock that jumps takes effect at once. After moving such a clock, call Wake: long polls
+// then look again.
+//
+// Only standard queues exist. Signatures are not checked, policies, tags and encryption are not kept, and request
+// members that the engine doesn't know are ignored, as SQS ignores them. An empty answer to a long poll may come early
+// when the engine's clock stands still: no poll outlasts its waiting time on the wall clock.
+package sqslocal
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// Region is the AWS region in the ARN of every queue.
+	Region = "us-east-1"
+	// AccountID is the AWS account in the ARN and the URL of every queue.
+	AccountID = "000000000000"
+)
+
+// ARN returns the Amazon resource name of the queue called name.
+func ARN(name string) string {
+	return "arn:aws:sqs:" + Region + ":" + AccountID + ":" + name
+}
+
+// QueueURL returns the URL of the queue called name where the engine answers at endpoint, such as
+// "http://127.0.0.1:4100". It is what GetQueueUrl answers.
+func QueueURL(endpoint, name string) string {
+	return endpoint + "/" + AccountID + "/" + name
+}
+
+// Queue describes a queue that New creates.
+type Queue struct {
+	// Name is how the queue is found; two queues of one name are one queue, the later description.
+	Name string
+	// VisibilityTimeout hides a received message from further receives; zero means 30 seconds.
+	VisibilityTimeout time.Duration
+	// Delay hides a new message from receives.
+	Delay time.Duration
+	// RetentionPeriod is how long after sending a message is dropped; zero means 4 days.
+	RetentionPeriod time.Duration
+	// DeadLetterQueue names the queue for messages received MaxReceiveCount times in vain; empty means that there is
+	// none. Where no Queue describes it, it is created with the defaults. A queue can't be its own.
+	DeadLetterQueue string
+	// MaxReceiveCount is how often a message may be received; zero means 10. Without a DeadLetterQueue it is unused.
+	MaxReceiveCount int
+}
+
+func (q Queue) settings() settings {
+	s := defaultSettings()
+	s.visibility = cmp.Or(q.VisibilityTimeout, s.visibility)
+	s.retention = cmp.Or(q.RetentionPeriod, s.retention)
+	s.delay = q.Delay
+	if q.DeadLetterQueue != q.Name {
+		s.redrive = redrive{queue: q.DeadLetterQueue, maxReceives: cmp.Or(q.MaxReceiveCount, 10)}
+	}
+	return s
+}
+
+// Engine holds queues and serves their wire protocol as an http.Handler. It is safe for concurrent use. Create one with
+// New.
+type Engine struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	queues  map[string]*queue
+	tasks   []*moveTask
+	sent    uint64
+	changed chan struct{}
+}
+
+// New returns an engine that holds the given queues and takes the time from now.
+func New(now func() time.Time, queues ...Queue) *Engine {
+	e := &Engine{now: now, queues: map[string]*queue{}, changed: make(chan struct{})}
+	start := now()
+	for _, q := range queues {
+		e.queues[q.Name] = newQueue(q.Name, q.settings(), start)
+	}
+	for _, q := range queues {
+		name := q.DeadLetterQueue
+		if _, known := e.queues[name]; name != "" && !known {
+			e.queues[name] = newQueue(name, defaultSettings(), start)
+		}
+	}
+	return e
+}
+
+// Wake makes waiting receives look at the clock again. Call it after moving the clock.
+func (e *Engine) Wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.notify()
+}
+
+// Changed returns a channel that is closed at the next change of any queue or call of Wake. To wait for a state without
+// missing it, take the channel before looking at the state.
+func (e *Engine) Changed() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.changed
+}
+
+// Counts returns how many messages of a queue can be received, are delayed, and are hidden by a receive. An unknown
+// queue is empty.
+func (e *Engine) Counts(name string) (visible, delayed, inFlight int) {
+	now := e.lock()
+	defer e.mu.Unlock()
+	q, ok := e.queues[name]
+	if !ok {
+		return 0, 0, 0
+	}
+	return q.counts(now)
+}
+
+// State is where a message is in its life.
+type State string
+
+// The states of a message that is in a queue.
+const (
+	Visible  State = "visible"  // the next receive may return it
+	Delayed  State = "delayed"  // not yet received, and hidden until its delay has passed
+	InFlight State = "inFlight" // received, and hidden until its visibility time-out
+)
+
+// Message is a look at one message of a queue.
+type Message struct {
+	ID         string
+	Body       string
+	Attributes map[string]Attribute
+	// TraceHeader is the AWSTraceHeader sent with the message, or empty.
+	TraceHeader string
+	State       State
+	SentAt      time.Time
+	// VisibleAt is when the message can be, or could first be, received again.
+	VisibleAt time.Time
+	// FirstReceivedAt is zero for a message that has never been received.
+	FirstReceivedAt time.Time
+	// ReceiveCount counts receives, those before a move to the dead-letter queue included.
+	ReceiveCount int
+	// DeadLetterSource names the queue whose redrive policy moved the message here, or is empty.
+	DeadLetterSource string
+}
+
+// Messages returns the messages of a queue in the order in which they came into it, without receiving them. An unknown
+// queue is empty.
+func (e *Engine) Messages(name string) []Message {
+	now := e.lock()
+	defer e.mu.Unlock()
+	q, ok := e.queues[name]
+	if !ok {
+		return nil
+	}
+	var views []Message
+	for _, m := range slices.SortedFunc(maps.Values(q.messages), bySequence) {
+		views = append(views, m.view(now))
+	}
+	return views
+}
+
+// lock takes the engine's lock, applies what the passing of time has brought, and returns the time. The clock is read
+// outside the lock: whoever moves it may hold the clock's own lock while calling Wake.
+func (e *Engine) lock() time.Time {
+	now := e.now()
+	e.mu.Lock()
+	for _, q := range e.queues {
+		if q.expire(now) {
+			e.notify()
+		}
+	}
+	for _, t := range e.tasks {
+		if e.advance(t, now) {
+			e.notify()
+		}
+	}
+	return now
+}
+
+// notify wakes everyone who waits for a change. The lock must be held.
+func (e *Engine) notify() {
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// add puts a message into a queue, last in the order of sending. The lock must be held.
+func (e *Engine) add(q *queue, m *message) {
+	e.sent++
+	m.sequence = e.sent
+	q.put(m)
+}
+
+// take receives at most limit visible messages for the length of visibility, and moves the ones that have been received
+// too often to the dead-letter queue. The lock must be held.
+func (e *Engine) take(q *queue, now time.Time, limit int, visibility time.Duration) []*message {
+	var taken []*message
+	moved := false
+	for len(taken) < limit {
+		m := q.nextVisible(now)
+		if m == nil {
+			break
+		}
+		// A taken message leaves the queue until the loop ends: with a time-out of zero it would be taken again.
+		q.drop(m)
+		if target := e.queues[q.settings.redrive.queue]; target != nil && m.receives >= q.settings.redrive.maxReceives {
+			m.deadLetter(q.name, now)
+			e.add(target, m)
+			moved = true
+			continue
+		}
+		m.receive(q.name, now, visibility)
+		taken = append(taken, m)
+	}
+	for _, m := range taken {
+		q.put(m)
+	}
+	if moved || len(taken) > 0 {
+		e.notify()
+	}
+	return taken
+}
+
+// newID returns a random UUID (version 4).
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
