@@ -1,0 +1,94 @@
+# Every target that people need has a line "## what it does", which `make help` shows.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# As on AWS: no C library, no RPC server for the retired runtime, no machine paths or debug data in the binary.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
+FUNCTIONS := $(notdir $(wildcard functions/*))
+
+PORT ?= 8080
+FUNCTION ?= usage-api
+EVENT ?= events/usage-pat.json
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## run the whole system here, with demo data, on PORT (8080)
+	@mkdir -p bin
+	@go build -o bin/dev ./internal/cmd/dev
+	@PORT=$(PORT) exec bin/dev
+
+.PHONY: test
+test: ## run all tests that need only Go
+	go test ./...
+
+.PHONY: race
+race: ## run them with the race detector
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s) each
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package; \
+		done; \
+	done
+
+.PHONY: lint
+lint: ## vet, staticcheck and formatting
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# The tools of the template come from PyPI, pinned, into a folder that git ignores.
+SAM_TOOLS := .cache/sam-tools
+$(SAM_TOOLS)/installed-1.170.0:
+	python3 -m venv --clear $(SAM_TOOLS)
+	$(SAM_TOOLS)/bin/pip install --quiet --disable-pip-version-check cfn-lint==1.58.0 aws-sam-cli==1.170.0
+	touch $@
+
+.PHONY: lint-template
+lint-template: export SAM_CLI_TELEMETRY = 0
+lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and build it, with cfn-lint and SAM's CLI
+	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml
+	$(SAM_TOOLS)/bin/sam validate --lint
+	$(SAM_TOOLS)/bin/sam build
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what the code calls
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: invoke
+invoke: ## send EVENT to the compiled FUNCTION, as Lambda would
+	@go run ./internal/cmd/invoke -function $(FUNCTION) -event $(EVENT)
+
+.PHONY: build
+build: $(FUNCTIONS:%=bin/%/bootstrap) bin/sufrahctl ## compile the functions for this machine, and sufrahctl
+
+.PHONY: FORCE
+bin/%/bootstrap: FORCE
+	$(GO_BUILD) -o $@ ./functions/$*
+
+bin/sufrahctl: FORCE
+	go build -trimpath -o $@ ./internal/cmd/sufrahctl
+
+# What `sam build` calls for a function (BuildMethod: makefile in template.yaml).
+.PHONY: build-UsageApiFunction
+build-UsageApiFunction:
+	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/usage-api
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .aws-sam .cache

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/sufrah/usage-bootstrap/internal/local"
+)
+
+// environment serves a local stack with the demo data for a function to run against. It returns the function's variables, and
+// what stops the stack.
+func environment(ctx context.Context, function string) (env []string, stop func(), err error) {
+	server, err := local.Serve(ctx, "template.yaml", 0, io.Discard)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop = func() { _ = server.Close() } // it serves nobody else
+	env, err = server.FunctionEnvironment(function)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return env, stop, nil
+}

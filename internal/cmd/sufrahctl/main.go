@@ -1,0 +1,94 @@
+// Command sufrahctl manages a stack: its restaurants, their bots' limits, and the credentials that read usage.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sufrahctl:", err)
+		os.Exit(1)
+	}
+}
+
+// commandLine is the command line, as kong reads it.
+type commandLine struct {
+	Stack    string `help:"Name of the CloudFormation stack." env:"SUFRAH_STACK" required:""`
+	Endpoint string `help:"DynamoDB endpoint, for a local stack." env:"AWS_ENDPOINT_URL_DYNAMODB"`
+	JSON     bool   `name:"json" help:"Write JSON, for scripts."`
+
+	Restaurant restaurantCommand `cmd:"" help:"Create, list and switch restaurants; set their bots' limits."`
+	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
+	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
+	Directory  directoryCommand  `cmd:"" help:"Repair the restaurant directory."`
+}
+
+// session is what every command works with.
+type session struct {
+	ctx         context.Context
+	store       *dynamo.Store
+	credentials *credential.Manager
+	now         func() time.Time
+	out         printer
+}
+
+// run carries out one command line and writes its result to out.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	var line commandLine
+	exited := false
+	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
+		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { exited = true }), kong.UsageOnError())
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if exited || err != nil { // help was asked for, or the words make no sense
+		return err
+	}
+	client, err := client(ctx, line.Endpoint)
+	if err != nil {
+		return err
+	}
+	store := dynamo.New(client, dynamo.StackTables(line.Stack), mathrand.Float64)
+	return command.Run(&session{
+		ctx: ctx, store: store, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
+		out: printer{w: out, json: line.JSON},
+	})
+}
+
+// client returns a client with the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for
+// none.
+func client(ctx context.Context, endpoint string) (*dynamodb.Client, error) {
+	if endpoint != "" {
+		local := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+		local.BaseEndpoint = &endpoint
+		return dynamodb.NewFromConfig(local), nil
+	}
+	own, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	return dynamodb.NewFromConfig(own), nil
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+type restaurantCommand struct {
+	Create     createRestaurant     `cmd:"" help:"Add a restaurant."`
+	List       listRestaurants      `cmd:"" help:"List restaurants, newest first."`
+	Show       showRestaurant       `cmd:"" help:"Show a restaurant and its bot."`
+	Activate   activateRestaurant   `cmd:"" help:"Switch a restaurant on."`
+	Deactivate deactivateRestaurant `cmd:"" help:"Switch a restaurant off. Nothing of it is deleted."`
+	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot: what isn't named stays as it is."`
+}
+
+// shownRestaurant is a restaurant in JSON.
+type shownRestaurant struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	MerchantID string    `json:"merchantId"`
+	Active     bool      `json:"isActive"`
+	CreatedAt  *string   `json:"createdAt"`
+	Bot        *shownBot `json:"bot"`
+}
+
+type shownBot struct {
+	ID               string `json:"id"`
+	PhoneNumber      string `json:"phoneNumber"`
+	TwilioAccountSID string `json:"twilioAccountSid"`
+	PerDay           int64  `json:"maxMessagesPerDay"`
+	PerMinute        int64  `json:"maxMessagesPerMin"`
+}
+
+func shown(r restaurant.Restaurant, bot *restaurant.Bot) shownRestaurant {
+	s := shownRestaurant{ID: r.ID, Name: r.Name, MerchantID: r.MerchantID, Active: r.Active, CreatedAt: jsonTime(r.CreatedAt)}
+	if bot != nil {
+		s.Bot = &shownBot{bot.ID, bot.PhoneNumber, bot.TwilioAccountSID, bot.Limits.MessagesPerDay, bot.Limits.MessagesPerMinute}
+	}
+	return s
+}
+
+func (s shownRestaurant) row() []string {
+	row := []string{s.ID, s.Name, yesNo(s.Active), *s.CreatedAt, s.MerchantID, "", "", ""}
+	if s.Bot != nil {
+		row[5], row[6], row[7] = s.Bot.PhoneNumber, limit(s.Bot.PerDay), limit(s.Bot.PerMinute)
+	}
+	return row
+}
+
+var restaurantColumns = []string{"ID", "NAME", "ACTIVE", "CREATED", "MERCHANT", "PHONE", "PER DAY", "PER MINUTE"}
+
+// botFlags are the settings of a bot. A flag that isn't given leaves its setting alone.
+type botFlags struct {
+	BotID      *string `name:"bot-id" help:"Id of the bot (default: bot-<restaurant>)."`
+	Phone      *string `help:"WhatsApp number that the bot answers at, such as +966110000000."`
+	AccountSID *string `name:"account-sid" help:"The bot's own Twilio account; empty for Sufrah's."`
+	PerDay     *int64  `name:"per-day" help:"Conversations a day; -1 for unlimited."`
+	PerMinute  *int64  `name:"per-minute" help:"Automated answers a minute; -1 for unlimited."`
+}
+
+func (f botFlags) given() bool {
+	return f.BotID != nil || f.Phone != nil || f.AccountSID != nil || f.PerDay != nil || f.PerMinute != nil
+}
+
+// apply changes the settings that were given.
+func (f botFlags) apply(bot *restaurant.Bot) error {
+	set(&bot.ID, f.BotID)
+	set(&bot.TwilioAccountSID, f.AccountSID)
+	set(&bot.Limits.MessagesPerDay, f.PerDay)
+	set(&bot.Limits.MessagesPerMinute, f.PerMinute)
+	if f.Phone == nil {
+		return nil
+	}
+	bot.PhoneNumber = ""
+	if *f.Phone == "" {
+		return nil
+	}
+	number, err := phone.Parse(*f.Phone)
+	if err != nil {
+		return fmt.Errorf("--phone %q: %w", *f.Phone, err)
+	}
+	bot.PhoneNumber = number
+	return nil
+}
+
+func set[T any](target *T, given *T) {
+	if given != nil {
+		*target = *given
+	}
+}
+
+// newBot is a bot before any of its settings is given: the limits are the functions' own defaults.
+func newBot(restaurantID string) restaurant.Bot {
+	return restaurant.Bot{ID: "bot-" + restaurantID, Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}}
+}
+
+type createRestaurant struct {
+	ID       string   `arg:"" help:"Id of the restaurant."`
+	Name     string   `help:"Its name." required:""`
+	Merchant string   `help:"Its merchant id at the Sufrah API."`
+	Inactive bool     `help:"Create it switched off."`
+	Bot      botFlags `embed:"" group:"Bot (none is configured unless one of these is given)"`
+}
+
+func (c *createRestaurant) Run(s *session) error {
+	r := restaurant.Restaurant{ID: c.ID, Name: c.Name, MerchantID: c.Merchant, Active: !c.Inactive, CreatedAt: s.now()}
+	var bot *restaurant.Bot
+	if c.Bot.given() {
+		b := newBot(c.ID)
+		if err := c.Bot.apply(&b); err != nil {
+			return err
+		}
+		bot = &b
+	}
+	if err := s.store.CreateRestaurant(s.ctx, r, bot); err != nil {
+		return err
+	}
+	return s.show(r, bot)
+}
+
+// show writes one restaurant.
+func (s *session) show(r restaurant.Restaurant, bot *restaurant.Bot) error {
+	result := shown(r, bot)
+	return s.out.result(result, func(w io.Writer) { table(w, restaurantColumns, [][]string{result.row()}) })
+}
+
+// find reads a restaurant and its bot.
+func (s *session) find(id string) (restaurant.Restaurant, *restaurant.Bot, error) {
+	if !restaurant.ValidID(id) {
+		return restaurant.Restaurant{}, nil, fmt.Errorf("restaurant %q: %w", id, restaurant.ErrNotFound)
+	}
+	record, err := s.store.Usage(s.ctx, id, nil)
+	if err != nil {
+		return restaurant.Restaurant{}, nil, fmt.Errorf("restaurant %s: %w", id, err)
+	}
+	return record.Restaurant, record.Bot, nil
+}
+
+type showRestaurant struct {
+	ID string `arg:"" help:"Id of the restaurant."`
+}
+
+func (c *showRestaurant) Run(s *session) error {
+	r, bot, err := s.find(c.ID)
+	if err != nil {
+		return err
+	}
+	return s.show(r, bot)
+}
+
+type activateRestaurant struct {
+	ID string `arg:"" help:"Id of the restaurant."`
+}
+
+func (c *activateRestaurant) Run(s *session) error { return s.setActive(c.ID, true) }
+
+type deactivateRestaurant struct {
+	ID string `arg:"" help:"Id of the restaurant."`
+}
+
+func (c *deactivateRestaurant) Run(s *session) error { return s.setActive(c.ID, false) }
+
+func (s *session) setActive(id string, active bool) error {
+	r, bot, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	if err := s.store.SetActive(s.ctx, id, active); err != nil {
+		return err
+	}
+	r.Active = active
+	return s.show(r, bot)
+}
+
+type setBot struct {
+	ID  string   `arg:"" help:"Id of the restaurant."`
+	Bot botFlags `embed:""`
+}
+
+func (c *setBot) Run(s *session) error {
+	r, bot, err := s.find(c.ID)
+	if err != nil {
+		return err
+	}
+	if bot == nil {
+		b := newBot(c.ID)
+		bot = &b
+	}
+	if err := c.Bot.apply(bot); err != nil {
+		return err
+	}
+	if err := s.store.SetBot(s.ctx, c.ID, *bot); err != nil {
+		return err
+	}
+	return s.show(r, bot)
+}
+
+type listRestaurants struct {
+	Active   bool `xor:"filter" help:"Only those switched on."`
+	Inactive bool `xor:"filter" help:"Only those switched off."`
+	Offset   int  `help:"How many to skip."`
+	Limit    int  `help:"How many to show at most." default:"100"`
+}
+
+func (c *listRestaurants) Run(s *session) error {
+	if c.Offset < 0 || c.Limit < 1 || c.Limit > 100 {
+		return fmt.Errorf("--offset starts at 0, --limit is 1 to 100")
+	}
+	filter := usage.All
+	switch {
+	case c.Active:
+		filter = usage.ActiveOnly
+	case c.Inactive:
+		filter = usage.InactiveOnly
+	}
+	directory, err := s.store.Directory(s.ctx)
+	if err != nil {
+		return err
+	}
+	records, err := directory.Page(s.ctx, filter, c.Offset, c.Limit, usage.NewCalendar(nil).Month(s.now()))
+	if err != nil {
+		return err
+	}
+	result := struct {
+		Restaurants []shownRestaurant `json:"restaurants"`
+		Total       int               `json:"total"`
+	}{Restaurants: []shownRestaurant{}, Total: directory.Total(filter)}
+	var rows [][]string
+	for _, record := range records {
+		r := shown(record.Restaurant, record.Bot)
+		result.Restaurants = append(result.Restaurants, r)
+		rows = append(rows, r.row())
+	}
+	return s.out.result(result, func(w io.Writer) {
+		table(w, restaurantColumns, rows)
+		fmt.Fprintf(w, "%d of %d\n", len(rows), result.Total)
+	})
+}
+
+type directoryCommand struct {
+	Rebuild rebuildDirectory `cmd:"" help:"Lay the directory anew from the restaurants that exist. Safe while the stack is in use."`
+}
+
+type rebuildDirectory struct{}
+
+func (*rebuildDirectory) Run(s *session) error {
+	n, err := s.store.RebuildDirectory(s.ctx)
+	if err != nil {
+		return err
+	}
+	return s.out.result(map[string]int{"restaurants": n}, func(w io.Writer) {
+		fmt.Fprintf(w, "The directory lists %d restaurants.\n", n)
+	})
+}

@@ -1,0 +1,81 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/template"
+)
+
+// ErrPortTaken says that something else listens where a stack was to be served.
+var ErrPortTaken = errors.New("the port is taken")
+
+// Server serves a stack over HTTP on this machine only.
+type Server struct {
+	*Stack
+	server *http.Server
+	done   chan error
+}
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	shutdownGrace     = 3 * time.Second // for requests under way
+)
+
+// Serve builds the stack of the template in a file and serves it on a port of the loopback interface; port 0 takes a free
+// one. It returns when the stack answers. It fails with ErrPortTaken where it can't have the port.
+func Serve(ctx context.Context, templatePath string, port int, log io.Writer) (*Server, error) {
+	parsed, err := template.Load(templatePath)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("localhost:%d", port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("port %d: %w", port, ErrPortTaken)
+	}
+	if err != nil {
+		return nil, err
+	}
+	stack, err := New(ctx, Options{
+		Template: parsed,
+		BaseURL:  fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port),
+		Clock:    NewClock(time.Now),
+		Log:      log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s := &Server{
+		Stack:  stack,
+		server: &http.Server{Handler: stack, ReadHeaderTimeout: readHeaderTimeout},
+		done:   make(chan error, 1),
+	}
+	go func() { s.done <- s.server.Serve(listener) }()
+	return s, nil
+}
+
+// Wait returns when ctx has ended and the server is stopped, or with the error that stopped it earlier.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case err := <-s.done:
+		return err
+	case <-ctx.Done():
+		return s.Close()
+	}
+}
+
+// Close stops the server. Requests under way may end first, for a while.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	if err := s.server.Shutdown(ctx); err != nil {
+		return s.server.Close()
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+// Package local builds the stack of template.yaml on one machine: stand-ins for what AWS provides, and the real code on
+// top of them. Development, tests and benchmarks run on it; no function links it.
+package local
+
+import (
+	"fmt"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/template"
+)
+
+// StackName is the stack that local stacks pretend to be.
+const StackName = "sufrah-local"
+
+// Tables returns the tables that the template gives a stack of StackName.
+func Tables(t *template.Template) ([]dynamolocal.Table, error) {
+	defined, err := t.Tables(StackName)
+	if err != nil {
+		return nil, fmt.Errorf("reading the template's tables: %w", err)
+	}
+	tables := make([]dynamolocal.Table, len(defined))
+	for i, d := range defined {
+		tables[i] = dynamolocal.Table{
+			Name: d.Name, PartitionKey: dynamolocal.Key(d.PartitionKey), SortKey: dynamolocal.Key(d.SortKey),
+			TimeToLive: d.TimeToLive,
+		}
+		for _, index := range d.Indexes {
+			tables[i].Indexes = append(tables[i].Indexes, dynamolocal.Index{
+				Name: index.Name, PartitionKey: dynamolocal.Key(index.PartitionKey), SortKey: dynamolocal.Key(index.SortKey),
+				Projection: index.Projection, Include: index.NonKeyAttributes,
+			})
+		}
+	}
+	return tables, nil
+}

@@ -1,0 +1,453 @@
+package usageapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/memory"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// now is when the tests' requests arrive.
+var now = time.Date(2025, 10, 20, 18, 0, 0, 0, time.UTC)
+
+const (
+	owner     = "pat-of-clxyz123abc"
+	dashboard = "pat-of-all"
+	expired   = "pat-expired"
+	revoked   = "pat-revoked"
+	admin     = "key-of-admin"
+	oldAdmin  = "key-revoked"
+)
+
+// fixture is an API over a store with a few restaurants.
+type fixture struct {
+	handler http.Handler
+	store   *memory.Store
+	faults  *faults
+	log     *bytes.Buffer
+}
+
+// faults makes a working store fail.
+type faults struct {
+	*memory.Store
+	usage, directory, credentials error
+}
+
+func (f *faults) Usage(ctx context.Context, id string, months []usage.Month) (usage.Record, error) {
+	if f.usage != nil {
+		return usage.Record{}, f.usage
+	}
+	return f.Store.Usage(ctx, id, months)
+}
+
+func (f *faults) Directory(ctx context.Context) (usage.Directory, error) {
+	if f.directory != nil {
+		return nil, f.directory
+	}
+	return f.Store.Directory(ctx)
+}
+
+func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (credential.Credential, error) {
+	if f.credentials != nil {
+		return credential.Credential{}, f.credentials
+	}
+	return f.Store.FindCredential(ctx, hash)
+}
+
+func setup(t testing.TB) fixture {
+	t.Helper()
+	ctx := context.Background()
+	store := memory.New()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	month := func(year int, m time.Month) usage.Month { return usage.Month{Year: year, Month: m} }
+	last := time.Date(2025, 10, 20, 15, 30, 0, 0, time.UTC)
+
+	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "clxyz123abc", Name: "Example Restaurant", Active: true,
+		CreatedAt: now.AddDate(0, -2, 0)},
+		&restaurant.Bot{ID: "bot-1", Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}}))
+	check(store.PutUsage(ctx, "clxyz123abc",
+		usage.Activity{First: time.Date(2025, 9, 1, 8, 0, 0, 0, time.UTC), Last: last, LastConversation: last},
+		map[usage.Month]usage.MonthCount{
+			month(2025, 10): {Conversations: 45, Days: map[int]int64{19: 45}, LastConversation: last},
+			month(2025, 9):  {Conversations: 123, LastConversation: time.Date(2025, 9, 30, 23, 59, 59, 999e6, time.UTC)},
+			month(2025, 6):  {Conversations: 7, LastConversation: time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)},
+			month(2025, 4):  {Conversations: 9, LastConversation: time.Date(2025, 4, 1, 0, 0, 0, 0, time.UTC)}, // too old to show
+		}))
+	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "new", Name: `مطعم "الجديد" <&>`, Active: true,
+		CreatedAt: now.AddDate(0, -1, 0)}, nil))
+	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "closed", Name: "Closed", CreatedAt: now.AddDate(0, -3, 0)},
+		&restaurant.Bot{ID: "bot-3", Limits: restaurant.Limits{MessagesPerDay: usage.Unlimited}}))
+
+	for raw, g := range map[string]credential.Grant{
+		owner:     {Kind: credential.PAT, Restaurants: []string{"clxyz123abc"}},
+		dashboard: {Kind: credential.PAT, All: true},
+		expired:   {Kind: credential.PAT, All: true, ExpiresAt: now.Add(-time.Second)},
+		revoked:   {Kind: credential.PAT, All: true},
+		admin:     {Kind: credential.APIKey},
+		oldAdmin:  {Kind: credential.APIKey},
+	} {
+		check(store.AddCredential(ctx, g.Credential(raw, "cr_"+raw, now.AddDate(0, -1, 0))))
+	}
+	check(store.RevokeCredential(ctx, "cr_"+revoked, now))
+	check(store.RevokeCredential(ctx, "cr_"+oldAdmin, now))
+
+	faults := &faults{Store: store}
+	log := new(bytes.Buffer)
+	clock := func() time.Time { return now }
+	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}, clock)
+	api := usageapi.New(service, credential.NewAuthenticator(faults, clock),
+		logging.New(log, slog.LevelDebug, "usage-api"), clock, func(context.Context) string { return "request-1" })
+	return fixture{handler: api, store: store, faults: faults, log: log}
+}
+
+// request is a GET with headers given as "Name: value".
+func request(target string, headers ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	return w
+}
+
+const (
+	asOwner     = "Authorization: Bearer " + owner
+	asDashboard = "Authorization: Bearer " + dashboard
+	asAdmin     = "X-API-Key: " + admin
+	ofExample   = "X-Restaurant-Id: clxyz123abc"
+)
+
+// TestBodies compares whole answers with the files in testdata.
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]*http.Request{
+		"one":             request("/api/usage", asOwner, ofExample),
+		"one-without-bot": request("/api/usage", asDashboard, "X-Restaurant-Id: new"),
+		"one-unlimited":   request("/api/usage", asDashboard, "X-Restaurant-Id: closed"),
+		"list":            request("/api/usage", asAdmin),
+		"list-window":     request("/api/usage?limit=1&offset=1", asAdmin),
+		"list-past-end":   request("/api/usage?offset=3", asAdmin),
+		"list-active":     request("/api/usage?isActive=true&limit=1", asAdmin),
+		"list-inactive":   request("/api/usage?isActive=false", asAdmin),
+		"detail":          request("/api/usage/clxyz123abc", asAdmin),
+		"detail-unused":   request("/api/usage/new", asAdmin),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t).do(r)
+			if w.Code != http.StatusOK {
+				t.Fatalf("status %d: %s", w.Code, w.Body)
+			}
+			golden := filepath.Join("testdata", name+".json")
+			var got bytes.Buffer
+			if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("body (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRefusals has every row of the API's error table.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		request *http.Request
+		break_  func(*faults)
+		status  int
+		code    string
+		names   string // the parameter that the sentence must name
+	}{
+		"no credentials":                   {request: request("/api/usage"), status: 401, code: "unauthorized"},
+		"no credentials, detail":           {request: request("/api/usage/new"), status: 401, code: "unauthorized"},
+		"empty credentials":                {request: request("/api/usage", "Authorization: ", "X-API-Key: "), status: 401, code: "unauthorized"},
+		"another scheme":                   {request: request("/api/usage", "Authorization: Basic "+owner, ofExample), status: 401, code: "unauthorized"},
+		"a scheme alone":                   {request: request("/api/usage", "Authorization: Bearer", ofExample), status: 401, code: "unauthorized"},
+		"unknown token":                    {request: request("/api/usage", "Authorization: Bearer nobody", ofExample), status: 401, code: "unauthorized"},
+		"unknown token, no restaurant":     {request: request("/api/usage", "Authorization: Bearer nobody"), status: 401, code: "unauthorized"},
+		"unknown token, detail":            {request: request("/api/usage/new", "Authorization: Bearer nobody"), status: 401, code: "unauthorized"},
+		"expired token":                    {request: request("/api/usage", "Authorization: Bearer "+expired, ofExample), status: 401, code: "unauthorized"},
+		"revoked token":                    {request: request("/api/usage", "Authorization: Bearer "+revoked, ofExample), status: 401, code: "unauthorized"},
+		"unknown key":                      {request: request("/api/usage", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
+		"revoked key":                      {request: request("/api/usage", "X-API-Key: "+oldAdmin), status: 401, code: "unauthorized"},
+		"unknown key, bad parameter":       {request: request("/api/usage?limit=x", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
+		"a key as token":                   {request: request("/api/usage", "Authorization: Bearer "+admin, ofExample), status: 401, code: "unauthorized"},
+		"a token as key":                   {request: request("/api/usage", "X-API-Key: "+owner), status: 401, code: "unauthorized"},
+		"a header twice":                   {request: request("/api/usage", "X-API-Key: "+admin, "X-API-Key: "+admin), status: 401, code: "unauthorized"},
+		"a header twice, joined":           {request: request("/api/usage", asOwner+",Bearer "+owner, ofExample), status: 401, code: "unauthorized"},
+		"a token of a megabyte":            {request: request("/api/usage", "X-API-Key: "+strings.Repeat("a", 1<<20)), status: 401, code: "unauthorized"},
+		"both credentials":                 {request: request("/api/usage", asOwner, asAdmin, ofExample), status: 400, code: "ambiguous_credentials"},
+		"both credentials, detail":         {request: request("/api/usage/new", asOwner, asAdmin), status: 400, code: "ambiguous_credentials"},
+		"token without restaurant":         {request: request("/api/usage", asOwner), status: 400, code: "restaurant_id_required"},
+		"token with blank restaurant":      {request: request("/api/usage", asDashboard, "X-Restaurant-Id:  "), status: 400, code: "restaurant_id_required"},
+		"another's restaurant":             {request: request("/api/usage", asOwner, "X-Restaurant-Id: new"), status: 403, code: "forbidden"},
+		"no one's restaurant":              {request: request("/api/usage", asOwner, "X-Restaurant-Id: nowhere"), status: 403, code: "forbidden"},
+		"two restaurants":                  {request: request("/api/usage", asOwner, ofExample, "X-Restaurant-Id: new"), status: 403, code: "forbidden"},
+		"two restaurants, token for all":   {request: request("/api/usage", asDashboard, ofExample, "X-Restaurant-Id: new"), status: 404, code: "restaurant_not_found"},
+		"token on detail":                  {request: request("/api/usage/clxyz123abc", asOwner), status: 403, code: "forbidden"},
+		"token for all on detail":          {request: request("/api/usage/clxyz123abc", asDashboard), status: 403, code: "forbidden"},
+		"token on unknown detail":          {request: request("/api/usage/nowhere", asDashboard), status: 403, code: "forbidden"},
+		"limit 0":                          {request: request("/api/usage?limit=0", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit negative":                   {request: request("/api/usage?limit=-1", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit a fraction":                 {request: request("/api/usage?limit=1.5", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit empty":                      {request: request("/api/usage?limit=", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit with sign":                  {request: request("/api/usage?limit=%2B5", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit in Arabic digits":           {request: request("/api/usage?limit=%D9%A5", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"limit twice":                      {request: request("/api/usage?limit=5&limit=6", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"offset negative":                  {request: request("/api/usage?offset=-1", asAdmin), status: 400, code: "invalid_parameter", names: "offset"},
+		"offset not a number":              {request: request("/api/usage?offset=ten", asAdmin), status: 400, code: "invalid_parameter", names: "offset"},
+		"offset in another base":           {request: request("/api/usage?offset=0x10", asAdmin), status: 400, code: "invalid_parameter", names: "offset"},
+		"isActive not a boolean":           {request: request("/api/usage?isActive=yes", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
+		"isActive empty":                   {request: request("/api/usage?isActive=", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
+		"malformed query":                  {request: request("/api/usage?limit=%zz", asAdmin), status: 400, code: "invalid_parameter"},
+		"unknown restaurant, key":          {request: request("/api/usage/nowhere", asAdmin), status: 404, code: "restaurant_not_found"},
+		"unknown restaurant, all":          {request: request("/api/usage", asDashboard, "X-Restaurant-Id: nowhere"), status: 404, code: "restaurant_not_found"},
+		"an id that can't be":              {request: request("/api/usage/a%20b", asAdmin), status: 404, code: "restaurant_not_found"},
+		"an id of a megabyte":              {request: request("/api/usage/"+strings.Repeat("a", 1<<20), asAdmin), status: 404, code: "restaurant_not_found"},
+		"unknown path":                     {request: request("/api/usages", asAdmin), status: 404, code: "not_found"},
+		"root":                             {request: request("/", asAdmin), status: 404, code: "not_found"},
+		"deeper path":                      {request: request("/api/usage/new/history", asAdmin), status: 404, code: "not_found"},
+		"dots":                             {request: request("/api/usage/../usage", asAdmin), status: 404, code: "not_found"},
+		"encoded dots":                     {request: request("/api/%2e%2e/api/usage", asAdmin), status: 404, code: "not_found"},
+		"double slash":                     {request: request("/api//usage", asAdmin), status: 404, code: "not_found"},
+		"two slashes at the end":           {request: request("/api/usage//", asAdmin), status: 404, code: "not_found"},
+		"upper case":                       {request: request("/API/usage", asAdmin), status: 404, code: "not_found"},
+		"credentials down":                 {request: request("/api/usage", asAdmin), break_: func(f *faults) { f.credentials = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"usage down":                       {request: request("/api/usage", asOwner, ofExample), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"usage down, detail":               {request: request("/api/usage/new", asAdmin), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"directory down":                   {request: request("/api/usage", asAdmin), break_: func(f *faults) { f.directory = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"usage down, unknown token":        {request: request("/api/usage", "Authorization: Bearer nobody", ofExample), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 401, code: "unauthorized"},
+		"usage down, another's":            {request: request("/api/usage", asOwner, "X-Restaurant-Id: new"), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 403, code: "forbidden"},
+		"something that nobody thought of": {request: request("/api/usage", asOwner, ofExample), break_: func(f *faults) { f.usage = errors.New("table sufrah-prod-usage: access denied") }, status: 500, code: "internal_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			if test.break_ != nil {
+				test.break_(f.faults)
+			}
+			w := f.do(test.request)
+			var body map[string]string
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+				t.Fatalf("body %q: %v", w.Body, err)
+			}
+			if w.Code != test.status || body["code"] != test.code || body["error"] == "" || len(body) != 2 {
+				t.Errorf("got %d %v, want %d with code %s", w.Code, body, test.status, test.code)
+			}
+			if !strings.Contains(body["error"], test.names) {
+				t.Errorf("sentence %q does not name %q", body["error"], test.names)
+			}
+			if challenge := w.Header().Get("WWW-Authenticate"); (challenge != "") != (test.status == 401) {
+				t.Errorf("WWW-Authenticate is %q with status %d", challenge, test.status)
+			}
+			if retry := w.Header().Get("Retry-After"); (retry != "") != (test.status == 503) {
+				t.Errorf("Retry-After is %q with status %d", retry, test.status)
+			}
+			if strings.Contains(w.Body.String(), "sufrah-prod") {
+				t.Errorf("body tells of the inside: %s", w.Body)
+			}
+		})
+	}
+}
+
+func TestOtherMethodsAreRefused(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
+		for _, target := range []string{"/api/usage", "/api/usage/new"} {
+			w := f.do(httptest.NewRequest(method, target, strings.NewReader("{}")))
+			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s %s: status %d, Allow %q", method, target, w.Code, w.Header().Get("Allow"))
+			}
+		}
+	}
+	if w := f.do(httptest.NewRequest("POST", "/nowhere", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("POST to an unknown path: status %d", w.Code)
+	}
+}
+
+func TestPaginationShowsWhatApplied(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                                 `{"total":3,"limit":20,"offset":0,"hasMore":false}`,
+		"?limit=100":                       `{"total":3,"limit":100,"offset":0,"hasMore":false}`,
+		"?limit=101":                       `{"total":3,"limit":100,"offset":0,"hasMore":false}`,
+		"?limit=99999999999999999999":      `{"total":3,"limit":100,"offset":0,"hasMore":false}`,
+		"?limit=2":                         `{"total":3,"limit":2,"offset":0,"hasMore":true}`,
+		"?limit=2&offset=1":                `{"total":3,"limit":2,"offset":1,"hasMore":false}`,
+		"?limit=3":                         `{"total":3,"limit":3,"offset":0,"hasMore":false}`,
+		"?limit=007":                       `{"total":3,"limit":7,"offset":0,"hasMore":false}`,
+		"?offset=99999999999999999999":     `{"total":3,"limit":20,"offset":2147483647,"hasMore":false}`,
+		"?isActive=true&limit=1":           `{"total":2,"limit":1,"offset":0,"hasMore":true}`,
+		"?isActive=false&limit=1":          `{"total":1,"limit":1,"offset":0,"hasMore":false}`,
+		"?sort=name&isActive=false&page=2": `{"total":1,"limit":20,"offset":0,"hasMore":false}`,
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t).do(request("/api/usage"+query, asAdmin))
+			var body struct{ Pagination json.RawMessage }
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+				t.Fatal(err)
+			}
+			if string(body.Pagination) != want {
+				t.Errorf("pagination %s, want %s", body.Pagination, want)
+			}
+		})
+	}
+}
+
+func TestFormsOfOneRequest(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	want := f.do(request("/api/usage", asOwner, ofExample))
+	for name, r := range map[string]*http.Request{
+		"trailing slash":      request("/api/usage/", asOwner, ofExample),
+		"scheme in any case":  request("/api/usage", "authorization: bEARER "+owner, ofExample),
+		"spaces":              request("/api/usage", "Authorization:  Bearer   "+owner+" ", "X-Restaurant-Id:  clxyz123abc "),
+		"unrelated query":     request("/api/usage?limit=0&x=%zz", asOwner, ofExample),
+		"the dashboard's own": request("/api/usage", asDashboard, ofExample),
+	} {
+		got := f.do(r)
+		if got.Code != http.StatusOK || got.Body.String() != want.Body.String() {
+			t.Errorf("%s: %d %s", name, got.Code, got.Body)
+		}
+	}
+	if w := f.do(request("/api/usage/new/", asAdmin)); w.Code != http.StatusOK {
+		t.Errorf("detail with a trailing slash: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestHeadHasTheHeadersOnly(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for _, target := range []string{"/api/usage", "/api/usage/new", "/api/usage/nowhere", "/nowhere", "/api/usage?limit=x"} {
+		get := f.do(request(target, asAdmin))
+		r := request(target, asAdmin)
+		r.Method = http.MethodHead
+		head := f.do(r)
+		if head.Code != get.Code || head.Body.Len() != 0 {
+			t.Errorf("HEAD %s: status %d (GET: %d), body %q", target, head.Code, get.Code, head.Body)
+		}
+		if diff := cmp.Diff(get.Header(), head.Header()); diff != "" {
+			t.Errorf("HEAD %s: headers differ from GET's:\n%s", target, diff)
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	w := setup(t).do(request("/api/usage", asAdmin))
+	want := http.Header{
+		"Content-Type": {"application/json"}, "Cache-Control": {"no-store"},
+		"X-Content-Type-Options": {"nosniff"}, "X-Request-Id": {"request-1"},
+	}
+	if diff := cmp.Diff(want, w.Header()); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+}
+
+func TestLogLines(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.do(request("/api/usage", asOwner, ofExample))
+	f.do(request("/api/usage", asOwner, "X-Restaurant-Id: new"))
+	f.do(request("/api/usage", "Authorization: Bearer "+expired, ofExample))
+	f.faults.usage = fmt.Errorf("%w: table is on fire", outage.ErrUnavailable)
+	f.do(request("/api/usage/new", asAdmin))
+
+	var got []map[string]any
+	for line := range strings.Lines(f.log.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("log line %q: %v", line, err)
+		}
+		delete(entry, "timestamp")
+		got = append(got, entry)
+	}
+	common := map[string]any{"message": "request", "function": "usage-api", "requestId": "request-1", "method": "GET", "durationMs": 0.0}
+	want := []map[string]any{
+		{"level": "INFO", "route": "/api/usage", "status": 200.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + owner},
+		{"level": "WARN", "route": "/api/usage", "status": 403.0, "restaurantId": "new", "credentialId": "cr_" + owner,
+			"code": "forbidden", "error": "This access token does not cover that restaurant."},
+		{"level": "WARN", "route": "/api/usage", "status": 401.0, "restaurantId": "clxyz123abc",
+			"code": "unauthorized", "error": "credential refused: expired"},
+		{"level": "ERROR", "route": "/api/usage/{restaurantId}", "status": 503.0, "restaurantId": "new", "credentialId": "cr_" + admin,
+			"code": "unavailable", "error": "reading usage of restaurant new: temporarily unavailable: table is on fire"},
+	}
+	for _, entry := range want {
+		for key, value := range common {
+			entry[key] = value
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	// The ids of the fixture's credentials hold their values, which stands in for nothing else: look for the values as sent.
+	if strings.Contains(f.log.String(), "Bearer") {
+		t.Error("the log shows a header")
+	}
+}
+
+// FuzzRequests holds the API to answering anything without failing or panicking.
+func FuzzRequests(f *testing.F) {
+	f.Add("GET", "/api/usage", "limit=5&offset=1&isActive=true", "Bearer "+owner, admin, "clxyz123abc")
+	f.Add("GET", "/api/usage/clxyz123abc", "", "", admin, "")
+	f.Add("HEAD", "/api//usage/%2e%2e", "limit=%zz;offset=1", "Basic \x00", "", "\xff")
+	fixture := setup(f)
+	f.Fuzz(func(t *testing.T, method, path, query, authorization, key, restaurantID string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		r.Header = http.Header{"Authorization": {authorization}, "X-Api-Key": {key}, "X-Restaurant-Id": {restaurantID}}
+		w := fixture.do(r)
+		if w.Code >= 500 || w.Code < 200 {
+			t.Errorf("status %d: %s", w.Code, w.Body)
+		}
+		if method != http.MethodHead && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("body is not JSON: %q", w.Body)
+		}
+		fixture.log.Reset()
+	})
+}

@@ -1,0 +1,95 @@
+package usageapi
+
+import (
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// timestamp is a time as the API shows it: RFC 3339 in UTC with milliseconds, null where there is none.
+type timestamp time.Time
+
+const timestampLayout = "2006-01-02T15:04:05.000Z"
+
+func (t timestamp) MarshalJSON() ([]byte, error) {
+	if time.Time(t).IsZero() {
+		return []byte("null"), nil
+	}
+	return time.Time(t).UTC().AppendFormat(nil, `"`+timestampLayout+`"`), nil
+}
+
+// usageBody is one restaurant's usage.
+type usageBody struct {
+	RestaurantID           string        `json:"restaurantId"`
+	RestaurantName         string        `json:"restaurantName"`
+	ConversationsThisMonth int64         `json:"conversationsThisMonth"`
+	LastConversationAt     timestamp     `json:"lastConversationAt"`
+	Allowance              allowanceBody `json:"allowance"`
+	FirstActivity          timestamp     `json:"firstActivity"`
+	LastActivity           timestamp     `json:"lastActivity"`
+	IsActive               bool          `json:"isActive"`
+}
+
+type allowanceBody struct {
+	DailyLimit       int64 `json:"dailyLimit"`
+	DailyRemaining   int64 `json:"dailyRemaining"`
+	MonthlyLimit     int64 `json:"monthlyLimit"`
+	MonthlyRemaining int64 `json:"monthlyRemaining"`
+}
+
+func newUsageBody(r usage.Report) usageBody {
+	return usageBody{
+		RestaurantID:           r.RestaurantID,
+		RestaurantName:         r.RestaurantName,
+		ConversationsThisMonth: r.ConversationsThisMonth,
+		LastConversationAt:     timestamp(r.LastConversationAt),
+		Allowance:              allowanceBody(r.Allowance),
+		FirstActivity:          timestamp(r.FirstActivity),
+		LastActivity:           timestamp(r.LastActivity),
+		IsActive:               r.Active,
+	}
+}
+
+// detailBody is one restaurant's usage with its history.
+type detailBody struct {
+	usageBody
+	History []monthBody `json:"history"`
+}
+
+type monthBody struct {
+	Month              int       `json:"month"`
+	Year               int       `json:"year"`
+	ConversationCount  int64     `json:"conversationCount"`
+	LastConversationAt timestamp `json:"lastConversationAt"`
+}
+
+func newDetailBody(r usage.Report, history []usage.MonthReport) detailBody {
+	months := make([]monthBody, len(history)) // never null
+	for i, m := range history {
+		months[i] = monthBody{int(m.Month.Month), m.Month.Year, m.Conversations, timestamp(m.LastConversationAt)}
+	}
+	return detailBody{usageBody: newUsageBody(r), History: months}
+}
+
+// listBody is one page of restaurants' usage.
+type listBody struct {
+	Data       []usageBody    `json:"data"`
+	Pagination paginationBody `json:"pagination"`
+}
+
+type paginationBody struct {
+	Total   int  `json:"total"`
+	Limit   int  `json:"limit"`
+	Offset  int  `json:"offset"`
+	HasMore bool `json:"hasMore"`
+}
+
+func newListBody(listing usage.Listing, q listQuery) listBody {
+	data := make([]usageBody, len(listing.Reports)) // never null
+	for i, r := range listing.Reports {
+		data[i] = newUsageBody(r)
+	}
+	return listBody{data, paginationBody{
+		Total: listing.Total, Limit: q.limit, Offset: q.offset, HasMore: q.offset < listing.Total-q.limit,
+	}}
+}

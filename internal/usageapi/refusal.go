@@ -1,0 +1,82 @@
+package usageapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// refusal is an answer other than 200, and the error that leads to it: a sentence for a person and a code for a
+// program. What else an error says stays inside, in the log.
+type refusal struct {
+	status  int
+	Message string `json:"error"`
+	Code    string `json:"code"`
+}
+
+func (r *refusal) Error() string { return r.Message }
+
+var (
+	errNoCredential = &refusal{http.StatusUnauthorized,
+		"Send an access token as 'Authorization: Bearer <token>', or an API key as 'X-API-Key'.", "unauthorized"}
+	errRefused = &refusal{http.StatusUnauthorized,
+		"The access token or API key is not valid, has expired or was revoked.", "unauthorized"}
+	errTwoCredentials = &refusal{http.StatusBadRequest,
+		"Send either an access token or an API key, not both.", "ambiguous_credentials"}
+	errRestaurantMissing = &refusal{http.StatusBadRequest,
+		"Name the restaurant in the X-Restaurant-Id header.", "restaurant_id_required"}
+	errNotCovered = &refusal{http.StatusForbidden,
+		"This access token does not cover that restaurant.", "forbidden"}
+	errAdministratorsOnly = &refusal{http.StatusForbidden,
+		"This needs an administrator's API key.", "forbidden"}
+	errMalformedQuery = &refusal{http.StatusBadRequest,
+		"The query string could not be read.", "invalid_parameter"}
+	errUnknownRestaurant = &refusal{http.StatusNotFound, "There is no such restaurant.", "restaurant_not_found"}
+	errUnknownPath       = &refusal{http.StatusNotFound, "There is nothing at this address.", "not_found"}
+	errMethodNotAllowed  = &refusal{http.StatusMethodNotAllowed,
+		"This address can only be read: use GET or HEAD.", "method_not_allowed"}
+	errUnavailable = &refusal{http.StatusServiceUnavailable,
+		"Usage can't be read at the moment. Try again shortly.", "unavailable"}
+	errInternal = &refusal{http.StatusInternalServerError, "Something went wrong on our side.", "internal_error"}
+)
+
+func invalidParameter(name, problem string) error {
+	return &refusal{http.StatusBadRequest, fmt.Sprintf("Parameter '%s' %s.", name, problem), "invalid_parameter"}
+}
+
+// refusalFor is the one place where errors become answers.
+func refusalFor(err error) *refusal {
+	var known *refusal
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, credential.ErrRefused):
+		return errRefused
+	case errors.Is(err, restaurant.ErrNotFound):
+		return errUnknownRestaurant
+	case errors.Is(err, outage.ErrUnavailable):
+		return errUnavailable
+	}
+	return errInternal
+}
+
+// retryAfterSeconds is how soon a caller of an unavailable service may try again: throttling of an on-demand table
+// passes within seconds.
+const retryAfterSeconds = "2"
+
+func (r *refusal) addHeaders(header http.Header) {
+	switch r.status {
+	case http.StatusUnauthorized:
+		challenge := `Bearer realm="sufrah-usage"`
+		if r == errRefused {
+			challenge += `, error="invalid_token"`
+		}
+		header.Set("WWW-Authenticate", challenge)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfterSeconds)
+	}
+}

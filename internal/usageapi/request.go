@@ -1,0 +1,109 @@
+package usageapi
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+	// maxOffset stands for every larger offset: all of them are past the end.
+	maxOffset = math.MaxInt32
+)
+
+// presented is a credential as a caller presents it: not yet verified.
+type presented struct {
+	kind credential.Kind
+	raw  string
+}
+
+// presentedBy returns the credential in the headers. API Gateway joins a repeated header with commas; joining what
+// arrives apart gives such a header one meaning everywhere: a value that no credential has.
+func presentedBy(header http.Header) (presented, error) {
+	authorization := strings.TrimSpace(strings.Join(header.Values("Authorization"), ","))
+	apiKey := strings.TrimSpace(strings.Join(header.Values("X-Api-Key"), ","))
+	switch {
+	case authorization != "" && apiKey != "":
+		return presented{}, errTwoCredentials
+	case apiKey != "":
+		return presented{credential.APIKey, apiKey}, nil
+	case authorization == "":
+		return presented{}, errNoCredential
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(token) == "" {
+		return presented{}, errNoCredential
+	}
+	return presented{credential.PAT, strings.TrimSpace(token)}, nil
+}
+
+// listQuery is what the list is asked for.
+type listQuery struct {
+	filter        usage.Filter
+	offset, limit int
+}
+
+// parseListQuery reads the list's parameters. One given twice has no meaning and is refused; unknown ones are ignored,
+// so that a client may be newer than the API.
+func parseListQuery(raw string) (listQuery, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return listQuery{}, errMalformedQuery
+	}
+	q := listQuery{filter: usage.All, limit: defaultLimit}
+	parsers := []struct {
+		name  string
+		parse func(name, s string) error
+	}{
+		{"limit", func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return }},
+		{"offset", func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return }},
+		{"isActive", func(name, s string) (err error) { q.filter, err = activeFilter(name, s); return }},
+	}
+	for _, parser := range parsers {
+		given := values[parser.name]
+		if len(given) == 0 {
+			continue
+		}
+		if len(given) > 1 {
+			return listQuery{}, invalidParameter(parser.name, "must be given once")
+		}
+		if err := parser.parse(parser.name, given[0]); err != nil {
+			return listQuery{}, err
+		}
+	}
+	return q, nil
+}
+
+// wholeNumber parses a decimal number without sign, at least least. A larger one than most is most.
+func wholeNumber(name, s string, least, most int) (int, error) {
+	wanted := fmt.Sprintf("must be a whole number of at least %d", least)
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, invalidParameter(name, wanted)
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil { // only a number too large for an int is left
+		return most, nil
+	}
+	if n < least {
+		return 0, invalidParameter(name, wanted)
+	}
+	return min(n, most), nil
+}
+
+func activeFilter(name, s string) (usage.Filter, error) {
+	switch s {
+	case "true":
+		return usage.ActiveOnly, nil
+	case "false":
+		return usage.InactiveOnly, nil
+	}
+	return usage.All, invalidParameter(name, `must be "true" or "false"`)
+}
