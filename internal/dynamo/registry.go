@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -59,6 +60,32 @@ func readBot(r *reader) restaurant.Bot {
 // numberKey is the directory's item for a phone number. Finding a restaurant by it is strongly consistent, and writing
 // it conditionally keeps a number from belonging to two restaurants: an index would give neither.
 func numberKey(phoneNumber string) item { return directoryKey("number/" + phoneNumber) }
+
+// TenantByNumber returns the restaurant whose bot answers at a phone number, with the bot, in two round trips. It fails
+// with restaurant.ErrNotFound or outage.ErrUnavailable.
+func (s *Store) TenantByNumber(ctx context.Context, phoneNumber string) (conversation.Tenant, error) {
+	it, err := s.get(ctx, s.tables.Directory, numberKey(phoneNumber))
+	if err != nil {
+		return conversation.Tenant{}, fmt.Errorf("looking up a phone number: %w", err)
+	}
+	r := reader{item: it}
+	id := r.text(attrRestaurantID)
+	if r.err != nil {
+		return conversation.Tenant{}, r.err
+	}
+	if id == "" {
+		return conversation.Tenant{}, restaurant.ErrNotFound
+	}
+	record, err := s.Usage(ctx, id, nil)
+	if err != nil {
+		return conversation.Tenant{}, fmt.Errorf("reading restaurant %s: %w", id, err)
+	}
+	// The number may have moved on between the two reads.
+	if record.Bot == nil || record.Bot.PhoneNumber != phoneNumber {
+		return conversation.Tenant{}, restaurant.ErrNotFound
+	}
+	return conversation.Tenant{Restaurant: record.Restaurant, Bot: *record.Bot}, nil
+}
 
 // claimNumber is the write that gives a phone number to a restaurant, unless another one has it.
 func (s *Store) claimNumber(phoneNumber, restaurantID string) types.TransactWriteItem {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -135,6 +136,18 @@ func (s *Store) Bot(_ context.Context, restaurantID string) (*restaurant.Bot, er
 		return clone(t.bot), nil
 	}
 	return nil, nil
+}
+
+// TenantByNumber returns the restaurant whose bot answers at a phone number. It fails with restaurant.ErrNotFound.
+func (s *Store) TenantByNumber(_ context.Context, phoneNumber string) (conversation.Tenant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tenants {
+		if t.exists() && t.bot != nil && t.bot.PhoneNumber != "" && t.bot.PhoneNumber == phoneNumber {
+			return conversation.Tenant{Restaurant: t.restaurant, Bot: *t.bot}, nil
+		}
+	}
+	return conversation.Tenant{}, restaurant.ErrNotFound
 }
 
 // PutUsage writes a restaurant's activity and months over what is there.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -28,6 +29,7 @@ type Store interface {
 	SetActive(ctx context.Context, restaurantID string, active bool) error
 	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error
 	Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error)
+	TenantByNumber(ctx context.Context, phoneNumber string) (conversation.Tenant, error)
 	PutUsage(ctx context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error
 
 	AddCredential(ctx context.Context, c credential.Credential) error
@@ -210,6 +212,21 @@ func testPhoneNumbers(t *testing.T, s Store) {
 	must(t, s.SetBot(t.Context(), "r00001", bot)) // its own number
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", PhoneNumber: "+966110000009"}))
 	must(t, s.SetBot(t.Context(), "r00002", bot)) // free now
+
+	for number, want := range map[string]string{"+966110000001": "r00002", "+966110000009": "r00001"} {
+		tenant, err := s.TenantByNumber(t.Context(), number)
+		must(t, err)
+		if tenant.Restaurant.ID != want || tenant.Bot.PhoneNumber != number {
+			t.Errorf("%s belongs to %+v, want %s", number, tenant, want)
+		}
+	}
+	for _, number := range []string{"+966110000002", "", "whatsapp:+966110000001"} {
+		_, err := s.TenantByNumber(t.Context(), number)
+		wantError(t, err, restaurant.ErrNotFound)
+	}
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "b"}))
+	_, err := s.TenantByNumber(t.Context(), "+966110000001")
+	wantError(t, err, restaurant.ErrNotFound)
 }
 
 func testSetBot(t *testing.T, s Store) {

@@ -1,0 +1,92 @@
+// Package bootstrap prepares a new customer's next message: a job for each welcome, and the worker that carries it out by
+// prefetching what the answers will need into the cache.
+package bootstrap
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// Version is the version of the job's form. A worker takes no other: one that doesn't know a form can't tell what it
+// would leave undone.
+const Version = 1
+
+// JobType names the kind of message, as a message attribute, to who looks at a queue.
+const JobType = "welcome-bootstrap"
+
+const (
+	maxJobBytes    = 16 << 10
+	maxJobID       = 128
+	maxProfileName = 256
+)
+
+// ErrMalformed says that a message is no job and never will be.
+var ErrMalformed = errors.New("malformed bootstrap job")
+
+// Job asks for a restaurant's data to be prefetched because a customer was welcomed.
+type Job struct {
+	Version      int       `json:"version"`
+	JobID        string    `json:"jobId"` // the same for a repeat of the message that caused it
+	RestaurantID string    `json:"restaurantId"`
+	MerchantID   string    `json:"merchantId"`
+	CustomerWa   string    `json:"customerWa"` // E.164
+	ProfileName  string    `json:"profileName"`
+	EnqueuedAt   time.Time `json:"enqueuedAt"`
+}
+
+// Validate returns every fault of j, joined and as ErrMalformed, or nil. Both sides of the queue call it.
+func (j Job) Validate() error {
+	var faults []error
+	if j.Version != Version {
+		faults = append(faults, fmt.Errorf("version is %d, want %d", j.Version, Version))
+	}
+	if j.JobID == "" || !restaurant.Printable(j.JobID, maxJobID) {
+		faults = append(faults, fmt.Errorf("jobId: want 1 to %d printable characters", maxJobID))
+	}
+	if !restaurant.ValidID(j.RestaurantID) {
+		faults = append(faults, errors.New("restaurantId is no restaurant's id"))
+	}
+	if !restaurant.ValidID(j.MerchantID) {
+		faults = append(faults, errors.New("merchantId is no merchant's id"))
+	}
+	if number, err := phone.Parse(j.CustomerWa); err != nil || number != j.CustomerWa {
+		faults = append(faults, errors.New("customerWa is no phone number in E.164 form"))
+	}
+	if !restaurant.Printable(j.ProfileName, maxProfileName) {
+		faults = append(faults, fmt.Errorf("profileName: want at most %d printable characters", maxProfileName))
+	}
+	if j.EnqueuedAt.IsZero() {
+		faults = append(faults, errors.New("enqueuedAt is missing"))
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrMalformed, errors.Join(faults...))
+}
+
+// ParseJob reads a job in JSON and validates it. It fails with ErrMalformed, whose text doesn't repeat the job. Fields
+// that it doesn't know are ignored: they would come with a new version if they mattered.
+func ParseJob(body []byte) (Job, error) {
+	if len(body) > maxJobBytes {
+		return Job{}, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrMalformed, len(body), maxJobBytes)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	var j Job
+	if err := decoder.Decode(&j); err != nil {
+		return Job{}, fmt.Errorf("%w: it is not JSON of a job's form", ErrMalformed)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Job{}, fmt.Errorf("%w: there is something behind the job", ErrMalformed)
+	}
+	if err := j.Validate(); err != nil {
+		return Job{}, err
+	}
+	return j, nil
+}

@@ -1,0 +1,146 @@
+package conversation
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// Content is what a customer is sent: a template where there is one, and the same as plain text where there isn't or where it
+// can't be sent.
+type Content struct {
+	TemplateSID string            // empty: there is no template
+	Variables   map[string]string // the template's, by their numbers
+	Texts       []string          // each at most MaxTextLength characters
+}
+
+const (
+	// MaxTextLength is how many characters WhatsApp takes in one message.
+	MaxTextLength = 1600
+	// maxListTemplate is how many entries a list template shows: WhatsApp allows ten.
+	maxListTemplate = 10
+	maxVariable     = 100
+)
+
+// Keys of the templates, as their CONTENT_SID_<KEY> variables name them.
+const (
+	TemplateWelcome    = "welcome"
+	TemplateCategories = "categories"
+	TemplateBranches   = "branch_list"
+)
+
+// welcomeContent greets a customer in both languages: nothing is known yet of which one is theirs.
+func welcomeContent(restaurantName, guest, sid string) Content {
+	guest = variable(guest)
+	arabicGuest, englishGuest := guest, guest
+	if guest == "" { // WhatsApp refuses empty variables
+		guest, arabicGuest, englishGuest = "ضيفنا العزيز", "ضيفنا العزيز", "dear guest"
+	}
+	name := variable(restaurantName)
+	return Content{
+		TemplateSID: sid,
+		Variables:   map[string]string{"1": name, "2": guest},
+		Texts: []string{fmt.Sprintf(
+			"أهلاً وسهلاً %s في %s! اكتب «قائمة» لتصفح قائمة الطعام أو «فروع» لمعرفة فروعنا.\n\n"+
+				"Welcome to %s, %s! Send \"menu\" to see our menu, or \"branches\" to find us.",
+			arabicGuest, name, name, englishGuest)},
+	}
+}
+
+// listContent shows entries under a title, numbered.
+func listContent(restaurantName, title, empty, sid string, entries []string) Content {
+	if len(entries) == 0 {
+		return Content{Texts: []string{empty}}
+	}
+	var c Content
+	if sid != "" && len(entries) <= maxListTemplate {
+		c.TemplateSID = sid
+		c.Variables = map[string]string{"1": variable(restaurantName)}
+		for i, entry := range entries {
+			c.Variables[strconv.Itoa(i+2)] = variable(firstLine(entry))
+		}
+	}
+	lines := make([]string, len(entries))
+	for i, entry := range entries {
+		lines[i] = fmt.Sprintf("%d. %s", i+1, entry)
+	}
+	c.Texts = split(title, lines)
+	return c
+}
+
+// categoriesContent shows a menu's categories.
+func categoriesContent(restaurantName, sid string, language menu.Language, categories []menu.Category) Content {
+	names := make([]string, len(categories))
+	for i, category := range categories {
+		names[i] = category.Name.In(language)
+	}
+	name := variable(restaurantName)
+	if language == menu.LanguageEnglish {
+		return listContent(name, "The menu of "+name+":", "The menu is being prepared. Please try again later.", sid, names)
+	}
+	return listContent(name, "قائمة "+name+":", "القائمة قيد الإعداد، يرجى المحاولة لاحقاً.", sid, names)
+}
+
+// branchesContent shows branches with their addresses.
+func branchesContent(restaurantName, sid string, language menu.Language, branches []menu.Branch) Content {
+	entries := make([]string, len(branches))
+	for i, branch := range branches {
+		entries[i] = branch.Name.In(language)
+		if address := branch.Address.In(language); address != "" {
+			entries[i] += "\n" + address
+		}
+	}
+	name := variable(restaurantName)
+	if language == menu.LanguageEnglish {
+		return listContent(name, "The branches of "+name+":", "There are no branches to show yet.", sid, entries)
+	}
+	return listContent(name, "فروع "+name+":", "لا توجد فروع لعرضها حالياً.", sid, entries)
+}
+
+// split joins lines below a title into texts of at most MaxTextLength characters, between lines where it can.
+func split(title string, lines []string) []string {
+	var texts []string
+	current := title
+	for _, line := range lines {
+		for _, piece := range pieces(line) {
+			if utf8.RuneCountInString(current)+1+utf8.RuneCountInString(piece) > MaxTextLength {
+				texts = append(texts, current)
+				current = piece
+				continue
+			}
+			current += "\n" + piece
+		}
+	}
+	return append(texts, current)
+}
+
+// pieces cuts a line that is too long for one message.
+func pieces(line string) []string {
+	var cut []string
+	for utf8.RuneCountInString(line) > MaxTextLength {
+		runes := []rune(line)
+		cut = append(cut, string(runes[:MaxTextLength]))
+		line = string(runes[MaxTextLength:])
+	}
+	return append(cut, line)
+}
+
+// variable makes a text fit for a template, which takes neither line breaks nor control characters.
+func variable(s string) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	if runes := []rune(s); len(runes) > maxVariable {
+		s = strings.TrimSpace(string(runes[:maxVariable]))
+	}
+	return s
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

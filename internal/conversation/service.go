@@ -1,0 +1,332 @@
+package conversation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// Tenant is a restaurant whose number a customer wrote to, with its bot.
+type Tenant struct {
+	Restaurant restaurant.Restaurant
+	Bot        restaurant.Bot
+}
+
+// Incoming is a customer's message as Twilio delivers it.
+type Incoming struct {
+	MessageID     string // MessageSid
+	Customer      string // E.164
+	ProfileName   string
+	Body          string
+	ButtonPayload string
+	ButtonText    string
+}
+
+// Faults of sending. Any other error of a Sender may pass: sending can be tried again.
+var (
+	// ErrUndeliverable says that the customer's number can't receive messages.
+	ErrUndeliverable = errors.New("the customer can't receive messages")
+	// ErrTemplateRejected says that the template can't be sent, as it is or to this customer now.
+	ErrTemplateRejected = errors.New("the template can't be sent")
+)
+
+// Sender sends WhatsApp messages on a tenant's behalf. Sending twice sends two messages.
+type Sender interface {
+	// SendTemplate sends a content template. It may fail with ErrTemplateRejected or ErrUndeliverable.
+	SendTemplate(ctx context.Context, t Tenant, to, sid string, variables map[string]string) error
+	// SendText sends at most MaxTextLength characters. It may fail with ErrUndeliverable.
+	SendText(ctx context.Context, t Tenant, to, text string) error
+}
+
+// Queue takes bootstrap jobs. A job may be delivered more than once.
+type Queue interface {
+	Enqueue(ctx context.Context, j bootstrap.Job) error
+}
+
+// Menu gives what merchants offer, from wherever it is at hand.
+type Menu interface {
+	Categories(ctx context.Context, merchantID string) ([]menu.Category, cache.Source, error)
+	Branches(ctx context.Context, merchantID string) ([]menu.Branch, cache.Source, error)
+}
+
+// Templates knows the ids of content templates by their keys.
+type Templates interface {
+	SID(ctx context.Context, key string) (sid string, known bool)
+}
+
+// Limiter counts automated answers of a restaurant in the current minute.
+type Limiter interface {
+	// Allow counts one more and reports whether it is within the limit; -1 is no limit.
+	Allow(ctx context.Context, restaurantID string, limit int64) bool
+}
+
+// Events are told to metrics. Each func may be nil.
+type Events struct {
+	WelcomeSent   func()
+	EnqueueFailed func()
+	AnswerSent    func(source cache.Source, took time.Duration)
+	AnswerLimited func()
+}
+
+// Service takes messages. All fields are needed, but for those of Events.
+type Service struct {
+	Recorder  Recorder
+	Sender    Sender
+	Queue     Queue
+	Menu      Menu
+	Templates Templates
+	Limiter   Limiter
+	Now       func() time.Time
+	NewID     func() string // random, for deliveries
+	Log       *slog.Logger
+	Events    Events
+}
+
+// Bounds of what a delivery waits for.
+const (
+	// enqueueTimeout keeps a queue that doesn't answer from holding up the answer to Twilio.
+	enqueueTimeout = 2 * time.Second
+	// Another delivery of the same message takes no longer than its call to Twilio: waiting for it spares Twilio an error
+	// and another delivery. The first wait doubles up to the last; together they are some three seconds.
+	firstWait, lastWait = 50 * time.Millisecond, 1600 * time.Millisecond
+	// Settling is tried for long: a welcome that went out without being noted would go out again.
+	settleAttempts  = 6
+	settleFirstWait = 50 * time.Millisecond
+)
+
+// Receive takes one delivery of a message: it records it, and sends what is to be sent. It fails with ErrElsewhere,
+// outage.ErrUnavailable or what kept a message from being sent; the message should then be delivered again.
+func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
+	m := Message{
+		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
+	}
+	recorded, err := s.Recorder.Record(ctx, m)
+	if err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	log := s.Log.With(slog.String("restaurantId", m.RestaurantID), slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
+	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
+
+	if recorded.Welcome != ReplyElsewhere || recorded.First { // another message's welcome is not waited for
+		welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
+		if err := s.reply(ctx, log, m, Welcome, recorded.Welcome, welcome); err != nil {
+			return fmt.Errorf("welcoming: %w", err)
+		}
+	}
+	intent := IntentOf(in)
+	if recorded.First || intent == NoIntent {
+		return nil
+	}
+	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, intent) }
+	if err := s.reply(ctx, log, m, Answer, recorded.Answer, answer); err != nil {
+		return fmt.Errorf("answering: %w", err)
+	}
+	return nil
+}
+
+// reply has send send a reply if it is this delivery's to send, and notes what became of it.
+func (s *Service) reply(
+	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, send func(context.Context) error,
+) error {
+	held, err := s.hold(ctx, m, r, state)
+	if err != nil || !held {
+		return err
+	}
+	err = send(ctx)
+	if err != nil && !errors.Is(err, ErrUndeliverable) {
+		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
+			log.LogAttrs(ctx, slog.LevelWarn, "lease not released", slog.Any("error", releaseErr)) // it ends by itself
+		}
+		return err
+	}
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached", slog.Any("error", err))
+	}
+	if err := s.settle(ctx, m, r); err != nil {
+		// It went out. Asking for another delivery would send it again; saying nothing may, if ever.
+		log.LogAttrs(ctx, slog.LevelError, "reply sent but not noted", slog.Any("error", err))
+	}
+	return nil
+}
+
+// hold returns whether the reply is this delivery's to send, which it waits to learn while another is sending it. It
+// fails with ErrElsewhere when that takes too long.
+func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState) (bool, error) {
+	for wait := firstWait; ; wait *= 2 {
+		switch state {
+		case ReplySettled:
+			return false, nil
+		case ReplyHeld:
+			return true, nil
+		case ReplyElsewhere:
+			if wait > lastWait {
+				return false, ErrElsewhere
+			}
+			if err := sleep(ctx, wait); err != nil {
+				return false, err
+			}
+		}
+		var err error
+		if state, err = s.Recorder.Claim(ctx, m, r, s.Now()); err != nil {
+			return false, err
+		}
+	}
+}
+
+// settle notes that a reply went out, trying for long.
+func (s *Service) settle(ctx context.Context, m Message, r Reply) error {
+	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
+		err := s.Recorder.Settle(ctx, m, r)
+		if err == nil || attempt == settleAttempts {
+			return err
+		}
+		if sleepErr := sleep(ctx, wait); sleepErr != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// welcome greets a new customer and, at the same time, has what the customer will ask for next prefetched. Whether the
+// job could be enqueued makes no difference to the customer.
+func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) error {
+	var enqueued sync.WaitGroup
+	enqueued.Go(func() { s.enqueue(ctx, log, t, in) })
+	defer enqueued.Wait() // an instance is frozen once it has answered
+
+	sid, _ := s.Templates.SID(ctx, TemplateWelcome)
+	err := s.send(ctx, log, t, in.Customer, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
+	if err != nil {
+		return err
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "welcome sent")
+	call(s.Events.WelcomeSent)
+	return nil
+}
+
+func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) {
+	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
+	defer cancel()
+	j := bootstrap.Job{
+		Version: bootstrap.Version, JobID: "job-" + in.MessageID, RestaurantID: t.Restaurant.ID, MerchantID: t.Restaurant.MerchantID,
+		CustomerWa: in.Customer, ProfileName: variable(in.ProfileName), EnqueuedAt: s.Now().UTC().Truncate(time.Millisecond),
+	}
+	if j.MerchantID == "" {
+		log.LogAttrs(ctx, slog.LevelInfo, "nothing to prefetch: the restaurant has no merchant id")
+		return
+	}
+	if err := s.Queue.Enqueue(ctx, j); err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "bootstrap job not enqueued", slog.String("jobId", j.JobID), slog.Any("error", err))
+		call(s.Events.EnqueueFailed)
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "bootstrap job enqueued", slog.String("jobId", j.JobID), slog.String("merchantId", j.MerchantID))
+}
+
+// answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up.
+func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, intent Intent) error {
+	if !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.MessagesPerMinute) {
+		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
+			slog.Int64("limit", t.Bot.Limits.MessagesPerMinute))
+		call(s.Events.AnswerLimited)
+		return nil
+	}
+	start := s.Now()
+	content, source, err := s.list(ctx, t, intent, LanguageOf(in))
+	if err != nil {
+		return err
+	}
+	ready := s.Now()
+	if err := s.send(ctx, log, t, in.Customer, content); err != nil {
+		return err
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "answer sent", slog.String("source", source.String()),
+		slog.Float64("lookupMs", milliseconds(ready.Sub(start))), slog.Float64("sendMs", milliseconds(s.Now().Sub(ready))))
+	if s.Events.AnswerSent != nil {
+		s.Events.AnswerSent(source, ready.Sub(start))
+	}
+	return nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// permanent is an error that trying again doesn't change, such as *sufrah.Error where the merchant is unknown.
+type permanent interface{ Retryable() bool }
+
+// list returns the content that shows what is asked for, and where it came from.
+func (s *Service) list(ctx context.Context, t Tenant, intent Intent, language menu.Language) (Content, cache.Source, error) {
+	name, merchantID := t.Restaurant.Name, t.Restaurant.MerchantID
+	var content Content
+	var source cache.Source
+	var err error
+	switch {
+	case merchantID == "" && intent == AsksForBranches:
+		return branchesContent(name, "", language, nil), cache.None, nil
+	case merchantID == "":
+		return categoriesContent(name, "", language, nil), cache.None, nil
+	case intent == AsksForBranches:
+		var branches []menu.Branch
+		if branches, source, err = s.Menu.Branches(ctx, merchantID); err == nil || !retryable(err) {
+			sid, _ := s.Templates.SID(ctx, TemplateBranches)
+			content = branchesContent(name, sid, language, branches)
+		}
+	default:
+		var categories []menu.Category
+		if categories, source, err = s.Menu.Categories(ctx, merchantID); err == nil || !retryable(err) {
+			sid, _ := s.Templates.SID(ctx, TemplateCategories)
+			content = categoriesContent(name, sid, language, categories)
+		}
+	}
+	if err != nil && !retryable(err) {
+		s.Log.LogAttrs(ctx, slog.LevelError, "merchant can't be shown", slog.String("merchantId", merchantID), slog.Any("error", err))
+		err = nil
+	}
+	return content, source, err
+}
+
+func retryable(err error) bool {
+	var p permanent
+	return !errors.As(err, &p) || p.Retryable()
+}
+
+// send sends a content as its template, or else as text.
+func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, c Content) error {
+	if c.TemplateSID != "" {
+		err := s.Sender.SendTemplate(ctx, t, to, c.TemplateSID, c.Variables)
+		if !errors.Is(err, ErrTemplateRejected) {
+			return err
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "template rejected, sending text", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
+	}
+	for _, text := range c.Texts {
+		if err := s.Sender.SendText(ctx, t, to, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}
