@@ -50,12 +50,13 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Handler is a Lambda handler of API Gateway's events.
+type Handler = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+
 // New returns a Lambda handler that serves API Gateway's events with h. Its error is always nil: an event that is no
 // HTTP request is answered 400, a body over the limit 413, and a handler that panics 500, each with a JSON body
 // {"error": …, "code": …}. A request's context carries its RequestID and ends shortly before the invocation does.
-func New(h http.Handler, opts Options) func(context.Context, events.APIGatewayV2HTTPRequest) (
-	events.APIGatewayV2HTTPResponse, error,
-) {
+func New(h http.Handler, opts Options) Handler {
 	s := &server{
 		basePath:     strings.Trim(opts.BasePath, "/"),
 		maxBodyBytes: opts.MaxBodyBytes,
@@ -90,7 +91,7 @@ type server struct {
 	basePath     string // without slashes at its ends
 	maxBodyBytes int
 	logger       *slog.Logger
-	proxy        func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+	proxy        Handler
 }
 
 func (s *server) handle(ctx context.Context, event events.APIGatewayV2HTTPRequest) (

@@ -15,16 +15,14 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/apigateway"
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/config"
-	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/demo"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
 	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
 
 // Paths that a stack serves besides those of its API Gateway. No deployed function has them.
@@ -135,33 +133,33 @@ func awsConfig() aws.Config {
 	return awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 }
 
-// addUsageAPI puts usage-api behind its routes, wired as its main does it.
+// addUsageAPI puts usage-api behind its routes.
 func (s *Stack) addUsageAPI() error {
-	environment, err := s.Template.FunctionEnvironment(logicalID("usage-api"), StackName)
+	lookup, err := s.lookup(usageapi.Name)
 	if err != nil {
 		return err
 	}
-	settings, err := config.LoadUsageAPI(func(name string) (string, bool) {
-		value, ok := environment[name]
-		return value, ok
-	})
+	handler, err := usageapi.New(lookup, s.Clock.Now, s.Log)
 	if err != nil {
 		return err
 	}
-	local := awsConfig()
-	local.BaseEndpoint = aws.String(s.BaseURL + DynamoDBPath)
-	store := dynamo.New(dynamodb.NewFromConfig(local), dynamo.Tables{
-		Restaurants:  settings.RestaurantsTable,
-		Bots:         settings.BotsTable,
-		Usage:        settings.UsageTable,
-		AccessTokens: settings.AccessTokensTable,
-		Directory:    settings.DirectoryTable,
-	}, rand.Float64)
-	logger := logging.New(s.Log, settings.LogLevel, "usage-api")
-	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, s.Clock.Now)
-	api := usageapi.New(service, credential.NewAuthenticator(store, s.Clock.Now), logger, s.Clock.Now, lambdahttp.RequestID)
-	invoke := lambdahttp.New(api, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger})
-	return s.gateway.Handle("$default", invoke)
+	return s.gateway.Handle("$default", handler)
+}
+
+// lookup returns the environment of a function as its config reads it.
+func (s *Stack) lookup(function string) (config.Lookup, error) {
+	environment, err := s.FunctionEnvironment(function)
+	if err != nil {
+		return nil, err
+	}
+	return func(name string) (string, bool) {
+		for _, variable := range environment {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}, nil
 }
 
 // writeDynamoDBFailure answers as DynamoDB does when it fails.
