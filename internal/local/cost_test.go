@@ -3,7 +3,6 @@ package local_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -87,6 +86,13 @@ func (tb tables) store(options ...func(*middleware.Stack) error) *dynamo.Store {
 	return dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(local.StackName), func() float64 { return 0 })
 }
 
+func newAPI(store *dynamo.Store) *usageapi.API {
+	return usageapi.New(
+		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 1000}, time.Now),
+		credential.NewAuthenticator(store, time.Now), slog.New(slog.DiscardHandler), time.Now,
+		func(context.Context) string { return "" })
+}
+
 // capacity returns the read units that all tables have used so far.
 func (tb tables) capacity() float64 {
 	names := dynamo.StackTables(local.StackName)
@@ -120,11 +126,7 @@ func costOf(t *testing.T, tb tables, target string, header http.Header) (status 
 	t.Helper()
 	before := tb.capacity()
 	synctest.Test(t, func(*testing.T) {
-		store := tb.store(slow)
-		api := usageapi.New(
-			usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 1000}, time.Now),
-			credential.NewAuthenticator(store, time.Now), slog.New(slog.NewJSONHandler(io.Discard, nil)), time.Now,
-			func(context.Context) string { return "" })
+		api := newAPI(tb.store(slow))
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header = header
 		w := httptest.NewRecorder()
