@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
@@ -49,9 +51,10 @@ type directory struct {
 	store      *Store
 	generation int64
 	version    int64
-	all        []int64 // restaurants of each page, the oldest page first
-	active     []int64 // those of them that are active
-	from       []int64 // lower bound of each page's creation times, in milliseconds
+	stored     types.AttributeValue // the version as it is stored: nil where there is none, or something else than a number
+	all        []int64              // restaurants of each page, the oldest page first
+	active     []int64              // those of them that are active
+	from       []int64              // lower bound of each page's creation times, in milliseconds
 }
 
 func directoryKey(id string) item { return item{"id": text(id)} }
@@ -71,22 +74,28 @@ func (s *Store) Directory(ctx context.Context) (usage.Directory, error) {
 }
 
 func (s *Store) directory(ctx context.Context) (*directory, error) {
+	d, fault, err := s.readCounts(ctx)
+	if err == nil && fault != nil {
+		err = fmt.Errorf("the directory's counts need 'sufrahctl directory rebuild': %w", fault)
+	}
+	return d, err
+}
+
+// readCounts returns the counts as far as they make sense, and what doesn't as fault.
+func (s *Store) readCounts(ctx context.Context) (d *directory, fault, err error) {
 	it, err := s.get(ctx, s.tables.Directory, directoryKey(countsID))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := reader{item: it}
-	d := &directory{
-		store: s, generation: r.number("generation"), version: r.number("version"),
+	d = &directory{
+		store: s, generation: r.number("generation"), version: r.number("version"), stored: it["version"],
 		all: r.numbers(attrAll), active: r.numbers(attrActive), from: r.numbers(attrFrom),
 	}
 	if r.err == nil && (len(d.all) != len(d.active) || len(d.all) != len(d.from)) {
 		r.err = fmt.Errorf("%d, %d and %d pages", len(d.all), len(d.active), len(d.from))
 	}
-	if r.err != nil {
-		return nil, fmt.Errorf("the directory's counts need 'sufrahctl directory rebuild': %w", r.err)
-	}
-	return d, nil
+	return d, r.err, nil
 }
 
 // counts returns how many restaurants of page the filter admits.
@@ -231,9 +240,10 @@ func (d *directory) add(ctx context.Context, r restaurant.Restaurant) ([]types.T
 	}
 	return []types.TransactWriteItem{
 		update(d.store.tables.Directory, directoryKey(pageID(d.generation, page, r.Active)), expression{
-			set:    "#entries.#id = :createdAt",
-			names:  map[string]string{"#entries": attrEntries, "#id": r.ID},
-			values: item{":createdAt": number(createdAt)},
+			set:       "#entries.#id = :createdAt",
+			condition: "attribute_exists(#entries)", // the page may be gone, with its generation
+			names:     map[string]string{"#entries": attrEntries, "#id": r.ID},
+			values:    item{":createdAt": number(createdAt)},
 		}),
 		d.recount(page, 1, btoi(r.Active)),
 	}, nil
@@ -277,9 +287,10 @@ func (d *directory) move(r restaurant.Restaurant, active bool) []types.TransactW
 			names:     names,
 		}),
 		update(d.store.tables.Directory, directoryKey(pageID(d.generation, page, active)), expression{
-			set:    "#entries.#id = :createdAt",
-			names:  names,
-			values: item{":createdAt": number(createdAt)},
+			set:       "#entries.#id = :createdAt",
+			condition: "attribute_exists(#entries)",
+			names:     names,
+			values:    item{":createdAt": number(createdAt)},
 		}),
 		d.recount(page, 0, change),
 	}
@@ -303,14 +314,11 @@ func (d *directory) recount(page int, all, active int64) types.TransactWriteItem
 
 // unchanged is the condition that nobody wrote the directory since d was read.
 func (d *directory) unchanged() expression {
-	if len(d.all) == 0 && d.version == 0 {
-		return expression{condition: "attribute_not_exists(#id)", names: map[string]string{"#id": "id"}}
+	names := map[string]string{"#version": "version"}
+	if d.stored == nil {
+		return expression{condition: "attribute_not_exists(#version)", names: names}
 	}
-	return expression{
-		condition: "#version = :version",
-		names:     map[string]string{"#version": "version"},
-		values:    item{":version": number(d.version)},
-	}
+	return expression{condition: "#version = :version", names: names, values: item{":version": d.stored}}
 }
 
 func countsItem(d directory) item {
@@ -342,20 +350,29 @@ func btoi(b bool) int64 {
 
 // RebuildDirectory lays the directory anew from the restaurants that exist, and returns how many there are. Readers
 // see the old pages until the new ones are complete; a restaurant created or switched meanwhile makes it start again.
+// It repairs whatever is wrong with the old directory. It fails with outage.ErrUnavailable.
 func (s *Store) RebuildDirectory(ctx context.Context) (int, error) {
-	for attempt := 1; ; attempt++ {
+	for range directoryAttempts {
 		n, err := s.rebuildDirectory(ctx)
-		if err == nil || !failedCondition(err, 0) || attempt == conflictAttempts {
-			if err != nil {
-				err = fmt.Errorf("rebuilding the directory: %w", err)
-			}
-			return n, err
+		if err == nil {
+			return n, nil
+		}
+		if !failedCondition(err, 0) {
+			return 0, fmt.Errorf("rebuilding the directory: %w", err)
 		}
 	}
+	return 0, fmt.Errorf("rebuilding the directory: %w", errDirectoryBusy)
 }
 
+// errDirectoryBusy says that others changed the directory whenever it was to be written.
+var errDirectoryBusy = fmt.Errorf("%w: the directory is being changed by others", outage.ErrUnavailable)
+
 func (s *Store) rebuildDirectory(ctx context.Context) (int, error) {
-	old, err := s.directory(ctx)
+	old, _, err := s.readCounts(ctx) // whatever is wrong with them is about to be mended
+	if err != nil {
+		return 0, err
+	}
+	generation, err := s.newGeneration(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -367,7 +384,7 @@ func (s *Store) rebuildDirectory(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	fresh, items := layOut(old.generation+1, all)
+	fresh, items := layOut(generation, all)
 	fresh.version = old.version + 1
 	if err := s.putAll(ctx, s.tables.Directory, items); err != nil {
 		return 0, err
@@ -375,7 +392,22 @@ func (s *Store) rebuildDirectory(ctx context.Context) (int, error) {
 	if err := s.put(ctx, s.tables.Directory, countsItem(fresh), old.unchanged()); err != nil {
 		return 0, err
 	}
-	return len(all), s.deletePages(ctx, old.generation-1)
+	return len(all), s.deletePages(ctx, old.generation)
+}
+
+// newGeneration returns a number that no generation of pages has had, so that rebuilds at the same time, or one that
+// died, don't write into each other's pages.
+func (s *Store) newGeneration(ctx context.Context) (int64, error) {
+	e := expression{add: "#last :one", names: map[string]string{"#last": "last"}, values: item{":one": number(1)}}
+	output, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.tables.Directory, Key: directoryKey("generations"), UpdateExpression: e.update(),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values, ReturnValues: types.ReturnValueUpdatedNew,
+	})
+	if err != nil {
+		return 0, translate(err)
+	}
+	r := reader{item: output.Attributes}
+	return r.number("last"), r.err
 }
 
 // layOut returns the counts and the page items of a directory of the restaurants.
@@ -407,13 +439,15 @@ func layOut(generation int64, restaurants []restaurant.Restaurant) (directory, [
 	return d, items
 }
 
-// deletePages removes the pages of a generation that no reader can be in any more.
-func (s *Store) deletePages(ctx context.Context, generation int64) error {
+// deletePages removes the pages of the generations before the given one, which no reader can be in any more.
+func (s *Store) deletePages(ctx context.Context, before int64) error {
 	var ids []string
-	prefix := fmt.Sprintf("g%d/", generation)
 	err := s.scan(ctx, s.tables.Directory, func(r *reader) error {
-		if id := r.text("id"); len(id) > len(prefix) && id[:len(prefix)] == prefix {
-			ids = append(ids, id)
+		var generation int64
+		if id := r.text("id"); strings.HasPrefix(id, "g") && r.err == nil {
+			if _, err := fmt.Sscanf(id, "g%d/", &generation); err == nil && generation < before {
+				ids = append(ids, id)
+			}
 		}
 		return r.err
 	})

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -123,7 +124,7 @@ func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, b
 			items = append(items, s.claimNumber(bot.PhoneNumber, r.ID))
 		}
 	}
-	err := s.withDirectory(ctx, func(d *directory) ([]types.TransactWriteItem, error) {
+	err := s.withDirectory(ctx, len(items), func(d *directory) ([]types.TransactWriteItem, error) {
 		entries, err := d.add(ctx, r)
 		return append(items[:len(items):len(items)], entries...), err
 	})
@@ -142,10 +143,11 @@ func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, b
 // directoryAttempts bounds how often a write starts again because the directory's pages changed under it.
 const directoryAttempts = 10
 
-// withDirectory carries out the writes that build returns for the directory as it is. The last of them is the
-// directory's own; where only its condition fails, others changed the pages meanwhile and it starts again.
-func (s *Store) withDirectory(ctx context.Context, build func(*directory) ([]types.TransactWriteItem, error)) error {
-	for attempt := 1; ; attempt++ {
+// withDirectory carries out the writes that build returns for the directory as it is, the first own of which are the
+// caller's and the others the directory's. Where only conditions of the directory fail, others changed its pages
+// meanwhile, and it starts again.
+func (s *Store) withDirectory(ctx context.Context, own int, build func(*directory) ([]types.TransactWriteItem, error)) error {
+	for range directoryAttempts {
 		d, err := s.directory(ctx)
 		if err != nil {
 			return err
@@ -155,13 +157,15 @@ func (s *Store) withDirectory(ctx context.Context, build func(*directory) ([]typ
 			return err
 		}
 		err = s.transact(ctx, items, "")
-		if !onlyFailedCondition(err, len(items)-1) || attempt == directoryAttempts {
+		var condition *conditionError
+		if !errors.As(err, &condition) || condition.lowest() < own {
 			return err
 		}
 		if err := s.wait(ctx, conflictMaxDelay); err != nil {
 			return translate(err)
 		}
 	}
+	return errDirectoryBusy
 }
 
 // PutRestaurants writes restaurants over what is there, without entering them in the directory: for importing many, after
@@ -183,7 +187,7 @@ func (s *Store) PutRestaurants(ctx context.Context, restaurants []restaurant.Res
 // SetActive switches a restaurant on or off, with its entry in the directory. It fails with restaurant.ErrNotFound or
 // outage.ErrUnavailable; setting what is set already changes nothing.
 func (s *Store) SetActive(ctx context.Context, restaurantID string, active bool) error {
-	err := s.withDirectory(ctx, func(d *directory) ([]types.TransactWriteItem, error) {
+	err := s.withDirectory(ctx, 1, func(d *directory) ([]types.TransactWriteItem, error) {
 		it, err := s.get(ctx, s.tables.Restaurants, restaurantKey(restaurantID))
 		if err != nil {
 			return nil, err
@@ -242,14 +246,21 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 		items = append(items, s.claimNumber(bot.PhoneNumber, restaurantID))
 	}
 	if oldNumber != "" && oldNumber != bot.PhoneNumber {
-		items = append(items, remove(s.tables.Directory, numberKey(oldNumber), expression{}))
+		items = append(items, remove(s.tables.Directory, numberKey(oldNumber), expression{
+			condition: "attribute_not_exists(#owner) OR #owner = :owner",
+			names:     map[string]string{"#owner": attrRestaurantID},
+			values:    item{":owner": text(restaurantID)},
+		}))
 	}
 	err = s.transact(ctx, items, "")
+	var condition *conditionError
 	switch {
 	case failedCondition(err, 0):
 		err = restaurant.ErrNotFound
 	case failedCondition(err, numberClaim):
 		err = restaurant.ErrNumberTaken
+	case errors.As(err, &condition): // the old number went to somebody else just now
+		err = errDirectoryBusy
 	}
 	if err != nil {
 		return fmt.Errorf("setting the bot of restaurant %s: %w", restaurantID, err)

@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -146,6 +148,9 @@ type conditionError struct {
 
 func (e *conditionError) Error() string { return "a condition of the write was not met" }
 
+// lowest returns the first place whose condition failed.
+func (e *conditionError) lowest() int { return slices.Min(slices.Collect(maps.Keys(e.failed))) }
+
 // failedCondition reports whether err is due to the condition of the item at index.
 func failedCondition(err error, index int) bool {
 	var condition *conditionError
@@ -154,12 +159,6 @@ func failedCondition(err error, index int) bool {
 	}
 	_, ok := condition.failed[index]
 	return ok
-}
-
-// onlyFailedCondition reports whether err is due to the condition of the item at index and no other.
-func onlyFailedCondition(err error, index int) bool {
-	var condition *conditionError
-	return errors.As(err, &condition) && len(condition.failed) == 1 && failedCondition(err, index)
 }
 
 // translate turns an error of the SDK into one of the domain, or into *conditionError.

@@ -6,9 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,18 +16,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
-	"github.com/sufrah/usage-bootstrap/internal/config"
-	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/local"
-	"github.com/sufrah/usage-bootstrap/internal/logging"
-	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -37,34 +27,22 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // usageAPI returns the function usage-api, configured by the environment that the stack gives it, at the stack's time.
 func usageAPI(t *testing.T, stack *local.Stack) lambda.Handler {
 	t.Helper()
-	variables, err := stack.FunctionEnvironment("usage-api")
+	variables, err := stack.FunctionEnvironment(usageapi.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lookup := func(wanted string) (string, bool) {
+	handler, err := usageapi.New(func(wanted string) (string, bool) {
 		for _, variable := range variables {
 			if name, value, _ := strings.Cut(variable, "="); name == wanted {
 				return value, true
 			}
 		}
 		return "", false
-	}
-	settings, err := config.LoadUsageAPI(lookup)
+	}, stack.Clock.Now, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_DYNAMODB")
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := dynamo.New(dynamodb.NewFromConfig(aws), dynamo.Tables{
-		Restaurants: settings.RestaurantsTable, Bots: settings.BotsTable, Usage: settings.UsageTable,
-		AccessTokens: settings.AccessTokensTable, Directory: settings.DirectoryTable,
-	}, rand.Float64)
-	logger := logging.New(io.Discard, slog.LevelInfo, "usage-api")
-	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, stack.Clock.Now)
-	api := usageapi.New(service, credential.NewAuthenticator(store, stack.Clock.Now), logger, stack.Clock.Now, lambdahttp.RequestID)
-	return lambda.NewHandler(lambdahttp.New(api, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}))
+	return lambda.NewHandler(handler)
 }
 
 // TestEvents sends each file of events through the function that it is for, and compares the whole answer with the

@@ -648,8 +648,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// served returns a stack as a developer gets it.
-func served(t *testing.T, port int) (*local.Server, error) {
+// start returns a stack as a developer gets it.
+func start(t *testing.T, port int) (*local.Server, error) {
 	t.Helper()
 	return local.Serve(t.Context(), "../../template.yaml", port, io.Discard)
 }
@@ -657,7 +657,7 @@ func served(t *testing.T, port int) (*local.Server, error) {
 // TestServe goes through a served stack's life.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	server, err := served(t, 0)
+	server, err := start(t, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -692,7 +692,7 @@ func TestServe(t *testing.T) {
 // TestCloseEndsWait: a server that is closed is not waited for any longer, and its port is free.
 func TestCloseEndsWait(t *testing.T) {
 	t.Parallel()
-	server, err := served(t, 0)
+	server, err := start(t, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -718,7 +718,7 @@ func TestPortTaken(t *testing.T) {
 			}
 			defer other.Close()
 			port := other.Addr().(*net.TCPAddr).Port
-			server, err := served(t, port)
+			server, err := start(t, port)
 			if err == nil {
 				server.Close()
 			}

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
@@ -59,12 +61,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	exited := false
 	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Exit(func(int) { exited = true }), kong.UsageOnError())
+		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
+		kong.WithHyphenPrefixedParameters(true))
 	if err != nil {
 		return err
 	}
 	command, err := parser.Parse(args)
-	if exited || err != nil { // help was asked for, or the words make no sense
+	if exited { // help was asked for, and shown
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	client, err := client(ctx, line.Endpoint)
@@ -72,10 +78,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	store := dynamo.New(client, dynamo.StackTables(line.Stack), mathrand.Float64)
-	return command.Run(&session{
+	err = command.Run(&session{
 		ctx: ctx, store: store, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON},
 	})
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return fmt.Errorf("there are no tables of a stack %q here: is its name right, and the account or endpoint?", line.Stack)
+	}
+	return err
 }
 
 // client returns a client with the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for

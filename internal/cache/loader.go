@@ -1,0 +1,165 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"time"
+)
+
+// How long an instance waits before it looks again whether another one has fetched: twice as long each time, less a
+// random part of up to a half.
+const (
+	firstLook   = 10 * time.Millisecond
+	longestLook = 80 * time.Millisecond
+)
+
+// Loader reads values through the cache. Create it with NewLoader; it is safe for concurrent use.
+type Loader[T any] struct {
+	options Options
+	flights flights[T]
+}
+
+// NewLoader returns a loader of values of one type, which JSON can hold.
+func NewLoader[T any](options Options) *Loader[T] {
+	options.LockFor = cmp.Or(options.LockFor, DefaultLockFor)
+	return &Loader[T]{options: options}
+}
+
+// kept is what the cache holds under a key.
+type kept[T any] struct {
+	value T
+	found bool // and not older than TTL and StaleFor together
+	fresh bool
+}
+
+// Load returns the value of the key: the cached one while it is fresh, or else what fetch returns, which is cached.
+// Simultaneous callers share one fetch, in this process and, as long as the server answers, with every other one. Where
+// fetch fails, a value that is past its time to live is returned if one is kept, and otherwise fetch's error.
+//
+// A caller whose context ends leaves with its error, and the others get their value; fetch's context ends when all have
+// left. Callers share the value and must not change it.
+func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
+	r := l.flights.join(ctx, key, func(ctx context.Context) result[T] {
+		r := l.load(ctx, key, fetch)
+		l.options.Observer.loaded(key, r.source)
+		return r
+	})
+	return r.value, r.source, r.err
+}
+
+func (l *Loader[T]) load(ctx context.Context, key string, fetch func(context.Context) (T, error)) result[T] {
+	old, err := l.read(ctx, key)
+	if err != nil {
+		// A server that can't be read isn't waited for a second time, neither for a lock nor to write.
+		value, err := fetch(ctx)
+		return fetched(value, err)
+	}
+	if old.fresh {
+		return result[T]{old.value, Fresh, nil}
+	}
+	filled, done := l.turn(ctx, key)
+	defer done()
+	if filled.fresh {
+		return result[T]{filled.value, Fresh, nil}
+	}
+	at := l.options.Now() // before the fetch: the value is at least as new
+	value, err := fetch(ctx)
+	if err != nil && old.found {
+		l.options.Log.WarnContext(ctx, "a stale value is served", "key", key, "error", err)
+		return result[T]{old.value, Stale, nil}
+	}
+	if err == nil {
+		l.write(ctx, key, value, at)
+	}
+	return fetched(value, err)
+}
+
+func fetched[T any](value T, err error) result[T] {
+	if err != nil {
+		return result[T]{err: err}
+	}
+	return result[T]{value, Fetched, nil}
+}
+
+// turn waits until this instance is to fetch. It returns the value instead where another one has fetched it meanwhile.
+// done gives the turn to the next.
+//
+//	locked ──> fresh by now ──────────────────> its value
+//	   │           └─ no ─────────────────────> fetch, and done unlocks
+//	held by another ──> fresh by now ─────────> its value
+//	   ▲                    └─ no: wait a little
+//	   └─ again ───────────────┘  └─ LockFor is over, or the server fails ─> fetch without the lock
+func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done func()) {
+	lock, token := key+":lock", strconv.FormatUint(l.options.Random(), 36)+strconv.FormatUint(l.options.Random(), 36)
+	unlock := func() {
+		if err := l.options.Server.DeleteIfEquals(context.WithoutCancel(ctx), lock, token); err != nil {
+			l.failed(ctx, "unlock", key, err)
+		}
+	}
+	nothing := func() {}
+	// Not by Now: a wait is over when its time has passed, wherever that clock is put.
+	patience, cancel := context.WithTimeout(ctx, l.options.LockFor)
+	defer cancel()
+	for look := firstLook; ; look = min(2*look, longestLook) {
+		locked, err := l.options.Server.SetIfAbsent(ctx, lock, token, l.options.LockFor)
+		if err != nil {
+			l.failed(ctx, "lock", key, err)
+			return kept[T]{}, nothing
+		}
+		if locked {
+			done = unlock
+		} else {
+			done = nothing
+		}
+		filled, err = l.read(ctx, key) // even when locked: the holder before may have fetched since the first look
+		if locked || err != nil || filled.fresh {
+			return filled, done
+		}
+		select {
+		case <-time.After(look - time.Duration(l.options.Random()%uint64(look/2))):
+		case <-patience.Done():
+			return kept[T]{}, nothing
+		}
+	}
+}
+
+// read returns what the server holds under the key. What can't be understood isn't there.
+func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
+	sealed, found, err := l.options.Server.Get(ctx, key)
+	if err != nil {
+		l.failed(ctx, "read", key, err)
+		return kept[T]{}, err
+	}
+	if !found {
+		return kept[T]{}, nil
+	}
+	value, at, ok := open[T](sealed)
+	// The clock of the instance that fetched may be ahead of this one's, so a value from the future counts as much.
+	age := l.options.Now().Sub(at).Abs()
+	if !ok || age >= l.options.TTL+l.options.StaleFor {
+		return kept[T]{}, nil
+	}
+	return kept[T]{value: value, found: true, fresh: age < l.options.TTL}, nil
+}
+
+func (l *Loader[T]) write(ctx context.Context, key string, value T, at time.Time) {
+	sealed, err := seal(value, at)
+	if err == nil {
+		// A value that was fetched is worth keeping even if nobody waits for it any more.
+		err = l.options.Server.Set(context.WithoutCancel(ctx), key, sealed, l.options.TTL+l.options.StaleFor)
+	}
+	if err != nil {
+		l.failed(ctx, "write", key, err)
+	}
+}
+
+func (l *Loader[T]) failed(ctx context.Context, operation, key string, err error) {
+	if ctx.Err() != nil {
+		return // nobody waits any more: that says nothing about the server
+	}
+	l.options.Log.WarnContext(ctx, "the cache failed", "operation", operation, "key", key, "error", err)
+	if l.options.Observer.Failed != nil {
+		l.options.Observer.Failed(operation, key, err)
+	}
+}

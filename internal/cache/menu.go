@@ -1,0 +1,43 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// Origin is where menus are fetched. Its errors are returned as they are.
+type Origin interface {
+	Categories(ctx context.Context, merchantID string) ([]menu.Category, error)
+	Branches(ctx context.Context, merchantID string) ([]menu.Branch, error)
+}
+
+// Menu reads merchants' menus through the cache.
+type Menu struct {
+	origin     Origin
+	categories *Loader[[]menu.Category]
+	branches   *Loader[[]menu.Branch]
+}
+
+// NewMenu returns the menus of an origin.
+func NewMenu(origin Origin, options Options) *Menu {
+	return &Menu{
+		origin:     origin,
+		categories: NewLoader[[]menu.Category](options),
+		branches:   NewLoader[[]menu.Branch](options),
+	}
+}
+
+// Categories returns the merchant's categories and where they came from, or the origin's error. It is a Load.
+func (m *Menu) Categories(ctx context.Context, merchantID string) ([]menu.Category, Source, error) {
+	return m.categories.Load(ctx, Key(merchantID, "categories"), func(ctx context.Context) ([]menu.Category, error) {
+		return m.origin.Categories(ctx, merchantID)
+	})
+}
+
+// Branches returns the merchant's branches and where they came from, or the origin's error. It is a Load.
+func (m *Menu) Branches(ctx context.Context, merchantID string) ([]menu.Branch, Source, error) {
+	return m.branches.Load(ctx, Key(merchantID, "branches"), func(ctx context.Context) ([]menu.Branch, error) {
+		return m.origin.Branches(ctx, merchantID)
+	})
+}

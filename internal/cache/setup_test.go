@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+// world is a cache server with what the instances that share it see.
+type world struct {
+	redis *miniredis.Miniredis
+	log   *lines
+
+	mu       sync.Mutex
+	now      time.Time
+	observed []string
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	return &world{
+		redis: miniredis.RunT(t),
+		log:   &lines{},
+		now:   time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+	}
+}
+
+// client returns a connection of an instance to the server.
+func (w *world) client(t *testing.T) *valkey.Client {
+	t.Helper()
+	client, err := valkey.New(valkey.Config{Address: w.redis.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// options are those of one instance.
+func (w *world) options(server Server) Options {
+	return Options{
+		Server:   server,
+		TTL:      3 * time.Minute,
+		StaleFor: time.Hour,
+		LockFor:  200 * time.Millisecond,
+		Now:      w.clock,
+		Random:   rand.Uint64,
+		Log:      slog.New(slog.NewTextHandler(w.log, nil)),
+		Observer: Observer{
+			Loaded: func(_ string, source Source) { w.observe(source.String()) },
+			Failed: func(operation, _ string, _ error) { w.observe(operation + " failed") },
+		},
+	}
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// advance moves the clocks of the instances and of the server.
+func (w *world) advance(d time.Duration) {
+	w.mu.Lock()
+	w.now = w.now.Add(d)
+	w.mu.Unlock()
+	w.redis.FastForward(d)
+}
+
+func (w *world) observe(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.observed = append(w.observed, what)
+}
+
+// seen returns what was observed since the last call.
+func (w *world) seen() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := w.observed
+	w.observed = nil
+	return seen
+}
+
+// faulty is a server some of whose operations fail.
+type faulty struct {
+	Server
+	fault func(operation string) error
+}
+
+func (f faulty) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := f.fault("Get"); err != nil {
+		return nil, false, err
+	}
+	return f.Server.Get(ctx, key)
+}
+
+func (f faulty) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := f.fault("Set"); err != nil {
+		return err
+	}
+	return f.Server.Set(ctx, key, value, ttl)
+}
+
+func (f faulty) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (bool, error) {
+	if err := f.fault("SetIfAbsent"); err != nil {
+		return false, err
+	}
+	return f.Server.SetIfAbsent(ctx, key, value, ttl)
+}
+
+func (f faulty) DeleteIfEquals(ctx context.Context, key, value string) error {
+	if err := f.fault("DeleteIfEquals"); err != nil {
+		return err
+	}
+	return f.Server.DeleteIfEquals(ctx, key, value)
+}
+
+// lines collects what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+)
+
+var sids = map[string]string{
+	"welcome":     "HX0123456789abcdef0123456789abcdef",
+	"branch_list": "HXfedcba9876543210FEDCBA9876543210",
+}
+
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	own := map[string]string{"welcome": "HX" + strings.Repeat("1", 32), "rating_list": "HX" + strings.Repeat("2", 32)}
+	templates := NewTemplates(w.client(t), own, time.Hour, log)
+	check := func(when string, want map[string]string) {
+		t.Helper()
+		got := map[string]string{}
+		for _, key := range []string{"welcome", "branch_list", "rating_list", "unknown"} {
+			if sid, ok := templates.SID(t.Context(), key); ok {
+				got[key] = sid
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	check("before they are warmed", own)
+	before := w.redis.TotalConnectionCount()
+	if n, err := templates.Warm(t.Context(), sids); n != 2 || err != nil {
+		t.Errorf("Warm = %d, %v", n, err)
+	}
+	if n := w.redis.TotalConnectionCount() - before; n != 0 {
+		t.Errorf("Warm made %d connections", n)
+	}
+	warm := map[string]string{"welcome": sids["welcome"], "branch_list": sids["branch_list"], "rating_list": own["rating_list"]}
+	check("warm", warm)
+	if err := w.redis.Set(sidKey("welcome"), "HX1"); err != nil {
+		t.Fatal(err)
+	}
+	warm["welcome"] = own["welcome"]
+	check("with a cached SID that is none", warm)
+	w.advance(time.Hour)
+	check("after an hour", own)
+	if text := w.log.String(); text != "" {
+		t.Errorf("logged:\n%s", text)
+	}
+	w.redis.Close()
+	check("with the cache down", own)
+	if n, err := templates.Warm(t.Context(), sids); n != 0 || !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("Warm with the cache down = %d, %v", n, err)
+	}
+	if n, err := templates.Warm(t.Context(), nil); n != 0 || err != nil {
+		t.Errorf("Warm without templates = %d, %v", n, err)
+	}
+	if !strings.Contains(w.log.String(), "the cache failed") {
+		t.Error("nobody was told that the cache is down")
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if sid, ok := templates.SID(done, "welcome"); !ok || sid != own["welcome"] {
+		t.Errorf("a caller whose time is over got %q", sid)
+	}
+}
+
+func TestWarmInPart(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.redis.Server().SetPreHook(func(peer *server.Peer, command string, args ...string) bool {
+		full := command == "SET" && args[0] == sidKey("welcome")
+		if full {
+			peer.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
+		}
+		return full
+	})
+	templates := NewTemplates(w.client(t), nil, time.Hour, slog.New(slog.DiscardHandler))
+	if n, err := templates.Warm(t.Context(), sids); n != 1 || !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("Warm = %d, %v, want one written", n, err)
+	}
+}
+
+// TestTemplateKeysAreNobodysMenu guards against a merchant whose id is the templates' owner.
+func TestTemplateKeysAreNobodysMenu(t *testing.T) {
+	t.Parallel()
+	if sidKey("categories") == Key("templates", "categories") {
+		t.Error("a template and a menu share a key")
+	}
+}
+
+func TestParseTemplateSIDs(t *testing.T) {
+	t.Parallel()
+	got, err := ParseTemplateSIDs([]string{
+		"PATH=/bin", "CONTENT_SID_WELCOME=" + sids["welcome"], "CONTENT_SID_BRANCH_LIST=" + sids["branch_list"],
+		"CONTENT_SID_QUANTITY=", "MY_CONTENT_SID_X=1", "CONTENT_SID", "",
+	})
+	if diff := cmp.Diff(sids, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	good := "=" + sids["welcome"]
+	faulty := []string{
+		"CONTENT_SID_" + good, "CONTENT_SID_welcome" + good, "CONTENT_SID_A-B" + good, "CONTENT_SID_SHORT=HX12",
+		"CONTENT_SID_OTHER=MG0123456789abcdef0123456789abcdef", "CONTENT_SID_LONG" + good + "0",
+		"CONTENT_SID_SIGN=HX0123456789abcdef0123456789abcdeg",
+	}
+	got, err = ParseTemplateSIDs(append(faulty, "CONTENT_SID_WELCOME"+good))
+	if got != nil || err == nil {
+		t.Fatalf("faults are accepted: %v", got)
+	}
+	for _, variable := range faulty {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.Contains(err.Error(), name+" ") || strings.Contains(err.Error(), value) {
+			t.Errorf("%s is not named, or its value is, in: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,399 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/template"
+)
+
+var update = flag.Bool("update", false, "write the transcripts anew")
+
+// stack is an empty stack's tables, behind an endpoint.
+type stack struct {
+	engine   *dynamolocal.Engine
+	endpoint string
+}
+
+func newStack(t *testing.T) stack {
+	t.Helper()
+	parsed, err := template.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := local.Tables(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := dynamolocal.New(time.Now, tables...)
+	server := httptest.NewServer(engine)
+	t.Cleanup(server.Close)
+	return stack{engine, server.URL}
+}
+
+// run carries out a command line on the stack and returns what it writes.
+func (s stack) run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), append([]string{"--stack", local.StackName, "--endpoint", s.endpoint}, args...), &out)
+	// Lists are sorted by creation times of milliseconds: no two commands run in the same one.
+	time.Sleep(time.Millisecond)
+	return out.String(), err
+}
+
+// client reads the stack's tables beside the command.
+func (s stack) client() *dynamodb.Client {
+	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config.BaseEndpoint = aws.String("http://dynamodb.local")
+	config.HTTPClient = &http.Client{Transport: s.engine.Transport()}
+	return dynamodb.NewFromConfig(config)
+}
+
+// TestTranscripts carries out the command lines in testdata, each file's on a stack of its own, and compares what they
+// write with what the file says. A line that begins with "$" is a command line without --stack and --endpoint, one that
+// begins with "#" a comment; all others are output.
+func TestTranscripts(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := transcribe(t, string(content))
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(string(content), got); diff != "" {
+				t.Errorf("transcript (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// transcribe returns the transcript of a transcript's commands, carried out on a new stack.
+func transcribe(t *testing.T, transcript string) string {
+	t.Helper()
+	stack := newStack(t)
+	var got, outputs strings.Builder
+	var secrets placeholders
+	begun := false // a block: comments, a command, its output
+	for line := range strings.Lines(transcript) {
+		command, isCommand := strings.CutPrefix(line, "$ ")
+		if !isCommand && !strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !begun && got.Len() > 0 {
+			got.WriteByte('\n')
+		}
+		begun = !isCommand
+		got.WriteString(line)
+		if !isCommand {
+			continue
+		}
+		output, err := stack.run(t, words(secrets.reveal(strings.TrimSpace(command)))...)
+		outputs.WriteString(output)
+		got.WriteString(secrets.hide(output))
+		if err != nil {
+			fmt.Fprintf(&got, "error: %s\n", secrets.hide(err.Error()))
+		}
+	}
+	for _, value := range secrets.values {
+		if n := strings.Count(outputs.String(), value); n != 1 {
+			t.Errorf("a raw value was shown %d times, want once", n)
+		}
+	}
+	return got.String()
+}
+
+// words splits a command line at spaces that are not between single quotes.
+func words(line string) []string {
+	var all []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			all = append(all, part)
+			continue
+		}
+		all = append(all, strings.Fields(part)...)
+	}
+	return all
+}
+
+// placeholders stand for what differs from run to run: raw values and ids, in the order that they appear in, and times.
+// They are as long as what they stand for, so that columns stay where they are.
+type placeholders struct{ values, ids []string }
+
+var (
+	valuePattern = regexp.MustCompile(`sufrah_(?:pat|key)_[\w-]{43}`)
+	idPattern    = regexp.MustCompile(`\bcr_[\w-]{12}`)
+	timePattern  = regexp.MustCompile(`\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d{3})?Z`)
+)
+
+func (p *placeholders) hide(text string) string {
+	text = valuePattern.ReplaceAllStringFunc(text, func(value string) string {
+		p.values = append(p.values, value)
+		return fmt.Sprintf("%s%043d", value[:len("sufrah_pat_")], len(p.values))
+	})
+	text = idPattern.ReplaceAllStringFunc(text, func(id string) string {
+		for i, known := range p.ids {
+			if id == known {
+				return placeholder(i)
+			}
+		}
+		p.ids = append(p.ids, id)
+		return placeholder(len(p.ids) - 1)
+	})
+	return timePattern.ReplaceAllStringFunc(text, func(t string) string {
+		return "YYYY-MM-DD" + t[10:11] + "hh:mm:ss.sssZ"[:len(t)-12] + "Z"
+	})
+}
+
+// reveal puts the ids that were shown back.
+func (p *placeholders) reveal(text string) string {
+	for i, id := range p.ids {
+		text = strings.ReplaceAll(text, placeholder(i), id)
+	}
+	return text
+}
+
+func placeholder(i int) string { return fmt.Sprintf("cr_%012d", i+1) }
+
+// issued is what issuing and rotating write with --json.
+type issued struct {
+	ID, Value string
+	ExpiresAt *time.Time
+}
+
+func (s stack) issue(t *testing.T, args ...string) issued {
+	t.Helper()
+	output, err := s.run(t, append(args, "--json")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result issued
+	if err := json.Unmarshal([]byte(output), &result); err != nil || result.ID == "" || result.Value == "" {
+		t.Fatalf("output %q: %v", output, err)
+	}
+	return result
+}
+
+// check returns how a function would answer to a raw value after a time.
+func (s stack) check(t *testing.T, kind credential.Kind, raw string, after time.Duration) error {
+	t.Helper()
+	store := dynamo.New(s.client(), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+	clock := func() time.Time { return time.Now().Add(after) }
+	_, err := credential.NewAuthenticator(store, clock).Authenticate(t.Context(), kind, raw)
+	return err
+}
+
+// TestLifeOfACredential: both are good for as long as they overlap, then the successor alone, and none once revoked.
+func TestLifeOfACredential(t *testing.T) {
+	t.Parallel()
+	for kind, words := range map[credential.Kind][]string{
+		credential.PAT:    {"token", "issue", "--all", "--expires", "720h"},
+		credential.APIKey: {"key", "issue", "--expires", "720h"},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t)
+			old := s.issue(t, words...)
+			successor := s.issue(t, words[0], "rotate", old.ID, "--overlap", "2h")
+			if successor.ID == old.ID || successor.Value == old.Value {
+				t.Errorf("the successor is %+v, the old one %+v", successor, old)
+			}
+			const day = 24 * time.Hour
+			for _, test := range []struct {
+				after               time.Duration
+				wantOld, wantNewest error
+			}{
+				{0, nil, nil},
+				{2*time.Hour - time.Minute, nil, nil},
+				{2 * time.Hour, credential.ErrExpired, nil},
+				{30*day - time.Minute, credential.ErrExpired, nil}, // as long from now as the old one was issued for
+				{30 * day, credential.ErrExpired, credential.ErrExpired},
+			} {
+				if err := s.check(t, kind, old.Value, test.after); !errors.Is(err, test.wantOld) {
+					t.Errorf("after %s the old one is %v, want %v", test.after, err, test.wantOld)
+				}
+				if err := s.check(t, kind, successor.Value, test.after); !errors.Is(err, test.wantNewest) {
+					t.Errorf("after %s the successor is %v, want %v", test.after, err, test.wantNewest)
+				}
+			}
+			if _, err := s.run(t, words[0], "revoke", successor.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.check(t, kind, successor.Value, 0); !errors.Is(err, credential.ErrRevoked) {
+				t.Errorf("revoked, the successor is %v", err)
+			}
+			if err := s.check(t, kind, old.Value, 0); err != nil {
+				t.Errorf("the old one is %v, though only its successor was revoked", err)
+			}
+		})
+	}
+}
+
+// TestDefaultOverlap: without --overlap a rotation leaves a day.
+func TestDefaultOverlap(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	old := s.issue(t, "token", "issue", "--all")
+	s.issue(t, "token", "rotate", old.ID)
+	if err := s.check(t, credential.PAT, old.Value, 24*time.Hour-time.Minute); err != nil {
+		t.Errorf("after almost a day it is %v", err)
+	}
+	if err := s.check(t, credential.PAT, old.Value, 24*time.Hour); !errors.Is(err, credential.ErrExpired) {
+		t.Errorf("after a day it is %v", err)
+	}
+}
+
+// TestOnlyHashesAreStored looks for raw values in everything that the tables hold.
+func TestOnlyHashesAreStored(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	token := s.issue(t, "token", "issue", "--all", "--label", "dashboard")
+	key := s.issue(t, "key", "issue")
+	successor := s.issue(t, "token", "rotate", token.ID)
+	names := dynamo.StackTables(local.StackName)
+	var stored strings.Builder
+	for _, table := range []string{
+		names.Restaurants, names.Bots, names.Usage, names.Conversations, names.AccessTokens, names.Directory,
+	} {
+		items, err := s.client().Scan(t.Context(), &dynamodb.ScanInput{TableName: &table})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(items.Items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored.Write(text)
+	}
+	for _, c := range []issued{token, key, successor} {
+		secret := c.Value[len("sufrah_pat_"):]
+		if strings.Contains(stored.String(), secret) {
+			t.Errorf("the value of %s is stored: %s", c.ID, stored.String())
+		}
+		if hash := credential.HashOf(c.Value).String(); !strings.Contains(stored.String(), hash) {
+			t.Errorf("the hash of %s is not stored: %s", c.ID, stored.String())
+		}
+	}
+}
+
+// TestPaging lists more restaurants than one page holds.
+func TestPaging(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	const restaurants = 7
+	for i := range restaurants {
+		if _, err := s.run(t, "restaurant", "create", fmt.Sprintf("r%d", i), "--name", "One of seven"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for offset := 0; offset < restaurants; offset += 3 {
+		output, err := s.run(t, "restaurant", "list", "--json", "--limit", "3", "--offset", fmt.Sprint(offset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Restaurants []struct{ ID string }
+			Total       int
+		}
+		if err := json.Unmarshal([]byte(output), &page); err != nil || page.Total != restaurants {
+			t.Fatalf("output %s: %v", output, err)
+		}
+		for _, r := range page.Restaurants {
+			got = append(got, r.ID)
+		}
+	}
+	if diff := cmp.Diff([]string{"r6", "r5", "r4", "r3", "r2", "r1", "r0"}, got); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+}
+
+// TestUnknownStack: an operator who mistypes the stack's name is told so, whatever he asks.
+func TestUnknownStack(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	for _, line := range []string{
+		"restaurant list", "restaurant show r1", "restaurant create r1 --name One", "restaurant activate r1", "token list", "key issue",
+		"token issue --all", "token revoke cr_1", "directory rebuild",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			args := append([]string{"--stack", "mistyped", "--endpoint", s.endpoint}, strings.Fields(line)...)
+			err := run(t.Context(), args, &out)
+			if err == nil || out.Len() > 0 || !strings.Contains(err.Error(), "mistyped") {
+				t.Errorf("output %q, error %v; want an error that names the stack", &out, err)
+			}
+		})
+	}
+}
+
+// TestHelpNeedsNothing: help is no fault, and asks neither for a stack nor for what the command itself needs.
+func TestHelpNeedsNothing(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"--help", "-h", "restaurant --help", "restaurant create --help", "token rotate -h", "key issue --help"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if err := run(t.Context(), strings.Fields(line), &out); err != nil || !strings.Contains(out.String(), "Usage: sufrahctl") {
+				t.Errorf("output %q, error %v", &out, err)
+			}
+		})
+	}
+}
+
+// TestUnreachable: an endpoint where nobody listens is an error, soon.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"--stack", "any", "--endpoint", server.URL, "restaurant", "list"}, &out)
+	if err == nil || out.Len() > 0 {
+		t.Errorf("output %q, error %v", &out, err)
+	}
+}
+
+// TestInterrupted: Ctrl-C ends a command as one that was called off.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	args := []string{"--stack", local.StackName, "--endpoint", s.endpoint, "restaurant", "create", "r1", "--name", "One"}
+	if err := run(ctx, args, &out); !errors.Is(err, context.Canceled) || out.Len() > 0 {
+		t.Errorf("output %q, error %v", &out, err)
+	}
+}

@@ -1,0 +1,72 @@
+package ratelimit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// clock is a time that tests move.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// flaky are the scripts of a server that can be out of reach.
+type flaky struct {
+	Scripts
+	down atomic.Bool
+}
+
+func (f *flaky) Eval(ctx context.Context, script string, keys []string, args ...string) (int64, error) {
+	if f.down.Load() {
+		return 0, errors.New("out of reach")
+	}
+	return f.Scripts.Eval(ctx, script, keys, args...)
+}
+
+// setup returns a server, and a connection of one instance to it.
+func setup(t *testing.T) (*miniredis.Miniredis, *flaky) {
+	t.Helper()
+	redis := miniredis.RunT(t)
+	return redis, connect(t, redis)
+}
+
+func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
+	t.Helper()
+	client, err := valkey.New(valkey.Config{Address: redis.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &flaky{Scripts: client}
+}
+
+// newLog returns a logger and what it has written, which is not to be read while anything logs.
+func newLog() (*slog.Logger, *bytes.Buffer) {
+	var text bytes.Buffer
+	return slog.New(slog.NewTextHandler(&text, nil)), &text
+}

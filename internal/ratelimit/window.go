@@ -1,0 +1,87 @@
+package ratelimit
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+)
+
+// Window counts automated answers by restaurant and minute. It is safe for concurrent use.
+type Window struct {
+	scripts Scripts
+	now     func() time.Time
+	outage  outage
+
+	mu     sync.Mutex
+	minute int64
+	counts map[string]count // of the minute, by restaurant
+}
+
+// count is what an instance knows of a restaurant's minute.
+type count struct {
+	shared int64 // the most that the cache has counted
+	alone  int64 // the answers that it could not be told of
+}
+
+// NewWindow returns counters whose minutes are those of now.
+func NewWindow(scripts Scripts, now func() time.Time, log *slog.Logger) *Window {
+	return &Window{scripts: scripts, now: now, outage: outage{limit: "answers per minute", log: log}}
+}
+
+// countScript counts one and keeps the counter until some time after its minute, whichever clock that is by.
+const countScript = `
+local n = redis.call('INCR', KEYS[1])
+if n == 1 then redis.call('EXPIRE', KEYS[1], 120) end
+return n
+`
+
+// Allow counts an answer of the restaurant and says whether it is within the limit of the minute. A negative limit allows
+// every answer, and 0 none; neither is counted. While the cache is down the instance counts alone, beginning with the last
+// count that it knows.
+func (w *Window) Allow(ctx context.Context, restaurantID string, limit int64) bool {
+	if limit <= 0 {
+		return limit < 0
+	}
+	minute := w.now().Unix() / 60
+	if known := w.known(restaurantID, minute); known.shared+known.alone >= limit {
+		return false // counts only grow, so there is nothing to ask
+	}
+	key := cache.Key(restaurantID, "answers:"+strconv.FormatInt(minute, 10))
+	n, err := w.scripts.Eval(ctx, countScript, []string{key})
+	if err == nil || ctx.Err() == nil {
+		w.outage.note(ctx, err)
+	}
+	return w.counted(restaurantID, minute, n, err == nil) <= limit
+}
+
+// known returns what the instance knows, and forgets the minute before.
+func (w *Window) known(restaurantID string, minute int64) count {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.minute != minute {
+		w.minute, w.counts = minute, make(map[string]count)
+	}
+	return w.counts[restaurantID]
+}
+
+// counted notes an answer that made the cache count n, or that it could not be told of, and returns how many there are.
+func (w *Window) counted(restaurantID string, minute, n int64, told bool) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.minute != minute {
+		return n // the minute has ended meanwhile, and its counts with it
+	}
+	known := w.counts[restaurantID]
+	if told {
+		known.shared = max(known.shared, n)
+	} else {
+		known.alone++
+		n = known.shared
+	}
+	w.counts[restaurantID] = known
+	return n + known.alone
+}

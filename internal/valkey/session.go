@@ -1,0 +1,145 @@
+package valkey
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	driver "github.com/valkey-io/valkey-go"
+)
+
+const (
+	// maxConnections is how many commands are under way at once, each on a connection. An invocation rarely has more.
+	maxConnections = 4
+	// maxRedirects bounds how often one command follows keys that are moving between nodes.
+	maxRedirects = 3
+	bufferBytes  = 16 << 10 // each way; the driver's own choice is half a megabyte
+)
+
+// errNotYet keeps the driver from dialing while it is set up.
+var errNotYet = errors.New("not yet")
+
+// session is one driver with its connections. It is replaced as a whole as soon as one of them turns out to be dead.
+type session struct {
+	connected chan struct{} // closed once client or err is set
+	client    driver.Client
+	err       error
+
+	used time.Time // guarded by the client's mu
+
+	mu          sync.Mutex
+	dialing     bool
+	closed      bool
+	connections map[net.Conn]struct{}
+}
+
+func newSession() *session {
+	return &session{connected: make(chan struct{}), connections: make(map[net.Conn]struct{})}
+}
+
+// connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. Otherwise it dials nothing:
+// the driver would keep that connection beside those that commands take.
+func (s *session) connect(config Config) {
+	defer close(s.connected)
+	s.dialing = config.ClusterMode
+	option := driver.ClientOption{
+		InitAddress:           []string{config.Address},
+		ForceSingleClient:     !config.ClusterMode,
+		ClusterOption:         driver.ClusterOption{MaxMovedRedirections: maxRedirects},
+		TLSConfig:             config.TLS,
+		Dialer:                net.Dialer{Timeout: config.DialTimeout, KeepAlive: -1}, // which also ends the driver's pings
+		DialCtxFn:             s.dial,
+		ConnWriteTimeout:      config.CommandTimeout, // for reading too
+		DisableAutoPipelining: true,
+		DisableCache:          true,
+		DisableRetry:          true, // it would try other connections that are as old
+		BlockingPoolSize:      maxConnections,
+		PipelineMultiplex:     -1,
+		RingScaleEachConn:     1,
+		ReadBufferEachConn:    bufferBytes,
+		WriteBufferEachConn:   bufferBytes,
+		ClientSetInfo:         driver.DisableClientSetInfo,
+	}
+	if config.Token != nil {
+		option.AuthCredentialsFn = func(driver.AuthCredentialsContext) (driver.AuthCredentials, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), config.DialTimeout)
+			defer cancel()
+			token, err := config.Token(ctx)
+			return driver.AuthCredentials{Username: config.Username, Password: token}, err
+		}
+	}
+	client, err := driver.NewClient(option)
+	if errors.Is(err, errNotYet) && client != nil {
+		err = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.client, s.err, s.dialing = client, err, true
+}
+
+// dial makes a connection that ends with the session.
+func (s *session) dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+	s.mu.Lock()
+	dialing, closed := s.dialing, s.closed
+	s.mu.Unlock()
+	if !dialing {
+		return nil, errNotYet
+	}
+	if closed {
+		return nil, net.ErrClosed
+	}
+	var conn net.Conn
+	var err error
+	if config != nil {
+		conn, err = (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
+	} else {
+		conn, err = dialer.DialContext(ctx, "tcp", address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.keep(conn)
+}
+
+// connection is one of a session's, which forgets it when it is closed.
+type connection struct {
+	net.Conn
+	session *session
+}
+
+func (s *session) keep(conn net.Conn) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	kept := connection{conn, s}
+	s.connections[kept] = struct{}{}
+	return kept, nil
+}
+
+// Close closes the connection.
+func (c connection) Close() error {
+	c.session.mu.Lock()
+	delete(c.session.connections, c)
+	c.session.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// close ends the session and its connections: first these, so that the driver has nothing to wait for.
+func (s *session) close() {
+	<-s.connected
+	s.mu.Lock()
+	s.closed = true
+	for conn := range s.connections {
+		_ = conn.(connection).Conn.Close()
+	}
+	s.mu.Unlock()
+	if s.client != nil {
+		s.client.Close()
+	}
+}
