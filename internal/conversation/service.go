@@ -86,7 +86,8 @@ type Service struct {
 	Templates Templates
 	Limiter   Limiter
 	Now       func() time.Time
-	NewID     func() string // random, for deliveries
+	NewID     func() string                // random, for deliveries
+	RequestID func(context.Context) string // names the request in the log
 	Log       *slog.Logger
 	Events    Events
 }
@@ -113,7 +114,8 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	if err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
-	log := s.Log.With(slog.String("restaurantId", m.RestaurantID), slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
+	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), slog.String("restaurantId", m.RestaurantID),
+		slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
 	if recorded.Welcome != ReplyElsewhere || recorded.First { // another message's welcome is not waited for
@@ -251,7 +253,7 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		return nil
 	}
 	start := s.Now()
-	content, source, err := s.list(ctx, t, intent, LanguageOf(in))
+	content, source, err := s.list(ctx, log, t, intent, LanguageOf(in))
 	if err != nil {
 		return err
 	}
@@ -273,7 +275,9 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 type permanent interface{ Retryable() bool }
 
 // list returns the content that shows what is asked for, and where it came from.
-func (s *Service) list(ctx context.Context, t Tenant, intent Intent, language menu.Language) (Content, cache.Source, error) {
+func (s *Service) list(
+	ctx context.Context, log *slog.Logger, t Tenant, intent Intent, language menu.Language,
+) (Content, cache.Source, error) {
 	name, merchantID := t.Restaurant.Name, t.Restaurant.MerchantID
 	var content Content
 	var source cache.Source
@@ -297,7 +301,7 @@ func (s *Service) list(ctx context.Context, t Tenant, intent Intent, language me
 		}
 	}
 	if err != nil && !retryable(err) {
-		s.Log.LogAttrs(ctx, slog.LevelError, "merchant can't be shown", slog.String("merchantId", merchantID), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "merchant can't be shown", slog.String("merchantId", merchantID), slog.Any("error", err))
 		err = nil
 	}
 	return content, source, err

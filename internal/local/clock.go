@@ -2,6 +2,8 @@ package local
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -30,11 +32,14 @@ const maxClockOffset = 10 * 366 * 24 * time.Hour
 // ServeHTTP shows the offset (GET), or sets it (PUT {"offset": "36h"}). It counts from the machine's time, not from
 // the offset before it.
 func (c *Clock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPut {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPut:
 		var body struct {
 			Offset string `json:"offset"`
 		}
-		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body)
+		content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<10))
+		err = errors.Join(err, json.Unmarshal(content, &body))
 		offset, durationErr := time.ParseDuration(body.Offset)
 		if err != nil || durationErr != nil || offset.Abs() > maxClockOffset {
 			writeJSON(w, http.StatusBadRequest, map[string]string{
@@ -46,6 +51,10 @@ func (c *Clock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, f := range c.moved {
 			f()
 		}
+	default:
+		w.Header().Set("Allow", "GET, HEAD, PUT")
+		writeJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": "Use GET or PUT.", "code": "method_not_allowed"})
+		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{
 		"offset": time.Duration(c.offset.Load()).String(), "now": c.Now().UTC().Format(time.RFC3339Nano),

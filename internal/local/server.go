@@ -70,12 +70,13 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// Close stops the server. Requests under way may end first, for a while.
+// Close stops the server and its stack. Requests under way may end first, for a while.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); err != nil {
-		return s.server.Close()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = s.server.Close()
 	}
-	return nil
+	return errors.Join(err, s.Stack.Close())
 }

@@ -28,3 +28,24 @@ func ExampleTemplate_Tables() {
 	// sufrah-local-restaurants by restaurantId
 	// sufrah-local-usage by restaurantId
 }
+
+func ExampleTemplate_EventSources() {
+	loaded, err := template.Load("../../template.yaml")
+	if err == nil {
+		loaded, err = loaded.With("TwilioAccountSid", "AC00000000000000000000000000000000")
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sources, err := loaded.EventSources("sufrah-local")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, source := range sources {
+		fmt.Printf("%s takes %d at a time from %s\n", source.FunctionID, source.BatchSize, source.Queue.Name)
+	}
+	// Output:
+	// WelcomeBootstrapFunction takes 1 at a time from sufrah-local-bootstrap
+}

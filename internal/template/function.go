@@ -3,7 +3,8 @@ package template
 import "fmt"
 
 // FunctionEnvironment returns the environment variables of a function in a stack of that name: what its code reads its
-// configuration from. Tables' names are those that Tables returns.
+// configuration from. Tables' names are those that Tables returns. What only AWS knows is symbolic here too: a queue's URL
+// is "${BootstrapQueue}", after its logical id.
 func (t *Template) FunctionEnvironment(logicalID, stackName string) (map[string]string, error) {
 	if t.resources[logicalID].resourceType != functionType {
 		return nil, fmt.Errorf("there is no function %q", logicalID)

@@ -113,3 +113,16 @@ func toNumber(value any) (float64, error) {
 	}
 	return number, nil
 }
+
+// integer reads a whole number, which may be written as text: parameters' values are.
+func integer(value any) (int, error) {
+	s, err := text(value)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no whole number", s)
+	}
+	return n, nil
+}

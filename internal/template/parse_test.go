@@ -76,6 +76,9 @@ func TestValues(t *testing.T) {
 		"no value in a list":     {`[a, !Ref AWS::NoValue, b]`, []any{"a", "b"}},
 		"no value in a mapping":  {`{ a: 1, b: !If [IsProd, 2, !Ref AWS::NoValue] }`, map[string]any{"a": 1}},
 		"split":                  {`!Split [",", "a,b"]`, []any{"a", "b"}},
+		"select":                 {`!Select [1, [a, !Ref Stage]]`, "dev"},
+		"select as text":         {`!Select ["0", !Split [",", "a,b"]]`, "a"},
+		"zone":                   {`!Select [1, !GetAZs ""]`, "${AWS::AvailabilityZone.1}"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -114,6 +117,12 @@ func TestValuesThatCannotBeResolved(t *testing.T) {
 		"equality of lists":          {`!Equals [[], []]`, "want a text"},
 		"negation of two":            {`!Not [1, 2]`, "want one argument"},
 		"split of what is no text":   {`!Split [",", {}]`, "want a text"},
+		"selection of one":           {`!Select [1]`, "want 2 arguments"},
+		"selection from a text":      {`!Select [0, a]`, "want a list"},
+		"selection by a text":        {`!Select [a, [b]]`, `"a" is no whole number`},
+		"selection past the end":     {`!Select [1, [b]]`, "there is no entry 1 in a list of 1"},
+		"selection before the start": {`!Select [-1, [b]]`, "there is no entry -1"},
+		"selection with a fault":     {`!Select [0, [!Ref Nobody]]`, `there is no parameter or resource "Nobody"`},
 		"unsupported function":       {`!Cidr [a, 1, 2]`, "Fn::Cidr: this function is not supported"},
 		"name made of another's":     {`!Ref NamedAfterNamed`, `name of NamedAfterNamed: Ref: there is no`},
 		"name made of itself":        {`!Ref NamedAfterItself`, "name of NamedAfterItself"},
@@ -332,6 +341,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(own)
 	f.Add(fmt.Appendf(nil, thing, `!Sub "${Named}"`))
+	f.Add(fmt.Appendf(nil, jobs, `QueueName: q`, `Events: { E: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn } } }`))
 	f.Add([]byte("Resources: { F: { Type: AWS::Serverless::Function, Properties: !Ref F } }"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Fuzz(func(t *testing.T, source []byte) {
@@ -347,12 +357,22 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
+		queues, err := parsed.Queues(stackName)
+		if err == nil {
+			for _, queue := range queues {
+				if queue.LogicalID == "" || queue.Name == "" {
+					t.Errorf("queue without a name: %+v", queue)
+				}
+			}
+		}
+		// Whether there are event sources is the template's matter; that asking ends is ours.
+		_, _ = parsed.EventSources(stackName)
 		functions, err := parsed.Resources(functionType, stackName)
 		if err != nil {
 			return
 		}
 		for _, function := range functions {
-			// Whether there is an environment is the template's matter; that asking ends is ours.
+			// As above, of the environment.
 			_, _ = parsed.FunctionEnvironment(function.LogicalID, stackName)
 		}
 	})

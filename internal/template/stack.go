@@ -27,9 +27,12 @@ type nothing struct{}
 // nameProperties are the properties that !Ref resolves to, by the resource's type. A resource of another type, or
 // without a name of its own, has one that only AWS knows.
 var nameProperties = map[string]string{
-	tableType:             "TableName",
-	functionType:          "FunctionName",
-	"AWS::Logs::LogGroup": "LogGroupName",
+	tableType:                           "TableName",
+	functionType:                        "FunctionName",
+	"AWS::ElastiCache::ServerlessCache": "ServerlessCacheName",
+	"AWS::ElastiCache::User":            "UserId",
+	"AWS::ElastiCache::UserGroup":       "UserGroupId",
+	"AWS::Logs::LogGroup":               "LogGroupName",
 }
 
 // resource returns a resource and whether the stack has it: one whose condition isn't met is not created.
@@ -105,6 +108,10 @@ func (s *stack) call(c call) (any, error) {
 		return s.substitute(c.argument)
 	case "Fn::Split":
 		return s.split(c.argument)
+	case "Fn::Select":
+		return s.selectOne(c.argument)
+	case "Fn::GetAZs":
+		return zones, nil
 	case "Fn::If":
 		return s.choose(c.argument)
 	case "Fn::Equals":
@@ -222,6 +229,33 @@ func (s *stack) split(argument any) (any, error) {
 		parts = append(parts, part)
 	}
 	return parts, nil
+}
+
+// zones stand for the availability zones of a region. Regions have two or more.
+var zones = []any{symbol("AWS::AvailabilityZone.0"), symbol("AWS::AvailabilityZone.1")}
+
+// selectOne returns the entry of a list, the second argument, whose index is the first.
+func (s *stack) selectOne(argument any) (any, error) {
+	resolved, err := s.resolve(argument)
+	if err != nil {
+		return nil, err
+	}
+	arguments, ok := resolved.([]any)
+	if !ok || len(arguments) != 2 {
+		return nil, errors.New("want 2 arguments")
+	}
+	list, ok := arguments[1].([]any)
+	if !ok {
+		return nil, errors.New("want a list")
+	}
+	index, err := integer(arguments[0])
+	if err != nil {
+		return nil, err
+	}
+	if index < 0 || index >= len(list) {
+		return nil, fmt.Errorf("there is no entry %d in a list of %d", index, len(list))
+	}
+	return list[index], nil
 }
 
 // choose resolves the second argument where the condition that the first one names is met, and else the third.

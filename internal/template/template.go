@@ -1,5 +1,5 @@
 // Package template reads the project's SAM template, the one definition of what is deployed. Local stacks and tests
-// take their tables and the functions' environments from here, so that they can't drift from what runs on AWS.
+// take their tables, queues and the functions' environments from here, so that they can't drift from what runs on AWS.
 //
 // Values are resolved as CloudFormation would for a stack of a given name whose parameters have their defaults. What
 // only AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". Of
@@ -22,6 +22,7 @@ import (
 const (
 	serverlessPrefix = "AWS::Serverless::" // of the types that SAM has and Globals can speak of
 	functionType     = serverlessPrefix + "Function"
+	queueType        = "AWS::SQS::Queue"
 	tableType        = "AWS::DynamoDB::Table"
 )
 

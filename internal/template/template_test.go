@@ -2,6 +2,7 @@ package template_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 const (
 	stackName = "sufrah-test"
 
+	accountSID = "AC00000000000000000000000000000000"
+
 	functionType = "AWS::Serverless::Function"
 	httpAPIType  = "AWS::Serverless::HttpApi"
 	logGroupType = "AWS::Logs::LogGroup"
@@ -24,13 +27,14 @@ const (
 	tableType    = "AWS::DynamoDB::Table"
 )
 
+// load returns the template with the parameters that have no default.
 func load(t *testing.T) *template.Template {
 	t.Helper()
 	loaded, err := template.Load("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return loaded
+	return with(t, loaded, "TwilioAccountSid", accountSID)
 }
 
 func with(t *testing.T, loaded *template.Template, parameter, value string) *template.Template {
@@ -164,8 +168,29 @@ type statement struct {
 	Effect    string
 	Action    oneOrMore
 	Resource  oneOrMore
-	Principal struct{ Service oneOrMore }
+	Principal principal
+	Condition condition
 }
+
+// principal is who a statement is about; Anyone is how "*" is read.
+type principal struct {
+	Anyone  bool
+	Service oneOrMore
+}
+
+func (p *principal) UnmarshalJSON(encoded []byte) error {
+	if string(encoded) == `"*"` {
+		p.Anyone = true
+		return nil
+	}
+	return json.Unmarshal(encoded, (*struct {
+		Anyone  bool `json:"-"`
+		Service oneOrMore
+	})(p))
+}
+
+// condition is by operator, then by key.
+type condition map[string]map[string]any
 
 type oneOrMore []string
 
@@ -216,21 +241,71 @@ func (r role) permissions() []string {
 	return lines
 }
 
-func TestUsageAPIMayOnlyReadWhatItServes(t *testing.T) {
-	t.Parallel()
-	want := []string{
-		"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
-		"Allow dynamodb:BatchGetItem ${DirectoryTable.Arn}",
-		"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
-		"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
-		"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
-		"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
-		"Allow logs:CreateLogStream ${UsageApiLogGroup.Arn}",
-		"Allow logs:PutLogEvents ${UsageApiLogGroup.Arn}",
+// writing is what every function may do to its own log group, and to X-Ray.
+func writing(logGroup string) []string {
+	return []string{
+		"Allow logs:CreateLogStream ${" + logGroup + ".Arn}",
+		"Allow logs:PutLogEvents ${" + logGroup + ".Arn}",
 		"Allow xray:PutTelemetryRecords *",
 		"Allow xray:PutTraceSegments *",
 	}
-	if diff := cmp.Diff(want, roles(t, load(t))["UsageApiRole"].permissions()); diff != "" {
+}
+
+// cached is what a function may do that uses the cache, and is therefore in a VPC.
+func cached() []string {
+	lines := []string{
+		"Allow elasticache:Connect ${Cache.ARN}",
+		"Allow elasticache:Connect ${CacheUser.Arn}",
+	}
+	for _, action := range []string{
+		"AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface",
+		"DescribeNetworkInterfaces", "DescribeSubnets", "UnassignPrivateIpAddresses",
+	} {
+		lines = append(lines, "Allow ec2:"+action+" *", "Deny ec2:"+action+" *")
+	}
+	return lines
+}
+
+func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"UsageApiRole": slices.Concat(writing("UsageApiLogGroup"), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
+			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+		}),
+		"ProcessMessageRole": slices.Concat(writing("ProcessMessageLogGroup"), cached(), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:PutItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:UpdateItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
+			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
+			"Allow secretsmanager:GetSecretValue ${TwilioSecret}",
+			"Allow sqs:SendMessage ${BootstrapQueue.Arn}",
+		}),
+		"WelcomeBootstrapRole": slices.Concat(writing("WelcomeBootstrapLogGroup"), cached(), []string{
+			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
+			"Allow sqs:ChangeMessageVisibility ${BootstrapQueue.Arn}",
+			"Allow sqs:DeleteMessage ${BootstrapQueue.Arn}",
+			"Allow sqs:GetQueueAttributes ${BootstrapQueue.Arn}",
+			"Allow sqs:ReceiveMessage ${BootstrapQueue.Arn}",
+			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}",
+		}),
+	}
+	got := map[string][]string{}
+	for logicalID, role := range roles(t, load(t)) {
+		got[logicalID] = role.permissions()
+	}
+	for _, lines := range want {
+		slices.Sort(lines)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("permissions (-want +got):\n%s", diff)
 	}
 }
@@ -239,7 +314,17 @@ func TestUsageAPIMayOnlyReadWhatItServes(t *testing.T) {
 var unlimited = map[string]string{
 	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
 	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
+
+	"ec2:AssignPrivateIpAddresses":   lambdasOwn,
+	"ec2:CreateNetworkInterface":     lambdasOwn,
+	"ec2:DeleteNetworkInterface":     lambdasOwn,
+	"ec2:DescribeNetworkInterfaces":  lambdasOwn,
+	"ec2:DescribeSubnets":            lambdasOwn,
+	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
 }
+
+// lambdasOwn is the reason for what Lambda does in the role's name. TestCodeMayNotTouchInterfaces sees to the rest.
+const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
 
 func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	t.Parallel()
@@ -250,10 +335,10 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 		for _, permission := range role.permissions() {
 			effect, rest, _ := strings.Cut(permission, " ")
 			action, resource, _ := strings.Cut(rest, " ")
-			if effect != "Allow" || strings.Contains(action, "*") {
-				t.Errorf("%s: %s: want single actions that are allowed", logicalID, permission)
+			if strings.Contains(action, "*") {
+				t.Errorf("%s: %s: want single actions", logicalID, permission)
 			}
-			if strings.Contains(resource, "*") && unlimited[action] == "" {
+			if effect != "Deny" && strings.Contains(resource, "*") && unlimited[action] == "" {
 				t.Errorf("%s: %s: want single resources", logicalID, permission)
 			}
 		}
@@ -261,6 +346,39 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 			if diff := cmp.Diff(oneOrMore{"lambda.amazonaws.com"}, statement.Principal.Service); diff != "" {
 				t.Errorf("%s trusts (-want +got):\n%s", logicalID, diff)
 			}
+		}
+	}
+}
+
+// TestCodeMayNotTouchInterfaces: what Lambda may do with network interfaces, the function itself may not.
+func TestCodeMayNotTouchInterfaces(t *testing.T) {
+	t.Parallel()
+	functions := map[string]any{}
+	loaded := load(t)
+	for _, function := range resources(t, loaded, functionType) {
+		arn, _ := function.Property("Role").(string)
+		functions[strings.TrimSuffix(strings.TrimPrefix(arn, "${"), ".Arn}")] = function.Property("FunctionName")
+	}
+	for logicalID, role := range roles(t, loaded) {
+		var allowed, denied oneOrMore
+		for _, policy := range role.Policies {
+			for _, statement := range policy.PolicyDocument.Statement {
+				switch {
+				case !strings.HasPrefix(statement.Action[0], "ec2:"):
+				case statement.Effect == "Allow":
+					allowed = append(allowed, statement.Action...)
+				default:
+					denied = append(denied, statement.Action...)
+					want := condition{"ArnEquals": {"lambda:SourceFunctionArn": fmt.Sprintf(
+						"arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", functions[logicalID])}}
+					if diff := cmp.Diff(want, statement.Condition); diff != "" {
+						t.Errorf("%s: the denial's condition (-want +got):\n%s", logicalID, diff)
+					}
+				}
+			}
+		}
+		if diff := cmp.Diff(allowed, denied); diff != "" {
+			t.Errorf("%s (-allowed +denied to the code):\n%s", logicalID, diff)
 		}
 	}
 }
@@ -358,7 +476,7 @@ func TestRoutes(t *testing.T) {
 	want := []string{
 		"UsageApiFunction $default",
 	}
-	var got []string
+	var got []string // and the webhook's, which TestWebhookIsReachable looks at
 	for _, function := range resources(t, load(t), functionType) {
 		var properties struct {
 			Timeout int
@@ -469,7 +587,32 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 			[]string{"", "https://a.example", "https://a.example,http://localhost:3000"},
 			[]string{"*", "a.example", "https://a.example/", "https://a.example, https://b.example", "https://a.example,"},
 		},
-		"BasePath":         {[]string{"", "/sufrah", "/sufrah/v1"}, []string{"/", "sufrah", "/sufrah/", "/a//b"}},
+		"BasePath": {[]string{"", "/sufrah", "/sufrah/v1"}, []string{"/", "sufrah", "/sufrah/", "/a//b"}},
+		"WebhookUrl": {
+			[]string{"", "https://a.example/webhooks/whatsapp", "https://a.example:8443/sufrah/v1/webhooks/whatsapp"},
+			[]string{
+				"http://a.example/webhooks/whatsapp", "https://a.example/webhooks/whatsapp/", "https://a.example",
+				"a.example/webhooks/whatsapp", "https://a.example/webhooks/whatsapp?a=b",
+				"https://u:p@a.example/webhooks/whatsapp", "https:///webhooks/whatsapp",
+			},
+		},
+		"TwilioAccountSid": {[]string{accountSID}, []string{"", "AC0", "SK" + accountSID[2:], accountSID + "0"}},
+		"SufrahApiBase": {
+			[]string{"https://api.sufrah.sa/api/v1/external", "https://a.example", "https://a.example:8443/b/"},
+			[]string{"", "http://a.example", "https://a.example?b", "https://u:p@a.example", "https://"},
+		},
+		"SufrahCacheTtlMs":   {[]string{"1", "180000", "86400000"}, []string{"", "0", "86400001"}},
+		"QueueBackoffDelay":  {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
+		"QueueRetryAttempts": {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
+		"JobRatePerMinute":   {[]string{"10", "20", "60000"}, []string{"", "9", "60001"}},
+		"ContentSidBranchList": {
+			[]string{"", "HX0123456789abcdef0123456789ABCDEF"}, []string{"HX", "HX0123456789abcdef0123456789ABCDEG"},
+		},
+		"VpcId": {[]string{"", "vpc-0a1b2c3d"}, []string{"vpc", "subnet-0a1b2c3d", "vpc-0a1b2c3d,vpc-1"}},
+		"SubnetIds": {
+			[]string{"", "subnet-0a,subnet-1b", "subnet-0a,subnet-1b,subnet-2c"},
+			[]string{"subnet-0a", "subnet-0a, subnet-1b", "subnet-0a,subnet-1b,", "subnet-0a,subnet-1b,subnet-2c,subnet-3d"},
+		},
 		"LogLevel":         {[]string{"DEBUG", "INFO", "WARN", "ERROR"}, []string{"", "debug", "TRACE"}},
 		"LogRetentionDays": {[]string{"1", "30", "3653"}, []string{"0", "2", "-1"}},
 	}

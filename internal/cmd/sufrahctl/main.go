@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
@@ -38,18 +39,22 @@ func main() {
 type commandLine struct {
 	Stack    string `help:"Name of the CloudFormation stack." env:"SUFRAH_STACK" required:""`
 	Endpoint string `help:"DynamoDB endpoint, for a local stack." env:"AWS_ENDPOINT_URL_DYNAMODB"`
+	SQS      string `name:"sqs-endpoint" help:"SQS endpoint, for a local stack." env:"AWS_ENDPOINT_URL_SQS"`
 	JSON     bool   `name:"json" help:"Write JSON, for scripts."`
 
 	Restaurant restaurantCommand `cmd:"" help:"Create, list and switch restaurants; set their bots' limits."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
+	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, and send them back."`
 	Directory  directoryCommand  `cmd:"" help:"Repair the restaurant directory."`
 }
 
 // session is what every command works with.
 type session struct {
 	ctx         context.Context
+	stack       string
 	store       *dynamo.Store
+	sqs         *sqs.Client
 	credentials *credential.Manager
 	now         func() time.Time
 	out         printer
@@ -73,13 +78,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := client(ctx, line.Endpoint)
+	forDynamoDB, err := awsConfig(ctx, line.Endpoint)
 	if err != nil {
 		return err
 	}
-	store := dynamo.New(client, dynamo.StackTables(line.Stack), mathrand.Float64)
+	forSQS, err := awsConfig(ctx, line.SQS)
+	if err != nil {
+		return err
+	}
+	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.StackTables(line.Stack), mathrand.Float64)
 	err = command.Run(&session{
-		ctx: ctx, store: store, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
+		ctx: ctx, stack: line.Stack, store: store, sqs: sqs.NewFromConfig(forSQS), credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON},
 	})
 	var missing *types.ResourceNotFoundException
@@ -89,17 +98,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// client returns a client with the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for
-// none.
-func client(ctx context.Context, endpoint string) (*dynamodb.Client, error) {
+// awsConfig returns the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for none.
+func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	if endpoint != "" {
 		local := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 		local.BaseEndpoint = &endpoint
-		return dynamodb.NewFromConfig(local), nil
+		return local, nil
 	}
 	own, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
+		return own, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
-	return dynamodb.NewFromConfig(own), nil
+	return own, nil
 }

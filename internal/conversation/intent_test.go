@@ -1,0 +1,120 @@
+package conversation_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+func TestIntentOf(t *testing.T) {
+	t.Parallel()
+	const none, wantsMenu, wantsBranches = conversation.NoIntent, conversation.AsksForMenu, conversation.AsksForBranches
+	text := func(body string) conversation.Incoming { return conversation.Incoming{Body: body} }
+	button := func(payload, shown string) conversation.Incoming {
+		return conversation.Incoming{ButtonPayload: payload, ButtonText: shown, Body: shown}
+	}
+	for _, test := range []struct {
+		in   conversation.Incoming
+		want conversation.Intent
+	}{
+		{button("browse_menu", ""), wantsMenu},
+		{button("new_order", "طلب جديد"), wantsMenu},
+		{button("view_menu", ""), wantsMenu},
+		{button(" Browse_Menu\n", ""), wantsMenu},
+		{button("branches", ""), wantsBranches},
+		{button("branch_list", ""), wantsBranches},
+		{button("view_branches", "القائمة"), wantsBranches}, // the payload counts before the text
+		{button("rate_us", "المنيو"), wantsMenu},            // an unknown one leaves it to the text
+		{button("rate_us", "قيّمنا"), none},
+		{button("browse menu", ""), none},
+
+		{text("menu"), wantsMenu},
+		{text("Menu"), wantsMenu},
+		{text("MENU!"), wantsMenu},
+		{text("hi, can I see the menu please?"), wantsMenu},
+		{text("order"), wantsMenu},
+		{text(" New  Order "), wantsMenu},
+		{text("branches"), wantsBranches},
+		{text("Where is your nearest branch?"), wantsBranches},
+		{text("Location"), wantsBranches},
+		{text("locations?"), wantsBranches},
+
+		{text("قائمة"), wantsMenu},
+		{text("القائمة"), wantsMenu},
+		{text("القائمه"), wantsMenu},            // as many write it
+		{text("قَائِمَةٌ"), wantsMenu},          // with vowel signs
+		{text("القـــائمة"), wantsMenu},         // stretched
+		{text("ممكن المنيو؟"), wantsMenu},       // an Arabic question mark
+		{text("ابغى منيو، لو سمحت"), wantsMenu}, // an Arabic comma
+		{text("طلب"), wantsMenu},
+		{text("أطلب"), wantsMenu},
+		{text("اطلب"), wantsMenu},
+		{text("طلب جديد"), wantsMenu},
+		{text("فرع"), wantsBranches},
+		{text("فروع"), wantsBranches},
+		{text("الفُروع"), wantsBranches},
+		{text("وين فروعكم"), wantsBranches},
+		{text("مواقعكم؟"), wantsBranches},
+
+		{text(""), none},
+		{text(" \n"), none},
+		{text("hello"), none},
+		{text("السلام عليكم"), none},
+		{text("my order is late"), none}, // a phrase only when it is all of it
+		{text("أين طلبي"), none},
+		{text("طلب توظيف"), none},
+		{text("menus"), none},
+		{text("submenu"), none},
+		{text("12345"), none},
+		{text("👍🏽"), none},
+		{text("m e n u"), none},
+		{text("menu " + strings.Repeat("x", 500)), none}, // too much for a wish
+		{text("\xff\xfemenu"), wantsMenu},                // bytes that are no text are spaces
+	} {
+		if got := conversation.IntentOf(test.in); got != test.want {
+			t.Errorf("%+q asks for %d, want %d", test.in, got, test.want)
+		}
+	}
+}
+
+func TestLanguageOf(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]menu.Language{
+		"menu": menu.LanguageEnglish, "Menú": menu.LanguageEnglish, "القائمة": menu.LanguageArabic, "menu القائمة": menu.LanguageArabic,
+		"": menu.LanguageArabic, "1 2 3": menu.LanguageArabic, "👍": menu.LanguageArabic, "меню": menu.LanguageArabic,
+	} {
+		if got := conversation.LanguageOf(conversation.Incoming{Body: body}); got != want {
+			t.Errorf("%q is in %s, want %s", body, got, want)
+		}
+		if got := conversation.LanguageOf(conversation.Incoming{ButtonText: body}); got != want {
+			t.Errorf("a button with %q is in %s, want %s", body, got, want)
+		}
+	}
+}
+
+// FuzzIntentOf holds that vowel signs, letter case and what surrounds a text make no difference to what it asks for.
+func FuzzIntentOf(f *testing.F) {
+	for _, seed := range []string{"menu", "الفُروع", "new order", "القـائمة", "\xff", "ß", "İ", "ﷺ", "ǅ"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		if len(body) > 200 {
+			return
+		}
+		want := conversation.IntentOf(conversation.Incoming{Body: body})
+		bare := strings.Map(func(r rune) rune {
+			if unicode.Is(unicode.Mn, r) {
+				return -1
+			}
+			return r
+		}, body)
+		for _, same := range []string{" " + body + "\n", "«" + body + "»", bare} {
+			if got := conversation.IntentOf(conversation.Incoming{Body: same}); got != want {
+				t.Errorf("%q asks for %d, but %q for %d", body, want, same, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,189 @@
+package conversation
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+func TestWelcomeContent(t *testing.T) {
+	t.Parallel()
+	c := welcomeContent("مطعم\nالمثال", " Sara\tA ", "HX1")
+	if diff := cmp.Diff(map[string]string{"1": "مطعم المثال", "2": "Sara A"}, c.Variables); c.TemplateSID != "HX1" || diff != "" {
+		t.Errorf("template %q, variables (-want +got):\n%s", c.TemplateSID, diff)
+	}
+	if len(c.Texts) != 1 || !strings.Contains(c.Texts[0], "مطعم المثال") || !strings.Contains(c.Texts[0], "Sara A") {
+		t.Errorf("texts %q", c.Texts)
+	}
+	nameless := welcomeContent("Example", "\n\u200f\x00 ", "")
+	if nameless.Variables["2"] == "" || strings.Contains(nameless.Texts[0], "  ") {
+		t.Errorf("for a guest without a name: %+v", nameless)
+	}
+}
+
+func text(arabic, english string) menu.Text { return menu.Text{Arabic: arabic, English: english} }
+
+func TestCategoriesContent(t *testing.T) {
+	t.Parallel()
+	categories := []menu.Category{{Name: text("مشروبات", "Drinks")}, {Name: text("", "Grill")}, {Name: text("حلويات", "")}}
+	got := categoriesContent("Example", "HX1", menu.LanguageArabic, categories)
+	want := Content{
+		TemplateSID: "HX1",
+		Variables:   map[string]string{"1": "Example", "2": "مشروبات", "3": "Grill", "4": "حلويات"},
+		Texts:       []string{"قائمة Example:\n1. مشروبات\n2. Grill\n3. حلويات"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("in Arabic (-want +got):\n%s", diff)
+	}
+	got = categoriesContent("Example", "", menu.LanguageEnglish, categories)
+	want = Content{Texts: []string{"The menu of Example:\n1. Drinks\n2. Grill\n3. حلويات"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("in English without a template (-want +got):\n%s", diff)
+	}
+}
+
+func TestBranchesContent(t *testing.T) {
+	t.Parallel()
+	branches := []menu.Branch{{Name: text("العليا", "Olaya"), Address: text("", "King Fahd Rd")}, {Name: text("جدة", "Jeddah")}}
+	got := branchesContent("Example", "HX1", menu.LanguageEnglish, branches)
+	want := Content{
+		TemplateSID: "HX1",
+		Variables:   map[string]string{"1": "Example", "2": "Olaya", "3": "Jeddah"},
+		Texts:       []string{"The branches of Example:\n1. Olaya\nKing Fahd Rd\n2. Jeddah"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("content (-want +got):\n%s", diff)
+	}
+}
+
+func TestEmptyLists(t *testing.T) {
+	t.Parallel()
+	for _, language := range []menu.Language{menu.LanguageArabic, menu.LanguageEnglish} {
+		for _, c := range []Content{
+			categoriesContent("Example", "HX1", language, nil), branchesContent("Example", "HX1", language, nil),
+		} {
+			if c.TemplateSID != "" || len(c.Texts) != 1 || strings.Contains(c.Texts[0], "1.") {
+				t.Errorf("in %s: %+v", language, c)
+			}
+		}
+	}
+}
+
+// TestLongListsAreText: WhatsApp's lists have at most ten entries.
+func TestLongListsAreText(t *testing.T) {
+	t.Parallel()
+	for entries, want := range map[int]string{1: "HX1", 10: "HX1", 11: ""} {
+		c := categoriesContent("Example", "HX1", menu.LanguageEnglish, make([]menu.Category, entries))
+		if c.TemplateSID != want || (c.Variables != nil) != (want != "") || len(c.Texts) != 1 {
+			t.Errorf("%d entries: %+v", entries, c)
+		}
+	}
+}
+
+func TestSplitAtTheLimit(t *testing.T) {
+	t.Parallel()
+	line := func(n int) string { return strings.Repeat("ق", n) }
+	for name, test := range map[string]struct {
+		lines []string
+		want  []int // characters in each text
+	}{
+		"nothing":               {nil, []int{5}},
+		"just fits":             {[]string{line(MaxTextLength - 6)}, []int{MaxTextLength}},
+		"one too many":          {[]string{line(MaxTextLength - 5)}, []int{5, MaxTextLength - 5}},
+		"a full line":           {[]string{line(MaxTextLength)}, []int{5, MaxTextLength}},
+		"more than a full line": {[]string{line(MaxTextLength + 1)}, []int{5, MaxTextLength, 1}},
+		"two that just fit":     {[]string{line(797), line(796)}, []int{MaxTextLength}},
+		"two that don't":        {[]string{line(797), line(797)}, []int{803, 797}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []int
+			for _, text := range split("title", test.lines) {
+				got = append(got, utf8.RuneCountInString(text))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("characters (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestSplitProperty: no text is over the limit or empty, nothing is lost, and lines that fit stay whole.
+func TestSplitProperty(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		signs := rapid.SampledFrom([]rune("aق \n🍽é"))
+		lines := rapid.SliceOfN(rapid.StringOfN(signs, 1, 2*MaxTextLength+10, -1), 0, 12).Draw(t, "lines")
+		title := rapid.StringOfN(signs, 1, 120, -1).Draw(t, "title")
+		texts := split(title, lines)
+		for _, text := range texts {
+			if n := utf8.RuneCountInString(text); n == 0 || n > MaxTextLength || !utf8.ValidString(text) {
+				t.Fatalf("a text of %d characters", n)
+			}
+		}
+		squeezed := func(parts ...string) string { return strings.ReplaceAll(strings.Join(parts, ""), "\n", "") }
+		if got, want := squeezed(texts...), squeezed(append([]string{title}, lines...)...); got != want {
+			t.Fatalf("something is lost: %q became %q", want, got)
+		}
+		for _, line := range lines {
+			whole := false
+			for _, text := range texts {
+				whole = whole || strings.Contains(text, line)
+			}
+			if !whole && utf8.RuneCountInString(line) <= MaxTextLength {
+				t.Fatalf("a line that fits was cut: %q", line)
+			}
+		}
+	})
+}
+
+// TestVariableProperty: whatever a name is, WhatsApp takes it as a variable.
+func TestVariableProperty(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		given := string(rapid.SliceOfN(rapid.Byte(), 0, 400).Draw(t, "bytes")) + rapid.String().Draw(t, "text")
+		got := variable(given)
+		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxVariable || strings.Contains(got, "  ") ||
+			strings.TrimSpace(got) != got || strings.ContainsFunc(got, unicode.IsControl) {
+			t.Fatalf("%q became %q", given, got)
+		}
+		if again := variable(got); again != got {
+			t.Fatalf("%q became %q, and that %q", given, got, again)
+		}
+	})
+}
+
+// TestContentProperty: no list, however odd, makes a text over the limit, or a template with an empty variable.
+func TestContentProperty(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching(`[a-zق]{1,200}`).Draw(t, "name")
+		branches := make([]menu.Branch, rapid.IntRange(0, 60).Draw(t, "branches"))
+		for i := range branches {
+			branches[i].Name = text(rapid.StringMatching(`[ق ]{0,300}`).Draw(t, "arabic"), fmt.Sprint("branch ", i))
+			branches[i].Address = text("", rapid.StringMatching(`[a-z\n]{0,2000}`).Draw(t, "address"))
+		}
+		language := rapid.SampledFrom([]menu.Language{menu.LanguageArabic, menu.LanguageEnglish}).Draw(t, "language")
+		c := branchesContent(name, "HX1", language, branches)
+		if len(c.Texts) == 0 {
+			t.Fatal("no text")
+		}
+		for _, text := range c.Texts {
+			if n := utf8.RuneCountInString(text); n == 0 || n > MaxTextLength {
+				t.Fatalf("a text of %d characters", n)
+			}
+		}
+		for number, value := range c.Variables {
+			if value == "" {
+				t.Fatalf("variable %s is empty", number)
+			}
+		}
+	})
+}

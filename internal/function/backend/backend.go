@@ -1,0 +1,99 @@
+// Package backend builds the clients that several functions need, from the same settings in each.
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/secret"
+	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+// StaleFor is how much longer than fresh a menu is kept, for when Sufrah doesn't answer: yesterday's is better than none.
+const StaleFor = 24 * time.Hour
+
+// Cache returns the client of the cache. Nothing is dialed yet.
+func Cache(settings config.Cache, lookup config.Lookup) (*valkey.Client, error) {
+	c := valkey.Config{Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User}
+	if settings.TLS {
+		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if settings.User != "" {
+		aws, err := awsconfig.FromEnvironment(lookup, "")
+		if err != nil {
+			return nil, fmt.Errorf("configuring the cache's credentials: %w", err)
+		}
+		c.Token = valkey.IAM{
+			Credentials: aws.Credentials, Region: aws.Region, CacheName: settings.Name, UserID: settings.User,
+			// The endpoints of serverless caches are below a name of their own.
+			Serverless: strings.Contains(settings.Endpoint, ".serverless."),
+			Now:        time.Now, // AWS's, whatever the time of a local stack is
+		}.Token
+	}
+	client, err := valkey.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the cache: %w", err)
+	}
+	return client, nil
+}
+
+// CacheOptions returns how menus are kept in the cache.
+func CacheOptions(
+	server cache.Server, settings config.Sufrah, now func() time.Time, log *slog.Logger, observer cache.Observer,
+) cache.Options {
+	return cache.Options{
+		Server: server, TTL: settings.CacheTTL, StaleFor: StaleFor, Now: now, Random: rand.Uint64, Log: log, Observer: observer,
+	}
+}
+
+// Sufrah returns the client of the Sufrah API. Its key is read with the first call.
+func Sufrah(settings config.Sufrah, lookup config.Lookup, now func() time.Time, log *slog.Logger) (*sufrah.KeyedClient, error) {
+	keys := sufrah.Keys(secret.StaticKey(settings.APIKey))
+	if settings.SecretARN != "" {
+		manager, err := manager(lookup)
+		if err != nil {
+			return nil, err
+		}
+		keys = secret.NewSufrahKey(manager.Secret(settings.SecretARN), now, log)
+	}
+	client, err := sufrah.NewKeyed(sufrah.Config{BaseURL: settings.APIBase}, keys)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the Sufrah API: %w", err)
+	}
+	return client, nil
+}
+
+// manager returns where deployed functions have their secrets.
+func manager(lookup config.Lookup) (*secret.Manager, error) {
+	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SECRETSMANAGER")
+	if err != nil {
+		return nil, fmt.Errorf("configuring Secrets Manager: %w", err)
+	}
+	return secret.NewManager(aws, nil, time.Now), nil // signed with AWS's time, whatever that of a local stack is
+}
+
+// Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.
+type Tokens interface {
+	AuthToken(ctx context.Context, accountSID string) (string, error)
+}
+
+// TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first is asked for.
+func TwilioTokens(settings config.Twilio, lookup config.Lookup, now func() time.Time, log *slog.Logger) (Tokens, error) {
+	if settings.SecretARN == "" {
+		return secret.StaticTokens{AccountSID: settings.AccountSID, Token: settings.AuthToken}, nil
+	}
+	manager, err := manager(lookup)
+	if err != nil {
+		return nil, err
+	}
+	return secret.NewTwilioTokens(manager.Secret(settings.SecretARN), settings.AccountSID, now, log), nil
+}

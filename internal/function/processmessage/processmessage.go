@@ -1,0 +1,106 @@
+// Package processmessage assembles the function process-message from its environment: for its main, and for local stacks,
+// which run the very same with another clock.
+package processmessage
+
+import (
+	crypto "crypto/rand"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/function/backend"
+	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
+	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// Name is the function's name, in its log and under functions.
+const Name = "process-message"
+
+// New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
+// environ lists as "NAME=value".
+func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
+	settings, err := config.LoadProcessMessage(lookup, environ)
+	if err != nil {
+		return nil, err
+	}
+	forDynamoDB, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_DYNAMODB")
+	if err != nil {
+		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
+	}
+	forSQS, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SQS")
+	if err != nil {
+		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
+	}
+	logger := logging.New(log, settings.LogLevel, Name)
+	meter := metrics.New(log, Name, now)
+	server, err := backend.Cache(settings.Cache, lookup)
+	if err != nil {
+		return nil, err
+	}
+	origin, err := backend.Sufrah(settings.Sufrah, lookup, now, logger)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := backend.TwilioTokens(settings.Twilio, lookup, now, logger)
+	if err != nil {
+		return nil, err
+	}
+	client, err := twilio.New(twilio.Config{BaseURL: settings.Twilio.APIBase})
+	if err != nil {
+		return nil, fmt.Errorf("configuring Twilio: %w", err)
+	}
+	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.Tables{
+		Restaurants:   settings.RestaurantsTable,
+		Bots:          settings.BotsTable,
+		Usage:         settings.UsageTable,
+		Conversations: settings.ConversationsTable,
+		Directory:     settings.DirectoryTable,
+	}, rand.Float64)
+	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	service := &conversation.Service{
+		Recorder:  dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone)),
+		Sender:    twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
+		Queue:     sqsqueue.New(sqs.NewFromConfig(forSQS), settings.BootstrapQueueURL, ""),
+		Menu:      cache.NewMenu(origin, options),
+		Templates: cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
+		Limiter:   ratelimit.NewWindow(server, now, logger),
+		Now:       now,
+		NewID:     crypto.Text,
+		RequestID: lambdahttp.RequestID,
+		Log:       logger,
+		Events:    events(meter),
+	}
+	handler := webhook.New(webhook.Config{
+		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(store, now), Tokens: tokens, Receiver: service,
+		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
+	})
+	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
+}
+
+// events has metrics written of what the service does.
+func events(meter *metrics.Writer) conversation.Events {
+	count := func(name metrics.Name) func() {
+		return func() { meter.Write(metrics.Count(name, 1)) }
+	}
+	return conversation.Events{
+		WelcomeSent:   count(metrics.WelcomeSent),
+		EnqueueFailed: count(metrics.EnqueueFailed),
+		AnswerLimited: count(metrics.AnswerLimited),
+		AnswerSent:    func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
+	}
+}

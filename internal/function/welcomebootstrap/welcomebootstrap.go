@@ -1,0 +1,100 @@
+// Package welcomebootstrap assembles the function welcome-bootstrap from its environment: for its main, and for local
+// stacks, which run the very same with another clock.
+package welcomebootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/function/backend"
+	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
+	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
+	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+)
+
+// Name is the function's name, in its log and under functions.
+const Name = "welcome-bootstrap"
+
+// maxWait is the furthest ahead that a job reserves its slot. Five jobs at once, a slot every three seconds, wait fifteen
+// seconds at most; twice that leaves the fetches their time within an invocation.
+const maxWait = 30 * time.Second
+
+// Handler is a Lambda handler of SQS events.
+type Handler = func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
+
+// New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
+// environ lists as "NAME=value".
+func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (Handler, error) {
+	settings, err := config.LoadWelcomeBootstrap(lookup, environ)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SQS")
+	if err != nil {
+		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
+	}
+	logger := logging.New(log, settings.LogLevel, Name)
+	meter := metrics.New(log, Name, now)
+	server, err := backend.Cache(settings.Cache, lookup)
+	if err != nil {
+		return nil, err
+	}
+	origin, err := backend.Sufrah(settings.Sufrah, lookup, now, logger)
+	if err != nil {
+		return nil, err
+	}
+	pace, err := ratelimit.NewLimiter(ratelimit.LimiterConfig{
+		Key: "sufrah:v1:{jobs}:pace", Rate: int(settings.JobsPerMinute), Per: time.Minute, MaxWait: maxWait, Now: now,
+	}, server, logger)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the rate of jobs: %w", err)
+	}
+	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	options.LockFor = bootstrap.LockFor
+	worker := &bootstrap.Worker{
+		Parts: bootstrap.Parts(
+			cache.NewMenu(bootstrap.Paced{Origin: origin}, options),
+			cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
+			settings.TemplateSIDs),
+		Pace:       pace,
+		Attempts:   int(settings.Attempts),
+		Backoff:    settings.BackoffDelay,
+		RetryAfter: retryAfter,
+		Now:        now,
+		Sleep:      bootstrap.Sleep,
+		RequestID:  requestID,
+		Log:        logger,
+		Observe:    meter.JobEnded,
+	}
+	queue := sqsqueue.New(sqs.NewFromConfig(aws), settings.BootstrapQueueURL, settings.DeadLetterQueueURL)
+	return lambdasqs.New(worker, queue, logger), nil
+}
+
+// retryAfter returns for how long Sufrah asked to be left alone.
+func retryAfter(err error) time.Duration {
+	if failure, ok := errors.AsType[*sufrah.Error](err); ok {
+		return failure.RetryAfter
+	}
+	return 0
+}
+
+func requestID(ctx context.Context) string {
+	if invocation, ok := lambdacontext.FromContext(ctx); ok {
+		return invocation.AwsRequestID
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+package local
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// TwilioAuthToken is what a local stack's webhooks are signed with.
+const TwilioAuthToken = "local-twilio-token"
+
+// twilioAccountSID is Sufrah's own account.
+var twilioAccountSID = "AC" + digits("local")
+
+// templates are the message templates of a local stack. The lists have none, so that they can be read in plain text.
+var templates = []string{
+	"WELCOME", "ORDER_TYPE", "POST_ITEM_CHOICE", "LOCATION_REQUEST", "QUANTITY", "CART_OPTIONS", "PAYMENT_OPTIONS", "RATING_LIST",
+}
+
+// FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
+// under functions runs against this stack: those of the template, with the addresses of the stand-ins.
+func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
+	variables, err := s.Template.FunctionEnvironment(logicalID(function), StackName)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range s.standIns() {
+		if _, ok := variables[name]; ok {
+			variables[name] = value
+		}
+	}
+	// In place of the secrets, their values.
+	for arn, plain := range map[string][2]string{
+		"TWILIO_SECRET_ARN": {"TWILIO_AUTH_TOKEN", TwilioAuthToken}, "SUFRAH_SECRET_ARN": {"SUFRAH_API_KEY", "local-sufrah-key"},
+	} {
+		if _, ok := variables[arn]; ok {
+			delete(variables, arn)
+			variables[plain[0]] = plain[1]
+		}
+	}
+	if _, ok := variables["TWILIO_ACCOUNT_SID"]; ok {
+		variables["TWILIO_API_BASE"] = s.BaseURL + twilioPath
+	}
+	environment := []string{
+		"AWS_REGION=" + sqslocal.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_ENDPOINT_URL_DYNAMODB=" + s.BaseURL + DynamoDBPath,
+		"AWS_ENDPOINT_URL_SQS=" + s.BaseURL + SQSPath,
+	}
+	for name, value := range variables {
+		environment = append(environment, name+"="+value)
+	}
+	return environment, nil
+}
+
+// standIns returns the variables that name what stands in for AWS, Twilio and Sufrah here.
+func (s *Stack) standIns() map[string]string {
+	variables := map[string]string{
+		"WEBHOOK_URL":           cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
+		"TWILIO_ACCOUNT_SID":    twilioAccountSID,
+		"SUFRAH_API_BASE":       s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
+		"BOOTSTRAP_QUEUE_URL":   s.queueURL(s.source.Queue.Name),
+		"DEAD_LETTER_QUEUE_URL": s.queueURL(s.source.Queue.DeadLetterQueue),
+		"CACHE_ENDPOINT":        s.cache.Addr(),
+		"CACHE_TLS":             "false",
+		"CACHE_CLUSTER":         "false",
+		"CACHE_USER":            "",
+		"CACHE_NAME":            "",
+	}
+	for _, key := range templates {
+		variables["CONTENT_SID_"+key] = "HX" + digits(key)
+	}
+	return variables
+}
+
+// digits returns 32 hexadecimal digits that go with a name.
+func digits(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16])
+}
+
+// environment returns the environment of a function in the two forms in which its config reads it.
+func (s *Stack) environment(function string) (config.Lookup, []string, error) {
+	environ, err := s.FunctionEnvironment(function)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(name string) (string, bool) {
+		for _, variable := range environ {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}, environ, nil
+}
+
+// logicalID returns how the template calls a function: "usage-api" is "UsageApiFunction".
+func logicalID(function string) string {
+	var id strings.Builder
+	for word := range strings.SplitSeq(function, "-") {
+		if word != "" {
+			id.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return id.String() + "Function"
+}
