@@ -1,0 +1,97 @@
+package bootstrap
+
+import "time"
+
+// Delivery is a job's message as the queue delivers it.
+type Delivery struct {
+	MessageID string // the queue's
+	Body      []byte
+	Attempt   int // 1 for the first delivery
+}
+
+// Kind is what became of an attempt at a job.
+type Kind int
+
+// The kinds.
+//
+//	both lists are fresh in the cache ───────────────────────────> Completed
+//	one of them, or a stale copy of either ──────────────────────> Partial
+//	none, and no other attempt can have one ─────────────────────> DeadLettered
+//	none ────────────────────────────────────────────────────────> Failed: comes again, or is the last attempt
+//	not both, for lack of time, and this isn't the last attempt ─> HandedBack: comes again
+//
+// A stale copy keeps a job from completing, since the customer's next message will look for a fresh one and wait. It keeps
+// it from failing, since the bot can answer with it.
+const (
+	Completed Kind = iota + 1
+	Partial
+	Failed
+	DeadLettered
+	HandedBack
+)
+
+// String returns the kind as operators read it.
+func (k Kind) String() string {
+	switch k {
+	case Completed:
+		return "completed"
+	case Partial:
+		return "partial"
+	case Failed:
+		return "failed"
+	case DeadLettered:
+		return "dead-lettered"
+	case HandedBack:
+		return "handed back"
+	}
+	return "unknown"
+}
+
+// Outcome is what became of an attempt at a job, and what is to be done about its message: completed and partial ones are
+// acknowledged; failed ones and those handed back are to be seen again after Delay; dead-lettered ones go to the
+// dead-letter queue with their Reason.
+type Outcome struct {
+	Kind     Kind
+	Job      Job // the zero Job where the message isn't one
+	Attempt  int
+	Duration time.Duration
+	Delay    time.Duration // 0 after the last attempt: the queue moves the message as soon as it comes up again
+	Reason   string        // for operators, on one line; "" where the job completed
+}
+
+// Acknowledged says whether the queue is done with the message.
+func (o Outcome) Acknowledged() bool { return o.Kind == Completed || o.Kind == Partial }
+
+// The messages of a job's log lines and the fields in them. Dashboards and alarms search for these.
+const (
+	MessageStarted              = "bootstrap job started"
+	MessageCategoriesPrefetched = "categories prefetched"
+	MessageBranchesPrefetched   = "branches prefetched"
+	MessageTemplatesWarmed      = "templates warmed"
+	MessagePartFailed           = "part not prefetched"
+	MessageCompleted            = "bootstrap job completed"
+	MessagePartial              = "bootstrap job partially completed"
+	MessageFailed               = "bootstrap job failed"
+	MessageDeadLettered         = "bootstrap job dead-lettered"
+	MessageHandedBack           = "bootstrap job handed back"
+
+	// In every line. The job's own are missing where a message is no job.
+	FieldRequestID    = "requestId"
+	FieldMessageID    = "messageId"
+	FieldAttempt      = "attempt"
+	FieldJobID        = "jobId"
+	FieldRestaurantID = "restaurantId"
+	FieldMerchantID   = "merchantId"
+	FieldCustomer     = "customer" // masked
+
+	FieldQueued      = "queuedMs" // from the welcome to the start of this attempt
+	FieldPart        = "part"
+	FieldCount       = "count"
+	FieldSource      = "source"
+	FieldDuration    = "durationMs"
+	FieldCounts      = "counts" // a group with a member for each part
+	FieldError       = "error"
+	FieldMaxAttempts = "maxAttempts"
+	FieldNextDelay   = "nextDelayMs" // missing after the last attempt
+	FieldReason      = "reason"
+)

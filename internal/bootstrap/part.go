@@ -1,0 +1,99 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+)
+
+// Part is one thing that a job prefetches.
+type Part struct {
+	Name string // what is prefetched, as logs name it: "categories"
+	Done string // the log line's message when it was
+	// Optional parts make no difference to what becomes of the job.
+	Optional bool
+	// Prefetch has the cache hold what the job's customer will need, and returns how much that is and where it came from.
+	// Its error is permanent where it has a method Retryable that says so.
+	Prefetch func(ctx context.Context, j Job) (count int, source cache.Source, err error)
+}
+
+// Parts returns what a job prefetches: a merchant's categories and branches, which decide what becomes of the job, and the
+// ids of the message templates. The menu's origin is to be Paced.
+func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string) []Part {
+	return []Part{
+		{Name: "categories", Done: MessageCategoriesPrefetched, Prefetch: listing(menu.Categories)},
+		{Name: "branches", Done: MessageBranchesPrefetched, Prefetch: listing(menu.Branches)},
+		{Name: "templates", Done: MessageTemplatesWarmed, Optional: true, Prefetch: func(ctx context.Context, _ Job) (int, cache.Source, error) {
+			n, err := templates.Warm(ctx, sids)
+			return n, cache.Fetched, err
+		}},
+	}
+}
+
+// listing prefetches one of a merchant's lists.
+func listing[T any](load func(context.Context, string) ([]T, cache.Source, error)) func(context.Context, Job) (int, cache.Source, error) {
+	return func(ctx context.Context, j Job) (int, cache.Source, error) {
+		entries, source, err := load(ctx, j.MerchantID)
+		return len(entries), source, err
+	}
+}
+
+var (
+	// errNoTime says that a job's slot would come too late.
+	errNoTime = errors.New("there is no time left for the job's slot")
+	// errStale says that a part's source failed, and that the cache still has what it gave some time ago.
+	errStale = errors.New("only a stale copy is left")
+)
+
+// result is what became of a part.
+type result struct {
+	part   Part
+	count  int
+	source cache.Source
+	err    error
+}
+
+// kept says whether customers can be answered with what there is, be it stale.
+func (r result) kept() bool { return r.err == nil || r.source == cache.Stale }
+
+// prefetch runs all parts at the same time, and logs each one's end. None ends another.
+func (w *Worker) prefetch(ctx context.Context, log *slog.Logger, j Job) []result {
+	results := make([]result, len(w.Parts))
+	var running sync.WaitGroup
+	for i, part := range w.Parts {
+		running.Go(func() {
+			r := part.run(ctx, j)
+			r.log(ctx, log)
+			results[i] = r
+		})
+	}
+	running.Wait()
+	return results
+}
+
+func (p Part) run(ctx context.Context, j Job) (r result) {
+	r.part = p
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.source, r.err = cache.None, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	r.count, r.source, r.err = p.Prefetch(ctx, j)
+	if r.err == nil && r.source == cache.Stale {
+		r.err = errStale
+	}
+	return r
+}
+
+func (r result) log(ctx context.Context, log *slog.Logger) {
+	if r.err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, MessagePartFailed, slog.String(FieldPart, r.part.Name), slog.Any(FieldError, r.err))
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, r.part.Done, slog.Int(FieldCount, r.count), slog.String(FieldSource, r.source.String()))
+}

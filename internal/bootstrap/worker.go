@@ -1,0 +1,174 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+)
+
+const (
+	// maxDelay is below the twelve hours for which a queue can hide a message in all.
+	maxDelay = 11 * time.Hour
+	// handedBackDelay is as long as the slots that others can have ahead of a job. With any less it could run out of time
+	// in the same way again.
+	handedBackDelay = 15 * time.Second
+)
+
+// Worker carries jobs out. All fields but RetryAfter and Observe are needed. It is safe for concurrent use, and a job may
+// be carried out again.
+type Worker struct {
+	Parts    []Part
+	Pace     Pace
+	Attempts int           // how often the queue delivers a message before it moves it to its dead-letter queue
+	Backoff  time.Duration // from the first attempt to the second; doubled for each further one
+	// RetryAfter returns for how long the source of an error asked to be left alone, 0 where it didn't.
+	RetryAfter func(error) time.Duration
+	Now        func() time.Time
+	Sleep      func(context.Context, time.Duration) error // outside of tests, Sleep
+	RequestID  func(context.Context) string               // names the invocation in the log
+	Log        *slog.Logger
+	Observe    func(Outcome)
+}
+
+// Handle makes one attempt at the job in a message and says what became of it. It logs each step, and returns before the
+// context's deadline or soon after it; a job that can't be finished by then is handed back.
+func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
+	start := w.Now()
+	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID), slog.Int(FieldAttempt, d.Attempt))
+	var o Outcome
+	var results []result
+	job, err := ParseJob(d.Body)
+	if err != nil {
+		o = Outcome{Kind: DeadLettered, Reason: oneLine(err.Error())}
+	} else {
+		log = log.With(slog.String(FieldJobID, job.JobID), slog.String(FieldRestaurantID, job.RestaurantID),
+			slog.String(FieldMerchantID, job.MerchantID), logging.Phone(FieldCustomer, job.CustomerWa))
+		log.LogAttrs(ctx, slog.LevelInfo, MessageStarted, slog.Int64(FieldQueued, start.Sub(job.EnqueuedAt).Milliseconds()))
+		jobCtx, t := w.withTicket(ctx)
+		results = w.prefetch(jobCtx, log, job)
+		o = w.judge(ctx, t, d.Attempt, results)
+		o.Job = job
+	}
+	o.Attempt, o.Duration = d.Attempt, w.Now().Sub(start)
+	w.log(ctx, log, o, results)
+	if w.Observe != nil {
+		w.Observe(o)
+	}
+	return o
+}
+
+// judge says what the results of an attempt's parts make of it.
+func (w *Worker) judge(ctx context.Context, t *ticket, attempt int, results []result) Outcome {
+	var v verdict
+	for _, r := range results {
+		if !r.part.Optional {
+			v.add(w, r)
+		}
+	}
+	o := Outcome{Reason: oneLine(strings.Join(v.faults, "; "))}
+	switch {
+	case len(v.faults) == 0:
+		o.Kind = Completed
+	case v.permanent == v.parts:
+		// A refused key is permanent as well: it would be refused again in seconds, and tried three times for each job. With
+		// its reason in the dead-letter queue the job waits for whoever mends the key and then has the queue redriven.
+		o.Kind = DeadLettered
+	case attempt < w.Attempts && (v.outOfTime || ctx.Err() != nil || t.refused()):
+		o.Kind, o.Delay = HandedBack, handedBackDelay
+	case v.kept > 0:
+		o.Kind = Partial
+	default:
+		o.Kind = Failed
+		if attempt < w.Attempts {
+			o.Delay = w.delay(attempt, v.retryAfter)
+		}
+	}
+	return o
+}
+
+// verdict sums up the parts that decide.
+type verdict struct {
+	parts, kept, permanent int
+	faults                 []string
+	outOfTime              bool
+	retryAfter             time.Duration
+}
+
+func (v *verdict) add(w *Worker, r result) {
+	v.parts++
+	if r.kept() {
+		v.kept++
+	}
+	if r.err == nil {
+		return
+	}
+	text, _, _ := strings.Cut(r.err.Error(), "\n") // of a panic, its stack is in the part's own line
+	v.faults = append(v.faults, r.part.Name+": "+text)
+	v.outOfTime = v.outOfTime || errors.Is(r.err, errNoTime)
+	if permanent(r.err) {
+		v.permanent++
+	}
+	if w.RetryAfter != nil {
+		v.retryAfter = max(v.retryAfter, w.RetryAfter(r.err))
+	}
+}
+
+// permanent says whether an error says of itself that trying again is of no use.
+func permanent(err error) bool {
+	said, ok := errors.AsType[interface {
+		error
+		Retryable() bool
+	}](err)
+	return ok && !said.Retryable()
+}
+
+// delay returns how long after an attempt the next one is made: the backoff, or longer where that was asked for.
+func (w *Worker) delay(attempt int, asked time.Duration) time.Duration {
+	backoff := w.Backoff
+	for i := 1; i < attempt && backoff < maxDelay; i++ {
+		backoff *= 2
+	}
+	return min(max(backoff, asked), maxDelay)
+}
+
+// log writes the line of an attempt's end.
+func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results []result) {
+	attrs := []slog.Attr{slog.Float64(FieldDuration, float64(o.Duration.Microseconds())/1000)}
+	var counts []any
+	for _, r := range results {
+		if r.kept() {
+			counts = append(counts, slog.Int(r.part.Name, r.count))
+		}
+	}
+	attrs = append(attrs, slog.Group(FieldCounts, counts...))
+	level, message := slog.LevelWarn, ""
+	switch o.Kind {
+	case Completed:
+		level, message = slog.LevelInfo, MessageCompleted
+	case Partial:
+		message = MessagePartial
+		attrs = append(attrs, slog.String(FieldError, o.Reason))
+	case DeadLettered:
+		level, message = slog.LevelError, MessageDeadLettered
+		attrs = append(attrs, slog.String(FieldReason, o.Reason))
+	case HandedBack:
+		message = MessageHandedBack
+		attrs = append(attrs, slog.String(FieldError, o.Reason), slog.Int(FieldMaxAttempts, w.Attempts),
+			slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
+	case Failed:
+		message = MessageFailed
+		attrs = append(attrs, slog.String(FieldError, o.Reason), slog.Int(FieldMaxAttempts, w.Attempts))
+		if o.Attempt < w.Attempts {
+			attrs = append(attrs, slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
+		} else {
+			level = slog.LevelError // the queue's redrive policy now moves the message to the dead-letter queue
+		}
+	}
+	log.LogAttrs(ctx, level, message, attrs...)
+}
+
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

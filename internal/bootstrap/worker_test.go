@@ -1,0 +1,498 @@
+package bootstrap_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// refusal is an error as Sufrah's client makes them.
+type refusal struct {
+	permanent  bool
+	retryAfter time.Duration
+}
+
+func (r *refusal) Error() string   { return fmt.Sprintf("refused, permanent %t", r.permanent) }
+func (r *refusal) Retryable() bool { return !r.permanent }
+
+func retryAfter(err error) time.Duration {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.retryAfter
+	}
+	return 0
+}
+
+// pace is a limiter whose every slot is so far ahead.
+type pace struct {
+	wait  time.Duration
+	err   error
+	taken atomic.Int32
+}
+
+func (p *pace) Reserve(ctx context.Context) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if deadline, ok := ctx.Deadline(); ok && p.wait > time.Until(deadline) {
+		return 0, errors.New("too far ahead")
+	}
+	p.taken.Add(1)
+	return p.wait, p.err
+}
+
+// bench is a worker with what it has logged and observed.
+type bench struct {
+	*bootstrap.Worker
+	pace     *pace
+	log      bytes.Buffer
+	observed []bootstrap.Outcome
+}
+
+func setup(parts ...bootstrap.Part) *bench {
+	b := &bench{pace: &pace{}}
+	b.Worker = &bootstrap.Worker{
+		Parts: parts, Pace: b.pace, Attempts: 3, Backoff: 5 * time.Second, RetryAfter: retryAfter,
+		Now: time.Now, Sleep: bootstrap.Sleep, RequestID: func(context.Context) string { return "request-1" },
+		Log:     logging.New(&b.log, slog.LevelInfo, "welcome-bootstrap"),
+		Observe: func(o bootstrap.Outcome) { b.observed = append(b.observed, o) },
+	}
+	return b
+}
+
+// lines returns what was logged, without what differs from run to run.
+func (b *bench) lines(t *testing.T) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(b.log.String()) {
+		var decoded map[string]any
+		if err := json.Unmarshal([]byte(line), &decoded); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		for _, field := range []string{"timestamp", "function", bootstrap.FieldDuration, bootstrap.FieldQueued} {
+			delete(decoded, field)
+		}
+		all = append(all, decoded)
+	}
+	return all
+}
+
+// part returns one that ends as given.
+func part(name string, count int, source cache.Source, err error) bootstrap.Part {
+	return bootstrap.Part{Name: name, Done: name + " prefetched", Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+		return count, source, err
+	}}
+}
+
+func optional(p bootstrap.Part) bootstrap.Part {
+	p.Optional = true
+	return p
+}
+
+func delivery(t testing.TB, attempt int) bootstrap.Delivery {
+	t.Helper()
+	return bootstrap.Delivery{MessageID: "message-1", Body: encode(t, newJob("merchant-1")), Attempt: attempt}
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	var (
+		down      = error(&refusal{})
+		unknown   = error(&refusal{permanent: true})
+		busy      = error(&refusal{retryAfter: time.Minute})
+		veryBusy  = error(&refusal{retryAfter: 24 * time.Hour})
+		panicking = bootstrap.Part{Name: "branches", Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+			panic("no such branch")
+		}}
+		ok     = part("categories", 3, cache.Fetched, nil)
+		stale  = part("categories", 3, cache.Stale, nil)
+		failed = func(name string, err error) bootstrap.Part { return part(name, 0, cache.None, err) }
+	)
+	tests := map[string]struct {
+		categories, branches bootstrap.Part
+		attempt              int
+		want                 bootstrap.Outcome // but for its Job, Attempt and Duration
+	}{
+		"both": {ok, part("branches", 0, cache.Fresh, nil), 1, bootstrap.Outcome{Kind: bootstrap.Completed}},
+		"one": {ok, failed("branches", down), 1,
+			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "branches: refused, permanent false"}},
+		"one, the other never": {ok, failed("branches", unknown), 1,
+			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "branches: refused, permanent true"}},
+		"one, the other panics": {ok, panicking, 1,
+			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "branches: panic: no such branch"}},
+		"one and a stale one": {stale, part("branches", 1, cache.Fresh, nil), 1,
+			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "categories: only a stale copy is left"}},
+		"a stale one": {stale, failed("branches", down), 1, bootstrap.Outcome{Kind: bootstrap.Partial,
+			Reason: "categories: only a stale copy is left; branches: refused, permanent false"}},
+		"two stale ones": {stale, part("branches", 1, cache.Stale, nil), 3, bootstrap.Outcome{Kind: bootstrap.Partial,
+			Reason: "categories: only a stale copy is left; branches: only a stale copy is left"}},
+		"none": {failed("categories", down), failed("branches", down), 1, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Delay: 5 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"none, again": {failed("categories", down), failed("branches", down), 2, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Delay: 10 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"none, for the last time": {failed("categories", down), failed("branches", busy), 3, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"none, more often than expected": {failed("categories", down), failed("branches", down), 9, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"none, one of them never": {failed("categories", down), failed("branches", unknown), 1, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Delay: 5 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent true"}},
+		"a longer wait is asked for": {failed("categories", down), failed("branches", busy), 2, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Delay: time.Minute, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"too long a wait is asked for": {failed("categories", veryBusy), failed("branches", busy), 1, bootstrap.Outcome{Kind: bootstrap.Failed,
+			Delay: 11 * time.Hour, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
+		"none, ever": {failed("categories", unknown), failed("branches", unknown), 1, bootstrap.Outcome{Kind: bootstrap.DeadLettered,
+			Reason: "categories: refused, permanent true; branches: refused, permanent true"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(test.categories, test.branches, optional(part("templates", 10, cache.Fetched, nil)))
+			got := b.Handle(t.Context(), delivery(t, test.attempt))
+			want := test.want
+			want.Job, want.Attempt, want.Duration = newJob("merchant-1"), test.attempt, got.Duration
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]bootstrap.Outcome{got}, b.observed); diff != "" {
+				t.Errorf("observed (-want +got):\n%s", diff)
+			}
+			if acknowledged := got.Kind == bootstrap.Completed || got.Kind == bootstrap.Partial; got.Acknowledged() != acknowledged {
+				t.Errorf("%s is acknowledged: %t", got.Kind, got.Acknowledged())
+			}
+		})
+	}
+}
+
+func TestMalformedJobs(t *testing.T) {
+	t.Parallel()
+	b := setup(part("categories", 1, cache.Fetched, nil))
+	j := newJob("merchant-1")
+	j.JobID, j.CustomerWa = "", "0501234567"
+	got := b.Handle(t.Context(), bootstrap.Delivery{MessageID: "message-1", Body: encode(t, j), Attempt: 1})
+	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa is no phone number in E.164 form"
+	want := bootstrap.Outcome{Kind: bootstrap.DeadLettered, Attempt: 1, Reason: reason, Duration: got.Duration}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outcome (-want +got):\n%s", diff)
+	}
+	wantLines := []map[string]any{{
+		"level": "ERROR", "message": "bootstrap job dead-lettered", "reason": reason,
+		"requestId": "request-1", "messageId": "message-1", "attempt": 1.0,
+	}}
+	if diff := cmp.Diff(wantLines, b.lines(t)); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// TestLogLines holds the lines to what dashboards look for.
+func TestLogLines(t *testing.T) {
+	t.Parallel()
+	common := func(level, message string, more map[string]any) map[string]any {
+		line := map[string]any{
+			"level": level, "message": message, "requestId": "request-1", "messageId": "message-1", "jobId": "job-SMmerchant-1",
+			"restaurantId": "clxyz123abc", "merchantId": "merchant-1", "customer": "+966*******67",
+		}
+		for name, value := range more {
+			line[name] = value
+		}
+		return line
+	}
+	down := errors.New("down")
+	tests := map[string]struct {
+		part    bootstrap.Part
+		attempt int
+		want    []map[string]any
+	}{
+		"completed": {part("categories", 3, cache.Fetched, nil), 1, []map[string]any{
+			common("INFO", "bootstrap job started", map[string]any{"attempt": 1.0}),
+			common("INFO", "categories prefetched", map[string]any{"attempt": 1.0, "count": 3.0, "source": "fetched"}),
+			common("INFO", "bootstrap job completed", map[string]any{"attempt": 1.0, "counts": map[string]any{"categories": 3.0}}),
+		}},
+		"partial": {part("categories", 3, cache.Stale, nil), 1, []map[string]any{
+			common("INFO", "bootstrap job started", map[string]any{"attempt": 1.0}),
+			common("WARN", "part not prefetched", map[string]any{"attempt": 1.0, "part": "categories", "error": "only a stale copy is left"}),
+			common("WARN", "bootstrap job partially completed", map[string]any{"attempt": 1.0,
+				"counts": map[string]any{"categories": 3.0}, "error": "categories: only a stale copy is left"}),
+		}},
+		"failed": {part("categories", 0, cache.None, down), 2, []map[string]any{
+			common("INFO", "bootstrap job started", map[string]any{"attempt": 2.0}),
+			common("WARN", "part not prefetched", map[string]any{"attempt": 2.0, "part": "categories", "error": "down"}),
+			common("WARN", "bootstrap job failed", map[string]any{"attempt": 2.0, "maxAttempts": 3.0,
+				"nextDelayMs": 10000.0, "error": "categories: down"}),
+		}},
+		"failed for the last time": {part("categories", 0, cache.None, down), 3, []map[string]any{
+			common("INFO", "bootstrap job started", map[string]any{"attempt": 3.0}),
+			common("WARN", "part not prefetched", map[string]any{"attempt": 3.0, "part": "categories", "error": "down"}),
+			common("ERROR", "bootstrap job failed", map[string]any{"attempt": 3.0, "maxAttempts": 3.0, "error": "categories: down"}),
+		}},
+		"dead-lettered": {part("categories", 0, cache.None, &refusal{permanent: true}), 1, []map[string]any{
+			common("INFO", "bootstrap job started", map[string]any{"attempt": 1.0}),
+			common("WARN", "part not prefetched", map[string]any{"attempt": 1.0, "part": "categories", "error": "refused, permanent true"}),
+			common("ERROR", "bootstrap job dead-lettered", map[string]any{"attempt": 1.0, "reason": "categories: refused, permanent true"}),
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(test.part)
+			b.Handle(t.Context(), delivery(t, test.attempt))
+			if diff := cmp.Diff(test.want, b.lines(t)); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPartsRunTogether: a job takes as long as its slowest part, and an optional one that fails changes nothing.
+func TestPartsRunTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(name string, takes time.Duration, err error) bootstrap.Part {
+			return bootstrap.Part{Name: name, Done: name, Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+				time.Sleep(takes)
+				return 1, cache.Fetched, err
+			}}
+		}
+		b := setup(slow("categories", 100*time.Millisecond, nil), slow("branches", 70*time.Millisecond, nil),
+			optional(slow("templates", 80*time.Millisecond, errors.New("the cache is down"))))
+		got := b.Handle(t.Context(), delivery(t, 1))
+		if got.Kind != bootstrap.Completed || got.Duration != 100*time.Millisecond {
+			t.Errorf("%s in %v, want completed in 100ms", got.Kind, got.Duration)
+		}
+	})
+}
+
+// origin is where menus are fetched; it counts the calls.
+type origin struct {
+	takes time.Duration
+
+	mu    sync.Mutex
+	calls int
+	began []time.Duration // since the start
+	start time.Time
+}
+
+func (o *origin) call(ctx context.Context) error {
+	o.mu.Lock()
+	o.calls++
+	o.began = append(o.began, time.Since(o.start))
+	o.mu.Unlock()
+	return bootstrap.Sleep(ctx, o.takes)
+}
+
+func (o *origin) Categories(ctx context.Context, _ string) ([]menu.Category, error) {
+	return []menu.Category{{ID: "1"}, {ID: "2"}}, o.call(ctx)
+}
+
+func (o *origin) Branches(ctx context.Context, _ string) ([]menu.Branch, error) {
+	return []menu.Branch{{ID: "1"}}, o.call(ctx)
+}
+
+// shelf is a cache within the process.
+type shelf struct {
+	mu     sync.Mutex
+	values map[string]string
+}
+
+func (s *shelf) Get(_ context.Context, key string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, found := s.values[key]
+	return []byte(value), found, nil
+}
+
+func (s *shelf) Set(_ context.Context, key string, value []byte, _ time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[key] = string(value)
+	return nil
+}
+
+func (s *shelf) SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (int, error) {
+	for key, value := range values {
+		_ = s.Set(ctx, key, value, ttl)
+	}
+	return len(values), nil
+}
+
+func (s *shelf) SetIfAbsent(_ context.Context, key, value string, _ time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.values[key]; taken {
+		return false, nil
+	}
+	s.values[key] = value
+	return true, nil
+}
+
+func (s *shelf) DeleteIfEquals(_ context.Context, key, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values[key] == value {
+		delete(s.values, key)
+	}
+	return nil
+}
+
+// instances returns workers that share a cache and a Sufrah as the instances of a function do.
+func instances(n int, o *origin) []*bench {
+	server := &shelf{values: map[string]string{}}
+	o.start = time.Now()
+	var workers []*bench
+	for i := range n {
+		var random atomic.Uint64
+		random.Store(uint64(i) << 32)
+		discard := slog.New(slog.DiscardHandler)
+		offers := cache.NewMenu(bootstrap.Paced{Origin: o}, cache.Options{
+			Server: server, TTL: time.Minute, StaleFor: time.Hour, LockFor: bootstrap.LockFor, Now: time.Now,
+			Random: func() uint64 { return random.Add(1) }, Log: discard,
+		})
+		sids := map[string]string{"welcome": "HX0123456789abcdef0123456789abcdef"}
+		workers = append(workers, setup(bootstrap.Parts(offers, cache.NewTemplates(server, nil, time.Minute, discard), sids)...))
+	}
+	return workers
+}
+
+// TestOneSlotForAJob: both lists are fetched in one slot, and a job that finds them in the cache takes none.
+func TestOneSlotForAJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{takes: 100 * time.Millisecond}
+		b := instances(1, o)[0]
+		b.pace.wait = 3 * time.Second
+		for i, want := range []time.Duration{3100 * time.Millisecond, 0} {
+			got := b.Handle(t.Context(), delivery(t, 1))
+			if got.Kind != bootstrap.Completed || got.Duration != want {
+				t.Errorf("job %d: %s in %v, want completed in %v", i, got.Kind, got.Duration, want)
+			}
+		}
+		if diff := cmp.Diff([]time.Duration{3 * time.Second, 3 * time.Second}, o.began); diff != "" || b.pace.taken.Load() != 1 {
+			t.Errorf("%d slots, calls (-want +got):\n%s", b.pace.taken.Load(), diff)
+		}
+	})
+}
+
+// TestJobsOfAMerchantShareASlot: instances whose jobs come at the same time make one call for each list, in one slot, even
+// if the slot is long in coming.
+func TestJobsOfAMerchantShareASlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{takes: 100 * time.Millisecond}
+		workers := instances(5, o)
+		var wg sync.WaitGroup
+		for _, b := range workers {
+			b.pace.wait = 15 * time.Second
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if got := b.Handle(ctx, delivery(t, 1)); got.Kind != bootstrap.Completed {
+					t.Errorf("%s: %s", got.Kind, got.Reason)
+				}
+			})
+		}
+		wg.Wait()
+		slots := int32(0)
+		for _, b := range workers {
+			slots += b.pace.taken.Load()
+		}
+		// The two lists may be fetched by two instances.
+		if o.calls != 2 || slots > 2 {
+			t.Errorf("%d calls in %d slots, want 2 in at most 2", o.calls, slots)
+		}
+	})
+}
+
+func TestLackOfTime(t *testing.T) {
+	t.Parallel()
+	const invocation = 20 * time.Second
+	tests := map[string]struct {
+		wait, takes time.Duration // for the slot, and of Sufrah
+		attempt     int
+		want        bootstrap.Kind
+		wantDelay   time.Duration
+		wantSlots   int32
+		wantTime    time.Duration
+	}{
+		"enough":                         {15 * time.Second, 4 * time.Second, 1, bootstrap.Completed, 0, 1, 19 * time.Second},
+		"the slot is late":               {16 * time.Second, 0, 1, bootstrap.HandedBack, 15 * time.Second, 0, 0},
+		"the slot is late, the last try": {16 * time.Second, 0, 3, bootstrap.Failed, 0, 0, 0},
+		"Sufrah is slow":                 {15 * time.Second, time.Minute, 2, bootstrap.HandedBack, 15 * time.Second, 1, invocation},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o := &origin{takes: test.takes}
+				b := instances(1, o)[0]
+				b.pace.wait = test.wait
+				ctx, cancel := context.WithTimeout(t.Context(), invocation)
+				defer cancel()
+				got := b.Handle(ctx, delivery(t, test.attempt))
+				if got.Kind != test.want || got.Delay != test.wantDelay || got.Duration != test.wantTime || b.pace.taken.Load() != test.wantSlots {
+					t.Errorf("%s (%s) in %v, again after %v, with %d slots; want %s in %v, after %v, with %d", got.Kind, got.Reason,
+						got.Duration, got.Delay, b.pace.taken.Load(), test.want, test.wantTime, test.wantDelay, test.wantSlots)
+				}
+			})
+		})
+	}
+}
+
+// TestStaleForLackOfASlot: a stale copy doesn't pass for the best there is while a later attempt can have a fresh one.
+func TestStaleForLackOfASlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := instances(1, &origin{})[0]
+		b.Handle(t.Context(), delivery(t, 1))
+		time.Sleep(2 * time.Minute)
+		b.pace.err = errors.New("too far ahead")
+		if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.HandedBack {
+			t.Errorf("%s: %s, want handed back", got.Kind, got.Reason)
+		}
+		if got := b.Handle(t.Context(), delivery(t, 3)); got.Kind != bootstrap.Partial {
+			t.Errorf("last attempt: %s: %s, want partial", got.Kind, got.Reason)
+		}
+		b.pace.err = nil
+		if got := b.Handle(t.Context(), delivery(t, 2)); got.Kind != bootstrap.Completed {
+			t.Errorf("next attempt: %s: %s, want completed", got.Kind, got.Reason)
+		}
+	})
+}
+
+// TestCalledOff: a job whose invocation is called off ends at once, and comes again.
+func TestCalledOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{takes: time.Minute}
+		b := instances(1, o)[0]
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		got := b.Handle(ctx, delivery(t, 1))
+		if got.Kind != bootstrap.HandedBack || got.Duration != time.Second {
+			t.Errorf("%s in %v, want handed back in 1s", got.Kind, got.Duration)
+		}
+	})
+}
+
+// TestCallsForNoJob don't wait for a slot: a menu over Paced can be read by anyone.
+func TestCallsForNoJob(t *testing.T) {
+	t.Parallel()
+	o := &origin{}
+	categories, err := bootstrap.Paced{Origin: o}.Categories(t.Context(), "merchant-1")
+	if err != nil || len(categories) != 2 || o.calls != 1 {
+		t.Errorf("Categories = %v, %v after %d calls", categories, err, o.calls)
+	}
+}

@@ -1,0 +1,132 @@
+// Package lambdasqs hands the messages that Lambda's event source mapping takes from an SQS queue to the bootstrap worker,
+// and settles them with the queue as the worker says.
+//
+// The mapping deletes every message but those that the function reports as failed. So nothing gets lost: a message that
+// can't be settled as it should be is reported, and comes again.
+package lambdasqs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+)
+
+// Worker makes attempts at jobs. It returns before its context's deadline, or soon after it.
+type Worker interface {
+	Handle(ctx context.Context, d bootstrap.Delivery) bootstrap.Outcome
+}
+
+// Queue settles messages. Both calls end within two seconds, and can be repeated.
+type Queue interface {
+	// Delay hides a received message for d from now on.
+	Delay(ctx context.Context, receiptHandle string, d time.Duration) error
+	// DeadLetter sends a copy of the message to the dead-letter queue, with the reason.
+	DeadLetter(ctx context.Context, m events.SQSMessage, reason string) error
+}
+
+const (
+	// settleMargin is what the worker leaves of an invocation for settling its message with the queue.
+	settleMargin = 3 * time.Second
+	// answerMargin is what settling leaves for the answer to Lambda, without which the whole batch comes again.
+	answerMargin = 500 * time.Millisecond
+)
+
+// errNoID says that a message can't be reported as failed.
+var errNoID = errors.New("a message that is to come again has no id")
+
+// New returns a Lambda handler for SQS events. The mapping needs ReportBatchItemFailures, or it deletes what failed. The
+// handler's own error is for events that a report can't be made for; all their messages come again.
+//
+// The messages of an event are handled one after the other: how many jobs run at once is what the mapping's concurrency
+// says, whatever its batch size. A batch size of 1 leaves each job the whole invocation.
+func New(worker Worker, queue Queue, log *slog.Logger) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+	c := &consumer{worker: worker, queue: queue, log: log}
+	return c.handle
+}
+
+type consumer struct {
+	worker Worker
+	queue  Queue
+	log    *slog.Logger
+}
+
+func (c *consumer) handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	reported := map[string]bool{}
+	for _, m := range event.Records {
+		if c.process(ctx, m) {
+			continue
+		}
+		if m.MessageId == "" {
+			return events.SQSEventResponse{}, errNoID
+		}
+		if !reported[m.MessageId] { // an event may hold two deliveries of one message, and Lambda takes no id twice
+			reported[m.MessageId] = true
+			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+		}
+	}
+	return response, nil
+}
+
+// process handles and settles one message, and returns whether the queue is to forget it.
+func (c *consumer) process(ctx context.Context, m events.SQSMessage) (done bool) {
+	log := c.log.With(slog.String(bootstrap.FieldMessageID, m.MessageId))
+	defer func() {
+		if cause := recover(); cause != nil {
+			log.ErrorContext(ctx, "handling a message panicked", "panic", cause, "stack", string(debug.Stack()))
+			done = false
+		}
+	}()
+	work, cancel := earlier(ctx, ctx, settleMargin)
+	defer cancel()
+	outcome := c.worker.Handle(work, bootstrap.Delivery{MessageID: m.MessageId, Body: []byte(m.Body), Attempt: attempt(m)})
+
+	// An invocation that is called off still settles what it has done.
+	settle, cancel := earlier(context.WithoutCancel(ctx), ctx, answerMargin)
+	defer cancel()
+	return c.settle(settle, log, m, outcome)
+}
+
+// settle tells the queue what became of a message, and returns whether it is to forget it.
+func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMessage, o bootstrap.Outcome) bool {
+	switch {
+	case o.Acknowledged():
+		return true
+	case o.Kind == bootstrap.DeadLettered:
+		err := c.queue.DeadLetter(ctx, m, o.Reason)
+		if err != nil {
+			// It comes again, and gets there at the latest, without its reason, by the queue's redrive policy.
+			log.ErrorContext(ctx, "dead letter not sent", bootstrap.FieldError, err)
+		}
+		return err == nil
+	}
+	if err := c.queue.Delay(ctx, m.ReceiptHandle, o.Delay); err != nil {
+		// It comes again when the queue's own visibility time-out has passed.
+		log.ErrorContext(ctx, "visibility not changed", bootstrap.FieldError, err)
+	}
+	return false
+}
+
+// attempt returns how often a message has been received. SQS calls that approximate, and it begins with 1.
+func attempt(m events.SQSMessage) int {
+	n, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+	if err != nil {
+		return 1
+	}
+	return max(n, 1)
+}
+
+// earlier returns a parent's child that ends so much earlier than the invocation's deadline, if that has one.
+func earlier(parent, invocation context.Context, margin time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := invocation.Deadline(); ok {
+		return context.WithDeadline(parent, deadline.Add(-margin))
+	}
+	return context.WithCancel(parent)
+}

@@ -1,0 +1,705 @@
+package lambdasqs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/eventsource"
+	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
+	"github.com/sufrah/usage-bootstrap/internal/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
+	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
+	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+const (
+	endpoint    = "http://sqs.local"
+	concurrency = 5
+	patience    = 20 * time.Second // how long a test waits before it calls something stuck
+	visibility  = 6 * time.Minute
+)
+
+// clock is the time of everything but the invocations' own deadlines.
+type clock struct {
+	mu       sync.Mutex
+	now      time.Time
+	sleepers map[chan struct{}]time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	woken := make(chan struct{})
+	c.mu.Lock()
+	c.sleepers[woken] = c.now.Add(d)
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.sleepers, woken)
+	}()
+	select {
+	case <-woken:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	for woken, at := range c.sleepers {
+		if !at.After(c.now) {
+			close(woken)
+			delete(c.sleepers, woken)
+		}
+	}
+}
+
+// alarms returns when those who sleep are to be woken.
+func (c *clock) alarms() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.sleepers))
+}
+
+// output collects what the instances write.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// system is everything from the queue to Sufrah: the production code on stand-ins for what is at its ends.
+type system struct {
+	*clock
+	engine    *sqslocal.Engine
+	client    *sqs.Client
+	queue     *sqsqueue.Queue
+	letters   *sqsqueue.DeadLetters
+	redis     *miniredis.Miniredis
+	sufrah    *sandbox.Sufrah
+	front     http.Handler // of Sufrah
+	out       *output
+	instances chan eventsource.Invoke // those that are idle
+
+	mu       sync.Mutex
+	outcomes []bootstrap.Outcome
+	parked   map[string]string // the receive count of each message at its latest failure, by id
+	running  int
+	most     int // that ran at once
+}
+
+// How many jobs may call Sufrah before the pace holds them up: as designed, and so many that none is.
+const (
+	designed  = 1
+	unlimited = 1_000_000
+)
+
+func setup(t testing.TB, burst int) *system {
+	t.Helper()
+	s := &system{
+		parked:    map[string]string{},
+		clock:     &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sleepers: map[chan struct{}]time.Time{}},
+		redis:     miniredis.RunT(t),
+		sufrah:    sandbox.NewSufrah(rand.New(rand.NewPCG(1, 2)).Float64),
+		out:       &output{},
+		instances: make(chan eventsource.Invoke, concurrency),
+	}
+	s.front = s.sufrah
+	s.engine = sqslocal.New(s.Now, sqslocal.Queue{Name: "jobs", VisibilityTimeout: visibility, DeadLetterQueue: "dead", MaxReceiveCount: 3})
+	s.client = sqs.NewFromConfig(aws.Config{
+		Region: sqslocal.Region, BaseEndpoint: aws.String(endpoint), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		HTTPClient:  &http.Client{Transport: s.engine.Transport()},
+	})
+	url, deadLetterURL := sqslocal.QueueURL(endpoint, "jobs"), sqslocal.QueueURL(endpoint, "dead")
+	s.queue = sqsqueue.New(s.client, url, deadLetterURL)
+	s.letters = sqsqueue.NewDeadLetters(s.client, url, deadLetterURL)
+	for range concurrency {
+		s.instances <- s.instance(t, burst)
+	}
+	return s
+}
+
+// RoundTrip is the way from the instances to Sufrah.
+func (s *system) RoundTrip(r *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	s.front.ServeHTTP(recorder, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return recorder.Result(), nil
+}
+
+// instance returns an instance of the function, wired as the function is.
+func (s *system) instance(t testing.TB, burst int) eventsource.Invoke {
+	t.Helper()
+	log := logging.New(s.out, slog.LevelInfo, "welcome-bootstrap")
+	counted := metrics.New(s.out, "welcome-bootstrap", s.Now)
+	server, err := valkey.New(valkey.Config{
+		Address: s.redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	origin, err := sufrah.New(sufrah.Config{
+		BaseURL: "http://sufrah.local" + sandbox.SufrahBasePath, APIKey: "key", HTTPClient: &http.Client{Transport: s},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limiter, err := ratelimit.NewLimiter(ratelimit.LimiterConfig{
+		Key: "jobs", Rate: 20, Per: time.Minute, Burst: burst, MaxWait: 30 * time.Second, Now: s.Now, LocalTime: true,
+	}, server, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offers := cache.NewMenu(bootstrap.Paced{Origin: origin}, cache.Options{
+		Server: server, TTL: 3 * time.Minute, StaleFor: time.Hour, LockFor: bootstrap.LockFor, Now: s.Now, Random: rand.Uint64, Log: log,
+		Observer: cache.Observer{Loaded: counted.CacheLoaded},
+	})
+	sids := map[string]string{"welcome": "HX" + strings.Repeat("0", 32), "categories": "HX" + strings.Repeat("1", 32)}
+	worker := &bootstrap.Worker{
+		Parts: bootstrap.Parts(offers, cache.NewTemplates(server, nil, time.Hour, log), sids),
+		Pace:  limiter, Attempts: 3, Backoff: 5 * time.Second, Now: s.Now, Sleep: s.Sleep, Log: log,
+		RequestID: func(context.Context) string { return "request-1" },
+		RetryAfter: func(err error) time.Duration {
+			if failure, ok := errors.AsType[*sufrah.Error](err); ok {
+				return failure.RetryAfter
+			}
+			return 0
+		},
+		Observe: func(o bootstrap.Outcome) {
+			counted.JobEnded(o)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.outcomes = append(s.outcomes, o)
+		},
+	}
+	return lambdasqs.New(worker, s.queue, log)
+}
+
+// invoke runs an event in an idle instance.
+func (s *system) invoke(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+	s.mu.Lock()
+	s.running++
+	s.most = max(s.most, s.running)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running--
+	}()
+	instance := <-s.instances
+	defer func() { s.instances <- instance }()
+	return instance(ctx, e)
+}
+
+// park has settle know of messages that nobody is at work on any more, although they are in flight.
+func (s *system) park(e events.SQSEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range e.Records {
+		s.parked[m.MessageId] = m.Attributes["ApproximateReceiveCount"]
+	}
+}
+
+// start runs the event source mapping until the test ends.
+func (s *system) start(t testing.TB, invoke eventsource.Invoke) {
+	t.Helper()
+	mapping := eventsource.Mapping{
+		QueueURL: sqslocal.QueueURL(endpoint, "jobs"), QueueARN: sqslocal.ARN("jobs"),
+		BatchSize: 1, MaximumConcurrency: concurrency, FunctionTimeout: time.Minute, ReportBatchItemFailures: true,
+		Grace: patience, Now: s.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- mapping.Run(ctx, s.client, func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+			response, err := invoke(ctx, e)
+			if err != nil || len(response.BatchItemFailures) > 0 {
+				s.park(e)
+			}
+			return response, err
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the mapping ended with %v", err)
+		}
+	})
+}
+
+func (s *system) pass(d time.Duration) {
+	s.advance(d)
+	s.engine.Wake()
+}
+
+// until waits for a state, and lets no time pass on the clock.
+func (s *system) until(t testing.TB, what string, reached func() bool) {
+	t.Helper()
+	for late := time.Now().Add(patience); !reached(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(late) {
+			log := s.out.String()
+			t.Fatalf("waited in vain for %s at %v; messages %+v, parked %v, alarms %v; the log ends:\n%s", what, s.Now(),
+				s.engine.Messages("jobs"), s.parked, s.alarms(), log[max(0, len(log)-5000):])
+		}
+	}
+}
+
+// settle lets time pass, to each next moment at which anything is due and only while everyone waits for it, until the
+// queue is empty. Jobs that wait for a slot are to wait with both of their lists.
+func (s *system) settle(t testing.TB) {
+	t.Helper()
+	s.until(t, "an empty queue", func() bool {
+		messages := s.engine.Messages("jobs")
+		due := s.alarms()
+		asleep, visible, active := len(due), 0, 0
+		s.mu.Lock()
+		for _, m := range messages {
+			switch {
+			case m.State == sqslocal.Visible:
+				visible++
+			case s.parked[m.ID] == strconv.Itoa(m.ReceiveCount):
+				due = append(due, m.VisibleAt)
+			default:
+				active++
+			}
+		}
+		s.mu.Unlock()
+		if 2*active == asleep && (visible == 0 || active == concurrency) && len(due) > 0 {
+			s.pass(slices.MinFunc(due, time.Time.Compare).Sub(s.Now()))
+		}
+		return len(messages) == 0
+	})
+}
+
+func (s *system) counts(queue string) [3]int {
+	visible, delayed, inFlight := s.engine.Counts(queue)
+	return [3]int{visible, delayed, inFlight}
+}
+
+// ended returns what became of all attempts, in order.
+func (s *system) ended() (kinds []bootstrap.Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outcomes {
+		kinds = append(kinds, o.Kind)
+	}
+	return kinds
+}
+
+func job(merchantID string) bootstrap.Job {
+	return bootstrap.Job{
+		Version: bootstrap.Version, JobID: "job-" + merchantID, RestaurantID: "clxyz123abc", MerchantID: merchantID,
+		CustomerWa: "+966501234567", ProfileName: "Sara", EnqueuedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+	}
+}
+
+func (s *system) enqueue(t testing.TB, merchantIDs ...string) {
+	t.Helper()
+	for _, id := range merchantIDs {
+		if err := s.queue.Enqueue(context.Background(), job(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *system) fail(t testing.TB, b sandbox.Behavior) {
+	t.Helper()
+	if err := s.sufrah.Fault().Set(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	categoriesPath = sandbox.SufrahBasePath + "/merchants/%s/categories"
+	branchesPath   = sandbox.SufrahBasePath + "/merchants/%s/branches"
+)
+
+// calls returns how often the lists of a merchant were fetched.
+func (s *system) calls(merchantID string) [2]int {
+	calls := s.sufrah.Calls()
+	return [2]int{calls[fmt.Sprintf(categoriesPath, merchantID)], calls[fmt.Sprintf(branchesPath, merchantID)]}
+}
+
+func TestCompleted(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	s.enqueue(t, "merchant-1")
+	s.start(t, s.invoke)
+	s.until(t, "an empty queue", func() bool { return s.counts("jobs") == [3]int{} })
+	if diff := cmp.Diff([]bootstrap.Kind{bootstrap.Completed}, s.ended()); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	for _, key := range []string{"categories", "branches"} {
+		if !s.redis.Exists(cache.Key("merchant-1", key)) {
+			t.Errorf("the %s are not in the cache", key)
+		}
+	}
+	for _, part := range []string{
+		`"message":"bootstrap job completed"`, `"jobId":"job-merchant-1"`, `"message":"categories prefetched"`,
+		`"message":"branches prefetched"`, `"message":"templates warmed"`, `"count":2,"source"`,
+		`"Function":"welcome-bootstrap","JobCompleted":1,`, `"CacheMiss":1`,
+	} {
+		if !strings.Contains(s.out.String(), part) {
+			t.Errorf("the log lacks %s:\n%s", part, s.out)
+		}
+	}
+	if strings.Contains(s.out.String(), "+966501234567") {
+		t.Errorf("the log has a customer's number:\n%s", s.out)
+	}
+}
+
+// only fails the calls whose path ends so.
+func (s *system) only(ending string, status int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ending) {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(status)
+			return
+		}
+		s.sufrah.ServeHTTP(w, r)
+	})
+}
+
+func TestPartial(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	s.front = s.only("/branches", http.StatusServiceUnavailable)
+	s.enqueue(t, "merchant-1")
+	s.start(t, s.invoke)
+	s.until(t, "an empty queue", func() bool { return s.counts("jobs") == [3]int{} })
+	if diff := cmp.Diff([]bootstrap.Kind{bootstrap.Partial}, s.ended()); diff != "" || s.counts("dead") != [3]int{} {
+		t.Errorf("dead letters %v, outcomes (-want +got):\n%s", s.counts("dead"), diff)
+	}
+}
+
+func TestStale(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	s.start(t, s.invoke)
+	s.enqueue(t, "merchant-1")
+	s.until(t, "the first job", func() bool { return len(s.ended()) == 1 })
+	s.pass(4 * time.Minute)
+	s.fail(t, sandbox.Behavior{FailRate: 1, Status: 503})
+	s.enqueue(t, "merchant-1")
+	s.until(t, "an empty queue", func() bool { return s.counts("jobs") == [3]int{} })
+	if diff := cmp.Diff([]bootstrap.Kind{bootstrap.Completed, bootstrap.Partial}, s.ended()); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
+// TestFailedThreeTimes: three attempts, 5 s and 10 s apart, and then the queue's own redrive; and back again.
+func TestFailedThreeTimes(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	s.fail(t, sandbox.Behavior{FailRate: 1, Status: 503})
+	s.enqueue(t, "merchant-1")
+	s.start(t, s.invoke)
+	for attempt, delay := range []time.Duration{5 * time.Second, 10 * time.Second} {
+		s.until(t, "the next attempt", func() bool {
+			m := s.engine.Messages("jobs")
+			return len(m) == 1 && m[0].ReceiveCount == attempt+1 && m[0].VisibleAt.Equal(s.Now().Add(delay))
+		})
+		s.until(t, "the end of the invocation", func() bool { return len(s.instances) == concurrency })
+		s.pass(delay - time.Millisecond)
+		if got := s.calls("merchant-1"); got != [2]int{attempt + 1, attempt + 1} {
+			t.Errorf("calls %v before attempt %d", got, attempt+2)
+		}
+		s.pass(time.Millisecond)
+	}
+	s.until(t, "a dead letter", func() bool { return s.counts("dead") == [3]int{1, 0, 0} })
+	letter := s.engine.Messages("dead")[0]
+	if letter.ReceiveCount != 3 || letter.DeadLetterSource != "jobs" || s.calls("merchant-1") != [2]int{3, 3} {
+		t.Errorf("dead letter %+v after calls %v, want 3 of each", letter, s.calls("merchant-1"))
+	}
+	failed := []bootstrap.Kind{bootstrap.Failed, bootstrap.Failed, bootstrap.Failed}
+	if diff := cmp.Diff(failed, s.ended()); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+
+	s.fail(t, sandbox.Behavior{Status: 503})
+	s.pass(time.Minute)
+	if n, err := s.letters.Redrive(t.Context()); n != 1 || err != nil {
+		t.Fatalf("Redrive = %d, %v, want 1", n, err)
+	}
+	s.until(t, "empty queues", func() bool { return s.counts("jobs") == [3]int{} && s.counts("dead") == [3]int{} })
+	if diff := cmp.Diff(append(failed, bootstrap.Completed), s.ended()); diff != "" {
+		t.Errorf("outcomes after a redrive (-want +got):\n%s", diff)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	s.front = s.only("", http.StatusTooManyRequests)
+	s.enqueue(t, "merchant-1")
+	s.start(t, s.invoke)
+	s.until(t, "the next attempt in 30 s", func() bool {
+		m := s.engine.Messages("jobs")
+		return m[0].ReceiveCount == 1 && m[0].VisibleAt.Equal(s.Now().Add(30*time.Second))
+	})
+}
+
+// TestDeadLetters: what can never succeed goes to the dead-letter queue at once, with its reason.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		body, reason string
+		status       int // of Sufrah's answers
+	}{
+		"malformed": {"no job", "malformed bootstrap job: it is not JSON of a job's form", 0},
+		"unknown merchant": {"nobody", `categories: sufrah: categories of merchant "nobody": status 404: unknown merchant; ` +
+			`branches: sufrah: branches of merchant "nobody": status 404: unknown merchant`, 0},
+		"refused key": {"merchant-1", `categories: sufrah: categories of merchant "merchant-1": status 403; ` +
+			`branches: sufrah: branches of merchant "merchant-1": status 403`, 403},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, designed)
+			if test.status != 0 {
+				s.front = s.only("", test.status)
+			}
+			if name == "malformed" {
+				url := sqslocal.QueueURL(endpoint, "jobs")
+				if _, err := s.client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &test.body}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				s.enqueue(t, test.body)
+			}
+			id := s.engine.Messages("jobs")[0].ID
+			s.start(t, s.invoke)
+			s.until(t, "an empty queue", func() bool { return s.counts("jobs") == [3]int{} })
+			letters, err := s.letters.List(t.Context(), 1)
+			if err != nil || len(letters) != 1 || letters[0].Reason != test.reason {
+				t.Errorf("List = %+v, %v, want one with the reason %q", letters, err, test.reason)
+			}
+			if got := s.engine.Messages("dead")[0].Attributes["originalMessageId"].StringValue; got != id {
+				t.Errorf("original message id %q, want %q", got, id)
+			}
+			if diff := cmp.Diff([]bootstrap.Kind{bootstrap.DeadLettered}, s.ended()); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTrace: the trace of the message that caused a job reaches the invocation that carries it out.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	const trace = "Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1"
+	//lint:ignore SA1029 the runtime has no other key
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", trace)
+	if err := s.queue.Enqueue(ctx, job("merchant-1")); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	s.start(t, func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+		got <- e.Records[0].Attributes["AWSTraceHeader"]
+		return s.invoke(ctx, e)
+	})
+	if header := <-got; header != trace {
+		t.Errorf("trace = %q, want %q", header, trace)
+	}
+}
+
+// TestOneMerchant: a thousand jobs of one merchant fetch each list once.
+func TestOneMerchant(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	const jobs = 1000
+	for range jobs {
+		s.enqueue(t, "merchant-1")
+	}
+	s.fail(t, sandbox.Behavior{LatencyMs: 20, Status: 503})
+	s.start(t, s.invoke)
+	s.until(t, "all jobs", func() bool {
+		if len(s.alarms()) > 0 { // the two lists may be fetched by two instances, each in its slot
+			s.pass(3 * time.Second)
+		}
+		return len(s.ended()) == jobs
+	})
+	if got := s.calls("merchant-1"); got != [2]int{1, 1} {
+		t.Errorf("calls %v, want one of each list; %d cache failures; %v", got, strings.Count(s.out.String(), "the cache failed"), s.Now())
+	}
+	for _, kind := range s.ended() {
+		if kind != bootstrap.Completed {
+			t.Fatalf("a job ended as %s; log:\n%s", kind, s.out)
+		}
+	}
+}
+
+// TestPace: sixty jobs of as many merchants begin three seconds apart, five at once, each on its first attempt.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	s := setup(t, designed)
+	const jobs = 60
+	var mu sync.Mutex
+	began := map[string]time.Time{} // by merchant
+	start := s.Now()
+	s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		merchantID := strings.Split(r.URL.Path, "/")[5]
+		if _, again := began[merchantID]; !again {
+			began[merchantID] = s.Now()
+		}
+		mu.Unlock()
+		s.sufrah.ServeHTTP(w, r)
+	})
+	for i := range jobs {
+		s.enqueue(t, fmt.Sprint("merchant-", i))
+	}
+	s.start(t, s.invoke)
+	s.settle(t)
+	var waits []time.Duration
+	for _, at := range began {
+		waits = append(waits, at.Sub(start))
+	}
+	slices.Sort(waits)
+	if len(waits) != jobs {
+		t.Fatalf("%d merchants were fetched, want %d", len(waits), jobs)
+	}
+	for i, wait := range waits {
+		if wait != time.Duration(i)*3*time.Second {
+			t.Fatalf("job %d began after %v; all: %v", i, wait, waits)
+		}
+	}
+	for _, o := range s.outcomes {
+		if o.Kind != bootstrap.Completed || o.Attempt != 1 || o.Duration > 15*time.Second {
+			t.Errorf("a job ended as %s at attempt %d after %v", o.Kind, o.Attempt, o.Duration)
+		}
+	}
+	if len(s.outcomes) != jobs || s.most > concurrency || s.counts("dead") != [3]int{} {
+		t.Errorf("%d jobs, %d at once, dead letters %v", len(s.outcomes), s.most, s.counts("dead"))
+	}
+}
+
+var errKilled = errors.New("killed")
+
+// TestNothingIsLost has Sufrah fail, the cache restart, and instances die: every job is acknowledged, or dead after
+// exactly three deliveries.
+func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
+	s := setup(t, unlimited)
+	const jobs = 80
+	s.fail(t, sandbox.Behavior{FailRate: 0.3, Status: 503})
+	for i := range jobs {
+		s.enqueue(t, fmt.Sprint("merchant-", i))
+	}
+	luck := rand.New(rand.NewPCG(3, 4))
+	var mu sync.Mutex
+	invocations, acknowledged := 0, map[string]bool{}
+	s.start(t, func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+		mu.Lock()
+		invocations++
+		half := invocations == jobs/2
+		before, after, dies := luck.Float64() < 0.05, luck.Float64() < 0.05, luck.Float64() < 0.05
+		mu.Unlock()
+		if half {
+			s.redis.Close()
+			if err := s.redis.Restart(); err != nil {
+				t.Error(err)
+			}
+		}
+		if before {
+			return events.SQSEventResponse{}, errKilled
+		}
+		if dies {
+			doomed, cancel := context.WithCancel(ctx)
+			ctx = doomed
+			time.AfterFunc(100*time.Microsecond, cancel)
+		}
+		response, err := s.invoke(ctx, e)
+		if after {
+			return events.SQSEventResponse{}, errKilled
+		}
+		if err == nil && len(response.BatchItemFailures) == 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			acknowledged[e.Records[0].MessageId] = true
+		}
+		return response, err
+	})
+	s.settle(t)
+	letters := s.engine.Messages("dead")
+	for _, letter := range letters {
+		if letter.ReceiveCount != 3 || acknowledged[letter.ID] {
+			t.Errorf("dead letter %+v: it was acknowledged, or not received three times", letter)
+		}
+	}
+	if len(letters)+len(acknowledged) != jobs {
+		t.Errorf("%d dead letters and %d acknowledged jobs, want %d", len(letters), len(acknowledged), jobs)
+	}
+	t.Logf("%d invocations, %d acknowledged, %d dead", invocations, len(acknowledged), len(letters))
+}
+
+// BenchmarkJob measures what a job takes beyond Sufrah's answer, which takes 100 ms.
+func BenchmarkJob(b *testing.B) {
+	s := setup(b, unlimited)
+	const latency = 100 * time.Millisecond
+	s.fail(b, sandbox.Behavior{LatencyMs: int(latency.Milliseconds()), Status: 503})
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		s.advance(time.Minute) // past the last job's slot
+		body := fmt.Sprintf(`{"version":1,"jobId":"j","restaurantId":"r","merchantId":"merchant-%d","customerWa":"+966501234567","profileName":"",`+
+			`"enqueuedAt":"2026-11-23T12:00:00Z"}`, i)
+		start := time.Now()
+		response, err := s.invoke(b.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: body}}})
+		took = append(took, time.Since(start)-latency)
+		if err != nil || len(response.BatchItemFailures) > 0 {
+			b.Fatalf("%+v, %v", response, err)
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-over-sufrah/p50")
+}

@@ -1,0 +1,93 @@
+// Package metrics writes what functions count as lines of the CloudWatch embedded metric format. A function writes them
+// to where it logs: CloudWatch makes metrics of them by itself, and no call is made for it.
+package metrics
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Namespace and Dimension are how CloudWatch finds the metrics: all have one dimension, the function's name.
+const (
+	Namespace = "Sufrah"
+	Dimension = "Function"
+)
+
+// Name names a metric. Dashboards and alarms use the names.
+type Name string
+
+// The metrics. All are counts but for those named after a duration, which are in milliseconds.
+const (
+	JobCompleted    Name = "JobCompleted"
+	JobPartial      Name = "JobPartial"
+	JobFailed       Name = "JobFailed" // an attempt; a job whose last attempt fails is dead-lettered by the queue
+	JobDeadLettered Name = "JobDeadLettered"
+	JobHandedBack   Name = "JobHandedBack"
+	JobDuration     Name = "JobDuration" // of an attempt, with the wait for its slot
+
+	CacheHit    Name = "CacheHit"
+	CacheMiss   Name = "CacheMiss"   // fetched
+	CacheStale  Name = "CacheStale"  // not fetched: an old value was served
+	CacheFailed Name = "CacheFailed" // not fetched, and nothing was kept
+
+	WelcomeSent   Name = "WelcomeSent"
+	EnqueueFailed Name = "EnqueueFailed"
+	AnswerSent    Name = "AnswerSent"
+	AnswerLimited Name = "AnswerLimited"
+)
+
+// Metric is a value of a metric.
+type Metric struct {
+	name   Name
+	unit   string
+	micros int64 // the value in millionths, so that every value is a number
+}
+
+// Count returns a metric that happened n times.
+func Count(name Name, n int64) Metric { return Metric{name, "Count", n * 1_000_000} }
+
+// Duration returns a metric of a time, in milliseconds.
+func Duration(name Name, d time.Duration) Metric {
+	return Metric{name, "Milliseconds", d.Nanoseconds()}
+}
+
+// Writer writes the metrics of one function. It is safe for concurrent use.
+type Writer struct {
+	now      func() time.Time
+	function []byte // in JSON
+
+	mu   sync.Mutex
+	w    io.Writer
+	line []byte
+}
+
+// New returns a writer of lines to w, each in one call of Write.
+func New(w io.Writer, function string, now func() time.Time) *Writer {
+	name, _ := json.Marshal(function) // a string can always be encoded
+	return &Writer{now: now, function: name, w: w}
+}
+
+// Write writes one event: at most a hundred metrics, each of its own name. A line that can't be written is lost.
+func (w *Writer) Write(metrics ...Metric) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line := append(w.line[:0], `{"_aws":{"Timestamp":`...)
+	line = strconv.AppendInt(line, w.now().UnixMilli(), 10)
+	line = append(line, `,"CloudWatchMetrics":[{"Namespace":"`+Namespace+`","Dimensions":[["`+Dimension+`"]],"Metrics":[`...)
+	for i, m := range metrics {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = append(append(append(append(append(line, `{"Name":"`...), m.name...), `","Unit":"`...), m.unit...), `"}`...)
+	}
+	line = append(append(line, `]}]},"`+Dimension+`":`...), w.function...)
+	for _, m := range metrics {
+		line = append(append(append(line, `,"`...), m.name...), `":`...)
+		line = strconv.AppendFloat(line, float64(m.micros)/1e6, 'f', -1, 64)
+	}
+	w.line = append(line, "}\n"...)
+	_, _ = w.w.Write(w.line)
+}

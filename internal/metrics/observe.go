@@ -1,0 +1,23 @@
+package metrics
+
+import (
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+)
+
+// JobEnded counts an attempt at a bootstrap job. It is a bootstrap.Worker's Observe.
+func (w *Writer) JobEnded(o bootstrap.Outcome) {
+	names := map[bootstrap.Kind]Name{
+		bootstrap.Completed: JobCompleted, bootstrap.Partial: JobPartial, bootstrap.Failed: JobFailed,
+		bootstrap.DeadLettered: JobDeadLettered, bootstrap.HandedBack: JobHandedBack,
+	}
+	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration))
+}
+
+// CacheLoaded counts where a value came from. It is a cache.Observer's Loaded.
+func (w *Writer) CacheLoaded(_ string, source cache.Source) {
+	names := map[cache.Source]Name{
+		cache.Fresh: CacheHit, cache.Fetched: CacheMiss, cache.Stale: CacheStale, cache.None: CacheFailed,
+	}
+	w.Write(Count(names[source], 1))
+}

@@ -1,0 +1,146 @@
+// Package sqsqueue keeps bootstrap jobs in Amazon SQS: a queue that jobs are delivered from at least once, and the
+// dead-letter queue for those that can't be carried out.
+//
+// Faults that pass by themselves (throttling, outages, time-outs) leave the package as outage.ErrUnavailable. Nothing of
+// the SDK's error types is part of its contract.
+package sqsqueue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+)
+
+// CallTimeout bounds every call with its repeats.
+const CallTimeout = 2 * time.Second
+
+// The message attributes of jobs and dead letters.
+const (
+	attributeVersion         = "version"           // of the job's form
+	attributeType            = "type"              // bootstrap.JobType
+	attributeReason          = "reason"            // why a message is in the dead-letter queue; one that SQS moved there has none
+	attributeOriginalMessage = "originalMessageId" // the id that the message had in the queue
+)
+
+const (
+	maxAttributes = 10             // of a message in SQS
+	maxReason     = 512            // bytes
+	maxVisibility = 12 * time.Hour // that SQS hides a message for, from its receipt on
+	maxInvocation = 15 * time.Minute
+	traceHeader   = "AWSTraceHeader"
+	runtimeTrace  = "x-amzn-trace-id" // the key of the trace in the contexts of Lambda's runtime
+)
+
+// Client is what a Queue needs of an SQS client; *sqs.Client has it.
+type Client interface {
+	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
+	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (
+		*sqs.ChangeMessageVisibilityOutput, error)
+}
+
+// Queue takes jobs, and settles what becomes of their messages. It is safe for concurrent use.
+type Queue struct {
+	client        Client
+	url           string
+	deadLetterURL string
+}
+
+// New returns the queue of a URL and its dead-letter queue. One that only takes jobs needs no dead-letter queue.
+func New(client Client, url, deadLetterURL string) *Queue {
+	return &Queue{client: client, url: url, deadLetterURL: deadLetterURL}
+}
+
+// Enqueue sends a job. It fails with bootstrap.ErrMalformed, or with outage.ErrUnavailable, after which the job may be in the
+// queue nevertheless. The trace of the invocation that the context belongs to goes on in the job's.
+func (q *Queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
+	if err := j.Validate(); err != nil {
+		return err
+	}
+	body, err := json.Marshal(j)
+	if err != nil {
+		return fmt.Errorf("encoding a job: %w", err)
+	}
+	trace, _ := ctx.Value(runtimeTrace).(string)
+	return q.send(ctx, "sending a job", q.url, string(body), map[string]types.MessageAttributeValue{
+		attributeVersion: {DataType: aws.String("Number"), StringValue: aws.String(strconv.Itoa(j.Version))},
+		attributeType:    text(bootstrap.JobType),
+	}, trace)
+}
+
+// Delay hides a received message from now on for d, in whole seconds, rounded up; 0 shows it at once. The receipt handle is
+// that of the message's latest delivery.
+func (q *Queue) Delay(ctx context.Context, receiptHandle string, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	// SQS counts from the receipt, and refuses what goes beyond its limit.
+	d = min(max(d, 0), maxVisibility-maxInvocation)
+	_, err := q.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
+		QueueUrl: &q.url, ReceiptHandle: &receiptHandle, VisibilityTimeout: int32((d + time.Second - 1) / time.Second),
+	})
+	return translate("delaying a message", err)
+}
+
+// DeadLetter sends a copy of a message to the dead-letter queue, with its attributes, its id, its trace and the reason. The
+// message itself stays where it is: it is to be acknowledged when this has succeeded. Of a message that has too many
+// attributes for that, some are left out.
+func (q *Queue) DeadLetter(ctx context.Context, m events.SQSMessage, reason string) error {
+	attributes := map[string]types.MessageAttributeValue{
+		attributeReason:          text(bounded(reason)),
+		attributeOriginalMessage: text(m.MessageId),
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.MessageAttributes)) {
+		if _, ours := attributes[name]; !ours && len(attributes) < maxAttributes {
+			a := m.MessageAttributes[name]
+			attributes[name] = types.MessageAttributeValue{DataType: &a.DataType, StringValue: a.StringValue, BinaryValue: a.BinaryValue}
+		}
+	}
+	return q.send(ctx, "sending a dead letter", q.deadLetterURL, m.Body, attributes, m.Attributes[traceHeader])
+}
+
+func (q *Queue) send(
+	ctx context.Context, doing, url, body string, attributes map[string]types.MessageAttributeValue, trace string,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	in := &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body, MessageAttributes: attributes}
+	if strings.HasPrefix(trace, "Root=") { // SQS refuses a message whose trace is none
+		in.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
+			traceHeader: {DataType: aws.String("String"), StringValue: &trace},
+		}
+	}
+	_, err := q.client.SendMessage(ctx, in)
+	return translate(doing, err)
+}
+
+func text(value string) types.MessageAttributeValue {
+	return types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
+}
+
+// bounded returns a text that fits an attribute: neither empty nor long, and of characters that SQS takes.
+func bounded(reason string) string {
+	reason = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0xfffe || r == 0xffff {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(reason, ""))
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") // the cut may have gone through a character
+	}
+	if reason = strings.TrimSpace(reason); reason == "" {
+		return "no reason given"
+	}
+	return reason
+}
