@@ -21,8 +21,8 @@ const maxMessageRunes = 300
 
 // Error is a message that Twilio did not accept. Its text holds no credential and no phone number in full.
 //
-// Exactly one of Retryable and Permanent is true of it; TemplateRejected is a kind of Permanent, and
-// AuthenticationFailed a kind of Retryable.
+// Exactly one of Retryable and Permanent is true of it; ReceiverRejected and TemplateRejected are kinds of Permanent, and
+// AuthenticationFailed is a kind of Retryable.
 type Error struct {
 	StatusCode int           // 0 where nothing was answered
 	Code       int           // of Twilio's error dictionary; 0 where none was given
@@ -63,7 +63,12 @@ func (e *Error) Retryable() bool {
 // Permanent says whether the same message will never be accepted: its receiver can't get it, or it is not right.
 func (e *Error) Permanent() bool {
 	kind := e.kind()
-	return kind == refused || kind == templateRefused
+	return kind == refused || kind == receiverRefused || kind == templateRefused
+}
+
+// ReceiverRejected says whether it is the receiver who can't get messages from this sender, whatever they say.
+func (e *Error) ReceiverRejected() bool {
+	return e.kind() == receiverRefused
 }
 
 // TemplateRejected says whether it is the template that can't be sent, so that the same in plain words may well be.
@@ -83,6 +88,7 @@ const (
 	passing         kind = iota // may be accepted later
 	unauthenticated             // may be accepted later, once an operator has acted
 	refused                     // never accepted
+	receiverRefused             // never accepted, nor is any other message to the receiver
 	templateRefused             // never accepted, but a text may be
 )
 
@@ -109,7 +115,7 @@ func (e *Error) kind() kind {
 		63003, // the channel could not find the "To" address: inactive or invalid
 		63014, // blocked by the receiver
 		63024: // invalid receiver: not on WhatsApp, its terms not accepted, or its client too old
-		return refused
+		return receiverRefused
 
 	case 21655, // the ContentSid is invalid: mistyped, deleted, or of another account
 		21656, // the ContentVariables are invalid, such as an empty value or one with a line break

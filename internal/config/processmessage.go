@@ -1,0 +1,71 @@
+package config
+
+import (
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// ProcessMessage is the configuration of the function process-message.
+type ProcessMessage struct {
+	RestaurantsTable   string
+	BotsTable          string
+	UsageTable         string
+	ConversationsTable string
+	DirectoryTable     string
+	TimeZone           *time.Location
+	DefaultLimits      restaurant.Limits
+	BasePath           string
+	LogLevel           slog.Level
+	WebhookURL         string // the public address that Twilio signs
+	BootstrapQueueURL  string
+	Twilio
+	Sufrah
+	Cache
+	TemplateSIDs map[string]string // of content templates, by key
+}
+
+// LoadProcessMessage returns the configuration of process-message, or every fault of it, joined. environ lists all
+// variables as "NAME=value".
+func LoadProcessMessage(lookup Lookup, environ []string) (ProcessMessage, error) {
+	e := environment{lookup: lookup}
+	c := ProcessMessage{
+		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
+		BotsTable:          e.required("BOTS_TABLE"),
+		UsageTable:         e.required("USAGE_TABLE"),
+		ConversationsTable: e.required("CONVERSATIONS_TABLE"),
+		DirectoryTable:     e.required("DIRECTORY_TABLE"),
+		TimeZone:           e.location("USAGE_TIME_ZONE"),
+		DefaultLimits:      e.limits(),
+		BasePath:           e.basePath("BASE_PATH"),
+		LogLevel:           e.level("LOG_LEVEL"),
+		WebhookURL:         e.webhookURL("WEBHOOK_URL"),
+		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
+		Sufrah:             e.sufrah(),
+		Cache:              e.cache(),
+		TemplateSIDs:       e.templateSIDs(environ),
+	}
+	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // a faulty address says nothing about the token
+	return c, e.err()
+}
+
+// webhookPath is where the function takes messages, below whatever a stage or a custom domain puts in front.
+const webhookPath = "/webhooks/whatsapp"
+
+// webhookURL is the webhook's public address. One that ends otherwise is refused, since every signature would be wrong.
+func (e *environment) webhookURL(name string) string {
+	value := e.serviceURL(name, "")
+	if value != "" && !strings.HasSuffix(value, webhookPath) {
+		e.fault(name, "must end in "+webhookPath)
+	}
+	return value
+}
+
+// servedHere reports whether the webhook can be reached from this machine only.
+func (e *environment) servedHere(webhookURL string) bool {
+	u, err := url.Parse(webhookURL)
+	return err == nil && e.localHost(u.Hostname())
+}

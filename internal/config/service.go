@@ -1,0 +1,167 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+)
+
+// Twilio says how to reach Twilio, and as whom. Exactly one of SecretARN and AuthToken is set.
+type Twilio struct {
+	AccountSID string // Sufrah's own account
+	SecretARN  string // of the secret with every account's auth token
+	AuthToken  string // of Sufrah's own account, in a local stack
+	APIBase    string
+}
+
+// Sufrah says how to reach the Sufrah API. Exactly one of SecretARN and APIKey is set.
+type Sufrah struct {
+	APIBase   string
+	SecretARN string // of the secret with the key
+	APIKey    string
+	CacheTTL  time.Duration // how long what it answers is fresh
+}
+
+// Cache says how to reach the cache. User and Name are either both empty, which connects without a password, or the
+// user's and the cache's names for IAM.
+type Cache struct {
+	Endpoint string // host:port
+	TLS      bool
+	Cluster  bool
+	User     string
+	Name     string
+}
+
+func (e *environment) twilio(local bool) Twilio {
+	t := Twilio{
+		AccountSID: e.required("TWILIO_ACCOUNT_SID"),
+		APIBase:    e.serviceURL("TWILIO_API_BASE", "https://api.twilio.com"),
+	}
+	if t.AccountSID != "" && !validAccountSID(t.AccountSID) {
+		e.fault("TWILIO_ACCOUNT_SID", "must be an account's SID: AC and 32 hexadecimal digits")
+	}
+	t.SecretARN, t.AuthToken = e.secret("TWILIO_SECRET_ARN", "TWILIO_AUTH_TOKEN")
+	if t.AuthToken != "" && !local {
+		e.fault("TWILIO_AUTH_TOKEN", "is for local stacks only: a deployed one takes TWILIO_SECRET_ARN")
+	}
+	return t
+}
+
+func (e *environment) sufrah() Sufrah {
+	s := Sufrah{
+		APIBase:  e.serviceURL("SUFRAH_API_BASE", "https://api.sufrah.sa/api/v1/external"),
+		CacheTTL: e.milliseconds("SUFRAH_CACHE_TTL_MS", 3*time.Minute, time.Millisecond, 24*time.Hour),
+	}
+	s.SecretARN, s.APIKey = e.secret("SUFRAH_SECRET_ARN", "SUFRAH_API_KEY")
+	return s
+}
+
+func (e *environment) cache() Cache {
+	c := Cache{
+		Endpoint: e.required("CACHE_ENDPOINT"),
+		TLS:      e.boolean("CACHE_TLS", true),
+		Cluster:  e.boolean("CACHE_CLUSTER", true),
+		User:     e.optional("CACHE_USER", ""),
+		Name:     e.optional("CACHE_NAME", ""),
+	}
+	host, port, err := net.SplitHostPort(c.Endpoint)
+	if c.Endpoint != "" && (err != nil || host == "" || port == "") {
+		e.fault("CACHE_ENDPOINT", "must be host:port")
+	} else if c.Endpoint != "" && !c.TLS && !e.localHost(host) {
+		e.fault("CACHE_TLS", "must be true: only a cache on this machine is reached without TLS")
+	}
+	switch {
+	case c.User == "" && c.Name != "":
+		e.fault("CACHE_USER", "is missing, while CACHE_NAME is set")
+	case c.Name == "" && c.User != "":
+		e.fault("CACHE_NAME", "is missing, while CACHE_USER is set")
+	case c.User != "" && !c.TLS:
+		e.fault("CACHE_TLS", "must be true where CACHE_USER is set")
+	}
+	return c
+}
+
+func validAccountSID(sid string) bool {
+	digits, ok := strings.CutPrefix(sid, "AC")
+	return ok && len(digits) == 32 && strings.Trim(digits, "0123456789abcdefABCDEF") == ""
+}
+
+// validSecretARN reports whether arn is of the form arn:aws:secretsmanager:<region>:<account>:secret:<name>.
+func validSecretARN(arn string) bool {
+	parts := strings.Split(arn, ":")
+	return len(parts) == 7 && !slices.Contains(parts, "") && !strings.ContainsAny(arn, " \t\r\n") &&
+		parts[0] == "arn" && parts[2] == "secretsmanager" && parts[5] == "secret"
+}
+
+// secret returns the ARN of a secret or its plain value: whichever is set, for exactly one of them must be.
+func (e *environment) secret(arnVariable, plainVariable string) (arn, plain string) {
+	arn, plain = e.optional(arnVariable, ""), e.optional(plainVariable, "")
+	switch {
+	case arn == "" && plain == "":
+		e.fault(arnVariable, "is missing")
+	case arn != "" && plain != "":
+		e.fault(plainVariable, "must not be set together with "+arnVariable)
+	case arn != "" && !validSecretARN(arn):
+		e.fault(arnVariable, "must be the ARN of a secret in Secrets Manager")
+	}
+	return arn, plain
+}
+
+// serviceURL is an absolute URL without credentials, query or fragment, over TLS unless it leads to this machine.
+func (e *environment) serviceURL(name, fallback string) string {
+	value := e.optional(name, fallback)
+	if value == "" {
+		e.fault(name, "is missing")
+		return ""
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#") ||
+		u.Scheme != "https" && (u.Scheme != "http" || !e.localHost(u.Hostname())) {
+		e.fault(name, "must be an https URL without credentials, query and fragment; http only on this machine")
+		return ""
+	}
+	return value
+}
+
+// localHost reports whether a host is this machine. Inside the container of `sam local` every host may be.
+func (e *environment) localHost(host string) bool {
+	if e.samLocal() || host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// samLocal reports whether the function runs under `sam local`, which sets the variable; Lambda never does.
+func (e *environment) samLocal() bool { return e.optional("AWS_SAM_LOCAL", "") == "true" }
+
+func (e *environment) boolean(name string, fallback bool) bool {
+	switch e.optional(name, "") {
+	case "":
+		return fallback
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	e.fault(name, "must be true or false")
+	return fallback
+}
+
+func (e *environment) milliseconds(name string, fallback, least, most time.Duration) time.Duration {
+	return time.Duration(e.integer(name, fallback.Milliseconds(), least.Milliseconds(), most.Milliseconds())) * time.Millisecond
+}
+
+// templateSIDs returns the SIDs of content templates by key. Their variables can be any that begin with CONTENT_SID_, so
+// they come from the list of all.
+func (e *environment) templateSIDs(environ []string) map[string]string {
+	sids, err := cache.ParseTemplateSIDs(environ)
+	if err != nil {
+		e.faults = append(e.faults, err)
+	}
+	return sids
+}

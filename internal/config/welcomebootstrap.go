@@ -1,0 +1,38 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// WelcomeBootstrap is the configuration of the function welcome-bootstrap.
+type WelcomeBootstrap struct {
+	BootstrapQueueURL  string
+	DeadLetterQueueURL string
+	BackoffDelay       time.Duration // before the second attempt at a job; doubled before each further one
+	Attempts           int64         // at a job, before the queue moves it to the dead-letter queue
+	JobsPerMinute      int64         // that may call Sufrah, over all instances
+	LogLevel           slog.Level
+	Sufrah
+	Cache
+	TemplateSIDs map[string]string // of content templates, by key
+}
+
+// LoadWelcomeBootstrap returns the configuration of welcome-bootstrap, or every fault of it, joined. environ lists all
+// variables as "NAME=value".
+func LoadWelcomeBootstrap(lookup Lookup, environ []string) (WelcomeBootstrap, error) {
+	e := environment{lookup: lookup}
+	c := WelcomeBootstrap{
+		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
+		DeadLetterQueueURL: e.serviceURL("DEAD_LETTER_QUEUE_URL", ""),
+		// Twelve hours is the longest that SQS hides a message.
+		BackoffDelay:  e.milliseconds("QUEUE_BACKOFF_DELAY", 5*time.Second, 0, 12*time.Hour),
+		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // as many as a redrive policy may have
+		JobsPerMinute: e.integer("JOB_RATE_PER_MINUTE", 20, 1, 60_000),
+		LogLevel:      e.level("LOG_LEVEL"),
+		Sufrah:        e.sufrah(),
+		Cache:         e.cache(),
+		TemplateSIDs:  e.templateSIDs(environ),
+	}
+	return c, e.err()
+}

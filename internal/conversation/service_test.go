@@ -1,0 +1,846 @@
+package conversation_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/memory"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// faultyRecorder is a working recorder whose calls fail as long as their errors are set.
+type faultyRecorder struct {
+	conversation.Recorder
+	mu                     sync.Mutex
+	record, claim, release error
+	settleFailures         int // how many more calls of Settle fail
+	settled                int // calls of Settle
+}
+
+var errDown = fmt.Errorf("store: %w", outage.ErrUnavailable)
+
+func (r *faultyRecorder) Record(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
+	if r.record != nil {
+		return conversation.Recorded{}, r.record
+	}
+	return r.Recorder.Record(ctx, m)
+}
+
+func (r *faultyRecorder) Claim(ctx context.Context, m conversation.Message, which conversation.Reply, now time.Time) (conversation.ReplyState, error) {
+	if r.claim != nil {
+		return conversation.ReplySettled, r.claim
+	}
+	return r.Recorder.Claim(ctx, m, which, now)
+}
+
+func (r *faultyRecorder) Settle(ctx context.Context, m conversation.Message, which conversation.Reply) error {
+	r.mu.Lock()
+	r.settled++
+	fails := r.settleFailures > 0
+	r.settleFailures--
+	r.mu.Unlock()
+	if fails {
+		return errDown
+	}
+	return r.Recorder.Settle(ctx, m, which)
+}
+
+func (r *faultyRecorder) Release(ctx context.Context, m conversation.Message, which conversation.Reply) error {
+	if r.release != nil {
+		return r.release
+	}
+	return r.Recorder.Release(ctx, m, which)
+}
+
+// sent is what a customer received: a template's SID and variables, or a text.
+type sent struct {
+	To, SID   string
+	Variables map[string]string
+	Text      string
+}
+
+// phones are the customers', as the Sender reaches them. before is called by each attempt, and may fail it.
+type phones struct {
+	mu       sync.Mutex
+	received []sent
+	attempts int
+	before   func(ctx context.Context, m sent) error
+}
+
+func (p *phones) SendTemplate(ctx context.Context, _ conversation.Tenant, to, sid string, variables map[string]string) error {
+	return p.send(ctx, sent{To: to, SID: sid, Variables: variables})
+}
+
+func (p *phones) SendText(ctx context.Context, _ conversation.Tenant, to, text string) error {
+	return p.send(ctx, sent{To: to, Text: text})
+}
+
+func (p *phones) send(ctx context.Context, m sent) error {
+	p.mu.Lock()
+	p.attempts++
+	before := p.before
+	p.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, m); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.received = append(p.received, m)
+	return nil
+}
+
+// queue keeps jobs that are valid.
+type queue struct {
+	mu     sync.Mutex
+	jobs   []bootstrap.Job
+	before func(context.Context) error
+}
+
+func (q *queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
+	if q.before != nil {
+		if err := q.before(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.Validate(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = append(q.jobs, j)
+	return nil
+}
+
+// menus are the same for all merchants.
+type menus struct {
+	err   error
+	asked []string
+}
+
+func (m *menus) Categories(_ context.Context, merchantID string) ([]menu.Category, cache.Source, error) {
+	m.asked = append(m.asked, merchantID+" categories")
+	return []menu.Category{{Name: menu.Text{Arabic: "مشروبات", English: "Drinks"}}}, cache.Fresh, m.err
+}
+
+func (m *menus) Branches(_ context.Context, merchantID string) ([]menu.Branch, cache.Source, error) {
+	m.asked = append(m.asked, merchantID+" branches")
+	return []menu.Branch{{Name: menu.Text{Arabic: "العليا", English: "Olaya"}}}, cache.Fetched, m.err
+}
+
+// templates are SIDs by key.
+type templates map[string]string
+
+func (t templates) SID(_ context.Context, key string) (string, bool) {
+	sid, ok := t[key]
+	return sid, ok
+}
+
+// noScripts is a cache that is down: each instance counts its answers alone.
+type noScripts struct{}
+
+func (noScripts) Eval(context.Context, string, []string, ...string) (int64, error) {
+	return 0, outage.ErrUnavailable
+}
+
+// fixture is a service over a recorder in memory, and everything around it.
+type fixture struct {
+	*conversation.Service
+	store     *memory.Store
+	recorder  *faultyRecorder
+	phones    *phones
+	queue     *queue
+	menus     *menus
+	templates templates
+	tenant    conversation.Tenant
+	now       time.Time // of stopped clocks
+	log       *bytes.Buffer
+	events    map[string]int
+}
+
+const (
+	customer   = "+966500000001"
+	welcomeSID = "HX00000000000000000000000000000001"
+)
+
+// setup returns a service whose clock stands still until now is moved.
+func setup(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{
+		store: memory.New(), phones: &phones{}, queue: &queue{}, menus: &menus{}, templates: templates{"welcome": welcomeSID},
+		now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: new(bytes.Buffer), events: make(map[string]int),
+		tenant: conversation.Tenant{
+			Restaurant: restaurant.Restaurant{ID: "clxyz123abc", Name: "Example", MerchantID: "merchant-1", Active: true, CreatedAt: time.Now()},
+			Bot:        restaurant.Bot{ID: "bot", PhoneNumber: "+966110000000", Limits: restaurant.Limits{MessagesPerMinute: 60}},
+		},
+	}
+	if err := f.store.CreateRestaurant(context.Background(), f.tenant.Restaurant, &f.tenant.Bot); err != nil {
+		t.Fatal(err)
+	}
+	f.recorder = &faultyRecorder{Recorder: memory.NewRecorder(f.store, usage.NewCalendar(nil))}
+	clock := func() time.Time { return f.now }
+	var mu sync.Mutex
+	deliveries := 0
+	count := func(name string) func() {
+		return func() {
+			mu.Lock()
+			defer mu.Unlock()
+			f.events[name]++
+		}
+	}
+	f.Service = &conversation.Service{
+		Recorder: f.recorder, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
+		Limiter: ratelimit.NewWindow(noScripts{}, clock, slog.New(slog.DiscardHandler)),
+		Now:     clock,
+		NewID: func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			deliveries++
+			return fmt.Sprint("delivery ", deliveries)
+		},
+		RequestID: func(context.Context) string { return "request-1" },
+		Log:       logging.New(f.log, slog.LevelDebug, "test"),
+		Events: conversation.Events{
+			WelcomeSent: count("welcome sent"), EnqueueFailed: count("enqueue failed"), AnswerLimited: count("answer limited"),
+			AnswerSent: func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
+		},
+	}
+	return f
+}
+
+// ticking has the service go by the time of the test's bubble.
+func (f *fixture) ticking() *fixture {
+	f.Now = time.Now
+	return f
+}
+
+func (f *fixture) receive(id, body string) error {
+	return f.Receive(context.Background(), f.tenant, conversation.Incoming{MessageID: id, Customer: customer, Body: body, ProfileName: "Sara"})
+}
+
+func (f *fixture) mustReceive(t *testing.T, id, body string) {
+	t.Helper()
+	if err := f.receive(id, body); err != nil {
+		t.Errorf("message %s: %v", id, err)
+	}
+}
+
+// welcomed greets the customer and forgets what that took.
+func (f *fixture) welcomed(t *testing.T) *fixture {
+	t.Helper()
+	f.mustReceive(t, "m0", "hello")
+	f.phones.received, f.queue.jobs = nil, nil
+	f.phones.attempts = 0
+	clear(f.events)
+	f.log.Reset()
+	return f
+}
+
+var welcome = sent{To: customer, SID: welcomeSID, Variables: map[string]string{"1": "Example", "2": "Sara"}}
+
+func (f *fixture) wantReceived(t *testing.T, want ...sent) {
+	t.Helper()
+	if diff := cmp.Diff(want, f.phones.received); diff != "" {
+		t.Errorf("the customer received (-want +got):\n%s", diff)
+	}
+}
+
+func (f *fixture) wantEvents(t *testing.T, want map[string]int) {
+	t.Helper()
+	if diff := cmp.Diff(want, f.events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func (f *fixture) wantLogged(t *testing.T, level, message string) {
+	t.Helper()
+	if !strings.Contains(f.log.String(), fmt.Sprintf(`"level":%q,"message":%q`, level, message)) {
+		t.Errorf("%s %q is missing from the log:\n%s", level, message, f.log)
+	}
+}
+
+func (f *fixture) conversations(t *testing.T) int64 {
+	t.Helper()
+	month := usage.Month{Year: 2026, Month: time.November}
+	record, err := f.store.Usage(context.Background(), f.tenant.Restaurant.ID, []usage.Month{month})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record.Months[month].Conversations
+}
+
+func text(body string) sent { return sent{To: customer, Text: body} }
+
+var (
+	arabicMenu  = text("قائمة Example:\n1. مشروبات")
+	englishMenu = text("The menu of Example:\n1. Drinks")
+)
+
+func TestFirstMessage(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.mustReceive(t, "SM1", "hello")
+	f.wantReceived(t, welcome)
+	want := []bootstrap.Job{{
+		Version: bootstrap.Version, JobID: "job-SM1", RestaurantID: "clxyz123abc", MerchantID: "merchant-1", CustomerWa: customer,
+		ProfileName: "Sara", EnqueuedAt: f.now,
+	}}
+	if diff := cmp.Diff(want, f.queue.jobs); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+	f.wantEvents(t, map[string]int{"welcome sent": 1})
+	f.wantLogged(t, "INFO", "welcome sent")
+	f.wantLogged(t, "INFO", "bootstrap job enqueued")
+	if n := f.conversations(t); n != 1 {
+		t.Errorf("%d conversations", n)
+	}
+	if strings.Contains(f.log.String(), customer) {
+		t.Errorf("the log shows the customer's number: %s", f.log)
+	}
+}
+
+// TestFirstMessageIsWelcomedOnly: who asks for the menu at once is shown how to, and that is all.
+func TestFirstMessageIsWelcomedOnly(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.mustReceive(t, "m1", "menu")
+	f.mustReceive(t, "m1", "menu") // a repeat of the first is the first
+	f.wantReceived(t, welcome)
+}
+
+// TestWelcomeAndJobAtOnce: each of the two goes on only once the other has begun.
+func TestWelcomeAndJobAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		sending, enqueuing := make(chan struct{}), make(chan struct{})
+		meet := func(ctx context.Context, mine, others chan struct{}) error {
+			close(mine)
+			select {
+			case <-others:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		f.phones.before = func(ctx context.Context, _ sent) error { return meet(ctx, sending, enqueuing) }
+		f.queue.before = func(ctx context.Context) error { return meet(ctx, enqueuing, sending) }
+		start := time.Now()
+		f.mustReceive(t, "m1", "hello")
+		if len(f.phones.received) != 1 || len(f.queue.jobs) != 1 || time.Since(start) > 0 {
+			t.Errorf("received %v, jobs %v after %v", f.phones.received, f.queue.jobs, time.Since(start))
+		}
+	})
+}
+
+func TestQueueDown(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.queue.before = func(context.Context) error { return errDown }
+	f.mustReceive(t, "m1", "hello")
+	f.wantReceived(t, welcome)
+	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
+	f.wantLogged(t, "ERROR", "bootstrap job not enqueued")
+	f.mustReceive(t, "m1", "hello") // what is settled isn't done again, not even the job
+	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
+}
+
+// TestQueueHangs: the welcome doesn't wait for the queue at all, and the answer to Twilio only for two seconds.
+func TestQueueHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		start := time.Now()
+		f.queue.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		var welcomedAfter time.Duration
+		f.phones.before = func(context.Context, sent) error { welcomedAfter = time.Since(start); return nil }
+		f.mustReceive(t, "m1", "hello")
+		if took := time.Since(start); welcomedAfter != 0 || took != 2*time.Second {
+			t.Errorf("welcomed after %v, answered after %v", welcomedAfter, took)
+		}
+		f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
+	})
+}
+
+func TestTwilioDown(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.phones.before = func(context.Context, sent) error { return errDown }
+	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("with Twilio down: %v", err)
+	}
+	f.wantReceived(t)
+	f.phones.before = nil
+	for range 3 { // at the same moment: the lease was given back
+		f.mustReceive(t, "m1", "hello")
+	}
+	f.wantReceived(t, welcome)
+	f.wantEvents(t, map[string]int{"welcome sent": 1})
+	for _, j := range f.queue.jobs { // with each attempt one, by the same name
+		if j.JobID != "job-m1" {
+			t.Errorf("job %+v", j)
+		}
+	}
+	if n := f.conversations(t); n != 1 || len(f.queue.jobs) != 2 {
+		t.Errorf("%d conversations, %d jobs", n, len(f.queue.jobs))
+	}
+}
+
+// TestOperatorsFaultKeepsTheWelcomeDue: an error that is neither the template's nor the customer's settles nothing.
+func TestOperatorsFaultKeepsTheWelcomeDue(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	fault := errors.New("sender not registered")
+	f.phones.before = func(context.Context, sent) error { return fault }
+	if err := f.receive("m1", "hello"); !errors.Is(err, fault) {
+		t.Errorf("error %v", err)
+	}
+	f.phones.before = nil
+	f.mustReceive(t, "m1", "hello")
+	f.wantReceived(t, welcome)
+}
+
+// TestLeaseNotReleased: with the store down too, a repeat at once is to come again, and one after the lease welcomes.
+func TestLeaseNotReleased(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.phones.before = func(context.Context, sent) error { return errDown }
+		f.recorder.release = errDown
+		if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
+			t.Errorf("with everything down: %v", err)
+		}
+		f.wantLogged(t, "WARN", "lease not released")
+		f.phones.before, f.recorder.release = nil, nil
+		if err := f.receive("m1", "hello"); !errors.Is(err, conversation.ErrElsewhere) {
+			t.Errorf("while the lease lasts: %v", err)
+		}
+		time.Sleep(conversation.LeaseLength)
+		f.mustReceive(t, "m1", "hello")
+		f.wantReceived(t, welcome)
+	})
+}
+
+// TestTwoFirstMessagesAtOnce gives one welcome, and holds up nobody but its sender.
+func TestTwoFirstMessagesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.phones.before = func(context.Context, sent) error { time.Sleep(300 * time.Millisecond); return nil }
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Go(func() { f.mustReceive(t, fmt.Sprint("m", i), "hello") })
+		}
+		group.Wait()
+		f.wantReceived(t, welcome)
+		if len(f.queue.jobs) != 1 || f.conversations(t) > 1 {
+			t.Errorf("%d jobs, %d conversations", len(f.queue.jobs), f.conversations(t))
+		}
+	})
+}
+
+// TestTwoDeliveriesAtOnce: the later ones wait for the first, and needn't be repeated.
+func TestTwoDeliveriesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.phones.before = func(context.Context, sent) error { time.Sleep(time.Second); return nil }
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() { f.mustReceive(t, "m1", "hello") })
+		}
+		group.Wait()
+		f.wantReceived(t, welcome)
+		if f.phones.attempts != 1 {
+			t.Errorf("%d attempts", f.phones.attempts)
+		}
+	})
+}
+
+// TestFirstOfTwoDeliveriesFails: the other one, which has waited, takes over.
+func TestFirstOfTwoDeliveriesFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.phones.before = func(context.Context, sent) error {
+			if time.Sleep(time.Second); f.phones.attempts == 1 {
+				return errDown
+			}
+			return nil
+		}
+		errs := make([]error, 2)
+		var group sync.WaitGroup
+		for i := range errs {
+			group.Go(func() { errs[i] = f.receive("m1", "hello") })
+		}
+		group.Wait()
+		failed := 0
+		for _, err := range errs {
+			if errors.Is(err, outage.ErrUnavailable) {
+				failed++
+			} else if err != nil {
+				t.Errorf("error %v", err)
+			}
+		}
+		if failed != 1 {
+			t.Errorf("%d deliveries failed, want the first", failed)
+		}
+		f.wantReceived(t, welcome)
+	})
+}
+
+// TestElsewhere: patience has an end.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		stuck, stop := context.WithCancel(t.Context())
+		f.phones.before = func(context.Context, sent) error { <-stuck.Done(); return stuck.Err() }
+		var group sync.WaitGroup
+		group.Go(func() { _ = f.receive("m1", "hello") })
+		synctest.Wait()
+		start := time.Now()
+		err := f.receive("m1", "hello")
+		if took := time.Since(start); !errors.Is(err, conversation.ErrElsewhere) || took < 3*time.Second || took > 4*time.Second {
+			t.Errorf("error %v after %v", err, took)
+		}
+		// Whoever doesn't wait for the same message isn't held up.
+		start = time.Now()
+		f.mustReceive(t, "m2", "hello again")
+		if took := time.Since(start); took > 0 {
+			t.Errorf("another message took %v", took)
+		}
+		// Nor does anyone wait for longer than he has time.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err = f.Receive(ctx, f.tenant, conversation.Incoming{MessageID: "m1", Customer: customer, Body: "hello"})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a second left: %v", err)
+		}
+		stop()
+		group.Wait()
+	})
+}
+
+func TestSettlingIsTriedForLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.recorder.settleFailures = 5
+		f.mustReceive(t, "m1", "hello")
+		if f.recorder.settled != 6 {
+			t.Errorf("tried %d times, want 6", f.recorder.settled)
+		}
+		time.Sleep(conversation.LeaseLength)
+		f.mustReceive(t, "m1", "hello")
+		f.wantReceived(t, welcome)
+	})
+}
+
+// TestNeverSettled: a welcome that went out is not reported as a failure, which would have it sent again for sure.
+func TestNeverSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.recorder.settleFailures = 6
+		f.mustReceive(t, "m1", "hello")
+		f.wantReceived(t, welcome)
+		f.wantLogged(t, "ERROR", "reply sent but not noted")
+		if f.recorder.settled != 6 {
+			t.Errorf("tried %d times, want 6", f.recorder.settled)
+		}
+	})
+}
+
+func TestUndeliverable(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.phones.before = func(context.Context, sent) error { return fmt.Errorf("63024: %w", conversation.ErrUndeliverable) }
+	f.mustReceive(t, "m1", "hello")
+	f.wantLogged(t, "WARN", "customer can't be reached")
+	f.phones.before = nil
+	f.mustReceive(t, "m1", "hello")
+	f.mustReceive(t, "m2", "hello")
+	if f.wantReceived(t); f.phones.attempts != 1 {
+		t.Errorf("%d attempts", f.phones.attempts)
+	}
+}
+
+func TestTemplateRejected(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.phones.before = func(_ context.Context, m sent) error {
+		if m.SID != "" {
+			return fmt.Errorf("63028: %w", conversation.ErrTemplateRejected)
+		}
+		return nil
+	}
+	f.mustReceive(t, "m1", "hello")
+	f.mustReceive(t, "m1", "hello")
+	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "Welcome to Example, Sara!") {
+		t.Errorf("received %q", f.phones.received)
+	}
+	f.wantLogged(t, "WARN", "template rejected, sending text")
+	f.wantEvents(t, map[string]int{"welcome sent": 1})
+}
+
+func TestNoTemplate(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	delete(f.templates, "welcome")
+	f.mustReceive(t, "m1", "hello")
+	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "أهلاً وسهلاً Sara في Example!") {
+		t.Errorf("received %q", f.phones.received)
+	}
+}
+
+// TestRecoveredByALaterMessage: a welcome that was never sent goes out with the next message, which is answered too.
+func TestRecoveredByALaterMessage(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.phones.before = func(context.Context, sent) error { return errDown }
+	if err := f.receive("m1", "hello"); err == nil {
+		t.Error("with Twilio down: no error")
+	}
+	f.phones.before = nil
+	f.now = f.now.Add(48 * time.Hour)
+	f.mustReceive(t, "m2", "menu")
+	f.wantReceived(t, welcome, englishMenu)
+	f.mustReceive(t, "m1", "hello")
+	f.wantReceived(t, welcome, englishMenu)
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	const sid = "HX00000000000000000000000000000002"
+	for name, test := range map[string]struct {
+		in   conversation.Incoming
+		sids templates
+		want sent
+	}{
+		"menu in English":     {conversation.Incoming{Body: "the menu please"}, nil, englishMenu},
+		"menu in Arabic":      {conversation.Incoming{Body: "المنيو"}, nil, arabicMenu},
+		"menu by a button":    {conversation.Incoming{ButtonPayload: "browse_menu"}, nil, arabicMenu},
+		"menu by its text":    {conversation.Incoming{ButtonPayload: "new_order", ButtonText: "Order"}, nil, englishMenu},
+		"branches in English": {conversation.Incoming{Body: "branches"}, nil, text("The branches of Example:\n1. Olaya")},
+		"branches in Arabic":  {conversation.Incoming{Body: "وين فروعكم"}, nil, text("فروع Example:\n1. العليا")},
+		"menu as a template": {
+			conversation.Incoming{Body: "menu"}, templates{"categories": sid},
+			sent{To: customer, SID: sid, Variables: map[string]string{"1": "Example", "2": "Drinks"}},
+		},
+		"branches as a template": {
+			conversation.Incoming{Body: "فروع"}, templates{"branch_list": sid},
+			sent{To: customer, SID: sid, Variables: map[string]string{"1": "Example", "2": "العليا"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t).welcomed(t)
+			for key, sid := range test.sids {
+				f.templates[key] = sid
+			}
+			test.in.MessageID, test.in.Customer = "m1", customer
+			for range 2 { // a repeat isn't answered again
+				if err := f.Receive(t.Context(), f.tenant, test.in); err != nil {
+					t.Error(err)
+				}
+			}
+			f.wantReceived(t, test.want)
+			if len(f.queue.jobs) > 0 {
+				t.Errorf("jobs %v", f.queue.jobs)
+			}
+		})
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	f.mustReceive(t, "m1", "thanks")
+	f.wantReceived(t)
+	if f.wantEvents(t, map[string]int{}); len(f.menus.asked) > 0 {
+		t.Errorf("asked for %v", f.menus.asked)
+	}
+}
+
+func TestAnswerEvents(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	f.mustReceive(t, "m1", "menu")
+	f.mustReceive(t, "m2", "branches")
+	f.wantEvents(t, map[string]int{"answer sent, fresh": 1, "answer sent, fetched": 1})
+	f.wantLogged(t, "INFO", "answer sent")
+}
+
+// TestAnswerAgain: an answer that wasn't sent is, with the repeat.
+func TestAnswerAgain(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	f.phones.before = func(context.Context, sent) error { return errDown }
+	if err := f.receive("m1", "menu"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("with Twilio down: %v", err)
+	}
+	f.phones.before = nil
+	f.mustReceive(t, "m1", "menu")
+	f.mustReceive(t, "m1", "menu")
+	f.wantReceived(t, englishMenu)
+	f.mustReceive(t, "m2", "menu") // another wish of the same kind is another message
+	f.wantReceived(t, englishMenu, englishMenu)
+}
+
+func TestAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking().welcomed(t)
+		f.phones.before = func(context.Context, sent) error { time.Sleep(time.Second); return nil }
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() { f.mustReceive(t, "m1", "menu") })
+		}
+		group.Wait()
+		f.wantReceived(t, englishMenu)
+	})
+}
+
+func TestSufrahFails(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	f.menus.err = &sufrah.Error{StatusCode: 503}
+	if err := f.receive("m1", "menu"); !errors.Is(err, f.menus.err) {
+		t.Errorf("with Sufrah down: %v", err)
+	}
+	f.menus.err = nil
+	f.mustReceive(t, "m1", "menu")
+	f.wantReceived(t, englishMenu)
+}
+
+// TestUnknownMerchant: delivering the message again wouldn't help, so the customer is told.
+func TestUnknownMerchant(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	f.menus.err = &sufrah.Error{StatusCode: 404, Permanent: true, Err: sufrah.ErrUnknownMerchant}
+	f.Menu = emptyMenus{f.menus}
+	f.mustReceive(t, "m1", "menu")
+	f.mustReceive(t, "m2", "الفروع")
+	f.wantReceived(t, text("The menu is being prepared. Please try again later."), text("لا توجد فروع لعرضها حالياً."))
+	f.wantLogged(t, "ERROR", "merchant can't be shown")
+}
+
+// emptyMenus fail with nothing to show.
+type emptyMenus struct{ *menus }
+
+func (m emptyMenus) Categories(ctx context.Context, id string) ([]menu.Category, cache.Source, error) {
+	_, _, err := m.menus.Categories(ctx, id)
+	return nil, cache.None, err
+}
+
+func (m emptyMenus) Branches(ctx context.Context, id string) ([]menu.Branch, cache.Source, error) {
+	_, _, err := m.menus.Branches(ctx, id)
+	return nil, cache.None, err
+}
+
+func TestNoMerchant(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.tenant.Restaurant.MerchantID = ""
+	f.mustReceive(t, "m1", "hello")
+	f.mustReceive(t, "m2", "menu")
+	f.mustReceive(t, "m3", "branches")
+	f.wantReceived(t, welcome, text("The menu is being prepared. Please try again later."), text("There are no branches to show yet."))
+	if len(f.queue.jobs) > 0 || len(f.menus.asked) > 0 || f.events["enqueue failed"] > 0 {
+		t.Errorf("jobs %v, asked for %v, events %v", f.queue.jobs, f.menus.asked, f.events)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int64]int{-1: 5, 0: 0, 1: 1, 3: 3, 60: 5} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			f.tenant.Bot.Limits.MessagesPerMinute = limit
+			f.mustReceive(t, "m0", "hello") // the welcome is exempt, and doesn't count
+			f.wantReceived(t, welcome)
+			for i := range 5 {
+				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
+			}
+			if got := len(f.phones.received) - 1; got != want || f.events["answer limited"] != 5-want {
+				t.Errorf("%d answers, %d withheld; want %d", got, f.events["answer limited"], want)
+			}
+			// What was withheld stays so: recorded, and not answered.
+			f.now = f.now.Add(time.Minute)
+			for i := range 5 {
+				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
+			}
+			if got := len(f.phones.received) - 1; got != want {
+				t.Errorf("%d answers after the repeats, want %d", got, want)
+			}
+			f.mustReceive(t, "m6", "menu")
+			if limit != 0 {
+				want++
+			}
+			if got := len(f.phones.received) - 1; got != want {
+				t.Errorf("%d answers in the next minute, want %d", got, want)
+			}
+			record, err := f.store.Usage(t.Context(), f.tenant.Restaurant.ID, nil)
+			if err != nil || record.Activity.Messages.Days[23] != 7 {
+				t.Errorf("tally %v, %v; want 7 messages", record.Activity.Messages, err)
+			}
+		})
+	}
+}
+
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.recorder.record = errDown
+	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	f.wantReceived(t)
+	f.recorder.record = nil
+	f.phones.before = func(context.Context, sent) error { return errDown }
+	_ = f.receive("m1", "hello")
+	f.phones.before, f.recorder.claim = nil, errDown
+	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("claiming: error %v", err)
+	}
+	f.wantReceived(t)
+	f.recorder.claim = nil
+	f.mustReceive(t, "m1", "hello")
+	f.wantReceived(t, welcome)
+}
+
+// TestAnyNameGivesAJob: whatever a customer calls himself, the job is valid.
+func TestAnyNameGivesAJob(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		f := setup(t)
+		in := conversation.Incoming{MessageID: "m1", Customer: customer, Body: "hello",
+			ProfileName: rapid.String().Draw(rt, "name") + string(rapid.SliceOf(rapid.Byte()).Draw(rt, "bytes"))}
+		if err := f.Receive(context.Background(), f.tenant, in); err != nil || len(f.queue.jobs) != 1 {
+			rt.Fatalf("error %v, jobs %v, log %s", err, f.queue.jobs, f.log)
+		}
+	})
+}

@@ -1,0 +1,72 @@
+package sufrah
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/outbound"
+)
+
+// Keys knows the API key, which may change from call to call.
+type Keys interface {
+	APIKey(ctx context.Context) (string, error)
+}
+
+// KeyedClient is a Client whose key is looked up when it is needed, and not before. It is safe for concurrent use.
+type KeyedClient struct {
+	config Config
+	keys   Keys
+
+	mu      sync.Mutex
+	key     string
+	current *Client // for the key; nil before the first call
+}
+
+// NewKeyed returns a client that takes its key from keys, and all but its key from config. It fails where New does.
+func NewKeyed(config Config, keys Keys) (*KeyedClient, error) {
+	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // one for all keys
+	config.APIKey = "none-yet"
+	if _, err := New(config); err != nil {
+		return nil, err
+	}
+	return &KeyedClient{config: config, keys: keys}, nil
+}
+
+// Categories is Client.Categories. A key that can't be looked up, or is none, is a fault that may pass.
+func (k *KeyedClient) Categories(ctx context.Context, merchantID string) ([]menu.Category, error) {
+	c, err := k.client(ctx)
+	if err != nil {
+		return nil, &Error{Op: "categories", MerchantID: merchantID, Err: err}
+	}
+	return c.Categories(ctx, merchantID)
+}
+
+// Branches is Client.Branches. A key that can't be looked up, or is none, is a fault that may pass.
+func (k *KeyedClient) Branches(ctx context.Context, merchantID string) ([]menu.Branch, error) {
+	c, err := k.client(ctx)
+	if err != nil {
+		return nil, &Error{Op: "branches", MerchantID: merchantID, Err: err}
+	}
+	return c.Branches(ctx, merchantID)
+}
+
+// client returns the client for the present key.
+func (k *KeyedClient) client(ctx context.Context) (*Client, error) {
+	key, err := k.keys.APIKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the API key: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current == nil || k.key != key {
+		config := k.config
+		config.APIKey = key
+		if k.current, err = New(config); err != nil {
+			return nil, err
+		}
+		k.key = key
+	}
+	return k.current, nil
+}

@@ -1,0 +1,271 @@
+package twilio_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+)
+
+const (
+	masterSID  = "AC00000000000000000000000000000001"
+	ownSID     = "AC00000000000000000000000000000002"
+	strangeSID = "AC00000000000000000000000000000003"
+	welcomeSID = "HX0123456789abcdef0123456789abcdef"
+	customer   = "+966500000001"
+)
+
+// tokens are the accounts' tokens; failing ones can't be asked.
+type tokens struct {
+	of  map[string]string
+	err error
+}
+
+func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) {
+	return t.of[accountSID], t.err
+}
+
+var known = tokens{of: map[string]string{masterSID: "master-token", ownSID: "own-token"}}
+
+// setupSender returns a sender whose Twilio is the handler, and its log.
+func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twilio.Sender, *bytes.Buffer) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	client, err := twilio.New(twilio.Config{BaseURL: server.URL, HTTPClient: server.Client(), Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	return twilio.NewSender(client, tokens, masterSID, logging.New(log, slog.LevelDebug, "test")), log
+}
+
+func tenant(accountSID string) conversation.Tenant {
+	return conversation.Tenant{
+		Restaurant: restaurant.Restaurant{ID: "clxyz123abc", Name: "Example Restaurant"},
+		Bot:        restaurant.Bot{ID: "bot", PhoneNumber: "+966110000000", TwilioAccountSID: accountSID},
+	}
+}
+
+func TestSenderSends(t *testing.T) {
+	t.Parallel()
+	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
+	standIn := sandbox.NewTwilio(now, func() float64 { return 0 })
+	var accounts []string
+	sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, token, _ := r.BasicAuth()
+		accounts = append(accounts, user+" "+token)
+		standIn.ServeHTTP(w, r)
+	}), known)
+	variables := map[string]string{"1": "مطعم", "2": "سارة"}
+	if err := sender.SendTemplate(t.Context(), tenant(""), customer, welcomeSID, variables); err != nil {
+		t.Fatal(err)
+	}
+	if err := sender.SendText(t.Context(), tenant(ownSID), customer, "أهلاً"); err != nil {
+		t.Fatal(err)
+	}
+	const at = "2026-11-23T12:00:00.000Z"
+	want := []sandbox.SentMessage{
+		{At: at, From: "+966110000000", To: customer, Body: "أهلاً"},
+		{At: at, From: "+966110000000", To: customer, ContentSID: welcomeSID, ContentVariables: variables},
+	}
+	if diff := cmp.Diff(want, standIn.Messages("")); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{masterSID + " master-token", ownSID + " own-token"}, accounts); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// TestSenderOverSandbox has the refusals that the stand-in knows.
+func TestSenderOverSandbox(t *testing.T) {
+	t.Parallel()
+	standIn := sandbox.NewTwilio(time.Now, func() float64 { return 0 })
+	sender, _ := setupSender(t, standIn, known)
+	for to, want := range map[string]error{
+		customer:       nil,
+		"+15005550001": conversation.ErrUndeliverable,
+		"+15005550004": conversation.ErrUndeliverable,
+		"+15005550009": conversation.ErrUndeliverable,
+	} {
+		if err := sender.SendText(t.Context(), tenant(""), to, "hello"); !errors.Is(err, want) {
+			t.Errorf("text to %s: %v, want %v", to, err, want)
+		}
+	}
+	if err := sender.SendTemplate(t.Context(), tenant(""), customer, "no-sid", nil); !errors.Is(err, conversation.ErrTemplateRejected) {
+		t.Errorf("a template that is none: %v", err)
+	}
+	if err := standIn.Fault().Set(sandbox.Behavior{FailRate: 1, Status: 429}); err != nil {
+		t.Fatal(err)
+	}
+	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("too many requests: %v", err)
+	}
+}
+
+// What an error of a Sender may say, other than nothing.
+const (
+	undeliverable    = "undeliverable"
+	templateRejected = "template rejected"
+	unavailable      = "unavailable"
+	operator         = "operator"
+)
+
+func meaningOf(err error) string {
+	var meanings []string
+	for meaning, fault := range map[string]error{
+		undeliverable: conversation.ErrUndeliverable, templateRejected: conversation.ErrTemplateRejected, unavailable: outage.ErrUnavailable,
+	} {
+		if errors.Is(err, fault) {
+			meanings = append(meanings, meaning)
+		}
+	}
+	if len(meanings) == 0 {
+		return operator
+	}
+	return strings.Join(meanings, ", ")
+}
+
+func TestSenderErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status, code   int
+		template, text string // what it means for each
+	}{
+		"invalid receiver":             {400, 21211, undeliverable, undeliverable},
+		"unsubscribed":                 {400, 21610, undeliverable, undeliverable},
+		"no mobile":                    {400, 21614, undeliverable, undeliverable},
+		"receiver not found":           {400, 63003, undeliverable, undeliverable},
+		"blocked by the receiver":      {400, 63014, undeliverable, undeliverable},
+		"receiver not on WhatsApp":     {400, 63024, undeliverable, undeliverable},
+		"invalid template":             {400, 21655, templateRejected, operator},
+		"invalid variables":            {400, 21656, templateRejected, operator},
+		"outside the window":           {400, 63016, templateRejected, operator},
+		"wrong number of variables":    {400, 63028, templateRejected, operator},
+		"kept back by Meta":            {400, 63049, templateRejected, operator},
+		"sender not registered":        {400, 63007, operator, operator},
+		"no such path":                 {404, 20404, operator, operator},
+		"text too long":                {400, 21617, operator, operator},
+		"not allowed":                  {403, 0, operator, operator},
+		"a code that nobody knows":     {400, 99999, operator, operator},
+		"wrong token":                  {401, 20003, operator, operator},
+		"suspended account":            {403, 20005, operator, operator},
+		"too many requests":            {429, 20429, unavailable, unavailable},
+		"too many for the account":     {400, 63017, unavailable, unavailable},
+		"too many for the receiver":    {400, 63018, unavailable, unavailable},
+		"a fault of Twilio's":          {500, 20500, unavailable, unavailable},
+		"maintenance":                  {503, 0, unavailable, unavailable},
+		"a page of something between":  {302, 0, unavailable, unavailable},
+		"a time-out of something else": {408, 0, unavailable, unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				fmt.Fprintf(w, `{"code": %d, "message": "to +966500000001", "status": %d}`, test.code, test.status)
+			}), known)
+			for kind, attempt := range map[string]struct {
+				err  error
+				want string
+			}{
+				"template": {sender.SendTemplate(t.Context(), tenant(""), customer, welcomeSID, nil), test.template},
+				"text":     {sender.SendText(t.Context(), tenant(""), customer, "hello"), test.text},
+			} {
+				if got := meaningOf(attempt.err); got != attempt.want {
+					t.Errorf("%s: %v means %s, want %s", kind, attempt.err, got, attempt.want)
+				}
+				if failure, ok := errors.AsType[*twilio.Error](attempt.err); !ok || failure.Code != test.code {
+					t.Errorf("%s: %v lost its cause", kind, attempt.err)
+				}
+			}
+			told := strings.Count(log.String(), `"level":"ERROR"`)
+			want := 0
+			for _, meaning := range []string{test.template, test.text} {
+				if meaning == operator {
+					want++
+				}
+			}
+			if told != want {
+				t.Errorf("the operator was told %d times, want %d: %s", told, want, log)
+			}
+			if strings.Contains(log.String(), "500000001") || strings.Contains(log.String(), "master-token") {
+				t.Errorf("the log tells too much: %s", log)
+			}
+		})
+	}
+}
+
+// TestSenderTellsTheOperator what to look at.
+func TestSenderTellsTheOperator(t *testing.T) {
+	t.Parallel()
+	sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"code": 63007, "message": "Twilio could not find a Channel with the specified From address"}`)
+	}), known)
+	_ = sender.SendText(t.Context(), tenant(ownSID), customer, "hello")
+	var line map[string]any
+	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+		t.Fatalf("log %q: %v", log, err)
+	}
+	if line["level"] != "ERROR" || line["restaurantId"] != "clxyz123abc" || line["accountSid"] != ownSID || line["twilioCode"] != 63007.0 {
+		t.Errorf("log line %v", line)
+	}
+}
+
+func TestSenderWithoutAToken(t *testing.T) {
+	t.Parallel()
+	unused := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a call was made") })
+	sender, log := setupSender(t, unused, known)
+	if err := sender.SendText(t.Context(), tenant(strangeSID), customer, "hello"); meaningOf(err) != operator || log.Len() == 0 {
+		t.Errorf("unknown account: %v, logged %q", err, log)
+	}
+	sender, _ = setupSender(t, unused, tokens{err: fmt.Errorf("secret: %w", outage.ErrUnavailable)})
+	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("tokens down: %v", err)
+	}
+}
+
+// TestSenderWithoutAnAnswer: Twilio can't be reached, or doesn't answer in time.
+func TestSenderWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = connection.Close()
+	}), known)
+	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("a broken connection: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	sender, _ = setupSender(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+		<-r.Context().Done()
+	}), known)
+	if err := sender.SendText(ctx, tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no answer in time: %v", err)
+	}
+}

@@ -1,0 +1,112 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+)
+
+// Bounds, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts are at most 4,096 characters, and names and buttons
+// shorter than a line.
+const (
+	maxBody      = 64 << 10
+	maxText      = 16 << 10
+	maxShort     = 256
+	maxMessageID = 64
+)
+
+// form is what Twilio posts.
+type form struct {
+	values url.Values // as they were sent: the signature covers all of them
+}
+
+// readForm returns the form in the body of a request, and nothing of its query.
+func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		mediaType != "application/x-www-form-urlencoded" {
+		return form{}, errNoForm
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return form{}, errTooLarge
+	}
+	if err != nil {
+		return form{}, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return form{}, errMalformed // the error would quote what couldn't be read
+	}
+	return form{values}, nil
+}
+
+// only returns a parameter that is given once, and otherwise "": given twice it has no meaning.
+func (f form) only(name string) string {
+	if given := f.values[name]; len(given) == 1 {
+		return given[0]
+	}
+	return ""
+}
+
+// text returns a parameter as valid UTF-8 of at most most bytes; what is longer is cut.
+func (f form) text(name string, most int) string {
+	s := strings.ToValidUTF8(f.only(name), "\uFFFD")
+	if len(s) <= most {
+		return s
+	}
+	for !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
+}
+
+// incoming returns the message in a form that is signed.
+func (f form) incoming() (conversation.Incoming, error) {
+	customer, err := phone.Parse(f.only("From"))
+	if err != nil {
+		return conversation.Incoming{}, errSender
+	}
+	id := f.only("MessageSid")
+	if !validMessageID(id) {
+		return conversation.Incoming{}, errMessageID
+	}
+	return conversation.Incoming{
+		MessageID:     id,
+		Customer:      customer,
+		ProfileName:   f.text("ProfileName", maxShort),
+		Body:          f.text("Body", maxText),
+		ButtonPayload: f.text("ButtonPayload", maxShort),
+		ButtonText:    f.text("ButtonText", maxShort),
+	}, nil
+}
+
+const sidLength = len("SM") + 32 // of Twilio's own ids: two capital letters and hexadecimal digits
+
+// validMessageID reports whether id could name a message.
+//
+// Twilio signs names and values one after the other, with nothing between them. Whoever has seen a signed form can
+// therefore let a value swallow the parameter behind it, and the message would count as another one: "SM…0" followed by
+// NumMedia=0 has the signature of "SM…0NumMedia0". An id that begins as one of Twilio's must end as one.
+func validMessageID(id string) bool {
+	if id == "" || len(id) > maxMessageID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return len(id) <= sidLength || !twilioSID(id[:sidLength])
+}
+
+func twilioSID(id string) bool {
+	return 'A' <= id[0] && id[0] <= 'Z' && 'A' <= id[1] && id[1] <= 'Z' && strings.Trim(id[2:], "0123456789abcdef") == ""
+}

@@ -1,0 +1,203 @@
+// Package webhook takes customers' messages from Twilio's webhook: it finds the restaurant that was written to, checks
+// that Twilio signed the request, and hands the message on.
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+)
+
+// Path is where Twilio posts messages to.
+const Path = "/webhooks/whatsapp"
+
+// Tenants finds who is written to.
+type Tenants interface {
+	// TenantByNumber returns the restaurant whose bot answers at a number in E.164 form. It fails with
+	// restaurant.ErrNotFound where there is none, and with outage.ErrUnavailable where the store can't tell.
+	TenantByNumber(ctx context.Context, number string) (conversation.Tenant, error)
+}
+
+// Tokens knows the auth tokens of Twilio accounts.
+type Tokens interface {
+	// AuthToken returns the token of an account, of Sufrah's own where accountSID is empty. The token is empty where the
+	// account isn't known. It fails with outage.ErrUnavailable where tokens can't be read.
+	AuthToken(ctx context.Context, accountSID string) (string, error)
+}
+
+// Receiver takes one delivery of a message. A delivery that fails may be repeated, whatever it has done already.
+type Receiver interface {
+	Receive(ctx context.Context, t conversation.Tenant, in conversation.Incoming) error
+}
+
+// Config is what a Handler works with. All of it is needed.
+type Config struct {
+	// URL is the public address of the webhook as it is configured at Twilio, without its query string: what arrives can
+	// name another host, or none. If there is a query string, that of the request is signed.
+	URL      string
+	Tenants  Tenants
+	Tokens   Tokens
+	Receiver Receiver
+	Log      *slog.Logger
+	Now      func() time.Time
+	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
+	RequestID func(context.Context) string
+}
+
+// Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
+type Handler struct {
+	config Config
+}
+
+// New returns a handler of the webhook.
+func New(config Config) *Handler { return &Handler{config} }
+
+// call is one request on its way through the handler, which adds what the log line should say of it.
+type call struct {
+	*http.Request
+	log []slog.Attr
+}
+
+func (c *call) note(attrs ...slog.Attr) { c.log = append(c.log, attrs...) }
+
+// ServeHTTP answers a request: with an empty TwiML document once nothing is left to be done for the message, or with an
+// error, after which Twilio delivers the message again.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.config.Now()
+	c := &call{Request: r}
+	requestID := h.config.RequestID(r.Context())
+	if requestID != "" {
+		w.Header().Set("X-Request-Id", requestID)
+	}
+	route := ""
+	if r.URL.Path == Path {
+		route = Path
+	}
+	status, level := http.StatusOK, slog.LevelInfo
+	if err := h.receive(w, c); err != nil {
+		refusal := refusalFor(err)
+		status, level = refusal.status, levelOf(refusal.status, err)
+		c.note(slog.String("code", refusal.Code), slog.Any("error", err))
+		refusal.write(w)
+	} else {
+		writeEmpty(w)
+	}
+	h.config.Log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
+		slog.String("requestId", requestID), slog.String("method", r.Method), slog.String("route", route),
+		slog.Int("status", status), slog.Int64("durationMs", h.config.Now().Sub(start).Milliseconds()),
+	}, c.log...)...)
+}
+
+func levelOf(status int, err error) slog.Level {
+	switch {
+	case status >= http.StatusInternalServerError, errors.Is(err, errNoToken):
+		return slog.LevelError
+	case status >= http.StatusBadRequest:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// writeEmpty answers with a TwiML document that asks Twilio for nothing: replies go out over its API.
+func writeEmpty(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/xml")
+	// The only error is that of writing to a caller who has gone away.
+	_, _ = io.WriteString(w, "<Response/>")
+}
+
+func (r *refusal) write(w http.ResponseWriter) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("X-Content-Type-Options", "nosniff")
+	switch r.status {
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", http.MethodPost)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfterSeconds)
+	}
+	w.WriteHeader(r.status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(r) // as above
+}
+
+// receive takes the message in a request. Whom it is for is looked at before its signature, whose key depends on it;
+// everything else only after that.
+func (h *Handler) receive(w http.ResponseWriter, c *call) error {
+	switch {
+	case c.URL.Path != Path:
+		return errUnknownPath
+	case c.Method != http.MethodPost:
+		return errMethodNotAllowed
+	}
+	f, err := readForm(w, c.Request)
+	if err != nil {
+		return err
+	}
+	t, err := h.tenant(c.Context(), f)
+	if err != nil {
+		return err
+	}
+	c.note(slog.String("restaurantId", t.Restaurant.ID))
+	if err := h.verify(c, t, f); err != nil {
+		return err
+	}
+	in, err := f.incoming()
+	if err != nil {
+		return err
+	}
+	c.note(slog.String("messageId", in.MessageID), logging.Phone("customer", in.Customer))
+	if !t.Restaurant.Active {
+		c.note(slog.String("ignored", "the restaurant is inactive"))
+		return nil
+	}
+	return h.config.Receiver.Receive(c.Context(), t, in)
+}
+
+// tenant returns whom the message is for.
+func (h *Handler) tenant(ctx context.Context, f form) (conversation.Tenant, error) {
+	number, err := phone.Parse(f.only("To"))
+	if err != nil {
+		return conversation.Tenant{}, restaurant.ErrNotFound
+	}
+	t, err := h.config.Tenants.TenantByNumber(ctx, number)
+	if err != nil {
+		return conversation.Tenant{}, fmt.Errorf("looking up the restaurant: %w", err)
+	}
+	return t, nil
+}
+
+// verify fails with errNotSigned unless the request bears one signature, which the account of the bot made for it: with
+// the bot's own token or, where it has no account, with that of Sufrah's account.
+func (h *Handler) verify(c *call, t conversation.Tenant, f form) error {
+	signatures := c.Header.Values("X-Twilio-Signature")
+	if len(signatures) != 1 || signatures[0] == "" {
+		return errNotSigned
+	}
+	token, err := h.config.Tokens.AuthToken(c.Context(), t.Bot.TwilioAccountSID)
+	if err != nil {
+		return fmt.Errorf("looking up the auth token: %w", err)
+	}
+	if token == "" {
+		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, t.Bot.TwilioAccountSID)
+	}
+	url := h.config.URL
+	if c.URL.RawQuery != "" {
+		url += "?" + c.URL.RawQuery
+	}
+	if !twilio.ValidSignature(token, url, f.values, signatures[0]) {
+		return errNotSigned
+	}
+	return nil
+}

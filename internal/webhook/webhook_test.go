@@ -1,0 +1,618 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/memory"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// publicURL is where Twilio posts to; what the requests themselves say of their host is something else.
+const publicURL = "https://bot.example.com/webhooks/whatsapp"
+
+const (
+	masterToken = "token-of-the-master"
+	ownSID      = "AC0123456789abcdef0123456789abcdef"
+	ownToken    = "token-of-the-bot"
+
+	exampleNumber  = "+966110000000" // in the master's account
+	ownNumber      = "+966110000001" // in an account of its own
+	strangeNumber  = "+966110000002" // in an account that nobody knows
+	inactiveNumber = "+966110000003"
+)
+
+// tokens are the accounts' tokens.
+type tokens map[string]string
+
+func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) {
+	return t[accountSID], nil
+}
+
+// noTokens can't be asked.
+type noTokens struct{ err error }
+
+func (t noTokens) AuthToken(context.Context, string) (string, error) { return "", t.err }
+
+// downTenants can't be asked either.
+type downTenants struct{}
+
+func (downTenants) TenantByNumber(context.Context, string) (conversation.Tenant, error) {
+	return conversation.Tenant{}, fmt.Errorf("throttled: %w", outage.ErrUnavailable)
+}
+
+// inbox is a Receiver that keeps what it is given, or fails.
+type inbox struct {
+	received    []conversation.Incoming
+	restaurants []string
+	err         error
+}
+
+func (i *inbox) Receive(_ context.Context, t conversation.Tenant, in conversation.Incoming) error {
+	i.received = append(i.received, in)
+	i.restaurants = append(i.restaurants, t.Restaurant.ID)
+	return i.err
+}
+
+type fixture struct {
+	*webhook.Handler
+	inbox *inbox
+	log   *bytes.Buffer
+}
+
+// setup returns a webhook of four restaurants.
+func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
+	t.Helper()
+	store := memory.New()
+	for id, bot := range map[string]restaurant.Bot{
+		"example":  {PhoneNumber: exampleNumber},
+		"own":      {PhoneNumber: ownNumber, TwilioAccountSID: ownSID},
+		"strange":  {PhoneNumber: strangeNumber, TwilioAccountSID: "ACffffffffffffffffffffffffffffffff"},
+		"inactive": {PhoneNumber: inactiveNumber},
+	} {
+		bot.ID = "bot-" + id
+		r := restaurant.Restaurant{ID: id, Name: "Restaurant " + id, Active: id != "inactive", CreatedAt: time.Now()}
+		if err := store.CreateRestaurant(t.Context(), r, &bot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := fixture{inbox: &inbox{}, log: new(bytes.Buffer)}
+	config := webhook.Config{
+		URL: publicURL, Tenants: store, Tokens: tokens{"": masterToken, ownSID: ownToken}, Receiver: f.inbox,
+		Log: logging.New(f.log, slog.LevelDebug, "process-message"), Now: time.Now,
+		RequestID: func(context.Context) string { return "request-1" },
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	f.Handler = webhook.New(config)
+	return f
+}
+
+const messageSID = "SM0123456789abcdef0123456789abcdef"
+
+// message is the form of a customer's message, with changes: a value of nil takes a parameter away.
+func message(changes url.Values) url.Values {
+	form := url.Values{
+		"AccountSid": {ownSID}, "MessageSid": {messageSID}, "SmsMessageSid": {messageSID}, "NumMedia": {"0"},
+		"From": {"whatsapp:+966500000001"}, "To": {"whatsapp:" + exampleNumber}, "WaId": {"966500000001"},
+		"ProfileName": {"سارة"}, "Body": {"hello & welcome = 100%"},
+	}
+	for name, values := range changes {
+		if form[name] = values; values == nil {
+			delete(form, name)
+		}
+	}
+	return form
+}
+
+// post is a form that Twilio posts and signs for the master's account.
+func post(form url.Values) *http.Request { return signed(masterToken, form) }
+
+func signed(token string, form url.Values) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "http://internal.example.com"+webhook.Path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+	r.Header.Set("X-Twilio-Signature", twilio.Signature(token, publicURL, form))
+	return r
+}
+
+func with(r *http.Request, change func(*http.Request)) *http.Request {
+	change(r)
+	return r
+}
+
+func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w
+}
+
+// line returns the one line that was logged.
+func (f fixture) line(t *testing.T) map[string]any {
+	t.Helper()
+	var line map[string]any
+	if err := json.Unmarshal(f.log.Bytes(), &line); err != nil { // fails on two lines too
+		t.Fatalf("log %q: %v", f.log, err)
+	}
+	return line
+}
+
+func wantEmpty(t *testing.T, w *httptest.ResponseRecorder) {
+	t.Helper()
+	if w.Code != http.StatusOK || w.Body.String() != "<Response/>" || w.Header().Get("Content-Type") != "text/xml" {
+		t.Errorf("answer: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatalf("status %d, body %q: %v", w.Code, w.Body, err)
+	}
+	if w.Code != status || body["code"] != code || body["error"] == "" || len(body) != 2 {
+		t.Errorf("got %d %v, want %d with code %s", w.Code, body, status, code)
+	}
+	for header, due := range map[string]bool{"Allow": status == 405, "Retry-After": status == 503} {
+		if given := w.Header().Get(header); (given != "") != due {
+			t.Errorf("%s is %q with status %d", header, given, status)
+		}
+	}
+	if w.Header().Get("Content-Type") != "application/json" || w.Header().Get("X-Request-Id") != "request-1" {
+		t.Errorf("headers: %v", w.Header())
+	}
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	incoming := func(change func(*conversation.Incoming)) conversation.Incoming {
+		in := conversation.Incoming{
+			MessageID: messageSID, Customer: "+966500000001", ProfileName: "سارة", Body: "hello & welcome = 100%",
+		}
+		change(&in)
+		return in
+	}
+	for name, test := range map[string]struct {
+		request    *http.Request
+		restaurant string
+		want       conversation.Incoming
+	}{
+		"a text": {post(message(nil)), "example", incoming(func(*conversation.Incoming) {})},
+		"a button": {
+			post(message(url.Values{"ButtonPayload": {"browse_menu"}, "ButtonText": {"تصفح القائمة"}, "Body": {"تصفح القائمة"}})),
+			"example", incoming(func(in *conversation.Incoming) {
+				in.ButtonPayload, in.ButtonText, in.Body = "browse_menu", "تصفح القائمة", "تصفح القائمة"
+			}),
+		},
+		"a bot with an account of its own": {
+			signed(ownToken, message(url.Values{"To": {"whatsapp:" + ownNumber}})), "own",
+			incoming(func(*conversation.Incoming) {}),
+		},
+		"nothing but what is needed": {
+			post(url.Values{"To": {exampleNumber}, "From": {"+966500000001"}, "MessageSid": {"m_1-A"}}), "example",
+			conversation.Incoming{MessageID: "m_1-A", Customer: "+966500000001"},
+		},
+		"numbers as people write them": {
+			post(message(url.Values{"To": {"WhatsApp: 00966 11 000 0000"}, "From": {"whatsapp:+966 50-000-0001"}})), "example",
+			incoming(func(*conversation.Incoming) {}),
+		},
+		"an id as long as can be": {
+			post(message(url.Values{"MessageSid": {strings.Repeat("m", 64)}})), "example",
+			incoming(func(in *conversation.Incoming) { in.MessageID = strings.Repeat("m", 64) }),
+		},
+		"texts that are too long": {
+			post(message(url.Values{"Body": {strings.Repeat("ق", 9000)}, "ProfileName": {"a" + strings.Repeat("س", 200)},
+				"ButtonText": {strings.Repeat("b", 300)}, "ButtonPayload": {strings.Repeat("p", 300)}})), "example",
+			incoming(func(in *conversation.Incoming) {
+				in.Body, in.ProfileName = strings.Repeat("ق", 8192), "a"+strings.Repeat("س", 127)
+				in.ButtonText, in.ButtonPayload = strings.Repeat("b", 256), strings.Repeat("p", 256)
+			}),
+		},
+		"bytes that are no text": {
+			post(message(url.Values{"Body": {"a\xff\xfeb"}, "ProfileName": {"\xc3"}})), "example",
+			incoming(func(in *conversation.Incoming) { in.Body, in.ProfileName = "a\uFFFDb", "\uFFFD" }),
+		},
+		"parameters that nobody knows, some of them twice": {
+			post(message(url.Values{"Latitude": {"24.7"}, "MediaUrl0": {"b", "a", "b"}})), "example",
+			incoming(func(*conversation.Incoming) {}),
+		},
+		"a text given twice": {
+			post(message(url.Values{"Body": {"one", "two"}})), "example", incoming(func(in *conversation.Incoming) { in.Body = "" }),
+		},
+		"a query, which is signed too": {
+			with(post(message(nil)), func(r *http.Request) {
+				r.URL.RawQuery = "b=2&a=%20&To=%2B1"
+				r.Header.Set("X-Twilio-Signature", twilio.Signature(masterToken, publicURL+"?b=2&a=%20&To=%2B1", message(nil)))
+			}), "example", incoming(func(*conversation.Incoming) {}),
+		},
+		"a URL with its port": {
+			with(post(message(nil)), func(r *http.Request) {
+				withPort := strings.Replace(publicURL, ".com/", ".com:443/", 1)
+				r.Header.Set("X-Twilio-Signature", twilio.Signature(masterToken, withPort, message(nil)))
+			}), "example", incoming(func(*conversation.Incoming) {}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			wantEmpty(t, f.do(test.request))
+			if diff := cmp.Diff([]conversation.Incoming{test.want}, f.inbox.received); diff != "" {
+				t.Errorf("received (-want +got):\n%s", diff)
+			}
+			if !slices.Equal(f.inbox.restaurants, []string{test.restaurant}) {
+				t.Errorf("for %v, want %s", f.inbox.restaurants, test.restaurant)
+			}
+		})
+	}
+}
+
+// TestRefusals has what never reaches the receiver.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	changed := func(name string, values ...string) *http.Request { return post(message(url.Values{name: values})) }
+	withSignature := func(values ...string) *http.Request {
+		return with(post(message(nil)), func(r *http.Request) { r.Header["X-Twilio-Signature"] = values })
+	}
+	// tampered has a form that is signed, and posts another one.
+	tampered := func(change func(url.Values)) *http.Request {
+		form := message(nil)
+		signature := twilio.Signature(masterToken, publicURL, form)
+		change(form)
+		return with(post(form), func(r *http.Request) { r.Header.Set("X-Twilio-Signature", signature) })
+	}
+	raw := func(body string) *http.Request {
+		return with(post(nil), func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(body)) })
+	}
+	typed := func(contentType string) *http.Request {
+		return with(post(message(nil)), func(r *http.Request) { r.Header.Set("Content-Type", contentType) })
+	}
+	good := twilio.Signature(masterToken, publicURL, message(nil))
+	for name, test := range map[string]struct {
+		request *http.Request
+		status  int
+		code    string
+	}{
+		"another path":        {with(post(message(nil)), func(r *http.Request) { r.URL.Path = "/webhooks" }), 404, "not_found"},
+		"a deeper path":       {with(post(message(nil)), func(r *http.Request) { r.URL.Path += "/x" }), 404, "not_found"},
+		"a trailing slash":    {with(post(message(nil)), func(r *http.Request) { r.URL.Path += "/" }), 404, "not_found"},
+		"upper case":          {with(post(message(nil)), func(r *http.Request) { r.URL.Path = strings.ToUpper(r.URL.Path) }), 404, "not_found"},
+		"GET":                 {with(post(message(nil)), func(r *http.Request) { r.Method = "GET" }), 405, "method_not_allowed"},
+		"HEAD":                {with(post(message(nil)), func(r *http.Request) { r.Method = "HEAD" }), 405, "method_not_allowed"},
+		"PUT":                 {with(post(message(nil)), func(r *http.Request) { r.Method = "PUT" }), 405, "method_not_allowed"},
+		"another path by GET": {with(post(message(nil)), func(r *http.Request) { r.Method, r.URL.Path = "GET", "/" }), 404, "not_found"},
+
+		"JSON":                  {typed("application/json"), 415, "unsupported_media_type"},
+		"a multipart form":      {typed("multipart/form-data; boundary=x"), 415, "unsupported_media_type"},
+		"no content type":       {typed(""), 415, "unsupported_media_type"},
+		"a broken content type": {typed("application/x-www-form-urlencoded; ="), 415, "unsupported_media_type"},
+		"a large body":          {changed("Body", strings.Repeat("a", 64<<10)), 413, "body_too_large"},
+		"a broken escape":       {raw("To=%zz"), 400, "malformed_form"},
+		"a semicolon":           {raw("To=a;From=b"), 400, "malformed_form"},
+		"a body that breaks off": {
+			with(post(nil), func(r *http.Request) { r.Body = io.NopCloser(io.MultiReader(strings.NewReader("To="), broken{})) }),
+			400, "malformed_form",
+		},
+
+		"no receiver":                      {changed("To"), 404, "restaurant_not_found"},
+		"an empty body":                    {raw(""), 404, "restaurant_not_found"},
+		"an empty receiver":                {changed("To", ""), 404, "restaurant_not_found"},
+		"a receiver who is no number":      {changed("To", "whatsapp:restaurant"), 404, "restaurant_not_found"},
+		"a receiver in Arabic digits":      {changed("To", "whatsapp:+٩٦٦١١٠٠٠٠٠٠٠"), 404, "restaurant_not_found"},
+		"a receiver in full-width digits":  {changed("To", "whatsapp:+９６６１１０００００００"), 404, "restaurant_not_found"},
+		"a receiver whom nobody knows":     {changed("To", "whatsapp:+966119999999"), 404, "restaurant_not_found"},
+		"the receiver twice":               {changed("To", exampleNumber, exampleNumber), 404, "restaurant_not_found"},
+		"two receivers":                    {changed("To", exampleNumber, inactiveNumber), 404, "restaurant_not_found"},
+		"a receiver in the query":          {with(changed("To"), func(r *http.Request) { r.URL.RawQuery = "To=%2B966110000000" }), 404, "restaurant_not_found"},
+		"a receiver in lower case":         {post(url.Values{"to": {exampleNumber}}), 404, "restaurant_not_found"},
+		"an unknown receiver, not signed":  {with(changed("To", "+966119999999"), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 404, "restaurant_not_found"},
+		"an id that can't be, not signed":  {with(changed("MessageSid", "a b"), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 403, "forbidden"},
+		"an inactive receiver, not signed": {with(changed("To", inactiveNumber), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 403, "forbidden"},
+
+		"no signature":                   {withSignature(), 403, "forbidden"},
+		"an empty signature":             {withSignature(""), 403, "forbidden"},
+		"a forged signature":             {withSignature(base64.StdEncoding.EncodeToString(make([]byte, 20))), 403, "forbidden"},
+		"a truncated signature":          {withSignature(good[:len(good)-1]), 403, "forbidden"},
+		"an extended signature":          {withSignature(good + "="), 403, "forbidden"},
+		"a signature in another case":    {withSignature(strings.ToLower(good)), 403, "forbidden"},
+		"a signature with a space":       {withSignature(good + " "), 403, "forbidden"},
+		"the signature twice":            {withSignature(good, good), 403, "forbidden"},
+		"the signature twice, joined":    {withSignature(good + "," + good), 403, "forbidden"},
+		"a wrong signature and the good": {withSignature("x", good), 403, "forbidden"},
+		"signed with an empty token":     {signed("", message(nil)), 403, "forbidden"},
+		"signed with another's token":    {signed(ownToken, message(nil)), 403, "forbidden"},
+		"signed by the master for a bot of its own account": {
+			signed(masterToken, message(url.Values{"To": {ownNumber}})), 403, "forbidden",
+		},
+		"signed for the host that was asked": {
+			withSignature(twilio.Signature(masterToken, "http://internal.example.com"+webhook.Path, message(nil))), 403, "forbidden",
+		},
+		"a forwarded host": {
+			with(withSignature(twilio.Signature(masterToken, "https://evil.example.com"+webhook.Path, message(nil))), func(r *http.Request) {
+				r.Header.Set("X-Forwarded-Host", "evil.example.com")
+				r.Host = "evil.example.com"
+			}), 403, "forbidden",
+		},
+		"a query that isn't signed": {with(post(message(nil)), func(r *http.Request) { r.URL.RawQuery = "a=b" }), 403, "forbidden"},
+		"without the query that is": {withSignature(twilio.Signature(masterToken, publicURL+"?a=b", message(nil))), 403, "forbidden"},
+		"an account without a token": {
+			signed("", message(url.Values{"To": {strangeNumber}})), 403, "forbidden",
+		},
+		"another text":       {tampered(func(v url.Values) { v.Set("Body", "menu") }), 403, "forbidden"},
+		"another sender":     {tampered(func(v url.Values) { v.Set("From", "whatsapp:+966500000002") }), 403, "forbidden"},
+		"another restaurant": {tampered(func(v url.Values) { v.Set("To", "whatsapp:"+inactiveNumber) }), 403, "forbidden"},
+		"another id":         {tampered(func(v url.Values) { v.Set("MessageSid", "SM1") }), 403, "forbidden"},
+		"one parameter more": {tampered(func(v url.Values) { v.Set("ButtonPayload", "menu") }), 403, "forbidden"},
+		"one parameter less": {tampered(func(v url.Values) { v.Del("WaId") }), 403, "forbidden"},
+		"a second text":      {tampered(func(v url.Values) { v.Add("Body", "menu") }), 403, "forbidden"},
+		"a second sender":    {tampered(func(v url.Values) { v.Add("From", "whatsapp:+966500000002") }), 403, "forbidden"},
+		"a second id":        {tampered(func(v url.Values) { v.Add("MessageSid", "SM1") }), 403, "forbidden"},
+		"an id that swallows its neighbour": {
+			tampered(func(v url.Values) { v.Set("MessageSid", messageSID+"NumMedia0"); v.Del("NumMedia") }), 400, "invalid_parameter",
+		},
+
+		"no sender":                     {changed("From"), 400, "invalid_parameter"},
+		"an empty sender":               {changed("From", "whatsapp:"), 400, "invalid_parameter"},
+		"a sender on another channel":   {changed("From", "messenger:1234567"), 400, "invalid_parameter"},
+		"a sender in Arabic digits":     {changed("From", "whatsapp:+٩٦٦٥٠٠٠٠٠٠٠١"), 400, "invalid_parameter"},
+		"the sender twice":              {changed("From", "+966500000001", "+966500000001"), 400, "invalid_parameter"},
+		"no id":                         {changed("MessageSid"), 400, "invalid_parameter"},
+		"an empty id":                   {changed("MessageSid", ""), 400, "invalid_parameter"},
+		"an id with a slash":            {changed("MessageSid", "SM1/../SM2"), 400, "invalid_parameter"},
+		"an id with a line break":       {changed("MessageSid", "SM1\n"), 400, "invalid_parameter"},
+		"an id with an Arabic digit":    {changed("MessageSid", "SM١"), 400, "invalid_parameter"},
+		"an id that is too long":        {changed("MessageSid", strings.Repeat("m", 65)), 400, "invalid_parameter"},
+		"the id twice":                  {changed("MessageSid", "SM1", "SM1"), 400, "invalid_parameter"},
+		"inactive, but with a wrong id": {post(message(url.Values{"To": {inactiveNumber}, "MessageSid": {"?"}})), 400, "invalid_parameter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			wantRefusal(t, f.do(test.request), test.status, test.code)
+			if len(f.inbox.received) > 0 {
+				t.Errorf("received %v", f.inbox.received)
+			}
+			if line := f.line(t); line["code"] != test.code || line["status"] != float64(test.status) {
+				t.Errorf("log line %v", line)
+			}
+		})
+	}
+}
+
+// broken is a body whose rest never comes.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// TestFailures has what Twilio is to deliver again.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	receiver := func(err error) func(*webhook.Config) {
+		return func(c *webhook.Config) { c.Receiver = &inbox{err: err} }
+	}
+	for name, test := range map[string]struct {
+		change func(*webhook.Config)
+		status int
+		code   string
+	}{
+		"tenants down":          {func(c *webhook.Config) { c.Tenants = downTenants{} }, 503, "unavailable"},
+		"tokens down":           {func(c *webhook.Config) { c.Tokens = noTokens{outage.ErrUnavailable} }, 503, "unavailable"},
+		"tokens not to be read": {func(c *webhook.Config) { c.Tokens = noTokens{errors.New("secret sufrah/prod: access denied")} }, 500, "internal_error"},
+		"store down":            {receiver(fmt.Errorf("recording: %w", outage.ErrUnavailable)), 503, "unavailable"},
+		"another delivery":      {receiver(fmt.Errorf("welcoming: %w", conversation.ErrElsewhere)), 503, "unavailable"},
+		"out of time":           {receiver(fmt.Errorf("welcoming: %w", context.DeadlineExceeded)), 503, "unavailable"},
+		"a send that may yet succeed": {
+			receiver(fmt.Errorf("answering: %w", &twilio.Error{StatusCode: 429})), 503, "unavailable",
+		},
+		"a send that an operator must see to": {
+			receiver(fmt.Errorf("welcoming: %w", &twilio.Error{StatusCode: 400, Code: 63007})), 500, "internal_error",
+		},
+		"something that nobody thought of": {receiver(errors.New("table sufrah/prod: no such thing")), 500, "internal_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, test.change)
+			w := f.do(post(message(nil)))
+			wantRefusal(t, w, test.status, test.code)
+			if strings.Contains(w.Body.String(), "sufrah/prod") {
+				t.Errorf("body tells of the inside: %s", w.Body)
+			}
+			if line := f.line(t); line["level"] != "ERROR" || line["error"] == "" {
+				t.Errorf("log line %v", line)
+			}
+		})
+	}
+}
+
+func TestInactiveRestaurant(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	wantEmpty(t, f.do(post(message(url.Values{"To": {inactiveNumber}}))))
+	if len(f.inbox.received) > 0 {
+		t.Errorf("received %v", f.inbox.received)
+	}
+	if line := f.line(t); line["restaurantId"] != "inactive" || line["ignored"] == nil {
+		t.Errorf("log line %v", line)
+	}
+}
+
+// TestReplay: a repeat is as good as the first delivery here; it is the receiver that tells them apart.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for range 3 {
+		wantEmpty(t, f.do(post(message(nil))))
+	}
+	if len(f.inbox.received) != 3 || f.inbox.received[0] != f.inbox.received[2] {
+		t.Errorf("received %v", f.inbox.received)
+	}
+}
+
+func TestLogLine(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.do(post(message(url.Values{"Body": {"a secret wish"}})))
+	line := f.line(t)
+	delete(line, "timestamp")
+	want := map[string]any{
+		"level": "INFO", "message": "request", "function": "process-message", "requestId": "request-1", "method": "POST",
+		"route": webhook.Path, "status": 200.0, "durationMs": 0.0, "restaurantId": "example", "messageId": messageSID,
+		"customer": "+966*******01",
+	}
+	line["durationMs"] = 0.0
+	if diff := cmp.Diff(want, line); diff != "" {
+		t.Errorf("log line (-want +got):\n%s", diff)
+	}
+}
+
+// TestOperatorIsTold: nobody can sign for a bot whose account has no token, which only an operator can mend.
+func TestOperatorIsTold(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.do(post(message(url.Values{"To": {strangeNumber}})))
+	line := f.line(t)
+	if message := fmt.Sprint(line["error"]); line["level"] != "ERROR" || !strings.Contains(message, "ACffffffff") {
+		t.Errorf("log line %v", line)
+	}
+}
+
+// TestNothingSecretIsLogged sends requests of all kinds and looks for what they hold.
+func TestNothingSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	forms := []url.Values{
+		message(url.Values{"Body": {"a secret wish"}}),
+		message(url.Values{"Body": {"a secret wish"}, "MessageSid": {"a secret wish"}}),
+		message(url.Values{"Body": {"a secret wish"}, "From": {"+966500000001", "+966500000001"}}),
+		message(url.Values{"Body": {"a secret wish"}, "To": {"a secret wish"}}),
+	}
+	for _, form := range forms {
+		f.do(post(form))
+		f.do(signed("wrong", form))
+		f.do(with(post(form), func(r *http.Request) { r.URL.Path = "/a secret wish" }))
+		f.do(with(post(form), func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("a+secret+wish=%zz")) }))
+	}
+	for _, secret := range []string{"secret wish", "secret+wish", "500000001", masterToken, twilio.Signature(masterToken, publicURL, forms[0])} {
+		if strings.Contains(f.log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+// TestBehindLambda sends the form as API Gateway does, in base64 and in plain.
+func TestBehindLambda(t *testing.T) {
+	t.Parallel()
+	form := message(url.Values{"Body": {"منيو 🍽 + &="}})
+	for name, test := range map[string]struct {
+		body   string
+		base64 bool
+		status int
+	}{
+		"plain":           {form.Encode(), false, 200},
+		"base64":          {base64.StdEncoding.EncodeToString([]byte(form.Encode())), true, 200},
+		"broken base64":   {"*", true, 400},
+		"base64 unmarked": {base64.StdEncoding.EncodeToString([]byte(form.Encode())), false, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, func(c *webhook.Config) { c.RequestID = lambdahttp.RequestID })
+			event := events.APIGatewayV2HTTPRequest{
+				RawPath: "/prod/api" + webhook.Path, Body: test.body, IsBase64Encoded: test.base64,
+				Headers: map[string]string{
+					"content-type":       "application/x-www-form-urlencoded; charset=utf-8",
+					"x-twilio-signature": twilio.Signature(masterToken, publicURL, form),
+				},
+			}
+			event.RequestContext.HTTP.Method, event.RequestContext.Stage, event.RequestContext.RequestID = "POST", "prod", "request-2"
+			handle := lambdahttp.New(f, lambdahttp.Options{BasePath: "/api", Logger: slog.New(slog.DiscardHandler)})
+			answer, err := handle(t.Context(), event)
+			if err != nil || answer.StatusCode != test.status {
+				t.Fatalf("answer %+v, %v", answer, err)
+			}
+			if test.status == 200 && (answer.Body != "<Response/>" || len(f.inbox.received) != 1 || f.line(t)["requestId"] != "request-2") {
+				t.Errorf("answer %+v, received %v, log %s", answer, f.inbox.received, f.log)
+			}
+		})
+	}
+}
+
+// TestSignatureTwiceBehindLambda: API Gateway joins repeated headers with a comma.
+func TestSignatureTwiceBehindLambda(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	signature := twilio.Signature(masterToken, publicURL, message(nil))
+	event := events.APIGatewayV2HTTPRequest{RawPath: webhook.Path, Body: message(nil).Encode(), Headers: map[string]string{
+		"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature + "," + signature,
+	}}
+	event.RequestContext.HTTP.Method = "POST"
+	answer, err := lambdahttp.New(f, lambdahttp.Options{Logger: slog.New(slog.DiscardHandler)})(t.Context(), event)
+	if err != nil || answer.StatusCode != http.StatusForbidden {
+		t.Errorf("answer %+v, %v", answer, err)
+	}
+}
+
+// FuzzHandler holds that whatever is posted is answered, never as a fault of ours, and never taken unless it is signed.
+func FuzzHandler(f *testing.F) {
+	good := message(nil).Encode()
+	for _, body := range []string{
+		good, "", "&&&", "To=%2B966110000000", "To=%2B966110000000&MessageSid=a&From=%2B966500000001", "a;b", "%", "=&=",
+		message(url.Values{"To": {ownNumber}, "Body": {"\xff", "\x00"}}).Encode(),
+		message(url.Values{"MessageSid": {messageSID + "NumMedia0"}, "NumMedia": nil}).Encode(),
+	} {
+		f.Add("POST", webhook.Path, "", "application/x-www-form-urlencoded", "", body, true)
+		f.Add("POST", webhook.Path, "", "application/x-www-form-urlencoded", "c2lnbmF0dXJl", body, false)
+	}
+	f.Add("GET", "/", "a=%zz", "text/plain", "", good, true)
+	f.Fuzz(func(t *testing.T, method, path, query, contentType, signature, body string, sign bool) {
+		fixture := setup(t)
+		r := httptest.NewRequest(http.MethodPost, webhook.Path, strings.NewReader(body))
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		r.Header.Set("Content-Type", contentType)
+		form, err := url.ParseQuery(body)
+		if sign = sign && err == nil; sign {
+			target := publicURL
+			if query != "" {
+				target += "?" + query
+			}
+			signature = twilio.Signature(masterToken, target, form)
+		}
+		r.Header.Set("X-Twilio-Signature", signature)
+		w := fixture.do(r)
+		if w.Code >= 500 {
+			t.Errorf("status %d: %s", w.Code, fixture.log)
+		}
+		if len(fixture.inbox.received) > 0 && !sign {
+			t.Errorf("received unsigned: %v", fixture.inbox.received)
+		}
+		for _, in := range fixture.inbox.received {
+			if w.Code != 200 || !utf8.ValidString(in.Body+in.ProfileName+in.ButtonPayload+in.ButtonText) {
+				t.Errorf("status %d, received %q", w.Code, in)
+			}
+		}
+		if (w.Code == 200) != (w.Body.String() == "<Response/>") {
+			t.Errorf("status %d with %q", w.Code, w.Body)
+		}
+	})
+}
