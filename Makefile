@@ -84,10 +84,13 @@ bin/%/bootstrap: FORCE
 bin/sufrahctl: FORCE
 	go build -trimpath -o $@ ./internal/cmd/sufrahctl
 
-# What `sam build` calls for a function (BuildMethod: makefile in template.yaml).
-.PHONY: build-UsageApiFunction
-build-UsageApiFunction:
-	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/usage-api
+# What `sam build` calls for a function (BuildMethod: makefile in template.yaml), by its logical id there.
+build-UsageApiFunction: FUNCTION = usage-api
+build-ProcessMessageFunction: FUNCTION = process-message
+build-WelcomeBootstrapFunction: FUNCTION = welcome-bootstrap
+.PHONY: build-UsageApiFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction
+build-UsageApiFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction:
+	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(FUNCTION)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -15,6 +15,9 @@ import (
 // TwilioAuthToken is what a local stack's webhooks are signed with.
 const TwilioAuthToken = "local-twilio-token"
 
+// EventsWebhookURL is the address that the webhooks among the files in events are signed for.
+const EventsWebhookURL = "http://localhost:8080" + webhook.Path
+
 // twilioAccountSID is Sufrah's own account.
 var twilioAccountSID = "AC" + digits("local")
 

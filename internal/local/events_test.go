@@ -18,27 +18,38 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/local"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// usageAPI returns the function usage-api, configured by the environment that the stack gives it, at the stack's time.
-func usageAPI(t *testing.T, stack *local.Stack) lambda.Handler {
+// function returns the handler of a function, configured by the environment that the stack gives it, at the stack's time.
+func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	t.Helper()
-	variables, err := stack.FunctionEnvironment(usageapi.Name)
+	environ, err := stack.FunctionEnvironment(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := usageapi.New(func(wanted string) (string, bool) {
-		for _, variable := range variables {
+	lookup := func(wanted string) (string, bool) {
+		for _, variable := range environ {
 			if name, value, _ := strings.Cut(variable, "="); name == wanted {
 				return value, true
 			}
 		}
 		return "", false
-	}, stack.Clock.Now, io.Discard)
+	}
+	var handler any
+	switch name {
+	case usageapi.Name:
+		handler, err = usageapi.New(lookup, stack.Clock.Now, io.Discard)
+	case processmessage.Name:
+		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, io.Discard)
+	case welcomebootstrap.Name:
+		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, io.Discard)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +60,12 @@ func usageAPI(t *testing.T, stack *local.Stack) lambda.Handler {
 // golden file of the same name.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	stack := serve(t, time.Date(2025, 10, 20, 15, 30, 4, 123e6, time.UTC))
-	handlers := map[string]lambda.Handler{"usage": usageAPI(t, stack)} // by the first word of the file's name
+	functions := map[string]string{ // by the first word of the file's name
+		"usage": usageapi.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
+	}
+	before := map[string]string{ // what has to have happened
+		"message-repeat": "message-first", "message-menu-button": "message-first",
+	}
 
 	paths, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(paths) == 0 {
@@ -66,25 +81,49 @@ func TestEvents(t *testing.T) {
 		delete(goldens, golden)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			function, _, _ := strings.Cut(name, "-")
-			handler, ok := handlers[function]
-			if !ok {
+			word, _, _ := strings.Cut(name, "-")
+			if functions[word] == "" {
 				t.Fatalf("no function is known for %s", path)
 			}
-			event, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+			stack := serve(t, time.Date(2025, 10, 20, 15, 30, 4, 123e6, time.UTC))
+			handler := function(t, stack, functions[word])
+			if first, ok := before[name]; ok {
+				send(t, handler, filepath.Join(filepath.Dir(path), first+".json"))
 			}
-			answer, err := handler.Invoke(t.Context(), event)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareGolden(t, golden, readable(t, answer))
+			answer := send(t, handler, path)
+			compareGolden(t, golden, readable(t, answer)+received(t, stack))
 		})
 	}
 	for golden := range goldens {
 		t.Errorf("%s has no event", golden)
 	}
+}
+
+func send(t *testing.T, handler lambda.Handler, path string) []byte {
+	t.Helper()
+	event, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := handler.Invoke(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// received returns what customers were sent, the newest first.
+func received(t *testing.T, stack *local.Stack) string {
+	t.Helper()
+	var text strings.Builder
+	for _, m := range stack.Twilio.Messages("+966500000001") {
+		variables, err := json.Marshal(m.ContentVariables)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "\n\n--> %s %s %s\n%s", m.To, m.ContentSID, variables, m.Body)
+	}
+	return text.String()
 }
 
 func mustGlob(t *testing.T, pattern string) []string {
@@ -112,9 +151,13 @@ func compareGolden(t *testing.T, path, got string) {
 	}
 }
 
-// readable returns an HTTP answer as a person would write it down: status, headers in order, indented body.
+// readable returns an HTTP answer as a person would write it down: status, headers in order, indented body; and any other
+// answer indented.
 func readable(t *testing.T, answer []byte) string {
 	t.Helper()
+	if !bytes.Contains(answer, []byte(`"statusCode"`)) {
+		return indented(answer)
+	}
 	var response events.APIGatewayV2HTTPResponse
 	decoder := json.NewDecoder(bytes.NewReader(answer))
 	decoder.DisallowUnknownFields()
@@ -129,9 +172,14 @@ func readable(t *testing.T, answer []byte) string {
 	for _, name := range slices.Sorted(maps.Keys(response.Headers)) {
 		fmt.Fprintf(&text, "%s: %s\n", name, response.Headers[name])
 	}
-	fmt.Fprintln(&text)
-	if err := json.Indent(&text, []byte(response.Body), "", "  "); err != nil {
-		t.Fatal(err)
+	return text.String() + "\n" + indented([]byte(response.Body))
+}
+
+// indented returns JSON on lines of its own, and anything else as it is.
+func indented(body []byte) string {
+	var text bytes.Buffer
+	if err := json.Indent(&text, body, "", "  "); err != nil {
+		return string(body)
 	}
 	return text.String()
 }

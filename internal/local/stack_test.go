@@ -48,10 +48,11 @@ func newServed(ctx context.Context, at time.Time, log io.Writer) (*local.Stack, 
 	}
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := local.New(ctx, local.Options{
-		Template: parsed,
-		BaseURL:  "http://" + server.Listener.Addr().String(),
-		Clock:    local.NewClock(func() time.Time { return at }),
-		Log:      log,
+		Template:   parsed,
+		BaseURL:    "http://" + server.Listener.Addr().String(),
+		WebhookURL: local.EventsWebhookURL,
+		Clock:      local.NewClock(func() time.Time { return at }),
+		Log:        log,
 	})
 	server.Config.Handler = stack
 	server.Start()

@@ -20,5 +20,5 @@ func environment(ctx context.Context, function string) (env []string, stop func(
 		stop()
 		return nil, nil, err
 	}
-	return env, stop, nil
+	return append(env, "WEBHOOK_URL="+local.EventsWebhookURL), stop, nil // the last value counts
 }

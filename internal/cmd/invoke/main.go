@@ -44,12 +44,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	} else if err != nil {
 		return err
 	}
-	event, err := os.ReadFile(o.event)
+	event, err := readEvent(o.event)
 	if err != nil {
-		return fmt.Errorf("reading the event: %w", err)
+		return err
 	}
-	if !json.Valid(event) {
-		return fmt.Errorf("reading the event: %s is not JSON", o.event)
+	var before []byte
+	if o.before != "" {
+		if before, err = readEvent(o.before); err != nil {
+			return err
+		}
 	}
 
 	dir, err := os.MkdirTemp("", "invoke")
@@ -67,7 +70,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	defer stop()
 
-	r, failure := invoke(ctx, lambdalocal.Function{Path: binary, Env: env, Timeout: o.timeout}, event, o.repeat)
+	r, failure := invoke(ctx, lambdalocal.Function{Path: binary, Env: env, Timeout: o.timeout}, before, event, o.repeat)
 	r.Function = o.function
 	write := r.writeText
 	if o.json {
@@ -79,11 +82,22 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return failure
 }
 
+func readEvent(path string) ([]byte, error) {
+	event, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the event: %w", err)
+	}
+	if !json.Valid(event) {
+		return nil, fmt.Errorf("reading the event: %s is not JSON", path)
+	}
+	return event, nil
+}
+
 type options struct {
-	function, event string
-	repeat          int
-	timeout         time.Duration
-	json            bool
+	function, event, before string
+	repeat                  int
+	timeout                 time.Duration
+	json                    bool
 }
 
 func parse(args []string) (options, error) {
@@ -91,6 +105,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("invoke", flag.ContinueOnError)
 	flags.StringVar(&o.function, "function", "", "function to invoke: the name of a directory under functions")
 	flags.StringVar(&o.event, "event", "", "file with the event, in JSON")
+	flags.StringVar(&o.before, "before", "", "file with an event to send first, whose answer isn't shown")
 	flags.IntVar(&o.repeat, "repeat", 1, "how many times to send the event to the same instance")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one invocation may take")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
@@ -124,8 +139,9 @@ func build(ctx context.Context, function, dir string) (string, error) {
 	return binary, nil
 }
 
-// invoke starts the function and sends it the event repeat times, or until it fails. The report says how far it came.
-func invoke(ctx context.Context, f lambdalocal.Function, event []byte, repeat int) (report, error) {
+// invoke starts the function, sends it the event before, if there is one, and then the event repeat times, or until it
+// fails. The report says how far it came.
+func invoke(ctx context.Context, f lambdalocal.Function, before, event []byte, repeat int) (report, error) {
 	var log bytes.Buffer // the function's until the instance is closed
 	f.Stdout = &log
 
@@ -133,10 +149,11 @@ func invoke(ctx context.Context, f lambdalocal.Function, event []byte, repeat in
 	instance, err := lambdalocal.Start(ctx, f)
 	if err == nil {
 		r.InitMS = milliseconds(instance.InitDuration())
-		for range repeat {
-			if err = r.invoke(ctx, instance, event); err != nil {
-				break
-			}
+		if before != nil {
+			_, err = instance.Invoke(ctx, before)
+		}
+		for i := 0; i < repeat && err == nil; i++ {
+			err = r.invoke(ctx, instance, event)
 		}
 		err = errors.Join(err, instance.Close())
 	}

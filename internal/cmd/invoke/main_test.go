@@ -77,7 +77,7 @@ func TestInvokeUnstartable(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho no configuration; exit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	got, err := invoke(t.Context(), lambdalocal.Function{Path: program}, []byte(`{}`), 1)
+	got, err := invoke(t.Context(), lambdalocal.Function{Path: program}, nil, []byte(`{}`), 1)
 	if _, ok := errors.AsType[*lambdalocal.InitError](err); !ok {
 		t.Errorf("error %v, want an InitError", err)
 	}
