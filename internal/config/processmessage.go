@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 // ProcessMessage is the configuration of the function process-message.
@@ -17,7 +15,6 @@ type ProcessMessage struct {
 	ConversationsTable string
 	DirectoryTable     string
 	TimeZone           *time.Location
-	DefaultLimits      restaurant.Limits
 	BasePath           string
 	LogLevel           slog.Level
 	WebhookURL         string // the public address that Twilio signs
@@ -39,7 +36,6 @@ func LoadProcessMessage(lookup Lookup, environ []string) (ProcessMessage, error)
 		ConversationsTable: e.required("CONVERSATIONS_TABLE"),
 		DirectoryTable:     e.required("DIRECTORY_TABLE"),
 		TimeZone:           e.location("USAGE_TIME_ZONE"),
-		DefaultLimits:      e.limits(),
 		BasePath:           e.basePath("BASE_PATH"),
 		LogLevel:           e.level("LOG_LEVEL"),
 		WebhookURL:         e.webhookURL("WEBHOOK_URL"),

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
-	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 const (
@@ -79,7 +78,7 @@ func processMessageDefaults() config.ProcessMessage {
 	return config.ProcessMessage{
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", DirectoryTable: "t-directory",
-		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
+		TimeZone:   time.UTC,
 		WebhookURL: "https://bot.example.com/prod/webhooks/whatsapp", BootstrapQueueURL: queueURL,
 		Twilio: config.Twilio{AccountSID: masterSID, SecretARN: twilioARN, APIBase: "https://api.twilio.com"},
 		Sufrah: config.Sufrah{
@@ -94,7 +93,7 @@ func processMessageDefaults() config.ProcessMessage {
 var optionalOfServices = []string{
 	"TWILIO_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN", "CONTENT_SID_WELCOME", "LOG_LEVEL", "BASE_PATH", "USAGE_TIME_ZONE",
-	"DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "AWS_SAM_LOCAL",
+	"AWS_SAM_LOCAL",
 	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "JOB_RATE_PER_MINUTE",
 }
 
@@ -341,8 +340,8 @@ func TestAllFaultsOfServicesAtOnce(t *testing.T) {
 		want []string
 	}{
 		{messageErr, []string{
-			"BASE_PATH", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS", "DEFAULT_MAX_MESSAGES_PER_DAY",
-			"DEFAULT_MAX_MESSAGES_PER_MIN", "LOG_LEVEL", "SUFRAH_API_BASE", "SUFRAH_API_KEY", "SUFRAH_CACHE_TTL_MS",
+			"BASE_PATH", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS",
+			"LOG_LEVEL", "SUFRAH_API_BASE", "SUFRAH_API_KEY", "SUFRAH_CACHE_TTL_MS",
 			"TWILIO_ACCOUNT_SID", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN", "USAGE_TIME_ZONE", "WEBHOOK_URL",
 		}},
 		{bootstrapErr, []string{

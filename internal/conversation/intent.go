@@ -27,9 +27,9 @@ var payloads = map[string]Intent{
 // much else. Both are as plain returns them.
 var (
 	words = map[string]Intent{
-		"menu": AsksForMenu, "منيو": AsksForMenu, "المنيو": AsksForMenu, "قائمه": AsksForMenu, "القائمه": AsksForMenu,
+		"menu": AsksForMenu, "منيو": AsksForMenu, "المنيو": AsksForMenu, "قايمه": AsksForMenu, "القايمه": AsksForMenu, "قايمتكم": AsksForMenu,
 		"branch": AsksForBranches, "branches": AsksForBranches,
-		"فرع": AsksForBranches, "فروع": AsksForBranches, "الفروع": AsksForBranches, "فروعكم": AsksForBranches,
+		"فرع": AsksForBranches, "الفرع": AsksForBranches, "فروع": AsksForBranches, "الفروع": AsksForBranches, "فروعكم": AsksForBranches,
 	}
 	phrases = map[string]Intent{
 		"order": AsksForMenu, "new order": AsksForMenu, "طلب": AsksForMenu, "طلب جديد": AsksForMenu, "اطلب": AsksForMenu,
@@ -71,8 +71,10 @@ func plain(text string) string {
 			return 'ا'
 		case 'ة':
 			return 'ه'
-		case 'ى':
+		case 'ى', 'ئ':
 			return 'ي'
+		case 'ؤ':
+			return 'و'
 		case 'ـ': // the tatweel stretches a word
 			return -1
 		}

@@ -134,6 +134,9 @@ func variable(s string) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
+	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.Is(unicode.Cf, r) }) {
+		return "" // nothing that can be seen
+	}
 	if runes := []rune(s); len(runes) > maxVariable {
 		s = strings.TrimSpace(string(runes[:maxVariable]))
 	}

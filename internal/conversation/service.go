@@ -101,6 +101,7 @@ const (
 	firstWait, lastWait = 50 * time.Millisecond, 1600 * time.Millisecond
 	// Settling is tried for long: a welcome that went out without being noted would go out again.
 	settleAttempts  = 6
+	noteTimeout     = 4 * time.Second
 	settleFirstWait = 50 * time.Millisecond
 )
 
@@ -118,18 +119,20 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
-	if recorded.Welcome != ReplyElsewhere || recorded.First { // another message's welcome is not waited for
-		welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
-		if err := s.reply(ctx, log, m, Welcome, recorded.Welcome, welcome); err != nil {
-			return fmt.Errorf("welcoming: %w", err)
-		}
+	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
+	err = s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
+	if errors.Is(err, ErrElsewhere) && !recorded.First {
+		err = nil // whoever is sending it sees to it
+	}
+	if err != nil {
+		return fmt.Errorf("welcoming: %w", err)
 	}
 	intent := IntentOf(in)
 	if recorded.First || intent == NoIntent {
 		return nil
 	}
 	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, intent) }
-	if err := s.reply(ctx, log, m, Answer, recorded.Answer, answer); err != nil {
+	if err := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); err != nil {
 		return fmt.Errorf("answering: %w", err)
 	}
 	return nil
@@ -137,13 +140,16 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 // reply has send send a reply if it is this delivery's to send, and notes what became of it.
 func (s *Service) reply(
-	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, send func(context.Context) error,
+	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, patient bool, send func(context.Context) error,
 ) error {
-	held, err := s.hold(ctx, m, r, state)
+	held, err := s.hold(ctx, m, r, state, patient)
 	if err != nil || !held {
 		return err
 	}
 	err = send(ctx)
+	// What was sent is noted even where time ran out while it was: the invocation still has some left for that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
 	if err != nil && !errors.Is(err, ErrUndeliverable) {
 		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
 			log.LogAttrs(ctx, slog.LevelWarn, "lease not released", slog.Any("error", releaseErr)) // it ends by itself
@@ -160,9 +166,9 @@ func (s *Service) reply(
 	return nil
 }
 
-// hold returns whether the reply is this delivery's to send, which it waits to learn while another is sending it. It
-// fails with ErrElsewhere when that takes too long.
-func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState) (bool, error) {
+// hold returns whether the reply is this delivery's to send, which it waits to learn while another delivery of the same
+// message is sending it. It fails with ErrElsewhere when that takes too long, and at once if it isn't patient.
+func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState, patient bool) (bool, error) {
 	for wait := firstWait; ; wait *= 2 {
 		switch state {
 		case ReplySettled:
@@ -170,7 +176,7 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 		case ReplyHeld:
 			return true, nil
 		case ReplyElsewhere:
-			if wait > lastWait {
+			if wait > lastWait || !patient {
 				return false, ErrElsewhere
 			}
 			if err := sleep(ctx, wait); err != nil {

@@ -7,9 +7,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local"
 )
 
-// environment serves a local stack with the demo data for a function to run against. It returns the function's variables, and
-// what stops the stack.
-func environment(ctx context.Context, function string) (env []string, stop func(), err error) {
+// localStack serves a local stack with the demo data for a function to run against.
+func localStack(ctx context.Context, function string) (env []string, stop func(), err error) {
 	server, err := local.Serve(ctx, "template.yaml", 0, io.Discard)
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, localStack)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "invoke:", err)
@@ -37,7 +37,10 @@ func main() {
 // errFunction means that the function reported an error in place of an answer. What it reported has been printed.
 var errFunction = errors.New("the function failed")
 
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+// environment gives a function its variables, and what stops that which they refer to.
+type environment func(ctx context.Context, function string) (env []string, stop func(), err error)
+
+func run(ctx context.Context, args []string, stdout io.Writer, environment environment) error {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 
 	t.Run("answer", func(t *testing.T) {
 		var out strings.Builder
-		err := run(t.Context(), []string{"-function", "hello", "-event", event("/a"), "-repeat", "3"}, &out)
+		err := run(t.Context(), []string{"-function", "hello", "-event", event("/a"), "-repeat", "3"}, &out, nothing)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 
 	t.Run("function error as JSON", func(t *testing.T) {
 		var out strings.Builder
-		err := run(t.Context(), []string{"-json", "-function", "hello", "-event", event("/fail"), "-repeat", "3"}, &out)
+		err := run(t.Context(), []string{"-json", "-function", "hello", "-event", event("/fail"), "-repeat", "3"}, &out, nothing)
 		if !errors.Is(err, errFunction) {
 			t.Errorf("error %v, want the function's", err)
 		}
@@ -64,7 +64,7 @@ func TestRun(t *testing.T) {
 
 	t.Run("no such function", func(t *testing.T) {
 		var out strings.Builder
-		err := run(t.Context(), []string{"-function", "nowhere", "-event", event("/")}, &out)
+		err := run(t.Context(), []string{"-function", "nowhere", "-event", event("/")}, &out, nothing)
 		if err == nil || !strings.Contains(err.Error(), "building nowhere") || out.Len() > 0 {
 			t.Errorf("error %v, printed %q", err, out.String())
 		}
@@ -104,7 +104,7 @@ func TestBadArguments(t *testing.T) {
 		"-function a -event " + notJSON:          "is not JSON",
 		"-function a -event e -repeat sometimes": "invalid value",
 	} {
-		err := run(context.Background(), strings.Fields(args), os.Stdout)
+		err := run(context.Background(), strings.Fields(args), os.Stdout, nothing)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", args, err, want)
 		}
@@ -164,3 +164,6 @@ func TestWriteText(t *testing.T) {
 		})
 	}
 }
+
+// nothing is the environment of a function that needs none.
+func nothing(context.Context, string) ([]string, func(), error) { return nil, func() {}, nil }

@@ -1,0 +1,137 @@
+// Command message writes to a restaurant of a local stack as a customer would over WhatsApp: it posts a webhook with
+// Twilio's signature, and shows what the customer received because of it.
+//
+//	go run ./internal/cmd/message -from +966500000001 -body hello
+//
+// It exits with status 1 unless the webhook is answered with 200.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "message:", err)
+		os.Exit(1)
+	}
+}
+
+// errRefused means that the webhook wasn't answered with 200. Its answer has been printed.
+var errRefused = errors.New("the message was not taken")
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	s := stack{url: o.url, token: o.token, client: &http.Client{Timeout: requestTimeout}}
+	r, err := s.deliver(ctx, o.form(), o.wait)
+	if err != nil {
+		return err
+	}
+	write := r.writeText
+	if o.json {
+		write = r.writeJSON
+	}
+	if err := write(stdout); err != nil {
+		return fmt.Errorf("printing the answer: %w", err)
+	}
+	if r.Status != http.StatusOK {
+		return errRefused
+	}
+	return nil
+}
+
+type options struct {
+	url, token                          string
+	from, to, body, button, id, profile string
+	wait                                time.Duration
+	json                                bool
+}
+
+// Of a local stack.
+const (
+	defaultURL   = "http://localhost:8080"
+	defaultToken = "local-twilio-token"
+	defaultTo    = "+966110000000"
+)
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("message", flag.ContinueOnError)
+	flags.StringVar(&o.url, "url", defaultURL, "address of the local stack")
+	flags.StringVar(&o.token, "token", defaultToken, "auth token that the message is signed with")
+	flags.StringVar(&o.from, "from", "", "customer's number, such as +966500000001")
+	flags.StringVar(&o.to, "to", "", "restaurant's number (default: the example restaurant's, "+defaultTo+")")
+	flags.StringVar(&o.body, "body", "", "text of the message")
+	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
+	flags.StringVar(&o.id, "id", "", "the message's id; the same one again is a repeat (default: a new one)")
+	flags.StringVar(&o.profile, "profile", "", "customer's name")
+	flags.DurationVar(&o.wait, "wait", time.Second, "how long to wait for what the customer receives")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	o.url, o.to = strings.TrimSuffix(o.url, "/"), cmp.Or(o.to, defaultTo)
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.body == "" && o.button == "":
+		return o, errors.New("a message needs -body or -button")
+	case o.wait < 0:
+		return o, fmt.Errorf("-wait must not be negative, as %v is", o.wait)
+	}
+	if u, err := url.Parse(o.url); err != nil || u.Host == "" {
+		return o, fmt.Errorf("-url must be an address such as %s, not %q", defaultURL, o.url)
+	}
+	for name, number := range map[string]*string{"-from": &o.from, "-to": &o.to} {
+		parsed, err := phone.Parse(*number)
+		if err != nil {
+			return o, fmt.Errorf("%s is %q: %w", name, *number, err)
+		}
+		*number = parsed
+	}
+	if o.id == "" {
+		var random [16]byte
+		_, _ = rand.Read(random[:]) // never fails
+		o.id = "SM" + hex.EncodeToString(random[:])
+	}
+	return o, nil
+}
+
+// form returns the message as Twilio posts it.
+func (o options) form() url.Values {
+	form := url.Values{
+		"MessageSid": {o.id}, "SmsMessageSid": {o.id}, "NumMedia": {"0"}, "From": {"whatsapp:" + o.from}, "To": {"whatsapp:" + o.to},
+		"WaId": {strings.TrimPrefix(o.from, "+")}, "Body": {o.body},
+	}
+	if o.profile != "" {
+		form.Set("ProfileName", o.profile)
+	}
+	if o.button != "" {
+		form.Set("ButtonPayload", o.button)
+		form.Set("ButtonText", o.body)
+	}
+	return form
+}
