@@ -26,7 +26,8 @@ const (
 	// CallTime is what Sufrah's answers may take. A slot that leaves less isn't waited for.
 	CallTime = 5 * time.Second
 	// LockFor is the cache.Options.LockFor of the menu that a worker reads through: a job waits for its slot while it is
-	// the one that fetches. With a shorter one, other jobs of the merchant would fetch as well.
+	// the one that fetches. With a shorter one, other jobs of the merchant would fetch as well. Who answers customers
+	// keeps to a short one of its own, and fetches when that is over: a customer doesn't wait for a job's slot.
 	LockFor = 20 * time.Second
 )
 

@@ -17,10 +17,12 @@ type Part struct {
 	Done string // the log line's message when it was
 	// Optional parts make no difference to what becomes of the job.
 	Optional bool
-	// Prefetch has the cache hold what the job's customer will need, and returns how much that is and where it came from.
-	// Its error is permanent where it has a method Retryable that says so.
-	Prefetch func(ctx context.Context, j Job) (count int, source cache.Source, err error)
+	Prefetch Prefetch
 }
+
+// Prefetch has the cache hold what the job's customer will need, and returns how much that is and where it came from. Its
+// error is permanent where it has a method Retryable that says so.
+type Prefetch func(ctx context.Context, j Job) (count int, source cache.Source, err error)
 
 // Parts returns what a job prefetches: a merchant's categories and branches, which decide what becomes of the job, and the
 // ids of the message templates. The menu's origin is to be Paced.
@@ -28,18 +30,23 @@ func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string)
 	return []Part{
 		{Name: "categories", Done: MessageCategoriesPrefetched, Prefetch: listing(menu.Categories)},
 		{Name: "branches", Done: MessageBranchesPrefetched, Prefetch: listing(menu.Branches)},
-		{Name: "templates", Done: MessageTemplatesWarmed, Optional: true, Prefetch: func(ctx context.Context, _ Job) (int, cache.Source, error) {
-			n, err := templates.Warm(ctx, sids)
-			return n, cache.Fetched, err
-		}},
+		{Name: "templates", Done: MessageTemplatesWarmed, Optional: true, Prefetch: warming(templates, sids)},
 	}
 }
 
 // listing prefetches one of a merchant's lists.
-func listing[T any](load func(context.Context, string) ([]T, cache.Source, error)) func(context.Context, Job) (int, cache.Source, error) {
+func listing[T any](load func(ctx context.Context, merchantID string) ([]T, cache.Source, error)) Prefetch {
 	return func(ctx context.Context, j Job) (int, cache.Source, error) {
 		entries, source, err := load(ctx, j.MerchantID)
 		return len(entries), source, err
+	}
+}
+
+// warming writes the ids of the templates.
+func warming(templates *cache.Templates, sids map[string]string) Prefetch {
+	return func(ctx context.Context, _ Job) (int, cache.Source, error) {
+		n, err := templates.Warm(ctx, sids)
+		return n, cache.Fetched, err
 	}
 }
 

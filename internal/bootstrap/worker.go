@@ -38,7 +38,8 @@ type Worker struct {
 // context's deadline or soon after it; a job that can't be finished by then is handed back.
 func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	start := w.Now()
-	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID), slog.Int(FieldAttempt, d.Attempt))
+	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID),
+		slog.Int(FieldAttempt, d.Attempt))
 	var o Outcome
 	var results []result
 	job, err := ParseJob(d.Body)

@@ -22,8 +22,8 @@ type Entries interface {
 
 // Locks is what instances agree by.
 type Locks interface {
-	// SetIfAbsent gives the key a value for ttl and returns true, unless it has one. It is atomic: of several callers, one
-	// gets true. After an error the key may have the value.
+	// SetIfAbsent gives the key a value for ttl and returns true, unless it has another one. It is atomic: of several
+	// callers with values of their own, one gets true. After an error the key may have the value.
 	SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (bool, error)
 	// DeleteIfEquals deletes the key if it has the value, atomically.
 	DeleteIfEquals(ctx context.Context, key, value string) error

@@ -46,7 +46,9 @@ var errNoID = errors.New("a message that is to come again has no id")
 //
 // The messages of an event are handled one after the other: how many jobs run at once is what the mapping's concurrency
 // says, whatever its batch size. A batch size of 1 leaves each job the whole invocation.
-func New(worker Worker, queue Queue, log *slog.Logger) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+func New(worker Worker, queue Queue, log *slog.Logger) func(context.Context, events.SQSEvent) (
+	events.SQSEventResponse, error,
+) {
 	c := &consumer{worker: worker, queue: queue, log: log}
 	return c.handle
 }
@@ -69,7 +71,8 @@ func (c *consumer) handle(ctx context.Context, event events.SQSEvent) (events.SQ
 		}
 		if !reported[m.MessageId] { // an event may hold two deliveries of one message, and Lambda takes no id twice
 			reported[m.MessageId] = true
-			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+			failure := events.SQSBatchItemFailure{ItemIdentifier: m.MessageId}
+			response.BatchItemFailures = append(response.BatchItemFailures, failure)
 		}
 	}
 	return response, nil

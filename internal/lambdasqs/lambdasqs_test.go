@@ -98,17 +98,21 @@ func TestSettling(t *testing.T) {
 		settled []string
 		logged  string
 	}{
-		"nothing":                            {event(), nil, failures(), nil, ""},
-		"completed":                          {event("completed"), nil, failures(), nil, ""},
-		"partial":                            {event("partial"), nil, failures(), nil, ""},
-		"failed":                             {event("failed"), nil, failures("failed"), []string{"handle0 again in 2s"}, ""},
-		"failed, and the queue is down":      {event("failed"), down, failures("failed"), []string{"handle0 again in 2s"}, "visibility not changed"},
-		"handed back":                        {event("handed back"), nil, failures("handed back"), []string{"handle0 again in 15s"}, ""},
-		"dead-lettered":                      {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
-		"dead-lettered, the queue is down":   {event("dead"), down, failures("dead"), []string{"handle0 dead: unknown merchant"}, "dead letter not sent"},
-		"the worker panics":                  {event("no such thing"), nil, failures("no such thing"), nil, "handling a message panicked"},
-		"each on its own":                    {event("dead", "boom", "failed", "completed"), nil, failures("boom", "failed"), []string{"handle0 dead: unknown merchant", "handle2 again in 2s"}, "panicked"},
-		"two deliveries of one, both fail":   {event("m:failed", "m:failed"), nil, failures("m"), []string{"handle0 again in 2s", "handle1 again in 2s"}, ""},
+		"nothing":   {event(), nil, failures(), nil, ""},
+		"completed": {event("completed"), nil, failures(), nil, ""},
+		"partial":   {event("partial"), nil, failures(), nil, ""},
+		"failed":    {event("failed"), nil, failures("failed"), []string{"handle0 again in 2s"}, ""},
+		"failed, and the queue is down": {event("failed"), down, failures("failed"),
+			[]string{"handle0 again in 2s"}, "visibility not changed"},
+		"handed back":   {event("handed back"), nil, failures("handed back"), []string{"handle0 again in 15s"}, ""},
+		"dead-lettered": {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
+		"dead-lettered, the queue is down": {event("dead"), down, failures("dead"),
+			[]string{"handle0 dead: unknown merchant"}, "dead letter not sent"},
+		"the worker panics": {event("no such thing"), nil, failures("no such thing"), nil, "handling a message panicked"},
+		"each on its own": {event("dead", "boom", "failed", "completed"), nil, failures("boom", "failed"),
+			[]string{"handle0 dead: unknown merchant", "handle2 again in 2s"}, "panicked"},
+		"two deliveries of one, both fail": {event("m:failed", "m:failed"), nil, failures("m"),
+			[]string{"handle0 again in 2s", "handle1 again in 2s"}, ""},
 		"two deliveries of one, one of them": {event("m:completed", "m:failed"), nil, failures("m"), []string{"handle1 again in 2s"}, ""},
 	}
 	for name, test := range tests {

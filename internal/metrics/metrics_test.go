@@ -109,7 +109,8 @@ func TestLine(t *testing.T) {
 // TestValidateRefuses holds the check of the format to documents that CloudWatch would ignore.
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
-	const valid = `{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],"Metrics":[{"Name":"M","Unit":"Count"}]}]},"D":"d","M":1}`
+	const valid = `{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],` +
+		`"Metrics":[{"Name":"M","Unit":"Count"}]}]},"D":"d","M":1}`
 	if err := validate([]byte(valid)); err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,10 @@ type OperatorClient interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (
 		*sqs.ChangeMessageVisibilityBatchOutput, error)
-	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
-	StartMessageMoveTask(context.Context, *sqs.StartMessageMoveTaskInput, ...func(*sqs.Options)) (*sqs.StartMessageMoveTaskOutput, error)
+	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (
+		*sqs.GetQueueAttributesOutput, error)
+	StartMessageMoveTask(context.Context, *sqs.StartMessageMoveTaskInput, ...func(*sqs.Options)) (
+		*sqs.StartMessageMoveTaskOutput, error)
 }
 
 // DeadLetter is a message that could not be carried out.
@@ -134,7 +136,9 @@ func (d *DeadLetters) Redrive(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	// Without its destination, SQS would move only what its own redrive policy has put there.
-	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &source, DestinationArn: &destination})
+	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{
+		SourceArn: &source, DestinationArn: &destination,
+	})
 	if err != nil {
 		return 0, translate("starting to move dead letters", err)
 	}

@@ -29,7 +29,8 @@ func passes(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() >= http.StatusInternalServerError {
+	response, ok := errors.AsType[*awshttp.ResponseError](err)
+	if ok && response.HTTPStatusCode() >= http.StatusInternalServerError {
 		return true
 	}
 	api, ok := errors.AsType[smithy.APIError](err)

@@ -30,7 +30,7 @@ const CallTimeout = 2 * time.Second
 const (
 	attributeVersion         = "version"           // of the job's form
 	attributeType            = "type"              // bootstrap.JobType
-	attributeReason          = "reason"            // why a message is in the dead-letter queue; one that SQS moved there has none
+	attributeReason          = "reason"            // of a dead letter; one that SQS itself moved has none
 	attributeOriginalMessage = "originalMessageId" // the id that the message had in the queue
 )
 
@@ -103,7 +103,9 @@ func (q *Queue) DeadLetter(ctx context.Context, m events.SQSMessage, reason stri
 	for _, name := range slices.Sorted(maps.Keys(m.MessageAttributes)) {
 		if _, ours := attributes[name]; !ours && len(attributes) < maxAttributes {
 			a := m.MessageAttributes[name]
-			attributes[name] = types.MessageAttributeValue{DataType: &a.DataType, StringValue: a.StringValue, BinaryValue: a.BinaryValue}
+			attributes[name] = types.MessageAttributeValue{
+				DataType: &a.DataType, StringValue: a.StringValue, BinaryValue: a.BinaryValue,
+			}
 		}
 	}
 	return q.send(ctx, "sending a dead letter", q.deadLetterURL, m.Body, attributes, m.Attributes[traceHeader])

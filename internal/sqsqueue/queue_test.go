@@ -355,7 +355,8 @@ func TestFaults(t *testing.T) {
 		{answering{403, "AccessDeniedException"}, false},
 	} {
 		client := newClient(test.answer)
-		queue, letters := sqsqueue.New(client, "http://q/0/jobs", "http://q/0/dead"), sqsqueue.NewDeadLetters(client, "http://q/0/jobs", "http://q/0/dead")
+		const url, deadLetterURL = "http://q/0/jobs", "http://q/0/dead"
+		queue, letters := sqsqueue.New(client, url, deadLetterURL), sqsqueue.NewDeadLetters(client, url, deadLetterURL)
 		_, listErr := letters.List(t.Context(), 1)
 		_, redriveErr := letters.Redrive(t.Context())
 		for call, err := range map[string]error{

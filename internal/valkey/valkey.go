@@ -151,11 +151,17 @@ func set(d driver.Client, key string, value []byte, ttl time.Duration) driver.Co
 	return d.B().Set().Key(key).Value(driver.BinaryString(value)).Px(ttl).Build()
 }
 
-// SetIfAbsent gives the key a value for ttl and returns true, unless it has one.
+// SetIfAbsent gives the key a value for ttl and returns true, unless it has another one. Values are the caller's alone, so
+// that it can be done again where its answer got lost.
 func (c *Client) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (set bool, err error) {
 	err = c.do(ctx, "SET NX", func(ctx context.Context, d driver.Client) error {
 		err := d.Do(ctx, d.B().Set().Key(key).Value(value).Nx().Px(ttl).Build()).Error()
-		if set = err == nil; driver.IsValkeyNil(err) {
+		if set = err == nil; !driver.IsValkeyNil(err) {
+			return err
+		}
+		// The key has a value. It is this one where an attempt got through and its answer got lost.
+		held, err := d.Do(ctx, d.B().Get().Key(key).Build()).ToString()
+		if set = err == nil && held == value; driver.IsValkeyNil(err) {
 			return nil
 		}
 		return err

@@ -31,6 +31,10 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "process-message"
 
+// patience is how long a customer's answer waits for a menu that somebody else is fetching. It may be a job that still
+// waits for its slot: then the customer's own call, which needs none, is sooner.
+const patience = 1500 * time.Millisecond
+
 // New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
 // environ lists as "NAME=value".
 func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
@@ -72,6 +76,7 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 		Directory:     settings.DirectoryTable,
 	}, rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	options.LockFor = patience
 	service := &conversation.Service{
 		Recorder:  dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone)),
 		Sender:    twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
