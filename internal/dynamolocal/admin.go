@@ -121,8 +121,8 @@ func keysOf(schema []keySchemaElement, types map[string]string, used map[string]
 				"or the second one not a RANGE key type")
 		}
 		if types[element.AttributeName] == "" {
-			return Key{}, Key{}, invalidParameter("Some index key attributes are not defined in AttributeDefinitions. Keys: [%s]",
-				element.AttributeName)
+			return Key{}, Key{}, invalidParameter("Some index key attributes are not defined in "+
+				"AttributeDefinitions. Keys: [%s]", element.AttributeName)
 		}
 		keys[i] = Key{element.AttributeName, types[element.AttributeName]}
 		used[element.AttributeName] = true

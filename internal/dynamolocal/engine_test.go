@@ -458,6 +458,3 @@ func TestTimeToLive(t *testing.T) {
 		t.Errorf("status is %s, want DISABLED", got)
 	}
 }
-
-// asError finds an error of type E in the chain.
-func asError[E error](err error) (E, bool) { return errors.AsType[E](err) }

@@ -1,6 +1,7 @@
 package dynamolocal_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -498,7 +499,7 @@ func TestReturnValuesOnConditionCheckFailure(t *testing.T) {
 			ExpressionAttributeValues: attributes(object{":v": 2}), ReturnValuesOnConditionCheckFailure: test.returns,
 		})
 		wantError(t, err, conditionFailed, "The conditional request failed")
-		failure, _ := asError[*types.ConditionalCheckFailedException](err)
+		failure, _ := errors.AsType[*types.ConditionalCheckFailedException](err)
 		if failure == nil || cmp.Diff(test.want, plain(failure.Item)) != "" {
 			t.Errorf("%s of %s: got %v, want item %v", test.returns, test.id, err, test.want)
 		}

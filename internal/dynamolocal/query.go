@@ -237,7 +237,8 @@ func (p *page) checkProjected(filtered []string) error {
 	projected := p.index.projected()
 	for _, name := range filtered {
 		if !slices.Contains(projected, name) {
-			return invalidParameter("Secondary index %s does not project one or more filter attributes: [%s]", p.index.Name, name)
+			return invalidParameter("Secondary index %s does not project one or more filter attributes: [%s]",
+				p.index.Name, name)
 		}
 	}
 	if p.projection == nil {

@@ -167,7 +167,7 @@ func (t *table) store(key string, old, changed document) units {
 }
 
 // store brings the index's entry up to date and returns the units: none where the entry stays as it was, those of one
-// write where it comes, goes or changes, and those of two where its key changes, for that deletes one and makes another.
+// write where it comes, goes or changes, and those of two where its key changes, which deletes one and makes another.
 func (i *index) store(old, changed document) float64 {
 	oldKey, oldEntry := i.entry(old)
 	newKey, newEntry := i.entry(changed)

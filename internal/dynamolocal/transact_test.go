@@ -1,6 +1,7 @@
 package dynamolocal_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ type reason struct {
 
 // reasons returns a cancelled transaction's reasons, or nil if the error is no such thing.
 func reasons(err error) []reason {
-	canceled, ok := asError[*types.TransactionCanceledException](err)
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	if !ok {
 		return nil
 	}

@@ -142,7 +142,8 @@ func (p *parser) deleteAction() (action, error) {
 func (p *parser) notInSection(section string, v value) error {
 	names := map[string]string{"S": "STRING", "N": "NUMBER", "B": "BINARY", "BOOL": "BOOLEAN", "M": "MAP", "L": "LIST"}
 	return p.fault("Incorrect operand type for operator or function; "+
-		"operator: %s, operand type: %s, typeSet: ALLOWED_FOR_%s_OPERAND", section, cmp.Or(names[v.kind()], v.kind()), section)
+		"operator: %s, operand type: %s, typeSet: ALLOWED_FOR_%s_OPERAND",
+		section, cmp.Or(names[v.kind()], v.kind()), section)
 }
 
 // sum parses the right side of a SET: a term, or two joined by + or -.

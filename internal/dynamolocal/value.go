@@ -385,7 +385,7 @@ func appendString(out []byte, text string) []byte {
 	return append(out, '"')
 }
 
-// serialization turns a fault in a request's JSON into the service's error, keeping one that already is a service error.
+// serialization turns a fault in a request's JSON into the service's error. One that already is a service error stays.
 func serialization(err error) error {
 	if known, ok := errors.AsType[*serviceError](err); ok {
 		return known
