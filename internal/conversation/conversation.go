@@ -10,8 +10,8 @@
 //	              ├─ the customer's first ──> welcome  ∥  bootstrap job
 //	              └─ asks for a list ──────> answer
 //
-// Replies go out at least once: who is about to send one holds a lease on it, gives the lease back when sending fails,
-// and notes the reply as settled when it went out. A lease whose holder died ends by itself.
+// Replies go out at least once: who is about to send one claims a lease on it, gives the lease back when sending fails,
+// and notes the reply as settled when it went out. A lease whose holder died while sending ends by itself.
 package conversation
 
 import (
@@ -26,7 +26,8 @@ const (
 	// RepeatWindow is how long a message is remembered: its repeats within that time change nothing.
 	RepeatWindow = 24 * time.Hour
 	// LeaseLength is how long the right to send a reply lasts. It is longer than an invocation may take, so that a
-	// lease that has ended has nobody left who could still send.
+	// lease that has ended has nobody left who could still send. It is claimed just before sending: a delivery that
+	// fails earlier keeps the next one from nothing.
 	LeaseLength = 30 * time.Second
 )
 
@@ -82,7 +83,7 @@ const (
 type Recorder interface {
 	// Record opens or extends the customer's session and counts what there is to count, exactly once for each message
 	// ID of a restaurant within RepeatWindow, whatever number of deliveries there are and wherever one breaks off. Times
-	// never move backwards. The first delivery of a message holds its replies.
+	// never move backwards. The replies that it finds due are for Claim to take.
 	//
 	// The tally of messages is informative: a delivery that breaks off may lose one.
 	Record(ctx context.Context, m Message) (Recorded, error)

@@ -100,8 +100,9 @@ const (
 	// and another delivery. The first wait doubles up to the last; together they are some three seconds.
 	firstWait, lastWait = 50 * time.Millisecond, 1600 * time.Millisecond
 	// Settling is tried for long: a welcome that went out without being noted would go out again.
-	settleAttempts  = 6
-	noteTimeout     = 4 * time.Second
+	settleAttempts = 6
+	// noteTime is what sending leaves of an invocation for noting what became of it.
+	noteTime        = 2 * time.Second
 	settleFirstWait = 50 * time.Millisecond
 )
 
@@ -125,17 +126,18 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		err = nil // whoever is sending it sees to it
 	}
 	if err != nil {
-		return fmt.Errorf("welcoming: %w", err)
+		err = fmt.Errorf("welcoming: %w", err)
 	}
 	intent := IntentOf(in)
 	if recorded.First || intent == NoIntent {
-		return nil
+		return err
 	}
-	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, intent) }
-	if err := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); err != nil {
-		return fmt.Errorf("answering: %w", err)
+	// A customer whose welcome doesn't get out can have the menu all the same.
+	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, intent, recorded.Repeat) }
+	if answerErr := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); answerErr != nil {
+		err = errors.Join(err, fmt.Errorf("answering: %w", answerErr))
 	}
-	return nil
+	return err
 }
 
 // reply has send send a reply if it is this delivery's to send, and notes what became of it.
@@ -146,10 +148,9 @@ func (s *Service) reply(
 	if err != nil || !held {
 		return err
 	}
-	err = send(ctx)
-	// What was sent is noted even where time ran out while it was: the invocation still has some left for that.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
-	defer cancel()
+	sending, cancel := leaving(ctx, noteTime)
+	err = send(sending)
+	cancel()
 	if err != nil && !errors.Is(err, ErrUndeliverable) {
 		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
 			log.LogAttrs(ctx, slog.LevelWarn, "lease not released", slog.Any("error", releaseErr)) // it ends by itself
@@ -164,6 +165,14 @@ func (s *Service) reply(
 		log.LogAttrs(ctx, slog.LevelError, "reply sent but not noted", slog.Any("error", err))
 	}
 	return nil
+}
+
+// leaving returns a context that ends so long before ctx does.
+func leaving(ctx context.Context, rest time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-rest))
+	}
+	return context.WithCancel(ctx)
 }
 
 // hold returns whether the reply is this delivery's to send, which it waits to learn while another delivery of the same
@@ -250,9 +259,10 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 	log.LogAttrs(ctx, slog.LevelInfo, "bootstrap job enqueued", slog.String("jobId", j.JobID), slog.String("merchantId", j.MerchantID))
 }
 
-// answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up.
-func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, intent Intent) error {
-	if !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.MessagesPerMinute) {
+// answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
+// message whose answer didn't get out isn't counted again.
+func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, intent Intent, repeat bool) error {
+	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.MessagesPerMinute) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
 			slog.Int64("limit", t.Bot.Limits.MessagesPerMinute))
 		call(s.Events.AnswerLimited)
@@ -327,8 +337,15 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 		}
 		log.LogAttrs(ctx, slog.LevelWarn, "template rejected, sending text", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
 	}
-	for _, text := range c.Texts {
-		if err := s.Sender.SendText(ctx, t, to, text); err != nil {
+	for i, text := range c.Texts {
+		err := s.Sender.SendText(ctx, t, to, text)
+		if err != nil && i > 0 {
+			// Another delivery would send the first texts again, and perhaps get no further.
+			log.LogAttrs(ctx, slog.LevelError, "the rest of a long answer was not sent",
+				slog.Int("sent", i), slog.Int("texts", len(c.Texts)), slog.Any("error", err))
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -114,8 +114,6 @@ func (r *Recorder) mark(ctx context.Context, m conversation.Message) (conversati
 	marker[attrDelivery] = text(m.Delivery)
 	marker[attrExpires] = number(at.Add(conversation.RepeatWindow).Unix() + 1)
 	marker[attrReply] = text(replyDue)
-	marker[attrLease] = text(m.Delivery)
-	marker[attrLeaseUntil] = instant(at.Add(conversation.LeaseLength))
 	err := r.store.put(ctx, r.store.tables.Conversations, marker, expression{
 		// TTL deletes late: a marker that has expired counts as gone.
 		condition: "attribute_not_exists(#entry) OR #received <= :forgotten",
@@ -227,19 +225,12 @@ func (r *Recorder) open(ctx context.Context, m conversation.Message, at time.Tim
 	opened := item{attrOpened: instant(at), attrOpenedBy: text(m.ID), attrLastMessage: instant(at)}
 	if seen == nil {
 		session = session.and(expression{
-			set:       "#first = :id, #reply = :due, #lease = :delivery, #until = :until",
+			set:       "#first = :id, #reply = :due",
 			condition: "attribute_not_exists(#entry)",
-			names: map[string]string{
-				"#entry": attrEntry, "#first": attrFirstMessage, "#reply": attrReply, "#lease": attrLease, "#until": attrLeaseUntil,
-			},
-			values: item{
-				":due": text(replyDue), ":delivery": text(m.Delivery),
-				":until": instant(m.ReceivedAt.Add(conversation.LeaseLength)),
-			},
+			names:     map[string]string{"#entry": attrEntry, "#first": attrFirstMessage, "#reply": attrReply},
+			values:    item{":due": text(replyDue)},
 		})
-		opened[attrFirstMessage] = text(m.ID)
-		opened[attrReply], opened[attrLease] = text(replyDue), text(m.Delivery)
-		opened[attrLeaseUntil] = instant(m.ReceivedAt.Add(conversation.LeaseLength))
+		opened[attrFirstMessage], opened[attrReply] = text(m.ID), text(replyDue)
 	} else {
 		session = session.and(expression{condition: "#last = :seen", values: item{":seen": seen[attrLastMessage]}})
 		for _, kept := range []string{attrFirstMessage, attrReply, attrLease, attrLeaseUntil} {

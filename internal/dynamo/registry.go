@@ -140,8 +140,11 @@ func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, b
 	return nil
 }
 
-// directoryAttempts bounds how often a write starts again because the directory's pages changed under it.
-const directoryAttempts = 10
+// A write starts again so often, after a random part of the delay, because the directory's pages changed under it.
+const (
+	directoryAttempts = 10
+	directoryDelay    = 200 * time.Millisecond
+)
 
 // withDirectory carries out the writes that build returns for the directory as it is, the first own of which are the
 // caller's and the others the directory's. Where only conditions of the directory fail, others changed its pages
@@ -161,7 +164,7 @@ func (s *Store) withDirectory(ctx context.Context, own int, build func(*director
 		if !errors.As(err, &condition) || condition.lowest() < own {
 			return err
 		}
-		if err := s.wait(ctx, conflictMaxDelay); err != nil {
+		if err := s.wait(ctx, directoryDelay); err != nil {
 			return translate(err)
 		}
 	}

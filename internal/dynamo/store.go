@@ -70,11 +70,12 @@ func New(client *dynamodb.Client, tables Tables, random func() float64) *Store {
 }
 
 // The attempts at a transaction that conflicts with another one on the same item: the SDK does not repeat these by
-// itself. Sixteen attempts of up to 200 ms outlast any queue of writers that one item can have within an invocation.
+// itself. A hundred customers who open conversations with one restaurant at the same moment take turns on its month's
+// item for some seconds, so what ends the attempts is the invocation's time and not their number.
 const (
-	conflictAttempts   = 16
+	conflictAttempts   = 100
 	conflictFirstDelay = 10 * time.Millisecond
-	conflictMaxDelay   = 200 * time.Millisecond
+	conflictMaxDelay   = time.Second
 )
 
 // transact writes all items or none, again while it conflicts with other writers. A condition that fails is reported

@@ -383,10 +383,10 @@ func TestCancelledTransactions(t *testing.T) {
 		"conflict once":                        {repeat(1, cancelled(none, none, none, none, none, conflict), nil), nil, 2},
 		"conflict of all, once":                {repeat(1, allConflict, nil), nil, 2},
 		"conflict fifteen times":               {repeat(15, allConflict, nil), nil, 16},
-		"conflict always":                      {repeat(0, nil, allConflict), outage.ErrUnavailable, 16},
+		"conflict always":                      {repeat(0, nil, allConflict), outage.ErrUnavailable, 100},
 		"throttled once":                       {repeat(1, cancelled(none, "ThrottlingError", none, none, none, none), nil), nil, 2},
 		"throughput exceeded once":             {repeat(1, cancelled("ProvisionedThroughputExceeded", none, none, none, none, none), nil), nil, 2},
-		"throttled and conflict always":        {repeat(0, nil, cancelled("ThrottlingError", conflict, none, none, none, none)), outage.ErrUnavailable, 16},
+		"throttled and conflict always":        {repeat(0, nil, cancelled("ThrottlingError", conflict, none, none, none, none)), outage.ErrUnavailable, 100},
 		"it exists":                            {repeat(0, nil, cancelled(failed, none, none, none, none, none)), restaurant.ErrExists, 1},
 		"it exists, others conflict":           {repeat(0, nil, cancelled(failed, conflict, conflict, conflict, conflict, conflict)), restaurant.ErrExists, 1},
 		"it exists, the directory changed":     {repeat(0, nil, cancelled(failed, none, none, none, none, failed)), restaurant.ErrExists, 1},
@@ -493,8 +493,8 @@ func TestConflictOfASingleWrite(t *testing.T) {
 		attempts int
 	}{
 		"once":              {repeat(1, conflict, nil), nil, 2},
-		"fifteen times":     {repeat(15, conflict, nil), nil, 16},
-		"always":            {repeat(0, nil, conflict), outage.ErrUnavailable, 16},
+		"ninety-nine times": {repeat(99, conflict, nil), nil, 100},
+		"always":            {repeat(0, nil, conflict), outage.ErrUnavailable, 100},
 		"then it is there":  {repeat(1, conflict, fault(400, "ConditionalCheckFailedException")), credential.ErrExists, 2},
 		"then it throttles": {repeat(1, conflict, fault(400, "ThrottlingException")), outage.ErrUnavailable, 4},
 	} {
@@ -518,8 +518,8 @@ func TestConflictsSpreadOut(t *testing.T) {
 	took := inBubble(t, func(ctx context.Context, t *testing.T) {
 		_ = newSlowestStore(w).CreateRestaurant(ctx, storetest.Restaurant(1), nil)
 	})
-	// 10, 20, 40, 80, 160 ms, and ten times 200 ms.
-	if want := 2310 * time.Millisecond; took < want-50*time.Millisecond || took > want {
+	// 10, 20, 40, 80, 160, 320, 640 ms, and ninety-two times a second.
+	if want := 93270 * time.Millisecond; took < want-50*time.Millisecond || took > want {
 		t.Errorf("the longest wait is %s, want just below %s", took, want)
 	}
 }

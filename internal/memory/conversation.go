@@ -47,12 +47,11 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
 	now := stored(m.ReceivedAt)
-	held := reply{lease: m.Delivery, until: now.Add(conversation.LeaseLength)}
 
 	seen := r.markers[entry{m.RestaurantID, m.ID}]
 	repeat := seen != nil && seen.receivedAt.After(now.Add(-conversation.RepeatWindow))
 	if !repeat {
-		seen = &marker{receivedAt: now, reply: held}
+		seen = &marker{receivedAt: now}
 		r.markers[entry{m.RestaurantID, m.ID}] = seen
 	}
 	at := seen.receivedAt
@@ -61,7 +60,7 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
-		of = &session{openedBy: m.ID, firstMessage: m.ID, last: at, reply: held}
+		of = &session{openedBy: m.ID, firstMessage: m.ID, last: at}
 		r.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
 	case !at.Before(of.last.Add(conversation.SessionLength)):

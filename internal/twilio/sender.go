@@ -65,7 +65,9 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		return err
 	case failure.ReceiverRejected():
 		return fmt.Errorf("%w: %w", conversation.ErrUndeliverable, err)
-	case failure.TemplateRejected() && m.ContentSID != "":
+	case m.ContentSID != "" && failure.Permanent():
+		// Twilio has many codes for templates that can't be sent, and adds more. Where the fault is another, the text
+		// that is sent instead is refused as well, and tells.
 		return fmt.Errorf("%w: %w", conversation.ErrTemplateRejected, err)
 	case failure.Permanent(), failure.AuthenticationFailed():
 		s.log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: the bot or its account needs an operator",

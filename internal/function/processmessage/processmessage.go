@@ -35,6 +35,9 @@ const Name = "process-message"
 // waits for its slot: then the customer's own call, which needs none, is sooner.
 const patience = 1500 * time.Millisecond
 
+// twilioTimeout is nearly what an invocation has: a message that Twilio takes after it was given up goes out twice.
+const twilioTimeout = 10 * time.Second
+
 // New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
 // environ lists as "NAME=value".
 func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
@@ -64,7 +67,7 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	if err != nil {
 		return nil, err
 	}
-	client, err := twilio.New(twilio.Config{BaseURL: settings.Twilio.APIBase})
+	client, err := twilio.New(twilio.Config{BaseURL: settings.Twilio.APIBase, Timeout: twilioTimeout})
 	if err != nil {
 		return nil, fmt.Errorf("configuring Twilio: %w", err)
 	}
