@@ -54,7 +54,8 @@ type Outcome struct {
 	Kind     Kind
 	Job      Job // the zero Job where the message isn't one
 	Attempt  int
-	Duration time.Duration
+	Duration time.Duration // of the work, without Waited
+	Waited   time.Duration // for the job's slot
 	Delay    time.Duration // 0 after the last attempt: the queue moves the message as soon as it comes up again
 	Reason   string        // for operators, on one line; "" where the job completed
 }
@@ -89,7 +90,8 @@ const (
 	FieldCount       = "count"
 	FieldSource      = "source"
 	FieldDuration    = "durationMs"
-	FieldCounts      = "counts" // a group with a member for each part
+	FieldWaited      = "waitedMs" // for the job's slot, and not in the duration
+	FieldCounts      = "counts"   // a group with a member for each part
 	FieldError       = "error"
 	FieldMaxAttempts = "maxAttempts"
 	FieldNextDelay   = "nextDelayMs" // missing after the last attempt

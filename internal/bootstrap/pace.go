@@ -67,10 +67,11 @@ type ticket struct {
 	worker *Worker
 	latest time.Time // that a slot may begin; zero where the job has no deadline
 
-	mu    sync.Mutex
-	asked bool
-	slot  time.Time
-	err   error
+	mu     sync.Mutex
+	asked  bool
+	slot   time.Time
+	err    error
+	waited time.Duration // for the slot, by the call that waited longest
 }
 
 type ticketKey struct{}
@@ -95,10 +96,14 @@ func awaitSlot(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoTime, err)
 	}
-	if wait := slot.Sub(t.worker.Now()); wait > 0 {
-		return t.worker.Sleep(ctx, wait)
+	start := t.worker.Now()
+	if wait := slot.Sub(start); wait > 0 {
+		err = t.worker.Sleep(ctx, wait)
+		t.mu.Lock()
+		t.waited = max(t.waited, t.worker.Now().Sub(start))
+		t.mu.Unlock()
 	}
-	return nil
+	return err
 }
 
 // reserve returns when the ticket's slot begins. The first call takes the slot.
@@ -117,6 +122,13 @@ func (t *ticket) reserve(ctx context.Context) (time.Time, error) {
 	wait, t.err = t.worker.Pace.Reserve(ctx)
 	t.asked, t.slot = true, t.worker.Now().Add(wait)
 	return t.slot, t.err
+}
+
+// wait returns how long the job waited for its slot.
+func (t *ticket) wait() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.waited
 }
 
 // refused says whether the job asked for a slot and got none.

@@ -52,9 +52,9 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 		jobCtx, t := w.withTicket(ctx)
 		results = w.prefetch(jobCtx, log, job)
 		o = w.judge(ctx, t, d.Attempt, results)
-		o.Job = job
+		o.Job, o.Waited = job, t.wait()
 	}
-	o.Attempt, o.Duration = d.Attempt, w.Now().Sub(start)
+	o.Attempt, o.Duration = d.Attempt, w.Now().Sub(start)-o.Waited
 	w.log(ctx, log, o, results)
 	if w.Observe != nil {
 		w.Observe(o)
@@ -138,7 +138,10 @@ func (w *Worker) delay(attempt int, asked time.Duration) time.Duration {
 
 // log writes the line of an attempt's end.
 func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results []result) {
-	attrs := []slog.Attr{slog.Float64(FieldDuration, float64(o.Duration.Microseconds())/1000)}
+	attrs := []slog.Attr{
+		slog.Float64(FieldDuration, float64(o.Duration.Microseconds())/1000),
+		slog.Float64(FieldWaited, float64(o.Waited.Microseconds())/1000),
+	}
 	var counts []any
 	for _, r := range results {
 		if r.kept() {

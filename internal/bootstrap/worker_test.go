@@ -84,7 +84,7 @@ func (b *bench) lines(t *testing.T) []map[string]any {
 		if err := json.Unmarshal([]byte(line), &decoded); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		for _, field := range []string{"timestamp", "function", bootstrap.FieldDuration, bootstrap.FieldQueued} {
+		for _, field := range []string{"timestamp", "function", bootstrap.FieldDuration, bootstrap.FieldWaited, bootstrap.FieldQueued} {
 			delete(decoded, field)
 		}
 		all = append(all, decoded)
@@ -376,7 +376,7 @@ func TestOneSlotForAJob(t *testing.T) {
 		b.pace.wait = 3 * time.Second
 		for i, want := range []time.Duration{3100 * time.Millisecond, 0} {
 			got := b.Handle(t.Context(), delivery(t, 1))
-			if got.Kind != bootstrap.Completed || got.Duration != want {
+			if got.Kind != bootstrap.Completed || got.Duration+got.Waited != want {
 				t.Errorf("job %d: %s in %v, want completed in %v", i, got.Kind, got.Duration, want)
 			}
 		}
@@ -442,7 +442,7 @@ func TestLackOfTime(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), invocation)
 				defer cancel()
 				got := b.Handle(ctx, delivery(t, test.attempt))
-				if got.Kind != test.want || got.Delay != test.wantDelay || got.Duration != test.wantTime || b.pace.taken.Load() != test.wantSlots {
+				if got.Kind != test.want || got.Delay != test.wantDelay || got.Duration+got.Waited != test.wantTime || b.pace.taken.Load() != test.wantSlots {
 					t.Errorf("%s (%s) in %v, again after %v, with %d slots; want %s in %v, after %v, with %d", got.Kind, got.Reason,
 						got.Duration, got.Delay, b.pace.taken.Load(), test.want, test.wantTime, test.wantDelay, test.wantSlots)
 				}

@@ -695,7 +695,7 @@ func TestNothingIsLost(t *testing.T) {
 func BenchmarkJob(b *testing.B) {
 	s := setup(b, unlimited)
 	const latency = 100 * time.Millisecond
-	s.fail(b, sandbox.Behavior{LatencyMs: int(latency.Milliseconds()), Status: 503})
+	s.fail(b, sandbox.Behavior{LatencyMs: float64(latency.Milliseconds()), Status: 503})
 	var took []time.Duration
 	for i := 0; b.Loop(); i++ {
 		s.advance(time.Minute) // past the last job's slot

@@ -26,7 +26,7 @@ const (
 	JobFailed       Name = "JobFailed" // an attempt; a job whose last attempt fails is dead-lettered by the queue
 	JobDeadLettered Name = "JobDeadLettered"
 	JobHandedBack   Name = "JobHandedBack"
-	JobDuration     Name = "JobDuration" // of an attempt, with the wait for its slot
+	JobDuration     Name = "JobDuration" // of an attempt, without the wait for its slot
 
 	CacheHit    Name = "CacheHit"
 	CacheMiss   Name = "CacheMiss"   // fetched
