@@ -21,7 +21,7 @@ DEV_FLAGS := -ldflags "-s -w" -gcflags=github.com/valkey-io/valkey-go/internal/c
 
 .PHONY: help
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: ## run the whole system here, with demo data, on PORT (8080)
@@ -56,8 +56,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 .PHONY: lint
 lint: ## vet, staticcheck and formatting
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet -tags aws ./...
+	go run $(STATICCHECK) -tags aws ./...
 
 # The tools of the template come from PyPI, pinned, into a folder that git ignores.
 SAM_TOOLS := .cache/sam-tools

@@ -28,7 +28,7 @@ var (
 	// adapters each translate between the domain and one technology.
 	adapters = []string{
 		"./internal/dynamo", "./internal/valkey", "./internal/twilio", "./internal/sufrah", "./internal/lambdahttp",
-		"./internal/secret",
+		"./internal/secret", "./internal/sqsqueue", "./internal/lambdasqs",
 	}
 	// joiners choose adapters and put everything together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/...", "./internal/local"}
@@ -36,7 +36,7 @@ var (
 	standIns = []string{
 		"./internal/dynamolocal", "./internal/sqslocal", "./internal/apigateway", "./internal/lambdalocal",
 		"./internal/eventsource", "./internal/sandbox", "./internal/memory", "./internal/local", "./internal/demo",
-		"./internal/template",
+		"./internal/template", "./internal/engines",
 	}
 	// suites are tests that several packages share.
 	suites = []string{"./internal/storetest", "./internal/queuetest"}
@@ -78,7 +78,7 @@ var rules = []rule{
 		reason: "their errors and types are translated at the edge; a package that needs one is an adapter, or a stand-in for the other side",
 		from:   []string{"./..."},
 		except: slices.Concat(adapters, joiners, suites, []string{
-			"./internal/awsconfig", "./internal/apigateway", "./internal/eventsource",
+			"./internal/awsconfig", "./internal/apigateway", "./internal/eventsource", "./internal/engines",
 		}),
 		to: drivers,
 	},

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSuites(t *testing.T) {
+	t.Parallel()
+	packages, err := suites("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"internal/dynamo", "internal/queuetest", "internal/valkey"} {
+		if n := len(slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !strings.HasSuffix(p, want) })); n != 1 {
+			t.Errorf("%s is there %d times: %q", want, n, packages)
+		}
+	}
+	if packages, err := suites(t.TempDir()); err == nil {
+		t.Errorf("nothing has the suites %q", packages)
+	}
+}
+
+// TestNoTestIsAFailure: a package with a file for engines whose tests have other names must not pass unnoticed.
+func TestNoTestIsAFailure(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr strings.Builder
+	err := test(t.Context(), []string{"."}, nil, &stdout, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "TestEngine") {
+		t.Errorf("error %v after\n%s%s", err, &stdout, &stderr)
+	}
+}

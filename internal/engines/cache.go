@@ -1,0 +1,140 @@
+package engines
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (e *Engines) startCache(ctx context.Context, i installer) (string, error) {
+	server, err := i.cacheServer(ctx)
+	if err != nil {
+		return "", err
+	}
+	return e.serve(ctx, "cache", func(port, _ int) []string { return cacheCommand(server, port) }, isUp)
+}
+
+func (i installer) cacheServer(ctx context.Context) (string, error) {
+	return i.command(ctx, "redis-server", "valkey-server", "redis-server")
+}
+
+// cacheCommand starts a server that keeps everything in memory.
+func cacheCommand(server string, port int, options ...string) []string {
+	return append([]string{
+		server, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--appendonly", "no",
+	}, options...)
+}
+
+const slots = 16384
+
+// startCluster returns the address of the first of two nodes: a client finds the other one itself.
+func (e *Engines) startCluster(ctx context.Context, i installer) (string, error) {
+	server, err := i.cacheServer(ctx)
+	if err != nil {
+		return "", err
+	}
+	var nodes [2]node
+	for n := range nodes {
+		nodes[n].address, err = e.serve(ctx, fmt.Sprint("node", n), func(port, second int) []string {
+			nodes[n].bus = second // usually the port and 10,000, which need not be free, nor a port at all
+			return cacheCommand(server, port, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(second),
+				"--cluster-config-file", fmt.Sprint("nodes-", port, ".conf"), "--cluster-announce-ip", "127.0.0.1")
+		}, isUp)
+		if err != nil {
+			return "", err
+		}
+	}
+	return nodes[0].address, join(ctx, nodes)
+}
+
+// node is a server of a cluster.
+type node struct {
+	address string
+	bus     int // the port at which other nodes reach it
+}
+
+// join makes a cluster of nodes, and returns when both of them know it.
+func join(ctx context.Context, nodes [2]node) error {
+	host, port, err := net.SplitHostPort(nodes[1].address)
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct{ address, command string }{
+		{nodes[0].address, fmt.Sprintf("CLUSTER ADDSLOTSRANGE 0 %d", slots/2-1)},
+		{nodes[1].address, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", slots/2, slots-1)},
+		{nodes[0].address, fmt.Sprintf("CLUSTER MEET %s %s %d", host, port, nodes[1].bus)},
+	} {
+		if _, err := ask(ctx, step.address, step.command); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for _, n := range nodes {
+		for err := isWhole(ctx, n.address); err != nil; err = isWhole(ctx, n.address) {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("the nodes don't become a cluster (%w)", err)
+			case <-time.After(readyInterval):
+			}
+		}
+	}
+	return nil
+}
+
+// isWhole says whether a node knows who has which slot.
+func isWhole(ctx context.Context, address string) error {
+	info, err := ask(ctx, address, "CLUSTER INFO")
+	if err == nil && !(strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")) {
+		err = fmt.Errorf("%s: %s", address, info)
+	}
+	return err
+}
+
+func isUp(ctx context.Context, address string) error {
+	_, err := ask(ctx, address, "PING")
+	return err
+}
+
+// ask sends a command to a server and returns its answer, a line or a text.
+func ask(ctx context.Context, address, command string) (string, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	words := strings.Fields(command)
+	request := fmt.Sprintf("*%d\r\n", len(words))
+	for _, word := range words {
+		request += fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
+	}
+	in := bufio.NewReader(conn)
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
+	}
+	answer := strings.TrimSpace(line[1:])
+	switch line[0] {
+	case '+':
+		return answer, nil
+	case '$':
+		length, err := strconv.Atoi(answer)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", command, err)
+		}
+		text := make([]byte, max(0, length))
+		_, err = io.ReadFull(in, text)
+		return string(text), err
+	}
+	return "", fmt.Errorf("%s: %s", command, answer)
+}

@@ -1,0 +1,98 @@
+package engines
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// process is a server in a process group of its own.
+type process struct {
+	command *exec.Cmd
+	output  string        // the file with all that it printed
+	ended   chan struct{} // closed when it has ended, and err is set
+	err     error
+}
+
+// startProcess starts a command that prints to a file of that name in the folder, which is also its working directory.
+func startProcess(folder, name string, args []string) (*process, error) {
+	output, err := os.Create(filepath.Join(folder, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	p := &process{command: exec.Command(args[0], args[1:]...), output: output.Name(), ended: make(chan struct{})}
+	p.command.Dir = folder
+	p.command.Stdout, p.command.Stderr = output, output
+	p.command.SysProcAttr = ownGroup()
+	started := make(chan error)
+	go func() {
+		defer func() { _ = output.Close() }()
+		// A child ends with the thread that started it, not with its process: this thread stays as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.command.Start()
+		started <- err
+		if err == nil {
+			p.err = p.command.Wait()
+			close(p.ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// await returns when ready says so, or an error when the process has ended or time is up.
+func (p *process) await(ctx context.Context, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		err := ready(ctx)
+		if err == nil && !p.hasEnded() { // otherwise it is another program that answers at its port
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("it ended when it was started (%w):\n%s", p.err, p.lastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("it doesn't answer (%w):\n%s", err, p.lastWords())
+		case <-time.After(readyInterval):
+		}
+	}
+}
+
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// lastWords returns the end of what the process printed.
+func (p *process) lastWords() []byte {
+	printed, _ := os.ReadFile(p.output) // an error about the output would hide the one that it explains
+	return tail(printed)
+}
+
+// tail returns the end of an output, for an error.
+func tail(output []byte) []byte {
+	const most = 2000
+	return bytes.TrimSpace(output[max(0, len(output)-most):])
+}
+
+// stop ends the process and all that it started, and returns when it is gone.
+func (p *process) stop() {
+	if !p.hasEnded() {
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // fails only where it has just ended
+	}
+	<-p.ended
+}

@@ -1,0 +1,41 @@
+package engines
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// folderVariable makes this test's binary a program that starts a process and is killed.
+const folderVariable = "ENGINES_TEST_FOLDER"
+
+// TestKilledParent: a process ends with the one that started it, even if that is killed.
+func TestKilledParent(t *testing.T) {
+	if folder := os.Getenv(folderVariable); folder != "" {
+		if _, err := startProcess(folder, "child", shell("echo $$ > new; mv new pid; exec sleep 60")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+	}
+	t.Parallel()
+	folder := t.TempDir()
+	parent := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledParent$")
+	parent.Env = append(os.Environ(), folderVariable+"="+folder)
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child, err := 0, os.ErrNotExist
+	for begin := time.Now(); err != nil && time.Since(begin) < 10*time.Second; time.Sleep(time.Millisecond) {
+		child, err = readPID(filepath.Join(folder, "pid"))
+	}
+	if killErr := parent.Process.Kill(); killErr != nil {
+		t.Fatal(killErr)
+	}
+	_ = parent.Wait() // which tells that it was killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, child)
+}
