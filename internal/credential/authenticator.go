@@ -23,8 +23,8 @@ type Finder interface {
 	FindCredential(ctx context.Context, hash Hash) (Credential, error)
 }
 
-// Authenticator verifies raw values. It remembers good ones for MaxCacheAge, and unknown ones not at all, so that a
-// new token works at once. It is safe for concurrent use.
+// Authenticator verifies raw values. It remembers the credentials that it finds for MaxCacheAge, and unknown values not at
+// all, so that a new token works at once. It is safe for concurrent use.
 type Authenticator struct {
 	finder Finder
 	now    func() time.Time

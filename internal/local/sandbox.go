@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -31,6 +30,9 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
 	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
 
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "The sandbox has nothing at this address.", "code": "not_found"})
+	})
 	s.mux.Handle("/sandbox/clock", s.Clock)
 	for path, fault := range map[string]*sandbox.Fault{
 		"/sandbox/store": s.store, "/sandbox/queue": s.queue, "/sandbox/cache": s.cache.fault,
@@ -87,5 +89,5 @@ func reasonOf(m sqslocal.Message) string {
 	if reason := m.Attributes["reason"].StringValue; reason != "" {
 		return reason
 	}
-	return fmt.Sprintf("failed %d times", m.ReceiveCount)
+	return "failed as often as the queue allows"
 }

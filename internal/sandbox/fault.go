@@ -22,7 +22,7 @@ const (
 
 // Behavior is how a stand-in answers.
 type Behavior struct {
-	LatencyMs int     `json:"latencyMs"` // before every answer, 0 to 60,000
+	LatencyMs float64 `json:"latencyMs"` // before every answer, 0 to 60,000
 	FailRate  float64 `json:"failRate"`  // the share of calls that fail, 0 to 1
 	Status    int     `json:"status"`    // that they fail with, 400 to 599
 }
@@ -34,10 +34,10 @@ func healthy() Behavior {
 
 func (b Behavior) validate() error {
 	var faults []error
-	if b.LatencyMs < 0 || b.LatencyMs > maxLatencyMs {
+	if !(b.LatencyMs >= 0 && b.LatencyMs <= maxLatencyMs) {
 		faults = append(faults, fmt.Errorf("latencyMs must be between 0 and %d", maxLatencyMs))
 	}
-	if !(b.FailRate >= 0 && b.FailRate <= 1) { // not the other way round: NaN is neither
+	if !(b.FailRate >= 0 && b.FailRate <= 1) { // here as above not the other way round: NaN is neither
 		faults = append(faults, errors.New("failRate must be between 0 and 1"))
 	}
 	if b.Status < 400 || b.Status > 599 {
@@ -107,11 +107,11 @@ func (f *Fault) draw() (latency time.Duration, status int) {
 	if f.behavior.FailRate > 0 && f.random() < f.behavior.FailRate {
 		status = f.behavior.Status
 	}
-	return time.Duration(f.behavior.LatencyMs) * time.Millisecond, status
+	return time.Duration(f.behavior.LatencyMs * float64(time.Millisecond)), status
 }
 
 // Wrap returns a handler that is as slow and unreliable as the behavior says, and otherwise next. A call that fails
-// doesn't reach next; nor does one whose client has gone meanwhile.
+// doesn't reach next.
 func (f *Fault) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch status, err := f.Apply(r.Context()); {

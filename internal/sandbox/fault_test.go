@@ -37,7 +37,7 @@ func TestFaultInterface(t *testing.T) {
 		"PUT of a list":            {http.MethodPut, `[]`, 400, defaults},
 		"PUT of an unknown field":  {http.MethodPut, `{"latency": 5}`, 400, defaults},
 		"PUT of another type":      {http.MethodPut, `{"latencyMs": "5"}`, 400, defaults},
-		"PUT of a fraction":        {http.MethodPut, `{"latencyMs": 0.5}`, 400, defaults},
+		"PUT of a fraction":        {http.MethodPut, `{"latencyMs": 5.0, "status": 500}`, 200, Behavior{LatencyMs: 5, Status: 500}},
 		"PUT of a negative time":   {http.MethodPut, `{"latencyMs": -1}`, 400, defaults},
 		"PUT of a long time":       {http.MethodPut, `{"latencyMs": 60001}`, 400, defaults},
 		"PUT of a negative rate":   {http.MethodPut, `{"failRate": -0.1}`, 400, defaults},
@@ -110,7 +110,7 @@ func TestFaultLatency(t *testing.T) {
 	t.Parallel()
 	const latency = 40 * time.Millisecond
 	fault := NewFault(luck(), nil)
-	if err := fault.Set(Behavior{LatencyMs: int(latency / time.Millisecond), Status: 503}); err != nil {
+	if err := fault.Set(Behavior{LatencyMs: float64(latency / time.Millisecond), Status: 503}); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()

@@ -320,7 +320,7 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 		"?limit=2&offset=1":                `{"total":3,"limit":2,"offset":1,"hasMore":false}`,
 		"?limit=3":                         `{"total":3,"limit":3,"offset":0,"hasMore":false}`,
 		"?limit=007":                       `{"total":3,"limit":7,"offset":0,"hasMore":false}`,
-		"?offset=99999999999999999999":     `{"total":3,"limit":20,"offset":2147483647,"hasMore":false}`,
+		"?offset=99999999999999999999":     `{"total":3,"limit":20,"offset":9007199254740991,"hasMore":false}`,
 		"?isActive=true&limit=1":           `{"total":2,"limit":1,"offset":0,"hasMore":true}`,
 		"?isActive=false&limit=1":          `{"total":1,"limit":1,"offset":0,"hasMore":false}`,
 		"?sort=name&isActive=false&page=2": `{"total":1,"limit":20,"offset":0,"hasMore":false}`,

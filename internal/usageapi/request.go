@@ -2,7 +2,6 @@ package usageapi
 
 import (
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,7 +15,8 @@ const (
 	defaultLimit = 20
 	maxLimit     = 100
 	// maxOffset stands for every larger offset: all of them are past the end.
-	maxOffset = math.MaxInt32
+	// It is the largest number that JavaScript counts exactly.
+	maxOffset = 1<<53 - 1
 )
 
 // presented is a credential as a caller presents it: not yet verified.

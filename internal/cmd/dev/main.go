@@ -50,7 +50,8 @@ func run(ctx context.Context, lookup func(string) (string, bool), stdout, log io
 // announce writes requests that can be copied, and then that the stack is ready.
 func announce(w io.Writer, baseURL string) {
 	fmt.Fprint(w, strings.NewReplacer("$URL", baseURL, "$EXAMPLE", demo.ExampleID, "$PAT", demo.ExampleToken,
-		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", local.StackName).Replace(`
+		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", local.StackName,
+		"$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
 # one restaurant, as its owner
 curl -s $URL/api/usage -H 'Authorization: Bearer $PAT' -H 'X-Restaurant-Id: $EXAMPLE'
 # any restaurant, as the dashboard's server
@@ -59,11 +60,17 @@ curl -s $URL/api/usage -H 'Authorization: Bearer $ALL' -H 'X-Restaurant-Id: demo
 curl -s '$URL/api/usage?limit=3&isActive=true' -H 'X-API-Key: $KEY'
 # one restaurant with its history
 curl -s $URL/api/usage/$EXAMPLE -H 'X-API-Key: $KEY'
+# a new customer, whose menu is prefetched meanwhile; then the menu, from the cache
+make message PORT=$PORT FROM=+966500000001 BODY=hello
+make message PORT=$PORT FROM=+966500000001 BODY=menu
+curl -s $URL/sandbox/jobs
 # manage this stack
-go run ./internal/cmd/sufrahctl --stack $STACK --endpoint $URL`+local.DynamoDBPath+` restaurant list --limit 5
-# tomorrow, and a store that fails
+export SUFRAH_STACK=$STACK AWS_ENDPOINT_URL_DYNAMODB=$URL`+local.DynamoDBPath+` AWS_ENDPOINT_URL_SQS=$URL`+local.SQSPath+`
+go run ./internal/cmd/sufrahctl restaurant list --limit 5
+# tomorrow; a Sufrah API that fails; and what becomes of a new customer's job then
 curl -s -X PUT $URL/sandbox/clock -d '{"offset": "24h"}'
-curl -s -X PUT $URL/sandbox/store -d '{"failRate": 1, "status": 503}'
+curl -s -X PUT $URL/sandbox/sufrah -d '{"failRate": 1, "status": 503}'
+curl -s $URL/sandbox/queues
 
 ready $URL
 `))

@@ -25,6 +25,9 @@ func deadLetterQueueName(stack string) string { return stack + "-bootstrap-dead-
 
 // deadLetters returns the stack's dead letters.
 func (s *session) deadLetters() (*sqsqueue.DeadLetters, error) {
+	if s.sqs == nil {
+		return nil, errors.New("--sqs-endpoint is missing: a local stack's tables don't go with another stack's queues")
+	}
 	urls := make([]string, 2)
 	for i, name := range []string{queueName(s.stack), deadLetterQueueName(s.stack)} {
 		found, err := s.sqs.GetQueueUrl(s.ctx, &sqs.GetQueueUrlInput{QueueName: &name})

@@ -54,7 +54,7 @@ type session struct {
 	ctx         context.Context
 	stack       string
 	store       *dynamo.Store
-	sqs         *sqs.Client
+	sqs         *sqs.Client // nil where the tables are local and no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
 	out         printer
@@ -82,13 +82,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	forSQS, err := awsConfig(ctx, line.SQS)
-	if err != nil {
-		return err
+	var queues *sqs.Client
+	if line.Endpoint == "" || line.SQS != "" {
+		forSQS, err := awsConfig(ctx, line.SQS)
+		if err != nil {
+			return err
+		}
+		queues = sqs.NewFromConfig(forSQS)
 	}
 	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.StackTables(line.Stack), mathrand.Float64)
 	err = command.Run(&session{
-		ctx: ctx, stack: line.Stack, store: store, sqs: sqs.NewFromConfig(forSQS), credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
+		ctx: ctx, stack: line.Stack, store: store, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON},
 	})
 	var missing *types.ResourceNotFoundException
