@@ -15,9 +15,9 @@ FUNCTION ?= usage-api
 EVENT ?= events/usage-pat.json
 FUZZTIME ?= 10s
 
-# valkey-go's generated commands take a third of a first build; without inlining they take half of that. The functions
-# are built as they should be.
-DEV_FLAGS := -ldflags "-s -w" -gcflags=github.com/valkey-io/valkey-go/internal/cmds=-l
+# A first build has to compile the standard library and two large clients too. Without inlining and debug data, and the
+# SDK's generated code without optimization, that takes a quarter less. The functions are built as they should be.
+DEV_FLAGS := -ldflags "-s -w" -gcflags="all=-l -dwarf=false" -gcflags="github.com/aws/aws-sdk-go-v2/service/...=-N -l -dwarf=false"
 
 .PHONY: help
 help: ## show this
