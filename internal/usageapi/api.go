@@ -240,6 +240,8 @@ func whileVerifying[T any](ctx context.Context, verify func() error, read func(c
 		answers <- answer{value, err}
 	}()
 	if err := verify(); err != nil {
+		cancel()
+		<-answers // an instance is frozen once it has answered: nothing must be left half-done
 		var nothing T
 		return nothing, err
 	}
