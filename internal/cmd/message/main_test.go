@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type local struct {
 	delay  time.Duration // before the text is sent; the answer doesn't wait for it
 	last   *http.Request // with its form parsed
 	taken  atomic.Int64
+	late   sync.WaitGroup // of texts that are still to be sent
 }
 
 func serve(t *testing.T) *local {
@@ -42,7 +45,10 @@ func serve(t *testing.T) *local {
 	})
 	mux.HandleFunc("POST "+webhookPath, func(w http.ResponseWriter, r *http.Request) { l.receive(t, w, r) })
 	l.Server = httptest.NewServer(mux)
-	t.Cleanup(l.Close)
+	t.Cleanup(func() {
+		l.late.Wait()
+		l.Close()
+	})
 	var err error
 	if l.client, err = twilio.New(twilio.Config{BaseURL: l.URL + "/twilio"}); err != nil {
 		t.Fatal(err)
@@ -63,7 +69,10 @@ func (l *local) receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	}
 	if l.status == http.StatusOK {
 		if l.delay > 0 {
-			time.AfterFunc(l.delay, func() { l.send(t, r) })
+			l.late.Go(func() {
+				time.Sleep(l.delay)
+				l.send(t, r)
+			})
 		} else {
 			l.send(t, r)
 		}
@@ -72,13 +81,15 @@ func (l *local) receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "<Response/>")
 }
 
+// send outlives the request, and the test's context where the command has seen enough after the first message.
 func (l *local) send(t *testing.T, r *http.Request) {
+	ctx := context.WithoutCancel(t.Context())
 	for _, m := range []twilio.Message{
 		{ContentSID: "HX1", ContentVariables: map[string]string{"2": "سارة", "1": "Example"}},
 		{Body: "one\ntwo"},
 	} {
 		m.From, m.To = r.PostForm.Get("To"), r.PostForm.Get("From")
-		if _, err := l.client.Send(t.Context(), twilio.Account{SID: "AC1", AuthToken: "x"}, m); err != nil {
+		if _, err := l.client.Send(ctx, twilio.Account{SID: "AC1", AuthToken: "x"}, m); err != nil {
 			t.Error(err)
 		}
 	}
