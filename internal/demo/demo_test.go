@@ -129,6 +129,7 @@ func TestExample(t *testing.T) {
 			RestaurantID: demo.ExampleID, RestaurantName: "Example Restaurant",
 			ConversationsThisMonth: 45, LastConversationAt: noon.AddDate(0, 0, -1),
 			Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
+			Quota:         usage.Quota{Used: 45, Limit: 30000},
 			FirstActivity: last.Add(-time.Hour), LastActivity: noon.AddDate(0, 0, -1), Active: true,
 		},
 		History: []usage.MonthReport{
@@ -156,14 +157,14 @@ func TestSpecialRestaurants(t *testing.T) {
 		t.Errorf("the inactive one is %+v", inactive)
 	}
 	noBot := s.mustReport(t, demo.NoBotID)
-	if noBot.Allowance != usage.NewAllowance(defaults.MessagesPerDay, 0, noBot.ConversationsThisMonth) {
+	if noBot.Allowance != usage.NewAllowance(defaults.MessagesPerDay, 0, usage.NewQuota(defaults.MessagesPerDay, noBot.ConversationsThisMonth, 0)) {
 		t.Errorf("the one without a bot has %+v", noBot.Allowance)
 	}
 	if bot, err := s.store.Bot(t.Context(), demo.NoBotID); bot != nil || err != nil {
 		t.Errorf("the one without a bot has %+v, %v", bot, err)
 	}
 	unlimited := s.mustReport(t, demo.UnlimitedID)
-	if unlimited.Allowance != usage.NewAllowance(usage.Unlimited, 0, 0) || unlimited.ConversationsThisMonth == 0 {
+	if unlimited.Allowance != usage.NewAllowance(usage.Unlimited, 0, unlimited.Quota) || unlimited.ConversationsThisMonth == 0 {
 		t.Errorf("the unlimited one is %+v", unlimited)
 	}
 	never, history, err := s.service.History(t.Context(), demo.NeverUsedID)
@@ -171,7 +172,7 @@ func TestSpecialRestaurants(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := usage.Report{RestaurantID: demo.NeverUsedID, RestaurantName: never.RestaurantName,
-		Allowance: usage.NewAllowance(1000, 0, 0), Active: true}
+		Allowance: usage.NewAllowance(1000, 0, usage.NewQuota(1000, 0, 0)), Quota: usage.NewQuota(1000, 0, 0), Active: true}
 	if diff := cmp.Diff(want, never); diff != "" || len(history) != 0 {
 		t.Errorf("the one that was never used has the history %v and (-want +got):\n%s", history, diff)
 	}

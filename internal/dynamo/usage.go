@@ -24,6 +24,7 @@ const (
 	attrLastConversation = "lastConversationAt"
 	attrFirstActivity    = "firstActivity"
 	attrLastActivity     = "lastActivity"
+	attrAdjustedBy       = "adjustedBy" // of a month: what top-ups added to its allowance
 	dayPrefix            = "d"
 )
 
@@ -128,6 +129,7 @@ func readUsage(r *reader, record *usage.Record) {
 		Conversations:    r.number(attrConversations),
 		LastConversation: r.instant(attrLastConversation),
 		Days:             readDays(r, dayPrefix),
+		AdjustedBy:       r.number(attrAdjustedBy),
 	}
 	record.Months[month] = count
 }
@@ -161,6 +163,9 @@ func (s *Store) PutUsage(ctx context.Context, restaurantID string, activity usag
 		it[attrConversations] = number(count.Conversations)
 		setInstant(it, attrLastConversation, count.LastConversation)
 		setDays(it, dayPrefix, count.Days)
+		if count.AdjustedBy != 0 {
+			it[attrAdjustedBy] = number(count.AdjustedBy)
+		}
 		items = append(items, it)
 	}
 	if err := s.putAll(ctx, s.tables.Usage, items); err != nil {

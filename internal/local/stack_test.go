@@ -135,7 +135,9 @@ type (
 		ConversationsThisMonth                          int64
 		LastConversationAt, FirstActivity, LastActivity *time.Time
 		Allowance                                       allowance
-		IsActive                                        bool
+		AdjustedBy                                      int64
+		UsagePercent                                    *float64 // absent where there is no limit
+		IsNearingQuota, IsActive                        bool
 	}
 	month struct {
 		Month, Year        int
@@ -168,6 +170,8 @@ func at(year int, month time.Month, day, hour, minute int) *time.Time {
 	return &t
 }
 
+func percent(p float64) *float64 { return &p }
+
 func wantEqual[T any](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(detail{})); diff != "" {
@@ -184,17 +188,19 @@ func TestDemoFigures(t *testing.T) {
 	example := figures{
 		RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant", ConversationsThisMonth: 45,
 		LastConversationAt: yesterday, FirstActivity: at(2026, 10, 20, 14, 30), LastActivity: yesterday,
-		Allowance: allowance{1000, 1000, 30_000, 29_955}, IsActive: true,
+		Allowance: allowance{1000, 1000, 30_000, 29_955}, UsagePercent: percent(0.15), IsActive: true,
 	}
 	for _, want := range []detail{
 		{example, []month{{11, 2026, 45, yesterday}, {10, 2026, 123, at(2026, 10, 20, 15, 30)}}},
 		{figures{RestaurantID: "demo-inactive", RestaurantName: "مطعم مغلق", LastConversationAt: at(2026, 8, 20, 15, 30),
-			FirstActivity: at(2026, 8, 20, 14, 30), LastActivity: at(2026, 8, 20, 15, 30), Allowance: thousand},
+			FirstActivity: at(2026, 8, 20, 14, 30), LastActivity: at(2026, 8, 20, 15, 30), Allowance: thousand,
+			UsagePercent: percent(0)},
 			[]month{{8, 2026, 17, at(2026, 8, 20, 15, 30)}}},
 		{figures{RestaurantID: "demo-no-bot", RestaurantName: "Shawarma Without a Bot", ConversationsThisMonth: 3,
 			LastConversationAt: yesterday, FirstActivity: at(2026, 11, 22, 11, 0), LastActivity: yesterday,
-			Allowance: allowance{1000, 1000, 30_000, 29_997}, IsActive: true}, []month{{11, 2026, 3, yesterday}}},
-		{figures{RestaurantID: "demo-never", RestaurantName: "بيت الكبسة الجديد", Allowance: thousand, IsActive: true}, []month{}},
+			Allowance: allowance{1000, 1000, 30_000, 29_997}, UsagePercent: percent(0.01), IsActive: true}, []month{{11, 2026, 3, yesterday}}},
+		{figures{RestaurantID: "demo-never", RestaurantName: "بيت الكبسة الجديد", Allowance: thousand,
+			UsagePercent: percent(0), IsActive: true}, []month{}},
 		{figures{RestaurantID: "demo-unlimited", RestaurantName: "Unlimited Grill", ConversationsThisMonth: 5000,
 			LastConversationAt: yesterday, FirstActivity: at(2026, 11, 22, 11, 0), LastActivity: yesterday,
 			Allowance: allowance{-1, -1, -1, -1}, IsActive: true}, []month{{11, 2026, 5000, yesterday}}},

@@ -566,10 +566,12 @@ func (s *stream) compare() {
 			s.rt.Fatal(err)
 		}
 		month := s.calendar.Month(s.now)
+		quota := usage.NewQuota(1000, tenant.months[month], 0)
 		want := usage.Report{
 			RestaurantID: id, RestaurantName: report.RestaurantName, ConversationsThisMonth: tenant.months[month],
 			LastConversationAt: tenant.lastConversation,
-			Allowance:          usage.NewAllowance(1000, tenant.days[date(s.calendar, s.now)], tenant.months[month]),
+			Allowance:          usage.NewAllowance(1000, tenant.days[date(s.calendar, s.now)], quota),
+			Quota:              quota,
 			FirstActivity:      tenant.first, LastActivity: tenant.last, Active: true,
 		}
 		if diff := cmp.Diff(want, report); diff != "" {

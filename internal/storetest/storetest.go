@@ -114,7 +114,7 @@ func testUsage(t *testing.T, s Store) {
 	create(t, s, Restaurant(1), &bot)
 	messages := usage.Tally{Month: november, Days: map[int]int64{1: 400, 23: 50}}
 	activity := usage.Activity{First: Start.Add(-time.Hour), Last: Start.Add(time.Hour), LastConversation: Start, Messages: messages}
-	count := usage.MonthCount{Conversations: 45, Days: map[int]int64{1: 40, 23: 5}, LastConversation: Start}
+	count := usage.MonthCount{Conversations: 45, Days: map[int]int64{1: 40, 23: 5}, LastConversation: Start, AdjustedBy: 70}
 	must(t, s.PutUsage(t.Context(), "r00001", activity, map[usage.Month]usage.MonthCount{november: count}))
 
 	got, err := s.Usage(t.Context(), "r00001", []usage.Month{november})

@@ -17,16 +17,16 @@ type Allowance struct {
 }
 
 // NewAllowance returns the allowance of a bot that may open dailyLimit conversations a day, of which it opened today
-// today and thisMonth this month. What remains is never below 0; a negative dailyLimit means Unlimited.
-func NewAllowance(dailyLimit, today, thisMonth int64) Allowance {
+// today, and whose month's quota is month. What remains is never below 0; a negative dailyLimit means Unlimited. What was
+// added to the month counts in the monthly figures, and changes no day's.
+func NewAllowance(dailyLimit, today int64, month Quota) Allowance {
 	if dailyLimit < 0 {
 		return Allowance{Unlimited, Unlimited, Unlimited, Unlimited}
 	}
-	monthlyLimit := dailyLimit * daysPerMonth
 	return Allowance{
 		DailyLimit:       dailyLimit,
 		DailyRemaining:   max(0, dailyLimit-today),
-		MonthlyLimit:     monthlyLimit,
-		MonthlyRemaining: max(0, monthlyLimit-thisMonth),
+		MonthlyLimit:     month.EffectiveLimit(),
+		MonthlyRemaining: month.Remaining(),
 	}
 }

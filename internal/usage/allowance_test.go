@@ -34,7 +34,8 @@ func TestNewAllowance(t *testing.T) {
 			t.Parallel()
 			want := usage.Allowance{DailyLimit: test.daily, DailyRemaining: test.dailyLeft,
 				MonthlyLimit: test.monthly, MonthlyRemaining: test.monthlyLeft}
-			if diff := cmp.Diff(want, usage.NewAllowance(test.dailyLimit, test.today, test.thisMonth)); diff != "" {
+			if diff := cmp.Diff(want, usage.NewAllowance(test.dailyLimit, test.today,
+				usage.NewQuota(test.dailyLimit, test.thisMonth, 0))); diff != "" {
 				t.Errorf("allowance (-want +got):\n%s", diff)
 			}
 		})
@@ -48,8 +49,10 @@ func TestAllowanceStaysWithinItsLimits(t *testing.T) {
 		limit := rapid.Int64Range(0, largestLimit).Draw(t, "limit")
 		today := rapid.Int64Range(0, math.MaxInt64).Draw(t, "today")
 		thisMonth := rapid.Int64Range(today, math.MaxInt64).Draw(t, "this month")
-		got := usage.NewAllowance(limit, today, thisMonth)
-		if got.DailyLimit != limit || got.MonthlyLimit != 30*limit {
+		added := rapid.Int64Range(0, 1_000_000).Draw(t, "added")
+		got := usage.NewAllowance(limit, today, usage.NewQuota(limit, thisMonth, added))
+		monthly := 30*limit + added
+		if got.DailyLimit != limit || got.MonthlyLimit != monthly {
 			t.Errorf("limits are %d and %d", got.DailyLimit, got.MonthlyLimit)
 		}
 		if got.DailyRemaining < 0 || got.DailyRemaining > got.DailyLimit {
@@ -61,8 +64,8 @@ func TestAllowanceStaysWithinItsLimits(t *testing.T) {
 		if today < limit && got.DailyRemaining+today != limit {
 			t.Errorf("%d remain of %d after %d", got.DailyRemaining, limit, today)
 		}
-		if thisMonth < 30*limit && got.MonthlyRemaining+thisMonth != 30*limit {
-			t.Errorf("%d remain of %d after %d", got.MonthlyRemaining, 30*limit, thisMonth)
+		if thisMonth < monthly && got.MonthlyRemaining+thisMonth != monthly {
+			t.Errorf("%d remain of %d after %d", got.MonthlyRemaining, monthly, thisMonth)
 		}
 	})
 }

@@ -43,6 +43,7 @@ type MonthCount struct {
 	Conversations    int64
 	Days             map[int]int64 // by day of the month; days without a conversation are absent
 	LastConversation time.Time
+	AdjustedBy       int64 // what top-ups added to the month's allowance
 }
 
 // Filter chooses restaurants by whether they are active.
@@ -89,6 +90,7 @@ type Report struct {
 	ConversationsThisMonth int64
 	LastConversationAt     time.Time
 	Allowance              Allowance
+	Quota                  Quota // of the current month
 	FirstActivity          time.Time
 	LastActivity           time.Time
 	Active                 bool
@@ -142,7 +144,8 @@ func (s *Service) History(ctx context.Context, restaurantID string) (Report, []M
 	}
 	history := make([]MonthReport, 0, len(months))
 	for _, month := range months {
-		if count, ok := record.Months[month]; ok {
+		// A top-up alone makes no history.
+		if count, ok := record.Months[month]; ok && (count.Conversations > 0 || count.AdjustedBy == 0) {
 			history = append(history, MonthReport{month, count.Conversations, count.LastConversation})
 		}
 	}
@@ -191,12 +194,14 @@ func (s *Service) report(record Record, now time.Time) Report {
 		limits = record.Bot.Limits
 	}
 	month := record.Months[s.calendar.Month(now)]
+	quota := NewQuota(limits.MessagesPerDay, month.Conversations, month.AdjustedBy)
 	return Report{
 		RestaurantID:           record.Restaurant.ID,
 		RestaurantName:         record.Restaurant.Name,
 		ConversationsThisMonth: month.Conversations,
 		LastConversationAt:     record.Activity.LastConversation,
-		Allowance:              NewAllowance(limits.MessagesPerDay, month.Days[s.calendar.Day(now)], month.Conversations),
+		Allowance:              NewAllowance(limits.MessagesPerDay, month.Days[s.calendar.Day(now)], quota),
+		Quota:                  quota,
 		FirstActivity:          record.Activity.First,
 		LastActivity:           record.Activity.Last,
 		Active:                 record.Restaurant.Active,

@@ -70,6 +70,7 @@ var exampleReport = usage.Report{
 	RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant",
 	ConversationsThisMonth: 45, LastConversationAt: at("2025-10-20T15:30:00Z"),
 	Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
+	Quota:         usage.Quota{Used: 45, Limit: 30000},
 	FirstActivity: at("2025-09-01T08:00:00Z"), LastActivity: at("2025-10-20T15:30:00Z"), Active: true,
 }
 
@@ -153,11 +154,11 @@ func TestReportWithoutUsage(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		dailyLimit int64
-		want       usage.Allowance
+		want       int64 // the daily limit that holds
 	}{
-		"without a bot the defaults hold": {0, usage.NewAllowance(defaults.MessagesPerDay, 0, 0)},
-		"with a bot its limits hold":      {7, usage.NewAllowance(7, 0, 0)},
-		"unlimited":                       {usage.Unlimited, usage.NewAllowance(usage.Unlimited, 0, 0)},
+		"without a bot the defaults hold": {0, defaults.MessagesPerDay},
+		"with a bot its limits hold":      {7, 7},
+		"unlimited":                       {usage.Unlimited, usage.Unlimited},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +171,8 @@ func TestReportWithoutUsage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantEqual(t, "report", got, usage.Report{RestaurantID: "quiet", RestaurantName: "Quiet", Allowance: test.want})
+			wantEqual(t, "report", got, usage.Report{RestaurantID: "quiet", RestaurantName: "Quiet",
+				Allowance: usage.NewAllowance(test.want, 0, usage.NewQuota(test.want, 0, 0)), Quota: usage.NewQuota(test.want, 0, 0)})
 			if len(history) != 0 {
 				t.Errorf("history is %v, want none", history)
 			}

@@ -1,6 +1,7 @@
 package usageapi
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -18,6 +19,23 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, `"`+timestampLayout+`"`), nil
 }
 
+// percentage is a percentage in hundredths, which the API shows as a number with up to two decimals.
+type percentage int64
+
+func (p percentage) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(p)/100, 'f', -1, 64), nil
+}
+
+// percentageOf returns how much of a quota is used, nil where it is unlimited.
+func percentageOf(q usage.Quota) *percentage {
+	hundredths, limited := q.PercentHundredths()
+	if !limited {
+		return nil
+	}
+	p := percentage(hundredths)
+	return &p
+}
+
 // usageBody is one restaurant's usage.
 type usageBody struct {
 	RestaurantID           string        `json:"restaurantId"`
@@ -25,6 +43,9 @@ type usageBody struct {
 	ConversationsThisMonth int64         `json:"conversationsThisMonth"`
 	LastConversationAt     timestamp     `json:"lastConversationAt"`
 	Allowance              allowanceBody `json:"allowance"`
+	AdjustedBy             int64         `json:"adjustedBy"`
+	UsagePercent           *percentage   `json:"usagePercent,omitempty"`
+	IsNearingQuota         bool          `json:"isNearingQuota"`
 	FirstActivity          timestamp     `json:"firstActivity"`
 	LastActivity           timestamp     `json:"lastActivity"`
 	IsActive               bool          `json:"isActive"`
@@ -44,6 +65,9 @@ func newUsageBody(r usage.Report) usageBody {
 		ConversationsThisMonth: r.ConversationsThisMonth,
 		LastConversationAt:     timestamp(r.LastConversationAt),
 		Allowance:              allowanceBody(r.Allowance),
+		AdjustedBy:             r.Quota.AdjustedBy,
+		UsagePercent:           percentageOf(r.Quota),
+		IsNearingQuota:         r.Quota.IsNearing(),
 		FirstActivity:          timestamp(r.FirstActivity),
 		LastActivity:           timestamp(r.LastActivity),
 		IsActive:               r.Active,

@@ -1,0 +1,105 @@
+package usage
+
+import (
+	"cmp"
+	"math/bits"
+)
+
+// Quota is how much of one month's allowance is used: the plan's, and what was added to it.
+type Quota struct {
+	Used       int64 // conversations opened in the month
+	Limit      int64 // the plan's monthly limit, or Unlimited
+	AdjustedBy int64 // what top-ups added to the limit in the month
+}
+
+// NewQuota returns the quota of a bot that may open dailyLimit conversations a day. A negative dailyLimit means Unlimited.
+func NewQuota(dailyLimit, used, adjustedBy int64) Quota {
+	q := Quota{Used: used, Limit: Unlimited, AdjustedBy: adjustedBy}
+	if dailyLimit >= 0 {
+		q.Limit = dailyLimit * daysPerMonth
+	}
+	return q
+}
+
+// IsUnlimited reports whether the plan has no limit. Top-ups make no difference to it then.
+func (q Quota) IsUnlimited() bool { return q.Limit < 0 }
+
+// EffectiveLimit returns the plan's limit and what was added to it, or Unlimited.
+func (q Quota) EffectiveLimit() int64 {
+	if q.IsUnlimited() {
+		return Unlimited
+	}
+	return q.Limit + q.AdjustedBy
+}
+
+// Remaining returns how many conversations are left, never fewer than 0, or Unlimited.
+func (q Quota) Remaining() int64 {
+	if q.IsUnlimited() {
+		return Unlimited
+	}
+	return max(0, q.EffectiveLimit()-q.Used)
+}
+
+// Share is a part of an allowance, in millionths.
+type Share int64
+
+// Shares that have a meaning of their own.
+const (
+	Whole   Share = 1_000_000
+	Percent Share = Whole / 100
+	// NearingShare is what has to be used of a quota for it to be nearly used up.
+	NearingShare = 90 * Percent
+)
+
+// Reaches reports whether at least the share of the quota is used, in whole numbers: nothing is rounded. An unlimited
+// quota reaches none, and every other one a share of 0. Of a limit of 0 nothing is used before the first conversation,
+// and more than all of it from then on.
+func (q Quota) Reaches(share Share) bool {
+	switch {
+	case q.IsUnlimited():
+		return false
+	case q.Used == 0:
+		return share <= 0
+	}
+	return compareProducts(q.Used, int64(Whole), q.EffectiveLimit(), int64(share)) >= 0
+}
+
+// IsNearing reports whether the quota is nearly used up, or more than that.
+func (q Quota) IsNearing() bool { return q.Reaches(NearingShare) }
+
+// PercentHundredths returns how much is used in hundredths of a percent, 10,000 being all of it and the most, and false
+// where there is no limit. It is rounded down: what shows as 90 % or 100 % has reached it.
+func (q Quota) PercentHundredths() (int64, bool) {
+	const all = 100 * 100
+	limit := q.EffectiveLimit()
+	switch {
+	case q.IsUnlimited():
+		return 0, false
+	case q.Used == 0:
+		return 0, true
+	case q.Used >= limit:
+		return all, true
+	}
+	high, low := bits.Mul64(uint64(q.Used), all)
+	quotient, _ := bits.Div64(high, low, uint64(limit))
+	return int64(quotient), true
+}
+
+// CompareFullness returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
+// where more. Both are limited.
+func (q Quota) CompareFullness(other Quota) int {
+	if q.Used == 0 || other.Used == 0 { // whatever the limits
+		return cmp.Compare(q.Used, other.Used)
+	}
+	return compareProducts(q.Used, other.EffectiveLimit(), other.Used, q.EffectiveLimit())
+}
+
+// compareProducts compares a*b with c*d, none of which is negative, whatever their size.
+func compareProducts(a, b, c, d int64) int {
+	high1, low1 := bits.Mul64(uint64(a), uint64(b))
+	high2, low2 := bits.Mul64(uint64(c), uint64(d))
+	if high1 != high2 {
+		return cmp.Compare(high1, high2)
+	}
+	return cmp.Compare(low1, low2)
+}

@@ -1,0 +1,85 @@
+package usage_test
+
+import (
+	"math"
+	"math/big"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		daily, used, added             int64
+		limit, effective, remaining    int64
+		hundredths                     int64 // -1: there is none
+		nearing, reachesAll, reachesIt bool  // 90 %, all, and a share of 0
+	}{
+		"unused":                        {1000, 0, 0, 30000, 30000, 30000, 0, false, false, true},
+		"one of many":                   {1000, 1, 0, 30000, 30000, 29999, 0, false, false, true},
+		"three of many":                 {1000, 3, 0, 30000, 30000, 29997, 1, false, false, true},
+		"just below 90 %":               {1000, 26999, 0, 30000, 30000, 3001, 8999, false, false, true},
+		"90 %":                          {1000, 27000, 0, 30000, 30000, 3000, 9000, true, false, true},
+		"just below all":                {1000, 29999, 0, 30000, 30000, 1, 9999, true, false, true},
+		"all but one of three billion":  {100_000_000, 2_999_999_999, 0, 3_000_000_000, 3_000_000_000, 1, 9999, true, false, true},
+		"just below 90 % of a billion":  {100_000_000, 2_699_999_999, 0, 3_000_000_000, 3_000_000_000, 300_000_001, 8999, false, false, true},
+		"all":                           {1000, 30000, 0, 30000, 30000, 0, 10000, true, true, true},
+		"more than all":                 {1000, 45000, 0, 30000, 30000, 0, 10000, true, true, true},
+		"topped up":                     {1, 30, 10, 30, 40, 10, 7500, false, false, true},
+		"a third":                       {1, 10, 0, 30, 30, 20, 3333, false, false, true},
+		"two thirds":                    {1, 20, 0, 30, 30, 10, 6666, false, false, true},
+		"nothing allowed, unused":       {0, 0, 0, 0, 0, 0, 0, false, false, true},
+		"nothing allowed, used":         {0, 1, 0, 0, 0, 0, 10000, true, true, true},
+		"nothing allowed, but added":    {0, 9, 10, 0, 10, 1, 9000, true, false, true},
+		"unlimited":                     {-1, 5000, 0, -1, -1, -1, -1, false, false, false},
+		"unlimited, topped up before":   {-1, 5000, 70, -1, -1, -1, -1, false, false, false},
+		"as many as can be counted":     {1_000_000_000, math.MaxInt64, 0, 30_000_000_000, 30_000_000_000, 0, 10000, true, true, true},
+		"the largest limit, nearly all": {1_000_000_000, 29_999_999_999, 0, 30_000_000_000, 30_000_000_000, 1, 9999, true, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := usage.NewQuota(test.daily, test.used, test.added)
+			if q.Limit != test.limit || q.EffectiveLimit() != test.effective || q.Remaining() != test.remaining || q.AdjustedBy != test.added {
+				t.Errorf("%+v: effective limit %d, %d remaining", q, q.EffectiveLimit(), q.Remaining())
+			}
+			hundredths, limited := q.PercentHundredths()
+			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {
+				t.Errorf("%d hundredths of a percent, limited %t", hundredths, limited)
+			}
+			if q.IsNearing() != test.nearing || q.Reaches(usage.Whole) != test.reachesAll || q.Reaches(0) != test.reachesIt {
+				t.Errorf("nearing %t, all %t, nothing %t", q.IsNearing(), q.Reaches(usage.Whole), q.Reaches(0))
+			}
+		})
+	}
+}
+
+// TestQuotaIsExact holds the figures to fractions of any size.
+func TestQuotaIsExact(t *testing.T) {
+	t.Parallel()
+	limits := rapid.OneOf(rapid.Int64Range(1, 40), rapid.Int64Range(1, 1_000_000_000))
+	draw := func(t *rapid.T, name string) (usage.Quota, *big.Rat) {
+		q := usage.NewQuota(limits.Draw(t, name+" limit"), 0, rapid.Int64Range(0, 2_000_000).Draw(t, name+" added"))
+		around := rapid.SampledFrom([]int64{0, 80, 90, 100, 130}).Draw(t, name+" percent")
+		q.Used = max(0, q.EffectiveLimit()*around/100+rapid.Int64Range(-2, 2).Draw(t, name+" difference"))
+		return q, big.NewRat(q.Used, q.EffectiveLimit())
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		q, share := draw(t, "one")
+		other, otherShare := draw(t, "other")
+		if got, want := q.CompareFullness(other), share.Cmp(otherShare); got != want {
+			t.Fatalf("%+v against %+v: %d, want %d", q, other, got, want)
+		}
+		asked := usage.Share(rapid.Int64Range(0, int64(usage.Whole)).Draw(t, "share"))
+		if got, want := q.Reaches(asked), share.Cmp(big.NewRat(int64(asked), int64(usage.Whole))) >= 0; got != want {
+			t.Fatalf("%+v reaches %d: %t, want %t", q, asked, got, want)
+		}
+		hundredths, _ := q.PercentHundredths()
+		shown := big.NewRat(hundredths, 10000)
+		if shown.Cmp(share) > 0 || hundredths < 10000 && new(big.Rat).Add(shown, big.NewRat(1, 10000)).Cmp(share) <= 0 {
+			t.Fatalf("%+v shows as %d", q, hundredths)
+		}
+	})
+}
