@@ -364,8 +364,8 @@ func TestRebuildTidiesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The counts, the number of generations, the phone number, and two generations of two items each.
-	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 7)
+	// The counts, the number of generations, the phone number, the bot's id, and two generations of two items each.
+	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 8)
 	if err := store.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}); err != nil {
 		t.Errorf("its phone number got lost: %v", err)
 	}

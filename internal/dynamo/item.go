@@ -24,6 +24,10 @@ func instant(t time.Time) types.AttributeValue {
 	return text(t.UTC().Format(timeLayout))
 }
 
+func textSet(members ...string) types.AttributeValue {
+	return &types.AttributeValueMemberSS{Value: members}
+}
+
 func numbers(ns []int64) types.AttributeValue {
 	list := make([]types.AttributeValue, len(ns))
 	for i, n := range ns {

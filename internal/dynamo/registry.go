@@ -99,6 +99,44 @@ func (s *Store) claimNumber(phoneNumber, restaurantID string) types.TransactWrit
 	})
 }
 
+// botKey is the directory's item for a bot's id. Bots' ids need not be unique, so it holds the set of the restaurants whose
+// bots have it.
+func botKey(botID string) item { return directoryKey("bot/" + botID) }
+
+// RestaurantOfBot implements usage.Store in one round trip.
+func (s *Store) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
+	it, err := s.get(ctx, s.tables.Directory, botKey(botID))
+	if err != nil {
+		return "", fmt.Errorf("looking up bot %s: %w", botID, err)
+	}
+	r := reader{item: it}
+	owners := r.texts("restaurants")
+	if r.err != nil {
+		return "", r.err
+	}
+	if len(owners) != 1 {
+		return "", restaurant.ErrNotFound
+	}
+	return owners[0], nil
+}
+
+// nameBot is the write that has a bot's id lead to a restaurant, and unnameBot the one that ends that.
+func (s *Store) nameBot(botID, restaurantID string) types.TransactWriteItem {
+	return update(s.tables.Directory, botKey(botID), expression{
+		add:    "#restaurants :one",
+		names:  map[string]string{"#restaurants": "restaurants"},
+		values: item{":one": textSet(restaurantID)},
+	})
+}
+
+func (s *Store) unnameBot(botID, restaurantID string) types.TransactWriteItem {
+	return update(s.tables.Directory, botKey(botID), expression{
+		drop:   "#restaurants :one",
+		names:  map[string]string{"#restaurants": "restaurants"},
+		values: item{":one": textSet(restaurantID)},
+	})
+}
+
 // CreateRestaurant adds a restaurant, with a bot or without (nil), and enters it in the directory, all at once. It
 // fails with restaurant.ErrExists or restaurant.ErrNumberTaken, with the faults of either, or with
 // outage.ErrUnavailable. Times are kept to the millisecond.
@@ -123,6 +161,7 @@ func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, b
 			numberClaim = len(items)
 			items = append(items, s.claimNumber(bot.PhoneNumber, r.ID))
 		}
+		items = append(items, s.nameBot(bot.ID, r.ID))
 	}
 	err := s.withDirectory(ctx, len(items), func(d *directory) ([]types.TransactWriteItem, error) {
 		entries, err := d.add(ctx, r)
@@ -231,7 +270,7 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 		return fmt.Errorf("reading the bot of restaurant %s: %w", restaurantID, err)
 	}
 	r := reader{item: old}
-	oldNumber := r.text("phoneNumber")
+	oldNumber, oldID := r.text("phoneNumber"), r.text("botId")
 	if r.err != nil {
 		return r.err
 	}
@@ -242,6 +281,10 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 			ExpressionAttributeNames: map[string]string{"#id": attrRestaurantID},
 		}},
 		put(s.tables.Bots, botItem(restaurantID, bot), expression{}),
+		s.nameBot(bot.ID, restaurantID),
+	}
+	if oldID != "" && oldID != bot.ID {
+		items = append(items, s.unnameBot(oldID, restaurantID))
 	}
 	numberClaim := -1
 	if bot.PhoneNumber != "" {

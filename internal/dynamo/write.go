@@ -12,6 +12,7 @@ import (
 // expression is what a write says besides its key: the clauses of an update and a condition, each of them optional.
 type expression struct {
 	set, add, remove string
+	drop             string // members from sets
 	condition        string
 	names            map[string]string
 	values           item
@@ -23,6 +24,7 @@ func (e expression) and(other expression) expression {
 		set:       joined(e.set, ", ", other.set),
 		add:       joined(e.add, ", ", other.add),
 		remove:    joined(e.remove, ", ", other.remove),
+		drop:      joined(e.drop, ", ", other.drop),
 		condition: joined(e.condition, " AND ", other.condition),
 		names:     merged(e.names, other.names),
 		values:    merged(e.values, other.values),
@@ -39,7 +41,7 @@ func joined(a, separator, b string) string {
 // update returns the update expression.
 func (e expression) update() *string {
 	var clauses []string
-	for _, clause := range [][2]string{{"SET ", e.set}, {"ADD ", e.add}, {"REMOVE ", e.remove}} {
+	for _, clause := range [][2]string{{"SET ", e.set}, {"ADD ", e.add}, {"REMOVE ", e.remove}, {"DELETE ", e.drop}} {
 		if clause[1] != "" {
 			clauses = append(clauses, clause[0]+clause[1])
 		}

@@ -70,6 +70,9 @@ func newTables(t testing.TB, restaurants int) tables {
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{MessagesPerDay: 1000}}); err != nil {
+		t.Fatal(err)
+	}
 	for raw, g := range map[string]credential.Grant{"key": {Kind: credential.APIKey}, "pat": {Kind: credential.PAT, All: true}} {
 		if err := store.AddCredential(t.Context(), g.Credential(raw, "cr_"+raw, created)); err != nil {
 			t.Fatal(err)
@@ -168,6 +171,9 @@ func TestRoundTrips(t *testing.T) {
 		}{
 			{"/api/usage", withToken, 200, 1},
 			{"/api/usage", http.Header{"Authorization": {"Bearer nobody"}, "X-Restaurant-Id": {"clxyz000007"}}, 401, 1},
+			{"/api/usage?tenantId=clxyz000007", http.Header{"Authorization": {"Bearer pat"}}, 200, 1},
+			{"/api/usage?restaurantId=bot-7", http.Header{"Authorization": {"Bearer pat"}}, 200, 2}, // its bot's id
+			{"/api/usage?restaurantId=nobody", http.Header{"Authorization": {"Bearer pat"}}, 404, 1},
 			{"/api/usage/clxyz000007", withKey, 200, 1},
 			{"/api/usage/nobody", withKey, 404, 1},
 			{"/api/usage?limit=100", withKey, 200, 3},
@@ -203,7 +209,7 @@ func TestReadCapacity(t *testing.T) {
 			t.Errorf("100,000 restaurants, %s: %v units; with 100 restaurants they are %v", query, got.units, base.units)
 		}
 	}
-	for target, most := range map[string]float64{"/api/usage": 5, "/api/usage/clxyz000007": 10} {
+	for target, most := range map[string]float64{"/api/usage": 6, "/api/usage/clxyz000007": 10} {
 		header := withKey
 		if target == "/api/usage" {
 			header = withToken

@@ -138,6 +138,22 @@ func (s *Store) Bot(_ context.Context, restaurantID string) (*restaurant.Bot, er
 	return nil, nil
 }
 
+// RestaurantOfBot implements usage.Store.
+func (s *Store) RestaurantOfBot(_ context.Context, botID string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var owners []string
+	for id, t := range s.tenants {
+		if t.exists() && t.bot != nil && t.bot.ID == botID {
+			owners = append(owners, id)
+		}
+	}
+	if len(owners) != 1 {
+		return "", restaurant.ErrNotFound
+	}
+	return owners[0], nil
+}
+
 // TenantByNumber returns the restaurant whose bot answers at a phone number. It fails with restaurant.ErrNotFound.
 func (s *Store) TenantByNumber(_ context.Context, phoneNumber string) (conversation.Tenant, error) {
 	s.mu.Lock()

@@ -53,6 +53,7 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"create refuses what is not valid":   testCreateInvalid,
 		"phone numbers belong to one":        testPhoneNumbers,
 		"set bot":                            testSetBot,
+		"bots' ids lead to restaurants":      testBotIDs,
 		"list order and ties":                testListOrder,
 		"list windows":                       testListWindows,
 		"empty directory":                    testEmptyDirectory,
@@ -239,6 +240,38 @@ func testSetBot(t *testing.T, s Store) {
 	if err := s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: -7}}); err == nil {
 		t.Error("a limit of -7 was accepted")
 	}
+}
+
+func testBotIDs(t *testing.T, s Store) {
+	wantOwner := func(botID, want string) {
+		t.Helper()
+		got, err := s.RestaurantOfBot(t.Context(), botID)
+		if want == "" {
+			wantError(t, err, restaurant.ErrNotFound)
+			return
+		}
+		must(t, err)
+		wantEqual(t, "owner of "+botID, got, want)
+	}
+	wantOwner("bot-1", "")
+	create(t, s, Restaurant(1), &restaurant.Bot{ID: "bot-1"})
+	create(t, s, Restaurant(2), nil)
+	wantOwner("bot-1", "r00001")
+	wantOwner("r00001", "")
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2"}))
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2", Limits: restaurant.Limits{MessagesPerDay: 7}}))
+	wantOwner("bot-2", "r00002")
+
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // two have it now
+	wantOwner("bot-1", "")
+	wantOwner("bot-2", "")
+	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot-3"}))
+	wantOwner("bot-1", "r00002")
+	wantOwner("bot-3", "r00001")
+	if err := s.SetBot(t.Context(), "nobody", restaurant.Bot{ID: "bot-9"}); err == nil {
+		t.Error("a bot without a restaurant was set")
+	}
+	wantOwner("bot-9", "")
 }
 
 func total(t *testing.T, s Store, filter usage.Filter) int {

@@ -68,6 +68,10 @@ type Store interface {
 	// It fails with restaurant.ErrNotFound where there is no such restaurant.
 	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
 
+	// RestaurantOfBot returns the restaurant whose bot has the id. It fails with restaurant.ErrNotFound where no bot or
+	// several have it: an id that isn't unique names nobody.
+	RestaurantOfBot(ctx context.Context, botID string) (string, error)
+
 	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
 }
@@ -121,6 +125,15 @@ type Service struct {
 // without a bot configuration the default limits.
 func NewService(store Store, calendar Calendar, defaults restaurant.Limits, now func() time.Time) *Service {
 	return &Service{store: store, calendar: calendar, defaults: defaults, now: now}
+}
+
+// RestaurantOfBot returns the restaurant whose bot has the id. It fails with restaurant.ErrNotFound or
+// outage.ErrUnavailable.
+func (s *Service) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
+	if !restaurant.ValidID(botID) {
+		return "", restaurant.ErrNotFound
+	}
+	return s.store.RestaurantOfBot(ctx, botID)
 }
 
 // Report returns one restaurant's usage. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.

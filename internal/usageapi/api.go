@@ -5,10 +5,12 @@ package usageapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
@@ -148,26 +150,72 @@ func (a *API) usageOfOneOrAll(c *call) (any, error) {
 }
 
 func (a *API) usageOfOne(c *call, presented presented) (any, error) {
-	restaurantID := strings.TrimSpace(strings.Join(c.Header.Values("X-Restaurant-Id"), ","))
-	c.noteRestaurant(restaurantID)
-	report, err := whileVerifying(c.Context(),
-		func() error {
-			holder, err := a.verify(c, presented)
-			switch {
-			case err != nil:
-				return err
-			case restaurantID == "":
-				return errRestaurantMissing
-			case !holder.Covers(restaurantID):
-				return errNotCovered
-			}
-			return nil
-		},
-		func(ctx context.Context) (usage.Report, error) { return a.usage.Report(ctx, restaurantID) })
+	report, err := ofNamed(a, c, presented, a.usage.Report)
 	if err != nil {
 		return nil, err
 	}
 	return newUsageBody(report), nil
+}
+
+// ofNamed returns what read tells of the restaurant that a token's request names by the restaurant's id or its bot's.
+//
+// Who the name stands for is looked up at the same time as the credential and what is read of a restaurant of that id: only
+// a bot's id takes a second round trip. Whether the token may know anything is decided on the restaurant, whatever the
+// request called it.
+func ofNamed[T any](a *API, c *call, presented presented, read func(context.Context, string) (T, error)) (T, error) {
+	name, nameErr := restaurantNamed(c.Request)
+	c.noteRestaurant(name)
+	var nothing T
+	var holder credential.Credential
+	found, err := whileVerifying(c.Context(),
+		func() (err error) {
+			holder, err = a.verify(c, presented)
+			switch {
+			case err != nil:
+				return err
+			case nameErr != nil:
+				return nameErr
+			case name == "":
+				return errRestaurantMissing
+			}
+			return nil
+		},
+		func(ctx context.Context) (named[T], error) { return readNamed(ctx, a, name, read), nil })
+	if err != nil {
+		return nothing, err
+	}
+	isBot := errors.Is(found.err, restaurant.ErrNotFound) || found.err != nil && !holder.Covers(name)
+	if !isBot || errors.Is(found.ownerErr, restaurant.ErrNotFound) {
+		if !holder.Covers(name) {
+			return nothing, errNotCovered
+		}
+		return found.value, found.err
+	}
+	if found.ownerErr != nil {
+		return nothing, found.ownerErr
+	}
+	if !holder.Covers(found.owner) {
+		return nothing, errNotCovered
+	}
+	c.noteRestaurant(found.owner)
+	return read(c.Context(), found.owner)
+}
+
+// named is what there is under a name: of a restaurant of that id, and the restaurant whose bot has it.
+type named[T any] struct {
+	value    T
+	err      error
+	owner    string
+	ownerErr error
+}
+
+func readNamed[T any](ctx context.Context, a *API, name string, read func(context.Context, string) (T, error)) named[T] {
+	var n named[T]
+	var both sync.WaitGroup
+	both.Go(func() { n.owner, n.ownerErr = a.usage.RestaurantOfBot(ctx, name) })
+	n.value, n.err = read(ctx, name)
+	both.Wait()
+	return n
 }
 
 func (a *API) usageOfAll(c *call, presented presented) (any, error) {

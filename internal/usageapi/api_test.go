@@ -52,7 +52,14 @@ type fixture struct {
 // faults makes a working store fail.
 type faults struct {
 	*memory.Store
-	usage, directory, credentials error
+	usage, directory, credentials, bots error
+}
+
+func (f *faults) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
+	if f.bots != nil {
+		return "", f.bots
+	}
+	return f.Store.RestaurantOfBot(ctx, botID)
 }
 
 func (f *faults) Usage(ctx context.Context, id string, months []usage.Month) (usage.Record, error) {
@@ -227,6 +234,17 @@ func TestRefusals(t *testing.T) {
 		"no one's restaurant":              {request: request("/api/usage", asOwner, "X-Restaurant-Id: nowhere"), status: 403, code: "forbidden"},
 		"two restaurants":                  {request: request("/api/usage", asOwner, ofExample, "X-Restaurant-Id: new"), status: 403, code: "forbidden"},
 		"two restaurants, token for all":   {request: request("/api/usage", asDashboard, ofExample, "X-Restaurant-Id: new"), status: 404, code: "restaurant_not_found"},
+		"named differently":                {request: request("/api/usage?restaurantId=new", asDashboard, ofExample), status: 400, code: "ambiguous_restaurant"},
+		"named differently, in the query":  {request: request("/api/usage?restaurantId=new&tenantId=closed", asDashboard), status: 400, code: "ambiguous_restaurant"},
+		"named twice, differently":         {request: request("/api/usage?tenantId=new&tenantId=closed", asDashboard), status: 400, code: "ambiguous_restaurant"},
+		"named differently, unknown token": {request: request("/api/usage?restaurantId=new", "Authorization: Bearer nobody", ofExample), status: 401, code: "unauthorized"},
+		"id and bot's id":                  {request: request("/api/usage?restaurantId=bot-1", asOwner, ofExample), status: 400, code: "ambiguous_restaurant"},
+		"another's bot":                    {request: request("/api/usage", asOwner, "X-Restaurant-Id: bot-3"), status: 403, code: "forbidden"},
+		"another's bot, in the query":      {request: request("/api/usage?tenantId=bot-3", asOwner), status: 403, code: "forbidden"},
+		"no one's bot, token for all":      {request: request("/api/usage?tenantId=bot-9", asDashboard), status: 404, code: "restaurant_not_found"},
+		"a bot's id on detail":             {request: request("/api/usage/bot-1", asAdmin), status: 404, code: "restaurant_not_found"},
+		"usage down, own bot's id":         {request: request("/api/usage", asOwner, "X-Restaurant-Id: bot-1"), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"bots down, a bot's id":            {request: request("/api/usage", asDashboard, "X-Restaurant-Id: bot-1"), break_: func(f *faults) { f.bots = outage.ErrUnavailable }, status: 503, code: "unavailable"},
 		"token on detail":                  {request: request("/api/usage/clxyz123abc", asOwner), status: 403, code: "forbidden"},
 		"token for all on detail":          {request: request("/api/usage/clxyz123abc", asDashboard), status: 403, code: "forbidden"},
 		"token on unknown detail":          {request: request("/api/usage/nowhere", asDashboard), status: 403, code: "forbidden"},
@@ -347,6 +365,12 @@ func TestFormsOfOneRequest(t *testing.T) {
 		"trailing slash":      request("/api/usage/", asOwner, ofExample),
 		"scheme in any case":  request("/api/usage", "authorization: bEARER "+owner, ofExample),
 		"spaces":              request("/api/usage", "Authorization:  Bearer   "+owner+" ", "X-Restaurant-Id:  clxyz123abc "),
+		"restaurantId":        request("/api/usage?restaurantId=clxyz123abc", asOwner),
+		"tenantId":            request("/api/usage?tenantId=clxyz123abc", asOwner),
+		"everywhere":          request("/api/usage?tenantId=clxyz123abc&restaurantId=clxyz123abc", asOwner, ofExample),
+		"named empty too":     request("/api/usage?tenantId=&restaurantId=clxyz123abc", asOwner, "X-Restaurant-Id: "),
+		"its bot":             request("/api/usage", asOwner, "X-Restaurant-Id: bot-1"),
+		"its bot, in a query": request("/api/usage?tenantId=bot-1", asDashboard),
 		"unrelated query":     request("/api/usage?limit=0&x=%zz", asOwner, ofExample),
 		"the dashboard's own": request("/api/usage", asDashboard, ofExample),
 	} {

@@ -29,6 +29,8 @@ var (
 		"Send either an access token or an API key, not both.", "ambiguous_credentials"}
 	errRestaurantMissing = &refusal{http.StatusBadRequest,
 		"Name the restaurant in the X-Restaurant-Id header.", "restaurant_id_required"}
+	errTwoRestaurants = &refusal{http.StatusBadRequest,
+		"The request names different restaurants: X-Restaurant-Id, restaurantId and tenantId must be the same.", "ambiguous_restaurant"}
 	errNotCovered = &refusal{http.StatusForbidden,
 		"This access token does not cover that restaurant.", "forbidden"}
 	errAdministratorsOnly = &refusal{http.StatusForbidden,

@@ -1,6 +1,7 @@
 package usageapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -43,6 +44,23 @@ func presentedBy(header http.Header) (presented, error) {
 		return presented{}, errNoCredential
 	}
 	return presented{credential.PAT, strings.TrimSpace(token)}, nil
+}
+
+// restaurantNamed returns what a token's request calls its restaurant: in the header, or as restaurantId or tenantId in the
+// query, for dashboards that were made before the header. It may be named in several places, by the same name.
+func restaurantNamed(r *http.Request) (string, error) {
+	named := strings.TrimSpace(strings.Join(r.Header.Values("X-Restaurant-Id"), ","))
+	query, _ := url.ParseQuery(r.URL.RawQuery) // what can't be read of a query was always ignored here
+	for _, parameter := range []string{"restaurantId", "tenantId"} {
+		for _, value := range query[parameter] {
+			value = strings.TrimSpace(value)
+			if named != "" && value != "" && value != named {
+				return "", errTwoRestaurants
+			}
+			named = cmp.Or(named, value)
+		}
+	}
+	return named, nil
 }
 
 // listQuery is what the list is asked for.
