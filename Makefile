@@ -104,10 +104,11 @@ bin/sufrahctl: FORCE
 
 # What `sam build` calls for a function (BuildMethod: makefile in template.yaml), by its logical id there.
 build-UsageApiFunction: FUNCTION = usage-api
+build-UsageAdminFunction: FUNCTION = usage-admin
 build-ProcessMessageFunction: FUNCTION = process-message
 build-WelcomeBootstrapFunction: FUNCTION = welcome-bootstrap
-.PHONY: build-UsageApiFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction
-build-UsageApiFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction:
+.PHONY: build-UsageApiFunction build-UsageAdminFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction
+build-UsageApiFunction build-UsageAdminFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction:
 	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(FUNCTION)
 
 .PHONY: clean

@@ -227,3 +227,29 @@ func FuzzBasePath(f *testing.F) {
 		}
 	})
 }
+
+// TestUsageAdmin: usage-admin reads what usage-api reads, but for the directory.
+func TestUsageAdmin(t *testing.T) {
+	t.Parallel()
+	environment := required()
+	delete(environment, "DIRECTORY_TABLE")
+	maps.Copy(environment, map[string]string{"USAGE_TIME_ZONE": "Asia/Riyadh", "DEFAULT_MAX_MESSAGES_PER_DAY": "7", "BASE_PATH": "/sufrah", "LOG_LEVEL": "WARN"})
+	got, err := config.LoadUsageAdmin(lookup(environment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.UsageTable != "t-usage" || got.RestaurantsTable != "t-restaurants" || got.BotsTable != "t-bots" || got.AccessTokensTable != "t-access-tokens" ||
+		got.TimeZone.String() != "Asia/Riyadh" || got.DefaultLimits != (restaurant.Limits{MessagesPerDay: 7, MessagesPerMinute: 60}) ||
+		got.BasePath != "/sufrah" || got.LogLevel != slog.LevelWarn {
+		t.Errorf("configuration %+v", got)
+	}
+	for name := range environment {
+		environment[name] = ""
+	}
+	environment["USAGE_TIME_ZONE"] = "Mars/Olympus"
+	_, err = config.LoadUsageAdmin(lookup(environment))
+	want := []string{"ACCESS_TOKENS_TABLE", "BOTS_TABLE", "RESTAURANTS_TABLE", "USAGE_TABLE", "USAGE_TIME_ZONE"}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(faulty(err)))); diff != "" {
+		t.Errorf("faulty variables (-want +got):\n%s", diff)
+	}
+}

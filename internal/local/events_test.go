@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/local"
@@ -45,6 +46,8 @@ func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	switch name {
 	case usageapi.Name:
 		handler, err = usageapi.New(lookup, stack.Clock.Now, io.Discard)
+	case usageadmin.Name:
+		handler, err = usageadmin.New(lookup, stack.Clock.Now, io.Discard)
 	case processmessage.Name:
 		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, io.Discard)
 	case welcomebootstrap.Name:
@@ -61,10 +64,10 @@ func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	functions := map[string]string{ // by the first word of the file's name
-		"usage": usageapi.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
+		"usage": usageapi.Name, "renew": usageadmin.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
 	}
 	before := map[string]string{ // what has to have happened
-		"message-repeat": "message-first", "message-menu-button": "message-first",
+		"message-repeat": "message-first", "message-menu-button": "message-first", "renew-repeat": "renew",
 	}
 
 	paths, err := filepath.Glob("../../events/*.json")

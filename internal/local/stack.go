@@ -26,6 +26,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/eventsource"
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -33,6 +34,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
+	api "github.com/sufrah/usage-bootstrap/internal/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -126,6 +128,13 @@ func (s *Stack) start() error {
 	if err != nil {
 		return err
 	}
+	if lookup, _, err = s.environment(usageadmin.Name); err != nil {
+		return err
+	}
+	usageAdmin, err := usageadmin.New(lookup, s.Clock.Now, s.Log)
+	if err != nil {
+		return err
+	}
 	lookup, environ, err := s.environment(processmessage.Name)
 	if err != nil {
 		return err
@@ -144,6 +153,7 @@ func (s *Stack) start() error {
 	s.running.Go(func() { s.poll(ctx, welcomeBootstrap) })
 	return errors.Join(
 		s.gateway.Handle("$default", usageAPI),
+		s.gateway.Handle("ANY "+api.RenewPattern, usageAdmin),
 		s.gateway.Handle("ANY "+webhook.Path, processMessage))
 }
 

@@ -30,13 +30,25 @@ type tenant struct {
 	bot        *restaurant.Bot
 	activity   usage.Activity
 	months     map[usage.Month]usage.MonthCount
+	adjusted   map[usage.Month][]usage.Adjustment // in the order in which they were made
+	renewals   map[string]renewal                 // by key
+}
+
+// renewal is what was asked for with a key, and what came of it.
+type renewal struct {
+	amount int64
+	reason string
+	quota  usage.Quota
 }
 
 // tenant returns what is kept of a restaurant, which is made if need be: usage may be imported before its restaurant.
 func (s *Store) tenant(restaurantID string) *tenant {
 	t, ok := s.tenants[restaurantID]
 	if !ok {
-		t = &tenant{months: make(map[usage.Month]usage.MonthCount)}
+		t = &tenant{
+			months: make(map[usage.Month]usage.MonthCount), adjusted: make(map[usage.Month][]usage.Adjustment),
+			renewals: make(map[string]renewal),
+		}
 		s.tenants[restaurantID] = t
 	}
 	return t
@@ -207,6 +219,40 @@ func (t *tenant) record(months []usage.Month) usage.Record {
 		}
 	}
 	return record
+}
+
+// Adjust implements usage.Adjuster.
+func (s *Store) Adjust(
+	_ context.Context, restaurantID string, month usage.Month, a usage.Adjustment, repeatKey string, defaultLimit int64,
+) (usage.Quota, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok || !t.exists() {
+		return usage.Quota{}, restaurant.ErrNotFound
+	}
+	if first, ok := t.renewals[repeatKey]; ok {
+		if first.amount != a.Amount || first.reason != a.Reason {
+			return usage.Quota{}, usage.ErrKeyReused
+		}
+		return first.quota, nil
+	}
+	if t.bot != nil {
+		defaultLimit = t.bot.Limits.MessagesPerDay
+	}
+	count := t.months[month]
+	count.AdjustedBy += a.Amount
+	quota := usage.NewQuota(defaultLimit, count.Conversations, count.AdjustedBy)
+	if quota.IsUnlimited() {
+		return usage.Quota{}, usage.ErrUnlimited
+	}
+	t.months[month] = count
+	a.CreatedAt = stored(a.CreatedAt)
+	t.adjusted[month] = append(t.adjusted[month], a)
+	if repeatKey != "" {
+		t.renewals[repeatKey] = renewal{a.Amount, a.Reason, quota}
+	}
+	return quota, nil
 }
 
 // Directory implements usage.Store.

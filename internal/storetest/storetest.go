@@ -23,6 +23,7 @@ import (
 // Store is all that a store does, for those who read and those who manage.
 type Store interface {
 	usage.Store
+	usage.Adjuster
 	credential.Finder
 
 	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
@@ -54,6 +55,10 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"phone numbers belong to one":        testPhoneNumbers,
 		"set bot":                            testSetBot,
 		"bots' ids lead to restaurants":      testBotIDs,
+		"adjustments add up":                 testAdjust,
+		"adjustments with a key":             testAdjustOnce,
+		"adjustments that can't be made":     testAdjustRefuses,
+		"concurrent adjustments":             testConcurrentAdjustments,
 		"list order and ties":                testListOrder,
 		"list windows":                       testListWindows,
 		"empty directory":                    testEmptyDirectory,

@@ -276,6 +276,10 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 			_, err := config.LoadUsageAPI(lookup)
 			return err
 		},
+		"UsageAdminFunction": func(lookup config.Lookup, _ []string) error {
+			_, err := config.LoadUsageAdmin(lookup)
+			return err
+		},
 		"ProcessMessageFunction": func(lookup config.Lookup, environ []string) error {
 			_, err := config.LoadProcessMessage(lookup, environ)
 			return err

@@ -277,6 +277,16 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 		}),
+		"UsageAdminRole": slices.Concat(writing("UsageAdminLogGroup"), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
+			"Allow dynamodb:PutItem ${UsageTable.Arn}",
+			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
+		}),
 		"ProcessMessageRole": slices.Concat(writing("ProcessMessageLogGroup"), cached(), []string{
 			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
@@ -474,6 +484,7 @@ type route struct {
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	want := []string{
+		"UsageAdminFunction ANY /api/admin/usage/{restaurantId}/renew",
 		"UsageApiFunction $default",
 	}
 	var got []string // and the webhook's, which TestWebhookIsReachable looks at
@@ -526,8 +537,8 @@ func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
 	t.Parallel()
 	want := map[string]any{
 		"AllowOrigins":  []any{"https://dashboard.example.com", "http://localhost:3000"},
-		"AllowMethods":  []any{"GET", "HEAD"},
-		"AllowHeaders":  []any{"Authorization", "X-API-Key", "X-Restaurant-Id"},
+		"AllowMethods":  []any{"GET", "HEAD", "POST"},
+		"AllowHeaders":  []any{"Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Restaurant-Id"},
 		"ExposeHeaders": []any{"Retry-After", "X-Request-Id"},
 		"MaxAge":        7200,
 	}

@@ -1,4 +1,5 @@
-// Package usage answers how much of its conversation allowance a restaurant has used. It only ever reads.
+// Package usage answers how much of its conversation allowance a restaurant has used, and adds to it. A Service only ever
+// reads; a Renewer adds.
 //
 // A conversation is a 24-hour session that a customer's message opens and each further message extends; only the
 // opening counts. Package conversation counts them, this one shows the figures.

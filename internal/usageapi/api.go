@@ -26,7 +26,8 @@ type Authenticator interface {
 // API is an http.Handler. It logs one line for each request, and never a credential.
 type API struct {
 	mux           *http.ServeMux
-	usage         *usage.Service
+	usage         *usage.Service // nil where it only changes allowances
+	renewer       *usage.Renewer // nil where it only shows figures
 	authenticator Authenticator
 	logger        *slog.Logger
 	now           func() time.Time
@@ -38,12 +39,16 @@ type API struct {
 func New(service *usage.Service, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
 ) *API {
-	a := &API{
-		mux: http.NewServeMux(), usage: service, authenticator: authenticator, logger: logger, now: now,
-		requestID: requestID,
-	}
+	a := newAPI(authenticator, logger, now, requestID)
+	a.usage = service
 	a.handle("/api/usage", a.usageOfOneOrAll)
 	a.handle("/api/usage/{restaurantId}", a.usageInDetail)
+	return a
+}
+
+// newAPI returns an API without addresses.
+func newAPI(authenticator Authenticator, logger *slog.Logger, now func() time.Time, requestID func(context.Context) string) *API {
+	a := &API{mux: http.NewServeMux(), authenticator: authenticator, logger: logger, now: now, requestID: requestID}
 	a.mux.HandleFunc("/", a.serve("", func(*call) (any, error) { return nil, errUnknownPath }))
 	return a
 }
@@ -82,7 +87,7 @@ func (a *API) handle(pattern string, answer func(*call) (any, error)) {
 	a.mux.HandleFunc(pattern, a.serve(pattern, func(c *call) (any, error) {
 		if c.Method != http.MethodGet && c.Method != http.MethodHead {
 			c.header.Set("Allow", "GET, HEAD")
-			return nil, errMethodNotAllowed
+			return nil, errReadOnly
 		}
 		return answer(c)
 	}))

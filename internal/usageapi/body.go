@@ -74,6 +74,30 @@ func newUsageBody(r usage.Report) usageBody {
 	}
 }
 
+// quotaBody is how much of this month's allowance is used.
+type quotaBody struct {
+	Used           int64       `json:"used"`
+	Limit          int64       `json:"limit"`
+	EffectiveLimit int64       `json:"effectiveLimit"`
+	AdjustedBy     int64       `json:"adjustedBy"`
+	Remaining      int64       `json:"remaining"`
+	UsagePercent   *percentage `json:"usagePercent,omitempty"`
+	IsNearingQuota bool        `json:"isNearingQuota"`
+}
+
+func newQuotaBody(q usage.Quota) quotaBody {
+	return quotaBody{
+		Used: q.Used, Limit: q.Limit, EffectiveLimit: q.EffectiveLimit(), AdjustedBy: q.AdjustedBy, Remaining: q.Remaining(),
+		UsagePercent: percentageOf(q), IsNearingQuota: q.IsNearing(),
+	}
+}
+
+// renewalBody is what came of a renewal.
+type renewalBody struct {
+	Success bool      `json:"success"`
+	Data    quotaBody `json:"data"`
+}
+
 // detailBody is one restaurant's usage with its history.
 type detailBody struct {
 	usageBody

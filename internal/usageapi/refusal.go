@@ -8,6 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 // refusal is an answer other than 200, and the error that leads to it: a sentence for a person and a code for a
@@ -39,27 +40,42 @@ var (
 		"The query string could not be read.", "invalid_parameter"}
 	errUnknownRestaurant = &refusal{http.StatusNotFound, "There is no such restaurant.", "restaurant_not_found"}
 	errUnknownPath       = &refusal{http.StatusNotFound, "There is nothing at this address.", "not_found"}
-	errMethodNotAllowed  = &refusal{http.StatusMethodNotAllowed,
+	errReadOnly          = &refusal{http.StatusMethodNotAllowed,
 		"This address can only be read: use GET or HEAD.", "method_not_allowed"}
+	errPostOnly = &refusal{http.StatusMethodNotAllowed,
+		"This address takes requests of the method POST only.", "method_not_allowed"}
+	errMalformedBody = &refusal{http.StatusBadRequest,
+		"The body must be empty or one JSON object.", "invalid_body"}
+	errUnlimited = &refusal{http.StatusConflict,
+		"This restaurant's allowance is unlimited: there is nothing to add to.", "unlimited_allowance"}
+	errKeyReused = &refusal{http.StatusUnprocessableEntity,
+		"This Idempotency-Key came with another amount or reason before.", "idempotency_key_reused"}
 	errUnavailable = &refusal{http.StatusServiceUnavailable,
 		"Usage can't be read at the moment. Try again shortly.", "unavailable"}
 	errInternal = &refusal{http.StatusInternalServerError, "Something went wrong on our side.", "internal_error"}
 )
 
-func invalidParameter(name, problem string) error {
+func invalidParameter(name, problem string) *refusal {
 	return &refusal{http.StatusBadRequest, fmt.Sprintf("Parameter '%s' %s.", name, problem), "invalid_parameter"}
 }
 
 // refusalFor is the one place where errors become answers.
 func refusalFor(err error) *refusal {
 	var known *refusal
+	var fault *usage.RenewalFault
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &fault):
+		return invalidParameter(fault.Name, fault.Problem)
 	case errors.Is(err, credential.ErrRefused):
 		return errRefused
 	case errors.Is(err, restaurant.ErrNotFound):
 		return errUnknownRestaurant
+	case errors.Is(err, usage.ErrUnlimited):
+		return errUnlimited
+	case errors.Is(err, usage.ErrKeyReused):
+		return errKeyReused
 	case errors.Is(err, outage.ErrUnavailable):
 		return errUnavailable
 	}

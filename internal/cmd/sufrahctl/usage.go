@@ -1,0 +1,58 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+type usageCommand struct {
+	Renew renewUsage `cmd:"" help:"Add to a restaurant's allowance of this month."`
+}
+
+type renewUsage struct {
+	ID     string     `arg:"" help:"Id of the restaurant."`
+	Amount int64      `help:"How many conversations to add." default:"1000"`
+	Reason string     `help:"Why, as the restaurant will read it." default:"Manual renewal"`
+	Key    string     `help:"Makes repeating the command harmless: only the first of the same key adds anything."`
+	By     string     `help:"Who adds it." default:"sufrahctl"`
+	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
+}
+
+// stackFlags are the stack's parameters that decide what this month is, and the limit of a restaurant without a bot.
+type stackFlags struct {
+	TimeZone      string `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
+	DefaultPerDay int64  `name:"default-per-day" help:"The stack's DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"1000"`
+}
+
+// shownQuota is a quota in JSON.
+type shownQuota struct {
+	RestaurantID   string `json:"restaurantId"`
+	Used           int64  `json:"used"`
+	Limit          int64  `json:"limit"`
+	EffectiveLimit int64  `json:"effectiveLimit"`
+	AdjustedBy     int64  `json:"adjustedBy"`
+	Remaining      int64  `json:"remaining"`
+}
+
+func (c *renewUsage) Run(s *session) error {
+	zone, err := time.LoadLocation(c.Stack.TimeZone)
+	if err != nil {
+		return fmt.Errorf("--time-zone: %w", err)
+	}
+	renewer := usage.NewRenewer(s.store, usage.NewCalendar(zone), restaurant.Limits{MessagesPerDay: c.Stack.DefaultPerDay}, s.now, rand.Text)
+	q, err := renewer.Renew(s.ctx, usage.Renewal{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
+	if err != nil {
+		return err
+	}
+	result := shownQuota{c.ID, q.Used, q.Limit, q.EffectiveLimit(), q.AdjustedBy, q.Remaining()}
+	return s.out.result(result, func(w io.Writer) {
+		table(w, []string{"ID", "USED", "PLAN", "ADDED", "LIMIT", "REMAINING"}, [][]string{{
+			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.AdjustedBy), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
+		}})
+	})
+}

@@ -1,0 +1,110 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Adjustments are items of the usage table, beside the months that they belong to: in order of their creation, and for each
+// key that makes repeats harmless another one, which holds what was asked for and what came of it.
+//
+//	2026-11                                           adjustedBy: 1500
+//	adjustment/2026-11/2026-11-23T12:00:00.000Z/adj_…  amount: 1000, …
+//	renewal/<SHA-256 of the key>                       amount, reason; used, limit, adjustedBy right after
+const (
+	attrAmount    = "amount"
+	attrReason    = "reason"
+	attrUsed      = "used"
+	attrLimit     = "limit"
+	attrCreatedAt = "createdAt"
+
+	// adjustDelay spreads the attempts at an adjustment that met others: openings of a busy restaurant, mostly.
+	adjustDelay = 50 * time.Millisecond
+)
+
+func adjustmentPrefix(month usage.Month) string { return "adjustment/" + month.String() + "/" }
+
+func adjustmentItem(restaurantID string, month usage.Month, a usage.Adjustment) item {
+	it := usageKey(restaurantID, adjustmentPrefix(month)+a.CreatedAt.UTC().Format(timeLayout)+"/"+a.ID)
+	it["id"] = text(a.ID)
+	it[attrAmount] = number(a.Amount)
+	it["type"] = text(a.Type)
+	it[attrReason] = text(a.Reason)
+	it[attrCreatedAt] = instant(a.CreatedAt)
+	it["createdBy"] = text(a.CreatedBy)
+	return it
+}
+
+// Adjust implements usage.Adjuster, in two round trips where nobody else changes the month meanwhile.
+func (s *Store) Adjust(
+	ctx context.Context, restaurantID string, month usage.Month, a usage.Adjustment, repeatKey string, defaultLimit int64,
+) (usage.Quota, error) {
+	for range conflictAttempts {
+		quota, err := s.adjust(ctx, restaurantID, month, a, repeatKey, defaultLimit)
+		var condition *conditionError
+		if !errors.As(err, &condition) {
+			return quota, err
+		}
+		if err := s.wait(ctx, adjustDelay); err != nil {
+			return usage.Quota{}, translate(err)
+		}
+	}
+	return usage.Quota{}, fmt.Errorf("%w: others keep changing the month", outage.ErrUnavailable)
+}
+
+// adjust makes the adjustment, provided that nothing that it depends on changes between being read and being written.
+func (s *Store) adjust(
+	ctx context.Context, restaurantID string, month usage.Month, a usage.Adjustment, repeatKey string, defaultLimit int64,
+) (usage.Quota, error) {
+	repeat := usageKey(restaurantID, "renewal/"+repeatKey)
+	seen, first, err := s.standing(ctx, restaurantID, month.String(), repeat)
+	switch {
+	case err != nil:
+		return usage.Quota{}, err
+	case first != nil:
+		return repeatedQuota(first, a)
+	case seen.restaurant.ID == "":
+		return usage.Quota{}, restaurant.ErrNotFound
+	}
+	quota := seen.quota(defaultLimit)
+	if quota.IsUnlimited() {
+		return usage.Quota{}, usage.ErrUnlimited
+	}
+	quota.AdjustedBy += a.Amount
+	items := append([]types.TransactWriteItem{
+		update(s.tables.Usage, usageKey(restaurantID, month.String()), seen.adjusted(quota.AdjustedBy)),
+		put(s.tables.Usage, adjustmentItem(restaurantID, month, a), expression{}),
+	}, seen.checks(s.tables)...)
+	if repeatKey != "" {
+		it := repeat
+		it[attrAmount], it[attrReason], it[attrCreatedAt] = number(a.Amount), text(a.Reason), instant(a.CreatedAt)
+		it[attrUsed], it[attrLimit], it[attrAdjustedBy] = number(quota.Used), number(quota.Limit), number(quota.AdjustedBy)
+		items = append(items, put(s.tables.Usage, it, expression{
+			condition: "attribute_not_exists(#period)",
+			names:     map[string]string{"#period": "period"},
+		}))
+	}
+	return quota, s.transact(ctx, items, "")
+}
+
+// repeatedQuota returns what came of the first adjustment of a key, if a is the same again.
+func repeatedQuota(first item, a usage.Adjustment) (usage.Quota, error) {
+	r := reader{item: first}
+	amount, reason := r.number(attrAmount), r.text(attrReason)
+	quota := usage.Quota{Used: r.number(attrUsed), Limit: r.number(attrLimit), AdjustedBy: r.number(attrAdjustedBy)}
+	if r.err != nil {
+		return usage.Quota{}, fmt.Errorf("an earlier renewal: %w", r.err)
+	}
+	if amount != a.Amount || reason != a.Reason {
+		return usage.Quota{}, usage.ErrKeyReused
+	}
+	return quota, nil
+}
