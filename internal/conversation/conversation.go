@@ -18,6 +18,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 const (
@@ -66,6 +68,7 @@ type Recorded struct {
 	First   bool       // the customer's first message ever, or a repeat of it
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
+	Opened  bool       // this message, or a repeat of it, opened the customer's session
 }
 
 // Reply names a reply that can be claimed.
@@ -96,6 +99,34 @@ type Recorder interface {
 	// delivery doesn't hold the lease.
 	Settle(ctx context.Context, m Message, r Reply) error
 	Release(ctx context.Context, m Message, r Reply) error
+}
+
+// Watched is how a restaurant stood in a month after a conversation was opened in it.
+type Watched struct {
+	Month  usage.Month
+	Quota  usage.Quota
+	Alerts Alerts
+}
+
+// Alerts says which thresholds of a month's allowance were told of, as the highest one's percentage; 0 is none.
+type Alerts struct {
+	Noted int64 // in the log and in metrics
+	Sent  int64 // to the restaurant's owner, or it never can be
+}
+
+// Watcher keeps restaurants' allowances in sight. All of it can be done again. It fails with outage.ErrUnavailable.
+type Watcher interface {
+	// Watch returns how the restaurant stands in the month of a conversation that was opened at the time and recorded,
+	// and brings up to date what finds the fullest restaurants.
+	Watch(ctx context.Context, restaurantID string, at time.Time) (Watched, error)
+
+	// ClaimAlerts gives the delivery the right to tell of the month's thresholds, until now + LeaseLength, and returns
+	// which ones have been told of by then; or false while another delivery has that right.
+	ClaimAlerts(ctx context.Context, m Message, month usage.Month, now time.Time) (Alerts, bool, error)
+
+	// SettleAlerts notes which thresholds have been told of, and with done gives the right back. It does nothing where
+	// the delivery doesn't have it.
+	SettleAlerts(ctx context.Context, m Message, month usage.Month, told Alerts, done bool) error
 }
 
 // ErrElsewhere says that another delivery of the same message is sending its reply. Whether that succeeds isn't known

@@ -80,7 +80,7 @@ func (s *Store) adjust(
 	}
 	quota.AdjustedBy += a.Amount
 	items := append([]types.TransactWriteItem{
-		update(s.tables.Usage, usageKey(restaurantID, month.String()), seen.adjusted(quota.AdjustedBy)),
+		update(s.tables.Usage, usageKey(restaurantID, month.String()), seen.adjusted(month.String(), quota.AdjustedBy)),
 		put(s.tables.Usage, adjustmentItem(restaurantID, month, a), expression{}),
 	}, seen.checks(s.tables)...)
 	if repeatKey != "" {

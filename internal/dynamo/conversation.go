@@ -96,11 +96,11 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 	in := reader{item: session}
 	recorded.First = in.text(attrFirstMessage) == m.ID
 	recorded.Welcome = replyState(session, m)
-	opened := wasOpened(&in, m, recorded.At)
+	recorded.Opened = wasOpened(&in, m, recorded.At)
 	if in.err != nil {
 		return conversation.Recorded{}, fmt.Errorf("session of message %s: %w", m.ID, in.err)
 	}
-	if err := r.noteActivity(ctx, m, recorded, opened); err != nil {
+	if err := r.noteActivity(ctx, m, recorded); err != nil {
 		return conversation.Recorded{}, fmt.Errorf("noting the activity of message %s: %w", m.ID, err)
 	}
 	return recorded, nil
@@ -265,7 +265,7 @@ func (r *Recorder) count(at time.Time, latest bool) expression {
 			"#conversations": attrConversations, "#day": dayAttribute(dayPrefix, r.calendar.Day(at)),
 		},
 		values: item{":one": number(1)},
-	}
+	}.and(fuller())
 	if !latest {
 		return e
 	}
@@ -284,11 +284,11 @@ func forward(name, attribute string, at time.Time) expression {
 
 // noteActivity moves the restaurant's first and last activity and tallies the message: in one write where it is the
 // restaurant's latest message and not the first of its month.
-func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded, opened bool) error {
+func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
 	month := r.calendar.Month(recorded.At).String()
 	seen := month // what the tally's month is taken to be, until the item tells
 	for range races {
-		e := latestActivity(recorded.At, opened)
+		e := latestActivity(recorded.At, recorded.Opened)
 		if !recorded.Repeat && seen <= month { // the tally of an earlier month is closed
 			e = e.and(r.tally(recorded.At, seen))
 		}
@@ -304,7 +304,7 @@ func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, rec
 			return in.err
 		}
 		if !last.Before(recorded.At) {
-			return r.noteLate(ctx, m, recorded, opened, first, seen)
+			return r.noteLate(ctx, m, recorded, first, seen)
 		}
 	}
 	return errRaced
@@ -353,10 +353,10 @@ func (r *Recorder) tally(at time.Time, seen string) expression {
 // noteLate notes a message that others overtook: it isn't the restaurant's latest, but may be its first, or may have
 // opened its latest conversation; and it is tallied.
 func (r *Recorder) noteLate(
-	ctx context.Context, m conversation.Message, recorded conversation.Recorded, opened bool, first time.Time, seen string,
+	ctx context.Context, m conversation.Message, recorded conversation.Recorded, first time.Time, seen string,
 ) error {
 	at, month := recorded.At, r.calendar.Month(recorded.At).String()
-	if opened {
+	if recorded.Opened {
 		err := r.updateActivity(ctx, m, forward("#conversation", attrLastConversation, at))
 		if err != nil && !failedCondition(err, 0) {
 			return err

@@ -88,6 +88,7 @@ func TestEngineRecorderContract(t *testing.T) {
 	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
 		s := newStack(t)
 		store := s.store(mortal{s})
-		return storetest.Ledger{Store: store, Recorder: dynamo.NewRecorder(store, calendar), Break: breakAfter}
+		recorder := dynamo.NewRecorder(store, calendar)
+		return storetest.Ledger{Store: store, Recorder: recorder, Watcher: recorder, Break: breakAfter}
 	})
 }

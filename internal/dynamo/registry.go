@@ -41,6 +41,7 @@ func botItem(restaurantID string, b restaurant.Bot) item {
 	it["botId"] = text(b.ID)
 	it["maxMessagesPerDay"] = number(b.Limits.MessagesPerDay)
 	it["maxMessagesPerMin"] = number(b.Limits.MessagesPerMinute)
+	it[attrPlan] = text(planOf(b.Limits.MessagesPerDay))
 	setText(it, "phoneNumber", b.PhoneNumber)
 	setText(it, "twilioAccountSid", b.TwilioAccountSID)
 	return it
@@ -173,6 +174,9 @@ func (s *Store) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, b
 	case failedCondition(err, numberClaim):
 		err = restaurant.ErrNumberTaken
 	}
+	if err == nil {
+		err = s.restateLatest(ctx, r.ID) // usage may have been imported before
+	}
 	if err != nil {
 		return fmt.Errorf("creating restaurant %s: %w", r.ID, err)
 	}
@@ -210,8 +214,8 @@ func (s *Store) withDirectory(ctx context.Context, own int, build func(*director
 	return errDirectoryBusy
 }
 
-// PutRestaurants writes restaurants over what is there, without entering them in the directory: for importing many, after
-// which RebuildDirectory enters all at once.
+// PutRestaurants writes restaurants over what is there, without entering them in the directory and listing their months: for
+// importing many, after which RebuildDirectory enters and Reindex lists all at once.
 func (s *Store) PutRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	items := make([]item, len(restaurants))
 	for i, r := range restaurants {
@@ -227,7 +231,8 @@ func (s *Store) PutRestaurants(ctx context.Context, restaurants []restaurant.Res
 }
 
 // SetActive switches a restaurant on or off, with its entry in the directory. It fails with restaurant.ErrNotFound or
-// outage.ErrUnavailable; setting what is set already changes nothing.
+// outage.ErrUnavailable; setting what is set already changes nothing. Its month is listed right after: where that fails,
+// or the process ends, setting it again does it.
 func (s *Store) SetActive(ctx context.Context, restaurantID string, active bool) error {
 	err := s.withDirectory(ctx, 1, func(d *directory) ([]types.TransactWriteItem, error) {
 		it, err := s.get(ctx, s.tables.Restaurants, restaurantKey(restaurantID))
@@ -251,7 +256,10 @@ func (s *Store) SetActive(ctx context.Context, restaurantID string, active bool)
 		return append([]types.TransactWriteItem{set}, d.move(found, active)...), nil
 	})
 	if failedCondition(err, 0) {
-		return nil // somebody else set it just now, with the same directory entry
+		err = nil // somebody else set it just now, with the same directory entry
+	}
+	if err == nil {
+		err = s.restateLatest(ctx, restaurantID)
 	}
 	if err != nil {
 		return fmt.Errorf("setting restaurant %s active=%t: %w", restaurantID, active, err)
@@ -260,7 +268,8 @@ func (s *Store) SetActive(ctx context.Context, restaurantID string, active bool)
 }
 
 // SetBot writes a restaurant's bot configuration, and moves its phone number. It fails with restaurant.ErrNotFound,
-// restaurant.ErrNumberTaken, the faults of the bot, or outage.ErrUnavailable.
+// restaurant.ErrNumberTaken, the faults of the bot, or outage.ErrUnavailable. The month is listed under its new limit right
+// after: where that fails, or the process ends, setting the bot again does it, and so does the next conversation.
 func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	if err := bot.Validate(); err != nil {
 		return err
@@ -307,6 +316,9 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 		err = restaurant.ErrNumberTaken
 	case errors.As(err, &condition): // the old number went to somebody else just now
 		err = errDirectoryBusy
+	}
+	if err == nil {
+		err = s.restateLatest(ctx, restaurantID)
 	}
 	if err != nil {
 		return fmt.Errorf("setting the bot of restaurant %s: %w", restaurantID, err)

@@ -13,6 +13,7 @@ import (
 // standing is all that a restaurant's quota of one month depends on, as it was read at one moment. Whoever writes
 // something that follows from it makes the write conditional on it, and starts again where it has changed.
 type standing struct {
+	id         string
 	restaurant restaurant.Restaurant // its ID is empty where there is none
 	bot        *restaurant.Bot       // nil where there is none
 	month      usage.MonthCount
@@ -29,6 +30,7 @@ func (s *Store) standing(ctx context.Context, restaurantID, period string, other
 	if other != nil {
 		keys = append(keys, tableKey{s.tables.Usage, other})
 	}
+	seen.id = restaurantID
 	record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
 	var fault error
 	err = s.getAll(ctx, keys, func(table string, it item) {
@@ -85,25 +87,29 @@ func (st standing) unchanged() expression {
 	return e
 }
 
-// adjusted is the change of the month's item that sets what was added to its allowance.
-func (st standing) adjusted(by int64) expression {
-	return st.unchanged().and(expression{
+// adjusted is the change of the month's item that sets what was added to its allowance, and what follows from it.
+func (st standing) adjusted(period string, by int64) expression {
+	e := st.unchanged().and(expression{
 		set:    "#adjusted = :by",
 		names:  map[string]string{"#adjusted": attrAdjustedBy},
 		values: item{":by": number(by)},
 	})
+	st.month.AdjustedBy = by
+	return e.and(st.listed(period))
 }
 
 // checks are the conditions, to go into one transaction, that the restaurant and its bot are as they were read.
 func (st standing) checks(tables Tables) []types.TransactWriteItem {
-	id := st.restaurant.ID
-	active := types.ConditionCheck{
-		TableName: &tables.Restaurants, Key: restaurantKey(id),
-		ConditionExpression:       optional("#active = :active"),
-		ExpressionAttributeNames:  map[string]string{"#active": "active"},
-		ExpressionAttributeValues: item{":active": flag(st.restaurant.Active)},
+	active := types.ConditionCheck{TableName: &tables.Restaurants, Key: restaurantKey(st.id)}
+	if st.restaurant.ID == "" {
+		active.ConditionExpression = optional("attribute_not_exists(#id)")
+		active.ExpressionAttributeNames = map[string]string{"#id": attrRestaurantID}
+	} else {
+		active.ConditionExpression = optional("#active = :active")
+		active.ExpressionAttributeNames = map[string]string{"#active": "active"}
+		active.ExpressionAttributeValues = item{":active": flag(st.restaurant.Active)}
 	}
-	limit := types.ConditionCheck{TableName: &tables.Bots, Key: restaurantKey(id)}
+	limit := types.ConditionCheck{TableName: &tables.Bots, Key: restaurantKey(st.id)}
 	if st.bot == nil {
 		limit.ConditionExpression = optional("attribute_not_exists(#id)")
 		limit.ExpressionAttributeNames = map[string]string{"#id": attrRestaurantID}

@@ -171,7 +171,7 @@ func (s *Store) PutUsage(ctx context.Context, restaurantID string, activity usag
 	if err := s.putAll(ctx, s.tables.Usage, items); err != nil {
 		return fmt.Errorf("writing usage of restaurant %s: %w", restaurantID, err)
 	}
-	return nil
+	return s.restateLatest(ctx, restaurantID)
 }
 
 // get reads one item, strongly consistent; nil where there is none.

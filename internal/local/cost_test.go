@@ -220,11 +220,51 @@ func TestReadCapacity(t *testing.T) {
 	}
 }
 
+// TestAlertCost: what the alerts cost depends on how many restaurants match, and not on how many there are.
+func TestAlertCost(t *testing.T) {
+	const matches = 60
+	month := usage.Month{Year: 2000, Month: time.January} // when a bubble's time begins
+	for _, tb := range []tables{newTables(t, matches), many(t)} {
+		store := tb.store()
+		putUsage := func(id string, conversations int64) {
+			t.Helper()
+			err := store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{month: {Conversations: conversations}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range matches { // the inactive ones among them never match
+			putUsage(fmt.Sprintf("clxyz%06d", i), int64(27_000+i))
+		}
+		for target, want := range map[string]cost{
+			"/api/usage/alerts":                        {3, 250}, // a page of 50 restaurants, of four items each
+			"/api/usage/alerts?limit=1&offset=53":      {3, 10},
+			"/api/usage/alerts?threshold=0.95":         {2, 4},
+			"/api/usage/alerts?threshold=0.9&limit=10": {3, 50},
+		} {
+			status, got := costOf(t, tb, target, withKey)
+			t.Logf("%d restaurants, %s: %+v", tb.restaurants, target, got)
+			if status != 200 || got.roundTrips != want.roundTrips || got.units > want.units {
+				t.Errorf("%d restaurants, %s: status %d, %+v; want %+v at most", tb.restaurants, target, status, got, want)
+			}
+		}
+		// With a threshold of 0 every active restaurant matches.
+		status, got := costOf(t, tb, "/api/usage/alerts?threshold=0&limit=1", withKey)
+		t.Logf("%d restaurants, all: %+v", tb.restaurants, got)
+		if most := 20 + float64(tb.restaurants)/20; status != 200 || got.units > most {
+			t.Errorf("%d restaurants, all: status %d, %+v; want %v units at most", tb.restaurants, status, got, most)
+		}
+		for i := range matches {
+			putUsage(fmt.Sprintf("clxyz%06d", i), 0) // many restaurants are other tests' too
+		}
+	}
+}
+
 // TestReadsWriteNothing: a read never writes.
 func TestReadsWriteNothing(t *testing.T) {
 	tb := few(t)
 	before := tb.written()
-	for _, target := range []string{"/api/usage?limit=100", "/api/usage/clxyz000007", "/api/usage/nobody"} {
+	for _, target := range []string{"/api/usage?limit=100", "/api/usage/clxyz000007", "/api/usage/nobody", "/api/usage/alerts?threshold=0"} {
 		costOf(t, tb, target, withKey)
 	}
 	costOf(t, tb, "/api/usage", withToken)

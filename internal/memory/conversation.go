@@ -14,6 +14,7 @@ type Recorder struct {
 	calendar usage.Calendar
 	markers  map[entry]*marker
 	sessions map[entry]*session
+	alerts   map[entry]*alerts // by restaurant and month
 }
 
 // entry is a message or a customer of a restaurant.
@@ -26,8 +27,15 @@ type marker struct {
 
 type session struct {
 	openedBy, firstMessage string
-	last                   time.Time
+	opened, last           time.Time
 	reply                  reply
+}
+
+// alerts is what was told of a month's thresholds, and who may tell of them.
+type alerts struct {
+	told  conversation.Alerts
+	lease string // empty: nobody
+	until time.Time
 }
 
 // reply is who may send something, and until when.
@@ -39,7 +47,10 @@ type reply struct {
 
 // NewRecorder returns a Recorder that counts in the calendar's months and days.
 func NewRecorder(store *Store, calendar usage.Calendar) *Recorder {
-	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker), sessions: make(map[entry]*session)}
+	return &Recorder{
+		store: store, calendar: calendar, markers: make(map[entry]*marker), sessions: make(map[entry]*session),
+		alerts: make(map[entry]*alerts),
+	}
 }
 
 // Record implements conversation.Recorder.
@@ -60,11 +71,11 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
-		of = &session{openedBy: m.ID, firstMessage: m.ID, last: at}
+		of = &session{openedBy: m.ID, firstMessage: m.ID, opened: at, last: at}
 		r.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
 	case !at.Before(of.last.Add(conversation.SessionLength)):
-		of.openedBy, of.last = m.ID, at
+		of.openedBy, of.opened, of.last = m.ID, at, at
 		tenant.count(r.calendar, at)
 	case at.After(of.last):
 		of.last = at
@@ -73,7 +84,7 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 		tenant.note(r.calendar, at)
 	}
 	return conversation.Recorded{
-		At: at, Repeat: repeat, First: of.firstMessage == m.ID,
+		At: at, Repeat: repeat, First: of.firstMessage == m.ID, Opened: of.openedBy == m.ID && of.opened.Equal(at),
 		Welcome: of.reply.state(m.Delivery, now), Answer: seen.reply.state(m.Delivery, now),
 	}, nil
 }
@@ -176,4 +187,52 @@ func (r *Recorder) end(m conversation.Message, which conversation.Reply, as repl
 	if of := r.reply(m, which); of != nil && of.lease == m.Delivery {
 		*of = as
 	}
+}
+
+// Watch implements conversation.Watcher.
+func (r *Recorder) Watch(_ context.Context, restaurantID string, at time.Time) (conversation.Watched, error) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	month, t := r.calendar.Month(at), r.store.tenant(restaurantID)
+	return conversation.Watched{
+		Month: month, Quota: t.quota(month, usage.Unlimited), Alerts: r.alertsOf(restaurantID, month).told,
+	}, nil
+}
+
+func (r *Recorder) alertsOf(restaurantID string, month usage.Month) *alerts {
+	key := entry{restaurantID, month.String()}
+	if r.alerts[key] == nil {
+		r.alerts[key] = new(alerts)
+	}
+	return r.alerts[key]
+}
+
+// ClaimAlerts implements conversation.Watcher.
+func (r *Recorder) ClaimAlerts(
+	_ context.Context, m conversation.Message, month usage.Month, now time.Time,
+) (conversation.Alerts, bool, error) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	of := r.alertsOf(m.RestaurantID, month)
+	now = stored(now)
+	if of.lease != "" && of.lease != m.Delivery && now.Before(of.until) {
+		return conversation.Alerts{}, false, nil
+	}
+	of.lease, of.until = m.Delivery, now.Add(conversation.LeaseLength)
+	return of.told, true, nil
+}
+
+// SettleAlerts implements conversation.Watcher.
+func (r *Recorder) SettleAlerts(
+	_ context.Context, m conversation.Message, month usage.Month, told conversation.Alerts, done bool,
+) error {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	if of := r.alertsOf(m.RestaurantID, month); of.lease == m.Delivery {
+		of.told = told
+		if done {
+			of.lease = ""
+		}
+	}
+	return nil
 }

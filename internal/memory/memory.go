@@ -237,15 +237,13 @@ func (s *Store) Adjust(
 		}
 		return first.quota, nil
 	}
-	if t.bot != nil {
-		defaultLimit = t.bot.Limits.MessagesPerDay
-	}
-	count := t.months[month]
-	count.AdjustedBy += a.Amount
-	quota := usage.NewQuota(defaultLimit, count.Conversations, count.AdjustedBy)
+	quota := t.quota(month, defaultLimit)
 	if quota.IsUnlimited() {
 		return usage.Quota{}, usage.ErrUnlimited
 	}
+	quota.AdjustedBy += a.Amount
+	count := t.months[month]
+	count.AdjustedBy = quota.AdjustedBy
 	t.months[month] = count
 	a.CreatedAt = stored(a.CreatedAt)
 	t.adjusted[month] = append(t.adjusted[month], a)
@@ -253,6 +251,41 @@ func (s *Store) Adjust(
 		t.renewals[repeatKey] = renewal{a.Amount, a.Reason, quota}
 	}
 	return quota, nil
+}
+
+// Fullest implements usage.Store.
+func (s *Store) Fullest(_ context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []usage.Filled
+	for id, t := range s.tenants {
+		quota := t.quota(month, defaultLimit)
+		if t.restaurant.Active && quota.Reaches(share) {
+			all = append(all, usage.Filled{RestaurantID: id, Quota: quota})
+		}
+	}
+	return all, nil
+}
+
+// Records implements usage.Store.
+func (s *Store) Records(_ context.Context, restaurantIDs []string, month usage.Month) ([]usage.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var records []usage.Record
+	for _, id := range restaurantIDs {
+		if t, ok := s.tenants[id]; ok && t.exists() {
+			records = append(records, t.record([]usage.Month{month}))
+		}
+	}
+	return records, nil
+}
+
+// quota returns a month's quota. Where there is no bot, its limit is defaultLimit.
+func (t *tenant) quota(month usage.Month, defaultLimit int64) usage.Quota {
+	if t.bot != nil {
+		defaultLimit = t.bot.Limits.MessagesPerDay
+	}
+	return usage.NewQuota(defaultLimit, t.months[month].Conversations, t.months[month].AdjustedBy)
 }
 
 // Directory implements usage.Store.

@@ -17,6 +17,7 @@ func TestRecorderContract(t *testing.T) {
 	t.Parallel()
 	storetest.ExerciseRecorder(t, func(_ testing.TB, calendar usage.Calendar) storetest.Ledger {
 		store := memory.New()
-		return storetest.Ledger{Store: store, Recorder: memory.NewRecorder(store, calendar)}
+		recorder := memory.NewRecorder(store, calendar)
+		return storetest.Ledger{Store: store, Recorder: recorder, Watcher: recorder}
 	})
 }

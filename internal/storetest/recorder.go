@@ -22,6 +22,7 @@ import (
 type Ledger struct {
 	Store    Store
 	Recorder conversation.Recorder
+	Watcher  conversation.Watcher // over the same store
 	// Break returns a context in which the process dies right after so many successful writes, whose answers it doesn't
 	// see any more. It is nil where a recorder can't break off.
 	Break func(ctx context.Context, writes int) context.Context
@@ -43,6 +44,9 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"welcome released":                 testWelcomeRelease,
 		"answers belong to their messages": testAnswers,
 		"tally":                            testTally,
+		"the fullest follow conversations": testWatch,
+		"the fullest after races":          testFullestDuringRaces,
+		"alerts are claimed":               testAlertsClaimed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

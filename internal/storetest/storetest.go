@@ -59,6 +59,8 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"adjustments with a key":             testAdjustOnce,
 		"adjustments that can't be made":     testAdjustRefuses,
 		"concurrent adjustments":             testConcurrentAdjustments,
+		"fullest months":                     testFullest,
+		"the fullest follow every change":    testFullestFollows,
 		"list order and ties":                testListOrder,
 		"list windows":                       testListWindows,
 		"empty directory":                    testEmptyDirectory,

@@ -69,6 +69,9 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 		},
 		{
 			LogicalID: "BotsTable", Name: "sufrah-test-bots", PartitionKey: restaurant,
+			Indexes: []template.Index{{
+				Name: "by-plan", PartitionKey: template.Key{Name: "plan", Type: "S"}, Projection: "KEYS_ONLY",
+			}},
 		},
 		{
 			LogicalID: "ConversationsTable", Name: "sufrah-test-conversations", PartitionKey: restaurant,
@@ -84,6 +87,11 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 		{
 			LogicalID: "UsageTable", Name: "sufrah-test-usage", PartitionKey: restaurant,
 			SortKey: template.Key{Name: "period", Type: "S"},
+			Indexes: []template.Index{{
+				Name: "by-fullness", PartitionKey: template.Key{Name: "listedIn", Type: "S"},
+				SortKey:    template.Key{Name: "fullness", Type: "N"},
+				Projection: "INCLUDE", NonKeyAttributes: []string{"conversations", "adjustedBy", "planLimit"},
+			}},
 		},
 	}
 	got, err := load(t).Tables(stackName)
@@ -276,6 +284,8 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
 			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:Query ${BotsTable.Arn}/index/by-plan",
+			"Allow dynamodb:Query ${UsageTable.Arn}/index/by-fullness",
 		}),
 		"UsageAdminRole": slices.Concat(writing("UsageAdminLogGroup"), []string{
 			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
@@ -291,6 +301,8 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:PutItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:UpdateItem ${ConversationsTable.Arn}",

@@ -6,8 +6,10 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -73,8 +75,24 @@ type Store interface {
 	// several have it: an id that isn't unique names nobody.
 	RestaurantOfBot(ctx context.Context, botID string) (string, error)
 
+	// Fullest returns the active restaurants that have used the share of the month's quota, in no order, and what they
+	// have used; where the share is 0, those that have used nothing too. Restaurants without a limit are never among them,
+	// and those without a bot have the default limit. What it costs depends on how many they are, not on how many
+	// restaurants there are. Its answer may be some moments old.
+	Fullest(ctx context.Context, month Month, share Share, defaultLimit int64) ([]Filled, error)
+
+	// Records returns the records of those of the restaurants that exist, in the order of the ids, each with the month's
+	// count where there is one.
+	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
+
 	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
+}
+
+// Filled is how much of its quota a restaurant has used.
+type Filled struct {
+	RestaurantID string
+	Quota        Quota
 }
 
 // Directory is a snapshot of which restaurants there are, from which their records can be read.
@@ -189,6 +207,37 @@ func (s *Service) List(ctx context.Context, directory Directory, filter Filter, 
 		reports[i] = s.report(record, now)
 	}
 	return Listing{Reports: reports, Total: directory.Total(filter)}, nil
+}
+
+// Alerts returns a page of the active restaurants that have used the share of this month's quota, the fullest first and
+// then by id. An offset past the end gives an empty page with the exact total. It fails with outage.ErrUnavailable.
+//
+// Who is listed may be some moments old; the figures are those of now.
+func (s *Service) Alerts(ctx context.Context, share Share, offset, limit int) (Listing, error) {
+	now := s.now()
+	month := s.calendar.Month(now)
+	filled, err := s.store.Fullest(ctx, month, share, s.defaults.MessagesPerDay)
+	if err != nil {
+		return Listing{}, err
+	}
+	slices.SortFunc(filled, func(a, b Filled) int {
+		return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+	})
+	page := filled[min(offset, len(filled)):]
+	page = page[:min(limit, len(page))]
+	ids := make([]string, len(page))
+	for i, f := range page {
+		ids[i] = f.RestaurantID
+	}
+	records, err := s.store.Records(ctx, ids, month)
+	if err != nil {
+		return Listing{}, fmt.Errorf("reading a page of alerts: %w", err)
+	}
+	reports := make([]Report, len(records))
+	for i, record := range records {
+		reports[i] = s.report(record, now)
+	}
+	return Listing{Reports: reports, Total: len(filled)}, nil
 }
 
 func (s *Service) record(ctx context.Context, restaurantID string, months []Month) (Record, error) {

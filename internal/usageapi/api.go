@@ -42,6 +42,7 @@ func New(service *usage.Service, authenticator Authenticator, logger *slog.Logge
 	a := newAPI(authenticator, logger, now, requestID)
 	a.usage = service
 	a.handle("/api/usage", a.usageOfOneOrAll)
+	a.handle("/api/usage/alerts", a.alerts)
 	a.handle("/api/usage/{restaurantId}", a.usageInDetail)
 	return a
 }
@@ -242,6 +243,30 @@ func (a *API) usageOfAll(c *call, presented presented) (any, error) {
 		return nil, err
 	}
 	return newListBody(listing, query), nil
+}
+
+// alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators. What it costs
+// depends on how many they are, so nothing is read before it is known who asks.
+func (a *API) alerts(c *call) (any, error) {
+	presented, err := presentedBy(c.Header)
+	if err != nil {
+		return nil, err
+	}
+	switch _, err := a.verify(c, presented); {
+	case err != nil:
+		return nil, err
+	case presented.kind != credential.APIKey:
+		return nil, errAdministratorsOnly
+	}
+	query, err := parseAlertQuery(c.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := a.usage.Alerts(c.Context(), query.threshold, query.offset, query.limit)
+	if err != nil {
+		return nil, err
+	}
+	return newAlertsBody(listing, query), nil
 }
 
 // usageInDetail serves GET /api/usage/{restaurantId}: one restaurant with its history, for administrators.

@@ -52,7 +52,14 @@ type fixture struct {
 // faults makes a working store fail.
 type faults struct {
 	*memory.Store
-	usage, directory, credentials, bots error
+	usage, directory, credentials, bots, alerts error
+}
+
+func (f *faults) Fullest(ctx context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
+	if f.alerts != nil {
+		return nil, f.alerts
+	}
+	return f.Store.Fullest(ctx, month, share, defaultLimit)
 }
 
 func (f *faults) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
@@ -170,6 +177,8 @@ func TestBodies(t *testing.T) {
 		"list-inactive":   request("/api/usage?isActive=false", asAdmin),
 		"detail":          request("/api/usage/clxyz123abc", asAdmin),
 		"detail-unused":   request("/api/usage/new", asAdmin),
+		"alerts":          request("/api/usage/alerts", asAdmin),
+		"alerts-all":      request("/api/usage/alerts?threshold=0&limit=1&offset=1", asAdmin),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -260,6 +269,19 @@ func TestRefusals(t *testing.T) {
 		"offset in another base":           {request: request("/api/usage?offset=0x10", asAdmin), status: 400, code: "invalid_parameter", names: "offset"},
 		"isActive not a boolean":           {request: request("/api/usage?isActive=yes", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
 		"isActive empty":                   {request: request("/api/usage?isActive=", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
+		"alerts, token":                    {request: request("/api/usage/alerts", asDashboard), status: 403, code: "forbidden"},
+		"alerts, no credentials":           {request: request("/api/usage/alerts?threshold=x"), status: 401, code: "unauthorized"},
+		"alerts, unknown key":              {request: request("/api/usage/alerts?threshold=x", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
+		"threshold over 1":                 {request: request("/api/usage/alerts?threshold=1.000001", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold in percent":             {request: request("/api/usage/alerts?threshold=90", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold negative":               {request: request("/api/usage/alerts?threshold=-0.1", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold empty":                  {request: request("/api/usage/alerts?threshold=", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold too exact":              {request: request("/api/usage/alerts?threshold=0.9000001", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold an exponent":            {request: request("/api/usage/alerts?threshold=9e-1", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold twice":                  {request: request("/api/usage/alerts?threshold=1&threshold=1", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"threshold with a dot alone":       {request: request("/api/usage/alerts?threshold=.", asAdmin), status: 400, code: "invalid_parameter", names: "threshold"},
+		"alerts, limit 0":                  {request: request("/api/usage/alerts?limit=0", asAdmin), status: 400, code: "invalid_parameter", names: "limit"},
+		"alerts, store down":               {request: request("/api/usage/alerts", asAdmin), break_: func(f *faults) { f.alerts = outage.ErrUnavailable }, status: 503, code: "unavailable"},
 		"malformed query":                  {request: request("/api/usage?limit=%zz", asAdmin), status: 400, code: "invalid_parameter"},
 		"unknown restaurant, key":          {request: request("/api/usage/nowhere", asAdmin), status: 404, code: "restaurant_not_found"},
 		"unknown restaurant, all":          {request: request("/api/usage", asDashboard, "X-Restaurant-Id: nowhere"), status: 404, code: "restaurant_not_found"},
@@ -452,6 +474,58 @@ func TestLogLines(t *testing.T) {
 	// The ids of the fixture's credentials hold their values, which stands in for nothing else: look for the values as sent.
 	if strings.Contains(f.log.String(), "Bearer") {
 		t.Error("the log shows a header")
+	}
+}
+
+// TestAlertsAreOrderedAndCounted has restaurants around a threshold, and pages of them.
+func TestAlertsAreOrderedAndCounted(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	october := usage.Month{Year: 2025, Month: time.October}
+	for id, used := range map[string]int64{"a": 24, "b": 27, "c": 26, "d": 40, "e": 27} {
+		r := restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: now}
+		bot := &restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{MessagesPerDay: 1}}
+		if err := f.store.CreateRestaurant(t.Context(), r, bot); err != nil {
+			t.Fatal(err)
+		}
+		months := map[usage.Month]usage.MonthCount{october: {Conversations: used}, october.Last(2)[1]: {Conversations: 900}}
+		if err := f.store.PutUsage(t.Context(), id, usage.Activity{}, months); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, want := range map[string]string{
+		"":                              `d b e total 3 limit 50 offset 0 more false threshold 0.9`,
+		"?threshold=0.9&limit=2":        `d b total 3 limit 2 offset 0 more true threshold 0.9`,
+		"?threshold=0.90&offset=2":      `e total 3 limit 50 offset 2 more false threshold 0.9`,
+		"?threshold=0.900001":           `d total 1 limit 50 offset 0 more false threshold 0.900001`,
+		"?threshold=0.8&limit=1000":     `d b e c a total 5 limit 200 offset 0 more false threshold 0.8`,
+		"?threshold=1":                  `d total 1 limit 50 offset 0 more false threshold 1`,
+		"?threshold=1.0&offset=7":       ` total 1 limit 50 offset 7 more false threshold 1`,
+		"?threshold=0":                  `d b e c a clxyz123abc new total 7 limit 50 offset 0 more false threshold 0`,
+		"?threshold=0.000001&x=1&x=2":   `d b e c a clxyz123abc total 6 limit 50 offset 0 more false threshold 1e-06`,
+		"?threshold=0.9&isActive=never": `d b e total 3 limit 50 offset 0 more false threshold 0.9`,
+	} {
+		var body struct {
+			Data       []struct{ RestaurantID string }
+			Pagination struct {
+				Total, Limit, Offset int
+				HasMore              bool
+			}
+			Threshold float64
+		}
+		w := f.do(request("/api/usage/alerts"+query, asAdmin))
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatalf("%s: %s", query, w.Body)
+		}
+		var ids []string
+		for _, r := range body.Data {
+			ids = append(ids, r.RestaurantID)
+		}
+		p := body.Pagination
+		got := fmt.Sprintf("%s total %d limit %d offset %d more %t threshold %v", strings.Join(ids, " "), p.Total, p.Limit, p.Offset, p.HasMore, body.Threshold)
+		if got != want {
+			t.Errorf("%s: %s\nwant %s", query, got, want)
+		}
 	}
 }
 

@@ -137,7 +137,39 @@ func newListBody(listing usage.Listing, q listQuery) listBody {
 	for i, r := range listing.Reports {
 		data[i] = newUsageBody(r)
 	}
-	return listBody{data, paginationBody{
-		Total: listing.Total, Limit: q.limit, Offset: q.offset, HasMore: q.offset < listing.Total-q.limit,
-	}}
+	return listBody{data, newPaginationBody(listing.Total, q.offset, q.limit)}
+}
+
+func newPaginationBody(total, offset, limit int) paginationBody {
+	return paginationBody{Total: total, Limit: limit, Offset: offset, HasMore: offset < total-limit}
+}
+
+// alertsBody is one page of the restaurants whose allowance is used up to a threshold.
+type alertsBody struct {
+	Data       []alertBody    `json:"data"`
+	Pagination paginationBody `json:"pagination"`
+	Threshold  float64        `json:"threshold"`
+}
+
+type alertBody struct {
+	RestaurantID   string      `json:"restaurantId"`
+	RestaurantName string      `json:"restaurantName"`
+	Used           int64       `json:"used"`
+	Limit          int64       `json:"limit"`
+	Remaining      int64       `json:"remaining"`
+	UsagePercent   *percentage `json:"usagePercent,omitempty"`
+	IsNearingQuota bool        `json:"isNearingQuota"`
+	AdjustedBy     int64       `json:"adjustedBy"`
+}
+
+func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
+	data := make([]alertBody, len(listing.Reports)) // never null
+	for i, r := range listing.Reports {
+		data[i] = alertBody{
+			RestaurantID: r.RestaurantID, RestaurantName: r.RestaurantName, Used: r.Quota.Used, Limit: r.Quota.Limit,
+			Remaining: r.Quota.Remaining(), UsagePercent: percentageOf(r.Quota), IsNearingQuota: r.Quota.IsNearing(),
+			AdjustedBy: r.Quota.AdjustedBy,
+		}
+	}
+	return alertsBody{data, newPaginationBody(listing.Total, q.offset, q.limit), float64(q.threshold) / float64(usage.Whole)}
 }

@@ -3,8 +3,10 @@ package usageapi
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +17,10 @@ import (
 const (
 	defaultLimit = 20
 	maxLimit     = 100
+
+	defaultAlertLimit = 50
+	maxAlertLimit     = 200
+
 	// maxOffset stands for every larger offset: all of them are past the end.
 	// It is the largest number that JavaScript counts exactly.
 	maxOffset = 1<<53 - 1
@@ -72,32 +78,66 @@ type listQuery struct {
 // parseListQuery reads the list's parameters. One given twice has no meaning and is refused; unknown ones are ignored,
 // so that a client may be newer than the API.
 func parseListQuery(raw string) (listQuery, error) {
+	q := listQuery{filter: usage.All, limit: defaultLimit}
+	err := parseParameters(raw, map[string]func(name, s string) error{
+		"limit":    func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return },
+		"offset":   func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return },
+		"isActive": func(name, s string) (err error) { q.filter, err = activeFilter(name, s); return },
+	})
+	return q, err
+}
+
+// alertQuery is what the alerts are asked for.
+type alertQuery struct {
+	threshold     usage.Share
+	offset, limit int
+}
+
+// parseAlertQuery reads the parameters of the alerts, as parseListQuery does.
+func parseAlertQuery(raw string) (alertQuery, error) {
+	q := alertQuery{threshold: usage.NearingShare, limit: defaultAlertLimit}
+	err := parseParameters(raw, map[string]func(name, s string) error{
+		"limit":     func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxAlertLimit); return },
+		"offset":    func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return },
+		"threshold": func(name, s string) (err error) { q.threshold, err = share(name, s); return },
+	})
+	return q, err
+}
+
+// parseParameters has each parameter that is given parsed, in the order of their names.
+func parseParameters(raw string, parsers map[string]func(name, s string) error) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return listQuery{}, errMalformedQuery
+		return errMalformedQuery
 	}
-	q := listQuery{filter: usage.All, limit: defaultLimit}
-	parsers := []struct {
-		name  string
-		parse func(name, s string) error
-	}{
-		{"limit", func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return }},
-		{"offset", func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return }},
-		{"isActive", func(name, s string) (err error) { q.filter, err = activeFilter(name, s); return }},
-	}
-	for _, parser := range parsers {
-		given := values[parser.name]
+	for _, name := range slices.Sorted(maps.Keys(parsers)) {
+		given := values[name]
 		if len(given) == 0 {
 			continue
 		}
 		if len(given) > 1 {
-			return listQuery{}, invalidParameter(parser.name, "must be given once")
+			return invalidParameter(name, "must be given once")
 		}
-		if err := parser.parse(parser.name, given[0]); err != nil {
-			return listQuery{}, err
+		if err := parsers[name](name, given[0]); err != nil {
+			return err
 		}
 	}
-	return q, nil
+	return nil
+}
+
+// share parses a number from 0 to 1 with at most six decimals, which is taken as it stands: nothing is rounded.
+func share(name, s string) (usage.Share, error) {
+	const decimals = 6 // usage.Whole has as many
+	whole, fraction, _ := strings.Cut(s, ".")
+	digits := whole + fraction
+	if whole == "" || len(whole) > 1 || len(fraction) > decimals || strings.HasSuffix(s, ".") || strings.Trim(digits, "0123456789") != "" {
+		return 0, invalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
+	}
+	millionths, err := strconv.Atoi(digits + strings.Repeat("0", decimals-len(fraction)))
+	if err != nil || usage.Share(millionths) > usage.Whole {
+		return 0, invalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
+	}
+	return usage.Share(millionths), nil
 }
 
 // wholeNumber parses a decimal number without sign, at least least. A larger one than most is most.

@@ -1,0 +1,258 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// fullest returns the ids of those that have used the share, the fullest first and then by id.
+func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaultLimit int64) []string {
+	t.Helper()
+	filled, err := s.Fullest(t.Context(), month, share, defaultLimit)
+	must(t, err)
+	slices.SortFunc(filled, func(a, b usage.Filled) int {
+		return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+	})
+	ids := make([]string, len(filled))
+	for i, f := range filled {
+		ids[i] = f.RestaurantID
+	}
+	return ids
+}
+
+func daily(limit int64) *restaurant.Bot {
+	return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: limit}}
+}
+
+func use(t *testing.T, s Store, restaurantID string, conversations int64) {
+	t.Helper()
+	must(t, s.PutUsage(t.Context(), restaurantID, usage.Activity{}, map[usage.Month]usage.MonthCount{november: {Conversations: conversations}}))
+}
+
+func testFullest(t *testing.T, s Store) {
+	wantEqual(t, "of none", fullest(t, s, november, 0, defaultLimit), []string{})
+	for i, r := range []struct {
+		bot  *restaurant.Bot
+		used int64
+	}{
+		{daily(10), 270}, // 90 %
+		{daily(10), 269},
+		{daily(10), 299},
+		{daily(10), 301}, // more than all
+		{daily(1), 30},
+		{daily(0), 1},                // more than any
+		{daily(0), 0},                // none of none
+		{daily(-1), 5000},            // unlimited
+		{nil, 270},                   // 90 % of the default's
+		{daily(1_000_000_000), 1000}, // next to nothing
+		{daily(10), 0},
+	} {
+		create(t, s, Restaurant(i), r.bot)
+		if r.used > 0 {
+			use(t, s, Restaurant(i).ID, r.used)
+		}
+	}
+	nearing := []string{"r00005", "r00003", "r00004", "r00002", "r00000", "r00008"}
+	wantEqual(t, "90 %", fullest(t, s, november, usage.NearingShare, defaultLimit), nearing)
+	wantEqual(t, "all", fullest(t, s, november, usage.Whole, defaultLimit), []string{"r00005", "r00003", "r00004"})
+	wantEqual(t, "just over 90 %", fullest(t, s, november, usage.NearingShare+1, defaultLimit), nearing[:4])
+	wantEqual(t, "a millionth", fullest(t, s, november, 1, defaultLimit), append(nearing, "r00001"))
+	wantEqual(t, "any", fullest(t, s, november, 0, defaultLimit), append(nearing, "r00001", "r00009", "r00006", "r00010"))
+	wantEqual(t, "December", fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 1, defaultLimit), []string{})
+	wantEqual(t, "any in December", len(fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 0, defaultLimit)), 10)
+
+	// The default is configured, and so may change without a write.
+	wantEqual(t, "90 %, no default", fullest(t, s, november, usage.NearingShare, usage.Unlimited), nearing[:5])
+	wantEqual(t, "any, no default", fullest(t, s, november, 0, usage.Unlimited),
+		[]string{"r00005", "r00003", "r00004", "r00002", "r00000", "r00001", "r00009", "r00006", "r00010"})
+	wantEqual(t, "90 %, a small default", fullest(t, s, november, usage.NearingShare, 1)[:3], []string{"r00005", "r00008", "r00003"})
+	wantEqual(t, "90 %, a large default", fullest(t, s, november, usage.NearingShare, 11), nearing[:5])
+}
+
+func testFullestFollows(t *testing.T, s Store) {
+	want := func(what string, share usage.Share, ids ...string) {
+		t.Helper()
+		wantEqual(t, what, fullest(t, s, november, share, defaultLimit), ids)
+	}
+	create(t, s, Restaurant(1), daily(10))
+	create(t, s, Restaurant(2), nil)
+	use(t, s, "r00001", 280)
+	use(t, s, "r00002", 290)
+	want("used", usage.NearingShare, "r00002", "r00001")
+
+	must(t, s.SetActive(t.Context(), "r00002", false))
+	want("switched off", usage.NearingShare, "r00001")
+	want("switched off, any", 0, "r00001")
+	adjust(t, s, "r00001", adjustment(1, 100), "", usage.Quota{Used: 280, Limit: 300, AdjustedBy: 100})
+	adjust(t, s, "r00002", adjustment(2, 5), "", usage.Quota{Used: 290, Limit: 300, AdjustedBy: 5})
+	want("topped up", usage.NearingShare)
+	want("topped up, 70 %", 70*usage.Percent, "r00001")
+	must(t, s.SetActive(t.Context(), "r00002", true))
+	want("switched on", usage.NearingShare, "r00002")
+	want("at its new share", usage.Share(290_000_000/305), "r00002")
+	want("and not more", usage.Share(290_000_000/305)+1)
+
+	must(t, s.SetBot(t.Context(), "r00001", *daily(7))) // 280 of 310
+	want("a smaller plan", usage.NearingShare, "r00002", "r00001")
+	must(t, s.SetBot(t.Context(), "r00001", *daily(usage.Unlimited)))
+	want("unlimited", 0, "r00002")
+	must(t, s.SetBot(t.Context(), "r00001", *daily(0))) // 280 of 100
+	want("nothing but the top-up", usage.Whole, "r00001")
+	must(t, s.SetBot(t.Context(), "r00002", *daily(1))) // 290 of 35: a bot for the one that had none
+	want("its first bot", usage.Whole, "r00002", "r00001")
+
+	// Usage that was imported before its restaurant, over what was there, and of other months.
+	use(t, s, "r00003", 30)
+	want("without a restaurant", usage.Whole, "r00002", "r00001")
+	create(t, s, Restaurant(3), daily(1))
+	want("with its restaurant", usage.Whole, "r00002", "r00001", "r00003")
+	use(t, s, "r00002", 1)
+	want("imported again", usage.Whole, "r00001", "r00003")
+	inactive := Restaurant(4)
+	inactive.Active = false
+	use(t, s, "r00004", 30)
+	create(t, s, inactive, daily(1))
+	want("created switched off", usage.Whole, "r00001", "r00003")
+}
+
+// testWatch has conversations fill a quota, and its limit change meanwhile.
+func testWatch(t *testing.T, l Ledger) {
+	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
+	customers := 0
+	open := func(n int) {
+		t.Helper()
+		for range n {
+			customers++
+			m := message(fmt.Sprint("m", customers), fmt.Sprintf("+9665%08d", customers), noon.Add(time.Duration(customers)*time.Second))
+			if recorded := l.record(t, m); !recorded.Opened {
+				t.Fatalf("message %s opened nothing: %+v", m.ID, recorded)
+			}
+			watched, err := l.Watcher.Watch(t.Context(), "r00001", m.ReceivedAt)
+			must(t, err)
+			if watched.Month != november || watched.Quota.Used != int64(customers) || watched.Alerts != (conversation.Alerts{}) {
+				t.Fatalf("after %d conversations: %+v", customers, watched)
+			}
+		}
+	}
+	wantShare := func(share usage.Share, reached bool) {
+		t.Helper()
+		if got := fullest(t, l.Store, november, share, usage.Unlimited); (len(got) == 1) != reached {
+			t.Errorf("after %d conversations %v have reached %d", customers, got, share)
+		}
+	}
+	open(26)
+	wantShare(usage.NearingShare, false)
+	open(1)
+	wantShare(usage.NearingShare, true)
+	wantShare(usage.NearingShare+1, false)
+	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(2)))
+	wantShare(45*usage.Percent, true)
+	wantShare(45*usage.Percent+1, false)
+	open(3) // 30 of 60
+	wantShare(50*usage.Percent, true)
+	wantShare(50*usage.Percent+1, false)
+	_, err := l.Store.Adjust(t.Context(), "r00001", november, adjustment(1, 2), "", usage.Unlimited)
+	must(t, err)
+	open(1) // 31 of 62
+	wantShare(50*usage.Percent, true)
+	wantShare(50*usage.Percent+1, false)
+
+	repeat := message("m1", "+966500000001", noon.Add(time.Second))
+	repeat.Delivery = "again"
+	if recorded := l.record(t, repeat); !recorded.Opened || !recorded.Repeat {
+		t.Errorf("a repeat of an opening: %+v", recorded)
+	}
+	ordinary := message("m99", "+966500000001", noon.Add(time.Hour))
+	if recorded := l.record(t, ordinary); recorded.Opened {
+		t.Errorf("an ordinary message: %+v", recorded)
+	}
+}
+
+// testFullestDuringRaces has conversations opened while the limit changes, top-ups are made and the restaurant is switched
+// on and off: what is left in the end is what all of them add up to.
+func testFullestDuringRaces(t *testing.T, l Ledger) {
+	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
+	const customers, changes = 24, 6
+	group, ctx := errgroup.WithContext(t.Context())
+	for i := range customers {
+		group.Go(func() error {
+			m := message(fmt.Sprint("m", i), fmt.Sprintf("+9665%08d", i), noon)
+			if _, err := l.Recorder.Record(ctx, m); err != nil {
+				return err
+			}
+			_, err := l.Watcher.Watch(ctx, "r00001", noon)
+			return err
+		})
+	}
+	group.Go(func() error {
+		for i := range changes {
+			if err := l.Store.SetBot(ctx, "r00001", *daily(int64(changes - i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i := range changes {
+			if _, err := l.Store.Adjust(ctx, "r00001", november, adjustment(i, 1), "", usage.Unlimited); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i := range changes {
+			if err := l.Store.SetActive(ctx, "r00001", i%2 == 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	must(t, group.Wait())
+	l.wantConversations(t, customers)
+	filled, err := l.Store.Fullest(t.Context(), november, 1, usage.Unlimited)
+	must(t, err)
+	wantEqual(t, "fullest", filled, []usage.Filled{{RestaurantID: "r00001", Quota: usage.Quota{Used: customers, Limit: 30, AdjustedBy: changes}}})
+	exact := usage.Share(customers * int64(usage.Whole) / (30 + changes)) // 666,666 millionths
+	wantEqual(t, "reached", len(fullest(t, l.Store, november, exact, usage.Unlimited)), 1)
+	wantEqual(t, "not reached", len(fullest(t, l.Store, november, exact+1, usage.Unlimited)), 0)
+}
+
+// testAlertsClaimed: of the deliveries that see a threshold passed, one tells of it.
+func testAlertsClaimed(t *testing.T, l Ledger) {
+	first, second := message("m1", customer, noon), message("m2", "+966500000002", noon.Add(time.Second))
+	l.record(t, first)
+	l.record(t, second)
+	claim := func(m conversation.Message, at time.Time, want conversation.Alerts, held bool) {
+		t.Helper()
+		told, ok, err := l.Watcher.ClaimAlerts(t.Context(), m, november, at)
+		must(t, err)
+		if told != want || ok != held {
+			t.Errorf("%s at %v: told %+v, held %t; want %+v, %t", m.ID, at, told, ok, want, held)
+		}
+	}
+	none := conversation.Alerts{}
+	claim(first, noon, none, true)
+	claim(first, noon, none, true)
+	claim(second, noon.Add(conversation.LeaseLength-time.Millisecond), none, false)
+	must(t, l.Watcher.SettleAlerts(t.Context(), second, november, conversation.Alerts{Noted: 100}, true)) // not its to tell
+	must(t, l.Watcher.SettleAlerts(t.Context(), first, november, conversation.Alerts{Noted: 80}, false))
+	claim(second, noon.Add(conversation.LeaseLength), conversation.Alerts{Noted: 80}, true) // the first one died
+	must(t, l.Watcher.SettleAlerts(t.Context(), first, november, none, true))               // too late
+	must(t, l.Watcher.SettleAlerts(t.Context(), second, november, conversation.Alerts{Noted: 90, Sent: 80}, true))
+	claim(first, noon.Add(conversation.LeaseLength), conversation.Alerts{Noted: 90, Sent: 80}, true)
+	watched, err := l.Watcher.Watch(t.Context(), "r00001", noon)
+	must(t, err)
+	wantEqual(t, "alerts", watched.Alerts, conversation.Alerts{Noted: 90, Sent: 80})
+	_, err = l.Watcher.Watch(t.Context(), "r00002", noon)
+	must(t, err) // nothing was opened there
+}
