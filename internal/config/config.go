@@ -114,30 +114,32 @@ func (e *environment) limits() restaurant.Limits {
 
 // UsageAPI is the configuration of the function usage-api.
 type UsageAPI struct {
-	RestaurantsTable  string
-	BotsTable         string
-	UsageTable        string
-	AccessTokensTable string
-	DirectoryTable    string
-	TimeZone          *time.Location
-	DefaultLimits     restaurant.Limits
-	BasePath          string
-	LogLevel          slog.Level
+	RestaurantsTable   string
+	BotsTable          string
+	UsageTable         string
+	ConversationsTable string
+	AccessTokensTable  string
+	DirectoryTable     string
+	TimeZone           *time.Location
+	DefaultLimits      restaurant.Limits
+	BasePath           string
+	LogLevel           slog.Level
 }
 
 // LoadUsageAPI returns the configuration of usage-api, or every fault of it as *Fault, joined.
 func LoadUsageAPI(lookup Lookup) (UsageAPI, error) {
 	e := environment{lookup: lookup}
 	c := UsageAPI{
-		RestaurantsTable:  e.required("RESTAURANTS_TABLE"),
-		BotsTable:         e.required("BOTS_TABLE"),
-		UsageTable:        e.required("USAGE_TABLE"),
-		AccessTokensTable: e.required("ACCESS_TOKENS_TABLE"),
-		DirectoryTable:    e.required("DIRECTORY_TABLE"),
-		TimeZone:          e.location("USAGE_TIME_ZONE"),
-		DefaultLimits:     e.limits(),
-		BasePath:          e.basePath("BASE_PATH"),
-		LogLevel:          e.level("LOG_LEVEL"),
+		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
+		BotsTable:          e.required("BOTS_TABLE"),
+		UsageTable:         e.required("USAGE_TABLE"),
+		ConversationsTable: e.required("CONVERSATIONS_TABLE"),
+		AccessTokensTable:  e.required("ACCESS_TOKENS_TABLE"),
+		DirectoryTable:     e.required("DIRECTORY_TABLE"),
+		TimeZone:           e.location("USAGE_TIME_ZONE"),
+		DefaultLimits:      e.limits(),
+		BasePath:           e.basePath("BASE_PATH"),
+		LogLevel:           e.level("LOG_LEVEL"),
 	}
 	return c, e.err()
 }

@@ -21,6 +21,7 @@ func required() map[string]string {
 	return map[string]string{
 		"RESTAURANTS_TABLE": "t-restaurants", "BOTS_TABLE": "t-bots", "USAGE_TABLE": "t-usage",
 		"ACCESS_TOKENS_TABLE": "t-access-tokens", "DIRECTORY_TABLE": "t-directory",
+		"CONVERSATIONS_TABLE": "t-conversations",
 	}
 }
 
@@ -67,7 +68,7 @@ func wantConfig(t *testing.T, got, want config.UsageAPI) {
 func defaults() config.UsageAPI {
 	return config.UsageAPI{
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
-		AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
+		ConversationsTable: "t-conversations", AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
 		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
 		LogLevel: slog.LevelInfo,
 	}
@@ -228,11 +229,12 @@ func FuzzBasePath(f *testing.F) {
 	})
 }
 
-// TestUsageAdmin: usage-admin reads what usage-api reads, but for the directory.
+// TestUsageAdmin: usage-admin reads what usage-api reads, but for the directory and the conversations.
 func TestUsageAdmin(t *testing.T) {
 	t.Parallel()
 	environment := required()
 	delete(environment, "DIRECTORY_TABLE")
+	delete(environment, "CONVERSATIONS_TABLE")
 	maps.Copy(environment, map[string]string{"USAGE_TIME_ZONE": "Asia/Riyadh", "DEFAULT_MAX_MESSAGES_PER_DAY": "7", "BASE_PATH": "/sufrah", "LOG_LEVEL": "WARN"})
 	got, err := config.LoadUsageAdmin(lookup(environment))
 	if err != nil {

@@ -44,7 +44,7 @@ const (
 	attrEntry        = "entry"
 	attrReceived     = "receivedAt"
 	attrDelivery     = "delivery"  // of a marker: the delivery that wrote it
-	attrExpires      = "expiresAt" // of a marker: when TTL may delete it, in Unix seconds
+	attrExpires      = "expiresAt" // of a marker or an ended session: when TTL may delete it, in Unix seconds
 	attrOpened       = "openedAt"
 	attrOpenedBy     = "openedBy" // the message that opened the session
 	attrLastMessage  = "lastMessageAt"
@@ -54,6 +54,13 @@ const (
 	attrLease        = "lease"        // the delivery that holds the reply
 	attrLeaseUntil   = "leaseUntil"
 	attrTallyMonth   = "tallyMonth" // the month that the tally's days belong to
+
+	// A customer's session is one item. When the next one takes its place, the one that ended becomes an item of its own,
+	// so that the latest sessions of a restaurant can be shown.
+	sessionPrefix = "customer/"
+	endedPrefix   = "session/"
+	endedKept     = 90 * 24 * time.Hour
+	openingIndex  = "by-opening" // sessions by when they were opened; messages' markers aren't in it
 
 	replyDue     = "due"
 	replySettled = "settled"
@@ -73,7 +80,7 @@ func entryKey(m conversation.Message, entry string) item {
 }
 
 func markerKey(m conversation.Message) item  { return entryKey(m, "message/"+m.ID) }
-func sessionKey(m conversation.Message) item { return entryKey(m, "customer/"+m.Customer) }
+func sessionKey(m conversation.Message) item { return entryKey(m, sessionPrefix+m.Customer) }
 
 func replyKey(m conversation.Message, r conversation.Reply) item {
 	if r == conversation.Welcome {
@@ -89,7 +96,7 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 	if err != nil {
 		return conversation.Recorded{}, fmt.Errorf("marking message %s: %w", m.ID, err)
 	}
-	session, err := r.advance(ctx, m, recorded)
+	session, moved, err := r.advance(ctx, m, recorded)
 	if err != nil {
 		return conversation.Recorded{}, fmt.Errorf("recording message %s in its session: %w", m.ID, err)
 	}
@@ -100,7 +107,7 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 	if in.err != nil {
 		return conversation.Recorded{}, fmt.Errorf("session of message %s: %w", m.ID, in.err)
 	}
-	if err := r.noteActivity(ctx, m, recorded); err != nil {
+	if err := r.noteActivity(ctx, m, recorded, moved); err != nil {
 		return conversation.Recorded{}, fmt.Errorf("noting the activity of message %s: %w", m.ID, err)
 	}
 	return recorded, nil
@@ -139,36 +146,40 @@ func (r *Recorder) mark(ctx context.Context, m conversation.Message) (conversati
 	return recorded, in.err
 }
 
-// advance extends the customer's session to the message, or opens one and counts it, and returns the session.
-func (r *Recorder) advance(ctx context.Context, m conversation.Message, recorded conversation.Recorded) (item, error) {
+// advance extends the customer's session to the message, or opens one and counts it, and returns the session and how far
+// the message moved it.
+func (r *Recorder) advance(ctx context.Context, m conversation.Message, recorded conversation.Recorded) (item, move, error) {
 	for range races {
 		session, err := r.extend(ctx, m, recorded)
 		var condition *conditionError
 		if !errors.As(err, &condition) {
-			return session, err
+			in := reader{item: session}
+			moved := move{made: err == nil, from: in.instant(attrLastMessage)}
+			return session, moved, errors.Join(err, in.err)
 		}
 		session = condition.failed[0]
 		in := reader{item: session}
 		last := in.instant(attrLastMessage)
 		if in.err != nil {
-			return nil, in.err
+			return nil, move{}, in.err
 		}
 		if !last.IsZero() && !last.Before(recorded.At) {
 			if recorded.Repeat || wasOpened(&in, m, recorded.At) { // tallied already
-				return session, in.err
+				return session, move{}, in.err
 			}
-			return session, r.tallyLate(ctx, m)
+			return session, move{}, r.tallyLate(ctx, m)
 		}
 		if last.IsZero() || !recorded.At.Before(last.Add(conversation.SessionLength)) {
 			if session, err = r.open(ctx, m, recorded.At, session); !errors.Is(err, errRaced) {
-				return session, err
+				return session, move{made: err == nil}, err
 			}
 		}
 	}
-	return nil, errRaced
+	return nil, move{}, errRaced
 }
 
-// extend moves the session's end, if it is open at the message's time and the message is its latest.
+// extend moves the session's end, if it is open at the message's time and the message is its latest. It returns the session
+// as it was before.
 func (r *Recorder) extend(ctx context.Context, m conversation.Message, recorded conversation.Recorded) (item, error) {
 	e := expression{
 		set:       "#last = :at",
@@ -186,7 +197,7 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, recorded 
 			TableName: &r.store.tables.Conversations, Key: sessionKey(m),
 			UpdateExpression: e.update(), ConditionExpression: &e.condition,
 			ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
-			ReturnValues:                        types.ReturnValueAllNew,
+			ReturnValues:                        types.ReturnValueAllOld,
 			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		})
 		if err == nil {
@@ -240,10 +251,18 @@ func (r *Recorder) open(ctx context.Context, m conversation.Message, at time.Tim
 		}
 	}
 	for _, latest := range []bool{true, false} {
-		err := r.store.transact(ctx, []types.TransactWriteItem{
+		items := []types.TransactWriteItem{
 			update(r.store.tables.Conversations, sessionKey(m), session),
 			update(r.store.tables.Usage, usageKey(m.RestaurantID, r.calendar.Month(at).String()), r.count(at, latest)),
-		}, "")
+		}
+		if seen != nil {
+			ended, err := endedSession(m, seen)
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, put(r.store.tables.Conversations, ended, expression{}))
+		}
+		err := r.store.transact(ctx, items, "")
 		switch {
 		case err == nil:
 			return opened, nil
@@ -255,6 +274,20 @@ func (r *Recorder) open(ctx context.Context, m conversation.Message, at time.Tim
 		}
 	}
 	return nil, errRaced
+}
+
+// endedSession is what is kept of a session when the next one of its customer takes its place.
+func endedSession(m conversation.Message, session item) (item, error) {
+	in := reader{item: session}
+	opened, last := in.instant(attrOpened), in.instant(attrLastMessage)
+	it := entryKey(m, endedPrefix+m.Customer+"/"+opened.UTC().Format(timeLayout))
+	for _, attribute := range []string{attrOpened, attrOpenedBy, attrLastMessage, attrMessages} {
+		if value, ok := session[attribute]; ok {
+			it[attribute] = value
+		}
+	}
+	it[attrExpires] = number(last.Add(endedKept).Unix())
+	return it, in.err
 }
 
 // count is the change of a month's item that counts one conversation, as the latest of the month or not.
@@ -282,13 +315,14 @@ func forward(name, attribute string, at time.Time) expression {
 	}
 }
 
-// noteActivity moves the restaurant's first and last activity and tallies the message: in one write where it is the
-// restaurant's latest message and not the first of its month.
-func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
+// noteActivity moves the restaurant's first and last activity, tallies the message, and counts the session in its slot: in
+// one write where it is the restaurant's latest message, and neither the first of its month nor the first for a day.
+func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved move) error {
 	month := r.calendar.Month(recorded.At).String()
 	seen := month // what the tally's month is taken to be, until the item tells
+	slots := moved.slots(recorded.At)
 	for range races {
-		e := latestActivity(recorded.At, recorded.Opened)
+		e := latestActivity(recorded.At, recorded.Opened).and(slots)
 		if !recorded.Repeat && seen <= month { // the tally of an earlier month is closed
 			e = e.and(r.tally(recorded.At, seen))
 		}
@@ -304,7 +338,11 @@ func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, rec
 			return in.err
 		}
 		if !last.Before(recorded.At) {
-			return r.noteLate(ctx, m, recorded, first, seen)
+			return r.noteLate(ctx, m, recorded, moved, first, last, seen)
+		}
+		slots = moved.slots(recorded.At)
+		if !last.IsZero() && usage.SlotOf(last) < usage.SlotOf(recorded.At)-usage.SessionSlots {
+			slots = moved.onlySlot(recorded.At)
 		}
 	}
 	return errRaced
@@ -353,7 +391,7 @@ func (r *Recorder) tally(at time.Time, seen string) expression {
 // noteLate notes a message that others overtook: it isn't the restaurant's latest, but may be its first, or may have
 // opened its latest conversation; and it is tallied.
 func (r *Recorder) noteLate(
-	ctx context.Context, m conversation.Message, recorded conversation.Recorded, first time.Time, seen string,
+	ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved move, first, last time.Time, seen string,
 ) error {
 	at, month := recorded.At, r.calendar.Month(recorded.At).String()
 	if recorded.Opened {
@@ -377,13 +415,16 @@ func (r *Recorder) noteLate(
 		if recorded.Repeat || seen > month {
 			return nil
 		}
-		err := r.updateActivity(ctx, m, r.tally(at, seen))
+		err := r.updateActivity(ctx, m, r.tally(at, seen).and(moved.lateSlots(at, last)))
 		var condition *conditionError
 		if !errors.As(err, &condition) {
 			return err
 		}
 		in := reader{item: condition.failed[0]}
-		seen = in.text(attrTallyMonth)
+		seen, last = in.text(attrTallyMonth), in.instant(attrLastActivity)
+		if in.err != nil {
+			return in.err
+		}
 	}
 	return errRaced
 }

@@ -100,17 +100,20 @@ func TestWriteCapacity(t *testing.T) {
 	// A month's first opening is listed in the index by fullness, in a transaction of its own (whose two checks are of other
 	// tables); each further one moves it there, which takes two writes in the index.
 	const listing, moved = 2 + 2, 2 * 2
+	// A session is entered in the index by opening; opening it again moves it there, and keeps the one that ended.
+	const entered, again = 2, 2*2 + 2 + 2
 	for _, step := range []struct {
 		kind, id, customer string
 		after              time.Duration
 		want               float64
 	}{
-		{"a restaurant's first", "m1", "+966500000001", 0, marker + refused + transaction + refused + activity + listing},
+		{"a restaurant's first", "m1", "+966500000001", 0, marker + refused + transaction + refused + activity + listing + entered},
 		{"ordinary", "m2", "+966500000001", time.Minute, marker + extension + activity},
 		{"ordinary, the next day", "m3", "+966500000001", 13 * time.Hour, marker + extension + activity},
 		{"repeat", "m3", "+966500000001", 13*time.Hour + time.Second, 3 * refused},
-		{"a new customer's first", "m4", "+966500000002", 14 * time.Hour, marker + refused + transaction + activity + moved},
-		{"opening again", "m5", "+966500000001", 40 * time.Hour, marker + refused + transaction + activity + moved},
+		{"a new customer's first", "m4", "+966500000002", 14 * time.Hour, marker + refused + transaction + activity + moved + entered},
+		{"opening again, the restaurant's first for a day", "m5", "+966500000001", 40 * time.Hour,
+			marker + refused + transaction + refused + activity + moved + again},
 		{"repeat of an opening", "m5", "+966500000001", 41 * time.Hour, 4 * refused},
 		{"ordinary, overtaken by another customer's", "m6", "+966500000002", 30 * time.Hour, marker + extension + refused + activity},
 	} {
@@ -146,6 +149,36 @@ func TestItemsStaySmall(t *testing.T) {
 		// One unit, and another for the refused one at a month's first message; a count is in the first day's transaction.
 		if _, after := engine.Consumed(names.Usage); day > 0 && after-before > 2 {
 			t.Fatalf("day %d: %v write units", day, after-before)
+		}
+	}
+}
+
+// TestBusyItemsStaySmall has a message from one of many customers in each slot of some weeks: all slots are in use, and the
+// item that every message writes still takes one unit.
+func TestBusyItemsStaySmall(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := dynamo.StackTables(local.StackName)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const restaurantID = "clxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz1234" // of the longest
+	put := usage.Activity{First: at, Last: at, LastConversation: at, Sessions: make(map[int64]int64),
+		Messages: usage.Tally{Month: usage.Month{Year: 2026, Month: time.January}, Days: make(map[int]int64)}}
+	for slot := range int64(usage.SessionSlots) { // as busy as can be
+		put.Sessions[usage.SlotOf(at)-slot] = 12_345
+	}
+	for day := 1; day <= 31; day++ {
+		put.Messages.Days[day] = 1_234_567
+	}
+	must(t, ledger.Store.PutUsage(t.Context(), restaurantID, put, nil))
+	for i := range 200 {
+		at = at.Add(17 * time.Minute)
+		_, before := engine.Consumed(names.Usage)
+		m := conversation.Message{ID: fmt.Sprint("m", i), RestaurantID: restaurantID, Customer: fmt.Sprintf("+9665%08d", i%20), ReceivedAt: at, Delivery: "d"}
+		recorded, err := ledger.Recorder.Record(t.Context(), m)
+		must(t, err)
+		if _, after := engine.Consumed(names.Usage); !recorded.Opened && after-before > 1 {
+			t.Fatalf("message %d: %v write units", i, after-before)
 		}
 	}
 }

@@ -111,6 +111,7 @@ func readUsage(r *reader, record *usage.Record) {
 			Last:             r.instant(attrLastActivity),
 			LastConversation: r.instant(attrLastConversation),
 		}
+		record.Activity.Sessions = readSlots(r, record.Activity.Last)
 		if month := r.text(attrTallyMonth); month != "" {
 			var err error
 			if record.Activity.Messages.Month, err = usage.ParseMonth(month); err != nil {
@@ -156,6 +157,9 @@ func (s *Store) PutUsage(ctx context.Context, restaurantID string, activity usag
 	if tally := activity.Messages; tally.Days != nil {
 		it[attrTallyMonth] = text(tally.Month.String())
 		setDays(it, tallyPrefix, tally.Days)
+	}
+	for slot, n := range activity.Sessions {
+		it[slotAttribute(slot)] = number(n)
 	}
 	items := []item{it}
 	for month, count := range months {

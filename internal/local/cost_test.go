@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
@@ -82,11 +83,15 @@ func newTables(t testing.TB, restaurants int) tables {
 }
 
 func (tb tables) store(options ...func(*middleware.Stack) error) *dynamo.Store {
+	return dynamo.New(tb.client(options...), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+}
+
+func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Client {
 	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: tb.engine.Transport()}
 	config.APIOptions = options
-	return dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+	return dynamodb.NewFromConfig(config)
 }
 
 func newAPI(store *dynamo.Store) *usageapi.API {
@@ -100,7 +105,7 @@ func newAPI(store *dynamo.Store) *usageapi.API {
 func (tb tables) capacity() float64 {
 	names := dynamo.StackTables(local.StackName)
 	var sum float64
-	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory} {
+	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory, names.Conversations} {
 		read, _ := tb.engine.Consumed(name)
 		sum += read
 	}
@@ -260,11 +265,72 @@ func TestAlertCost(t *testing.T) {
 	}
 }
 
+// putSessions writes a restaurant's sessions as they are stored, a second apart: many at once, where recording them would
+// take a minute.
+func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
+	t.Helper()
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	start := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).Add(-24 * time.Hour)
+	requests := make([]types.WriteRequest, n)
+	for i := range requests {
+		at := text(start.Add(time.Duration(first+i) * time.Second).Format("2006-01-02T15:04:05.000Z"))
+		requests[i].PutRequest = &types.PutRequest{Item: map[string]types.AttributeValue{
+			"restaurantId": text(restaurantID), "entry": text(fmt.Sprintf("customer/+9665%08d", first+i)), "openedAt": at, "lastMessageAt": at,
+			"openedBy": text(fmt.Sprint("SM", first+i)), "messages": &types.AttributeValueMemberN{Value: "1"},
+		}}
+	}
+	_, err := tb.client().BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{
+		RequestItems: map[string][]types.WriteRequest{dynamo.StackTables(local.StackName).Conversations: requests},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDetailsCost: all that is shown of a restaurant costs the same after a day of 10,000 sessions as after one of 50, and
+// with many restaurants as with few.
+func TestDetailsCost(t *testing.T) {
+	asOwner := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
+	asBot := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"bot-7"}}
+	const path = "/api/usage/clxyz000007/details"
+	tb := newTables(t, 100)
+	sessions := 0
+	fill := func(most int) {
+		t.Helper()
+		for ; sessions < most; sessions += 25 {
+			tb.putSessions(t, "clxyz000007", sessions, 25)
+		}
+	}
+	fill(50)
+	for _, test := range []struct {
+		target string
+		header http.Header
+		want   int
+	}{{path, withKey, 2}, {"/api/usage/details", asOwner, 2}, {"/api/usage/details", asBot, 3}} {
+		status, got := costOf(t, tb, test.target, test.header)
+		t.Logf("%v: %+v", test.header, got)
+		if status != 200 || got.roundTrips != test.want {
+			t.Errorf("%s: status %d, %+v; want %d round trips", test.target, status, got, test.want)
+		}
+	}
+	_, few := costOf(t, tb, path, withKey)
+	fill(10_000)
+	status, got := costOf(t, tb, path, withKey)
+	t.Logf("50 sessions: %+v, 10,000 sessions: %+v", few, got)
+	if status != 200 || got.roundTrips != few.roundTrips || got.units > few.units+1 {
+		t.Errorf("10,000 sessions: status %d, %+v; with 50 it is %+v", status, got, few)
+	}
+	if status, got := costOf(t, many(t), path, withKey); status != 200 || got.roundTrips > few.roundTrips || got.units > few.units {
+		t.Errorf("100,000 restaurants: status %d, %+v; with 100 it is %+v", status, got, few)
+	}
+}
+
 // TestReadsWriteNothing: a read never writes.
 func TestReadsWriteNothing(t *testing.T) {
 	tb := few(t)
 	before := tb.written()
-	for _, target := range []string{"/api/usage?limit=100", "/api/usage/clxyz000007", "/api/usage/nobody", "/api/usage/alerts?threshold=0"} {
+	for _, target := range []string{"/api/usage?limit=100", "/api/usage/clxyz000007", "/api/usage/nobody", "/api/usage/alerts?threshold=0",
+		"/api/usage/clxyz000007/details"} {
 		costOf(t, tb, target, withKey)
 	}
 	costOf(t, tb, "/api/usage", withToken)

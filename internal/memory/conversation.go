@@ -26,9 +26,9 @@ type marker struct {
 }
 
 type session struct {
-	openedBy, firstMessage string
-	opened, last           time.Time
-	reply                  reply
+	*usage.Session // the customer's latest, as the tenant keeps it
+	firstMessage   string
+	reply          reply
 }
 
 // alerts is what was told of a month's thresholds, and who may tell of them.
@@ -66,27 +66,47 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 		r.markers[entry{m.RestaurantID, m.ID}] = seen
 	}
 	at := seen.receivedAt
+	tallied := int64(1)
+	if repeat {
+		tallied = 0
+	}
 
 	of := r.sessions[entry{m.RestaurantID, m.Customer}]
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
-		of = &session{openedBy: m.ID, firstMessage: m.ID, opened: at, last: at}
+		of = &session{Session: tenant.open(m, at), firstMessage: m.ID}
 		r.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
-	case !at.Before(of.last.Add(conversation.SessionLength)):
-		of.openedBy, of.opened, of.last = m.ID, at, at
+	case !at.Before(of.LastMessage.Add(conversation.SessionLength)):
+		of.Session = tenant.open(m, at)
 		tenant.count(r.calendar, at)
-	case at.After(of.last):
-		of.last = at
+	case at.After(of.LastMessage):
+		tenant.activity.Sessions[usage.SlotOf(of.LastMessage)]--
+		tenant.activity.Sessions[usage.SlotOf(at)]++
+		of.LastMessage = at
+		of.Messages += tallied
+	case of.OpenedAt != at || of.ID != m.ID:
+		of.Messages += tallied
 	}
 	if !repeat {
 		tenant.note(r.calendar, at)
 	}
 	return conversation.Recorded{
-		At: at, Repeat: repeat, First: of.firstMessage == m.ID, Opened: of.openedBy == m.ID && of.opened.Equal(at),
+		At: at, Repeat: repeat, First: of.firstMessage == m.ID, Opened: of.ID == m.ID && of.OpenedAt.Equal(at),
 		Welcome: of.reply.state(m.Delivery, now), Answer: seen.reply.state(m.Delivery, now),
 	}, nil
+}
+
+// open keeps a session that a message opened.
+func (t *tenant) open(m conversation.Message, at time.Time) *usage.Session {
+	s := &usage.Session{ID: m.ID, Customer: m.Customer, OpenedAt: at, LastMessage: at, Messages: 1}
+	t.sessions = append(t.sessions, s)
+	if t.activity.Sessions == nil {
+		t.activity.Sessions = make(map[int64]int64)
+	}
+	t.activity.Sessions[usage.SlotOf(at)]++
+	return s
 }
 
 // count counts a conversation opened at the time.

@@ -32,6 +32,7 @@ type tenant struct {
 	months     map[usage.Month]usage.MonthCount
 	adjusted   map[usage.Month][]usage.Adjustment // in the order in which they were made
 	renewals   map[string]renewal                 // by key
+	sessions   []*usage.Session                   // in the order in which they were opened
 }
 
 // renewal is what was asked for with a key, and what came of it.
@@ -186,6 +187,7 @@ func (s *Store) PutUsage(_ context.Context, restaurantID string, activity usage.
 	t.activity = usage.Activity{
 		First: stored(activity.First), Last: stored(activity.Last), LastConversation: stored(activity.LastConversation),
 		Messages: usage.Tally{Month: activity.Messages.Month, Days: maps.Clone(activity.Messages.Days)},
+		Sessions: maps.Clone(activity.Sessions),
 	}
 	for month, count := range months {
 		count.Days = maps.Clone(count.Days)
@@ -212,6 +214,7 @@ func (t *tenant) record(months []usage.Month) usage.Record {
 		Months: make(map[usage.Month]usage.MonthCount),
 	}
 	record.Activity.Messages.Days = maps.Clone(t.activity.Messages.Days)
+	record.Activity.Sessions = maps.Clone(t.activity.Sessions)
 	for _, month := range months {
 		if count, ok := t.months[month]; ok {
 			count.Days = maps.Clone(count.Days)
@@ -286,6 +289,36 @@ func (t *tenant) quota(month usage.Month, defaultLimit int64) usage.Quota {
 		defaultLimit = t.bot.Limits.MessagesPerDay
 	}
 	return usage.NewQuota(defaultLimit, t.months[month].Conversations, t.months[month].AdjustedBy)
+}
+
+// Sessions implements usage.Store.
+func (s *Store) Sessions(_ context.Context, restaurantID string, most int) ([]usage.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok {
+		return nil, nil
+	}
+	sessions := make([]usage.Session, len(t.sessions))
+	for i, session := range t.sessions {
+		sessions[i] = *session
+	}
+	slices.SortFunc(sessions, usage.NewestFirst)
+	return sessions[:min(most, len(sessions))], nil
+}
+
+// Adjustments implements usage.Store.
+func (s *Store) Adjustments(_ context.Context, restaurantID string, month usage.Month, most int) ([]usage.Adjustment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tenants[restaurantID]
+	if !ok {
+		return nil, nil
+	}
+	newest := slices.SortedFunc(slices.Values(t.adjusted[month]), func(a, b usage.Adjustment) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return newest[:min(most, len(newest))], nil
 }
 
 // Directory implements usage.Store.

@@ -49,6 +49,21 @@ func testAdjust(t *testing.T, s Store) {
 	count.AdjustedBy = 101
 	wantEqual(t, "months", record.Months, map[usage.Month]usage.MonthCount{november: count})
 	wantAdjusted(t, s, "r00002", 7)
+
+	got, err := s.Adjustments(t.Context(), "r00001", november, 100)
+	must(t, err)
+	wantEqual(t, "adjustments", got, []usage.Adjustment{adjustment(2, 1), adjustment(1, 100)})
+	got, err = s.Adjustments(t.Context(), "r00001", november, 1)
+	must(t, err)
+	wantEqual(t, "the newest", got, []usage.Adjustment{adjustment(2, 1)})
+	for _, restaurantID := range []string{"r00003", "nobody"} {
+		got, err = s.Adjustments(t.Context(), restaurantID, november, 100)
+		must(t, err)
+		wantEqual(t, "none", got, []usage.Adjustment{})
+	}
+	got, err = s.Adjustments(t.Context(), "r00001", november.Last(2)[1], 100)
+	must(t, err)
+	wantEqual(t, "in October", got, []usage.Adjustment{})
 }
 
 func testAdjustOnce(t *testing.T, s Store) {

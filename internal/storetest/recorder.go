@@ -44,6 +44,8 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"welcome released":                 testWelcomeRelease,
 		"answers belong to their messages": testAnswers,
 		"tally":                            testTally,
+		"sessions are listed":              testSessionList,
+		"open sessions are counted":        testActiveSessions,
 		"the fullest follow conversations": testWatch,
 		"the fullest after races":          testFullestDuringRaces,
 		"alerts are claimed":               testAlertsClaimed,

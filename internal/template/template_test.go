@@ -76,6 +76,9 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 		{
 			LogicalID: "ConversationsTable", Name: "sufrah-test-conversations", PartitionKey: restaurant,
 			SortKey: template.Key{Name: "entry", Type: "S"}, TimeToLive: "expiresAt",
+			Indexes: []template.Index{{
+				Name: "by-opening", PartitionKey: restaurant, SortKey: template.Key{Name: "openedAt", Type: "S"}, Projection: "KEYS_ONLY",
+			}},
 		},
 		{
 			LogicalID: "DirectoryTable", Name: "sufrah-test-directory",
@@ -279,12 +282,15 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 	want := map[string][]string{
 		"UsageApiRole": slices.Concat(writing("UsageApiLogGroup"), []string{
 			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
 			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:Query ${BotsTable.Arn}/index/by-plan",
+			"Allow dynamodb:Query ${ConversationsTable.Arn}/index/by-opening",
+			"Allow dynamodb:Query ${UsageTable.Arn}",
 			"Allow dynamodb:Query ${UsageTable.Arn}/index/by-fullness",
 		}),
 		"UsageAdminRole": slices.Concat(writing("UsageAdminLogGroup"), []string{
@@ -470,6 +476,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 		"ACCESS_TOKENS_TABLE":          "sufrah-test-access-tokens",
 		"BASE_PATH":                    "",
 		"BOTS_TABLE":                   "sufrah-test-bots",
+		"CONVERSATIONS_TABLE":          "sufrah-test-conversations",
 		"DEFAULT_MAX_MESSAGES_PER_DAY": "1000",
 		"DEFAULT_MAX_MESSAGES_PER_MIN": "60",
 		"DIRECTORY_TABLE":              "sufrah-test-directory",

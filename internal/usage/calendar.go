@@ -50,6 +50,11 @@ func (m Month) String() string {
 	return fmt.Sprintf("%04d-%02d", m.Year, int(m.Month))
 }
 
+// Days returns how many days the month has.
+func (m Month) Days() int {
+	return time.Date(m.Year, m.Month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
+
 // Before reports whether m is an earlier month than other.
 func (m Month) Before(other Month) bool {
 	return m.index() < other.index()

@@ -32,6 +32,9 @@ type Activity struct {
 	Last             time.Time // the latest message
 	LastConversation time.Time // when the latest conversation was opened, in whichever month
 	Messages         Tally
+	// Sessions holds how many customers' latest message came in which slot, of those that can have an open session; it is
+	// informative too.
+	Sessions map[int64]int64
 }
 
 // Tally holds how many messages came on each day of one month: the month of the latest message. It is informative,
@@ -84,6 +87,13 @@ type Store interface {
 	// Records returns the records of those of the restaurants that exist, in the order of the ids, each with the month's
 	// count where there is one.
 	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
+
+	// Sessions returns the restaurant's newest sessions, the newest first, at most so many. Which ones they are may be some
+	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
+	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
+
+	// Adjustments returns the newest adjustments of the month, the newest first, at most so many.
+	Adjustments(ctx context.Context, restaurantID string, month Month, most int) ([]Adjustment, error)
 
 	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
@@ -169,11 +179,16 @@ func (s *Service) Report(ctx context.Context, restaurantID string) (Report, erro
 // newest first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) History(ctx context.Context, restaurantID string) (Report, []MonthReport, error) {
 	now := s.now()
-	months := s.calendar.Month(now).Last(HistoryMonths)
-	record, err := s.record(ctx, restaurantID, months)
+	record, err := s.record(ctx, restaurantID, s.calendar.Month(now).Last(HistoryMonths))
 	if err != nil {
 		return Report{}, nil, err
 	}
+	return s.report(record, now), s.history(record, now), nil
+}
+
+// history returns the months with a record, of the current one and the five before it.
+func (s *Service) history(record Record, now time.Time) []MonthReport {
+	months := s.calendar.Month(now).Last(HistoryMonths)
 	history := make([]MonthReport, 0, len(months))
 	for _, month := range months {
 		// A top-up alone makes no history.
@@ -181,7 +196,7 @@ func (s *Service) History(ctx context.Context, restaurantID string) (Report, []M
 			history = append(history, MonthReport{month, count.Conversations, count.LastConversation})
 		}
 	}
-	return s.report(record, now), history, nil
+	return history
 }
 
 // Directory returns what List pages through. It is a step of its own so that a caller can take it while still

@@ -43,6 +43,8 @@ func New(service *usage.Service, authenticator Authenticator, logger *slog.Logge
 	a.usage = service
 	a.handle("/api/usage", a.usageOfOneOrAll)
 	a.handle("/api/usage/alerts", a.alerts)
+	a.handle("/api/usage/details", a.detailsOfOwn)
+	a.handle("/api/usage/{restaurantId}/details", a.details)
 	a.handle("/api/usage/{restaurantId}", a.usageInDetail)
 	return a
 }
@@ -271,6 +273,43 @@ func (a *API) alerts(c *call) (any, error) {
 
 // usageInDetail serves GET /api/usage/{restaurantId}: one restaurant with its history, for administrators.
 func (a *API) usageInDetail(c *call) (any, error) {
+	return a.forAdministrator(c, func(ctx context.Context, restaurantID string) (any, error) {
+		report, history, err := a.usage.History(ctx, restaurantID)
+		if err != nil {
+			return nil, err
+		}
+		return newDetailBody(report, history), nil
+	})
+}
+
+// details serves GET /api/usage/{restaurantId}/details: all that is shown of one restaurant, for administrators.
+func (a *API) details(c *call) (any, error) { return a.forAdministrator(c, a.readDetails) }
+
+func (a *API) readDetails(ctx context.Context, restaurantID string) (any, error) {
+	details, err := a.usage.Details(ctx, restaurantID)
+	if err != nil {
+		return nil, err
+	}
+	return newDetailsBody(details), nil
+}
+
+// detailsOfOwn serves GET /api/usage/details: the same of a token's restaurant.
+func (a *API) detailsOfOwn(c *call) (any, error) {
+	presented, err := presentedBy(c.Header)
+	if err != nil {
+		return nil, err
+	}
+	if presented.kind == credential.APIKey {
+		if _, err := a.verify(c, presented); err != nil {
+			return nil, err
+		}
+		return nil, errRestaurantInPath
+	}
+	return ofNamed(a, c, presented, a.readDetails)
+}
+
+// forAdministrator answers with what read tells of the restaurant in the path, if an administrator asks.
+func (a *API) forAdministrator(c *call, read func(context.Context, string) (any, error)) (any, error) {
 	presented, err := presentedBy(c.Header)
 	if err != nil {
 		return nil, err
@@ -285,13 +324,7 @@ func (a *API) usageInDetail(c *call) (any, error) {
 			}
 			return err
 		},
-		func(ctx context.Context) (any, error) {
-			report, history, err := a.usage.History(ctx, restaurantID)
-			if err != nil {
-				return nil, err
-			}
-			return newDetailBody(report, history), nil
-		})
+		func(ctx context.Context) (any, error) { return read(ctx, restaurantID) })
 }
 
 // verify returns the credential that was presented, and has the log line name it.

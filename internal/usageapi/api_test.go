@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/memory"
@@ -140,6 +141,26 @@ func setup(t testing.TB) fixture {
 	return fixture{handler: api, store: store, faults: faults, log: log}
 }
 
+// withSessions has customers write, and an allowance added to, so that there is something to be seen in detail.
+func (f fixture) withSessions(t testing.TB) fixture {
+	t.Helper()
+	recorder := memory.NewRecorder(f.store, usage.NewCalendar(time.UTC))
+	for i, minutes := range []int{-90, -20, -5} {
+		_, err := recorder.Record(t.Context(), conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: "closed", Delivery: "d",
+			Customer: fmt.Sprintf("+96650000000%d", i/2), ReceivedAt: now.Add(time.Duration(minutes) * time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, month := range (usage.Month{Year: 2025, Month: time.October}).Last(2) {
+		a := usage.Adjustment{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.RenewalType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}
+		if _, err := f.store.Adjust(t.Context(), "clxyz123abc", month, a, "", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
 // request is a GET with headers given as "Name: value".
 func request(target string, headers ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, target, nil)
@@ -177,12 +198,19 @@ func TestBodies(t *testing.T) {
 		"list-inactive":   request("/api/usage?isActive=false", asAdmin),
 		"detail":          request("/api/usage/clxyz123abc", asAdmin),
 		"detail-unused":   request("/api/usage/new", asAdmin),
+		"details":         request("/api/usage/details", asOwner, ofExample),
+		"details-unused":  request("/api/usage/new/details", asAdmin),
+		"details-bot":     request("/api/usage/details?tenantId=bot-3", asDashboard),
 		"alerts":          request("/api/usage/alerts", asAdmin),
 		"alerts-all":      request("/api/usage/alerts?threshold=0&limit=1&offset=1", asAdmin),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t).do(r)
+			f := setup(t)
+			if strings.HasPrefix(name, "details") {
+				f = f.withSessions(t)
+			}
+			w := f.do(r)
 			if w.Code != http.StatusOK {
 				t.Fatalf("status %d: %s", w.Code, w.Body)
 			}
@@ -269,6 +297,13 @@ func TestRefusals(t *testing.T) {
 		"offset in another base":           {request: request("/api/usage?offset=0x10", asAdmin), status: 400, code: "invalid_parameter", names: "offset"},
 		"isActive not a boolean":           {request: request("/api/usage?isActive=yes", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
 		"isActive empty":                   {request: request("/api/usage?isActive=", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
+		"details with a key":               {request: request("/api/usage/details", asAdmin), status: 400, code: "restaurant_id_required"},
+		"details without restaurant":       {request: request("/api/usage/details", asOwner), status: 400, code: "restaurant_id_required"},
+		"details of another's":             {request: request("/api/usage/details?tenantId=bot-3", asOwner), status: 403, code: "forbidden"},
+		"details, unknown key":             {request: request("/api/usage/details", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
+		"details by path, token":           {request: request("/api/usage/clxyz123abc/details", asOwner), status: 403, code: "forbidden"},
+		"details by path, unknown":         {request: request("/api/usage/nowhere/details", asAdmin), status: 404, code: "restaurant_not_found"},
+		"details, usage down":              {request: request("/api/usage/new/details", asAdmin), break_: func(f *faults) { f.usage = outage.ErrUnavailable }, status: 503, code: "unavailable"},
 		"alerts, token":                    {request: request("/api/usage/alerts", asDashboard), status: 403, code: "forbidden"},
 		"alerts, no credentials":           {request: request("/api/usage/alerts?threshold=x"), status: 401, code: "unauthorized"},
 		"alerts, unknown key":              {request: request("/api/usage/alerts?threshold=x", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
@@ -337,7 +372,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
-		for _, target := range []string{"/api/usage", "/api/usage/new"} {
+		for _, target := range []string{"/api/usage", "/api/usage/new", "/api/usage/alerts", "/api/usage/details", "/api/usage/new/details"} {
 			w := f.do(httptest.NewRequest(method, target, strings.NewReader("{}")))
 			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s %s: status %d, Allow %q", method, target, w.Code, w.Header().Get("Allow"))

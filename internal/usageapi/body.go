@@ -1,9 +1,11 @@
 package usageapi
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -112,11 +114,15 @@ type monthBody struct {
 }
 
 func newDetailBody(r usage.Report, history []usage.MonthReport) detailBody {
+	return detailBody{usageBody: newUsageBody(r), History: newMonthBodies(history)}
+}
+
+func newMonthBodies(history []usage.MonthReport) []monthBody {
 	months := make([]monthBody, len(history)) // never null
 	for i, m := range history {
 		months[i] = monthBody{int(m.Month.Month), m.Month.Year, m.Conversations, timestamp(m.LastConversationAt)}
 	}
-	return detailBody{usageBody: newUsageBody(r), History: months}
+	return months
 }
 
 // listBody is one page of restaurants' usage.
@@ -172,4 +178,63 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 		}
 	}
 	return alertsBody{data, newPaginationBody(listing.Total, q.offset, q.limit), float64(q.threshold) / float64(usage.Whole)}
+}
+
+// detailsBody is all that is shown of one restaurant.
+type detailsBody struct {
+	RestaurantID        string           `json:"restaurantId"`
+	RestaurantName      string           `json:"restaurantName"`
+	IsActive            bool             `json:"isActive"`
+	Quota               quotaBody        `json:"quota"`
+	MonthlyUsage        []monthBody      `json:"monthlyUsage"`
+	FirstActivity       timestamp        `json:"firstActivity"`
+	LastActivity        timestamp        `json:"lastActivity"`
+	ActiveSessionsCount int64            `json:"activeSessionsCount"`
+	DailyBreakdown      []dayBody        `json:"dailyBreakdown"`
+	Adjustments         []adjustmentBody `json:"adjustments"`
+	RecentSessions      []sessionBody    `json:"recentSessions"`
+}
+
+type dayBody struct {
+	Date                 string `json:"date"`
+	ConversationsStarted int64  `json:"conversationsStarted"`
+	Messages             int64  `json:"messages"`
+}
+
+type adjustmentBody struct {
+	ID        string    `json:"id"`
+	Amount    int64     `json:"amount"`
+	Type      string    `json:"type"`
+	Reason    string    `json:"reason"`
+	CreatedAt timestamp `json:"createdAt"`
+	CreatedBy string    `json:"createdBy"`
+}
+
+type sessionBody struct {
+	ID            string    `json:"id"`
+	CustomerPhone string    `json:"customerPhone"`
+	StartedAt     timestamp `json:"startedAt"`
+	LastMessageAt timestamp `json:"lastMessageAt"`
+	MessageCount  int64     `json:"messageCount"`
+}
+
+func newDetailsBody(d usage.Details) detailsBody {
+	body := detailsBody{
+		RestaurantID: d.RestaurantID, RestaurantName: d.RestaurantName, IsActive: d.Active, Quota: newQuotaBody(d.Quota),
+		MonthlyUsage: newMonthBodies(d.History), FirstActivity: timestamp(d.FirstActivity), LastActivity: timestamp(d.LastActivity),
+		ActiveSessionsCount: d.ActiveSessions,
+		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the others
+		Adjustments:         make([]adjustmentBody, len(d.Adjustments)),
+		RecentSessions:      make([]sessionBody, len(d.Sessions)),
+	}
+	for i, day := range d.Days {
+		body.DailyBreakdown[i] = dayBody{fmt.Sprintf("%s-%02d", d.Month, day.Day), day.Conversations, day.Messages}
+	}
+	for i, a := range d.Adjustments {
+		body.Adjustments[i] = adjustmentBody{a.ID, a.Amount, a.Type, a.Reason, timestamp(a.CreatedAt), a.CreatedBy}
+	}
+	for i, s := range d.Sessions {
+		body.RecentSessions[i] = sessionBody{s.ID, logging.MaskPhone(s.Customer), timestamp(s.OpenedAt), timestamp(s.LastMessage), s.Messages}
+	}
+	return body
 }

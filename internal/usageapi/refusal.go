@@ -30,6 +30,8 @@ var (
 		"Send either an access token or an API key, not both.", "ambiguous_credentials"}
 	errRestaurantMissing = &refusal{http.StatusBadRequest,
 		"Name the restaurant in the X-Restaurant-Id header.", "restaurant_id_required"}
+	errRestaurantInPath = &refusal{http.StatusBadRequest,
+		"With an API key, ask for /api/usage/{restaurantId}/details.", "restaurant_id_required"}
 	errTwoRestaurants = &refusal{http.StatusBadRequest,
 		"The request names different restaurants: X-Restaurant-Id, restaurantId and tenantId must be the same.", "ambiguous_restaurant"}
 	errNotCovered = &refusal{http.StatusForbidden,

@@ -35,11 +35,12 @@ func New(lookup config.Lookup, now func() time.Time, log io.Writer) (lambdahttp.
 	}
 	logger := logging.New(log, settings.LogLevel, Name)
 	store := dynamo.New(dynamodb.NewFromConfig(aws), dynamo.Tables{
-		Restaurants:  settings.RestaurantsTable,
-		Bots:         settings.BotsTable,
-		Usage:        settings.UsageTable,
-		AccessTokens: settings.AccessTokensTable,
-		Directory:    settings.DirectoryTable,
+		Restaurants:   settings.RestaurantsTable,
+		Bots:          settings.BotsTable,
+		Usage:         settings.UsageTable,
+		Conversations: settings.ConversationsTable,
+		AccessTokens:  settings.AccessTokensTable,
+		Directory:     settings.DirectoryTable,
 	}, rand.Float64)
 	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
 	handler := api.New(service, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)

@@ -1,0 +1,101 @@
+package usage
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// SessionSlot is how exactly it is known when open sessions' latest messages came.
+	SessionSlot = 30 * time.Minute
+	// SessionSlots is how many slots a session stays open after a message: 24 hours.
+	SessionSlots = 48
+
+	// RecentSessions is how many sessions the details show, and maxAdjustments how many top-ups.
+	RecentSessions = 20
+	maxAdjustments = 100
+)
+
+// SlotOf returns the slot that a time falls in, numbered since 1970.
+func SlotOf(t time.Time) int64 { return t.Unix() / int64(SessionSlot/time.Second) }
+
+// ActiveSessions returns how many of the sessions by slot are open at the time. Where a slot ends, the sessions whose latest
+// message came in the slot 24 hours before end all together: up to SessionSlot early, and never late.
+func ActiveSessions(sessions map[int64]int64, now time.Time) int64 {
+	var active int64
+	for slot, n := range sessions {
+		if slot > SlotOf(now)-SessionSlots {
+			active += n
+		}
+	}
+	return max(0, active)
+}
+
+// Session is a customer's session with a restaurant.
+type Session struct {
+	ID          string // of the message that opened it
+	Customer    string // E.164
+	OpenedAt    time.Time
+	LastMessage time.Time
+	Messages    int64
+}
+
+// NewestFirst is the order of sessions, by when they were opened.
+func NewestFirst(a, b Session) int {
+	return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.Customer, a.Customer))
+}
+
+// DayReport is one day of the current month.
+type DayReport struct {
+	Day           int
+	Conversations int64
+	Messages      int64
+}
+
+// Details is all that is shown of one restaurant.
+type Details struct {
+	Report
+	Month          Month // the current one
+	History        []MonthReport
+	ActiveSessions int64
+	Days           []DayReport  // each day of the current month, those to come as well
+	Adjustments    []Adjustment // of the current month, the newest first
+	Sessions       []Session    // the newest first
+}
+
+// Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+func (s *Service) Details(ctx context.Context, restaurantID string) (Details, error) {
+	now := s.now()
+	month := s.calendar.Month(now)
+	var d Details
+	var record Record
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		record, err = s.record(ctx, restaurantID, month.Last(HistoryMonths))
+		return err
+	})
+	group.Go(func() (err error) {
+		d.Sessions, err = s.store.Sessions(ctx, restaurantID, RecentSessions)
+		return err
+	})
+	group.Go(func() (err error) {
+		d.Adjustments, err = s.store.Adjustments(ctx, restaurantID, month, maxAdjustments)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return Details{}, err
+	}
+	d.Report, d.Month, d.History = s.report(record, now), month, s.history(record, now)
+	d.ActiveSessions = ActiveSessions(record.Activity.Sessions, now)
+	count, tally := record.Months[month], record.Activity.Messages
+	if tally.Month != month {
+		tally.Days = nil
+	}
+	for day := 1; day <= month.Days(); day++ {
+		d.Days = append(d.Days, DayReport{Day: day, Conversations: count.Days[day], Messages: tally.Days[day]})
+	}
+	return d, nil
+}
