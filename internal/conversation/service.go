@@ -75,11 +75,14 @@ type Events struct {
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
+	// ThresholdPassed is called once in a month for each of a restaurant's thresholds, 80, 90 and 100 percent.
+	ThresholdPassed func(percent int64)
 }
 
 // Service takes messages. All fields are needed, but for those of Events.
 type Service struct {
 	Recorder  Recorder
+	Watcher   Watcher
 	Sender    Sender
 	Queue     Queue
 	Menu      Menu
@@ -120,6 +123,9 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
+	if recorded.Opened {
+		defer s.watch(ctx, log, t, m, recorded.At) // the customer comes first
+	}
 	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
 	err = s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
 	if errors.Is(err, ErrElsewhere) && !recorded.First {

@@ -169,6 +169,7 @@ type fixture struct {
 	*conversation.Service
 	store     *memory.Store
 	recorder  *faultyRecorder
+	watcher   *faultyWatcher
 	phones    *phones
 	queue     *queue
 	menus     *menus
@@ -192,13 +193,15 @@ func setup(t testing.TB) *fixture {
 		now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: new(bytes.Buffer), events: make(map[string]int),
 		tenant: conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "clxyz123abc", Name: "Example", MerchantID: "merchant-1", Active: true, CreatedAt: time.Now()},
-			Bot:        restaurant.Bot{ID: "bot", PhoneNumber: "+966110000000", Limits: restaurant.Limits{MessagesPerMinute: 60}},
+			Bot: restaurant.Bot{ID: "bot", PhoneNumber: "+966110000000",
+				Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}},
 		},
 	}
 	if err := f.store.CreateRestaurant(context.Background(), f.tenant.Restaurant, &f.tenant.Bot); err != nil {
 		t.Fatal(err)
 	}
-	f.recorder = &faultyRecorder{Recorder: memory.NewRecorder(f.store, usage.NewCalendar(nil))}
+	recorder := memory.NewRecorder(f.store, usage.NewCalendar(nil))
+	f.recorder, f.watcher = &faultyRecorder{Recorder: recorder}, &faultyWatcher{Watcher: recorder}
 	clock := func() time.Time { return f.now }
 	var mu sync.Mutex
 	deliveries := 0
@@ -210,7 +213,7 @@ func setup(t testing.TB) *fixture {
 		}
 	}
 	f.Service = &conversation.Service{
-		Recorder: f.recorder, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
+		Recorder: f.recorder, Watcher: f.watcher, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
 		Limiter: ratelimit.NewWindow(noScripts{}, clock, slog.New(slog.DiscardHandler)),
 		Now:     clock,
 		NewID: func() string {
@@ -223,7 +226,8 @@ func setup(t testing.TB) *fixture {
 		Log:       logging.New(f.log, slog.LevelDebug, "test"),
 		Events: conversation.Events{
 			WelcomeSent: count("welcome sent"), EnqueueFailed: count("enqueue failed"), AnswerLimited: count("answer limited"),
-			AnswerSent: func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
+			AnswerSent:      func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
+			ThresholdPassed: func(percent int64) { count(fmt.Sprint("passed ", percent))() },
 		},
 	}
 	return f

@@ -24,6 +24,9 @@ const (
 	NoBotID       = "demo-no-bot"    // has no bot configuration, so the default limits
 	NeverUsedID   = "demo-never"     // never had a conversation
 	UnlimitedID   = "demo-unlimited" // may hold as many conversations as it likes
+	NearingID     = "demo-001"       // has used 95 % of its allowance
+	UsedUpID      = "demo-002"       // has used all of it
+	OwnerNumber   = "+966500000099"  // whom these two and the example tell that the allowance is nearly used up
 
 	AdminKey       = "local-admin-key"       // API key
 	ExampleToken   = "local-pat-clxyz123abc" // PAT for the example restaurant
@@ -81,6 +84,9 @@ type tenant struct {
 	months     map[usage.Month]usage.MonthCount
 }
 
+// nearlyUsed holds the conversations that some restaurants have each month, of 300.
+var nearlyUsed = map[string]int64{NearingID: 285, UsedUpID: 300}
+
 // tenants returns the demo restaurants, in the order of their creation.
 func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	const special = 5
@@ -90,7 +96,12 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 		t := newTenant(fmt.Sprintf("demo-%03d", i+1), fmt.Sprintf("%s %d", names[i%len(names)], i+1), now)
 		t.bot.PhoneNumber = fmt.Sprintf("+96611000%04d", i+1)
 		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
-			t.count(calendar, now, month, age, 1+random.Int64N(899))
+			n := 1 + random.Int64N(899)
+			if nearing, ok := nearlyUsed[t.restaurant.ID]; ok {
+				t.bot.Limits.MessagesPerDay, t.bot.OwnerNumber = 10, OwnerNumber // 300 a month
+				n = nearing
+			}
+			t.count(calendar, now, month, age, n)
 		}
 		all = append(all, t)
 	}
@@ -110,7 +121,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	unlimited.count(calendar, now, calendar.Month(now), 0, 5000)
 
 	example := newTenant(ExampleID, "Example Restaurant", now)
-	example.bot.PhoneNumber = ExampleNumber
+	example.bot.PhoneNumber, example.bot.OwnerNumber = ExampleNumber, OwnerNumber
 	example.count(calendar, now, calendar.Month(now), 0, 45)
 	example.count(calendar, now, calendar.Month(now).Last(2)[1], 1, 123)
 

@@ -178,6 +178,22 @@ func TestSpecialRestaurants(t *testing.T) {
 	}
 }
 
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	listing, err := s.service.Alerts(t.Context(), usage.NearingShare, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, report := range listing.Reports {
+		got = append(got, fmt.Sprint(report.RestaurantID, " ", report.Quota.Used, "/", report.Quota.EffectiveLimit()))
+	}
+	if diff := cmp.Diff([]string{demo.UsedUpID + " 300/300", demo.NearingID + " 285/300"}, got); diff != "" || listing.Total != 2 {
+		t.Errorf("%d alerts (-want +got):\n%s", listing.Total, diff)
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	s := setup(t, "UTC", noon)

@@ -44,6 +44,7 @@ func botItem(restaurantID string, b restaurant.Bot) item {
 	it[attrPlan] = text(planOf(b.Limits.MessagesPerDay))
 	setText(it, "phoneNumber", b.PhoneNumber)
 	setText(it, "twilioAccountSid", b.TwilioAccountSID)
+	setText(it, "ownerNumber", b.OwnerNumber)
 	return it
 }
 
@@ -52,6 +53,7 @@ func readBot(r *reader) restaurant.Bot {
 		ID:               r.text("botId"),
 		PhoneNumber:      r.text("phoneNumber"),
 		TwilioAccountSID: r.text("twilioAccountSid"),
+		OwnerNumber:      r.text("ownerNumber"),
 		Limits: restaurant.Limits{
 			MessagesPerDay:    r.number("maxMessagesPerDay"),
 			MessagesPerMinute: r.number("maxMessagesPerMin"),

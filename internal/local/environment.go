@@ -24,6 +24,7 @@ var twilioAccountSID = "AC" + digits("local")
 // templates are the message templates of a local stack. The lists have none, so that they can be read in plain text.
 var templates = []string{
 	"WELCOME", "ORDER_TYPE", "POST_ITEM_CHOICE", "LOCATION_REQUEST", "QUANTITY", "CART_OPTIONS", "PAYMENT_OPTIONS", "RATING_LIST",
+	"QUOTA_ALERT",
 }
 
 // FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory

@@ -37,6 +37,11 @@ const (
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
+
+	// Restaurants that passed a threshold of their month's allowance, each once a month.
+	AllowancePassed80  Name = "AllowancePassed80"
+	AllowancePassed90  Name = "AllowancePassed90"
+	AllowancePassed100 Name = "AllowancePassed100"
 )
 
 // Metric is a value of a metric.

@@ -158,6 +158,9 @@ func TestObservers(t *testing.T) {
 	for source := cache.None; source <= cache.Stale; source++ {
 		w.CacheLoaded("key", source)
 	}
+	for _, percent := range []int64{80, 90, 100, 95} { // the last isn't a threshold
+		w.ThresholdPassed(percent)
+	}
 	var got [][]string
 	for line := range strings.Lines(written.String()) {
 		if err := validate([]byte(line)); err != nil {
@@ -177,6 +180,7 @@ func TestObservers(t *testing.T) {
 		{"JobCompleted", "JobDuration"}, {"JobPartial", "JobDuration"}, {"JobFailed", "JobDuration"},
 		{"JobDeadLettered", "JobDuration"}, {"JobHandedBack", "JobDuration"},
 		{"CacheFailed"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
+		{"AllowancePassed80"}, {"AllowancePassed90"}, {"AllowancePassed100"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

@@ -79,6 +79,7 @@ type Bot struct {
 	ID               string
 	PhoneNumber      string // E.164, the number customers write to; empty while the bot has none
 	TwilioAccountSID string // empty: Sufrah's own account
+	OwnerNumber      string // E.164, whom the bot tells that the allowance is nearly used up; empty: nobody
 	Limits           Limits
 }
 
@@ -90,6 +91,9 @@ func (b Bot) Validate() error {
 	}
 	if number, err := phone.Parse(b.PhoneNumber); b.PhoneNumber != "" && (err != nil || number != b.PhoneNumber) {
 		faults = append(faults, fmt.Errorf("phone number %q: want E.164, such as +966110000000", b.PhoneNumber))
+	}
+	if number, err := phone.Parse(b.OwnerNumber); b.OwnerNumber != "" && (err != nil || number != b.OwnerNumber) {
+		faults = append(faults, fmt.Errorf("owner's number %q: want E.164, such as +966500000001", b.OwnerNumber))
 	}
 	return errors.Join(append(faults, b.Limits.Validate())...)
 }

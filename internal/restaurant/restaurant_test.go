@@ -97,15 +97,16 @@ func TestBotValidate(t *testing.T) {
 		change func(*restaurant.Bot)
 		faults []string
 	}{
-		"valid":                      {func(*restaurant.Bot) {}, nil},
-		"without a number":           {func(b *restaurant.Bot) { b.PhoneNumber = "" }, nil},
-		"with its own account":       {func(b *restaurant.Bot) { b.TwilioAccountSID = "AC00000000000000000000000000000000" }, nil},
-		"no id":                      {func(b *restaurant.Bot) { b.ID = "" }, []string{"bot id"}},
-		"id with a space":            {func(b *restaurant.Bot) { b.ID = "a b" }, []string{"bot id"}},
-		"number in WhatsApp's form":  {func(b *restaurant.Bot) { b.PhoneNumber = "whatsapp:+966110000000" }, []string{"phone number"}},
-		"number in its local form":   {func(b *restaurant.Bot) { b.PhoneNumber = "0110000000" }, []string{"phone number"}},
-		"number with spaces":         {func(b *restaurant.Bot) { b.PhoneNumber = "+966 11 000 0000" }, []string{"phone number"}},
-		"limits that are impossible": {func(b *restaurant.Bot) { b.Limits.MessagesPerDay = -2 }, []string{"messages per day"}},
+		"valid":                            {func(*restaurant.Bot) {}, nil},
+		"without a number":                 {func(b *restaurant.Bot) { b.PhoneNumber = "" }, nil},
+		"with its own account":             {func(b *restaurant.Bot) { b.TwilioAccountSID = "AC00000000000000000000000000000000" }, nil},
+		"no id":                            {func(b *restaurant.Bot) { b.ID = "" }, []string{"bot id"}},
+		"id with a space":                  {func(b *restaurant.Bot) { b.ID = "a b" }, []string{"bot id"}},
+		"number in WhatsApp's form":        {func(b *restaurant.Bot) { b.PhoneNumber = "whatsapp:+966110000000" }, []string{"phone number"}},
+		"number in its local form":         {func(b *restaurant.Bot) { b.PhoneNumber = "0110000000" }, []string{"phone number"}},
+		"owner's number in its local form": {func(b *restaurant.Bot) { b.OwnerNumber = "0500000001" }, []string{"owner's number"}},
+		"number with spaces":               {func(b *restaurant.Bot) { b.PhoneNumber = "+966 11 000 0000" }, []string{"phone number"}},
+		"limits that are impossible":       {func(b *restaurant.Bot) { b.Limits.MessagesPerDay = -2 }, []string{"messages per day"}},
 		"id and limits": {func(b *restaurant.Bot) { b.ID, b.Limits.MessagesPerMinute = "", -2 },
 			[]string{"bot id", "messages per minute"}},
 	}

@@ -62,6 +62,10 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		t.Parallel()
 		rapid.Check(t, func(rt *rapid.T) { streamOfMessages(t, rt, newLedger) })
 	})
+	t.Run("any sequence of changes", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(rt *rapid.T) { sequenceOfChanges(t, rt, newLedger) })
+	})
 }
 
 // noon is when the suite's messages begin.

@@ -117,7 +117,7 @@ func wantEqual(t *testing.T, what string, got, want any) {
 }
 
 func testUsage(t *testing.T, s Store) {
-	bot := restaurant.Bot{ID: "bot-1", PhoneNumber: "+966110000001", TwilioAccountSID: "AC1",
+	bot := restaurant.Bot{ID: "bot-1", PhoneNumber: "+966110000001", TwilioAccountSID: "AC1", OwnerNumber: "+966500000001",
 		Limits: restaurant.Limits{MessagesPerDay: 5, MessagesPerMinute: -1}}
 	create(t, s, Restaurant(1), &bot)
 	messages := usage.Tally{Month: november, Days: map[int]int64{1: 400, 23: 50}}

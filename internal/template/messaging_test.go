@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -330,12 +331,12 @@ func TestTemplateSIDs(t *testing.T) {
 		"post_item_choice": "ContentSidPostItemChoice", "location_request": "ContentSidLocationRequest",
 		"quantity": "ContentSidQuantity", "cart_options": "ContentSidCartOptions",
 		"payment_options": "ContentSidPaymentOptions", "branch_list": "ContentSidBranchList",
-		"rating_list": "ContentSidRatingList",
+		"rating_list": "ContentSidRatingList", "quota_alert": "ContentSidQuotaAlert",
 	}
 	loaded := load(t)
 	want := map[string]string{}
 	for i, key := range slices.Sorted(maps.Keys(parameters)) {
-		want[key] = "HX0000000000000000000000000000000" + strconv.Itoa(i)
+		want[key] = fmt.Sprintf("HX%032d", i)
 		loaded = with(t, loaded, parameters[key], want[key])
 	}
 	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {

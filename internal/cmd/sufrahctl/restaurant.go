@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,6 +33,7 @@ type shownBot struct {
 	ID               string `json:"id"`
 	PhoneNumber      string `json:"phoneNumber"`
 	TwilioAccountSID string `json:"twilioAccountSid"`
+	OwnerNumber      string `json:"ownerNumber"`
 	PerDay           int64  `json:"maxMessagesPerDay"`
 	PerMinute        int64  `json:"maxMessagesPerMin"`
 }
@@ -39,7 +41,7 @@ type shownBot struct {
 func shown(r restaurant.Restaurant, bot *restaurant.Bot) shownRestaurant {
 	s := shownRestaurant{ID: r.ID, Name: r.Name, MerchantID: r.MerchantID, Active: r.Active, CreatedAt: jsonTime(r.CreatedAt)}
 	if bot != nil {
-		s.Bot = &shownBot{bot.ID, bot.PhoneNumber, bot.TwilioAccountSID, bot.Limits.MessagesPerDay, bot.Limits.MessagesPerMinute}
+		s.Bot = &shownBot{bot.ID, bot.PhoneNumber, bot.TwilioAccountSID, bot.OwnerNumber, bot.Limits.MessagesPerDay, bot.Limits.MessagesPerMinute}
 	}
 	return s
 }
@@ -59,12 +61,13 @@ type botFlags struct {
 	BotID      *string `name:"bot-id" help:"Id of the bot (default: bot-<restaurant>)."`
 	Phone      *string `help:"WhatsApp number that the bot answers at, such as +966110000000."`
 	AccountSID *string `name:"account-sid" help:"The bot's own Twilio account; empty for Sufrah's."`
+	Owner      *string `help:"WhatsApp number that is told when the allowance is nearly used up; empty for nobody."`
 	PerDay     *int64  `name:"per-day" help:"Conversations a day; -1 for unlimited."`
 	PerMinute  *int64  `name:"per-minute" help:"Automated answers a minute; -1 for unlimited."`
 }
 
 func (f botFlags) given() bool {
-	return f.BotID != nil || f.Phone != nil || f.AccountSID != nil || f.PerDay != nil || f.PerMinute != nil
+	return f.BotID != nil || f.Phone != nil || f.AccountSID != nil || f.Owner != nil || f.PerDay != nil || f.PerMinute != nil
 }
 
 // apply changes the settings that were given.
@@ -73,18 +76,20 @@ func (f botFlags) apply(bot *restaurant.Bot) error {
 	set(&bot.TwilioAccountSID, f.AccountSID)
 	set(&bot.Limits.MessagesPerDay, f.PerDay)
 	set(&bot.Limits.MessagesPerMinute, f.PerMinute)
-	if f.Phone == nil {
+	return errors.Join(setNumber(&bot.PhoneNumber, "--phone", f.Phone), setNumber(&bot.OwnerNumber, "--owner", f.Owner))
+}
+
+// setNumber sets a phone number to the given one, in the form in which numbers are stored.
+func setNumber(target *string, name string, given *string) error {
+	if given == nil || *given == "" {
+		set(target, given)
 		return nil
 	}
-	bot.PhoneNumber = ""
-	if *f.Phone == "" {
-		return nil
-	}
-	number, err := phone.Parse(*f.Phone)
+	number, err := phone.Parse(*given)
 	if err != nil {
-		return fmt.Errorf("--phone %q: %w", *f.Phone, err)
+		return fmt.Errorf("%s %q: %w", name, *given, err)
 	}
-	bot.PhoneNumber = number
+	*target = number
 	return nil
 }
 

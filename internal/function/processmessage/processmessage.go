@@ -80,8 +80,10 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	}, rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
 	options.LockFor = patience
+	recorder := dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
-		Recorder:  dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone)),
+		Recorder:  recorder,
+		Watcher:   recorder,
 		Sender:    twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
 		Queue:     sqsqueue.New(sqs.NewFromConfig(forSQS), settings.BootstrapQueueURL, ""),
 		Menu:      cache.NewMenu(origin, options),
@@ -106,9 +108,10 @@ func events(meter *metrics.Writer) conversation.Events {
 		return func() { meter.Write(metrics.Count(name, 1)) }
 	}
 	return conversation.Events{
-		WelcomeSent:   count(metrics.WelcomeSent),
-		EnqueueFailed: count(metrics.EnqueueFailed),
-		AnswerLimited: count(metrics.AnswerLimited),
-		AnswerSent:    func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
+		WelcomeSent:     count(metrics.WelcomeSent),
+		EnqueueFailed:   count(metrics.EnqueueFailed),
+		AnswerLimited:   count(metrics.AnswerLimited),
+		ThresholdPassed: meter.ThresholdPassed,
+		AnswerSent:      func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
 	}
 }

@@ -1,0 +1,116 @@
+package conversation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// thresholds are what restaurants are told of when they first pass it in a month, in percent of their allowance.
+var thresholds = []int64{80, 90, 100}
+
+// TemplateQuotaAlert is the key of the template that tells a restaurant's owner of a threshold: 1 is the restaurant, 2 the
+// threshold in percent, 3 how many conversations are used and 4 of how many.
+const TemplateQuotaAlert = "quota_alert"
+
+// passed returns the thresholds above told that a quota has passed.
+func passed(q usage.Quota, told int64) []int64 {
+	var above []int64
+	for _, threshold := range thresholds {
+		if threshold > told && q.Reaches(usage.Share(threshold)*usage.Percent) {
+			above = append(above, threshold)
+		}
+	}
+	return above
+}
+
+// watch looks at the restaurant's allowance after a conversation was opened, and tells of the thresholds that it has passed:
+// each once a month in the log and in metrics, and then its owner. What fails here is logged, and is no failure of the
+// customer's message: the restaurant's next conversation makes up for it.
+//
+// Who tells holds a lease. The log's line is written between claiming and settling, which are writes to the store: so a
+// process that dies at either of them makes no difference to it. One that dies just in between has it written again.
+func (s *Service) watch(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
+	watched, err := s.Watcher.Watch(ctx, m.RestaurantID, openedAt)
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "allowance not watched", slog.Any("error", err))
+		return
+	}
+	if len(passed(watched.Quota, min(watched.Alerts.Noted, watched.Alerts.Sent))) == 0 {
+		return
+	}
+	told, held, err := s.Watcher.ClaimAlerts(ctx, m, watched.Month, s.Now())
+	if err == nil && held {
+		err = s.tell(ctx, log, t, m, watched, told)
+	}
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "alert not sent", slog.Any("error", err))
+	}
+}
+
+// tell tells of what hasn't been told of, and gives the lease back.
+func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Message, watched Watched, told Alerts) error {
+	q := watched.Quota
+	for _, threshold := range passed(q, told.Noted) {
+		log.LogAttrs(ctx, slog.LevelWarn, "allowance threshold passed", slog.Int64("threshold", threshold),
+			slog.String("month", watched.Month.String()), slog.Int64("used", q.Used), slog.Int64("limit", q.Limit),
+			slog.Int64("effectiveLimit", q.EffectiveLimit()), slog.Int64("adjustedBy", q.AdjustedBy))
+		if s.Events.ThresholdPassed != nil {
+			s.Events.ThresholdPassed(threshold)
+		}
+		told.Noted = threshold
+		if err := s.settleAlerts(ctx, m, watched.Month, told, false); err != nil {
+			return err
+		}
+	}
+	var failure error
+	for _, threshold := range passed(q, told.Sent) {
+		if failure = s.alertOwner(ctx, log, t, q, threshold); failure != nil {
+			break
+		}
+		told.Sent = threshold
+		if err := s.settleAlerts(ctx, m, watched.Month, told, false); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failure, s.settleAlerts(ctx, m, watched.Month, told, true))
+}
+
+// alertOwner sends the owner the template, where there are both. It fails where sending it may succeed later.
+func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q usage.Quota, threshold int64) error {
+	sid, known := s.Templates.SID(ctx, TemplateQuotaAlert)
+	if !known || t.Bot.OwnerNumber == "" {
+		return nil
+	}
+	ctx, cancel := leaving(ctx, noteTime)
+	defer cancel()
+	err := s.Sender.SendTemplate(ctx, t, t.Bot.OwnerNumber, sid, map[string]string{
+		"1": variable(t.Restaurant.Name), "2": fmt.Sprint(threshold), "3": fmt.Sprint(q.Used), "4": fmt.Sprint(q.EffectiveLimit()),
+	})
+	switch {
+	case errors.Is(err, ErrUndeliverable), errors.Is(err, ErrTemplateRejected):
+		log.LogAttrs(ctx, slog.LevelError, "owner can't be alerted", slog.Int64("threshold", threshold), slog.Any("error", err))
+		return nil
+	case err != nil:
+		return fmt.Errorf("alerting the owner: %w", err)
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "owner alerted", slog.Int64("threshold", threshold))
+	return nil
+}
+
+// settleAlerts notes what was told of, trying for long: it would be told of again.
+func (s *Service) settleAlerts(ctx context.Context, m Message, month usage.Month, told Alerts, done bool) error {
+	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
+		err := s.Watcher.SettleAlerts(ctx, m, month, told, done)
+		if err == nil || attempt == settleAttempts {
+			return err
+		}
+		if sleepErr := sleep(ctx, wait); sleepErr != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package conversation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// faultyWatcher is a working watcher whose calls fail as long as their errors are set.
+type faultyWatcher struct {
+	conversation.Watcher
+	watch, claim, settle error
+}
+
+func (w *faultyWatcher) Watch(ctx context.Context, restaurantID string, at time.Time) (conversation.Watched, error) {
+	if w.watch != nil {
+		return conversation.Watched{}, w.watch
+	}
+	return w.Watcher.Watch(ctx, restaurantID, at)
+}
+
+func (w *faultyWatcher) ClaimAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, now time.Time,
+) (conversation.Alerts, bool, error) {
+	if w.claim != nil {
+		return conversation.Alerts{}, false, w.claim
+	}
+	return w.Watcher.ClaimAlerts(ctx, m, month, now)
+}
+
+func (w *faultyWatcher) SettleAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, told conversation.Alerts, done bool,
+) error {
+	if w.settle != nil {
+		return w.settle
+	}
+	return w.Watcher.SettleAlerts(ctx, m, month, told, done)
+}
+
+const (
+	owner    = "+966500000099"
+	alertSID = "HX00000000000000000000000000000009"
+)
+
+// limited returns a fixture whose restaurant may open so many conversations a day, thirty times as many a month, and has
+// an owner to be alerted.
+func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
+	t.Helper()
+	f.tenant.Bot.Limits.MessagesPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
+	if err := f.store.SetBot(t.Context(), f.tenant.Restaurant.ID, f.tenant.Bot); err != nil {
+		t.Fatal(err)
+	}
+	f.templates["quota_alert"] = alertSID
+	return f
+}
+
+// open has customers who never wrote before open the conversations from the first to the last, a second apart.
+func (f *fixture) open(t *testing.T, first, last int) {
+	t.Helper()
+	for i := first; i <= last; i++ {
+		f.now = f.now.Add(time.Second)
+		if err := f.openOne(i); err != nil {
+			t.Errorf("conversation %d: %v", i, err)
+		}
+	}
+}
+
+func (f *fixture) openOne(i int) error {
+	in := conversation.Incoming{MessageID: fmt.Sprint("SM", i), Customer: fmt.Sprintf("+96651%07d", i), Body: "hello"}
+	return f.Receive(context.Background(), f.tenant, in)
+}
+
+// alerted returns what the owner was told: the threshold, how many are used, and of how many.
+func (f *fixture) alerted() []string {
+	var alerts []string
+	for _, m := range f.phones.received {
+		if m.To == owner {
+			alerts = append(alerts, fmt.Sprint(m.SID == alertSID, " ", m.Variables["1"], " ", m.Variables["2"], "% ", m.Variables["3"], "/", m.Variables["4"]))
+		}
+	}
+	return alerts
+}
+
+// wantTold checks which thresholds there were events of, and what the owner was told.
+func (f *fixture) wantTold(t *testing.T, events []int, alerts ...string) {
+	t.Helper()
+	want := make(map[string]int)
+	for _, percent := range events {
+		want[fmt.Sprint("passed ", percent)] = 1
+	}
+	got := maps.Clone(f.events)
+	maps.DeleteFunc(got, func(name string, _ int) bool { return !strings.HasPrefix(name, "passed") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if lines := strings.Count(f.log.String(), `"message":"allowance threshold passed"`); lines != len(events) {
+		t.Errorf("%d lines in the log, want %d:\n%s", lines, len(events), f.log)
+	}
+	if diff := cmp.Diff(alerts, f.alerted()); diff != "" {
+		t.Errorf("the owner was told (-want +got):\n%s", diff)
+	}
+}
+
+func TestThresholds(t *testing.T) {
+	t.Parallel()
+	f := setup(t).limited(t, 1)
+	f.open(t, 1, 23)
+	f.wantTold(t, nil)
+	f.open(t, 24, 24)
+	f.wantTold(t, []int{80}, "true Example 80% 24/30")
+	f.wantLogged(t, "INFO", "owner alerted")
+	for _, field := range []string{`"threshold":80`, `"month":"2026-11"`, `"used":24`, `"limit":30`, `"effectiveLimit":30`, `"adjustedBy":0`, `"restaurantId":"clxyz123abc"`} {
+		if !strings.Contains(f.log.String(), field) {
+			t.Errorf("the event has no %s", field)
+		}
+	}
+	f.open(t, 25, 29)
+	f.wantTold(t, []int{80, 90}, "true Example 80% 24/30", "true Example 90% 27/30")
+	f.open(t, 30, 40)
+	all := []string{"true Example 80% 24/30", "true Example 90% 27/30", "true Example 100% 30/30"}
+	f.wantTold(t, []int{80, 90, 100}, all...)
+
+	// After a top-up they are passed again, but not for the first time.
+	a := usage.Adjustment{ID: "adj_1", Amount: 15}
+	if _, err := f.store.Adjust(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
+		t.Fatal(err)
+	}
+	f.open(t, 41, 50)
+	f.wantTold(t, []int{80, 90, 100}, all...)
+	if strings.Contains(f.log.String(), owner) {
+		t.Error("the log shows the owner's number")
+	}
+
+	f.now = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	clear(f.events)
+	f.log.Reset()
+	f.phones.received = nil
+	f.open(t, 51, 74)
+	f.wantTold(t, []int{80}, "true Example 80% 24/30")
+}
+
+// TestThresholdsPassedTogether: a smaller limit is found at the next conversation.
+func TestThresholdsPassedTogether(t *testing.T) {
+	t.Parallel()
+	f := setup(t).limited(t, 2)
+	f.open(t, 1, 29)
+	f.wantTold(t, nil)
+	f.limited(t, 1)
+	f.wantTold(t, nil)
+	f.open(t, 30, 30)
+	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 30/30", "true Example 90% 30/30", "true Example 100% 30/30")
+}
+
+// TestThresholdsWithoutAnOwner: there are events all the same.
+func TestThresholdsWithoutAnOwner(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*fixture){
+		"no number":   func(f *fixture) { f.tenant.Bot.OwnerNumber = "" },
+		"no template": func(f *fixture) { delete(f.templates, "quota_alert") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t).limited(t, 1)
+			spoil(f)
+			f.open(t, 1, 30)
+			f.wantTold(t, []int{80, 90, 100})
+		})
+	}
+}
+
+func TestNoThresholdsWithoutALimit(t *testing.T) {
+	t.Parallel()
+	f := setup(t).limited(t, usage.Unlimited)
+	f.open(t, 1, 40)
+	f.wantTold(t, nil)
+}
+
+// TestAlertThatFails: the customers notice nothing, and the next conversation makes up for it.
+func TestAlertThatFails(t *testing.T) {
+	t.Parallel()
+	f := setup(t).limited(t, 1)
+	down := true
+	f.phones.before = func(_ context.Context, m sent) error {
+		if down && m.To == owner {
+			return outage.ErrUnavailable
+		}
+		return nil
+	}
+	f.open(t, 1, 28)
+	f.wantTold(t, []int{80, 90})
+	f.wantLogged(t, "ERROR", "alert not sent")
+	down = false
+	f.open(t, 29, 29)
+	f.wantTold(t, []int{80, 90}, "true Example 80% 29/30", "true Example 90% 29/30")
+	f.open(t, 30, 30)
+	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 29/30", "true Example 90% 29/30", "true Example 100% 30/30")
+}
+
+// TestAlertThatNeverCanBeSent isn't tried again.
+func TestAlertThatNeverCanBeSent(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{conversation.ErrUndeliverable, conversation.ErrTemplateRejected} {
+		f := setup(t).limited(t, 1)
+		tries := 0
+		f.phones.before = func(_ context.Context, m sent) error {
+			if m.To == owner {
+				tries++
+				return failure
+			}
+			return nil
+		}
+		f.open(t, 1, 26)
+		f.wantTold(t, []int{80})
+		f.wantLogged(t, "ERROR", "owner can't be alerted")
+		if tries != 1 {
+			t.Errorf("%v: %d tries", failure, tries)
+		}
+	}
+}
+
+// TestWatcherThatFails: the customers notice nothing of it either.
+func TestWatcherThatFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		set    func(*faultyWatcher, error)
+		events []int // that there are meanwhile
+	}{
+		"watch":  {func(w *faultyWatcher, err error) { w.watch = err }, nil},
+		"claim":  {func(w *faultyWatcher, err error) { w.claim = err }, nil},
+		"settle": {func(w *faultyWatcher, err error) { w.settle = err }, []int{80}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setup(t).limited(t, 1)
+				f.open(t, 1, 23)
+				test.set(f.watcher, errDown)
+				f.open(t, 24, 24)
+				f.wantTold(t, test.events)
+				test.set(f.watcher, nil)
+				f.now = f.now.Add(conversation.LeaseLength)
+				clear(f.events) // what couldn't be noted is told of again
+				f.log.Reset()
+				f.open(t, 25, 25)
+				f.wantTold(t, []int{80}, "true Example 80% 25/30")
+				if n := len(f.phones.received); n != 25+1 {
+					t.Errorf("%d messages went out, want each customer's welcome and the alert", n)
+				}
+			})
+		})
+	}
+}
+
+// TestThresholdsAtTheSameMoment has all conversations opened at once.
+func TestThresholdsAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	f := setup(t).limited(t, 1)
+	var all sync.WaitGroup
+	failures := make([]error, 31)
+	for i := range failures {
+		all.Go(func() { failures[i] = f.openOne(i) })
+	}
+	all.Wait()
+	if err := errors.Join(failures...); err != nil {
+		t.Fatal(err)
+	}
+	f.open(t, 32, 32) // who came to a threshold while another one was being told of left it to the next
+	var told []string
+	for _, alert := range f.alerted() {
+		told = append(told, strings.Fields(alert)[2])
+	}
+	if !slices.Equal(told, []string{"80%", "90%", "100%"}) {
+		t.Errorf("the owner was told of %q", told)
+	}
+	f.wantTold(t, []int{80, 90, 100}, f.alerted()...)
+}

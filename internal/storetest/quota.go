@@ -1,0 +1,249 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// quotas is a random sequence of messages, top-ups, changes of limits, switches and month ends, with what ought to be
+// seen after it: everything is kept as it happened, and each figure is worked out anew.
+type quotas struct {
+	rt       *rapid.T
+	ledger   Ledger
+	calendar usage.Calendar
+	now      time.Time
+	tenants  []*quotaTenant
+	messages int
+	topUps   int
+}
+
+type quotaTenant struct {
+	id       string
+	active   bool
+	hasBot   bool
+	limit    int64
+	sessions []usage.Session // in the order in which they were opened
+	messages []time.Time
+	topUps   []usage.Adjustment
+}
+
+func sequenceOfChanges(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
+	location, err := time.LoadLocation(rapid.SampledFrom([]string{"UTC", "Asia/Riyadh", "America/New_York"}).Draw(rt, "zone"))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	q := &quotas{rt: rt, calendar: usage.NewCalendar(location), now: time.Date(2026, 10, 30, 22, 0, 0, 0, time.UTC)}
+	q.ledger = newLedger(t, q.calendar)
+	for i := range 3 {
+		r := Restaurant(i)
+		tenant := &quotaTenant{id: r.ID, active: true, hasBot: i > 0, limit: defaultLimit}
+		q.tenants = append(q.tenants, tenant)
+		var bot *restaurant.Bot
+		if tenant.hasBot {
+			bot = daily(defaultLimit)
+		}
+		create(t, q.ledger.Store, r, bot)
+	}
+	for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+		q.step()
+	}
+	q.compare()
+}
+
+func (q *quotas) must(err error) {
+	if err != nil {
+		q.rt.Fatal(err)
+	}
+}
+
+func (q *quotas) step() {
+	ctx := context.Background()
+	tenant := rapid.SampledFrom(q.tenants).Draw(q.rt, "restaurant")
+	switch rapid.IntRange(0, 9).Draw(q.rt, "kind") {
+	case 0:
+		tenant.hasBot, tenant.limit = true, rapid.SampledFrom([]int64{usage.Unlimited, 0, 1, 2, 1_000_000_000}).Draw(q.rt, "limit")
+		q.must(q.ledger.Store.SetBot(ctx, tenant.id, *daily(tenant.limit)))
+	case 1:
+		tenant.active = !tenant.active
+		q.must(q.ledger.Store.SetActive(ctx, tenant.id, tenant.active))
+	case 2, 3:
+		q.topUp(ctx, tenant)
+	case 4:
+		q.now = q.now.Add(rapid.SampledFrom([]time.Duration{
+			time.Hour, 20 * time.Hour, conversation.SessionLength, 40 * time.Hour, 24 * 40 * time.Hour,
+		}).Draw(q.rt, "pause"))
+		q.compare()
+	default:
+		for range rapid.IntRange(1, 6).Draw(q.rt, "messages") {
+			q.message(ctx, tenant, rapid.IntRange(0, 40).Draw(q.rt, "customer"))
+		}
+	}
+}
+
+func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int) {
+	q.now = q.now.Add(time.Second)
+	q.messages++
+	m := conversation.Message{ID: fmt.Sprint("m", q.messages), RestaurantID: tenant.id, Customer: fmt.Sprintf("+9665%08d", customer),
+		ReceivedAt: q.now, Delivery: "d"}
+	recorded, err := q.ledger.Recorder.Record(ctx, m)
+	q.must(err)
+	if recorded.Opened {
+		_, err := q.ledger.Watcher.Watch(ctx, tenant.id, recorded.At)
+		q.must(err)
+	}
+	tenant.messages = append(tenant.messages, q.now)
+	for i, s := range slices.Backward(tenant.sessions) {
+		if s.Customer == m.Customer && q.now.Before(s.LastMessage.Add(conversation.SessionLength)) {
+			tenant.sessions[i].LastMessage = q.now
+			tenant.sessions[i].Messages++
+			return
+		}
+	}
+	tenant.sessions = append(tenant.sessions, usage.Session{ID: m.ID, Customer: m.Customer, OpenedAt: q.now, LastMessage: q.now, Messages: 1})
+}
+
+func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
+	q.now = q.now.Add(time.Second)
+	q.topUps++
+	a := usage.Adjustment{ID: fmt.Sprint("adj_", q.topUps), Amount: rapid.Int64Range(1, 40).Draw(q.rt, "amount"), Type: usage.RenewalType,
+		Reason: "more", CreatedAt: q.now, CreatedBy: "cr_1"}
+	key := fmt.Sprint("key ", q.topUps)
+	for range rapid.IntRange(1, 2).Draw(q.rt, "times") {
+		got, err := q.ledger.Store.Adjust(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
+		if tenant.limit < 0 {
+			if err == nil {
+				q.rt.Fatal("an unlimited allowance was topped up")
+			}
+			return
+		}
+		q.must(err)
+		want := tenant.quota(q)
+		if len(tenant.topUps) == 0 || tenant.topUps[len(tenant.topUps)-1].ID != a.ID {
+			want.AdjustedBy += a.Amount
+			tenant.topUps = append(tenant.topUps, a)
+		}
+		if got != want {
+			q.rt.Fatalf("after a top-up the quota is %+v, want %+v", got, want)
+		}
+	}
+}
+
+// quota works out how the current month stands.
+func (t *quotaTenant) quota(q *quotas) usage.Quota {
+	var used, added int64
+	for _, s := range t.sessions {
+		used += btoi(q.calendar.Month(s.OpenedAt) == q.calendar.Month(q.now))
+	}
+	for _, a := range t.topUps {
+		if q.calendar.Month(a.CreatedAt) == q.calendar.Month(q.now) {
+			added += a.Amount
+		}
+	}
+	return usage.NewQuota(t.limit, used, added)
+}
+
+// details works out all that is shown of a restaurant.
+func (t *quotaTenant) details(q *quotas) usage.Details {
+	month, quota := q.calendar.Month(q.now), t.quota(q)
+	d := usage.Details{
+		Month: month, History: nil,
+		Report: usage.Report{RestaurantID: t.id, Active: t.active, ConversationsThisMonth: quota.Used, Quota: quota},
+	}
+	days := make([]usage.DayReport, month.Days())
+	for i := range days {
+		days[i].Day = i + 1
+	}
+	months := make(map[usage.Month]usage.MonthReport)
+	for _, s := range t.sessions {
+		of := q.calendar.Month(s.OpenedAt)
+		months[of] = usage.MonthReport{Month: of, Conversations: months[of].Conversations + 1, LastConversationAt: s.OpenedAt}
+		d.LastConversationAt = s.OpenedAt
+		if of == month {
+			days[q.calendar.Day(s.OpenedAt)-1].Conversations++
+		}
+		d.ActiveSessions += btoi(usage.SlotOf(s.LastMessage) > usage.SlotOf(q.now)-usage.SessionSlots)
+	}
+	for _, of := range month.Last(usage.HistoryMonths) {
+		if report, ok := months[of]; ok {
+			d.History = append(d.History, report)
+		}
+	}
+	for _, at := range t.messages {
+		if d.FirstActivity.IsZero() {
+			d.FirstActivity = at
+		}
+		d.LastActivity = at
+		if q.calendar.Month(at) == month {
+			days[q.calendar.Day(at)-1].Messages++
+		}
+	}
+	d.Days = days
+	d.Allowance = usage.NewAllowance(t.limit, days[q.calendar.Day(q.now)-1].Conversations, quota)
+	for _, a := range slices.Backward(t.topUps) {
+		if q.calendar.Month(a.CreatedAt) == month {
+			d.Adjustments = append(d.Adjustments, a)
+		}
+	}
+	d.Sessions = slices.Clone(t.sessions)
+	slices.SortFunc(d.Sessions, usage.NewestFirst)
+	d.Sessions = d.Sessions[:min(usage.RecentSessions, len(d.Sessions))]
+	return d
+}
+
+// compare holds every figure of every route to what was worked out.
+func (q *quotas) compare() {
+	ctx := context.Background()
+	service := usage.NewService(q.ledger.Store, q.calendar, restaurant.Limits{MessagesPerDay: defaultLimit}, func() time.Time { return q.now })
+	wantSame := func(what string, got, want any) {
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(usage.Report{}, "RestaurantName")); diff != "" {
+			q.rt.Fatalf("%s at %v (-want +got):\n%s", what, q.now, diff)
+		}
+	}
+	reports := make(map[string]usage.Report)
+	for _, tenant := range q.tenants {
+		want := tenant.details(q)
+		reports[tenant.id] = want.Report
+		got, err := service.Details(ctx, tenant.id)
+		q.must(err)
+		wantSame("details of "+tenant.id, got, want)
+		report, history, err := service.History(ctx, tenant.id)
+		q.must(err)
+		wantSame("report of "+tenant.id, report, want.Report)
+		wantSame("history of "+tenant.id, history, want.History)
+	}
+	directory, err := service.Directory(ctx)
+	q.must(err)
+	listing, err := service.List(ctx, directory, usage.All, 0, 100)
+	q.must(err)
+	for _, report := range listing.Reports {
+		wantSame(report.RestaurantID+" in the list", report, reports[report.RestaurantID])
+	}
+	wantSame("total", listing.Total, len(q.tenants))
+
+	for _, share := range []usage.Share{0, 1, 80 * usage.Percent, usage.NearingShare, usage.Whole, usage.Share(rapid.Int64Range(0, 1_000_000).Draw(q.rt, "share"))} {
+		var want []usage.Report
+		for _, tenant := range q.tenants {
+			if report := reports[tenant.id]; tenant.active && report.Quota.Reaches(share) {
+				want = append(want, report)
+			}
+		}
+		slices.SortFunc(want, func(a, b usage.Report) int {
+			return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+		})
+		got, err := service.Alerts(ctx, share, 0, 100)
+		q.must(err)
+		wantSame(fmt.Sprint("alerts from ", share), got, usage.Listing{Reports: want, Total: len(want)})
+	}
+}
