@@ -46,7 +46,7 @@ type commandLine struct {
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
 	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, and send them back."`
-	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances."`
+	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
 	Directory  directoryCommand  `cmd:"" help:"Repair the restaurant directory."`
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 type usageCommand struct {
-	Renew renewUsage `cmd:"" help:"Add to a restaurant's allowance of this month."`
+	Renew   renewUsage   `cmd:"" help:"Add to a restaurant's allowance of this month."`
+	Reindex reindexUsage `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
 }
 
 type renewUsage struct {
@@ -54,5 +55,17 @@ func (c *renewUsage) Run(s *session) error {
 		table(w, []string{"ID", "USED", "PLAN", "ADDED", "LIMIT", "REMAINING"}, [][]string{{
 			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.AdjustedBy), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
 		}})
+	})
+}
+
+type reindexUsage struct{}
+
+func (*reindexUsage) Run(s *session) error {
+	n, err := s.store.Reindex(s.ctx)
+	if err != nil {
+		return err
+	}
+	return s.out.result(map[string]int{"restaurants": n}, func(w io.Writer) {
+		fmt.Fprintf(w, "The months of %d restaurants are listed.\n", n)
 	})
 }

@@ -1,0 +1,64 @@
+package dynamo_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// TestReindex: what was written before there were indexes, or imported beside them, is found after it.
+func TestReindex(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store, client := newStore(engine), newClient(engine)
+	bot := func(perDay int64) *restaurant.Bot {
+		return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: perDay}}
+	}
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), bot(1)))
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), bot(usage.Unlimited)))
+	for id, used := range map[string]int64{"r00001": 29, "r00002": 5000, "r00003": 290} {
+		count := usage.MonthCount{Conversations: used}
+		must(t, store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{november: count}))
+	}
+	for _, id := range []string{"r00001", "r00002"} {
+		key := item{"restaurantId": &types.AttributeValueMemberS{Value: id}}
+		_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: &tables.Bots, Key: key, UpdateExpression: aws.String("REMOVE #plan"),
+			ExpressionAttributeNames: map[string]string{"#plan": "plan"},
+		})
+		must(t, err)
+		key["period"] = &types.AttributeValueMemberS{Value: november.String()}
+		_, err = client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: &tables.Usage, Key: key, UpdateExpression: aws.String("REMOVE listedIn, fullness, step, planLimit"),
+		})
+		must(t, err)
+	}
+	must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{storetest.Restaurant(3)}))
+	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := func(share usage.Share) map[string]int64 {
+		t.Helper()
+		filled, err := store.Fullest(t.Context(), november, share, 10)
+		must(t, err)
+		used := make(map[string]int64)
+		for _, f := range filled {
+			used[f.RestaurantID] = f.Quota.Used
+		}
+		return used
+	}
+	wantSame(t, "before", found(usage.NearingShare), map[string]int64{})
+	for range 2 {
+		n, err := store.Reindex(t.Context())
+		must(t, err)
+		wantSame(t, "restaurants", n, 3)
+		wantSame(t, "afterwards", found(usage.NearingShare), map[string]int64{"r00001": 29, "r00003": 290})
+		wantSame(t, "all", found(0), map[string]int64{"r00001": 29, "r00003": 290})
+	}
+}
