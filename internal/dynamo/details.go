@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Sessions implements usage.Store in two round trips. The index by opening knows which ones they are, some moments late;
+// Sessions implements usage.Journal in two round trips. The index by opening knows which ones they are, some moments late;
 // the sessions themselves are as they are now.
 func (s *Store) Sessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	backwards, limit := false, int32(most)
@@ -61,7 +61,7 @@ func readSession(r *reader) usage.Session {
 	}
 }
 
-// Adjustments implements usage.Store in one round trip.
+// Adjustments implements usage.Journal in one round trip.
 func (s *Store) Adjustments(ctx context.Context, restaurantID string, month usage.Month, most int) ([]usage.Adjustment, error) {
 	consistent, backwards, limit := true, false, int32(most)
 	output, err := s.client.Query(ctx, &dynamodb.QueryInput{

@@ -68,7 +68,7 @@ func pageID(generation int64, page int, active bool) string {
 	return fmt.Sprintf("g%d/%d/%s", generation, page, state)
 }
 
-// Directory implements usage.Store in one round trip.
+// Directory implements usage.Registry in one round trip.
 func (s *Store) Directory(ctx context.Context) (usage.Directory, error) {
 	return s.directory(ctx)
 }

@@ -229,7 +229,7 @@ func planOf(dailyLimit int64) string {
 	return planLimited
 }
 
-// Fullest implements usage.Store: in one round trip while what it finds fits into 1 MB for each of the index's parts, some
+// Fullest implements usage.Ranking: in one round trip while what it finds fits into 1 MB for each of the index's parts, some
 // 30,000 restaurants in all, and for a share of 0 in two more, for all active restaurants are among them then. The index
 // follows a change within a second.
 func (s *Store) Fullest(ctx context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
@@ -388,7 +388,7 @@ func (s *Store) limitedRestaurants(ctx context.Context, defaultLimit int64) ([]s
 	return ids, nil
 }
 
-// Records implements usage.Store in one round trip.
+// Records implements usage.Ranking in one round trip.
 func (s *Store) Records(ctx context.Context, restaurantIDs []string, month usage.Month) ([]usage.Record, error) {
 	if len(restaurantIDs) == 0 {
 		return nil, nil

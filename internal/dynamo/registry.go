@@ -106,7 +106,7 @@ func (s *Store) claimNumber(phoneNumber, restaurantID string) types.TransactWrit
 // bots have it.
 func botKey(botID string) item { return directoryKey("bot/" + botID) }
 
-// RestaurantOfBot implements usage.Store in one round trip.
+// RestaurantOfBot implements usage.Registry in one round trip.
 func (s *Store) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
 	it, err := s.get(ctx, s.tables.Directory, botKey(botID))
 	if err != nil {

@@ -36,7 +36,7 @@ func setDays(it item, prefix string, days map[int]int64) {
 	}
 }
 
-// Usage implements usage.Store in one round trip.
+// Usage implements usage.Registry in one round trip.
 func (s *Store) Usage(ctx context.Context, restaurantID string, months []usage.Month) (usage.Record, error) {
 	records, err := s.records(ctx, []string{restaurantID}, months)
 	if err != nil {

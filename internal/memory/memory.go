@@ -151,7 +151,7 @@ func (s *Store) Bot(_ context.Context, restaurantID string) (*restaurant.Bot, er
 	return nil, nil
 }
 
-// RestaurantOfBot implements usage.Store.
+// RestaurantOfBot implements usage.Registry.
 func (s *Store) RestaurantOfBot(_ context.Context, botID string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *Store) PutUsage(_ context.Context, restaurantID string, activity usage.
 	return nil
 }
 
-// Usage implements usage.Store.
+// Usage implements usage.Registry.
 func (s *Store) Usage(_ context.Context, restaurantID string, months []usage.Month) (usage.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,7 +256,7 @@ func (s *Store) Adjust(
 	return quota, nil
 }
 
-// Fullest implements usage.Store.
+// Fullest implements usage.Ranking.
 func (s *Store) Fullest(_ context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -270,7 +270,7 @@ func (s *Store) Fullest(_ context.Context, month usage.Month, share usage.Share,
 	return all, nil
 }
 
-// Records implements usage.Store.
+// Records implements usage.Ranking.
 func (s *Store) Records(_ context.Context, restaurantIDs []string, month usage.Month) ([]usage.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -291,7 +291,7 @@ func (t *tenant) quota(month usage.Month, defaultLimit int64) usage.Quota {
 	return usage.NewQuota(defaultLimit, t.months[month].Conversations, t.months[month].AdjustedBy)
 }
 
-// Sessions implements usage.Store.
+// Sessions implements usage.Journal.
 func (s *Store) Sessions(_ context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,7 +307,7 @@ func (s *Store) Sessions(_ context.Context, restaurantID string, most int) ([]us
 	return sessions[:min(most, len(sessions))], nil
 }
 
-// Adjustments implements usage.Store.
+// Adjustments implements usage.Journal.
 func (s *Store) Adjustments(_ context.Context, restaurantID string, month usage.Month, most int) ([]usage.Adjustment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,7 +321,7 @@ func (s *Store) Adjustments(_ context.Context, restaurantID string, month usage.
 	return newest[:min(most, len(newest))], nil
 }
 
-// Directory implements usage.Store.
+// Directory implements usage.Registry.
 func (s *Store) Directory(context.Context) (usage.Directory, error) { return directory{s}, nil }
 
 // directory shows the store as it is when it is asked.

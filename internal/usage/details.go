@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 const (
@@ -68,6 +70,9 @@ type Details struct {
 
 // Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) Details(ctx context.Context, restaurantID string) (Details, error) {
+	if !restaurant.ValidID(restaurantID) {
+		return Details{}, restaurant.ErrNotFound
+	}
 	now := s.now()
 	month := s.calendar.Month(now)
 	var d Details

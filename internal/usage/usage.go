@@ -67,9 +67,16 @@ func (f Filter) Admits(active bool) bool {
 	return f == All || (f == ActiveOnly) == active
 }
 
-// Store reads usage. Its answers are strongly consistent: a conversation counted before the call is in them.
-// A store that cannot answer now fails with outage.ErrUnavailable.
+// Store is all that a Service reads. Its answers are strongly consistent, but where it says otherwise: a conversation
+// counted before the call is in them. A store that cannot answer now fails with outage.ErrUnavailable.
 type Store interface {
+	Registry
+	Ranking
+	Journal
+}
+
+// Registry knows every restaurant's record.
+type Registry interface {
 	// Usage returns one restaurant's record with those of the months that exist.
 	// It fails with restaurant.ErrNotFound where there is no such restaurant.
 	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
@@ -78,6 +85,12 @@ type Store interface {
 	// several have it: an id that isn't unique names nobody.
 	RestaurantOfBot(ctx context.Context, botID string) (string, error)
 
+	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
+	Directory(ctx context.Context) (Directory, error)
+}
+
+// Ranking knows whose allowance is used up the furthest.
+type Ranking interface {
 	// Fullest returns the active restaurants that have used the share of the month's quota, in no order, and what they
 	// have used; where the share is 0, those that have used nothing too. Restaurants without a limit are never among them,
 	// and those without a bot have the default limit. What it costs depends on how many they are, not on how many
@@ -87,16 +100,16 @@ type Store interface {
 	// Records returns the records of those of the restaurants that exist, in the order of the ids, each with the month's
 	// count where there is one.
 	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
+}
 
+// Journal knows what happened at a restaurant.
+type Journal interface {
 	// Sessions returns the restaurant's newest sessions, the newest first, at most so many. Which ones they are may be some
 	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
 
 	// Adjustments returns the newest adjustments of the month, the newest first, at most so many.
 	Adjustments(ctx context.Context, restaurantID string, month Month, most int) ([]Adjustment, error)
-
-	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
-	Directory(ctx context.Context) (Directory, error)
 }
 
 // Filled is how much of its quota a restaurant has used.
