@@ -415,14 +415,15 @@ func TestEngineCapacity(t *testing.T) {
 		must(t, err)
 		costs[m.units-before]++
 	}
-	// The first opens the session, in a transaction of two items.
-	wantSame(t, "messages by write units", costs, map[float64]int{1 + 4 + 1: 1, 3: 69})
+	// The first opens the session, in a transaction of two items, one of which comes into an index.
+	wantSame(t, "messages by write units", costs, map[float64]int{1 + 4 + 2 + 1: 1, 3: 69})
 }
 
-// TestEngineExpiry: DynamoDB deletes the markers of past messages by itself, and nothing else.
+// TestEngineExpiry: DynamoDB deletes the markers of past messages by itself, and nothing else. DynamoDB Local doesn't where a
+// table has an index that the marker isn't in.
 func TestEngineExpiry(t *testing.T) {
 	t.Parallel()
-	s := newStackOf(t, func(*template.Table) {})
+	s := newStackOf(t, func(table *template.Table) { table.Indexes = nil })
 	recorder := dynamo.NewRecorder(s.store(s), usage.NewCalendar(nil))
 	now := time.Now().Truncate(time.Millisecond)
 	for id, at := range map[string]time.Time{"old": now.Add(-25 * time.Hour), "new": now} {

@@ -56,7 +56,7 @@ func sequenceOfChanges(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 		}
 		create(t, q.ledger.Store, r, bot)
 	}
-	for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+	for range rapid.IntRange(1, 15).Draw(rt, "steps") {
 		q.step()
 	}
 	q.compare()
