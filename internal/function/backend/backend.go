@@ -84,6 +84,7 @@ func manager(lookup config.Lookup) (*secret.Manager, error) {
 // Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.
 type Tokens interface {
 	AuthToken(ctx context.Context, accountSID string) (string, error)
+	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
 // TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first is asked for.
