@@ -66,6 +66,7 @@ func wantConfig(t *testing.T, got, want config.UsageAPI) {
 
 func defaults() config.UsageAPI {
 	return config.UsageAPI{
+		FunctionName:     "usage-api",
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
 		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
@@ -77,7 +78,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	empty := make(map[string]string)
 	for _, name := range []string{
-		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL",
+		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL", "AWS_LAMBDA_FUNCTION_NAME",
 	} {
 		empty[name] = ""
 	}
@@ -106,6 +107,7 @@ func TestValues(t *testing.T) {
 	}{
 		"table":            {"USAGE_TABLE", "other", func(c *config.UsageAPI) { c.UsageTable = "other" }},
 		"zone":             {"USAGE_TIME_ZONE", "Asia/Riyadh", func(c *config.UsageAPI) { c.TimeZone = riyadh }},
+		"name":             {"AWS_LAMBDA_FUNCTION_NAME", "sufrah-prod-usage-api", func(c *config.UsageAPI) { c.FunctionName = "sufrah-prod-usage-api" }},
 		"zone UTC":         {"USAGE_TIME_ZONE", "UTC", func(*config.UsageAPI) {}},
 		"daily limit":      {daily, "250", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 250 }},
 		"nothing a day":    {daily, "0", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 0 }},

@@ -264,8 +264,8 @@ var deployed = strings.NewReplacer(
 	"${TwilioSecret}", "arn:aws:secretsmanager:eu-central-1:000000000000:secret:sufrah-test/twilio-AbCdEf",
 )
 
-// localOnly are variables that the code reads and a deployed function must not have, or has no need of.
-var localOnly = []string{"AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN"}
+// localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
+var localOnly = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN"}
 
 // TestFunctionsAreToldWhatTheyRead: each function's code accepts the template's variables, reads all of them, and misses
 // none.

@@ -100,7 +100,7 @@ func (a *API) serve(route string, answer func(*call) (any, error)) http.HandlerF
 			refusal := refusalFor(err)
 			status, body = refusal.status, refusal
 			refusal.addHeaders(c.header)
-			c.note(slog.String("code", refusal.Code), slog.Any("error", err))
+			c.note(slog.String("code", refusal.Code), slog.Any("error", err), slog.String("sourceIp", r.RemoteAddr))
 		}
 		writeJSON(w, r.Method, status, body)
 		a.logger.LogAttrs(r.Context(), levelOf(status), "request", append([]slog.Attr{

@@ -274,9 +274,10 @@ func TestServerDownFailsFastAndHeals(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, mode func(*Config)) {
 		m := miniredis.RunT(t)
-		c := setup(t, m.Addr(), mode)
+		failed := 0
+		c := setup(t, m.Addr(), mode, func(c *Config) { c.Failed = func() { failed++ } })
 		m.Close()
-		for range 3 {
+		for i := range 3 {
 			start := time.Now()
 			for range 100 {
 				if _, _, err := c.Get(t.Context(), "a"); !errors.Is(err, outage.ErrUnavailable) {
@@ -285,6 +286,9 @@ func TestServerDownFailsFastAndHeals(t *testing.T) {
 			}
 			if took := time.Since(start); took > patience {
 				t.Fatalf("100 commands to a server that is down took %v", took)
+			}
+			if want := 100 * (i + 1); failed != want {
+				t.Fatalf("told of %d failures so far, want %d", failed, want)
 			}
 			if err := m.Restart(); err != nil {
 				t.Fatal(err)

@@ -44,7 +44,7 @@ type Receiver interface {
 	Receive(ctx context.Context, t conversation.Tenant, in conversation.Incoming) error
 }
 
-// Config is what a Handler works with. All of it is needed.
+// Config is what a Handler works with. All of it is needed but for what says otherwise.
 type Config struct {
 	// URL is the public address of the webhook as it is configured at Twilio, without its query string: what arrives can
 	// name another host, or none. If there is a query string, that of the request is signed.
@@ -56,6 +56,9 @@ type Config struct {
 	Now      func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
+	// Taken is told of each delivery that is answered with 200, and NotSigned of each that is refused for its signature:
+	// for metrics. Either may be nil.
+	Taken, NotSigned func()
 }
 
 // Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
@@ -65,6 +68,12 @@ type Handler struct {
 
 // New returns a handler of the webhook.
 func New(config Config) *Handler { return &Handler{config} }
+
+func tell(f func()) {
+	if f != nil {
+		f()
+	}
+}
 
 // call is one request on its way through the handler, which adds what the log line should say of it.
 type call struct {
@@ -91,9 +100,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.receive(w, c); err != nil {
 		refusal := refusalFor(err)
 		status, level = refusal.status, levelOf(refusal.status, err)
-		c.note(slog.String("code", refusal.Code), slog.Any("error", err))
+		c.note(slog.String("code", refusal.Code), slog.Any("error", err), slog.String("sourceIp", r.RemoteAddr))
+		if errors.Is(err, errNotSigned) {
+			tell(h.config.NotSigned)
+		}
 		refusal.write(w)
 	} else {
+		tell(h.config.Taken)
 		writeEmpty(w)
 	}
 	h.config.Log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{

@@ -496,9 +496,19 @@ func TestChangedToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			known := &changed{tokens: tokens{"": masterToken}, before: test.before}
-			f := setup(t, func(c *webhook.Config) { c.Tokens = known })
+			told := map[int]int{}
+			f := setup(t, func(c *webhook.Config) {
+				c.Tokens = known
+				c.Taken, c.NotSigned = func() { told[200]++ }, func() { told[403]++ }
+			})
 			if w := f.do(test.request); w.Code != test.status || known.looks != test.looks {
 				t.Errorf("status %d after %d looks, want %d after %d", w.Code, known.looks, test.status, test.looks)
+			}
+			if diff := cmp.Diff(map[int]int{test.status: 1}, told); diff != "" {
+				t.Errorf("told for metrics (-want +got):\n%s", diff)
+			}
+			if line := f.line(t); (line["sourceIp"] == "192.0.2.1:1234") != (test.status == 403) {
+				t.Errorf("log line %v", line)
 			}
 		})
 	}
