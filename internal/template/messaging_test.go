@@ -221,7 +221,7 @@ func TestWebhookIsReachable(t *testing.T) {
 		t.Errorf("the API defines the routes %q", routes)
 	}
 	integration := api.DefinitionBody.Paths[path]["x-amazon-apigateway-any-method"].Integration
-	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message"
+	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message:live"
 	invoke := "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function + "/invocations"
 	if integration.Type != "aws_proxy" || integration.HTTPMethod != "POST" || integration.PayloadFormatVersion != "2.0" ||
 		integration.URI != invoke {
@@ -232,7 +232,7 @@ func TestWebhookIsReachable(t *testing.T) {
 	}
 	permissions := resources(t, loaded, permissionType)
 	want := map[string]any{
-		"Action": "lambda:InvokeFunction", "FunctionName": name, "Principal": "apigateway.amazonaws.com",
+		"Action": "lambda:InvokeFunction", "FunctionName": "${ProcessMessageFunction.Alias}", "Principal": "apigateway.amazonaws.com",
 		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path,
 	}
 	if diff := cmp.Diff(any(want), permissions[0].Property()); diff != "" || len(permissions) != 1 {

@@ -38,6 +38,8 @@ Resources:
   NamedAfterNamed: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Ref Named } }
   NamedAfterItself: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Ref NamedAfterItself } }
   Unnamed: { Type: AWS::DynamoDB::Table }
+  Released: { Type: AWS::Serverless::Function, Properties: { AutoPublishAlias: live } }
+  Unreleased: { Type: AWS::Serverless::Function }
   Thing: { Type: Test::Thing, Properties: { Value: %s } }
 `
 
@@ -64,6 +66,8 @@ func TestValues(t *testing.T) {
 		"named resource":         {`!Ref Named`, "sufrah-test-named"},
 		"unnamed resource":       {`!Ref Unnamed`, "${Unnamed}"},
 		"resource without names": {`!Ref Thing`, "${Thing}"},
+		"a function's alias":     {`!Ref Released.Alias`, "${Released.Alias}"},
+		"a function's version":   {`!Sub "${Released.Version}"`, "${Released.Version}"},
 		"attribute":              {`!GetAtt Named.Arn`, "${Named.Arn}"},
 		"attribute of attribute": {`!GetAtt Thing.Endpoint.Address`, "${Thing.Endpoint.Address}"},
 		"attribute as a list":    {`{ "Fn::GetAtt": [Named, Arn] }`, "${Named.Arn}"},
@@ -98,6 +102,7 @@ func TestValuesThatCannotBeResolved(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ written, want string }{
 		"unknown name":               {`!Ref Nobody`, `Value: Ref: there is no parameter or resource "Nobody"`},
+		"alias that isn't made":      {`!Ref Unreleased.Alias`, `Value: Ref: there is no parameter or resource "Unreleased.Alias"`},
 		"name that is none":          {`!Ref [a]`, "want a name"},
 		"parameter without default":  {`!Ref Secret`, "parameter Secret has no default"},
 		"unknown attribute's owner":  {`!GetAtt Nobody.Arn`, `there is no resource "Nobody"`},
