@@ -74,6 +74,8 @@ lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and build i
 	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml
 	$(SAM_TOOLS)/bin/sam validate --lint
 	$(SAM_TOOLS)/bin/sam build
+	@ls -l .aws-sam/build/*/bootstrap
+	@large="$$(find .aws-sam/build -name bootstrap -size +15000k)"; test -z "$$large" || { echo "over 15 MB: $$large"; exit 1; }
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls

@@ -600,3 +600,46 @@ func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitsOfMessagesAndRequests counts what the table of costs in docs/OPERATIONS.md is computed from: units that the
+// tables take for what comes in over HTTP, all functions together.
+func TestUnitsOfMessagesAndRequests(t *testing.T) {
+	t.Parallel()
+	loaded, err := template.Load("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStories(t, loaded)
+	engine := tables{engine: s.DynamoDB}
+	write := func(from, body string) func() {
+		return func() { s.write(from, exampleNumber, body, true) }
+	}
+	ask := func(target string, headers ...string) func() {
+		return func() { get(t, s.Stack, target, headers...) }
+	}
+	const known, stranger = "+966500000001", "+966500000002"
+	write(known, "hello")() // the restaurant's first of the day costs a unit more
+	s.await(bootstrap.MessageCompleted, 1)
+	for _, step := range []struct {
+		what          string
+		after         time.Duration
+		do            func()
+		written, read float64
+	}{
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 9, 4},
+		{"within a session", time.Second, write(known, "hello"), 3, 0},
+		{"answered with a menu", time.Second, write(known, "menu"), 5, 0},
+		{"opens a conversation", 30 * time.Hour, write(known, "hello"), 7, 4},
+		{"an owner's request", 0, ask("/api/usage", asOwner, ofExample), 0, 5},
+		{"another one, whose token is known by now", 0, ask("/api/usage", asOwner, ofExample), 0, 4},
+		{"one restaurant with history", 0, ask("/api/usage/clxyz123abc", asAdmin), 0, 10},
+		{"a page of 20, with a known key", 0, ask("/api/usage?limit=20", asAdmin), 0, 83},
+	} {
+		s.pass(step.after)
+		read, written := engine.capacity(), engine.written()
+		step.do()
+		if read, written = engine.capacity()-read, engine.written()-written; read != step.read || written != step.written {
+			t.Errorf("%s: %v units written and %v read, want %v and %v", step.what, written, read, step.written, step.read)
+		}
+	}
+}

@@ -1,7 +1,10 @@
 package template_test
 
 import (
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +15,7 @@ import (
 
 const (
 	alarmType  = "AWS::CloudWatch::Alarm"
+	queryType  = "AWS::Logs::QueryDefinition"
 	filterType = "AWS::Logs::MetricFilter"
 	topicType  = "AWS::SNS::TopicPolicy"
 )
@@ -118,6 +122,53 @@ func TestOnlyAlarmsPublish(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got.PolicyDocument.Statement); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", policy.LogicalID, diff)
+		}
+	}
+}
+
+// TestOperatorsFindEverything: docs/OPERATIONS.md has a section for each alarm and for no other, names each saved query, and
+// its links lead somewhere.
+func TestOperatorsFindEverything(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(text)
+	_, alarmSections, found := strings.Cut(manual, "\n## Alarms\n")
+	alarmSections, _, ended := strings.Cut(alarmSections, "\n## ")
+	if !found || !ended {
+		t.Fatal("there is no chapter about alarms")
+	}
+	documented := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^### (.*)$").FindAllStringSubmatch(alarmSections, -1) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(heading[1], -1) {
+			documented[name[1]] = true
+		}
+	}
+	loaded := load(t)
+	alarms := map[string]bool{}
+	for _, alarm := range resources(t, loaded, alarmType) {
+		name, _ := alarm.Property("AlarmName").(string)
+		alarms[strings.TrimPrefix(name, stackName+"-")] = true
+	}
+	if diff := cmp.Diff(alarms, documented); diff != "" {
+		t.Errorf("alarms (-of the template +with a section):\n%s", diff)
+	}
+	for _, query := range resources(t, loaded, queryType) {
+		name, _ := query.Property("Name").(string)
+		if name = strings.TrimPrefix(name, stackName+"/"); !strings.Contains(manual, "`"+name+"`") {
+			t.Errorf("the query %s is not mentioned", name)
+		}
+	}
+	anchors := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^##+ (.*)$").FindAllStringSubmatch(manual, -1) {
+		anchor := regexp.MustCompile("[^a-z0-9 -]").ReplaceAllString(strings.ToLower(heading[1]), "")
+		anchors[strings.ReplaceAll(anchor, " ", "-")] = true
+	}
+	for _, link := range regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(manual, -1) {
+		if !anchors[link[1]] {
+			t.Errorf("there is nothing at #%s", link[1])
 		}
 	}
 }
