@@ -20,8 +20,20 @@ const (
 	topicType  = "AWS::SNS::TopicPolicy"
 )
 
+// readManual returns what operators read.
+func readManual(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReleasesAreGradualAndTakenBack: outside dev, and by alarms that the manual tells of.
 func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	t.Parallel()
+	manual := readManual(t)
 	alarms := map[string]bool{}
 	for _, alarm := range resources(t, load(t), alarmType) {
 		name, _ := alarm.Property("AlarmName").(string)
@@ -44,10 +56,19 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 			if !slices.Contains(brakes, any(newVersion)) {
 				t.Errorf("%s is taken back by %v, want %s among them", function.LogicalID, brakes, newVersion)
 			}
-			for _, brake := range brakes {
-				if name, _ := brake.(string); !alarms[name] {
+			row := "| " + strings.TrimPrefix(function.Property("FunctionName").(string), stackName+"-") + " | "
+			for i, brake := range brakes {
+				name, _ := brake.(string)
+				if !alarms[name] {
 					t.Errorf("%s is taken back by %v, which is no alarm", function.LogicalID, brake)
 				}
+				if i > 0 {
+					row += ", "
+				}
+				row += "`" + strings.TrimPrefix(name, stackName+"-") + "`"
+			}
+			if !strings.Contains(manual, row+" |\n") {
+				t.Errorf("docs/OPERATIONS.md doesn't say %q", row)
 			}
 		}
 	}
@@ -130,11 +151,7 @@ func TestOnlyAlarmsPublish(t *testing.T) {
 // its links lead somewhere.
 func TestOperatorsFindEverything(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/OPERATIONS.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	manual := string(text)
+	manual := readManual(t)
 	_, alarmSections, found := strings.Cut(manual, "\n## Alarms\n")
 	alarmSections, _, ended := strings.Cut(alarmSections, "\n## ")
 	if !found || !ended {
