@@ -55,6 +55,8 @@ const (
 	attrLeaseUntil   = "leaseUntil"
 	attrTallyMonth   = "tallyMonth" // the month that the tally's days belong to
 
+	customerEntry = "customer/" // before the number, of a session's entry
+
 	replyDue     = "due"
 	replySettled = "settled"
 
@@ -73,7 +75,7 @@ func entryKey(m conversation.Message, entry string) item {
 }
 
 func markerKey(m conversation.Message) item  { return entryKey(m, "message/"+m.ID) }
-func sessionKey(m conversation.Message) item { return entryKey(m, "customer/"+m.Customer) }
+func sessionKey(m conversation.Message) item { return entryKey(m, customerEntry+m.Customer) }
 
 func replyKey(m conversation.Message, r conversation.Reply) item {
 	if r == conversation.Welcome {

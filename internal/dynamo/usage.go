@@ -105,11 +105,7 @@ func usageKey(restaurantID, period string) item {
 func readUsage(r *reader, record *usage.Record) {
 	period := r.text("period")
 	if period == activityPeriod {
-		record.Activity = usage.Activity{
-			First:            r.instant(attrFirstActivity),
-			Last:             r.instant(attrLastActivity),
-			LastConversation: r.instant(attrLastConversation),
-		}
+		record.Activity = readActivity(r)
 		if month := r.text(attrTallyMonth); month != "" {
 			var err error
 			if record.Activity.Messages.Month, err = usage.ParseMonth(month); err != nil {
@@ -124,12 +120,24 @@ func readUsage(r *reader, record *usage.Record) {
 		r.err = err
 		return
 	}
-	count := usage.MonthCount{
+	record.Months[month] = readMonth(r)
+}
+
+// readActivity reads the times of an activity, without its tally.
+func readActivity(r *reader) usage.Activity {
+	return usage.Activity{
+		First:            r.instant(attrFirstActivity),
+		Last:             r.instant(attrLastActivity),
+		LastConversation: r.instant(attrLastConversation),
+	}
+}
+
+func readMonth(r *reader) usage.MonthCount {
+	return usage.MonthCount{
 		Conversations:    r.number(attrConversations),
 		LastConversation: r.instant(attrLastConversation),
 		Days:             readDays(r, dayPrefix),
 	}
-	record.Months[month] = count
 }
 
 // readDays returns the numbers of the attributes that dayAttribute names.

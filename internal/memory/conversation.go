@@ -13,7 +13,6 @@ type Recorder struct {
 	store    *Store
 	calendar usage.Calendar
 	markers  map[entry]*marker
-	sessions map[entry]*session
 }
 
 // entry is a message or a customer of a restaurant.
@@ -26,7 +25,8 @@ type marker struct {
 
 type session struct {
 	openedBy, firstMessage string
-	last                   time.Time
+	opened, last           time.Time
+	messages               int64
 	reply                  reply
 }
 
@@ -39,7 +39,7 @@ type reply struct {
 
 // NewRecorder returns a Recorder that counts in the calendar's months and days.
 func NewRecorder(store *Store, calendar usage.Calendar) *Recorder {
-	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker), sessions: make(map[entry]*session)}
+	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker)}
 }
 
 // Record implements conversation.Recorder.
@@ -56,20 +56,21 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	}
 	at := seen.receivedAt
 
-	of := r.sessions[entry{m.RestaurantID, m.Customer}]
+	of := r.store.sessions[entry{m.RestaurantID, m.Customer}]
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
-		of = &session{openedBy: m.ID, firstMessage: m.ID, last: at}
-		r.sessions[entry{m.RestaurantID, m.Customer}] = of
+		of = &session{openedBy: m.ID, firstMessage: m.ID, opened: at, last: at}
+		r.store.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
 	case !at.Before(of.last.Add(conversation.SessionLength)):
-		of.openedBy, of.last = m.ID, at
+		of.openedBy, of.opened, of.last, of.messages = m.ID, at, at, 0
 		tenant.count(r.calendar, at)
 	case at.After(of.last):
 		of.last = at
 	}
 	if !repeat {
+		of.messages++
 		tenant.note(r.calendar, at)
 	}
 	return conversation.Recorded{
@@ -128,7 +129,7 @@ func (r reply) state(delivery string, now time.Time) conversation.ReplyState {
 // reply returns what is known of a reply, nil where nothing is.
 func (r *Recorder) reply(m conversation.Message, which conversation.Reply) *reply {
 	if which == conversation.Welcome {
-		if of := r.sessions[entry{m.RestaurantID, m.Customer}]; of != nil {
+		if of := r.store.sessions[entry{m.RestaurantID, m.Customer}]; of != nil {
 			return &of.reply
 		}
 		return nil

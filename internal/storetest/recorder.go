@@ -43,6 +43,11 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"welcome released":                 testWelcomeRelease,
 		"answers belong to their messages": testAnswers,
 		"tally":                            testTally,
+		"open session from elsewhere":      testOpenImport,
+		"closed session from elsewhere":    testClosedImport,
+		"sessions from elsewhere and here": testImportOverLive,
+		"welcome due from elsewhere":       testWelcomeImport,
+		"counts from elsewhere meanwhile":  testMergeWhileCounting,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
