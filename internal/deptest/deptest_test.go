@@ -23,7 +23,7 @@ var (
 	domain = []string{
 		"./internal/usage", "./internal/usageapi", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
-		"./internal/ratelimit",
+		"./internal/ratelimit", "./internal/transfer",
 	}
 	// adapters each translate between the domain and one technology.
 	adapters = []string{

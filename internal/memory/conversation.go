@@ -60,17 +60,19 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
-		of = &session{openedBy: m.ID, firstMessage: m.ID, opened: at, last: at}
+		of = &session{openedBy: m.ID, firstMessage: m.ID, opened: at, last: at, messages: 1}
 		r.store.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
 	case !at.Before(of.last.Add(conversation.SessionLength)):
-		of.openedBy, of.opened, of.last, of.messages = m.ID, at, at, 0
+		of.openedBy, of.opened, of.last, of.messages = m.ID, at, at, 1
 		tenant.count(r.calendar, at)
-	case at.After(of.last):
-		of.last = at
+	default:
+		of.last = latest(of.last, at)
+		if !repeat {
+			of.messages++
+		}
 	}
 	if !repeat {
-		of.messages++
 		tenant.note(r.calendar, at)
 	}
 	return conversation.Recorded{
