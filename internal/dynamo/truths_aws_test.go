@@ -225,6 +225,20 @@ func TestEngineUnprocessed(t *testing.T) {
 	wantUnavailable(t, "a batch that is never processed", err, begin, margin)
 }
 
+// TestEngineAddsMany: transactions of a hundred items, with expressions that name as many restaurants as one can take.
+func TestEngineAddsMany(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	store := s.store(s)
+	all := series(620)
+	slices.Reverse(all)
+	for some := range slices.Chunk(all, 310) { // the second portion is older than the first
+		must(t, store.AddRestaurants(t.Context(), some))
+	}
+	must(t, store.AddRestaurants(t.Context(), all[300:320]))
+	wantSound(t, store, all)
+}
+
 // TestEngineReservedWords: ids become attribute names of the directory's pages, and some of them are words of the
 // language of expressions.
 func TestEngineReservedWords(t *testing.T) {
