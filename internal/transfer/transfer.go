@@ -106,7 +106,15 @@ type Import struct {
 	Refused func(Refusal) error
 	// Checkpoint is told how far the import has got, each time that a portion of rows is done.
 	Checkpoint func(Checkpoint) error
+
+	// merged is what restaurants' activities are known to cover, and exist which restaurants are known to exist: most rows
+	// then ask for nothing but what they are about.
+	merged map[string]usage.Activity
+	exist  map[string]bool
 }
+
+// maxKnown bounds how many restaurants are remembered: some 20 MB.
+const maxKnown = 100_000
 
 // portionRows is how many rows are read, and then written, at a time: memory is bounded by it.
 const portionRows = 1000
@@ -136,6 +144,7 @@ func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpo
 		return done, ErrOtherFile
 	}
 	done.Kind = i.Kind
+	i.merged, i.exist = make(map[string]usage.Activity), make(map[string]bool)
 	for ended := false; !ended; {
 		if err := ctx.Err(); err != nil {
 			return done, err
@@ -304,15 +313,23 @@ func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(
 // ofRestaurants refuses rows whose restaurant doesn't exist.
 func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdicts []verdict, id func(T) string) error {
 	ids := make(map[string]bool)
+	if len(i.exist) >= maxKnown {
+		clear(i.exist)
+	}
 	for _, value := range valid {
-		ids[id(value)] = true
+		if !i.exist[id(value)] {
+			ids[id(value)] = true
+		}
 	}
 	found, err := i.Store.Restaurants(ctx, slices.Sorted(maps.Keys(ids)))
 	if err != nil {
 		return err
 	}
+	for id := range found {
+		i.exist[id] = true
+	}
 	for n, value := range valid {
-		if _, ok := found[id(value)]; !ok {
+		if !i.exist[id(value)] {
 			verdicts[n] = refuse("restaurantId", "is of no restaurant here")
 			delete(valid, n)
 		}
@@ -471,7 +488,7 @@ func (i Import) activities(ctx context.Context, all map[string]usage.Activity) (
 	moved := make([]bool, len(ids))
 	places := make(map[int]string, len(ids))
 	for n, id := range ids {
-		if a := all[id]; !a.First.IsZero() || !a.Last.IsZero() {
+		if known := i.merged[id]; !sameActivity(known, known.Merge(all[id])) {
 			places[n] = id
 		}
 	}
@@ -479,11 +496,22 @@ func (i Import) activities(ctx context.Context, all map[string]usage.Activity) (
 		moved[n], err = i.Store.MergeActivity(ctx, id, all[id])
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	byID := make(map[string]bool, len(ids))
 	for n, id := range ids {
 		byID[id] = moved[n]
+		if len(i.merged) >= maxKnown {
+			clear(i.merged)
+		}
+		i.merged[id] = i.merged[id].Merge(all[id])
 	}
-	return byID, err
+	return byID, nil
+}
+
+func sameActivity(a, b usage.Activity) bool {
+	return a.First.Equal(b.First) && a.Last.Equal(b.Last) && a.LastConversation.Equal(b.LastConversation)
 }
 
 // Source is what is exported. Each of its methods hands all of a kind to visit, in no order, and stops at its first

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -358,6 +359,43 @@ func TestUsageAndActivity(t *testing.T) {
 		november:            {Conversations: 5, LastConversation: at(11, 20, 15, 30)},
 		november.Last(2)[1]: {Conversations: 9, LastConversation: at(10, 20, 15, 30)},
 	})
+}
+
+// counting is a store that counts what doesn't belong to one row alone.
+type counting struct {
+	store
+	mu                   sync.Mutex
+	activities, existing int
+}
+
+func (c *counting) MergeActivity(ctx context.Context, id string, a usage.Activity) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.activities++
+	return c.store.MergeActivity(ctx, id, a)
+}
+
+func (c *counting) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
+	c.existing += len(ids)
+	return c.store.Restaurants(ctx, ids)
+}
+
+// TestRowsCostTheirOwnWrite: what rows of one restaurant have in common is asked and written once, and again only where
+// it changes.
+func TestRowsCostTheirOwnWrite(t *testing.T) {
+	t.Parallel()
+	c := &counting{store: withRestaurants(t)}
+	var text strings.Builder
+	text.WriteString("restaurantId,customer,openedAt,lastMessageAt\n")
+	for i := range 5000 {
+		last := map[bool]string{true: "2026-11-02 11:00:00", false: "2026-11-03 11:00:00"}[i < 3500]
+		fmt.Fprintf(&text, "r%d,+9665%08d,2026-11-02 10:00:00,%s\n", 1+i%2, i, last)
+	}
+	summary, _ := load(t, c, transfer.Conversations, transfer.CSV, text.String())
+	wantSame(t, "summary", summary, transfer.Summary{Rows: 5000, Imported: 5000})
+	if c.activities != 4 || c.existing != 2 { // r1 and r2, at the beginning and after row 3500
+		t.Errorf("activities were merged %d times, want 4; %d restaurants were read, want 2", c.activities, c.existing)
+	}
 }
 
 // failing is a store that fails when it is told to.
