@@ -65,7 +65,7 @@ type UsageStore interface {
 	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
 }
 
-// Summary counts what became of rows.
+// Summary counts what became of rows. A write whose answer got lost is repeated, and counts as unchanged.
 type Summary struct {
 	Rows      int64 `json:"rows"`
 	Imported  int64 `json:"imported"`  // added something
