@@ -217,8 +217,8 @@ func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) e
 
 // AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment
 // one exists that the list doesn't show. Those that exist already stay as they are. Where the directory's pages have
-// no room left, it is laid anew. The ids must differ. It fails with outage.ErrUnavailable; some may then have been
-// added, and adding all again adds the others.
+// no room left, it is laid anew. The ids must differ. It fails with outage.ErrUnavailable, or where thousands were created
+// in one millisecond; some may then have been added, and adding all again adds the others.
 func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	left := slices.Clone(restaurants)
 	for i := range left {
@@ -229,7 +229,7 @@ func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Res
 	}
 	slices.SortStableFunc(left, func(a, b restaurant.Restaurant) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	var d *directory
-	attempts := 0
+	attempts, rebuilt := 0, false
 	for len(left) > 0 {
 		var err error
 		if d == nil {
@@ -239,8 +239,12 @@ func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Res
 		}
 		b, err := d.addAll(ctx, left)
 		if err == nil && b.n == 0 {
+			if rebuilt {
+				return fmt.Errorf("adding restaurants: %d were created in the millisecond of restaurant %s, %s, and no page of the "+
+					"directory takes more: creation times have to differ", maxPageSize, left[0].ID, left[0].CreatedAt.UTC().Format(timeLayout))
+			}
 			if _, err = s.RebuildDirectory(ctx); err == nil {
-				d = nil
+				d, rebuilt = nil, true
 				continue
 			}
 		}
@@ -250,7 +254,7 @@ func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Res
 		var condition *conditionError
 		switch {
 		case err == nil:
-			left, d, attempts = left[b.n:], b.after, 0
+			left, d, attempts, rebuilt = left[b.n:], b.after, 0, false
 		case errors.As(err, &condition):
 			// Those whose own condition failed exist. Otherwise others changed the directory.
 			exist := 0

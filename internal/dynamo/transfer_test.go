@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +23,14 @@ import (
 func wantSound(t *testing.T, store *dynamo.Store, restaurants []restaurant.Restaurant) {
 	t.Helper()
 	wantListed(t, store, restaurants)
+	wantNoDifference(t, store, len(restaurants))
+}
+
+func wantNoDifference(t *testing.T, store *dynamo.Store, restaurants int) {
+	t.Helper()
 	n, found, err := store.CheckDirectory(t.Context())
 	must(t, err)
-	wantSame(t, "restaurants checked", n, len(restaurants))
+	wantSame(t, "restaurants checked", n, restaurants)
 	wantSame(t, "differences", found, nil)
 }
 
@@ -82,7 +88,23 @@ func TestAddWhereNoRoomIs(t *testing.T) {
 	if sizes := pageSizes(t, engine); len(sizes) < 2 {
 		t.Errorf("pages of %d", sizes)
 	}
-	wantSound(t, store, all)
+	wantNoDifference(t, store, len(all))
+}
+
+// TestAddToFullMillisecond: a page can't be split between restaurants of one millisecond, and that is said.
+func TestAddToFullMillisecond(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).Transport())
+	all := series(4001)
+	for i := range all {
+		all[i].CreatedAt = start
+	}
+	importAll(t, store, all[:4000])
+	err := store.AddRestaurants(t.Context(), all[4000:])
+	if err == nil || !strings.Contains(err.Error(), "creation times have to differ") {
+		t.Errorf("error %v", err)
+	}
+	wantNoDifference(t, store, 4000)
 }
 
 // TestAddMeanwhile: restaurants that are added, created and switched at the same time are all listed as what they are.
