@@ -38,7 +38,7 @@ func wantNoDifference(t *testing.T, store *dynamo.Store, restaurants int) {
 // have when they are created one by one.
 func TestAddManyRestaurants(t *testing.T) {
 	t.Parallel()
-	const n = 1230
+	const n = 1040
 	for name, order := range map[string]func([]restaurant.Restaurant){
 		"oldest first": func([]restaurant.Restaurant) {},
 		"newest first": slices.Reverse[[]restaurant.Restaurant],
@@ -51,7 +51,10 @@ func TestAddManyRestaurants(t *testing.T) {
 			}
 		},
 	} {
-		for _, portion := range []int{99, n} {
+		for _, portion := range []int{97, n} {
+			if portion == n && name != "newest first" { // AddRestaurants sorts them: the order is one
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, %d at a time", name, portion), func(t *testing.T) {
 				t.Parallel()
 				engine := newEngine(t).Transport()
@@ -63,11 +66,11 @@ func TestAddManyRestaurants(t *testing.T) {
 				}
 				wantSound(t, store, all)
 				if name == "oldest first" {
-					wantSame(t, "pages", pageSizes(t, engine), []int{500, 500, 230})
+					wantSame(t, "pages", pageSizes(t, engine), []int{500, 500, 40})
 				}
 				tidied, err := store.TidyDirectory(t.Context())
 				must(t, err)
-				if sizes := pageSizes(t, engine); name == "newest first" && (!slices.Equal(sizes, []int{500, 500, 230}) || tidied != (portion < n)) {
+				if sizes := pageSizes(t, engine); name == "newest first" && (!slices.Equal(sizes, []int{500, 500, 40}) || tidied != (portion < n)) {
 					t.Errorf("tidied: %t, to pages of %d", tidied, sizes)
 				}
 				wantSound(t, store, all)
