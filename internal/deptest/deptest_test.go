@@ -39,7 +39,7 @@ var (
 		"./internal/template", "./internal/engines",
 	}
 	// suites are tests that several packages share.
-	suites = []string{"./internal/storetest", "./internal/queuetest"}
+	suites = []string{"./internal/storetest", "./internal/queuetest", "./internal/openapitest"}
 	// drivers are other people's clients of what the system runs on.
 	drivers = []string{
 		"github.com/aws/...", "github.com/awslabs/...", "github.com/valkey-io/...", "github.com/alicebob/miniredis/...",
@@ -91,7 +91,8 @@ var rules = []rule{
 		name:   "functions link no tests",
 		reason: "package testing brings flags and profiling along, and a function has no use for either",
 		from:   []string{"./functions/..."}, indirect: true,
-		to: []string{"testing/...", "net/http/httptest", "github.com/google/go-cmp/...", "pgregory.net/rapid/...", "github.com/alicebob/miniredis/..."},
+		to: []string{"testing/...", "net/http/httptest", "github.com/google/go-cmp/...", "pgregory.net/rapid/...", "github.com/alicebob/miniredis/...",
+			"github.com/pb33f/..."},
 	},
 	{
 		name:   "functions start fast",

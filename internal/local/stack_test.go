@@ -19,6 +19,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/openapitest"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 )
 
@@ -101,7 +102,23 @@ func do(t *testing.T, stack *local.Stack, method, target, body string, headers .
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasPrefix(target, "/api/") {
+		if err := checkDescribed(method, target, response, read); err != nil {
+			t.Error(err)
+		}
+	}
 	return answer{response.StatusCode, response.Header, read}
+}
+
+var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load(openapitest.Path) })
+
+// checkDescribed holds an answer of the usage API to its description.
+func checkDescribed(method, target string, response *http.Response, body []byte) error {
+	described, err := description()
+	if err != nil {
+		return err
+	}
+	return described.Check(method, target, response, body)
 }
 
 func get(t *testing.T, stack *local.Stack, target string, headers ...string) answer {
