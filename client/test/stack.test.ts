@@ -1,5 +1,9 @@
+import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { UsageApiClient } from '../src/index.js';
+import * as client from '../src/index.js';
+import { modules } from './docs.js';
+
+const { UsageApiClient } = client;
 
 // `make test-client` runs these on a local stack with the demo data, whose address is in SUFRAH_API.
 const api = process.env.SUFRAH_API!;
@@ -53,5 +57,20 @@ describe('on a local stack', () => {
     ['a limit that is no number', () => administrator().listUsage({ limit: NaN }), 400, 'invalid_parameter'],
   ])('%s is an error', async (_, call, status, code) => {
     await expect(call()).rejects.toMatchObject({ name: 'UsageApiError', status, code, requestId: expect.any(String) });
+  });
+
+  const examples = modules.filter((b) => b.code.includes('http://localhost:8080') && !b.code.includes('/react'));
+
+  test.each(examples)('the example in line $line of the documentation runs', async ({ code }) => {
+    const compiled = ts.transpileModule(code.replaceAll('http://localhost:8080', api), {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
+    });
+    const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
+    const lines: unknown[] = [];
+    await AsyncFunction('require', 'exports', 'console', compiled.outputText)(() => client, {}, { log: (...line: unknown[]) => lines.push(line) });
+    expect(lines).not.toEqual([]);
+    // What the example says that it prints, it prints.
+    const claimed = [...code.matchAll(/console\.log\(.*?\); \/\/ (\S+)$/gm)].map((match) => match[1]);
+    expect(lines.map(String)).toEqual(expect.arrayContaining(claimed));
   });
 });
