@@ -52,8 +52,12 @@ export interface UsageApiClientConstructor {
 const listPath = '/api/usage' satisfies keyof paths;
 const detailPath = '/api/usage/{restaurantId}' satisfies keyof paths;
 
-class Client {
-  readonly role: UsageApiClient['role'];
+/**
+ * A client of the usage API. With an access token and a restaurant id it is an OwnerClient, with an API key an
+ * AdministratorClient; anything else is a TypeError.
+ */
+export const UsageApiClient = class UsageApiClient {
+  readonly role: 'owner' | 'administrator';
   readonly #transport: Transport;
 
   constructor(
@@ -87,7 +91,7 @@ class Client {
   #page({ limit, offset, isActive, ...options }: ListOptions): Promise<UsagePage> {
     return this.#transport.get(listPath, { limit, offset, isActive }, options);
   }
-}
+} as unknown as UsageApiClientConstructor;
 
 function credentialHeaders(
   pat: string | null | undefined,
@@ -100,9 +104,3 @@ function credentialHeaders(
   if (!restaurantId) throw new TypeError('An access token needs a restaurant id beside it.');
   return { Authorization: `Bearer ${pat}`, 'X-Restaurant-Id': restaurantId };
 }
-
-/**
- * A client of the usage API. With an access token and a restaurant id it is an OwnerClient, with an API key an
- * AdministratorClient; anything else is a TypeError.
- */
-export const UsageApiClient = Client as unknown as UsageApiClientConstructor;

@@ -3,10 +3,12 @@ package local_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,6 +93,9 @@ func TestEvents(t *testing.T) {
 				send(t, handler, filepath.Join(filepath.Dir(path), first+".json"))
 			}
 			answer := send(t, handler, path)
+			if functions[word] == usageapi.Name {
+				checkEventDescribed(t, path, answer)
+			}
 			compareGolden(t, golden, readable(t, answer)+received(t, stack))
 		})
 	}
@@ -110,6 +115,27 @@ func send(t *testing.T, handler lambda.Handler, path string) []byte {
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// checkEventDescribed holds the answer to an event of the usage API to its description.
+func checkEventDescribed(t *testing.T, path string, answer []byte) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event events.APIGatewayV2HTTPRequest
+	var got events.APIGatewayV2HTTPResponse
+	if err := errors.Join(json.Unmarshal(text, &event), json.Unmarshal(answer, &got)); err != nil {
+		t.Fatal(err)
+	}
+	response := &http.Response{StatusCode: got.StatusCode, Header: http.Header{}}
+	for name, value := range got.Headers {
+		response.Header.Set(name, value)
+	}
+	if err := checkDescribed(event.RequestContext.HTTP.Method, event.RawPath, response, []byte(got.Body)); err != nil {
+		t.Error(err)
+	}
 }
 
 // received returns what customers were sent, the newest first.

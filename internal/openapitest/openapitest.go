@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -64,30 +65,28 @@ func Load(path string) (*Description, error) {
 // Check returns how the answer to a request for target differs from what the description says, or nil. An address or a
 // method that it doesn't have must be answered as its 404s and 405s are.
 func (d *Description) Check(method, target string, answer *http.Response, body []byte) error {
-	path, _, _ := strings.Cut(target, "?")
-	path = strings.TrimSuffix(path, "/") // which makes no difference
-	switch operations := d.operations(path); {
-	case operations == nil:
-		if answer.StatusCode < 400 {
-			return fmt.Errorf("%s %s is not described, and was answered with status %d", method, path, answer.StatusCode)
-		}
-		method, path = http.MethodGet, anyPath
-	case operations[method] == nil:
-		if answer.StatusCode < 400 {
-			return fmt.Errorf("%s %s is not described, and was answered with status %d", method, path, answer.StatusCode)
-		}
-		method = http.MethodGet
+	parsed, err := url.ParseRequestURI(target)
+	if err != nil {
+		return fmt.Errorf("reading the request's target: %w", err)
 	}
+	path := strings.TrimSuffix(parsed.Path, "/") // which makes no difference
 	if method == http.MethodHead {
 		if len(body) > 0 {
 			return fmt.Errorf("HEAD %s was answered with a body", path)
 		}
 		return nil
 	}
-	request, err := http.NewRequest(method, path, nil)
-	if err != nil {
-		return err
+	operations := d.operations(path)
+	if operations[method] == nil {
+		if answer.StatusCode < 400 {
+			return fmt.Errorf("%s %s is not described, and was answered with status %d", method, path, answer.StatusCode)
+		}
+		method = http.MethodGet
+		if operations[method] == nil {
+			path = anyPath
+		}
 	}
+	request := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{}}
 	response := *answer
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	var differences error
