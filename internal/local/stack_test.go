@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +119,11 @@ func checkDescribed(method, target string, response *http.Response, body []byte)
 	if err != nil {
 		return err
 	}
-	return described.Check(method, target, response, body)
+	parsed, err := url.ParseRequestURI(target)
+	if err != nil {
+		return err
+	}
+	return described.Check(method, parsed.Path, response, body)
 }
 
 func get(t *testing.T, stack *local.Stack, target string, headers ...string) answer {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -62,31 +64,27 @@ func Load(path string) (*Description, error) {
 	return &Description{document: &model.Model, validator: v}, nil
 }
 
-// Check returns how the answer to a request for target differs from what the description says, or nil. An address or a
-// method that it doesn't have must be answered as its 404s and 405s are.
-func (d *Description) Check(method, target string, answer *http.Response, body []byte) error {
-	parsed, err := url.ParseRequestURI(target)
-	if err != nil {
-		return fmt.Errorf("reading the request's target: %w", err)
-	}
-	path := strings.TrimSuffix(parsed.Path, "/") // which makes no difference
+// Check returns how the answer to a request for a path, decoded and without the query, differs from what the description
+// says, or nil. A path or a method that it doesn't have must be answered as its 404s and 405s are.
+func (d *Description) Check(method, path string, answer *http.Response, body []byte) error {
 	if method == http.MethodHead {
 		if len(body) > 0 {
 			return fmt.Errorf("HEAD %s was answered with a body", path)
 		}
 		return nil
 	}
-	operations := d.operations(path)
+	template, operations := d.find(strings.TrimSuffix(path, "/")) // which makes no difference
+	described := method
 	if operations[method] == nil {
 		if answer.StatusCode < 400 {
 			return fmt.Errorf("%s %s is not described, and was answered with status %d", method, path, answer.StatusCode)
 		}
-		method = http.MethodGet
-		if operations[method] == nil {
-			path = anyPath
+		described = http.MethodGet
+		if operations[described] == nil {
+			template = anyPath
 		}
 	}
-	request := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{}}
+	request := &http.Request{Method: described, URL: &url.URL{Path: variable.ReplaceAllString(template, "any")}, Header: http.Header{}}
 	response := *answer
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	var differences error
@@ -104,32 +102,31 @@ func (d *Description) Check(method, target string, answer *http.Response, body [
 	return nil
 }
 
-// operations returns the methods of the template that stands for a path, or nil where none does. The one with the most
-// text wins.
-func (d *Description) operations(path string) map[string]*v3.Operation {
-	var found map[string]*v3.Operation
-	fewest := -1
-	for template, item := range d.document.Paths.PathItems.FromOldest() {
-		wanted, segments := strings.Split(template, "/"), strings.Split(path, "/")
-		if len(wanted) != len(segments) {
+var variable = regexp.MustCompile(`\{[^}]*\}`)
+
+// find returns the template that stands for a path with its operations by method, or nothing where none does. The one
+// with the fewest variables wins.
+func (d *Description) find(path string) (template string, operations map[string]*v3.Operation) {
+	fewest := math.MaxInt
+	for candidate, item := range d.document.Paths.PathItems.FromOldest() {
+		variables := len(variable.FindAllString(candidate, -1))
+		if variables >= fewest || !stands(candidate, path) {
 			continue
 		}
-		variables, matches := 0, true
-		for i, want := range wanted {
-			if strings.HasPrefix(want, "{") && segments[i] != "" {
-				variables++
-			} else if want != segments[i] {
-				matches = false
-			}
-		}
-		if matches && (fewest < 0 || variables < fewest) {
-			fewest, found = variables, map[string]*v3.Operation{}
-			for method, operation := range item.GetOperations().FromOldest() {
-				found[strings.ToUpper(method)] = operation
-			}
+		fewest, template, operations = variables, candidate, map[string]*v3.Operation{}
+		for method, operation := range item.GetOperations().FromOldest() {
+			operations[strings.ToUpper(method)] = operation
 		}
 	}
-	return found
+	return template, operations
+}
+
+// stands reports whether a template stands for a path: a variable for one segment that isn't empty.
+func stands(template, path string) bool {
+	wanted, given := strings.Split(template, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(wanted, given, func(want, got string) bool {
+		return want == got || variable.MatchString(want) && got != ""
+	})
 }
 
 // Example is an answer that the description shows, with the request that leads to it.
