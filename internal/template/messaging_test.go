@@ -55,11 +55,11 @@ func environment(t *testing.T, loaded *template.Template, logicalID string) map[
 
 func timeout(t *testing.T, loaded *template.Template, logicalID string) time.Duration {
 	t.Helper()
-	seconds, _ := resource(t, loaded, functionType, logicalID).Property("Timeout").(int)
-	if seconds == 0 {
-		t.Fatalf("%s has no time-out", logicalID)
+	d, err := loaded.FunctionTimeout(logicalID, stackName)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return time.Duration(seconds) * time.Second
+	return d
 }
 
 func TestQueuesAndTheirConsumers(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -306,6 +307,25 @@ Resources:
 			_, err := parse(t, fmt.Sprintf(source, c.variables)).FunctionEnvironment(c.function, stackName)
 			wantError(t, err, c.want)
 		})
+	}
+}
+
+func TestFunctionTimeout(t *testing.T) {
+	t.Parallel()
+	loaded := parse(t, `
+Resources:
+  F: { Type: AWS::Serverless::Function, Properties: { Timeout: 12 } }
+  G: { Type: AWS::Serverless::Function }
+  H: { Type: AWS::Serverless::Function, Properties: { Timeout: soon } }
+`)
+	for function, want := range map[string]time.Duration{"F": 12 * time.Second, "G": 3 * time.Second} { // 3 s is Lambda's own
+		if got, err := loaded.FunctionTimeout(function, stackName); err != nil || got != want {
+			t.Errorf("%s has %v, %v, want %v", function, got, err, want)
+		}
+	}
+	for function, want := range map[string]string{"H": "function H: time-out", "I": `there is no function "I"`} {
+		_, err := loaded.FunctionTimeout(function, stackName)
+		wantError(t, err, want)
 	}
 }
 
