@@ -29,7 +29,7 @@ var templates = []string{
 // FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
 // under functions runs against this stack: those of the template, with the addresses of the stand-ins.
 func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
-	variables, err := s.Template.FunctionEnvironment(logicalID(function), StackName)
+	variables, err := s.Template.FunctionEnvironment(logicalID(function), s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Stack) standIns() map[string]string {
 		"SUFRAH_API_BASE":       s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
 		"BOOTSTRAP_QUEUE_URL":   s.queueURL(s.source.Queue.Name),
 		"DEAD_LETTER_QUEUE_URL": s.queueURL(s.source.Queue.DeadLetterQueue),
-		"CACHE_ENDPOINT":        s.cache.Addr(),
+		"CACHE_ENDPOINT":        s.cache.address,
 		"CACHE_TLS":             "false",
 		"CACHE_CLUSTER":         "false",
 		"CACHE_USER":            "",

@@ -181,7 +181,7 @@ func (s *stories) run() string {
 	// A restaurant that is switched off.
 	closed := restaurant.Restaurant{ID: "closed", Name: "Closed", CreatedAt: noon}
 	bot := restaurant.Bot{ID: "bot-closed", PhoneNumber: closedNumber}
-	if err := (tables{engine: s.DynamoDB}).store().CreateRestaurant(t.Context(), closed, &bot); err != nil {
+	if err := s.Store().CreateRestaurant(t.Context(), closed, &bot); err != nil {
 		t.Fatal(err)
 	}
 	s.write("+966500000002", closedNumber, "hello", true)
@@ -610,7 +610,7 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStories(t, loaded)
-	engine := tables{engine: s.DynamoDB}
+	engine := tables{engine: s.StandIn()}
 	write := func(from, body string) func() {
 		return func() { s.write(from, exampleNumber, body, true) }
 	}

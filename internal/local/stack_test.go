@@ -301,7 +301,7 @@ func TestListIsWhole(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
-	vault := tables{engine: stack.DynamoDB}.store()
+	vault := stack.Store()
 	for raw, c := range map[string]struct {
 		grant   credential.Grant
 		revoked bool
@@ -612,7 +612,7 @@ func TestExpiryFollowsTheClock(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	g := credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: noon.Add(time.Hour)}
-	if err := (tables{engine: stack.DynamoDB}).store().AddCredential(t.Context(), g.Credential("short", "cr_short", noon)); err != nil {
+	if err := stack.Store().AddCredential(t.Context(), g.Credential("short", "cr_short", noon)); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
