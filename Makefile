@@ -31,6 +31,14 @@ dev: ## run the whole system here, with demo data, on PORT (8080)
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@PORT=$(PORT) exec bin/dev
 
+# The engines are started and stopped with the stack; ENGINES=running takes those that compose.yaml has started.
+ENGINES ?= start
+.PHONY: dev-aws
+dev-aws: ## the same on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
+	@mkdir -p bin
+	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
+	@PORT=$(PORT) exec bin/dev -engines $(ENGINES)
+
 .PHONY: test
 test: ## run all tests that need only Go
 	go test ./...

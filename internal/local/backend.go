@@ -44,7 +44,7 @@ type service struct {
 }
 
 func (s service) config() aws.Config {
-	config := awsconfig.New(sqslocal.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config := awsconfig.New(Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = &s.endpoint
 	config.HTTPClient = &http.Client{Transport: s.transport}
 	return config
@@ -108,7 +108,7 @@ func newEngine(endpoint, name string, transport http.RoundTripper) (service, err
 		return service{}, fmt.Errorf("the address of an engine: %w", err)
 	}
 	authorization := fmt.Sprintf("AWS4-HMAC-SHA256 Credential=local/%s/%s/%s/aws4_request, SignedHeaders=host, Signature=local",
-		time.Now().UTC().Format("20060102"), sqslocal.Region, name)
+		time.Now().UTC().Format("20060102"), Region, name)
 	return service{
 		transport: transport, endpoint: endpoint,
 		Handler: &httputil.ReverseProxy{

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
-	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -51,7 +50,7 @@ func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
 		variables["TWILIO_API_BASE"] = s.BaseURL + twilioPath
 	}
 	environment := []string{
-		"AWS_REGION=" + sqslocal.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_ENDPOINT_URL_DYNAMODB=" + s.BaseURL + DynamoDBPath,
 		"AWS_ENDPOINT_URL_SQS=" + s.BaseURL + SQSPath,
 	}

@@ -29,8 +29,9 @@ const (
 )
 
 // Serve builds the stack of the template in a file and serves it on a port of the loopback interface; port 0 takes a free
-// one. It returns when the stack answers. It fails with ErrPortTaken where it can't have the port.
-func Serve(ctx context.Context, templatePath string, port int, log io.Writer) (*Server, error) {
+// one. It returns when the stack answers. It fails with ErrPortTaken where it can't have the port. The changes are made to
+// the stack's options.
+func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := template.Load(templatePath)
 	if err != nil {
 		return nil, err
@@ -42,12 +43,16 @@ func Serve(ctx context.Context, templatePath string, port int, log io.Writer) (*
 	if err != nil {
 		return nil, err
 	}
-	stack, err := New(ctx, Options{
+	options := Options{
 		Template: parsed,
 		BaseURL:  fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port),
 		Clock:    NewClock(time.Now),
 		Log:      log,
-	})
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	stack, err := New(ctx, options)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -6,11 +6,15 @@ import (
 	"fmt"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 )
 
 // StackName is the stack that local stacks pretend to be, unless they are given another name.
 const StackName = "sufrah-local"
+
+// Region is the AWS region that local stacks pretend to be in.
+const Region = sqslocal.Region
 
 // Tables returns the tables that the template gives a stack of StackName.
 func Tables(t *template.Template) ([]dynamolocal.Table, error) {
