@@ -200,7 +200,12 @@ func wantEqual[T any](t *testing.T, what string, got, want T) {
 // TestDemoFigures has what the demo data promise, as each kind of caller reads it.
 func TestDemoFigures(t *testing.T) {
 	t.Parallel()
-	stack := shared(t)
+	demoFigures(t, shared(t))
+}
+
+// demoFigures looks at a stack at noon.
+func demoFigures(t *testing.T, stack *local.Stack) {
+	t.Helper()
 	yesterday := at(2026, 11, 22, 12, 0)
 	thousand := allowance{1000, 1000, 30_000, 30_000}
 	example := figures{
@@ -242,7 +247,11 @@ func TestAbsentTimesAreNull(t *testing.T) {
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	stack := shared(t)
+	list(t, shared(t))
+}
+
+func list(t *testing.T, stack *local.Stack) {
+	t.Helper()
 	for query, want := range map[string]struct {
 		shown, total, limit, offset int
 		hasMore                     bool
