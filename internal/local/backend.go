@@ -1,11 +1,14 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +21,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 )
+
+// CachePort is where people find the cache of a stack on engines, as events/env.json has it.
+const CachePort = 8003
 
 // Engines are servers that a stack's functions store things in, in place of the stand-ins: those of package engines, or
 // others of their kinds. They must not have tables and queues of the stack's name yet.
@@ -87,7 +93,7 @@ func newOnEngines(ctx context.Context, o Options, tables []template.Table, queue
 	if err != nil {
 		return nil, err
 	}
-	cache, err := newCacheRelay(o.Engines.Cache, o.Engines.CachePort)
+	cache, err := newCacheRelay(o.Engines.Cache, net.JoinHostPort(cmp.Or(o.Host, "localhost"), strconv.Itoa(o.Engines.CachePort)))
 	if err != nil {
 		return nil, err
 	}

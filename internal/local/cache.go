@@ -35,15 +35,14 @@ func newCacheStandIn() (*cacheServer, error) {
 	return c, nil
 }
 
-// newCacheRelay starts a server on a port of this machine that passes everything on to another one, whose entries age by
-// themselves.
-func newCacheRelay(address string, port int) (*cacheServer, error) {
-	started, err := server.NewServer("127.0.0.1:" + strconv.Itoa(port))
+// newCacheRelay starts a server that passes everything on to the one at an address, whose entries age by themselves.
+func newCacheRelay(address, listenAt string) (*cacheServer, error) {
+	started, err := server.NewServer(listenAt)
 	if err != nil {
 		return nil, fmt.Errorf("starting the way to the cache: %w", err)
 	}
 	c := &cacheServer{
-		address: started.Addr().String(), fault: sandbox.NewFault(rand.Float64, nil), close: started.Close,
+		address: fmt.Sprint("localhost:", started.Addr().Port), fault: sandbox.NewFault(rand.Float64, nil), close: started.Close,
 		forward: func(passed time.Duration) { forward(address, passed) },
 	}
 	started.SetPreHook(c.disturbed(passOn(address)))

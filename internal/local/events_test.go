@@ -78,6 +78,9 @@ func TestEvents(t *testing.T) {
 		goldens[path] = true
 	}
 	for _, path := range paths {
+		if path == samEnvironment {
+			continue
+		}
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		golden := filepath.Join("testdata", "events", name+".golden")
 		delete(goldens, golden)
@@ -102,6 +105,52 @@ func TestEvents(t *testing.T) {
 	for golden := range goldens {
 		t.Errorf("%s has no event", golden)
 	}
+}
+
+// samEnvironment has the variables that `sam local` gives the functions, which it runs in containers.
+const samEnvironment = "../../events/env.json"
+
+// TestSAMEnvironment: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
+// no variables but the template's, for `sam local` leaves others out.
+func TestSAMEnvironment(t *testing.T) {
+	t.Parallel()
+	const baseURL, machine = "http://localhost:8080", "host.docker.internal" // as containers call it
+	stack, err := local.New(t.Context(), local.Options{
+		Template: mustLoad(t), BaseURL: baseURL, WebhookURL: local.EventsWebhookURL,
+		Clock: local.NewClock(time.Now), Log: io.Discard,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stack.Close()
+	want := make(map[string]map[string]string)
+	for function, name := range map[string]string{
+		"UsageApiFunction": usageapi.Name, "ProcessMessageFunction": processmessage.Name, "WelcomeBootstrapFunction": welcomebootstrap.Name,
+	} {
+		declared, err := stack.Template.FunctionEnvironment(function, local.StackName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		environ, err := stack.FunctionEnvironment(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[function] = make(map[string]string)
+		for _, variable := range environ {
+			name, value, _ := strings.Cut(variable, "=")
+			if _, ok := declared[name]; ok {
+				want[function][name] = strings.Replace(value, baseURL+"/sandbox/", "http://"+machine+":8080/sandbox/", 1)
+			}
+		}
+		if _, ok := declared["CACHE_ENDPOINT"]; ok {
+			want[function]["CACHE_ENDPOINT"] = fmt.Sprintf("%s:%d", machine, local.CachePort)
+		}
+	}
+	text, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, samEnvironment, string(text)+"\n")
 }
 
 func send(t *testing.T, handler lambda.Handler, path string) []byte {

@@ -14,8 +14,9 @@ const (
 	SQSPath      = "/sandbox/sqs"
 	MessagesPath = "/sandbox/messages"
 
-	twilioPath = "/sandbox/api/twilio"
-	sufrahPath = "/sandbox/api/sufrah"
+	secretsPath = "/sandbox/secretsmanager"
+	twilioPath  = "/sandbox/api/twilio"
+	sufrahPath  = "/sandbox/api/sufrah"
 )
 
 // serveSandbox adds the stand-ins' own addresses, and those that show and set what they do.
@@ -26,6 +27,7 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle(DynamoDBPath, s.store.Wrap(s.dynamoDB))
 	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
 	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // a queue's URL is a path below
+	s.mux.Handle(secretsPath, secrets)
 	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
 	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
 

@@ -57,6 +57,8 @@ type Options struct {
 	Template *template.Template
 	// Name is the stack's, after which its tables and queues are called; empty means StackName.
 	Name string
+	// Host is the address of this machine at which the stack takes connections; empty means those of its own only.
+	Host string
 	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock

@@ -61,6 +61,15 @@ func newServed(ctx context.Context, at time.Time, log io.Writer) (*local.Stack, 
 	return stack, server, err
 }
 
+func mustLoad(t *testing.T) *template.Template {
+	t.Helper()
+	parsed, err := template.Load("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
 var newShared = sync.OnceValues(func() (*local.Stack, error) {
 	stack, _, err := newServed(context.Background(), noon, io.Discard)
 	return stack, err

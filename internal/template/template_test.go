@@ -467,6 +467,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"ACCESS_TOKENS_TABLE":          "sufrah-test-access-tokens",
+		"AWS_ENDPOINT_URL_DYNAMODB":    "",
 		"BASE_PATH":                    "",
 		"BOTS_TABLE":                   "sufrah-test-bots",
 		"DEFAULT_MAX_MESSAGES_PER_DAY": "1000",

@@ -32,10 +32,7 @@ func main() {
 // cacheDir is where engines are kept between runs.
 const cacheDir = ".cache/engines"
 
-// cachePort is where functions find the cache of a stack on engines.
-const cachePort = 8003
-
-// run serves the stack on PORT (default 8080) until ctx ends. It announces itself on stdout; the functions' log lines go
+// run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends. It announces itself on stdout; the functions' log lines go
 // to log.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
@@ -51,7 +48,11 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			return fmt.Errorf("PORT is %q: want a number from 0 (any free port) to 65535", value)
 		}
 	}
-	var changes []func(*local.Options)
+	changes := []func(*local.Options){func(o *local.Options) {
+		if host, _ := lookup("HOST"); host != "" {
+			o.Host = host
+		}
+	}}
 	switch *on {
 	case "":
 	case "start":
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case "running":
 		changes = append(changes, func(o *local.Options) {
 			o.Engines = &local.Engines{
-				DynamoDB: engines.DynamoDB.URL(), SQS: engines.SQS.URL(), Cache: engines.Cache.URL(), CachePort: cachePort,
+				DynamoDB: engines.DynamoDB.URL(), SQS: engines.SQS.URL(), Cache: engines.Cache.URL(), CachePort: local.CachePort,
 			}
 		})
 	default:
@@ -88,7 +89,7 @@ const onEngines = `
 aws dynamodb scan --table-name $STACK-usage --endpoint-url $DYNAMODB
 aws sqs list-queues --endpoint-url $SQS --region $REGION
 redis-cli -p $CACHE --scan
-# a function in a container, on this stack
+# a function in a container, on this stack (docs/ENGINES.md has more)
 sam local invoke UsageApiFunction -e events/usage-pat.json --env-vars events/env.json
 `
 
