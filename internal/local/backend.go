@@ -77,11 +77,11 @@ func newStandIns(o Options, tables []template.Table, queues []template.Queue, so
 // newOnEngines returns a backend on engines. They go by the machine's clock, but for what the cache keeps: that ages when
 // the stack's clock is moved ahead.
 func newOnEngines(ctx context.Context, o Options, tables []template.Table, queues []template.Queue, source template.EventSource) (*backend, error) {
-	dynamoDB, err := newEngine(o.Engines.DynamoDB, "dynamodb", http.DefaultTransport)
+	dynamoDB, err := newEngine(o.Engines.DynamoDB, "dynamodb", toEngines)
 	if err != nil {
 		return nil, err
 	}
-	queueServer, err := newEngine(o.Engines.SQS, "sqs", engines.MoveTasks{Next: http.DefaultTransport})
+	queueServer, err := newEngine(o.Engines.SQS, "sqs", engines.MoveTasks{Next: toEngines})
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,9 @@ func newOnEngines(ctx context.Context, o Options, tables []template.Table, queue
 		run: func(context.Context) {},
 	}, nil
 }
+
+// toEngines keeps a connection for each of many functions.
+var toEngines = &http.Transport{MaxIdleConnsPerHost: 64}
 
 // newEngine returns the service at a URL. Its handler takes requests of any credentials and region for the stack's own.
 func newEngine(endpoint, name string, transport http.RoundTripper) (service, error) {
