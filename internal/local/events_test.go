@@ -31,10 +31,25 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // function returns the handler of a function, configured by the environment that the stack gives it, at the stack's time.
 func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	t.Helper()
-	environ, err := stack.FunctionEnvironment(name)
+	return functionWith(t, stack, name, io.Discard, nil)
+}
+
+// functionWith returns the same with a log, and with variables of the form "NAME=value" in place of the stack's.
+func functionWith(t *testing.T, stack *local.Stack, name string, log io.Writer, variables []string) lambda.Handler {
+	t.Helper()
+	handler, err := newFunction(stack, name, log, variables)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return handler
+}
+
+func newFunction(stack *local.Stack, name string, log io.Writer, variables []string) (lambda.Handler, error) {
+	environ, err := stack.FunctionEnvironment(name)
+	if err != nil {
+		return nil, err
+	}
+	environ = append(slices.Clone(variables), environ...) // the first of a name counts
 	lookup := func(wanted string) (string, bool) {
 		for _, variable := range environ {
 			if name, value, _ := strings.Cut(variable, "="); name == wanted {
@@ -46,16 +61,13 @@ func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	var handler any
 	switch name {
 	case usageapi.Name:
-		handler, err = usageapi.New(lookup, stack.Clock.Now, io.Discard)
+		handler, err = usageapi.New(lookup, stack.Clock.Now, log)
 	case processmessage.Name:
-		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, io.Discard)
+		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, log)
 	case welcomebootstrap.Name:
-		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, io.Discard)
+		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, log)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lambda.NewHandler(handler)
+	return lambda.NewHandler(handler), err
 }
 
 // TestEvents sends each file of events through the function that it is for, and compares the whole answer with the
