@@ -49,7 +49,7 @@ func New(service *usage.Service, authenticator Authenticator, logger *slog.Logge
 // ServeHTTP answers a request. A trailing slash makes no difference; a path that isn't written in its shortest form
 // ("//", "..") names nothing.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if trimmed := strings.TrimSuffix(r.URL.Path, "/"); trimmed != "" && trimmed == path.Clean(r.URL.Path) {
+	if trimmed := strings.TrimSuffix(r.URL.Path, "/"); trimmed != "" && trimmed == path.Clean("/"+r.URL.Path) {
 		r.URL.Path, r.URL.RawPath = trimmed, strings.TrimSuffix(r.URL.RawPath, "/")
 	} else {
 		// The mux would answer with a redirect to the clean path, which no client of ours has a use for.
