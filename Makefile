@@ -80,11 +80,9 @@ test-client: ## check and test the TypeScript client, also on a local stack; nee
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
-	@for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package; \
-		done; \
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' internal | sort | while IFS=: read -r file target; do \
+		echo "$$(dirname $$file) $${target#func }"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file) </dev/null; \
 	done
 
 .PHONY: lint
