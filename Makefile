@@ -85,6 +85,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file) </dev/null; \
 	done
 
+.PHONY: test-mutants
+test-mutants: ## break some forty lines, one at a time, and see that the tests notice each
+	@go run ./internal/cmd/mutants
+
 .PHONY: lint
 lint: ## vet, staticcheck and formatting
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -112,8 +116,8 @@ vulncheck: ## look for known vulnerabilities in what the code calls
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## measure every figure beside its baseline: a line of JSON for each, and a table
+	@go run ./internal/cmd/bench $(BENCH)
 
 .PHONY: invoke
 invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
