@@ -94,7 +94,7 @@ func (m mutant) check(ctx context.Context, directory string) (outcome, error) {
 	if err := errors.Join(os.WriteFile(replacement, mutated, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return 0, err
 	}
-	args := []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-timeout", timeout.String()}
+	args := []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-timeout", timeout.String(), "-run", m.tests}
 	for _, suite := range m.suites {
 		args = append(args, "./"+suite)
 	}

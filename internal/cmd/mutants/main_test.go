@@ -44,12 +44,13 @@ func TestOutcomes(t *testing.T) {
 		mutant
 		shown, fault string
 	}{
-		"noticed":         {mutant{"sum", "p.go", "a + b", "a - b", suites}, "noticed  sum", ""},
-		"survived":        {mutant{"bound", "p.go", "a > 99", "a > 9", suites}, "SURVIVED  bound", "SURVIVED: bound (p.go)"},
-		"doesn't compile": {mutant{"type", "p.go", "a + b", `"a"`, suites}, "DOESN'T COMPILE  type", "DOESN'T COMPILE: type (p.go)"},
-		"isn't there":     {mutant{"gone", "p.go", "a * b", "a", suites}, "", `p.go has "a * b" 0 times`},
-		"is there twice":  {mutant{"twice", "p.go", "99", "9", suites}, "", `p.go has "99" 2 times`},
-		"no such file":    {mutant{"file", "q.go", "a", "b", suites}, "", "q.go"},
+		"noticed":                 {mutant{"sum", "p.go", "a + b", "a - b", suites, ""}, "noticed  sum", ""},
+		"survived":                {mutant{"bound", "p.go", "a > 99", "a > 9", suites, ""}, "SURVIVED  bound", "SURVIVED: bound (p.go)"},
+		"doesn't compile":         {mutant{"type", "p.go", "a + b", `"a"`, suites, ""}, "DOESN'T COMPILE  type", "DOESN'T COMPILE: type (p.go)"},
+		"isn't there":             {mutant{"gone", "p.go", "a * b", "a", suites, ""}, "", `p.go has "a * b" 0 times`},
+		"is there twice":          {mutant{"twice", "p.go", "99", "9", suites, ""}, "", `p.go has "99" 2 times`},
+		"noticed by another test": {mutant{"narrow", "p.go", "a + b", "a - b", suites, "TestNothing"}, "SURVIVED  narrow", "SURVIVED: narrow (p.go)"},
+		"no such file":            {mutant{"file", "q.go", "a", "b", suites, ""}, "", "q.go"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
