@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -39,13 +38,12 @@ type allocated struct{ Objects, Bytes float64 }
 // allocations reports what an invocation allocates, from the event's JSON to the answer's.
 func (b *bench) allocations(ctx context.Context) error {
 	for _, i := range invocations {
-		calls := newReplay(b.server.DynamoDB)
-		backend := httptest.NewServer(calls)
-		environment, err := b.environment(i.function, backend.URL)
-		if err == nil {
-			err = b.count(ctx, i.name, i.function, environment, i.event(0))
+		w, err := b.warmUp(ctx, i)
+		if err != nil {
+			return fmt.Errorf("%s: %w", i.name, err)
 		}
-		backend.Close()
+		err = b.count(ctx, i.name, i.function, w.environment, i.event(100))
+		w.close()
 		if err != nil {
 			return fmt.Errorf("%s: %w", i.name, err)
 		}

@@ -33,10 +33,7 @@ func (b *bench) lists(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, offset := range slices.Compact([]int{0, n / 2, n - 100}) {
-			if offset < 0 || offset > n-100 {
-				continue
-			}
+		for _, offset := range slices.Compact([]int{0, min(n/2, n-100), n - 100}) {
 			p, err := tables.read(offset)
 			if err != nil {
 				return err

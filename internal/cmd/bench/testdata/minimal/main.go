@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 )
 
 // values are attribute values as they are on the wire.
@@ -103,12 +105,17 @@ func call(client *dynamodb.Client, target string, body json.RawMessage) (func(co
 }
 
 func main() {
-	client := dynamodb.NewFromConfig(aws.Config{
-		Region: "local", BaseEndpoint: aws.String(os.Getenv("AWS_ENDPOINT_URL_DYNAMODB")),
+	config := aws.Config{
+		Region: "local",
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
 		}),
-	})
+	}
+	if os.Getenv("KEEP_CONNECTIONS") != "" { // as the functions do
+		config = awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	}
+	config.BaseEndpoint = aws.String(os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"))
+	client := dynamodb.NewFromConfig(config)
 	var given []struct {
 		Target string
 		Body   json.RawMessage
