@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -733,9 +734,9 @@ func job(v *victim, merchantID string) string {
 // instance carries out the next one. Where the answer is a list all the same, want says what becomes of the job.
 func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
-		evil := true
+		var healed atomic.Bool
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if evil {
+			if !healed.Load() {
 				answer(w, r)
 				return
 			}
@@ -750,7 +751,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 		if !strings.Contains(v.own.String(), `"message":"bootstrap job `+want) {
 			t.Errorf("the log doesn't say that the job %s:\n%s", want, v.own)
 		}
-		evil = false
+		healed.Store(true)
 		if outcome := string(worker(jobs(job(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
 			t.Errorf("the next job fails too: %s", outcome)
 		}
