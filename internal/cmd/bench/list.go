@@ -73,7 +73,7 @@ type spans struct {
 	begun []time.Time
 }
 
-const callTakes = 20 * time.Millisecond
+const callTakes = 250 * time.Millisecond
 
 func (s *spans) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !s.slow {
