@@ -484,7 +484,7 @@ var credentials = []attack{
 	{"token expired", stored(credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: noon}, false)},
 	{"token revoked", stored(credential.Grant{Kind: credential.PAT, All: true}, true)},
 	{"token revoked while it is in use", alone(func(t *testing.T, v *victim) {
-		vault := tables{engine: v.DynamoDB}.store()
+		vault := v.Store()
 		g := credential.Grant{Kind: credential.PAT, All: true}
 		if err := vault.AddCredential(t.Context(), g.Credential("token-in-use", "cr_in_use", noon)); err != nil {
 			t.Fatal(err)
@@ -499,7 +499,7 @@ var credentials = []attack{
 		refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer token-in-use", ofExample))(t, v)
 	})},
 	{"token for two asks for a third", func(t *testing.T, v *victim) {
-		vault := tables{engine: v.DynamoDB}.store()
+		vault := v.Store()
 		g := credential.Grant{Kind: credential.PAT, Restaurants: []string{"demo-001", "demo-002"}}
 		if err := vault.AddCredential(t.Context(), g.Credential("token-for-two", "cr_two", noon)); err != nil {
 			t.Fatal(err)
@@ -521,7 +521,7 @@ var credentials = []attack{
 // stored is a try with a token that the store knows, and that is not good any more.
 func stored(g credential.Grant, revoked bool) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
-		vault := tables{engine: v.DynamoDB}.store()
+		vault := v.Store()
 		token, id := fmt.Sprint("token-of-the-past-", v.attack), fmt.Sprint("cr_past_", v.attack)
 		if err := vault.AddCredential(t.Context(), g.Credential(token, id, noon.Add(-time.Hour))); err != nil {
 			t.Fatal(err)
@@ -547,7 +547,7 @@ var oversized = []attack{
 	{"form of ten thousand parameters", refused(400, "malformed_form", deliver(func(p *post) {
 		p.body = func(string) string { return strings.Repeat("a=b&", 10_000) }
 	}))},
-	{"headers over what the server takes", refused(431, "", ask("/api/usage", "X-Large: "+strings.Repeat("a", 2<<20)))},
+	{"headers over what the server takes", refused(431, "", ask("/webhooks/whatsapp", "X-Large: "+strings.Repeat("a", 2<<20)))},
 	{"restaurant's id of 100 KB", refused(404, "restaurant_not_found", ask("/api/usage", asDashboard, "X-Restaurant-Id: "+strings.Repeat("a", 100<<10)))},
 	{"path of 100 KB", refused(404, "restaurant_not_found", ask("/api/usage/"+strings.Repeat("a", 100<<10), asAdmin))},
 	{"path of fifty thousand segments", refused(404, "not_found", ask("/api/usage"+strings.Repeat("/a", 50_000), asAdmin))},
@@ -725,7 +725,7 @@ func jobs(bodies ...string) events.SQSEvent {
 	return event
 }
 
-func job(v *victim, merchantID string) string {
+func jobOf(v *victim, merchantID string) string {
 	return fmt.Sprintf(`{"version":1,"jobId":"job-1","restaurantId":"clxyz123abc","merchantId":%q,"customerWa":%q,`+
 		`"profileName":"Guest","enqueuedAt":"2026-11-23T12:00:00.000Z"}`, merchantID, v.customer)
 }
@@ -744,7 +744,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 		}))
 		t.Cleanup(server.Close)
 		worker := v.behind(t, welcomebootstrap.Name, "SUFRAH_API_BASE="+server.URL)
-		failed := worker(jobs(job(v, fmt.Sprint("merchant-evil-", v.attack))))
+		failed := worker(jobs(jobOf(v, fmt.Sprint("merchant-evil-", v.attack))))
 		if outcome := string(failed); strings.Contains(outcome, "message-0") == (want == "completed") {
 			t.Errorf("the job's outcome is %s, want it %s", outcome, want)
 		}
@@ -752,7 +752,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 			t.Errorf("the log doesn't say that the job %s:\n%s", want, v.own)
 		}
 		healed.Store(true)
-		if outcome := string(worker(jobs(job(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
+		if outcome := string(worker(jobs(jobOf(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
 			t.Errorf("the next job fails too: %s", outcome)
 		}
 	}
@@ -968,15 +968,15 @@ type deadLetter struct {
 
 // changed is a job with a part of its JSON replaced.
 func changed(from, to string) func(*victim) string {
-	return func(v *victim) string { return strings.Replace(job(v, "merchant-1"), from, to, 1) }
+	return func(v *victim) string { return strings.Replace(jobOf(v, "merchant-1"), from, to, 1) }
 }
 
 // onQueue: messages that nobody of ours enqueued.
 var onQueue = []attack{
 	{"job of noise", notAJob(func(v *victim) string { return "%PDF-1.7 " + marker + v.customer })},
 	{"job of brackets", notAJob(func(*victim) string { return strings.Repeat("[", 10_000) })},
-	{"job of a megabyte", notAJob(func(v *victim) string { return job(v, "merchant-1") + strings.Repeat(" ", 200<<10) })},
-	{"job behind a job", notAJob(func(v *victim) string { return job(v, "merchant-1") + job(v, "merchant-2") })},
+	{"job of a megabyte", notAJob(func(v *victim) string { return jobOf(v, "merchant-1") + strings.Repeat(" ", 200<<10) })},
+	{"job behind a job", notAJob(func(v *victim) string { return jobOf(v, "merchant-1") + jobOf(v, "merchant-2") })},
 	{"job of another version", notAJob(changed(`"version":1`, `"version":2`))},
 	{"job for a path", notAJob(changed("merchant-1", "../../admin/"+marker))},
 	{"job for a host", notAJob(changed("merchant-1", "x@evil.example"))},

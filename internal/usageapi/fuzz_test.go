@@ -21,7 +21,7 @@ func FuzzList(f *testing.F) {
 		fixture.log.Reset()
 		r := request("/api/usage", asAdmin)
 		r.URL.RawQuery = query
-		w := fixture.do(r)
+		w := fixture.do(t, r)
 		var body struct {
 			Data       []struct{ RestaurantID string }
 			Pagination struct {

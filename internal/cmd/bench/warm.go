@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -116,7 +117,10 @@ type warmed struct {
 
 // warmUp starts the function of an invocation, and has a backend record its calls.
 func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
-	calls := newReplay(b.server.DynamoDB)
+	calls := newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = local.DynamoDBPath
+		b.server.ServeHTTP(w, r)
+	}))
 	backend := httptest.NewServer(calls)
 	w := &warmed{close: backend.Close}
 	var err error
