@@ -66,7 +66,7 @@ func (s *Stack) addresses() map[string]string {
 		"CACHE_NAME":                      "",
 	}
 	for _, key := range templates {
-		variables["CONTENT_SID_"+key] = "HX" + digits(key)
+		variables["CONTENT_SID_"+key] = contentSID(key)
 	}
 	return variables
 }
@@ -81,6 +81,9 @@ var secrets = sandbox.Secrets{
 	twilioSecret: fmt.Sprintf(`{%q: %q}`, twilioAccountSID, TwilioAuthToken),
 	sufrahSecret: `{"apiKey": "local-sufrah-key"}`,
 }
+
+// contentSID returns the SID of a template by its key.
+func contentSID(key string) string { return "HX" + digits(strings.ToUpper(key)) }
 
 // digits returns 32 hexadecimal digits that go with a name.
 func digits(name string) string {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sufrah/usage-bootstrap/internal/page"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
 )
 
@@ -31,6 +32,12 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
 	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
 
+	for _, path := range []string{"/{$}", page.Prefix} {
+		s.mux.Handle(path, page.Handler())
+	}
+	s.mux.HandleFunc("GET /sandbox/demo", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.demo())
+	})
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusNotFound, map[string]string{"error": "The sandbox has nothing at this address.", "code": "not_found"})
 	})

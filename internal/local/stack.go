@@ -26,6 +26,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/page"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
@@ -171,7 +172,7 @@ func (s *Stack) Close() error {
 
 // ServeHTTP serves the API's routes as API Gateway does, and the stack's own paths.
 func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == HealthPath || strings.HasPrefix(r.URL.Path, "/sandbox/") {
+	if r.URL.Path == HealthPath || strings.HasPrefix(r.URL.Path, "/sandbox/") || page.Serves(r.URL.Path) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
