@@ -102,8 +102,8 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
   useEffect(() => {
     if (restored.current || page.loading) return;
     restored.current = true;
-    const button = top.current?.querySelector<HTMLElement>(`[data-restaurant="${CSS.escape(focus ?? '')}"]`);
-    (button ?? top.current)?.focus(); // it may have moved to another page
+    const buttons = top.current?.querySelectorAll<HTMLElement>('[data-restaurant]') ?? [];
+    (Array.from(buttons).find((button) => button.dataset['restaurant'] === focus) ?? top.current)?.focus();
   });
 
   return (

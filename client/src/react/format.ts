@@ -16,7 +16,10 @@ export interface Format {
 }
 
 // Months are Gregorian: the API counts by them, while Arabic as in Saudi Arabia would write the Islamic calendar's.
-const tags: Record<Locale, string> = { en: 'en-GB', ar: 'ar-SA-u-ca-gregory-nu-arab' };
+const habits: Record<Locale, { tag: string; hour: '2-digit' | 'numeric' }> = {
+  en: { tag: 'en-GB', hour: '2-digit' },
+  ar: { tag: 'ar-SA-u-ca-gregory-nu-arab', hour: 'numeric' },
+};
 
 const units: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 365 * 24 * 3600], ['month', 30 * 24 * 3600], ['day', 24 * 3600], ['hour', 3600], ['minute', 60],
@@ -24,11 +27,11 @@ const units: [Intl.RelativeTimeFormatUnit, number][] = [
 
 /** Returns how a language writes, with times as the clocks of a zone show them (default: the browser's). */
 export function makeFormat(locale: Locale, timeZone?: string): Format {
-  const tag = tags[locale];
+  const { tag, hour } = habits[locale];
   const number = new Intl.NumberFormat(tag);
   const percent = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 1 });
   const dateTime = new Intl.DateTimeFormat(tag, {
-    day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', timeZone,
+    day: 'numeric', month: 'short', year: 'numeric', hour, minute: '2-digit', timeZone,
   });
   const time = new Intl.DateTimeFormat(tag, { timeStyle: 'short', timeZone });
   const relative = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' });
