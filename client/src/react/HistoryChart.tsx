@@ -24,7 +24,7 @@ export function HistoryChart({ history }: { history: MonthCount[] }) {
             <div className="sud-chart-month" key={`${m.year}-${m.month}`} data-current={i === months.length - 1}>
               <div className="sud-chart-track">
                 <span className="sud-chart-value">{format.number(m.conversationCount)}</span>
-                <div className="sud-chart-bar" style={{ flexBasis: `${(m.conversationCount / highest) * 100}%` }} />
+                <div className="sud-chart-bar" style={{ blockSize: `${(m.conversationCount / highest) * 100}%` }} />
               </div>
               <span className="sud-chart-label">{format.month(m, 'short')}</span>
             </div>
