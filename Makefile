@@ -71,12 +71,25 @@ test-openapi: $(SCHEMATHESIS)/installed-4.32.5 ## hold a local stack to docs/ope
 	}; run administrator --mode all; run owner --mode positive --warnings off'
 
 .PHONY: test-client
-test-client: ## check and test the TypeScript client, also on a local stack; needs Node 20
+test-client: chromium ## check and test the TypeScript client, the dashboard and the page, in a browser too; needs Node 20
 	@mkdir -p bin
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	cd client && npm ci --no-audit --no-fund
 	cd client && npm run generate:check && npm run typecheck
-	@.ci/with-stack bash -euc 'cd client && npm test'
+	@cd client && npm run page:check || { echo "internal/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
+	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e'
+
+# Pictures of the page's states, in both languages and themes and at two widths, end up in .cache/screenshots.
+.PHONY: chromium
+chromium:
+	@test -n "$${CHROMIUM:-}" || command -v chromium >/dev/null || { \
+		test "$$(id -u)" = 0 && apt-get update -qq && \
+			apt-get install -qq -y --no-install-recommends chromium fonts-noto-core >/dev/null; \
+	} || { echo "test-client needs Chromium: apt-get install chromium, or name another one in CHROMIUM" >&2; exit 1; }
+
+.PHONY: page
+page: ## build the local stack's page from client/app; needs Node 20
+	cd client && npm ci --no-audit --no-fund && npm run page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s) each

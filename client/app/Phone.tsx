@@ -103,18 +103,20 @@ function put(entries: Entry[], entry: Entry): Entry[] {
 }
 
 function SlowMenu({ label }: { label: string }) {
-  const [slow, setSlow] = useState(false);
+  const [slow, setSlow] = useState<boolean>();
   useEffect(() => {
     const controller = new AbortController();
-    readMenuLatency(controller.signal).then((ms) => setSlow(ms > 0), () => {}); // without an answer it is as it usually is
+    const { signal } = controller;
+    readMenuLatency(signal).then((ms) => setSlow(ms > 0), () => signal.aborted || setSlow(false)); // as it usually is
     return () => controller.abort();
   }, []);
   const choose = (chosen: boolean) => {
-    setMenuLatency(chosen ? slowMs : 0).then(() => setSlow(chosen), () => setSlow(!chosen));
+    setSlow(chosen);
+    setMenuLatency(chosen ? slowMs : 0).catch(() => setSlow(!chosen));
   };
   return (
     <label className="phone-slow">
-      <input type="checkbox" checked={slow} onChange={(event) => choose(event.target.checked)} />
+      <input type="checkbox" disabled={slow === undefined} checked={slow ?? false} onChange={(event) => choose(event.target.checked)} />
       {label}
     </label>
   );

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 
 const executables = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'];
 const actionTimeoutMs = 120_000; // a slow machine may take its time
 
 /** The stack under test. */
-export const baseUrl = inject('baseUrl');
+export const baseUrl = process.env['SUFRAH_API'] ?? 'http://localhost:8080';
 
 /** Sets how one of the stack's stand-ins behaves. */
 export async function behave(standIn: 'store' | 'sufrah' | 'twilio', behavior: object): Promise<void> {

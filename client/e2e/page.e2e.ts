@@ -154,10 +154,11 @@ test('a message that the service can’t take is shown as refused', async () => 
   await page.getByText(/^refused with 5\d\d$/).waitFor();
 });
 
-test('a slow menu service is fetched from in the background', async () => {
+test('the menu service can be made slow', async () => {
   const page = await open();
   await page.getByRole('checkbox', { name: /^Slow menu service/ }).check();
   await page.waitForFunction(async () => ((await (await fetch('/sandbox/sufrah')).json()) as { latencyMs: number }).latencyMs === 2000);
   await page.reload();
-  await page.waitForFunction(() => document.querySelector<HTMLInputElement>('.phone-slow input')?.checked);
+  await page.getByRole('checkbox', { name: /^Slow menu service/, checked: true }).uncheck();
+  await page.waitForFunction(async () => ((await (await fetch('/sandbox/sufrah')).json()) as { latencyMs: number }).latencyMs === 0);
 });
