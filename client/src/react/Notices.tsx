@@ -27,7 +27,7 @@ export function Failure({ error, retry, busy }: { error: unknown; retry: () => v
         <p className="sud-notice-title">{title}</p>
         <p>{detail}</p>
       </div>
-      <button type="button" className="sud-button" onClick={retry} aria-disabled={busy}>{text.retry}</button>
+      <button type="button" className="sud-button" onClick={busy ? undefined : retry} aria-disabled={busy}>{text.retry}</button>
     </div>
   );
 }
@@ -41,7 +41,7 @@ export function Stale({ at, retry, busy }: { at: Date; retry: () => void; busy: 
         <p className="sud-notice-title">{text.staleTitle}</p>
         <p>{fill(text.stale, { time: format.time(at) })}</p>
       </div>
-      <button type="button" className="sud-button" onClick={retry} aria-disabled={busy}>{text.retry}</button>
+      <button type="button" className="sud-button" onClick={busy ? undefined : retry} aria-disabled={busy}>{text.retry}</button>
     </div>
   );
 }

@@ -103,8 +103,7 @@ func announce(w io.Writer, baseURL string, engine bool) {
 		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", local.StackName,
 		"$DYNAMODB", engines.DynamoDB.URL(), "$SQS", engines.SQS.URL(), "$CACHE", strconv.Itoa(engines.Cache.Port()),
 		"$REGION", local.Region, "$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
-# the dashboard, and a customer's phone, in a browser
-$URL
+# the dashboard, and a customer's phone: open $URL in a browser
 # one restaurant, as its owner
 curl -s $URL/api/usage -H 'Authorization: Bearer $PAT' -H 'X-Restaurant-Id: $EXAMPLE'
 # any restaurant, as the dashboard's server
