@@ -4,7 +4,7 @@ import { AllowanceBar, isUnlimited, LevelBadge, usedShare } from './AllowanceBar
 import { useSurroundings } from './context.js';
 import { Heading, RefreshButton } from './Heading.js';
 import { HistoryChart } from './HistoryChart.js';
-import { fill } from './messages.js';
+import { fill, type Messages } from './messages.js';
 import { Failure, Skeleton, Stale } from './Notices.js';
 import { ActiveBadge, Ago, RestaurantUsage } from './RestaurantUsage.js';
 import { useLoaded } from './useLoaded.js';
@@ -93,7 +93,7 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
     page.reload();
   };
 
-  const range = page.data && rangeOf(page.data, text.range, format.number);
+  const range = page.data && rangeOf(page.data, text, format.number);
   useEffect(() => {
     if (range !== undefined && !page.loading) announce(fill(text.shown, { what: range }));
   }, [range, page.loading, announce, text]);
@@ -131,7 +131,6 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
         ? <RestaurantTable rows={page.data.data} dimmed={page.loading} open={open} />
         : (
           <div className="sud-empty">
-            <p className="sud-notice-title">{text.noRestaurants}</p>
             <p className="sud-note">{text.noRestaurantsHint}</p>
           </div>
         ))}
@@ -142,7 +141,7 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
             direction="previous" enabled={offset > 0 && !page.loading}
             turn={() => select({ ...selection, offset: Math.max(0, offset - limit) })}
           />
-          <span aria-hidden="true">{range}</span>
+          <span aria-hidden="true">{page.data.data.length > 0 && range}</span>
           <PageButton
             direction="next" enabled={page.data.pagination.hasMore && !page.loading}
             turn={() => select({ ...selection, offset: offset + limit })}
@@ -154,12 +153,9 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
 }
 
 /** Returns which of how many restaurants a page holds: "21–40 of 150". */
-function rangeOf({ data, pagination }: UsagePage, text: string, number: (n: number) => string): string {
-  return fill(text, {
-    from: number(data.length > 0 ? pagination.offset + 1 : 0),
-    to: number(data.length > 0 ? pagination.offset + data.length : 0),
-    total: number(pagination.total),
-  });
+function rangeOf({ data, pagination: { offset, total } }: UsagePage, text: Messages, number: (n: number) => string): string {
+  if (data.length === 0) return text.noRestaurants;
+  return fill(text.range, { from: number(offset + 1), to: number(offset + data.length), total: number(total) });
 }
 
 /** Turns a page. At the end it keeps the focus, which a disabled button would lose. */
