@@ -31,6 +31,14 @@ dev: ## run the whole system here, with demo data, on PORT (8080)
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@PORT=$(PORT) exec bin/dev
 
+# The engines are started and stopped with the stack; ENGINES=running takes those that compose.yaml has started.
+ENGINES ?= start
+.PHONY: dev-aws
+dev-aws: ## the same on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
+	@mkdir -p bin
+	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
+	@PORT=$(PORT) exec bin/dev -engines $(ENGINES)
+
 .PHONY: test
 test: ## run all tests that need only Go
 	go test ./...
@@ -46,14 +54,53 @@ test-aws: ## run the suites against DynamoDB Local, an SQS server and Redis
 	@go build -o bin/testaws ./internal/cmd/testaws
 	@exec bin/testaws
 
+# An owner's limit and offset are ignored, right or wrong, which Schemathesis would take for a fault: owners send right ones only.
+SCHEMATHESIS := .cache/schemathesis
+$(SCHEMATHESIS)/installed-4.32.5:
+	python3 -m venv --clear $(SCHEMATHESIS)
+	$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5
+	touch $@
+
+.PHONY: test-openapi
+test-openapi: $(SCHEMATHESIS)/installed-4.32.5 ## hold a local stack to docs/openapi.yaml, with Schemathesis
+	@mkdir -p bin
+	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
+	@.ci/with-stack bash -euc 'run() { \
+		$(SCHEMATHESIS)/bin/schemathesis --config-file ".ci/schemathesis/$$1.toml" run docs/openapi.yaml --url "$$SUFRAH_API" \
+			--checks all --max-examples 50 --continue-on-failure "$${@:2}"; \
+	}; run administrator --mode all; run owner --mode positive --warnings off'
+
+.PHONY: test-client
+test-client: chromium ## check and test the TypeScript client, the dashboard and the page, in a browser too; needs Node 20
+	@mkdir -p bin
+	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
+	cd client && npm ci --no-audit --no-fund
+	cd client && npm run generate:check && npm run typecheck
+	@cd client && npm run page:check || { echo "internal/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
+	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e'
+
+# Pictures of the page's states, in both languages and themes and at two widths, end up in .cache/screenshots.
+.PHONY: chromium
+chromium:
+	@test -n "$${CHROMIUM:-}" || command -v chromium >/dev/null || { \
+		test "$$(id -u)" = 0 && apt-get update -qq && \
+			apt-get install -qq -y --no-install-recommends chromium fonts-noto-core >/dev/null; \
+	} || { echo "test-client needs Chromium: apt-get install chromium, or name another one in CHROMIUM" >&2; exit 1; }
+
+.PHONY: page
+page: ## build the local stack's page from client/app; needs Node 20
+	cd client && npm ci --no-audit --no-fund && npm run page
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
-	@for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package; \
-		done; \
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' internal | sort | while IFS=: read -r file target; do \
+		echo "$$(dirname $$file) $${target#func }"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file) </dev/null; \
 	done
+
+.PHONY: test-mutants
+test-mutants: ## break some forty lines, one at a time, and see that the tests notice each
+	@go run ./internal/cmd/mutants
 
 .PHONY: lint
 lint: ## vet, staticcheck and formatting
@@ -74,14 +121,16 @@ lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and build i
 	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml
 	$(SAM_TOOLS)/bin/sam validate --lint
 	$(SAM_TOOLS)/bin/sam build
+	@ls -l .aws-sam/build/*/bootstrap
+	@large="$$(find .aws-sam/build -name bootstrap -size +15000k)"; test -z "$$large" || { echo "over 15 MB: $$large"; exit 1; }
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## measure every figure beside its baseline: a line of JSON for each, and a table
+	@go run ./internal/cmd/bench $(BENCH)
 
 .PHONY: invoke
 invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
@@ -113,4 +162,4 @@ build-UsageApiFunction build-UsageAdminFunction build-ProcessMessageFunction bui
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin .aws-sam .cache
+	rm -rf bin .aws-sam .cache client/node_modules client/dist

@@ -7,6 +7,7 @@ package awsconfig
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -59,9 +60,9 @@ func New(region string, credentials aws.Credentials) aws.Config {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return credentials, nil
 		}),
-		HTTPClient: awshttp.NewBuildableClient().
+		HTTPClient: reusing{awshttp.NewBuildableClient().
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
-			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout }),
+			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })},
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = attempts
@@ -69,4 +70,20 @@ func New(region string, credentials aws.Credentials) aws.Config {
 			})
 		},
 	}
+}
+
+// reusing is an HTTP client that keeps connections which the SDK would lose.
+//
+// The SDK closes a request's body as soon as it has the answer. Its bodies are io.WriterTo, which then fail with io.EOF in place
+// of writing nothing. Where the answer overtakes the transport's last look for more of the body, the transport takes that for a
+// failed request and gives the connection up: of calls to a near and fast service every fifth dialed anew. A body that can only
+// be read ends as it should.
+type reusing struct{ client aws.HTTPClient }
+
+// Do implements aws.HTTPClient.
+func (c reusing) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.client.Do(r)
 }

@@ -33,10 +33,13 @@ func setup(t *testing.T) *world {
 	}
 }
 
+// patience is how long tests wait for what is to succeed: a busy machine is not a broken cache.
+const patience = 10 * time.Second
+
 // client returns a connection of an instance to the server.
 func (w *world) client(t *testing.T) *valkey.Client {
 	t.Helper()
-	client, err := valkey.New(valkey.Config{Address: w.redis.Addr()})
+	client, err := valkey.New(valkey.Config{Address: w.redis.Addr(), DialTimeout: patience, CommandTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,11 @@ func (e *environment) optional(name, fallback string) string {
 	return fallback
 }
 
+// functionName is what Lambda calls the function: two stacks' functions in one account have different names.
+func (e *environment) functionName(fallback string) string {
+	return e.optional("AWS_LAMBDA_FUNCTION_NAME", fallback)
+}
+
 func (e *environment) required(name string) string {
 	value := e.optional(name, "")
 	if value == "" {
@@ -114,6 +119,7 @@ func (e *environment) limits() restaurant.Limits {
 
 // UsageAPI is the configuration of the function usage-api.
 type UsageAPI struct {
+	FunctionName       string // as it is deployed
 	RestaurantsTable   string
 	BotsTable          string
 	UsageTable         string
@@ -130,6 +136,7 @@ type UsageAPI struct {
 func LoadUsageAPI(lookup Lookup) (UsageAPI, error) {
 	e := environment{lookup: lookup}
 	c := UsageAPI{
+		FunctionName:       e.functionName("usage-api"),
 		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
 		BotsTable:          e.required("BOTS_TABLE"),
 		UsageTable:         e.required("USAGE_TABLE"),

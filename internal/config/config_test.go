@@ -67,6 +67,7 @@ func wantConfig(t *testing.T, got, want config.UsageAPI) {
 
 func defaults() config.UsageAPI {
 	return config.UsageAPI{
+		FunctionName:     "usage-api",
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
 		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
@@ -78,7 +79,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	empty := make(map[string]string)
 	for _, name := range []string{
-		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL",
+		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL", "AWS_LAMBDA_FUNCTION_NAME",
 	} {
 		empty[name] = ""
 	}
@@ -107,6 +108,7 @@ func TestValues(t *testing.T) {
 	}{
 		"table":            {"USAGE_TABLE", "other", func(c *config.UsageAPI) { c.UsageTable = "other" }},
 		"zone":             {"USAGE_TIME_ZONE", "Asia/Riyadh", func(c *config.UsageAPI) { c.TimeZone = riyadh }},
+		"name":             {"AWS_LAMBDA_FUNCTION_NAME", "sufrah-prod-usage-api", func(c *config.UsageAPI) { c.FunctionName = "sufrah-prod-usage-api" }},
 		"zone UTC":         {"USAGE_TIME_ZONE", "UTC", func(*config.UsageAPI) {}},
 		"daily limit":      {daily, "250", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 250 }},
 		"nothing a day":    {daily, "0", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 0 }},

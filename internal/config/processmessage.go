@@ -9,6 +9,7 @@ import (
 
 // ProcessMessage is the configuration of the function process-message.
 type ProcessMessage struct {
+	FunctionName       string // as it is deployed
 	RestaurantsTable   string
 	BotsTable          string
 	UsageTable         string
@@ -30,6 +31,7 @@ type ProcessMessage struct {
 func LoadProcessMessage(lookup Lookup, environ []string) (ProcessMessage, error) {
 	e := environment{lookup: lookup}
 	c := ProcessMessage{
+		FunctionName:       e.functionName("process-message"),
 		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
 		BotsTable:          e.required("BOTS_TABLE"),
 		UsageTable:         e.required("USAGE_TABLE"),

@@ -76,6 +76,7 @@ func loadWelcomeBootstrap(environment map[string]string) (config.WelcomeBootstra
 
 func processMessageDefaults() config.ProcessMessage {
 	return config.ProcessMessage{
+		FunctionName:     "process-message",
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", DirectoryTable: "t-directory",
 		TimeZone:   time.UTC,
@@ -93,7 +94,7 @@ func processMessageDefaults() config.ProcessMessage {
 var optionalOfServices = []string{
 	"TWILIO_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN", "CONTENT_SID_WELCOME", "LOG_LEVEL", "BASE_PATH", "USAGE_TIME_ZONE",
-	"AWS_SAM_LOCAL",
+	"AWS_SAM_LOCAL", "AWS_LAMBDA_FUNCTION_NAME",
 	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "JOB_RATE_PER_MINUTE",
 }
 
@@ -114,6 +115,7 @@ func TestProcessMessage(t *testing.T) {
 		"defaults":                    {nil, func(*config.ProcessMessage) {}},
 		"set to nothing, as SAM does": {unset(optionalOfServices), func(*config.ProcessMessage) {}},
 		"another Twilio":              {map[string]string{"TWILIO_API_BASE": "https://twilio.example.com"}, func(c *config.ProcessMessage) { c.Twilio.APIBase = "https://twilio.example.com" }},
+		"a name":                      {map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "f"}, func(c *config.ProcessMessage) { c.FunctionName = "f" }},
 		"a user of the cache":         {map[string]string{"CACHE_USER": "u", "CACHE_NAME": "n"}, func(c *config.ProcessMessage) { c.Cache.User, c.Cache.Name = "u", "n" }},
 		"a cache without slots":       {map[string]string{"CACHE_CLUSTER": "false"}, func(c *config.ProcessMessage) { c.Cluster = false }},
 		"what is said already":        {map[string]string{"CACHE_CLUSTER": "true", "CACHE_TLS": "true"}, func(*config.ProcessMessage) {}},
@@ -168,6 +170,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 	defaults := func() config.WelcomeBootstrap {
 		of := processMessageDefaults()
 		return config.WelcomeBootstrap{
+			FunctionName:      "welcome-bootstrap",
 			BootstrapQueueURL: queueURL, DeadLetterQueueURL: deadURL, BackoffDelay: 5 * time.Second, Attempts: 3, JobsPerMinute: 20,
 			Sufrah: of.Sufrah, Cache: of.Cache, TemplateSIDs: map[string]string{},
 		}
@@ -178,6 +181,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 	}{
 		"defaults":                    {nil, func(*config.WelcomeBootstrap) {}},
 		"set to nothing, as SAM does": {unset(optionalOfServices), func(*config.WelcomeBootstrap) {}},
+		"a name":                      {map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "f"}, func(c *config.WelcomeBootstrap) { c.FunctionName = "f" }},
 		"no delay":                    {map[string]string{"QUEUE_BACKOFF_DELAY": "0"}, func(c *config.WelcomeBootstrap) { c.BackoffDelay = 0 }},
 		"the longest delay":           {map[string]string{"QUEUE_BACKOFF_DELAY": "43200000"}, func(c *config.WelcomeBootstrap) { c.BackoffDelay = 12 * time.Hour }},
 		"one attempt":                 {map[string]string{"QUEUE_RETRY_ATTEMPTS": "1"}, func(c *config.WelcomeBootstrap) { c.Attempts = 1 }},

@@ -7,6 +7,7 @@ import (
 
 // WelcomeBootstrap is the configuration of the function welcome-bootstrap.
 type WelcomeBootstrap struct {
+	FunctionName       string // as it is deployed
 	BootstrapQueueURL  string
 	DeadLetterQueueURL string
 	BackoffDelay       time.Duration // before the second attempt at a job; doubled before each further one
@@ -23,6 +24,7 @@ type WelcomeBootstrap struct {
 func LoadWelcomeBootstrap(lookup Lookup, environ []string) (WelcomeBootstrap, error) {
 	e := environment{lookup: lookup}
 	c := WelcomeBootstrap{
+		FunctionName:       e.functionName("welcome-bootstrap"),
 		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
 		DeadLetterQueueURL: e.serviceURL("DEAD_LETTER_QUEUE_URL", ""),
 		// Twelve hours is the longest that SQS hides a message.

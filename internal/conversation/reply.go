@@ -21,6 +21,9 @@ type Content struct {
 const (
 	// MaxTextLength is how many characters WhatsApp takes in one message.
 	MaxTextLength = 1600
+	// maxTexts is how many messages an answer takes at most: whatever a list that went wrong holds, it doesn't flood a customer,
+	// nor the bill. No menu is that long.
+	maxTexts = 10
 	// maxListTemplate is how many entries a list template shows: WhatsApp allows ten.
 	maxListTemplate = 10
 	maxVariable     = 100
@@ -68,7 +71,8 @@ func listContent(restaurantName, title, empty, sid string, entries []string) Con
 	for i, entry := range entries {
 		lines[i] = fmt.Sprintf("%d. %s", i+1, entry)
 	}
-	c.Texts = split(title, lines)
+	texts := split(title, lines)
+	c.Texts = texts[:min(len(texts), maxTexts)]
 	return c
 }
 

@@ -87,6 +87,18 @@ func TestLongListsAreText(t *testing.T) {
 	}
 }
 
+func TestEndlessListsAreCut(t *testing.T) {
+	t.Parallel()
+	endless := make([]menu.Category, 5000)
+	for i := range endless {
+		endless[i].Name.English = strings.Repeat("a", 700)
+	}
+	c := categoriesContent("Example", "HX1", menu.LanguageEnglish, endless)
+	if len(c.Texts) != maxTexts || !strings.HasPrefix(c.Texts[0], "The menu of Example:\n1. aaa") {
+		t.Errorf("%d texts, of which the first is %.100q", len(c.Texts), c.Texts[0])
+	}
+}
+
 func TestSplitAtTheLimit(t *testing.T) {
 	t.Parallel()
 	line := func(n int) string { return strings.Repeat("ق", n) }

@@ -18,7 +18,8 @@ import (
 const (
 	Restaurants = 150 // in all
 
-	ExampleID     = "clxyz123abc" // "Example Restaurant": 45 conversations this month, 123 in the last
+	ExampleID     = "clxyz123abc" // 45 conversations this month, 123 in the last
+	ExampleName   = "Example Restaurant"
 	ExampleNumber = "+966110000000"
 	InactiveID    = "demo-inactive"  // switched off
 	NoBotID       = "demo-no-bot"    // has no bot configuration, so the default limits
@@ -120,7 +121,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	unlimited.bot.Limits.MessagesPerDay = usage.Unlimited
 	unlimited.count(calendar, now, calendar.Month(now), 0, 5000)
 
-	example := newTenant(ExampleID, "Example Restaurant", now)
+	example := newTenant(ExampleID, ExampleName, now)
 	example.bot.PhoneNumber, example.bot.OwnerNumber = ExampleNumber, OwnerNumber
 	example.count(calendar, now, calendar.Month(now), 0, 45)
 	example.count(calendar, now, calendar.Month(now).Last(2)[1], 1, 123)

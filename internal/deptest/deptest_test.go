@@ -23,7 +23,7 @@ var (
 	domain = []string{
 		"./internal/usage", "./internal/usageapi", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
-		"./internal/ratelimit",
+		"./internal/ratelimit", "./internal/transfer",
 	}
 	// adapters each translate between the domain and one technology.
 	adapters = []string{
@@ -36,10 +36,10 @@ var (
 	standIns = []string{
 		"./internal/dynamolocal", "./internal/sqslocal", "./internal/apigateway", "./internal/lambdalocal",
 		"./internal/eventsource", "./internal/sandbox", "./internal/memory", "./internal/local", "./internal/demo",
-		"./internal/template", "./internal/engines",
+		"./internal/template", "./internal/engines", "./internal/page",
 	}
 	// suites are tests that several packages share.
-	suites = []string{"./internal/storetest", "./internal/queuetest"}
+	suites = []string{"./internal/storetest", "./internal/queuetest", "./internal/openapitest"}
 	// drivers are other people's clients of what the system runs on.
 	drivers = []string{
 		"github.com/aws/...", "github.com/awslabs/...", "github.com/valkey-io/...", "github.com/alicebob/miniredis/...",
@@ -91,7 +91,8 @@ var rules = []rule{
 		name:   "functions link no tests",
 		reason: "package testing brings flags and profiling along, and a function has no use for either",
 		from:   []string{"./functions/..."}, indirect: true,
-		to: []string{"testing/...", "net/http/httptest", "github.com/google/go-cmp/...", "pgregory.net/rapid/...", "github.com/alicebob/miniredis/..."},
+		to: []string{"testing/...", "net/http/httptest", "github.com/google/go-cmp/...", "pgregory.net/rapid/...", "github.com/alicebob/miniredis/...",
+			"github.com/pb33f/..."},
 	},
 	{
 		name:   "functions start fast",

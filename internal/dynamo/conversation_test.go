@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -184,32 +185,34 @@ func TestBusyItemsStaySmall(t *testing.T) {
 }
 
 // TestBurst has a hundred customers open conversations with one restaurant at the same moment, where each transaction holds
-// the month's item for a while: all of them are counted within the time of an invocation.
+// the month's item for a while: all of them are counted within the time of an invocation. Time is the test's own.
 func TestBurst(t *testing.T) {
 	t.Parallel()
-	engine := newEngine(t).WithTransactionTime(2 * time.Millisecond)
-	ledger := newLedger(engine, usage.NewCalendar(nil))
-	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
-	defer cancel()
-	const customers = 100
-	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	var group errgroup.Group
-	for i := range customers {
-		group.Go(func() error {
-			_, err := ledger.Recorder.Record(ctx, conversation.Message{
-				ID: fmt.Sprint("m", i), RestaurantID: "r1", Customer: fmt.Sprintf("+9665%08d", i), ReceivedAt: at, Delivery: "d",
+	synctest.Test(t, func(t *testing.T) {
+		engine := newEngine(t).WithTransactionTime(2 * time.Millisecond)
+		ledger := newLedger(engine, usage.NewCalendar(nil))
+		ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
+		defer cancel()
+		const customers = 100
+		at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		var group errgroup.Group
+		for i := range customers {
+			group.Go(func() error {
+				_, err := ledger.Recorder.Record(ctx, conversation.Message{
+					ID: fmt.Sprint("m", i), RestaurantID: "r1", Customer: fmt.Sprintf("+9665%08d", i), ReceivedAt: at, Delivery: "d",
+				})
+				return err
 			})
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	month := usage.Month{Year: 2026, Month: time.November}
-	must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", CreatedAt: at}, nil))
-	record, err := ledger.Store.Usage(t.Context(), "r1", []usage.Month{month})
-	must(t, err)
-	if got := record.Months[month].Conversations; got != customers {
-		t.Errorf("%d conversations, want %d", got, customers)
-	}
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		month := usage.Month{Year: 2026, Month: time.November}
+		must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", CreatedAt: at}, nil))
+		record, err := ledger.Store.Usage(t.Context(), "r1", []usage.Month{month})
+		must(t, err)
+		if got := record.Months[month].Conversations; got != customers {
+			t.Errorf("%d conversations, want %d", got, customers)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -377,17 +378,24 @@ func (s *Store) rebuildDirectory(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var all []restaurant.Restaurant
-	err = s.scan(ctx, s.tables.Restaurants, func(r *reader) error {
-		all = append(all, readRestaurant(r))
-		return r.err
-	})
+	all, err := s.listing(ctx)
 	if err != nil {
 		return 0, err
 	}
-	fresh, items := layOut(generation, all)
+	fresh, pages := layOut(generation, all)
 	fresh.version = old.version + 1
-	if err := s.putAll(ctx, s.tables.Directory, items); err != nil {
+	group, writing := errgroup.WithContext(ctx)
+	group.SetLimit(rebuildWriters)
+	for some := range slices.Chunk(pages, rebuildPages) { // made one request at a time: all of them would be large
+		group.Go(func() error {
+			var items []item
+			for _, p := range some {
+				items = append(items, p.items()...)
+			}
+			return s.putAll(writing, s.tables.Directory, items)
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return 0, err
 	}
 	if err := s.put(ctx, s.tables.Directory, countsItem(fresh), old.unchanged()); err != nil {
@@ -424,6 +432,28 @@ func (s *Store) nameBots(ctx context.Context) error {
 	return nil
 }
 
+// A rebuild writes so many pages in a request, and so many requests at the same time.
+const (
+	rebuildPages   = batchWriteRows / 2
+	rebuildWriters = 4
+)
+
+// listed is what the directory needs to know of a restaurant.
+type listed struct {
+	entry
+	active bool
+}
+
+// listing reads every restaurant. It holds some hundred bytes of each, so that a million take some 100 MB.
+func (s *Store) listing(ctx context.Context) ([]listed, error) {
+	var all []listed
+	err := s.EachRestaurant(ctx, func(r restaurant.Restaurant) error {
+		all = append(all, listed{entry{r.ID, r.CreatedAt.UnixMilli()}, r.Active})
+		return nil
+	})
+	return all, err
+}
+
 // newGeneration returns a number that no generation of pages has had, so that rebuilds at the same time, or one that
 // died, don't write into each other's pages.
 func (s *Store) newGeneration(ctx context.Context) (int64, error) {
@@ -439,33 +469,44 @@ func (s *Store) newGeneration(ctx context.Context) (int64, error) {
 	return r.number("last"), r.err
 }
 
-// layOut returns the counts and the page items of a directory of the restaurants.
-func layOut(generation int64, restaurants []restaurant.Restaurant) (directory, []item) {
-	sorted := slices.Clone(restaurants)
-	slices.SortFunc(sorted, func(a, b restaurant.Restaurant) int { return a.CreatedAt.Compare(b.CreatedAt) })
+// page is what a rebuild puts into one page.
+type page struct {
+	generation  int64
+	number      int
+	restaurants []listed
+}
+
+// items returns the page's two items.
+func (p page) items() []item {
+	entries := make(map[bool][]entry)
+	for _, r := range p.restaurants {
+		entries[r.active] = append(entries[r.active], r.entry)
+	}
+	return []item{pageItem(p.generation, p.number, true, entries[true]), pageItem(p.generation, p.number, false, entries[false])}
+}
+
+// layOut returns the counts and the pages of a directory of the restaurants, which it sorts.
+func layOut(generation int64, all []listed) (directory, []page) {
+	slices.SortFunc(all, func(a, b listed) int { return newestFirst(b.entry, a.entry) })
 	d := directory{generation: generation}
-	var items []item
-	for len(sorted) > 0 {
-		n := min(pageSize, len(sorted))
-		for n < len(sorted) && sorted[n].CreatedAt.Equal(sorted[n-1].CreatedAt) {
+	var pages []page
+	for len(all) > 0 {
+		n := min(pageSize, len(all))
+		for n < len(all) && all[n].createdAt == all[n-1].createdAt {
 			n++ // the bound between two pages is a time
 		}
-		from := int64(0)
-		if len(d.all) > 0 {
-			from = sorted[0].CreatedAt.UnixMilli()
+		from, active := int64(0), int64(0)
+		if len(pages) > 0 {
+			from = all[0].createdAt
 		}
-		entries := make(map[bool][]entry)
-		for _, r := range sorted[:n] {
-			entries[r.Active] = append(entries[r.Active], entry{r.ID, r.CreatedAt.UnixMilli()})
+		for _, r := range all[:n] {
+			active += btoi(r.active)
 		}
-		page := len(d.all)
-		items = append(items, pageItem(generation, page, true, entries[true]), pageItem(generation, page, false, entries[false]))
-		d.all = append(d.all, int64(n))
-		d.active = append(d.active, int64(len(entries[true])))
-		d.from = append(d.from, from)
-		sorted = sorted[n:]
+		pages = append(pages, page{generation, len(pages), all[:n]})
+		d.all, d.active, d.from = append(d.all, int64(n)), append(d.active, active), append(d.from, from)
+		all = all[n:]
 	}
-	return d, items
+	return d, pages
 }
 
 // deletePages removes the pages of the generations before the given one, which no reader can be in any more.

@@ -21,7 +21,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// stack is a stack's tables on DynamoDB Local, empty and a test's own, reached as the functions reach theirs.
+// stack is a stack's tables on DynamoDB Local, empty and a test's own, reached as the functions reach theirs, but with more
+// patience: the engine of a busy machine may take longer than they wait.
 type stack struct {
 	config aws.Config
 	tables dynamo.Tables
@@ -40,6 +41,7 @@ func newStackOf(t testing.TB, change func(*template.Table)) stack {
 	endpoint, err := engines.Endpoint(engines.DynamoDB)
 	must(t, err)
 	config := newConfig(endpoint)
+	config.HTTPClient = patient
 	parsed, err := template.Load("../../template.yaml")
 	must(t, err)
 	name := "test-" + strings.ToLower(rand.Text())
@@ -53,6 +55,8 @@ func newStackOf(t testing.TB, change func(*template.Table)) stack {
 	t.Cleanup(func() { must(t, engines.DeleteTables(context.WithoutCancel(t.Context()), client, tables)) })
 	return stack{config, dynamo.StackTables(name)}
 }
+
+var patient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // newConfig returns the configuration of a function, with connections of its own.
 func newConfig(endpoint string) aws.Config {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -70,29 +69,33 @@ func TestLayOut(t *testing.T) {
 		start := time.UnixMilli(rapid.Int64Range(0, 1<<40).Draw(t, "start"))
 		span := rapid.Int64Range(0, 3000).Draw(t, "span")
 		random := rapid.Uint64().Draw(t, "seed")
-		all := make([]restaurant.Restaurant, rapid.IntRange(0, 1700).Draw(t, "restaurants"))
+		all := make([]listed, rapid.IntRange(0, 1700).Draw(t, "restaurants"))
 		active := 0
 		for i := range all {
 			random = random*6364136223846793005 + 1442695040888963407
-			all[i] = restaurant.Restaurant{ID: fmt.Sprint(i), Active: random>>60 < 11,
-				CreatedAt: start.Add(time.Duration(int64(random>>33)%(span+1)) * time.Millisecond)}
-			if all[i].Active {
+			createdAt := start.Add(time.Duration(int64(random>>33)%(span+1)) * time.Millisecond)
+			all[i] = listed{entry{fmt.Sprint(i), createdAt.UnixMilli()}, random>>60 < 11}
+			if all[i].active {
 				active++
 			}
 		}
-		d, items := layOut(3, all)
+		d, laid := layOut(3, all)
+		var items []item
+		for _, p := range laid {
+			items = append(items, p.items()...)
+		}
 		if len(items) != 2*len(d.all) || d.Total(usage.All) != len(all) || d.Total(usage.ActiveOnly) != active {
 			t.Fatalf("%d items; counts %v and %v of %d restaurants, %d active", len(items), d.all, d.active, len(all), active)
 		}
 		pages := make(map[string]map[string]int64)
 		for _, it := range items {
-			r := reader{item: it}
-			pages[r.text("id")] = r.numberMap(attrEntries)
+			in := reader{item: it}
+			pages[in.text("id")] = in.numberMap(attrEntries)
 		}
-		for _, restaurant := range all {
-			id := pageID(3, d.pageFor(restaurant.CreatedAt.UnixMilli()), restaurant.Active)
-			if createdAt, ok := pages[id][restaurant.ID]; !ok || createdAt != restaurant.CreatedAt.UnixMilli() {
-				t.Fatalf("restaurant %+v is not on page %s", restaurant, id)
+		for _, r := range all {
+			id := pageID(3, d.pageFor(r.createdAt), r.active)
+			if createdAt, ok := pages[id][r.id]; !ok || createdAt != r.createdAt {
+				t.Fatalf("restaurant %+v is not on page %s", r, id)
 			}
 		}
 		for page := range d.all {

@@ -106,11 +106,7 @@ func usageKey(restaurantID, period string) item {
 func readUsage(r *reader, record *usage.Record) {
 	period := r.text("period")
 	if period == activityPeriod {
-		record.Activity = usage.Activity{
-			First:            r.instant(attrFirstActivity),
-			Last:             r.instant(attrLastActivity),
-			LastConversation: r.instant(attrLastConversation),
-		}
+		record.Activity = readActivity(r)
 		record.Activity.Sessions = readSlots(r, record.Activity.Last)
 		if month := r.text(attrTallyMonth); month != "" {
 			var err error
@@ -126,13 +122,25 @@ func readUsage(r *reader, record *usage.Record) {
 		r.err = err
 		return
 	}
-	count := usage.MonthCount{
+	record.Months[month] = readMonth(r)
+}
+
+// readActivity reads the times of an activity, without its tally.
+func readActivity(r *reader) usage.Activity {
+	return usage.Activity{
+		First:            r.instant(attrFirstActivity),
+		Last:             r.instant(attrLastActivity),
+		LastConversation: r.instant(attrLastConversation),
+	}
+}
+
+func readMonth(r *reader) usage.MonthCount {
+	return usage.MonthCount{
 		Conversations:    r.number(attrConversations),
 		LastConversation: r.instant(attrLastConversation),
 		Days:             readDays(r, dayPrefix),
 		AdjustedBy:       r.number(attrAdjustedBy),
 	}
-	record.Months[month] = count
 }
 
 // readDays returns the numbers of the attributes that dayAttribute names.

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
 	"github.com/sufrah/usage-bootstrap/internal/local"
@@ -248,6 +249,11 @@ func nothingProcessed(r *http.Request) (*http.Response, error) {
 	return respond(200, `{"UnprocessedItems":`+string(request.RequestItems)+`}`)(r)
 }
 
+// imported is a session that comes from elsewhere.
+var imported = conversation.Session{
+	RestaurantID: "r00001", Customer: "+966500000001", OpenedAt: start, LastMessageAt: start, Messages: 1, Welcomed: true,
+}
+
 // TestEveryOperation: whichever request of an operation fails, its outage and its refusal are told apart, and the
 // faults of the domain stay out of it.
 func TestEveryOperation(t *testing.T) {
@@ -291,6 +297,39 @@ func TestEveryOperation(t *testing.T) {
 		}},
 		"PutUsage": {[]string{"BatchWriteItem"}, func(ctx context.Context, s *dynamo.Store) error {
 			return s.PutUsage(ctx, "r00001", usage.Activity{}, nil)
+		}},
+		"AddRestaurants": {[]string{"GetItem", "TransactWriteItems"}, func(ctx context.Context, s *dynamo.Store) error {
+			return s.AddRestaurants(ctx, []restaurant.Restaurant{storetest.Restaurant(4), storetest.Restaurant(5)})
+		}},
+		"Restaurants": {[]string{"BatchGetItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.Restaurants(ctx, []string{"r00001"})
+			return err
+		}},
+		"UpdateRestaurant": {[]string{"UpdateItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			return s.UpdateRestaurant(ctx, storetest.Restaurant(1))
+		}},
+		"MergeMonth": {[]string{"UpdateItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.MergeMonth(ctx, "r00001", november, usage.MonthCount{Conversations: 9, LastConversation: start})
+			return err
+		}},
+		"MergeActivity": {[]string{"UpdateItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.MergeActivity(ctx, "r00001", usage.Activity{First: start})
+			return err
+		}},
+		"MergeSession": {[]string{"UpdateItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.MergeSession(ctx, imported)
+			return err
+		}},
+		"EachSession": {[]string{"Scan"}, func(ctx context.Context, s *dynamo.Store) error {
+			return s.EachSession(ctx, func(conversation.Session) error { return nil })
+		}},
+		"CheckDirectory": {[]string{"GetItem", "Scan", "BatchGetItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, _, err := s.CheckDirectory(ctx)
+			return err
+		}},
+		"TidyDirectory": {[]string{"GetItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.TidyDirectory(ctx)
+			return err
 		}},
 		"RebuildDirectory": {[]string{"GetItem", "Scan", "BatchWriteItem", "PutItem", "DeleteItem"},
 			func(ctx context.Context, s *dynamo.Store) error {
@@ -442,6 +481,9 @@ func TestDirectoryNeverSettles(t *testing.T) {
 		"switch": {"TransactWriteItems", cancelled(none, none, none, failed), func(ctx context.Context, s *dynamo.Store) error {
 			return s.SetActive(ctx, "r00001", false)
 		}},
+		"add": {"TransactWriteItems", cancelled(none, none, failed), func(ctx context.Context, s *dynamo.Store) error {
+			return s.AddRestaurants(ctx, []restaurant.Restaurant{storetest.Restaurant(2)})
+		}},
 		"rebuild": {"PutItem", fault(400, "ConditionalCheckFailedException"), func(ctx context.Context, s *dynamo.Store) error {
 			_, err := s.RebuildDirectory(ctx)
 			return err
@@ -555,6 +597,17 @@ func TestLostAnswers(t *testing.T) {
 		}},
 		"rebuild": {"PutItem", func(ctx context.Context, s *dynamo.Store) error {
 			_, err := s.RebuildDirectory(ctx)
+			return err
+		}},
+		"add": {"TransactWriteItems", func(ctx context.Context, s *dynamo.Store) error {
+			return s.AddRestaurants(ctx, []restaurant.Restaurant{storetest.Restaurant(2)})
+		}},
+		"merge month": {"UpdateItem", func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.MergeMonth(ctx, "r00001", november, usage.MonthCount{Conversations: 2, Days: map[int]int64{3: 1}})
+			return err
+		}},
+		"merge session": {"UpdateItem", func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.MergeSession(ctx, imported)
 			return err
 		}},
 		"revoke": {"UpdateItem", func(ctx context.Context, s *dynamo.Store) error {

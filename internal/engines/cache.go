@@ -16,7 +16,7 @@ func (e *Engines) startCache(ctx context.Context, i installer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return e.serve(ctx, "cache", func(port, _ int) []string { return cacheCommand(server, port) }, isUp)
+	return e.serve(ctx, Cache, "cache", func(port, _ int) []string { return cacheCommand(server, port) }, isUp)
 }
 
 func (i installer) cacheServer(ctx context.Context) (string, error) {
@@ -40,7 +40,7 @@ func (e *Engines) startCluster(ctx context.Context, i installer) (string, error)
 	}
 	var nodes [2]node
 	for n := range nodes {
-		nodes[n].address, err = e.serve(ctx, fmt.Sprint("node", n), func(port, second int) []string {
+		nodes[n].address, err = e.serve(ctx, CacheCluster, fmt.Sprint("node", n), func(port, second int) []string {
 			nodes[n].bus = second // usually the port and 10,000, which need not be free, nor a port at all
 			return cacheCommand(server, port, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(second),
 				"--cluster-config-file", fmt.Sprint("nodes-", port, ".conf"), "--cluster-announce-ip", "127.0.0.1")

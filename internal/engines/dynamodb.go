@@ -27,11 +27,11 @@ func (e *Engines) startDynamoDB(ctx context.Context, i installer) (string, error
 	if err != nil {
 		return "", err
 	}
-	address, err := e.serve(ctx, "dynamodb", func(port, _ int) []string {
+	address, err := e.serve(ctx, DynamoDB, "dynamodb", func(port, _ int) []string {
 		return []string{
 			java, "-Xmx1g", "-Djava.library.path=" + library, "-cp", filepath.Join(library, "*"),
 			"software.amazon.dynamodb.services.local.main.ServerRunner",
-			"-inMemory", "-disableTelemetry", "-port", strconv.Itoa(port),
+			"-inMemory", "-sharedDb", "-disableTelemetry", "-port", strconv.Itoa(port),
 		}
 	}, answers)
 	return "http://" + address, err

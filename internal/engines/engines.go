@@ -62,6 +62,28 @@ func (k Kind) Variable() string {
 	return ""
 }
 
+// Port returns the port at which people find an engine: where StartAt starts it, and compose.yaml has it.
+func (k Kind) Port() int {
+	switch k {
+	case DynamoDB:
+		return 8000
+	case SQS:
+		return 8001
+	case Cache:
+		return 8002
+	}
+	return 0
+}
+
+// URL returns where an engine is that answers at its Port on this machine.
+func (k Kind) URL() string {
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(k.Port()))
+	if k == DynamoDB || k == SQS {
+		return "http://" + address
+	}
+	return address
+}
+
 // Endpoint returns where an engine is that was started for the tests, or an error that says how to start it.
 func Endpoint(k Kind) (string, error) {
 	endpoint := os.Getenv(k.Variable())
@@ -74,6 +96,7 @@ func Endpoint(k Kind) (string, error) {
 // Engines are running engines.
 type Engines struct {
 	folder string // temporary: what the engines write
+	fixed  bool   // whether each has its Port
 
 	mu        sync.Mutex
 	endpoints map[Kind]string
@@ -87,11 +110,20 @@ type Engines struct {
 // The context ends the starting, not the engines: they run until Stop, and on Linux end with this process, however it
 // ends. They keep nothing.
 func Start(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
+	return start(ctx, cacheDir, false, want)
+}
+
+// StartAtPorts starts engines as Start does, each at its Port, and fails where another program has that.
+func StartAtPorts(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
+	return start(ctx, cacheDir, true, want)
+}
+
+func start(ctx context.Context, cacheDir string, fixed bool, want []Kind) (*Engines, error) {
 	folder, err := os.MkdirTemp("", "sufrah-engines-")
 	if err != nil {
 		return nil, fmt.Errorf("starting engines: %w", err)
 	}
-	e := &Engines{folder: folder, endpoints: make(map[Kind]string)}
+	e := &Engines{folder: folder, fixed: fixed, endpoints: make(map[Kind]string)}
 	failures := make([]error, len(want))
 	var wg sync.WaitGroup
 	for i, kind := range want {
@@ -163,15 +195,15 @@ const (
 	readyInterval = 50 * time.Millisecond
 )
 
-// serve starts a server on a free port and returns its address when ready says that it answers. The command is given a
-// second free port too.
+// serve starts a server and returns its address when ready says that it answers. The command is given a port, which is free
+// or the kind's own, and a second free one.
 func (e *Engines) serve(
-	ctx context.Context, name string, command func(port, second int) []string,
+	ctx context.Context, kind Kind, name string, command func(port, second int) []string,
 	ready func(ctx context.Context, address string) error,
 ) (address string, err error) {
 	for range startAttempts {
 		var ports [2]int
-		if ports, err = freePorts(ctx); err != nil {
+		if ports, err = e.ports(ctx, kind); err != nil {
 			return "", err
 		}
 		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
@@ -190,6 +222,18 @@ func (e *Engines) serve(
 		}
 	}
 	return "", err
+}
+
+func (e *Engines) ports(ctx context.Context, kind Kind) (ports [2]int, err error) {
+	if ports, err = freePorts(ctx); err != nil || !e.fixed {
+		return ports, err
+	}
+	ports[0] = kind.Port()
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])))
+	if err != nil {
+		return ports, fmt.Errorf("port %d is taken by another program: %w", ports[0], err)
+	}
+	return ports, listener.Close()
 }
 
 func freePorts(ctx context.Context) (ports [2]int, err error) {

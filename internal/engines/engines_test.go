@@ -3,8 +3,10 @@ package engines
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // newEngines returns an Engines with nothing in it.
@@ -70,7 +73,7 @@ func TestStopEndsAll(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
 	var child int
-	_, err := e.serve(t.Context(), "parent", func(_, _ int) []string {
+	_, err := e.serve(t.Context(), Cache, "parent", func(_, _ int) []string {
 		return shell("sleep 60 & echo $! > child; wait")
 	}, func(context.Context, string) error {
 		var err error
@@ -119,7 +122,7 @@ func TestServeTriesAnotherPort(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
 	var ports []int
-	address, err := e.serve(t.Context(), "late", func(port, second int) []string {
+	address, err := e.serve(t.Context(), Cache, "late", func(port, second int) []string {
 		ports = append(ports, port)
 		if port == second {
 			t.Errorf("port %d is given twice", port)
@@ -139,6 +142,62 @@ func TestServeTriesAnotherPort(t *testing.T) {
 	}
 }
 
+// TestFixedPorts: an engine whose port another program has does not start, and says so.
+func TestFixedPorts(t *testing.T) {
+	t.Parallel()
+	e := newEngines(t)
+	e.fixed = true
+	if listener, err := net.Listen("tcp", Cache.URL()); err == nil { // it may be taken already
+		defer listener.Close()
+	}
+	_, err := e.serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("sleep 60") }, ready)
+	if err == nil || !strings.Contains(err.Error(), "8002 is taken") {
+		t.Errorf("error %v, want that the port is taken", err)
+	}
+}
+
+// compose is what of compose.yaml the tests look at.
+type compose struct {
+	Services map[string]struct {
+		Image   string
+		Command []string
+		Ports   []string
+	}
+}
+
+// TestComposeIsTheSame: containers have the same engines, of the same versions, at the same ports of this machine.
+func TestComposeIsTheSame(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file compose
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Services) != 3 {
+		t.Errorf("%d services, want 3", len(file.Services))
+	}
+	for name, want := range map[string]struct {
+		kind  Kind
+		image string
+	}{
+		"dynamodb": {DynamoDB, ":" + dynamoDBVersion}, "sqs": {SQS, ":" + motoVersion}, "cache": {Cache, "valkey/valkey:"},
+	} {
+		service := file.Services[name]
+		port := strings.TrimPrefix(want.kind.URL(), "http://") + ":"
+		if len(service.Ports) != 1 || !strings.HasPrefix(service.Ports[0], port) || !strings.Contains(service.Image, want.image) {
+			t.Errorf("%s: image %s at %q, want %s at %s", name, service.Image, service.Ports, want.image, port)
+		}
+	}
+	for _, option := range []string{"-inMemory", "-sharedDb", "-disableTelemetry"} {
+		if !slices.Contains(file.Services["dynamodb"].Command, option) {
+			t.Errorf("DynamoDB Local has no %s", option)
+		}
+	}
+}
+
 func TestServeTellsWhy(t *testing.T) {
 	t.Parallel()
 	silent := errors.New("no answer")
@@ -153,14 +212,14 @@ func TestServeTellsWhy(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			_, err := newEngines(t).serve(ctx, "server", func(_, _ int) []string { return shell(test.script) },
+			_, err := newEngines(t).serve(ctx, Cache, "server", func(_, _ int) []string { return shell(test.script) },
 				func(context.Context, string) error { return silent })
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
 	}
-	_, err := newEngines(t).serve(t.Context(), "server", func(_, _ int) []string { return []string{"/no/such/server"} }, ready)
+	_, err := newEngines(t).serve(t.Context(), Cache, "server", func(_, _ int) []string { return []string{"/no/such/server"} }, ready)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want that there is no such command", err)
 	}
@@ -169,7 +228,7 @@ func TestServeTellsWhy(t *testing.T) {
 // TestAnotherProgramAnswers: what answers at the port of a process that has ended is another program.
 func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
-	_, err := newEngines(t).serve(t.Context(), "server", func(_, _ int) []string { return shell("exit 1") },
+	_, err := newEngines(t).serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("exit 1") },
 		func(context.Context, string) error { time.Sleep(50 * time.Millisecond); return nil })
 	if err == nil {
 		t.Error("a server that has ended is up")

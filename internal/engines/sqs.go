@@ -33,7 +33,7 @@ func (e *Engines) startSQS(ctx context.Context, i installer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	address, err := e.serve(ctx, "sqs", func(port, _ int) []string {
+	address, err := e.serve(ctx, SQS, "sqs", func(port, _ int) []string {
 		return []string{filepath.Join(moto, "bin", "moto_server"), "-H", "127.0.0.1", "-p", strconv.Itoa(port)}
 	}, answers)
 	return "http://" + address, err

@@ -3,8 +3,8 @@
 // runs, tests and measurements only.
 //
 // An Instance is one execution environment: it handles one invocation at a time, keeps its state between them, and ends
-// when the function crashes or takes too long. As on Lambda the next invocation then needs a new one, which here is the
-// caller's to start. What differs: memory and CPU are not limited, and the file system and network are this machine's.
+// when the function crashes or takes too long. As on Lambda the next invocation then needs a new one, which is the caller's
+// to start, or a Pool's. What differs: memory and CPU are not limited, and the file system and network are this machine's.
 package lambdalocal
 
 import (
@@ -271,6 +271,15 @@ func (i *Instance) Close() error {
 func (i *Instance) Kill() {
 	_ = i.cmd.Process.Kill() // fails if it has ended already
 	<-i.exited
+}
+
+func (i *Instance) hasExited() bool {
+	select {
+	case <-i.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // functionName is the binary's name or, as every function's binary is called bootstrap, its directory's.

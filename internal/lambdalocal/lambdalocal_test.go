@@ -48,6 +48,7 @@ type order struct{ Do, Text string }
 type answer struct {
 	Text      string
 	Count     int
+	PID       int
 	RequestID string
 	ARN       string
 	Deadline  time.Time

@@ -1,19 +1,13 @@
 package local_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
 	"github.com/sufrah/usage-bootstrap/internal/local"
 )
 
@@ -54,60 +48,6 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	}
 }
-
-// BenchmarkColdStart measures the time from starting a function's binary to its first request for an invocation, in turn
-// with a function that does nothing, and reports the ratio of the medians.
-func BenchmarkColdStart(b *testing.B) {
-	server := benchStack(b)
-	environment, err := server.FunctionEnvironment("usage-api")
-	if err != nil {
-		b.Fatal(err)
-	}
-	empty := build(b, "./internal/local/testdata/emptyfunction")
-	function := build(b, "./functions/usage-api")
-	const runs = 20
-	for b.Loop() {
-		var baseline, real []time.Duration
-		for range runs {
-			baseline = append(baseline, coldStart(b, empty, nil))
-			real = append(real, coldStart(b, function, environment))
-		}
-		b.ReportMetric(milliseconds(median(baseline)), "empty-ms")
-		b.ReportMetric(milliseconds(median(real)), "usage-api-ms")
-		b.ReportMetric(float64(median(real))/float64(median(baseline)), "ratio")
-	}
-}
-
-// build compiles a program of this module as a function is compiled.
-func build(b *testing.B, program string) string {
-	b.Helper()
-	binary := filepath.Join(b.TempDir(), "bootstrap")
-	command := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", binary, program)
-	command.Dir = "../.."
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, output)
-	}
-	return binary
-}
-
-func coldStart(b *testing.B, binary string, environment []string) time.Duration {
-	b.Helper()
-	instance, err := lambdalocal.Start(context.Background(), lambdalocal.Function{
-		Path: binary, Env: environment, Timeout: 10 * time.Second, Stdout: io.Discard,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer instance.Close()
-	return instance.InitDuration()
-}
-
-func median(durations []time.Duration) time.Duration {
-	return slices.Sorted(slices.Values(durations))[len(durations)/2]
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // BenchmarkList measures a page of 100 restaurants at the list's begin and end, with few restaurants and with many.
 func BenchmarkList(b *testing.B) {

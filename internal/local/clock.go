@@ -13,8 +13,8 @@ import (
 // session's end or a month's can be watched without waiting for it.
 type Clock struct {
 	machine func() time.Time
-	offset  atomic.Int64 // nanoseconds
-	moved   []func()     // called after each move
+	offset  atomic.Int64               // nanoseconds
+	moved   []func(step time.Duration) // called after each move
 }
 
 // NewClock returns a clock that goes with the machine's.
@@ -23,8 +23,8 @@ func NewClock(machine func() time.Time) *Clock { return &Clock{machine: machine}
 // Now returns the stack's time.
 func (c *Clock) Now() time.Time { return c.machine().Add(time.Duration(c.offset.Load())) }
 
-// OnMove has f called whenever the clock was moved. It must not be called while the clock is in use.
-func (c *Clock) OnMove(f func()) { c.moved = append(c.moved, f) }
+// OnMove has f called whenever the clock was moved, with how far. It must not be called while the clock is in use.
+func (c *Clock) OnMove(f func(step time.Duration)) { c.moved = append(c.moved, f) }
 
 // maxClockOffset keeps the stack's time within what every store can hold.
 const maxClockOffset = 10 * 366 * 24 * time.Hour
@@ -47,9 +47,9 @@ func (c *Clock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			})
 			return
 		}
-		c.offset.Store(int64(offset))
+		before := time.Duration(c.offset.Swap(int64(offset)))
 		for _, f := range c.moved {
-			f()
+			f(offset - before)
 		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, PUT")

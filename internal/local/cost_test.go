@@ -133,17 +133,20 @@ type cost struct {
 func costOf(t *testing.T, tb tables, target string, header http.Header) (status int, c cost) {
 	t.Helper()
 	before := tb.capacity()
+	w := httptest.NewRecorder()
 	synctest.Test(t, func(*testing.T) {
 		api := newAPI(tb.store(slow))
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header = header
-		w := httptest.NewRecorder()
 		start := time.Now()
 		api.ServeHTTP(w, r)
 		status = w.Code
 		c.roundTrips = int(time.Since(start) / roundTrip)
 	})
 	c.units = tb.capacity() - before
+	if err := checkDescribed(http.MethodGet, target, w.Result(), w.Body.Bytes()); err != nil {
+		t.Error(err)
+	}
 	return status, c
 }
 

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
-	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -28,59 +28,63 @@ var templates = []string{
 }
 
 // FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
-// under functions runs against this stack: those of the template, with the addresses of the stand-ins.
+// under functions runs against this stack: those of the template, with this stack's addresses.
 func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
-	variables, err := s.Template.FunctionEnvironment(logicalID(function), StackName)
+	variables, err := s.Template.FunctionEnvironment(logicalID(function), s.Name)
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range s.standIns() {
+	for name, value := range s.addresses() {
 		if _, ok := variables[name]; ok {
 			variables[name] = value
 		}
 	}
-	// In place of the secrets, their values.
-	for arn, plain := range map[string][2]string{
-		"TWILIO_SECRET_ARN": {"TWILIO_AUTH_TOKEN", TwilioAuthToken}, "SUFRAH_SECRET_ARN": {"SUFRAH_API_KEY", "local-sufrah-key"},
-	} {
-		if _, ok := variables[arn]; ok {
-			delete(variables, arn)
-			variables[plain[0]] = plain[1]
-		}
-	}
-	if _, ok := variables["TWILIO_ACCOUNT_SID"]; ok {
-		variables["TWILIO_API_BASE"] = s.BaseURL + twilioPath
-	}
-	environment := []string{
-		"AWS_REGION=" + sqslocal.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
-		"AWS_ENDPOINT_URL_DYNAMODB=" + s.BaseURL + DynamoDBPath,
-		"AWS_ENDPOINT_URL_SQS=" + s.BaseURL + SQSPath,
-	}
+	environment := []string{"AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local"}
 	for name, value := range variables {
 		environment = append(environment, name+"="+value)
 	}
 	return environment, nil
 }
 
-// standIns returns the variables that name what stands in for AWS, Twilio and Sufrah here.
-func (s *Stack) standIns() map[string]string {
+// addresses returns the variables that lead a function to this stack, and to nobody outside this machine.
+func (s *Stack) addresses() map[string]string {
 	variables := map[string]string{
-		"WEBHOOK_URL":           cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
-		"TWILIO_ACCOUNT_SID":    twilioAccountSID,
-		"SUFRAH_API_BASE":       s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
-		"BOOTSTRAP_QUEUE_URL":   s.queueURL(s.source.Queue.Name),
-		"DEAD_LETTER_QUEUE_URL": s.queueURL(s.source.Queue.DeadLetterQueue),
-		"CACHE_ENDPOINT":        s.cache.Addr(),
-		"CACHE_TLS":             "false",
-		"CACHE_CLUSTER":         "false",
-		"CACHE_USER":            "",
-		"CACHE_NAME":            "",
+		"AWS_ENDPOINT_URL_DYNAMODB":       s.BaseURL + DynamoDBPath,
+		"AWS_ENDPOINT_URL_SQS":            s.BaseURL + SQSPath,
+		"AWS_ENDPOINT_URL_SECRETSMANAGER": s.BaseURL + secretsPath,
+		"WEBHOOK_URL":                     cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
+		"TWILIO_ACCOUNT_SID":              twilioAccountSID,
+		"TWILIO_API_BASE":                 s.BaseURL + twilioPath,
+		"TWILIO_SECRET_ARN":               twilioSecret,
+		"SUFRAH_API_BASE":                 s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
+		"SUFRAH_SECRET_ARN":               sufrahSecret,
+		"BOOTSTRAP_QUEUE_URL":             s.queueURL(s.source.Queue.Name),
+		"DEAD_LETTER_QUEUE_URL":           s.queueURL(s.source.Queue.DeadLetterQueue),
+		"CACHE_ENDPOINT":                  s.cache.address,
+		"CACHE_TLS":                       "false",
+		"CACHE_CLUSTER":                   "false",
+		"CACHE_USER":                      "",
+		"CACHE_NAME":                      "",
 	}
 	for _, key := range templates {
-		variables["CONTENT_SID_"+key] = "HX" + digits(key)
+		variables["CONTENT_SID_"+key] = contentSID(key)
 	}
 	return variables
 }
+
+// The secrets of a local stack, and what they hold.
+const (
+	twilioSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/twilio"
+	sufrahSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/sufrah"
+)
+
+var secrets = sandbox.Secrets{
+	twilioSecret: fmt.Sprintf(`{%q: %q}`, twilioAccountSID, TwilioAuthToken),
+	sufrahSecret: `{"apiKey": "local-sufrah-key"}`,
+}
+
+// contentSID returns the SID of a template by its key.
+func contentSID(key string) string { return "HX" + digits(strings.ToUpper(key)) }
 
 // digits returns 32 hexadecimal digits that go with a name.
 func digits(name string) string {

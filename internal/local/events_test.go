@@ -3,10 +3,12 @@ package local_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,10 +32,25 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // function returns the handler of a function, configured by the environment that the stack gives it, at the stack's time.
 func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	t.Helper()
-	environ, err := stack.FunctionEnvironment(name)
+	return functionWith(t, stack, name, io.Discard, nil)
+}
+
+// functionWith returns the same with a log, and with variables of the form "NAME=value" in place of the stack's.
+func functionWith(t *testing.T, stack *local.Stack, name string, log io.Writer, variables []string) lambda.Handler {
+	t.Helper()
+	handler, err := newFunction(stack, name, log, variables)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return handler
+}
+
+func newFunction(stack *local.Stack, name string, log io.Writer, variables []string) (lambda.Handler, error) {
+	environ, err := stack.FunctionEnvironment(name)
+	if err != nil {
+		return nil, err
+	}
+	environ = append(slices.Clone(variables), environ...) // the first of a name counts
 	lookup := func(wanted string) (string, bool) {
 		for _, variable := range environ {
 			if name, value, _ := strings.Cut(variable, "="); name == wanted {
@@ -45,18 +62,15 @@ func function(t *testing.T, stack *local.Stack, name string) lambda.Handler {
 	var handler any
 	switch name {
 	case usageapi.Name:
-		handler, err = usageapi.New(lookup, stack.Clock.Now, io.Discard)
+		handler, err = usageapi.New(lookup, stack.Clock.Now, log)
 	case usageadmin.Name:
-		handler, err = usageadmin.New(lookup, stack.Clock.Now, io.Discard)
+		handler, err = usageadmin.New(lookup, stack.Clock.Now, log)
 	case processmessage.Name:
-		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, io.Discard)
+		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, log)
 	case welcomebootstrap.Name:
-		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, io.Discard)
+		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, log)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lambda.NewHandler(handler)
+	return lambda.NewHandler(handler), err
 }
 
 // TestEvents sends each file of events through the function that it is for, and compares the whole answer with the
@@ -79,6 +93,9 @@ func TestEvents(t *testing.T) {
 		goldens[path] = true
 	}
 	for _, path := range paths {
+		if path == samEnvironment {
+			continue
+		}
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		golden := filepath.Join("testdata", "events", name+".golden")
 		delete(goldens, golden)
@@ -94,12 +111,61 @@ func TestEvents(t *testing.T) {
 				send(t, handler, filepath.Join(filepath.Dir(path), first+".json"))
 			}
 			answer := send(t, handler, path)
+			if functions[word] == usageapi.Name {
+				checkEventDescribed(t, path, answer)
+			}
 			compareGolden(t, golden, readable(t, answer)+received(t, stack))
 		})
 	}
 	for golden := range goldens {
 		t.Errorf("%s has no event", golden)
 	}
+}
+
+// samEnvironment has the variables that `sam local` gives the functions, which it runs in containers.
+const samEnvironment = "../../events/env.json"
+
+// TestSAMEnvironment: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
+// no variables but the template's, for `sam local` leaves others out.
+func TestSAMEnvironment(t *testing.T) {
+	t.Parallel()
+	const baseURL, machine = "http://localhost:8080", "host.docker.internal" // as containers call it
+	stack, err := local.New(t.Context(), local.Options{
+		Template: mustLoad(t), BaseURL: baseURL, WebhookURL: local.EventsWebhookURL,
+		Clock: local.NewClock(time.Now), Log: io.Discard,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stack.Close()
+	want := make(map[string]map[string]string)
+	for function, name := range map[string]string{
+		"UsageApiFunction": usageapi.Name, "ProcessMessageFunction": processmessage.Name, "WelcomeBootstrapFunction": welcomebootstrap.Name,
+	} {
+		declared, err := stack.Template.FunctionEnvironment(function, local.StackName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		environ, err := stack.FunctionEnvironment(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[function] = make(map[string]string)
+		for _, variable := range environ {
+			name, value, _ := strings.Cut(variable, "=")
+			if _, ok := declared[name]; ok {
+				want[function][name] = strings.Replace(value, baseURL+"/sandbox/", "http://"+machine+":8080/sandbox/", 1)
+			}
+		}
+		if _, ok := declared["CACHE_ENDPOINT"]; ok {
+			want[function]["CACHE_ENDPOINT"] = fmt.Sprintf("%s:%d", machine, local.CachePort)
+		}
+	}
+	text, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, samEnvironment, string(text)+"\n")
 }
 
 func send(t *testing.T, handler lambda.Handler, path string) []byte {
@@ -113,6 +179,27 @@ func send(t *testing.T, handler lambda.Handler, path string) []byte {
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// checkEventDescribed holds the answer to an event of the usage API to its description.
+func checkEventDescribed(t *testing.T, path string, answer []byte) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event events.APIGatewayV2HTTPRequest
+	var got events.APIGatewayV2HTTPResponse
+	if err := errors.Join(json.Unmarshal(text, &event), json.Unmarshal(answer, &got)); err != nil {
+		t.Fatal(err)
+	}
+	response := &http.Response{StatusCode: got.StatusCode, Header: http.Header{}}
+	for name, value := range got.Headers {
+		response.Header.Set(name, value)
+	}
+	if err := checkDescribed(event.RequestContext.HTTP.Method, event.RawPath, response, []byte(got.Body)); err != nil {
+		t.Error(err)
+	}
 }
 
 // received returns what customers were sent, the newest first.

@@ -105,6 +105,10 @@ func (c *caller) call() error {
 		return fmt.Errorf("%.400q: the connection was closed after status %d", request, answer.StatusCode)
 	case method != http.MethodHead && answer.Header.Get("Content-Type") == "application/json" && !json.Valid(body):
 		return fmt.Errorf("%.400q: the body is no JSON: %.400q", request, body)
+	case strings.HasPrefix(target, "/api/"):
+		if err := checkDescribed(method, target, answer, body); err != nil {
+			return fmt.Errorf("%.400q: %w", request, err)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // ErrPortTaken says that something else listens where a stack was to be served.
 var ErrPortTaken = errors.New("the port is taken")
 
-// Server serves a stack over HTTP on this machine only.
+// Server serves a stack over HTTP, to this machine only unless its options say otherwise.
 type Server struct {
 	*Stack
 	server *http.Server
@@ -28,26 +29,27 @@ const (
 	shutdownGrace     = 3 * time.Second // for requests under way
 )
 
-// Serve builds the stack of the template in a file and serves it on a port of the loopback interface; port 0 takes a free
-// one. It returns when the stack answers. It fails with ErrPortTaken where it can't have the port.
-func Serve(ctx context.Context, templatePath string, port int, log io.Writer) (*Server, error) {
+// Serve builds the stack of the template in a file and serves it on a port of this machine; port 0 takes a free one. It
+// returns when the stack answers. It fails with ErrPortTaken where it can't have the port. The changes are made to the stack's
+// options, in which only the address is left open.
+func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := template.Load(templatePath)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("localhost:%d", port))
+	options := Options{Template: parsed, Host: "localhost", Clock: NewClock(time.Now), Log: log}
+	for _, change := range changes {
+		change(&options)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(options.Host, strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d: %w", port, ErrPortTaken)
 	}
 	if err != nil {
 		return nil, err
 	}
-	stack, err := New(ctx, Options{
-		Template: parsed,
-		BaseURL:  fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port),
-		Clock:    NewClock(time.Now),
-		Log:      log,
-	})
+	options.BaseURL = fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+	stack, err := New(ctx, options)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	crypto "crypto/rand"
 	"errors"
@@ -15,21 +16,17 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/sufrah/usage-bootstrap/internal/apigateway"
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/demo"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/eventsource"
-	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
-	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
-	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/page"
 	"github.com/sufrah/usage-bootstrap/internal/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
@@ -39,18 +36,17 @@ import (
 )
 
 // Stack is the deployed system on one machine: its functions behind their API Gateway routes and their queue, over stand-ins
-// that speak the protocols of what they stand in for. It is an http.Handler that serves all of it.
+// that speak the protocols of what they stand in for, or over engines. It is an http.Handler that serves all of it.
 type Stack struct {
 	Options
-	DynamoDB *dynamolocal.Engine
-	SQS      *sqslocal.Engine
-	Twilio   *sandbox.Twilio
-	Sufrah   *sandbox.Sufrah
+	Twilio *sandbox.Twilio
+	Sufrah *sandbox.Sufrah
 
-	cache        *cacheServer
+	*backend
 	store, queue *sandbox.Fault // how DynamoDB and SQS behave
 	source       template.EventSource
 	jobs         *jobLog
+	pools        map[string]*lambdalocal.Pool // of compiled functions, by name
 
 	mux     *http.ServeMux // the stack's own paths
 	gateway *apigateway.Gateway
@@ -58,9 +54,13 @@ type Stack struct {
 	running sync.WaitGroup
 }
 
-// Options say where and when a stack is.
+// Options say where and when a stack is, and of what.
 type Options struct {
 	Template *template.Template
+	// Name is the stack's, after which its tables and queues are called; empty means StackName.
+	Name string
+	// Host is the address of this machine at which the stack takes connections; empty means those of its own only.
+	Host string
 	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock
@@ -68,6 +68,11 @@ type Options struct {
 	WebhookURL string
 	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
 	Log io.Writer
+	// Engines are what the stack stores things in; nil means stand-ins in this process.
+	Engines *Engines
+	// Binaries is a folder with the compiled functions, each as <name>/bootstrap, which then run as processes of their own;
+	// empty means that the functions are part of this process.
+	Binaries string
 }
 
 // New returns a stack with the demo data, which takes jobs from its queue until it is closed.
@@ -76,85 +81,82 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	if o.Template, err = o.Template.With("TwilioAccountSid", twilioAccountSID); err != nil {
 		return nil, fmt.Errorf("setting the template's parameters: %w", err)
 	}
-	tables, err := Tables(o.Template)
-	if err != nil {
-		return nil, err
-	}
-	queues, source, err := queues(o.Template)
-	if err != nil {
-		return nil, err
-	}
+	o.Name = cmp.Or(o.Name, StackName)
 	s := &Stack{
-		Options:  o,
-		DynamoDB: dynamolocal.New(o.Clock.Now, tables...),
-		SQS:      sqslocal.New(o.Clock.Now, queues...),
-		Twilio:   sandbox.NewTwilio(o.Clock.Now, rand.Float64),
-		Sufrah:   sandbox.NewSufrah(rand.Float64),
-		store:    sandbox.NewFault(rand.Float64, writeDynamoDBFailure),
-		queue:    sandbox.NewFault(rand.Float64, writeSQSFailure),
-		source:   source,
-		jobs:     &jobLog{next: o.Log},
-		mux:      http.NewServeMux(),
+		Options: o,
+		Twilio:  sandbox.NewTwilio(o.Clock.Now, rand.Float64),
+		Sufrah:  sandbox.NewSufrah(rand.Float64),
+		store:   sandbox.NewFault(rand.Float64, writeDynamoDBFailure),
+		queue:   sandbox.NewFault(rand.Float64, writeSQSFailure),
+		jobs:    &jobLog{next: o.Log},
+		mux:     http.NewServeMux(),
 		gateway: apigateway.New(apigateway.Options{
 			Now: o.Clock.Now, Logger: logging.New(o.Log, slog.LevelInfo, "api-gateway"),
 		}),
 	}
 	s.Log = s.jobs
-	if err := s.loadDemo(ctx); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	if s.cache, err = newCacheServer(rand.Float64); err != nil {
-		return nil, err
-	}
-	if err := s.start(); err != nil {
+	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// start puts the functions behind their routes and their queue.
-func (s *Stack) start() error {
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.serveSandbox()
-	s.Clock.OnMove(s.SQS.Wake)
-	s.running.Go(func() { s.cache.age(ctx, s.Clock) })
+// open makes what the template defines.
+func (s *Stack) open(ctx context.Context) error {
+	tables, err := s.Template.Tables(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's tables: %w", err)
+	}
+	queues, err := s.Template.Queues(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's queues: %w", err)
+	}
+	sources, err := s.Template.EventSources(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's event sources: %w", err)
+	}
+	if len(sources) != 1 || sources[0].FunctionID != logicalID(welcomebootstrap.Name) {
+		return fmt.Errorf("the template has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
+	}
+	s.source = sources[0]
+	if s.Engines == nil {
+		s.backend, err = newStandIns(s.Options, tables, queues, s.source)
+	} else {
+		s.backend, err = newOnEngines(ctx, s.Options, tables, queues, s.source)
+	}
+	return err
+}
 
-	lookup, _, err := s.environment(usageapi.Name) // it takes no variables of unknown names
+// start loads the demo data and puts the functions behind their routes and their queue.
+func (s *Stack) start(ctx context.Context) error {
+	if err := demo.Load(ctx, s.Store(), usage.NewCalendar(nil), s.Clock.Now()); err != nil {
+		return err
+	}
+	s.serveSandbox()
+	build := s.assembled
+	if s.Binaries != "" {
+		build = s.compiled
+	}
+	functions, err := build()
 	if err != nil {
 		return err
 	}
-	usageAPI, err := usageapi.New(lookup, s.Clock.Now, s.Log)
-	if err != nil {
-		return err
-	}
-	if lookup, _, err = s.environment(usageadmin.Name); err != nil {
-		return err
-	}
-	usageAdmin, err := usageadmin.New(lookup, s.Clock.Now, s.Log)
-	if err != nil {
-		return err
-	}
-	lookup, environ, err := s.environment(processmessage.Name)
-	if err != nil {
-		return err
-	}
-	processMessage, err := processmessage.New(lookup, environ, s.Clock.Now, s.Log)
-	if err != nil {
-		return err
-	}
-	if lookup, environ, err = s.environment(welcomebootstrap.Name); err != nil {
-		return err
-	}
-	welcomeBootstrap, err := welcomebootstrap.New(lookup, environ, s.Clock.Now, s.Log)
-	if err != nil {
-		return err
-	}
-	s.running.Go(func() { s.poll(ctx, welcomeBootstrap) })
+	running, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.running.Go(func() { s.run(running) })
+	s.running.Go(func() { s.poll(running, functions.welcomeBootstrap) })
 	return errors.Join(
-		s.gateway.Handle("$default", usageAPI),
-		s.gateway.Handle("ANY "+api.RenewPattern, usageAdmin),
-		s.gateway.Handle("ANY "+webhook.Path, processMessage))
+		s.gateway.Handle("$default", functions.usageAPI),
+		s.gateway.Handle("ANY "+api.RenewPattern, functions.usageAdmin),
+		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
+}
+
+// Store returns the stack's tables, without the faults that functions see.
+func (s *Stack) Store() *dynamo.Store {
+	return dynamo.New(dynamodb.NewFromConfig(s.dynamoDB.config()), dynamo.StackTables(s.Name), rand.Float64)
 }
 
 // Close stops taking jobs, and what the stack started.
@@ -163,31 +165,20 @@ func (s *Stack) Close() error {
 		s.stop()
 	}
 	s.running.Wait()
-	s.cache.Close()
+	for _, pool := range s.pools {
+		pool.Close()
+	}
+	s.cache.close()
 	return nil
 }
 
 // ServeHTTP serves the API's routes as API Gateway does, and the stack's own paths.
 func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == HealthPath || strings.HasPrefix(r.URL.Path, "/sandbox/") {
+	if r.URL.Path == HealthPath || strings.HasPrefix(r.URL.Path, "/sandbox/") || page.Serves(r.URL.Path) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
 	s.gateway.ServeHTTP(w, r) // not through the mux, which would redirect paths that API Gateway passes on
-}
-
-// loadDemo fills the tables in process: their address isn't served yet.
-func (s *Stack) loadDemo(ctx context.Context) error {
-	local := awsConfig()
-	local.BaseEndpoint = aws.String("http://" + StackName)
-	local.HTTPClient = &http.Client{Transport: s.DynamoDB.Transport()}
-	store := dynamo.New(dynamodb.NewFromConfig(local), dynamo.StackTables(StackName), rand.Float64)
-	return demo.Load(ctx, store, usage.NewCalendar(nil), s.Clock.Now())
-}
-
-// awsConfig returns the SDK's configuration for stand-ins, which check neither region nor credentials.
-func awsConfig() aws.Config {
-	return awsconfig.New(sqslocal.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 }
 
 // pollPause is how long the poller waits before it starts again, after it failed.
@@ -195,9 +186,7 @@ const pollPause = time.Second
 
 // poll hands the queue's messages to the function, as the template's event source mapping does.
 func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
-	local := awsConfig()
-	local.BaseEndpoint = aws.String("http://" + StackName)
-	local.HTTPClient = &http.Client{Transport: s.SQS.Transport()} // AWS's own poller doesn't share our outages
+	client := sqs.NewFromConfig(s.sqs.config()) // AWS's own poller doesn't share our outages
 	mapping := eventsource.Mapping{
 		QueueURL: s.queueURL(s.source.Queue.Name), QueueARN: sqslocal.ARN(s.source.Queue.Name),
 		BatchSize: s.source.BatchSize, MaximumBatchingWindow: s.source.MaximumBatchingWindow,
@@ -206,7 +195,7 @@ func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
 		Grace:                   time.Second, Now: s.Clock.Now, Log: logging.New(s.Log, slog.LevelWarn, "event-source"),
 	}
 	for ctx.Err() == nil {
-		if err := mapping.Run(ctx, sqs.NewFromConfig(local), named(invoke)); err != nil && ctx.Err() == nil {
+		if err := mapping.Run(ctx, client, invoke); err != nil && ctx.Err() == nil {
 			mapping.Log.Error("polling failed", slog.Any("error", err))
 			select {
 			case <-ctx.Done():
@@ -225,29 +214,6 @@ func named(invoke eventsource.Invoke) eventsource.Invoke {
 
 // queueURL returns the address of a queue by its name.
 func (s *Stack) queueURL(name string) string { return sqslocal.QueueURL(s.BaseURL+SQSPath, name) }
-
-// queues returns the template's queues, and how its one event source takes messages from them.
-func queues(t *template.Template) ([]sqslocal.Queue, template.EventSource, error) {
-	defined, err := t.Queues(StackName)
-	if err != nil {
-		return nil, template.EventSource{}, fmt.Errorf("reading the template's queues: %w", err)
-	}
-	sources, err := t.EventSources(StackName)
-	if err != nil {
-		return nil, template.EventSource{}, fmt.Errorf("reading the template's event sources: %w", err)
-	}
-	if len(sources) != 1 || sources[0].FunctionID != logicalID(welcomebootstrap.Name) {
-		return nil, template.EventSource{}, fmt.Errorf("the template has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
-	}
-	queues := make([]sqslocal.Queue, len(defined))
-	for i, q := range defined {
-		queues[i] = sqslocal.Queue{
-			Name: q.Name, VisibilityTimeout: q.VisibilityTimeout, Delay: q.Delay, RetentionPeriod: q.RetentionPeriod,
-			DeadLetterQueue: q.DeadLetterQueue, MaxReceiveCount: q.MaxReceiveCount,
-		}
-	}
-	return queues, sources[0], nil
-}
 
 // writeDynamoDBFailure answers as DynamoDB does when it fails.
 func writeDynamoDBFailure(w http.ResponseWriter, status int) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/openapitest"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 )
 
@@ -57,6 +59,15 @@ func newServed(ctx context.Context, at time.Time, log io.Writer) (*local.Stack, 
 	server.Config.Handler = stack
 	server.Start()
 	return stack, server, err
+}
+
+func mustLoad(t *testing.T) *template.Template {
+	t.Helper()
+	parsed, err := template.Load("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }
 
 var newShared = sync.OnceValues(func() (*local.Stack, error) {
@@ -101,7 +112,27 @@ func do(t *testing.T, stack *local.Stack, method, target, body string, headers .
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasPrefix(target, "/api/") {
+		if err := checkDescribed(method, target, response, read); err != nil {
+			t.Error(err)
+		}
+	}
 	return answer{response.StatusCode, response.Header, read}
+}
+
+var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load(openapitest.Path) })
+
+// checkDescribed holds an answer of the usage API to its description.
+func checkDescribed(method, target string, response *http.Response, body []byte) error {
+	described, err := description()
+	if err != nil {
+		return err
+	}
+	parsed, err := url.ParseRequestURI(target)
+	if err != nil {
+		return err
+	}
+	return described.Check(method, parsed.Path, response, body)
 }
 
 func get(t *testing.T, stack *local.Stack, target string, headers ...string) answer {
@@ -182,7 +213,12 @@ func wantEqual[T any](t *testing.T, what string, got, want T) {
 // TestDemoFigures has what the demo data promise, as each kind of caller reads it.
 func TestDemoFigures(t *testing.T) {
 	t.Parallel()
-	stack := shared(t)
+	demoFigures(t, shared(t))
+}
+
+// demoFigures looks at a stack at noon.
+func demoFigures(t *testing.T, stack *local.Stack) {
+	t.Helper()
 	yesterday := at(2026, 11, 22, 12, 0)
 	thousand := allowance{1000, 1000, 30_000, 30_000}
 	example := figures{
@@ -226,7 +262,11 @@ func TestAbsentTimesAreNull(t *testing.T) {
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	stack := shared(t)
+	list(t, shared(t))
+}
+
+func list(t *testing.T, stack *local.Stack) {
+	t.Helper()
 	for query, want := range map[string]struct {
 		shown, total, limit, offset int
 		hasMore                     bool
@@ -285,7 +325,7 @@ func TestListIsWhole(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
-	vault := tables{engine: stack.DynamoDB}.store()
+	vault := stack.Store()
 	for raw, c := range map[string]struct {
 		grant   credential.Grant
 		revoked bool
@@ -359,7 +399,7 @@ func TestErrors(t *testing.T) {
 		"unknown restaurant, token names it": {"", "/api/usage", []string{"Authorization: Bearer pat-two", "X-Restaurant-Id: gone"}, 404, "restaurant_not_found", ""},
 		"an id that can't be":                {"", "/api/usage/%D9%85%D8%B7%D8%B9%D9%85", []string{asAdmin}, 404, "restaurant_not_found", ""},
 		"unknown path":                       {"", "/api/usages", []string{asAdmin}, 404, "not_found", ""},
-		"unknown path without credentials":   {"", "/", nil, 404, "not_found", ""},
+		"unknown path without credentials":   {"", "/elsewhere", nil, 404, "not_found", ""},
 		"below a restaurant":                 {"", "/api/usage/clxyz123abc/history", []string{asAdmin}, 404, "not_found", ""},
 		"an encoded slash":                   {"", "/api/usage/clxyz123abc%2Fhistory", []string{asAdmin}, 404, "not_found", ""},
 		"double slash":                       {"", "/api//usage", []string{asAdmin}, 404, "not_found", ""},
@@ -596,7 +636,7 @@ func TestExpiryFollowsTheClock(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	g := credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: noon.Add(time.Hour)}
-	if err := (tables{engine: stack.DynamoDB}).store().AddCredential(t.Context(), g.Credential("short", "cr_short", noon)); err != nil {
+	if err := stack.Store().AddCredential(t.Context(), g.Credential("short", "cr_short", noon)); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {

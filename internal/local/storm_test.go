@@ -1,7 +1,6 @@
 package local_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -32,7 +31,7 @@ const atOnce = 16
 // storm is a crowd of customers who write to restaurants at the same time, through Twilio: which delivers again whatever
 // isn't answered with 200, and sometimes what is.
 type storm struct {
-	server *local.Server
+	stack  *local.Stack
 	client *http.Client
 
 	mu     sync.Mutex
@@ -44,7 +43,7 @@ func (s *storm) deliver(from, to, id, body string) error {
 	form := url.Values{
 		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "MessageSid": {id}, "Body": {body}, "ProfileName": {"Guest"},
 	}
-	target := s.server.BaseURL + webhook.Path
+	target := s.stack.BaseURL + webhook.Path
 	signature := twilio.Signature(local.TwilioAuthToken, target, form)
 	for range 50 {
 		r, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
@@ -76,16 +75,16 @@ func (s *storm) deliver(from, to, id, body string) error {
 // are exact, and everybody is welcomed once.
 func TestStorm(t *testing.T) {
 	t.Parallel()
-	customers, restaurants, messages := *stormCustomers, *stormRestaurants, *stormMessages
-	server, err := local.Serve(t.Context(), "../../template.yaml", 0, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	before := conversations(t, server)
-	fault(t, server, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
+	weather(t, serveStory(t), *stormMessages, *stormCustomers, *stormRestaurants)
+}
 
-	s := &storm{server: server, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}, status: map[int]int{}}
+// weather sends a storm over a fresh stack.
+func weather(t *testing.T, stack *local.Stack, messages, customers, restaurants int) {
+	t.Helper()
+	before := conversations(t, stack)
+	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
+
+	s := &storm{stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}, status: map[int]int{}}
 	random := rand.New(rand.NewPCG(1, 2))
 	number := func(prefix string, i int) string { return fmt.Sprintf("+966%s%07d", prefix, i) }
 	wrote := make(map[[2]int]bool) // who wrote to whom
@@ -107,13 +106,13 @@ func TestStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("answers by status: %v", s.status)
-	fault(t, server, "/sandbox/store", `{"failRate": 0, "status": 503}`)
+	put(t, stack, "/sandbox/store", `{}`)
 
 	opened := make(map[string]int)
 	for pair := range wrote {
 		opened[fmt.Sprintf("demo-%03d", pair[1])]++
 	}
-	after := conversations(t, server)
+	after := conversations(t, stack)
 	for id, want := range opened {
 		if got := after[id] - before[id]; got != want {
 			t.Errorf("%s: %d conversations, want %d", id, got, want)
@@ -121,7 +120,7 @@ func TestStorm(t *testing.T) {
 	}
 	for pair := range wrote {
 		welcomes := 0
-		for _, m := range server.Twilio.Messages(number("50", pair[0])) {
+		for _, m := range stack.Twilio.Messages(number("50", pair[0])) {
 			if m.From == number("11", pair[1]) || m.From == "whatsapp:"+number("11", pair[1]) {
 				welcomes++
 			}
@@ -132,51 +131,14 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// conversations returns this month's conversations of the first hundred restaurants of the demo data, by id.
-func conversations(t *testing.T, server *local.Server) map[string]int {
+// conversations returns this month's conversations of all restaurants, by id.
+func conversations(t *testing.T, stack *local.Stack) map[string]int {
 	t.Helper()
 	counts := make(map[string]int)
-	for offset := 0; offset < 200; offset += 100 {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/api/usage?limit=100&offset=%d", server.BaseURL, offset), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("X-API-Key", "local-admin-key")
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page struct {
-			Data []struct {
-				RestaurantID           string
-				ConversationsThisMonth int
-			}
-		}
-		err = json.NewDecoder(response.Body).Decode(&page)
-		response.Body.Close()
-		if err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("status %d, error %v", response.StatusCode, err)
-		}
-		for _, r := range page.Data {
-			counts[r.RestaurantID] = r.ConversationsThisMonth
+	for _, offset := range []string{"0", "100"} {
+		for _, r := range read[page](t, get(t, stack, "/api/usage?limit=100&offset="+offset, asAdmin), 200).Data {
+			counts[r.RestaurantID] = int(r.ConversationsThisMonth)
 		}
 	}
 	return counts
-}
-
-// fault sets how a stand-in behaves.
-func fault(t *testing.T, server *local.Server, path, behavior string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.BaseURL+path, strings.NewReader(behavior))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: status %d", path, response.StatusCode)
-	}
 }

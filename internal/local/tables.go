@@ -1,16 +1,20 @@
-// Package local builds the stack of template.yaml on one machine: stand-ins for what AWS provides, and the real code on
-// top of them. Development, tests and benchmarks run on it; no function links it.
+// Package local builds the stack of template.yaml on one machine: stand-ins for what AWS provides, or real engines, and the
+// real code on top of them. Development, tests and benchmarks run on it; no function links it.
 package local
 
 import (
 	"fmt"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/template"
 )
 
-// StackName is the stack that local stacks pretend to be.
+// StackName is the stack that local stacks pretend to be, unless they are given another name.
 const StackName = "sufrah-local"
+
+// Region is the AWS region that local stacks pretend to be in.
+const Region = sqslocal.Region
 
 // Tables returns the tables that the template gives a stack of StackName.
 func Tables(t *template.Template) ([]dynamolocal.Table, error) {
@@ -18,6 +22,10 @@ func Tables(t *template.Template) ([]dynamolocal.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the template's tables: %w", err)
 	}
+	return standInTables(defined), nil
+}
+
+func standInTables(defined []template.Table) []dynamolocal.Table {
 	tables := make([]dynamolocal.Table, len(defined))
 	for i, d := range defined {
 		tables[i] = dynamolocal.Table{
@@ -31,5 +39,5 @@ func Tables(t *template.Template) ([]dynamolocal.Table, error) {
 			})
 		}
 	}
-	return tables, nil
+	return tables
 }

@@ -13,7 +13,6 @@ type Recorder struct {
 	store    *Store
 	calendar usage.Calendar
 	markers  map[entry]*marker
-	sessions map[entry]*session
 	alerts   map[entry]*alerts // by restaurant and month
 }
 
@@ -47,10 +46,7 @@ type reply struct {
 
 // NewRecorder returns a Recorder that counts in the calendar's months and days.
 func NewRecorder(store *Store, calendar usage.Calendar) *Recorder {
-	return &Recorder{
-		store: store, calendar: calendar, markers: make(map[entry]*marker), sessions: make(map[entry]*session),
-		alerts: make(map[entry]*alerts),
-	}
+	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker), alerts: make(map[entry]*alerts)}
 }
 
 // Record implements conversation.Recorder.
@@ -71,12 +67,12 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 		tallied = 0
 	}
 
-	of := r.sessions[entry{m.RestaurantID, m.Customer}]
+	of := r.store.sessions[entry{m.RestaurantID, m.Customer}]
 	tenant := r.store.tenant(m.RestaurantID)
 	switch {
 	case of == nil:
 		of = &session{Session: tenant.open(m, at), firstMessage: m.ID}
-		r.sessions[entry{m.RestaurantID, m.Customer}] = of
+		r.store.sessions[entry{m.RestaurantID, m.Customer}] = of
 		tenant.count(r.calendar, at)
 	case !at.Before(of.LastMessage.Add(conversation.SessionLength)):
 		of.Session = tenant.open(m, at)
@@ -159,7 +155,7 @@ func (r reply) state(delivery string, now time.Time) conversation.ReplyState {
 // reply returns what is known of a reply, nil where nothing is.
 func (r *Recorder) reply(m conversation.Message, which conversation.Reply) *reply {
 	if which == conversation.Welcome {
-		if of := r.sessions[entry{m.RestaurantID, m.Customer}]; of != nil {
+		if of := r.store.sessions[entry{m.RestaurantID, m.Customer}]; of != nil {
 			return &of.reply
 		}
 		return nil

@@ -21,6 +21,7 @@ import (
 type Store struct {
 	mu          sync.Mutex
 	tenants     map[string]*tenant
+	sessions    map[entry]*session
 	credentials map[credential.Hash]credential.Credential
 }
 
@@ -59,7 +60,10 @@ func (t *tenant) exists() bool { return t.restaurant.ID != "" }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{tenants: make(map[string]*tenant), credentials: make(map[credential.Hash]credential.Credential)}
+	return &Store{
+		tenants: make(map[string]*tenant), sessions: make(map[entry]*session),
+		credentials: make(map[credential.Hash]credential.Credential),
+	}
 }
 
 // stored is a time as stores keep it: to the millisecond, in UTC.

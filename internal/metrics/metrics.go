@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Namespace and Dimension are how CloudWatch finds the metrics: all have one dimension, the function's name.
+// Namespace and Dimension are how CloudWatch finds the metrics: all have one dimension, the function's name as it is
+// deployed.
 const (
 	Namespace = "Sufrah"
 	Dimension = "Function"
@@ -27,16 +28,21 @@ const (
 	JobDeadLettered Name = "JobDeadLettered"
 	JobHandedBack   Name = "JobHandedBack"
 	JobDuration     Name = "JobDuration" // of an attempt, without the wait for its slot
+	JobWaited       Name = "JobWaited"   // a duration: for the slot
 
 	CacheHit    Name = "CacheHit"
 	CacheMiss   Name = "CacheMiss"   // fetched
 	CacheStale  Name = "CacheStale"  // not fetched: an old value was served
 	CacheFailed Name = "CacheFailed" // not fetched, and nothing was kept
 
-	WelcomeSent   Name = "WelcomeSent"
-	EnqueueFailed Name = "EnqueueFailed"
-	AnswerSent    Name = "AnswerSent"
-	AnswerLimited Name = "AnswerLimited"
+	CacheCommandFailed Name = "CacheCommandFailed" // by the server itself
+
+	MessageTaken     Name = "MessageTaken"     // a delivery that was answered with 200
+	MessageNotSigned Name = "MessageNotSigned" // one that was refused for its signature
+	WelcomeSent      Name = "WelcomeSent"
+	EnqueueFailed    Name = "EnqueueFailed"
+	AnswerSent       Name = "AnswerSent"
+	AnswerLimited    Name = "AnswerLimited"
 
 	// Restaurants that passed a threshold of their month's allowance, each once a month.
 	AllowancePassed80  Name = "AllowancePassed80"

@@ -177,8 +177,8 @@ func TestObservers(t *testing.T) {
 		got = append(got, names)
 	}
 	want := [][]string{
-		{"JobCompleted", "JobDuration"}, {"JobPartial", "JobDuration"}, {"JobFailed", "JobDuration"},
-		{"JobDeadLettered", "JobDuration"}, {"JobHandedBack", "JobDuration"},
+		{"JobCompleted", "JobDuration", "JobWaited"}, {"JobPartial", "JobDuration", "JobWaited"}, {"JobFailed", "JobDuration", "JobWaited"},
+		{"JobDeadLettered", "JobDuration", "JobWaited"}, {"JobHandedBack", "JobDuration", "JobWaited"},
 		{"CacheFailed"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
 		{"AllowancePassed80"}, {"AllowancePassed90"}, {"AllowancePassed100"},
 	}

@@ -11,7 +11,7 @@ func (w *Writer) JobEnded(o bootstrap.Outcome) {
 		bootstrap.Completed: JobCompleted, bootstrap.Partial: JobPartial, bootstrap.Failed: JobFailed,
 		bootstrap.DeadLettered: JobDeadLettered, bootstrap.HandedBack: JobHandedBack,
 	}
-	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration))
+	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration), Duration(JobWaited, o.Waited))
 }
 
 // CacheLoaded counts where a value came from. It is a cache.Observer's Loaded.

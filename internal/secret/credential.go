@@ -23,7 +23,19 @@ func NewTwilioTokens(source Source, masterSID string, now func() time.Time, log 
 // AuthToken returns the token of an account, of the master's where accountSID is empty. It is "" where the secret doesn't
 // have the account. It fails with outage.ErrUnavailable where the secret can't be read now.
 func (t *TwilioTokens) AuthToken(ctx context.Context, accountSID string) (string, error) {
-	tokens, err := t.tokens.get(ctx)
+	return t.token(ctx, accountSID, t.tokens.get)
+}
+
+// NewAuthToken is AuthToken for who has found that the token isn't the account's: it reads the secret anew, unless that
+// was done in the last seconds.
+func (t *TwilioTokens) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
+	return t.token(ctx, accountSID, t.tokens.getAnew)
+}
+
+func (t *TwilioTokens) token(
+	ctx context.Context, accountSID string, get func(context.Context) (map[string]string, error),
+) (string, error) {
+	tokens, err := get(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -76,6 +88,11 @@ func (s StaticTokens) AuthToken(_ context.Context, accountSID string) (string, e
 		return "", nil
 	}
 	return s.Token, nil
+}
+
+// NewAuthToken is AuthToken: the environment doesn't change.
+func (s StaticTokens) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
+	return s.AuthToken(ctx, accountSID)
 }
 
 // StaticKey is a key of the Sufrah API from the environment.

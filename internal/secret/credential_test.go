@@ -118,6 +118,41 @@ func TestAge(t *testing.T) {
 	}
 }
 
+// TestDoubtedToken: a changed token is known at once to who doubts the old one, and then to everybody. However many doubt
+// it, the secret is read every ten seconds at most, whether it can be read or not.
+func TestDoubtedToken(t *testing.T) {
+	t.Parallel()
+	clock := now
+	v := &vault{}
+	tokens := secret.NewTwilioTokens(v.source, masterSID, func() time.Time { return clock }, slog.New(slog.DiscardHandler))
+	for i, step := range []struct {
+		after         time.Duration
+		stored        string
+		err           error
+		doubted, then string
+		asked         int
+	}{
+		{0, "t1", nil, "t1", "t1", 1}, // doubted before anybody has read it
+		{9 * time.Second, "t2", nil, "t1", "t1", 1},
+		{time.Second, "t2", nil, "t2", "t2", 2},
+		{10 * time.Second, "t3", context.DeadlineExceeded, "t2", "t2", 3},
+		{9 * time.Second, "t3", nil, "t2", "t2", 3},
+		{time.Second, "t3", nil, "t3", "t3", 4},
+		{-time.Hour, "t4", nil, "t4", "t4", 5}, // the clock was put back
+	} {
+		clock = clock.Add(step.after)
+		v.value, v.err = `{"`+masterSID+`": "`+step.stored+`"}`, step.err
+		for range 3 {
+			if got, err := tokens.NewAuthToken(t.Context(), ""); err != nil || got != step.doubted {
+				t.Errorf("step %d: %q, %v, want %q", i, got, err, step.doubted)
+			}
+		}
+		if got, err := tokens.AuthToken(t.Context(), ""); err != nil || got != step.then || v.asked != step.asked {
+			t.Errorf("step %d: then %q, %v, asked %d times; want %q, %d times", i, got, err, v.asked, step.then, step.asked)
+		}
+	}
+}
+
 // TestShared: callers who come while the secret is being read get what is read, or leave when their time is over.
 func TestShared(t *testing.T) {
 	t.Parallel()
@@ -155,8 +190,10 @@ func TestStatic(t *testing.T) {
 	t.Parallel()
 	tokens := secret.StaticTokens{AccountSID: masterSID, Token: "local"}
 	for sid, want := range map[string]string{"": "local", masterSID: "local", ownSID: ""} {
-		if got, err := tokens.AuthToken(t.Context(), sid); err != nil || got != want {
-			t.Errorf("token of %q: %q, %v; want %q", sid, got, err, want)
+		for _, look := range []func(context.Context, string) (string, error){tokens.AuthToken, tokens.NewAuthToken} {
+			if got, err := look(t.Context(), sid); err != nil || got != want {
+				t.Errorf("token of %q: %q, %v; want %q", sid, got, err, want)
+			}
 		}
 	}
 	if got, err := secret.StaticKey("k").APIKey(t.Context()); err != nil || got != "k" {

@@ -49,6 +49,11 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"the fullest follow conversations": testWatch,
 		"the fullest after races":          testFullestDuringRaces,
 		"alerts are claimed":               testAlertsClaimed,
+		"open session from elsewhere":      testOpenImport,
+		"closed session from elsewhere":    testClosedImport,
+		"sessions from elsewhere and here": testImportOverLive,
+		"welcome due from elsewhere":       testWelcomeImport,
+		"counts from elsewhere meanwhile":  testMergeWhileCounting,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,6 +25,7 @@ type Store interface {
 	usage.Store
 	usage.Adjuster
 	credential.Finder
+	Transfer
 
 	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
 	SetActive(ctx context.Context, restaurantID string, active bool) error
@@ -68,6 +69,9 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"concurrent creation":                testConcurrentCreation,
 		"concurrent switching":               testConcurrentSwitching,
 		"any sequence of changes":            testAnySequence,
+		"many are added":                     testAddRestaurants,
+		"usage is merged":                    testMergeUsage,
+		"each bot":                           testEachBot,
 		"credentials are found by hash":      testFindCredential,
 		"credentials expire and are revoked": testChangeCredential,
 		"credentials are listed":             testListCredentials,

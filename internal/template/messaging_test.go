@@ -56,11 +56,11 @@ func environment(t *testing.T, loaded *template.Template, logicalID string) map[
 
 func timeout(t *testing.T, loaded *template.Template, logicalID string) time.Duration {
 	t.Helper()
-	seconds, _ := resource(t, loaded, functionType, logicalID).Property("Timeout").(int)
-	if seconds == 0 {
-		t.Fatalf("%s has no time-out", logicalID)
+	d, err := loaded.FunctionTimeout(logicalID, stackName)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return time.Duration(seconds) * time.Second
+	return d
 }
 
 func TestQueuesAndTheirConsumers(t *testing.T) {
@@ -222,7 +222,7 @@ func TestWebhookIsReachable(t *testing.T) {
 		t.Errorf("the API defines the routes %q", routes)
 	}
 	integration := api.DefinitionBody.Paths[path]["x-amazon-apigateway-any-method"].Integration
-	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message"
+	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message:live"
 	invoke := "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function + "/invocations"
 	if integration.Type != "aws_proxy" || integration.HTTPMethod != "POST" || integration.PayloadFormatVersion != "2.0" ||
 		integration.URI != invoke {
@@ -233,7 +233,7 @@ func TestWebhookIsReachable(t *testing.T) {
 	}
 	permissions := resources(t, loaded, permissionType)
 	want := map[string]any{
-		"Action": "lambda:InvokeFunction", "FunctionName": name, "Principal": "apigateway.amazonaws.com",
+		"Action": "lambda:InvokeFunction", "FunctionName": "${ProcessMessageFunction.Alias}", "Principal": "apigateway.amazonaws.com",
 		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path,
 	}
 	if diff := cmp.Diff(any(want), permissions[0].Property()); diff != "" || len(permissions) != 1 {
@@ -265,8 +265,8 @@ var deployed = strings.NewReplacer(
 	"${TwilioSecret}", "arn:aws:secretsmanager:eu-central-1:000000000000:secret:sufrah-test/twilio-AbCdEf",
 )
 
-// localOnly are variables that the code reads and a deployed function must not have, or has no need of.
-var localOnly = []string{"AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN"}
+// localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
+var localOnly = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN"}
 
 // TestFunctionsAreToldWhatTheyRead: each function's code accepts the template's variables, reads all of them, and misses
 // none.
@@ -298,7 +298,8 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		for name, value := range variables {
 			variables[name] = deployed.Replace(value)
 			environ = append(environ, name+"="+variables[name])
-			if !strings.HasPrefix(name, "CONTENT_SID_") { // read from the list of all
+			// The ones are read from the list of all, the others by the SDK's configuration.
+			if !strings.HasPrefix(name, "CONTENT_SID_") && !strings.HasPrefix(name, endpointPrefix) {
 				told[name] = true
 			}
 		}
@@ -319,6 +320,31 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 		if diff := cmp.Diff(read, told); diff != "" {
 			t.Errorf("%s (-variables it reads +variables it is told):\n%s", function.LogicalID, diff)
+		}
+	}
+}
+
+// endpointPrefix begins the variables that send a service's requests elsewhere.
+const endpointPrefix = "AWS_ENDPOINT_URL_"
+
+// TestNothingLocalIsDeployed: what can lead a function to a local stack is there for `sam local` to set, and empty.
+func TestNothingLocalIsDeployed(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	for function, want := range map[string][]string{
+		"UsageApiFunction":         {"AWS_ENDPOINT_URL_DYNAMODB"},
+		"ProcessMessageFunction":   {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_API_BASE"},
+		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS"},
+	} {
+		var got []string
+		for name, value := range environment(t, loaded, function) {
+			if strings.HasPrefix(name, endpointPrefix) || name == "TWILIO_API_BASE" {
+				got = append(got, name+value)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function, diff)
 		}
 	}
 }
@@ -368,7 +394,7 @@ func TestSecretsAreNoVariables(t *testing.T) {
 	for _, function := range resources(t, loaded, functionType) {
 		for name, value := range environment(t, loaded, function.LogicalID) {
 			reference := strings.HasSuffix(name, "_SECRET_ARN") && strings.HasPrefix(value, "${")
-			if suspicious.MatchString(name) && !reference && !strings.HasSuffix(name, "_TABLE") {
+			if suspicious.MatchString(name) && value != "" && !reference && !strings.HasSuffix(name, "_TABLE") {
 				t.Errorf("%s: %s looks like a secret", function.LogicalID, name)
 			}
 		}

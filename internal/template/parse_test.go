@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,6 +39,8 @@ Resources:
   NamedAfterNamed: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Ref Named } }
   NamedAfterItself: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Ref NamedAfterItself } }
   Unnamed: { Type: AWS::DynamoDB::Table }
+  Released: { Type: AWS::Serverless::Function, Properties: { AutoPublishAlias: live } }
+  Unreleased: { Type: AWS::Serverless::Function }
   Thing: { Type: Test::Thing, Properties: { Value: %s } }
 `
 
@@ -64,6 +67,8 @@ func TestValues(t *testing.T) {
 		"named resource":         {`!Ref Named`, "sufrah-test-named"},
 		"unnamed resource":       {`!Ref Unnamed`, "${Unnamed}"},
 		"resource without names": {`!Ref Thing`, "${Thing}"},
+		"a function's alias":     {`!Ref Released.Alias`, "${Released.Alias}"},
+		"a function's version":   {`!Sub "${Released.Version}"`, "${Released.Version}"},
 		"attribute":              {`!GetAtt Named.Arn`, "${Named.Arn}"},
 		"attribute of attribute": {`!GetAtt Thing.Endpoint.Address`, "${Thing.Endpoint.Address}"},
 		"attribute as a list":    {`{ "Fn::GetAtt": [Named, Arn] }`, "${Named.Arn}"},
@@ -98,6 +103,7 @@ func TestValuesThatCannotBeResolved(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ written, want string }{
 		"unknown name":               {`!Ref Nobody`, `Value: Ref: there is no parameter or resource "Nobody"`},
+		"alias that isn't made":      {`!Ref Unreleased.Alias`, `Value: Ref: there is no parameter or resource "Unreleased.Alias"`},
 		"name that is none":          {`!Ref [a]`, "want a name"},
 		"parameter without default":  {`!Ref Secret`, "parameter Secret has no default"},
 		"unknown attribute's owner":  {`!GetAtt Nobody.Arn`, `there is no resource "Nobody"`},
@@ -301,6 +307,25 @@ Resources:
 			_, err := parse(t, fmt.Sprintf(source, c.variables)).FunctionEnvironment(c.function, stackName)
 			wantError(t, err, c.want)
 		})
+	}
+}
+
+func TestFunctionTimeout(t *testing.T) {
+	t.Parallel()
+	loaded := parse(t, `
+Resources:
+  F: { Type: AWS::Serverless::Function, Properties: { Timeout: 12 } }
+  G: { Type: AWS::Serverless::Function }
+  H: { Type: AWS::Serverless::Function, Properties: { Timeout: soon } }
+`)
+	for function, want := range map[string]time.Duration{"F": 12 * time.Second, "G": 3 * time.Second} { // 3 s is Lambda's own
+		if got, err := loaded.FunctionTimeout(function, stackName); err != nil || got != want {
+			t.Errorf("%s has %v, %v, want %v", function, got, err, want)
+		}
+	}
+	for function, want := range map[string]string{"H": "function H: time-out", "I": `there is no function "I"`} {
+		_, err := loaded.FunctionTimeout(function, stackName)
+		wantError(t, err, want)
 	}
 }
 

@@ -29,6 +29,8 @@ type nothing struct{}
 var nameProperties = map[string]string{
 	tableType:                           "TableName",
 	functionType:                        "FunctionName",
+	"AWS::CloudWatch::Alarm":            "AlarmName",
+	"AWS::CloudWatch::Dashboard":        "DashboardName",
 	"AWS::ElastiCache::ServerlessCache": "ServerlessCacheName",
 	"AWS::ElastiCache::User":            "UserId",
 	"AWS::ElastiCache::UserGroup":       "UserGroupId",
@@ -146,7 +148,17 @@ func (s *stack) ref(argument any) (any, error) {
 	if d, ok := s.template.resources[name]; ok {
 		return s.physicalName(name, d)
 	}
+	if s.made(name) {
+		return symbol(name), nil
+	}
 	return nil, fmt.Errorf("there is no parameter or resource %q", name)
+}
+
+// made says whether a name is that of the alias or the version that SAM makes of a function with AutoPublishAlias.
+func (s *stack) made(name string) bool {
+	logicalID, kind, _ := strings.Cut(name, ".")
+	function := s.template.resources[logicalID]
+	return function.resourceType == functionType && function.properties["AutoPublishAlias"] != nil && (kind == "Alias" || kind == "Version")
 }
 
 // symbol stands for what only AWS knows.

@@ -326,6 +326,14 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}",
 		}),
 	}
+	releasing := []string{"Allow cloudwatch:DescribeAlarms *"}
+	for _, function := range resources(t, load(t), functionType) {
+		arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", function.Property("FunctionName"))
+		for _, action := range []string{"GetAlias", "GetProvisionedConcurrencyConfig", "UpdateAlias"} {
+			releasing = append(releasing, "Allow lambda:"+action+" "+arn, "Allow lambda:"+action+" "+arn+":*")
+		}
+	}
+	want[releaseRole] = releasing
 	got := map[string][]string{}
 	for logicalID, role := range roles(t, load(t)) {
 		got[logicalID] = role.permissions()
@@ -343,6 +351,8 @@ var unlimited = map[string]string{
 	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
 	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
 
+	"cloudwatch:DescribeAlarms": "it is asked for several alarms at once, which is allowed for all or for none; it only reads",
+
 	"ec2:AssignPrivateIpAddresses":   lambdasOwn,
 	"ec2:CreateNetworkInterface":     lambdasOwn,
 	"ec2:DeleteNetworkInterface":     lambdasOwn,
@@ -350,6 +360,9 @@ var unlimited = map[string]string{
 	"ec2:DescribeSubnets":            lambdasOwn,
 	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
 }
+
+// releaseRole is the one role that no function has: CodeDeploy takes it.
+const releaseRole = "ReleaseRole"
 
 // lambdasOwn is the reason for what Lambda does in the role's name. TestCodeMayNotTouchInterfaces sees to the rest.
 const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
@@ -366,12 +379,17 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 			if strings.Contains(action, "*") {
 				t.Errorf("%s: %s: want single actions", logicalID, permission)
 			}
-			if effect != "Deny" && strings.Contains(resource, "*") && unlimited[action] == "" {
+			whole, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
+			if effect != "Deny" && strings.Contains(whole, "*") && unlimited[action] == "" {
 				t.Errorf("%s: %s: want single resources", logicalID, permission)
 			}
 		}
+		trusted := oneOrMore{"lambda.amazonaws.com"}
+		if logicalID == releaseRole {
+			trusted = oneOrMore{"codedeploy.amazonaws.com"}
+		}
 		for _, statement := range role.AssumeRolePolicyDocument.Statement {
-			if diff := cmp.Diff(oneOrMore{"lambda.amazonaws.com"}, statement.Principal.Service); diff != "" {
+			if diff := cmp.Diff(trusted, statement.Principal.Service); diff != "" {
 				t.Errorf("%s trusts (-want +got):\n%s", logicalID, diff)
 			}
 		}
@@ -397,8 +415,8 @@ func TestCodeMayNotTouchInterfaces(t *testing.T) {
 					allowed = append(allowed, statement.Action...)
 				default:
 					denied = append(denied, statement.Action...)
-					want := condition{"ArnEquals": {"lambda:SourceFunctionArn": fmt.Sprintf(
-						"arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", functions[logicalID])}}
+					arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", functions[logicalID])
+					want := condition{"ArnLike": {"lambda:SourceFunctionArn": []any{arn, arn + ":*"}}}
 					if diff := cmp.Diff(want, statement.Condition); diff != "" {
 						t.Errorf("%s: the denial's condition (-want +got):\n%s", logicalID, diff)
 					}
@@ -423,6 +441,9 @@ func TestEachFunctionHasItsOwnRole(t *testing.T) {
 		}
 	}
 	for logicalID := range roles(t, loaded) {
+		if logicalID == releaseRole {
+			continue
+		}
 		arn := "${" + logicalID + ".Arn}"
 		if len(users[arn]) != 1 {
 			t.Errorf("%s is the role of %q, want one function", logicalID, users[arn])
@@ -474,6 +495,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"ACCESS_TOKENS_TABLE":          "sufrah-test-access-tokens",
+		"AWS_ENDPOINT_URL_DYNAMODB":    "",
 		"BASE_PATH":                    "",
 		"BOTS_TABLE":                   "sufrah-test-bots",
 		"CONVERSATIONS_TABLE":          "sufrah-test-conversations",
@@ -643,8 +665,10 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 			[]string{"", "subnet-0a,subnet-1b", "subnet-0a,subnet-1b,subnet-2c"},
 			[]string{"subnet-0a", "subnet-0a, subnet-1b", "subnet-0a,subnet-1b,", "subnet-0a,subnet-1b,subnet-2c,subnet-3d"},
 		},
-		"LogLevel":         {[]string{"DEBUG", "INFO", "WARN", "ERROR"}, []string{"", "debug", "TRACE"}},
-		"LogRetentionDays": {[]string{"1", "30", "3653"}, []string{"0", "2", "-1"}},
+		"AlarmEmail":         {[]string{"", "ops@sufrah.example"}, []string{"ops", "ops@", "a b@c"}},
+		"AlarmsHoldReleases": {[]string{"true", "false"}, []string{"", "yes"}},
+		"LogLevel":           {[]string{"DEBUG", "INFO", "WARN", "ERROR"}, []string{"", "debug", "TRACE"}},
+		"LogRetentionDays":   {[]string{"1", "30", "3653"}, []string{"0", "2", "-1"}},
 	}
 	loaded := load(t)
 	for parameter, values := range cases {

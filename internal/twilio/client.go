@@ -98,7 +98,8 @@ func (c *Client) Send(ctx context.Context, account Account, message Message) (st
 	if response.StatusCode == http.StatusCreated {
 		return sid(body), nil
 	}
-	failure = parseError(response.StatusCode, response.Header, body)
+	_, basic, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	failure = parseError(response.StatusCode, response.Header, body, account.AuthToken, basic)
 	failure.Err = err
 	return "", failure
 }

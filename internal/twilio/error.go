@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 	"unicode"
 
@@ -145,8 +147,9 @@ func (e *Error) kindOfStatus() kind {
 	}
 }
 
-// parseError returns the error that an answer stands for, whatever its body is.
-func parseError(status int, header http.Header, body []byte) *Error {
+// parseError returns the error that an answer stands for, whatever its body is. Words that repeat one of the secrets are
+// left out.
+func parseError(status int, header http.Header, body []byte, secrets ...string) *Error {
 	e := &Error{StatusCode: status, RetryAfter: outbound.RetryAfter(header)}
 	var answer struct {
 		Code    int    `json:"code"`
@@ -154,6 +157,9 @@ func parseError(status int, header http.Header, body []byte) *Error {
 	}
 	if json.Unmarshal(body, &answer) == nil {
 		e.Code, e.Message = answer.Code, printable(answer.Message)
+		if slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(answer.Message, secret) }) {
+			e.Message = ""
+		}
 	}
 	return e
 }

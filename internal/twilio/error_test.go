@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,6 +98,22 @@ func TestErrorText(t *testing.T) {
 	}
 	if got, want := (&Error{Err: io.EOF}).Error(), "twilio: EOF"; got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
+	}
+}
+
+// TestErrorTellsNoSecret: whoever answers in Twilio's place can't get a token into the log.
+func TestErrorTellsNoSecret(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"s3cr3t is wrong": "", "Basic QUM6czNjcjN0": "", "Authenticate": "Authenticate",
+	} {
+		body, err := json.Marshal(map[string]any{"code": 20003, "message": message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := parseError(401, http.Header{}, body, "s3cr3t", "QUM6czNjcjN0"); e.Message != want || e.Code != 20003 {
+			t.Errorf("%q became %q, code %d", message, e.Message, e.Code)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package usage
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,7 @@ func ActiveSessions(sessions map[int64]int64, now time.Time) int64 {
 
 // Session is a customer's session with a restaurant.
 type Session struct {
-	ID          string // of the message that opened it
+	ID          string // of the message that opened it; empty where that came to another system
 	Customer    string // E.164
 	OpenedAt    time.Time
 	LastMessage time.Time
@@ -94,6 +95,11 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 		return Details{}, err
 	}
 	d.Report, d.Month, d.History = s.report(record, now), month, s.history(record, now)
+	for i := range d.Sessions {
+		if session := &d.Sessions[i]; session.ID == "" {
+			session.ID = fmt.Sprint("imported-", session.OpenedAt.UnixMilli())
+		}
+	}
 	d.ActiveSessions = ActiveSessions(record.Activity.Sessions, now)
 	count, tally := record.Months[month], record.Activity.Messages
 	if tally.Month != month {

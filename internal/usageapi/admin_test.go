@@ -82,7 +82,7 @@ func TestRenew(t *testing.T) {
 			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":1032000,"adjustedBy":1002000,"remaining":1031955,"usagePercent":0,"isNearingQuota":false}}`},
 		{renew("closed", "", asAdmin), 409, "unlimited_allowance"},
 	} {
-		w := f.do(step.request)
+		w := f.do(t, step.request)
 		got := strings.TrimSpace(w.Body.String())
 		if step.status != 200 {
 			var refused map[string]string
@@ -95,7 +95,7 @@ func TestRenew(t *testing.T) {
 			t.Errorf("step %d: %d %s\nwant %d %s", i, w.Code, w.Body, step.status, step.want)
 		}
 	}
-	w := shown.do(request("/api/usage", asOwner, ofExample))
+	w := shown.do(t, request("/api/usage", asOwner, ofExample))
 	if !strings.Contains(w.Body.String(), `"monthlyLimit":1032000,"monthlyRemaining":1031955},"adjustedBy":1002000,"usagePercent":0,`) {
 		t.Errorf("the owner sees %s", w.Body)
 	}
@@ -152,7 +152,7 @@ func TestRenewRefuses(t *testing.T) {
 			if test.break_ != nil {
 				test.break_(f.faults)
 			}
-			w := f.do(test.request)
+			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 				t.Fatalf("body %q: %v", w.Body, err)
@@ -161,7 +161,7 @@ func TestRenewRefuses(t *testing.T) {
 				t.Errorf("got %d %v, want %d with code %s, naming %q", w.Code, body, test.status, test.code, test.names)
 			}
 			*f.faults = faults{Store: f.store}
-			if w := shown.do(request("/api/usage/new", asAdmin)); !strings.Contains(w.Body.String(), `"adjustedBy":0`) {
+			if w := shown.do(t, request("/api/usage/new", asAdmin)); !strings.Contains(w.Body.String(), `"adjustedBy":0`) {
 				t.Errorf("it was renewed all the same: %s", w.Body)
 			}
 		})
@@ -172,7 +172,7 @@ func TestRenewTakesPostOnly(t *testing.T) {
 	t.Parallel()
 	f, _ := setupAdmin(t)
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"} {
-		w := f.do(httptest.NewRequest(method, "/api/admin/usage/new/renew", nil))
+		w := f.do(t, httptest.NewRequest(method, "/api/admin/usage/new/renew", nil))
 		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
 			t.Errorf("%s: status %d, Allow %q", method, w.Code, w.Header().Get("Allow"))
 		}
@@ -182,7 +182,7 @@ func TestRenewTakesPostOnly(t *testing.T) {
 func TestRenewLogsWhoAddedWhat(t *testing.T) {
 	t.Parallel()
 	f, _ := setupAdmin(t)
-	f.do(renew("new", `{"amount": 7, "reason": "secret"}`, asAdmin, "Idempotency-Key: hidden"))
+	f.do(t, renew("new", `{"amount": 7, "reason": "secret"}`, asAdmin, "Idempotency-Key: hidden"))
 	var got map[string]any
 	if err := json.Unmarshal(f.log.Bytes(), &got); err != nil {
 		t.Fatalf("log %q: %v", f.log, err)
@@ -207,7 +207,7 @@ func FuzzRenewals(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body, key string) {
 		r := renew("new", body, asAdmin)
 		r.Header["Idempotency-Key"] = []string{key}
-		w := admin.do(r)
+		w := admin.do(t, r)
 		if w.Code >= 500 || w.Code < 200 || !json.Valid(w.Body.Bytes()) {
 			t.Errorf("status %d: %s", w.Code, w.Body)
 		}

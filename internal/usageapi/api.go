@@ -59,7 +59,7 @@ func newAPI(authenticator Authenticator, logger *slog.Logger, now func() time.Ti
 // ServeHTTP answers a request. A trailing slash makes no difference; a path that isn't written in its shortest form
 // ("//", "..") names nothing.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if trimmed := strings.TrimSuffix(r.URL.Path, "/"); trimmed != "" && trimmed == path.Clean(r.URL.Path) {
+	if trimmed := strings.TrimSuffix(r.URL.Path, "/"); trimmed != "" && trimmed == path.Clean("/"+r.URL.Path) {
 		r.URL.Path, r.URL.RawPath = trimmed, strings.TrimSuffix(r.URL.RawPath, "/")
 	} else {
 		// The mux would answer with a redirect to the clean path, which no client of ours has a use for.
@@ -110,7 +110,7 @@ func (a *API) serve(route string, answer func(*call) (any, error)) http.HandlerF
 			refusal := refusalFor(err)
 			status, body = refusal.status, refusal
 			refusal.addHeaders(c.header)
-			c.note(slog.String("code", refusal.Code), slog.Any("error", err))
+			c.note(slog.String("code", refusal.Code), slog.Any("error", err), slog.String("sourceIp", r.RemoteAddr))
 		}
 		writeJSON(w, r.Method, status, body)
 		a.logger.LogAttrs(r.Context(), levelOf(status), "request", append([]slog.Attr{

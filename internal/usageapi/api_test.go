@@ -171,9 +171,15 @@ func request(target string, headers ...string) *http.Request {
 	return r
 }
 
-func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
+// do sends a request, and holds the answer to the API's description.
+func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
+	t.Helper()
+	method, path := r.Method, r.URL.Path // which the API changes
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)
+	if err := loadDescription(t).Check(method, path, w.Result(), w.Body.Bytes()); err != nil {
+		t.Error(err)
+	}
 	return w
 }
 
@@ -210,7 +216,7 @@ func TestBodies(t *testing.T) {
 			if strings.HasPrefix(name, "details") {
 				f = f.withSessions(t)
 			}
-			w := f.do(r)
+			w := f.do(t, r)
 			if w.Code != http.StatusOK {
 				t.Fatalf("status %d: %s", w.Code, w.Body)
 			}
@@ -344,7 +350,7 @@ func TestRefusals(t *testing.T) {
 			if test.break_ != nil {
 				test.break_(f.faults)
 			}
-			w := f.do(test.request)
+			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 				t.Fatalf("body %q: %v", w.Body, err)
@@ -373,13 +379,13 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 	f := setup(t)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
 		for _, target := range []string{"/api/usage", "/api/usage/new", "/api/usage/alerts", "/api/usage/details", "/api/usage/new/details"} {
-			w := f.do(httptest.NewRequest(method, target, strings.NewReader("{}")))
+			w := f.do(t, httptest.NewRequest(method, target, strings.NewReader("{}")))
 			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s %s: status %d, Allow %q", method, target, w.Code, w.Header().Get("Allow"))
 			}
 		}
 	}
-	if w := f.do(httptest.NewRequest("POST", "/nowhere", nil)); w.Code != http.StatusNotFound {
+	if w := f.do(t, httptest.NewRequest("POST", "/nowhere", nil)); w.Code != http.StatusNotFound {
 		t.Errorf("POST to an unknown path: status %d", w.Code)
 	}
 }
@@ -402,7 +408,7 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t).do(request("/api/usage"+query, asAdmin))
+			w := setup(t).do(t, request("/api/usage"+query, asAdmin))
 			var body struct{ Pagination json.RawMessage }
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 				t.Fatal(err)
@@ -417,7 +423,7 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 func TestFormsOfOneRequest(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	want := f.do(request("/api/usage", asOwner, ofExample))
+	want := f.do(t, request("/api/usage", asOwner, ofExample))
 	for name, r := range map[string]*http.Request{
 		"trailing slash":      request("/api/usage/", asOwner, ofExample),
 		"scheme in any case":  request("/api/usage", "authorization: bEARER "+owner, ofExample),
@@ -431,12 +437,12 @@ func TestFormsOfOneRequest(t *testing.T) {
 		"unrelated query":     request("/api/usage?limit=0&x=%zz", asOwner, ofExample),
 		"the dashboard's own": request("/api/usage", asDashboard, ofExample),
 	} {
-		got := f.do(r)
+		got := f.do(t, r)
 		if got.Code != http.StatusOK || got.Body.String() != want.Body.String() {
 			t.Errorf("%s: %d %s", name, got.Code, got.Body)
 		}
 	}
-	if w := f.do(request("/api/usage/new/", asAdmin)); w.Code != http.StatusOK {
+	if w := f.do(t, request("/api/usage/new/", asAdmin)); w.Code != http.StatusOK {
 		t.Errorf("detail with a trailing slash: %d %s", w.Code, w.Body)
 	}
 }
@@ -445,10 +451,10 @@ func TestHeadHasTheHeadersOnly(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	for _, target := range []string{"/api/usage", "/api/usage/new", "/api/usage/nowhere", "/nowhere", "/api/usage?limit=x"} {
-		get := f.do(request(target, asAdmin))
+		get := f.do(t, request(target, asAdmin))
 		r := request(target, asAdmin)
 		r.Method = http.MethodHead
-		head := f.do(r)
+		head := f.do(t, r)
 		if head.Code != get.Code || head.Body.Len() != 0 {
 			t.Errorf("HEAD %s: status %d (GET: %d), body %q", target, head.Code, get.Code, head.Body)
 		}
@@ -460,7 +466,7 @@ func TestHeadHasTheHeadersOnly(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	w := setup(t).do(request("/api/usage", asAdmin))
+	w := setup(t).do(t, request("/api/usage", asAdmin))
 	want := http.Header{
 		"Content-Type": {"application/json"}, "Cache-Control": {"no-store"},
 		"X-Content-Type-Options": {"nosniff"}, "X-Request-Id": {"request-1"},
@@ -473,11 +479,11 @@ func TestHeaders(t *testing.T) {
 func TestLogLines(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	f.do(request("/api/usage", asOwner, ofExample))
-	f.do(request("/api/usage", asOwner, "X-Restaurant-Id: new"))
-	f.do(request("/api/usage", "Authorization: Bearer "+expired, ofExample))
+	f.do(t, request("/api/usage", asOwner, ofExample))
+	f.do(t, request("/api/usage", asOwner, "X-Restaurant-Id: new"))
+	f.do(t, request("/api/usage", "Authorization: Bearer "+expired, ofExample))
 	f.faults.usage = fmt.Errorf("%w: table is on fire", outage.ErrUnavailable)
-	f.do(request("/api/usage/new", asAdmin))
+	f.do(t, request("/api/usage/new", asAdmin))
 
 	var got []map[string]any
 	for line := range strings.Lines(f.log.String()) {
@@ -492,11 +498,11 @@ func TestLogLines(t *testing.T) {
 	want := []map[string]any{
 		{"level": "INFO", "route": "/api/usage", "status": 200.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + owner},
 		{"level": "WARN", "route": "/api/usage", "status": 403.0, "restaurantId": "new", "credentialId": "cr_" + owner,
-			"code": "forbidden", "error": "This access token does not cover that restaurant."},
+			"sourceIp": "192.0.2.1:1234", "code": "forbidden", "error": "This access token does not cover that restaurant."},
 		{"level": "WARN", "route": "/api/usage", "status": 401.0, "restaurantId": "clxyz123abc",
-			"code": "unauthorized", "error": "credential refused: expired"},
+			"sourceIp": "192.0.2.1:1234", "code": "unauthorized", "error": "credential refused: expired"},
 		{"level": "ERROR", "route": "/api/usage/{restaurantId}", "status": 503.0, "restaurantId": "new", "credentialId": "cr_" + admin,
-			"code": "unavailable", "error": "reading usage of restaurant new: temporarily unavailable: table is on fire"},
+			"sourceIp": "192.0.2.1:1234", "code": "unavailable", "error": "reading usage of restaurant new: temporarily unavailable: table is on fire"},
 	}
 	for _, entry := range want {
 		for key, value := range common {
@@ -548,7 +554,7 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 			}
 			Threshold float64
 		}
-		w := f.do(request("/api/usage/alerts"+query, asAdmin))
+		w := f.do(t, request("/api/usage/alerts"+query, asAdmin))
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatalf("%s: %s", query, w.Body)
 		}
@@ -574,7 +580,7 @@ func FuzzRequests(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
 		r.Header = http.Header{"Authorization": {authorization}, "X-Api-Key": {key}, "X-Restaurant-Id": {restaurantID}}
-		w := fixture.do(r)
+		w := fixture.do(t, r)
 		if w.Code >= 500 || w.Code < 200 {
 			t.Errorf("status %d: %s", w.Code, w.Body)
 		}

@@ -52,6 +52,9 @@ type Config struct {
 	Token          func(context.Context) (string, error)
 	DialTimeout    time.Duration // of a new connection, TLS included; 0 takes DefaultDialTimeout
 	CommandTimeout time.Duration // of a command and its answer; 0 takes DefaultCommandTimeout
+	// Failed is told of each command that the server failed in, or wasn't asked after a failure, while its caller had
+	// time left; nil tells nobody.
+	Failed func()
 }
 
 // Client sends commands to a server. It is safe for concurrent use.
@@ -199,6 +202,9 @@ func (c *Client) do(ctx context.Context, name string, command func(context.Conte
 		return nil
 	case ended(ctx):
 		return fmt.Errorf("cache: %s: %w", name, cmp.Or(ctx.Err(), context.DeadlineExceeded))
+	}
+	if c.config.Failed != nil {
+		c.config.Failed()
 	}
 	return fmt.Errorf("cache: %s: %w: %w", name, outage.ErrUnavailable, err)
 }

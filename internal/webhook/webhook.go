@@ -34,6 +34,9 @@ type Tokens interface {
 	// AuthToken returns the token of an account, of Sufrah's own where accountSID is empty. The token is empty where the
 	// account isn't known. It fails with outage.ErrUnavailable where tokens can't be read.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
+	// NewAuthToken is AuthToken for when that one's token turns out to be wrong: if it was changed, it is the new one. It
+	// may be asked as often as anybody likes to send forged requests.
+	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
 // Receiver takes one delivery of a message. A delivery that fails may be repeated, whatever it has done already.
@@ -41,7 +44,7 @@ type Receiver interface {
 	Receive(ctx context.Context, t conversation.Tenant, in conversation.Incoming) error
 }
 
-// Config is what a Handler works with. All of it is needed.
+// Config is what a Handler works with. All of it is needed but for what says otherwise.
 type Config struct {
 	// URL is the public address of the webhook as it is configured at Twilio, without its query string: what arrives can
 	// name another host, or none. If there is a query string, that of the request is signed.
@@ -53,6 +56,9 @@ type Config struct {
 	Now      func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
+	// Taken is told of each delivery that is answered with 200, and NotSigned of each that is refused for its signature:
+	// for metrics. Either may be nil.
+	Taken, NotSigned func()
 }
 
 // Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
@@ -62,6 +68,12 @@ type Handler struct {
 
 // New returns a handler of the webhook.
 func New(config Config) *Handler { return &Handler{config} }
+
+func tell(f func()) {
+	if f != nil {
+		f()
+	}
+}
 
 // call is one request on its way through the handler, which adds what the log line should say of it.
 type call struct {
@@ -88,9 +100,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.receive(w, c); err != nil {
 		refusal := refusalFor(err)
 		status, level = refusal.status, levelOf(refusal.status, err)
-		c.note(slog.String("code", refusal.Code), slog.Any("error", err))
+		c.note(slog.String("code", refusal.Code), slog.Any("error", err), slog.String("sourceIp", r.RemoteAddr))
+		if errors.Is(err, errNotSigned) {
+			tell(h.config.NotSigned)
+		}
 		refusal.write(w)
 	} else {
+		tell(h.config.Taken)
 		writeEmpty(w)
 	}
 	h.config.Log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
@@ -185,19 +201,24 @@ func (h *Handler) verify(c *call, t conversation.Tenant, f form) error {
 	if len(signatures) != 1 || signatures[0] == "" {
 		return errNotSigned
 	}
-	token, err := h.config.Tokens.AuthToken(c.Context(), t.Bot.TwilioAccountSID)
-	if err != nil {
-		return fmt.Errorf("looking up the auth token: %w", err)
-	}
-	if token == "" {
-		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, t.Bot.TwilioAccountSID)
-	}
 	url := h.config.URL
 	if c.URL.RawQuery != "" {
 		url += "?" + c.URL.RawQuery
 	}
-	if !twilio.ValidSignature(token, url, f.values, signatures[0]) {
-		return errNotSigned
+	var token string
+	for _, look := range []func(context.Context, string) (string, error){
+		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the token may just have been changed
+	} {
+		var err error
+		if token, err = look(c.Context(), t.Bot.TwilioAccountSID); err != nil {
+			return fmt.Errorf("looking up the auth token: %w", err)
+		}
+		if twilio.ValidSignature(token, url, f.values, signatures[0]) {
+			return nil
+		}
 	}
-	return nil
+	if token == "" {
+		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, t.Bot.TwilioAccountSID)
+	}
+	return errNotSigned
 }

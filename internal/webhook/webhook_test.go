@@ -52,10 +52,30 @@ func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) 
 	return t[accountSID], nil
 }
 
+func (t tokens) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
+	return t.AuthToken(ctx, accountSID)
+}
+
+// changed are tokens of which the first look still shows the old one.
+type changed struct {
+	tokens
+	before string
+	looks  int // for the new one
+}
+
+func (c *changed) AuthToken(context.Context, string) (string, error) { return c.before, nil }
+
+func (c *changed) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
+	c.looks++
+	return c.tokens.AuthToken(ctx, accountSID)
+}
+
 // noTokens can't be asked.
 type noTokens struct{ err error }
 
 func (t noTokens) AuthToken(context.Context, string) (string, error) { return "", t.err }
+
+func (t noTokens) NewAuthToken(context.Context, string) (string, error) { return "", t.err }
 
 // downTenants can't be asked either.
 type downTenants struct{}
@@ -455,6 +475,42 @@ func TestInactiveRestaurant(t *testing.T) {
 	}
 	if line := f.line(t); line["restaurantId"] != "inactive" || line["ignored"] == nil {
 		t.Errorf("log line %v", line)
+	}
+}
+
+// TestChangedToken: what is signed with a token that an instance hasn't read yet is taken, and what is signed with no
+// token of the account isn't. Nobody looks for a new token where the one at hand is right, or where nothing is signed.
+func TestChangedToken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		request       *http.Request
+		before        string
+		status, looks int
+	}{
+		"the new token":            {post(message(nil)), "old", 200, 1},
+		"of a new account":         {post(message(nil)), "", 200, 1},
+		"still the old token":      {signed("old", message(nil)), "old", 200, 0},
+		"neither":                  {signed("forged", message(nil)), "old", 403, 1},
+		"no signature, no looking": {with(post(message(nil)), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), "old", 403, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			known := &changed{tokens: tokens{"": masterToken}, before: test.before}
+			told := map[int]int{}
+			f := setup(t, func(c *webhook.Config) {
+				c.Tokens = known
+				c.Taken, c.NotSigned = func() { told[200]++ }, func() { told[403]++ }
+			})
+			if w := f.do(test.request); w.Code != test.status || known.looks != test.looks {
+				t.Errorf("status %d after %d looks, want %d after %d", w.Code, known.looks, test.status, test.looks)
+			}
+			if diff := cmp.Diff(map[int]int{test.status: 1}, told); diff != "" {
+				t.Errorf("told for metrics (-want +got):\n%s", diff)
+			}
+			if line := f.line(t); (line["sourceIp"] == "192.0.2.1:1234") != (test.status == 403) {
+				t.Errorf("log line %v", line)
+			}
+		})
 	}
 }
 

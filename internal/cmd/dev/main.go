@@ -1,9 +1,11 @@
-// Command dev runs the whole system on this machine, with demo data and nothing to install but Go.
+// Command dev runs the whole system on this machine, with demo data: on stand-ins, with nothing to install but Go, or on
+// real engines, which it starts at fixed ports (-engines start) or finds there (-engines running).
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,12 +15,13 @@ import (
 	"syscall"
 
 	"github.com/sufrah/usage-bootstrap/internal/demo"
+	"github.com/sufrah/usage-bootstrap/internal/engines"
 	"github.com/sufrah/usage-bootstrap/internal/local"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.LookupEnv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dev:", err)
@@ -26,9 +29,18 @@ func main() {
 	}
 }
 
-// run serves the stack on PORT (default 8080) until ctx ends. It announces itself on stdout; the functions' log lines go
+// cacheDir is where engines are kept between runs.
+const cacheDir = ".cache/engines"
+
+// run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends. It announces itself on stdout; the functions' log lines go
 // to log.
-func run(ctx context.Context, lookup func(string) (string, bool), stdout, log io.Writer) error {
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
+	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
+	flags.SetOutput(log)
+	on := flags.String("engines", "", `run on engines: "start" them, or take those that are "running"`)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	port := 8080
 	if value, ok := lookup("PORT"); ok && value != "" {
 		var err error
@@ -36,22 +48,62 @@ func run(ctx context.Context, lookup func(string) (string, bool), stdout, log io
 			return fmt.Errorf("PORT is %q: want a number from 0 (any free port) to 65535", value)
 		}
 	}
-	server, err := local.Serve(ctx, "template.yaml", port, log)
+	changes := []func(*local.Options){func(o *local.Options) {
+		if host, _ := lookup("HOST"); host != "" {
+			o.Host = host
+		}
+	}}
+	switch *on {
+	case "":
+	case "start":
+		fmt.Fprintln(stdout, "starting engines; what is missing is fetched first, which takes about a minute")
+		started, err := engines.StartAtPorts(ctx, cacheDir, engines.DynamoDB, engines.SQS, engines.Cache)
+		if err != nil {
+			return fmt.Errorf("the engines can't be had:\n%w", err)
+		}
+		defer started.Stop()
+		fallthrough
+	case "running":
+		changes = append(changes, func(o *local.Options) {
+			o.Engines = &local.Engines{
+				DynamoDB: engines.DynamoDB.URL(), SQS: engines.SQS.URL(), Cache: engines.Cache.URL(), CachePort: local.CachePort,
+			}
+		})
+	default:
+		return fmt.Errorf(`-engines is %q: want "start" or "running"`, *on)
+	}
+	server, err := local.Serve(ctx, "template.yaml", port, log, changes...)
 	if errors.Is(err, local.ErrPortTaken) {
 		return fmt.Errorf("port %d is taken by another program: stop that one, or choose another port with 'make dev PORT=8081'", port)
 	}
 	if err != nil {
 		return err
 	}
-	announce(stdout, server.BaseURL)
+	announce(stdout, server.BaseURL, *on != "")
 	return server.Wait(ctx)
 }
 
+// onEngines are requests to a stack's engines, past the sandbox.
+const onEngines = `
+# the engines, for a table browser, AWS's command line and others; any credentials and, for DynamoDB, any region do
+aws dynamodb scan --table-name $STACK-usage --endpoint-url $DYNAMODB
+aws sqs list-queues --endpoint-url $SQS --region $REGION
+redis-cli -p $CACHE --scan
+# a function in a container, on this stack (docs/ENGINES.md has more)
+sam local invoke UsageApiFunction -e events/usage-pat.json --env-vars events/env.json
+`
+
 // announce writes requests that can be copied, and then that the stack is ready.
-func announce(w io.Writer, baseURL string) {
+func announce(w io.Writer, baseURL string, engine bool) {
+	more := ""
+	if engine {
+		more = onEngines
+	}
 	fmt.Fprint(w, strings.NewReplacer("$URL", baseURL, "$EXAMPLE", demo.ExampleID, "$PAT", demo.ExampleToken,
 		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", local.StackName,
-		"$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
+		"$DYNAMODB", engines.DynamoDB.URL(), "$SQS", engines.SQS.URL(), "$CACHE", strconv.Itoa(engines.Cache.Port()),
+		"$REGION", local.Region, "$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
+# the dashboard, and a customer's phone: open $URL in a browser
 # one restaurant, as its owner
 curl -s $URL/api/usage -H 'Authorization: Bearer $PAT' -H 'X-Restaurant-Id: $EXAMPLE'
 # any restaurant, as the dashboard's server
@@ -71,7 +123,7 @@ go run ./internal/cmd/sufrahctl restaurant list --limit 5
 curl -s -X PUT $URL/sandbox/clock -d '{"offset": "24h"}'
 curl -s -X PUT $URL/sandbox/sufrah -d '{"failRate": 1, "status": 503}'
 curl -s $URL/sandbox/queues
-
+`+more+`
 ready $URL
 `))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -27,7 +29,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sufrahctl:", err)
@@ -47,22 +49,26 @@ type commandLine struct {
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
 	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, and send them back."`
 	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
-	Directory  directoryCommand  `cmd:"" help:"Repair the restaurant directory."`
+	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
+	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
+	Export     exportCommand     `cmd:"" help:"Write them to a file that import reads."`
 }
 
 // session is what every command works with.
 type session struct {
 	ctx         context.Context
 	stack       string
+	endpoint    string // of DynamoDB, empty on AWS
 	store       *dynamo.Store
 	sqs         *sqs.Client // nil where the tables are local and no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
 	out         printer
+	progress    io.Writer
 }
 
-// run carries out one command line and writes its result to out.
-func run(ctx context.Context, args []string, out io.Writer) error {
+// run carries out one command line and writes its result to out, and how far it has got meanwhile to progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var line commandLine
 	exited := false
 	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
@@ -94,7 +100,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.StackTables(line.Stack), mathrand.Float64)
 	err = command.Run(&session{
 		ctx: ctx, stack: line.Stack, store: store, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
-		out: printer{w: out, json: line.JSON},
+		out: printer{w: out, json: line.JSON}, endpoint: line.Endpoint, progress: progress,
 	})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
@@ -108,11 +114,24 @@ func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	if endpoint != "" {
 		local := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 		local.BaseEndpoint = &endpoint
+		keepConnections(&local)
 		return local, nil
 	}
 	own, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return own, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
+	keepConnections(&own)
 	return own, nil
+}
+
+// keepConnections lets an import use its connections again: by default only ten of them are kept.
+func keepConnections(c *aws.Config) {
+	client, ok := c.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return
+	}
+	c.HTTPClient = client.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost, t.MaxIdleConns = maxConcurrency, 2*maxConcurrency
+	})
 }

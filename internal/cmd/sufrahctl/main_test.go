@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,7 +57,7 @@ func newStack(t *testing.T) stack {
 func (s stack) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), append([]string{"--stack", local.StackName, "--endpoint", s.endpoint}, args...), &out)
+	err := run(t.Context(), append([]string{"--stack", local.StackName, "--endpoint", s.endpoint}, args...), &out, io.Discard)
 	// Lists are sorted by creation times of milliseconds: no two commands run in the same one.
 	time.Sleep(time.Millisecond)
 	return out.String(), err
@@ -351,7 +352,7 @@ func TestUnknownStack(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			args := append([]string{"--stack", "mistyped", "--endpoint", s.endpoint}, strings.Fields(line)...)
-			err := run(t.Context(), args, &out)
+			err := run(t.Context(), args, &out, io.Discard)
 			if err == nil || out.Len() > 0 || !strings.Contains(err.Error(), "mistyped") {
 				t.Errorf("output %q, error %v; want an error that names the stack", &out, err)
 			}
@@ -366,7 +367,7 @@ func TestHelpNeedsNothing(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			if err := run(t.Context(), strings.Fields(line), &out); err != nil || !strings.Contains(out.String(), "Usage: sufrahctl") {
+			if err := run(t.Context(), strings.Fields(line), &out, io.Discard); err != nil || !strings.Contains(out.String(), "Usage: sufrahctl") {
 				t.Errorf("output %q, error %v", &out, err)
 			}
 		})
@@ -379,7 +380,7 @@ func TestUnreachable(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"--stack", "any", "--endpoint", server.URL, "restaurant", "list"}, &out)
+	err := run(t.Context(), []string{"--stack", "any", "--endpoint", server.URL, "restaurant", "list"}, &out, io.Discard)
 	if err == nil || out.Len() > 0 {
 		t.Errorf("output %q, error %v", &out, err)
 	}
@@ -393,7 +394,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	var out bytes.Buffer
 	args := []string{"--stack", local.StackName, "--endpoint", s.endpoint, "restaurant", "create", "r1", "--name", "One"}
-	if err := run(ctx, args, &out); !errors.Is(err, context.Canceled) || out.Len() > 0 {
+	if err := run(ctx, args, &out, io.Discard); !errors.Is(err, context.Canceled) || out.Len() > 0 {
 		t.Errorf("output %q, error %v", &out, err)
 	}
 }

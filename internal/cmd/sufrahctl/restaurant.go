@@ -248,17 +248,49 @@ func (c *listRestaurants) Run(s *session) error {
 }
 
 type directoryCommand struct {
-	Rebuild rebuildDirectory `cmd:"" help:"Lay the directory anew from the restaurants that exist. Safe while the stack is in use."`
+	Rebuild rebuildDirectory `cmd:"" help:"Compare the directory with the restaurants that exist, and lay it anew. Safe while the stack is in use."`
 }
 
-type rebuildDirectory struct{}
+type rebuildDirectory struct {
+	Check bool `help:"Only compare, and write nothing. It fails where there are differences."`
+}
 
-func (*rebuildDirectory) Run(s *session) error {
-	n, err := s.store.RebuildDirectory(s.ctx)
+// shownDifference is a difference in JSON.
+type shownDifference struct {
+	RestaurantID string `json:"restaurantId,omitempty"`
+	What         string `json:"what"`
+}
+
+func (c *rebuildDirectory) Run(s *session) error {
+	n, found, err := s.store.CheckDirectory(s.ctx)
+	if err == nil && !c.Check {
+		n, err = s.store.RebuildDirectory(s.ctx)
+	}
 	if err != nil {
 		return err
 	}
-	return s.out.result(map[string]int{"restaurants": n}, func(w io.Writer) {
-		fmt.Fprintf(w, "The directory lists %d restaurants.\n", n)
+	result := struct {
+		Restaurants int               `json:"restaurants"`
+		Differences []shownDifference `json:"differences"`
+	}{n, make([]shownDifference, len(found))}
+	rows := make([][]string, len(found))
+	for i, d := range found {
+		result.Differences[i] = shownDifference{d.RestaurantID, d.What}
+		rows[i] = []string{d.RestaurantID, d.What}
+	}
+	err = s.out.result(result, func(w io.Writer) {
+		if len(rows) > 0 {
+			table(w, []string{"RESTAURANT", "DIFFERENCE"}, rows)
+		}
+		switch {
+		case !c.Check:
+			fmt.Fprintf(w, "The directory lists %d restaurants.\n", n)
+		case len(rows) == 0:
+			fmt.Fprintf(w, "The directory lists all %d restaurants as they are.\n", n)
+		}
 	})
+	if err == nil && c.Check && len(found) > 0 {
+		return fmt.Errorf("the directory differs from the restaurants: %s", plural(len(found), "difference"))
+	}
+	return err
 }

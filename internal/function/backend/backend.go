@@ -13,6 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/secret"
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
@@ -21,9 +22,12 @@ import (
 // StaleFor is how much longer than fresh a menu is kept, for when Sufrah doesn't answer: yesterday's is better than none.
 const StaleFor = 24 * time.Hour
 
-// Cache returns the client of the cache. Nothing is dialed yet.
-func Cache(settings config.Cache, lookup config.Lookup) (*valkey.Client, error) {
-	c := valkey.Config{Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User}
+// Cache returns the client of the cache, which has metrics written of its failures. Nothing is dialed yet.
+func Cache(settings config.Cache, lookup config.Lookup, meter *metrics.Writer) (*valkey.Client, error) {
+	c := valkey.Config{
+		Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User,
+		Failed: func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) },
+	}
 	if settings.TLS {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -84,6 +88,7 @@ func manager(lookup config.Lookup) (*secret.Manager, error) {
 // Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.
 type Tokens interface {
 	AuthToken(ctx context.Context, accountSID string) (string, error)
+	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
 // TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first is asked for.

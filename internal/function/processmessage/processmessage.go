@@ -53,9 +53,9 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	if err != nil {
 		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
 	}
-	logger := logging.New(log, settings.LogLevel, Name)
-	meter := metrics.New(log, Name, now)
-	server, err := backend.Cache(settings.Cache, lookup)
+	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
+	meter := metrics.New(log, settings.FunctionName, now)
+	server, err := backend.Cache(settings.Cache, lookup, meter)
 	if err != nil {
 		return nil, err
 	}
@@ -98,20 +98,23 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	handler := webhook.New(webhook.Config{
 		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(store, now), Tokens: tokens, Receiver: service,
 		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
+		Taken: counting(meter, metrics.MessageTaken), NotSigned: counting(meter, metrics.MessageNotSigned),
 	})
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }
 
 // events has metrics written of what the service does.
 func events(meter *metrics.Writer) conversation.Events {
-	count := func(name metrics.Name) func() {
-		return func() { meter.Write(metrics.Count(name, 1)) }
-	}
 	return conversation.Events{
-		WelcomeSent:     count(metrics.WelcomeSent),
-		EnqueueFailed:   count(metrics.EnqueueFailed),
-		AnswerLimited:   count(metrics.AnswerLimited),
+		WelcomeSent:     counting(meter, metrics.WelcomeSent),
+		EnqueueFailed:   counting(meter, metrics.EnqueueFailed),
+		AnswerLimited:   counting(meter, metrics.AnswerLimited),
 		ThresholdPassed: meter.ThresholdPassed,
 		AnswerSent:      func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
 	}
+}
+
+// counting has a metric written each time that it is called.
+func counting(meter *metrics.Writer, name metrics.Name) func() {
+	return func() { meter.Write(metrics.Count(name, 1)) }
 }

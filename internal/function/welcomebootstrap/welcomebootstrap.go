@@ -47,9 +47,9 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	if err != nil {
 		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
 	}
-	logger := logging.New(log, settings.LogLevel, Name)
-	meter := metrics.New(log, Name, now)
-	server, err := backend.Cache(settings.Cache, lookup)
+	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
+	meter := metrics.New(log, settings.FunctionName, now)
+	server, err := backend.Cache(settings.Cache, lookup, meter)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type order struct {
 type answer struct {
 	Text      string
 	Count     int
+	PID       int
 	RequestID string
 	ARN       string
 	Deadline  time.Time
@@ -71,7 +72,7 @@ func obey(ctx context.Context, o order, count int) (answer, error) {
 	lc, _ := lambdacontext.FromContext(ctx)
 	deadline, _ := ctx.Deadline()
 	a := answer{
-		Text: o.Text, Count: count, RequestID: lc.AwsRequestID, ARN: lc.InvokedFunctionArn, Deadline: deadline,
+		Text: o.Text, Count: count, PID: os.Getpid(), RequestID: lc.AwsRequestID, ARN: lc.InvokedFunctionArn, Deadline: deadline,
 	}
 	if o.Do == "env" {
 		a.Env = os.Environ()

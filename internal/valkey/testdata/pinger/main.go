@@ -14,8 +14,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
+// patience is for a busy machine: a dead connection that is trusted costs all of it, and fails the test.
+const patience = 10 * time.Second
+
 func main() {
-	client, err := valkey.New(valkey.Config{Address: os.Args[1], ClusterMode: os.Args[2] == "cluster"})
+	client, err := valkey.New(valkey.Config{
+		Address: os.Args[1], ClusterMode: os.Args[2] == "cluster", DialTimeout: patience, CommandTimeout: patience,
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -34,7 +39,7 @@ func main() {
 }
 
 func ping(client *valkey.Client, n int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	results := make(chan error, n)
 	for i := range n {

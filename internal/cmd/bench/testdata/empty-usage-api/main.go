@@ -1,10 +1,11 @@
-// Command emptyfunction is what a function can't start faster than: the same router and SDK client as usage-api has, built
-// from a literal configuration, with a handler that does nothing.
+// Command empty-usage-api is what usage-api can't start faster than: the same router and SDK client, built from a literal
+// configuration, with a handler that does nothing.
 package main
 
 import (
 	"context"
 	"net/http"
+	_ "time/tzdata" // as usage-api
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"

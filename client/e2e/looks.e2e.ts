@@ -1,0 +1,128 @@
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import { describe, test } from 'vitest';
+import { behave, expectAccessible, type Look, useBrowser } from './browser.js';
+
+// Every state of the page, in both languages, both themes and at two widths, shuts nobody out; and of each a picture is taken, to
+// be looked at.
+const pictures = fileURLToPath(new URL('../../.cache/screenshots', import.meta.url));
+mkdirSync(pictures, { recursive: true });
+
+/** A state of the page: how it is opened, and what is done until it shows. */
+interface State {
+  view: NonNullable<Look['view']>;
+  before?: (page: Page) => Promise<unknown>;
+  until: (page: Page) => Promise<void>;
+}
+
+const states: Record<string, State> = {
+  owner: {
+    view: 'owner',
+    until: (page) => page.locator('.sud-chart').waitFor(),
+  },
+  'history as a table': {
+    view: 'owner',
+    until: async (page) => {
+      await page.locator('.sud-details summary').click();
+      await page.locator('.sud-plain-table').waitFor();
+    },
+  },
+  list: {
+    view: 'admin',
+    until: (page) => page.locator('.sud-table').waitFor(),
+  },
+  restaurant: {
+    view: 'admin',
+    until: async (page) => {
+      await page.locator('[data-restaurant="demo-144"]').click();
+      await page.locator('.sud-chart').waitFor();
+    },
+  },
+  unlimited: {
+    view: 'admin',
+    until: async (page) => {
+      await page.locator('[data-restaurant="demo-unlimited"]').click();
+      await page.locator('.sud-chart').waitFor();
+    },
+  },
+  'never used': {
+    view: 'admin',
+    until: async (page) => {
+      await page.locator('[data-restaurant="demo-never"]').click();
+      await page.locator('.sud-history').waitFor();
+    },
+  },
+  'nothing found': {
+    view: 'admin',
+    before: (page) => page.route('**/api/usage?*', (route) => route.fulfill({
+      json: { data: [], pagination: { total: 0, limit: 20, offset: 0, hasMore: false } },
+    })),
+    until: (page) => page.locator('.sud-empty').waitFor(),
+  },
+  'nearly used up': {
+    view: 'owner',
+    before: (page) => page.route('**/api/usage', async (route) => {
+      const response = await route.fetch();
+      const usage = await response.json() as { allowance: object };
+      Object.assign(usage.allowance, { dailyRemaining: 0, monthlyRemaining: 1_500 });
+      await route.fulfill({ response, json: usage });
+    }),
+    until: (page) => page.locator('.sud-chart').waitFor(),
+  },
+  loading: {
+    view: 'owner',
+    before: (page) => page.route('**/api/usage', () => new Promise(() => {})),
+    until: (page) => page.locator('.sud-skeleton').waitFor(),
+  },
+  'loading the list': {
+    view: 'admin',
+    before: (page) => page.route('**/api/usage?*', () => new Promise(() => {})),
+    until: (page) => page.locator('.sud-skeleton').waitFor(),
+  },
+  failed: {
+    view: 'owner',
+    before: () => behave('store', { failRate: 1, status: 500 }),
+    until: (page) => page.locator('.sud-notice').waitFor(),
+  },
+  'not refreshed': {
+    view: 'owner',
+    until: async (page) => {
+      await page.locator('.sud-chart').waitFor();
+      await behave('store', { failRate: 1, status: 500 });
+      await page.locator('.sud-refresh button').click();
+      await page.locator('.sud-notice').waitFor();
+    },
+  },
+  chat: {
+    view: 'chat',
+    until: async (page) => {
+      await page.locator('.phone-suggestions button').first().click();
+      await page.locator('.phone-buttons').waitFor();
+      await page.locator('.phone-chip').waitFor();
+      await page.locator('.phone-buttons button').first().click();
+      await page.locator('[data-kind="received"]').nth(1).waitFor();
+    },
+  },
+};
+
+// What a page looks like changes with its width, and its colours with its theme: two of the four are enough for all rules.
+const looks = [
+  { width: 1440, theme: 'light', rules: [] }, { width: 1440, theme: 'dark', rules: ['color-contrast'] },
+  { width: 390, theme: 'dark', rules: [] }, { width: 390, theme: 'light', rules: ['color-contrast'] },
+];
+
+const { open } = useBrowser();
+
+describe.each(['en', 'ar'] as const)('%s', (lang) => {
+  test.each(Object.entries(states))('%s', async (name, { view, before, until }) => {
+    const page = await open({ lang, view }, before);
+    await until(page);
+    for (const { width, theme, rules } of looks) {
+      await page.setViewportSize({ width, height: width < 1000 ? 844 : 900 });
+      await page.locator('.page-looks select').selectOption(theme);
+      await expectAccessible(page, rules);
+      await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(' ', '-')}.png`, fullPage: true });
+    }
+  });
+});

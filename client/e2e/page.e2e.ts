@@ -1,0 +1,164 @@
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { baseUrl, behave, expectAccessible, useBrowser } from './browser.js';
+
+const { open } = useBrowser();
+
+const example = 'clxyz123abc';
+
+/** What the API says of the example restaurant. */
+async function conversations(): Promise<number> {
+  const response = await fetch(`${baseUrl}/api/usage/${example}`, { headers: { 'X-API-Key': 'local-admin-key' } });
+  return ((await response.json()) as { conversationsThisMonth: number }).conversationsThisMonth;
+}
+
+/** Returns the big figure. */
+const figure = (page: Page) => page.locator('.sud-figure-main');
+
+/** Waits until a locator's text is the one wanted. */
+const shows = (page: Page, selector: string, wanted: string) =>
+  page.locator(selector).filter({ hasText: new RegExp(`^${wanted}$`) }).first().waitFor();
+
+test('an owner sees the restaurant', async () => {
+  const page = await open();
+  await page.getByRole('heading', { name: 'Example Restaurant' }).waitFor();
+  await page.getByRole('img', { name: /^Bar chart of conversations .*: 123/ }).waitFor();
+  expect(await figure(page).innerText()).toBe(String(await conversations()));
+  expect(await page.getByRole('meter', { name: 'This month’s allowance' }).getAttribute('aria-valuemax')).toBe('30000');
+});
+
+test('a history’s bars are as high as its months', async () => {
+  const page = await open({ view: 'admin' });
+  await page.locator('[data-restaurant="demo-144"]').click();
+  await page.locator('.sud-chart').waitFor();
+  const months = await page.locator('.sud-chart-month').evaluateAll((all) => all.map((month) => ({
+    count: Number(month.querySelector('.sud-chart-value')!.textContent),
+    height: month.querySelector('.sud-chart-bar')!.getBoundingClientRect().height,
+  })));
+  const highest = months.reduce((a, b) => (a.count > b.count ? a : b));
+  for (const { count, height } of months) expect(height / highest.height).toBeCloseTo(count / highest.count, 1);
+  expect(highest.height).toBeGreaterThan(100);
+});
+
+test('an administrator goes through all restaurants, page by page', async () => {
+  const page = await open({ view: 'admin' });
+  const seen = new Set<string>();
+  for (let from = 1; ; from += 20) {
+    await shows(page, '.sud-subtitle', `${from}–${Math.min(from + 19, 150)} of 150`);
+    for (const id of await page.locator('.sud-cell-name .sud-id').allInnerTexts()) seen.add(id);
+    const next = page.getByRole('button', { name: 'Next' });
+    if (await next.getAttribute('aria-disabled') === 'true') break;
+    await next.click();
+  }
+  expect(seen.size).toBe(150);
+});
+
+test('an administrator works with the keyboard alone', async () => {
+  const page = await open({ view: 'admin' });
+  await page.getByRole('table').waitFor();
+  await page.getByRole('radio', { name: 'All' }).focus();
+  await page.keyboard.press('ArrowRight');
+  await shows(page, '.sud-subtitle', '1–20 of 149');
+  await page.keyboard.press('ArrowRight');
+  await shows(page, '.sud-subtitle', '1–1 of 1');
+  await page.getByRole('combobox', { name: 'Rows per page' }).focus();
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('مطعم مغلق');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'مطعم مغلق' }).waitFor();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter'); // back
+  await page.getByRole('table').waitFor();
+  await page.waitForFunction(() => document.activeElement?.textContent === 'مطعم مغلق');
+});
+
+test('everything turns with the language, and the address keeps it', async () => {
+  const page = await open({ view: 'admin' });
+  await page.getByRole('table').waitFor();
+  await page.getByRole('button', { name: 'العربية' }).click();
+  await page.getByRole('heading', { name: 'المطاعم' }).waitFor();
+  await shows(page, '.sud-subtitle', '١–٢٠ من ١٥٠');
+  expect(await page.evaluate(() => [document.documentElement.dir, document.documentElement.lang])).toEqual(['rtl', 'ar']);
+  const [name, status] = await Promise.all([
+    page.locator('thead th').first().boundingBox(), page.locator('thead th').last().boundingBox(),
+  ]);
+  expect(name!.x).toBeGreaterThan(status!.x);
+  await page.reload();
+  await page.getByRole('heading', { name: 'المطاعم' }).waitFor();
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Restaurants' }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.dir)).toBe('ltr');
+});
+
+test('the theme is the system’s until one is chosen', async () => {
+  const page = await open({}, (page) => page.emulateMedia({ colorScheme: 'dark' }));
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  await page.getByRole('combobox', { name: 'Theme' }).selectOption('dark');
+  const dark = await background();
+  await page.getByRole('combobox', { name: 'Theme' }).selectOption('auto');
+  expect(await background()).toBe(dark);
+  await page.getByRole('combobox', { name: 'Theme' }).selectOption('light');
+  expect(await background()).not.toBe(dark);
+});
+
+test('what fails can be tried again', async () => {
+  await behave('store', { failRate: 1, status: 503 });
+  const page = await open({ view: 'admin' });
+  await page.getByRole('alert').filter({ hasText: 'No answer right now' }).waitFor(); // once the client has tried often enough
+  await behave('store', {});
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('table').waitFor();
+  expect(await page.getByRole('alert').count()).toBe(0);
+
+  await behave('store', { failRate: 1, status: 500 });
+  await page.getByRole('button', { name: 'Refresh' }).click();
+  await page.getByRole('alert').filter({ hasText: 'Not refreshed' }).waitFor();
+  expect(await page.getByRole('row').count()).toBe(21); // still there
+  await behave('store', {});
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('alert').waitFor({ state: 'detached' });
+});
+
+test('a new customer’s message is welcomed and counted, and the menu follows', async () => {
+  const page = await open();
+  await figure(page).waitFor();
+  const before = await conversations();
+  await shows(page, '.sud-figure-main', String(before));
+
+  await page.getByRole('textbox', { name: 'Message' }).fill('hello');
+  await page.keyboard.press('Enter');
+  const received = page.locator('[data-kind="received"]');
+  await received.filter({ hasText: 'Welcome to Example Restaurant, Noura!' }).filter({ hasText: /after [\d.,]+ ms/ }).waitFor();
+  await page.getByText(/^Menu fetched in the background in/).waitFor();
+  await shows(page, '.sud-figure-main', String(before + 1));
+
+  await page.getByRole('button', { name: 'القائمة · Menu' }).click();
+  await received.filter({ hasText: /مشويات/ }).waitFor();
+  await page.getByRole('textbox', { name: 'Message' }).fill('branches');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await received.nth(2).waitFor();
+  expect(await conversations()).toBe(before + 1); // the session was open
+  await expectAccessible(page);
+
+  await page.getByRole('button', { name: 'New customer' }).click();
+  expect(await received.count()).toBe(0);
+  await page.getByRole('group', { name: 'Suggestions' }).getByRole('button', { name: 'Hello' }).click();
+  await received.waitFor();
+  await shows(page, '.sud-figure-main', String(before + 2));
+});
+
+test('a message that the service can’t take is shown as refused', async () => {
+  await behave('store', { failRate: 1, status: 500 });
+  const page = await open({ view: 'chat', width: 390 });
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await page.getByText(/^refused with 5\d\d$/).waitFor();
+});
+
+test('the menu service can be made slow', async () => {
+  const page = await open();
+  await page.getByRole('checkbox', { name: /^Slow menu service/ }).check();
+  await page.waitForFunction(async () => ((await (await fetch('/sandbox/sufrah')).json()) as { latencyMs: number }).latencyMs === 2000);
+  await page.reload();
+  await page.getByRole('checkbox', { name: /^Slow menu service/, checked: true }).uncheck();
+  await page.waitForFunction(async () => ((await (await fetch('/sandbox/sufrah')).json()) as { latencyMs: number }).latencyMs === 0);
+});

@@ -1,0 +1,42 @@
+import type { components } from './generated/openapi.js';
+
+/** A code that the API answers. */
+export type ApiErrorCode = components['schemas']['ErrorCode'];
+
+/**
+ * A code that the client gives where the API gave none: `timeout` and `network_error` where no answer came (status 0),
+ * `invalid_response` for a success that isn't JSON, and `http_error` for an error that isn't the API's own, such as API
+ * Gateway's 429.
+ */
+export type ClientErrorCode = 'timeout' | 'network_error' | 'invalid_response' | 'http_error';
+
+/** Known codes, and those that a later version of the API may add. */
+export type UsageApiErrorCode = ApiErrorCode | ClientErrorCode | (string & {});
+
+/** What else is known of a failure. */
+export interface UsageApiErrorDetails {
+  requestId?: string | undefined;
+  retryAfterMs?: number | undefined;
+  cause?: unknown;
+}
+
+/** Why a call has no result. The message is a sentence for a person. */
+export class UsageApiError extends Error {
+  override readonly name = 'UsageApiError';
+  /** The HTTP status, or 0 where no answer came. */
+  readonly status: number;
+  /** The reason, for a program. */
+  readonly code: UsageApiErrorCode;
+  /** By which the request is found in the API's logs. */
+  readonly requestId: string | undefined;
+  /** How long the API asked to wait before the next attempt. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, status: number, code: UsageApiErrorCode, details: UsageApiErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.status = status;
+    this.code = code;
+    this.requestId = details.requestId;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}

@@ -1,0 +1,39 @@
+import type { ReactNode } from 'react';
+import { useSurroundings } from './context.js';
+import { fill } from './messages.js';
+import { ActiveBadge } from './RestaurantUsage.js';
+
+/** Heads one restaurant's figures: its name, and how fresh they are. */
+export function Heading({ title, id, isActive, at, busy, refresh, before }: {
+  title: string; id: string; isActive: boolean; at: Date | undefined; busy: boolean; refresh: () => void; before?: ReactNode;
+}) {
+  return (
+    <header className="sud-head">
+      <div className="sud-head-main">
+        {before}
+        <h2 className="sud-title" tabIndex={-1}><bdi>{title}</bdi></h2>
+        <p className="sud-subtitle">
+          <ActiveBadge isActive={isActive} />
+          <bdi className="sud-id">{id}</bdi>
+        </p>
+      </div>
+      <RefreshButton at={at} busy={busy} refresh={refresh} />
+    </header>
+  );
+}
+
+/** Reads again, and says as of when the figures are. */
+export function RefreshButton({ at, busy, refresh }: { at: Date | undefined; busy: boolean; refresh: () => void }) {
+  const { text, format } = useSurroundings();
+  return (
+    <div className="sud-refresh">
+      {at && <span className="sud-note">{fill(text.updated, { time: format.time(at) })}</span>}
+      <button type="button" className="sud-button sud-button-quiet" onClick={busy ? undefined : refresh} aria-disabled={busy}>
+        <svg viewBox="0 0 16 16" aria-hidden="true" data-busy={busy}>
+          <path d="M13.5 8a5.5 5.5 0 1 1-1.7-4M12 1v3.2H8.8" />
+        </svg>
+        {text.refresh}
+      </button>
+    </div>
+  );
+}

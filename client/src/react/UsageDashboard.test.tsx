@@ -1,0 +1,281 @@
+// @vitest-environment jsdom
+import { cleanup, configure, render, screen, waitFor, within } from '@testing-library/react';
+import { userEvent } from '@testing-library/user-event';
+import { afterEach, describe, expect, test } from 'vitest';
+import type {
+  AdministratorClient, ListOptions, MonthUsage, OwnerClient, RestaurantUsage, RestaurantUsageWithHistory, UsagePage, UsagePages,
+} from '../index.js';
+import { UsageDashboard } from './index.js';
+
+configure({ asyncUtilTimeout: 30_000 }); // a slow machine may take its time
+afterEach(cleanup);
+
+const now = () => new Date('2026-11-24T12:00:00.000Z');
+
+function restaurant(id: string, change: Partial<RestaurantUsage> = {}): RestaurantUsage {
+  return {
+    restaurantId: id, restaurantName: `Restaurant ${id}`, conversationsThisMonth: 45, lastConversationAt: '2026-11-23T12:00:00.000Z',
+    allowance: { dailyLimit: 1000, dailyRemaining: 998, monthlyLimit: 30000, monthlyRemaining: 29955 },
+    firstActivity: '2026-10-20T14:30:00.000Z', lastActivity: '2026-11-23T12:00:00.000Z', isActive: true,
+    ...change,
+  };
+}
+
+const october: MonthUsage = { year: 2026, month: 10, conversationCount: 123, lastConversationAt: '2026-10-20T15:30:00.000Z' };
+
+/** Something that a test answers, or fails, when it wants to. */
+function deferred<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((done, failed) => {
+    resolve = done;
+    reject = failed;
+  });
+  return { promise, resolve, reject };
+}
+
+const failure = (status: number) => Object.assign(new Error('refused'), { status });
+
+const ownerOf = (listUsage: OwnerClient['listUsage']): OwnerClient => ({ role: 'owner', listUsage });
+
+/** An administrator's client of so many restaurants, of which every third is switched off. It notes what it is asked. */
+function administrator(count: number) {
+  const all = Array.from({ length: count }, (_, i) => restaurant(`r${i + 1}`, { isActive: i % 3 !== 2 }));
+  const asked: ListOptions[] = [];
+  const client: AdministratorClient = {
+    role: 'administrator',
+    async listUsage(options: ListOptions = {}): Promise<UsagePage> {
+      asked.push(options);
+      const { limit = 20, offset = 0, isActive } = options;
+      const matching = all.filter((r) => isActive === undefined || r.isActive === isActive);
+      return {
+        data: matching.slice(offset, offset + limit),
+        pagination: { total: matching.length, limit, offset, hasMore: offset + limit < matching.length },
+      };
+    },
+    listAllUsage: (): UsagePages => { throw new Error('the dashboard reads single pages'); },
+    async getUsage(id: string): Promise<RestaurantUsageWithHistory> {
+      const found = all.find((r) => r.restaurantId === id);
+      if (!found) throw failure(404);
+      return { ...found, history: [october] };
+    },
+  };
+  return { client, asked };
+}
+
+describe('an owner', () => {
+  test('sees the figures, and each allowance as a meter', async () => {
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} />);
+    expect(await screen.findByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
+    const today = screen.getByRole('meter', { name: 'Today’s allowance' });
+    expect([today.getAttribute('aria-valuenow'), today.getAttribute('aria-valuemax')]).toEqual(['2', '1000']);
+    expect(today.getAttribute('aria-valuetext')).toBe('2 of 1,000 used');
+    const month = screen.getByRole('meter', { name: 'This month’s allowance' });
+    expect(month.getAttribute('aria-valuetext')).toBe('45 of 30,000 used');
+    expect(screen.getByText('29,955')).toBeTruthy();
+    expect(screen.getAllByText('yesterday').length).toBeGreaterThan(0);
+  });
+
+  test('sees a history only where there is a source of it', async () => {
+    const client = ownerOf(async () => restaurant('r1'));
+    const { rerender } = render(<UsageDashboard client={client} now={now} />);
+    await screen.findByRole('heading', { name: 'Restaurant r1' });
+    expect(screen.queryByRole('img')).toBeNull();
+    rerender(<UsageDashboard key="with" client={client} now={now} readHistory={async () => [october]} />);
+    const chart = await screen.findByRole('img');
+    expect(chart.getAttribute('aria-label')).toContain('October 2026: 123');
+    const rows = within(screen.getByRole('table', { name: 'Conversations by month' })).getAllByRole('row');
+    expect(rows.map((row) => row.textContent)).toEqual([
+      'MonthConversations', 'November 20260', 'October 2026123', 'September 20260', 'August 20260', 'July 20260', 'June 20260',
+    ]);
+  });
+
+  test('keeps the figures when only the history fails', async () => {
+    render(<UsageDashboard
+      client={ownerOf(async () => restaurant('r1'))} now={now} readHistory={async () => Promise.reject(failure(503))}
+    />);
+    expect(await screen.findByText('The history can’t be shown right now.')).toBeTruthy();
+    expect(screen.getByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
+  });
+
+  test.each([
+    ['nothing used', 1000, 1000, undefined],
+    ['just below nine tenths', 1000, 101, undefined],
+    ['nine tenths', 1000, 100, 'Nearly used up'],
+    ['everything', 1000, 0, 'Used up'],
+    ['nothing allowed', 0, 0, 'Used up'],
+  ])('is warned as it should be with %s', async (_, limit, remaining, badge) => {
+    const allowance = { dailyLimit: 1000, dailyRemaining: 1000, monthlyLimit: limit, monthlyRemaining: remaining };
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1', { allowance }))} now={now} />);
+    await screen.findByRole('meter', { name: 'This month’s allowance' });
+    expect(['Nearly used up', 'Used up'].filter((text) => screen.queryByText(text))).toEqual(badge ? [badge] : []);
+  });
+
+  test('has no meter without a limit, and no time where nothing ever happened', async () => {
+    const unlimited = restaurant('r1', {
+      allowance: { dailyLimit: -1, dailyRemaining: -1, monthlyLimit: -1, monthlyRemaining: -1 },
+      firstActivity: null, lastActivity: null, lastConversationAt: null,
+    });
+    render(<UsageDashboard client={ownerOf(async () => unlimited)} now={now} />);
+    expect(await screen.findAllByText('Unlimited')).toHaveLength(2);
+    expect(screen.queryByRole('meter')).toBeNull();
+    expect(screen.getAllByText('Never')).toHaveLength(3);
+  });
+
+  test('is told what goes on while reading, failing and trying again', async () => {
+    const user = userEvent.setup();
+    const answers = [deferred<RestaurantUsage>(), deferred<RestaurantUsage>()];
+    let calls = 0;
+    render(<UsageDashboard client={ownerOf(() => answers[calls++]!.promise)} now={now} />);
+    expect(screen.getByText('Loading…')).toBeTruthy();
+    answers[0]!.reject(failure(503));
+    const alert = await screen.findByRole('alert');
+    expect(alert.textContent).toContain('No answer right now');
+    expect(screen.queryByText('Loading…')).toBeNull();
+    await user.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(document.activeElement).not.toBe(document.body); // the button goes away, the focus stays
+    answers[1]!.resolve(restaurant('r1'));
+    expect(await screen.findByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
+    expect(screen.queryByRole('alert')).toBeNull();
+    expect(document.activeElement).not.toBe(document.body);
+  });
+
+  test.each([
+    [401, 'No access'], [403, 'No access'], [404, 'Not found'], [400, 'Something went wrong'],
+    [429, 'No answer right now'], [500, 'No answer right now'], [0, 'No answer right now'],
+  ])('is told in words what %i means', async (status, title) => {
+    render(<UsageDashboard client={ownerOf(async () => Promise.reject(failure(status)))} now={now} />);
+    expect((await screen.findByRole('alert')).textContent).toContain(title);
+  });
+
+  test('sees older figures, and that they are older, when they can’t be read again', async () => {
+    const answers = [async () => restaurant('r1'), async () => Promise.reject(failure(503))];
+    let calls = 0;
+    const client = ownerOf(() => answers[calls++]!());
+    const { rerender } = render(<UsageDashboard client={client} now={now} revision={1} timeZone="UTC" />);
+    await screen.findByRole('heading', { name: 'Restaurant r1' });
+    rerender(<UsageDashboard client={client} now={now} revision={2} timeZone="UTC" />);
+    expect((await screen.findByRole('alert')).textContent).toContain('as of 12:00');
+    expect(screen.getByRole('meter', { name: 'Today’s allowance' })).toBeTruthy();
+  });
+
+  test('never sees the figures of another client', async () => {
+    const other = deferred<RestaurantUsage>();
+    const { rerender } = render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} />);
+    await screen.findByRole('heading', { name: 'Restaurant r1' });
+    rerender(<UsageDashboard client={ownerOf(() => other.promise)} now={now} />);
+    expect(screen.queryByRole('heading', { name: 'Restaurant r1' })).toBeNull();
+    other.resolve(restaurant('r2'));
+    expect(await screen.findByRole('heading', { name: 'Restaurant r2' })).toBeTruthy();
+  });
+
+  test('reads Arabic from right to left, in Arabic digits', async () => {
+    const { container } = render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} locale="ar" theme="dark" />);
+    expect(await screen.findByText('٢٩٬٩٥٥')).toBeTruthy();
+    const root = container.firstElementChild as HTMLElement;
+    expect([root.dir, root.lang, root.dataset['theme']]).toEqual(['rtl', 'ar', 'dark']);
+    expect(screen.getByRole('meter', { name: 'رصيد اليوم' }).getAttribute('aria-valuetext')).toBe('المستخدم ٢ من ١٬٠٠٠');
+  });
+});
+
+describe('an administrator', () => {
+  const names = () => screen.getAllByRole('rowheader').map((cell) => within(cell).getByRole('button').textContent);
+
+  test('turns pages, and no further than there are', async () => {
+    const user = userEvent.setup();
+    const { client, asked } = administrator(45);
+    render(<UsageDashboard client={client} now={now} />);
+    await screen.findByRole('table');
+    expect(names()).toHaveLength(20);
+    const [previous, next] = [screen.getByRole('button', { name: 'Previous' }), screen.getByRole('button', { name: 'Next' })];
+    expect(previous.getAttribute('aria-disabled')).toBe('true');
+    await user.click(previous);
+    expect(asked).toHaveLength(1);
+    await user.click(next);
+    await screen.findByRole('button', { name: 'Restaurant r21' });
+    await user.click(next);
+    await screen.findByRole('button', { name: 'Restaurant r41' });
+    expect(names()).toHaveLength(5);
+    await waitFor(() => expect(screen.getByText('Shown: 41–45 of 45')).toBeTruthy()); // for screen readers
+    expect(next.getAttribute('aria-disabled')).toBe('true');
+    await user.click(next);
+    await user.click(previous);
+    await screen.findByRole('button', { name: 'Restaurant r21' });
+    expect(asked.map(({ offset }) => offset)).toEqual([0, 20, 40, 20]);
+  });
+
+  test('filters, and chooses how much a page holds, each from the first page on', async () => {
+    const user = userEvent.setup();
+    const { client, asked } = administrator(45);
+    render(<UsageDashboard client={client} now={now} />);
+    await user.click(await screen.findByRole('button', { name: 'Next' }));
+    await screen.findByRole('button', { name: 'Restaurant r21' });
+    await user.click(screen.getByRole('radio', { name: 'Switched off' }));
+    await screen.findByText('Shown: 1–15 of 15');
+    await user.click(screen.getByRole('radio', { name: 'Active' }));
+    await screen.findByText('Shown: 1–20 of 30');
+    await user.selectOptions(screen.getByRole('combobox', { name: 'Rows per page' }), '50');
+    await screen.findByText('Shown: 1–30 of 30');
+    expect(asked.map(({ limit, offset, isActive }) => ({ limit, offset, isActive }))).toEqual([
+      { limit: 20, offset: 0 }, { limit: 20, offset: 20 }, { limit: 20, offset: 0, isActive: false },
+      { limit: 20, offset: 0, isActive: true }, { limit: 50, offset: 0, isActive: true },
+    ]);
+  });
+
+  test('is told when no restaurant matches', async () => {
+    const { client } = administrator(0);
+    render(<UsageDashboard client={client} now={now} />);
+    expect(await screen.findByText('No restaurant matches')).toBeTruthy();
+    expect(screen.queryByRole('table')).toBeNull();
+  });
+
+  test('opens a restaurant and comes back to where the list was', async () => {
+    const user = userEvent.setup();
+    const { client } = administrator(45);
+    render(<UsageDashboard client={client} now={now} />);
+    await user.click(await screen.findByRole('button', { name: 'Next' }));
+    const row = await screen.findByRole('button', { name: 'Restaurant r23' });
+    row.focus();
+    await user.keyboard('{Enter}');
+    expect(await screen.findByRole('heading', { name: 'Restaurant r23' })).toBeTruthy();
+    expect(screen.getByRole('img').getAttribute('aria-label')).toContain('October 2026: 123');
+    expect(document.activeElement?.contains(screen.getByRole('heading', { name: 'Restaurant r23' }))).toBe(true);
+    await user.click(screen.getByRole('button', { name: 'All restaurants' }));
+    const again = await screen.findByRole('button', { name: 'Restaurant r23' });
+    await waitFor(() => expect(document.activeElement).toBe(again));
+  });
+
+  test('can go back from a restaurant that can’t be shown', async () => {
+    const user = userEvent.setup();
+    const { client } = administrator(3);
+    render(<UsageDashboard client={{ ...client, getUsage: async () => Promise.reject(failure(404)) }} now={now} />);
+    await user.click(await screen.findByRole('button', { name: 'Restaurant r1' }));
+    expect((await screen.findByRole('alert')).textContent).toContain('There is no such restaurant.');
+    await user.click(screen.getByRole('button', { name: 'All restaurants' }));
+    expect(await screen.findByRole('table')).toBeTruthy();
+  });
+
+  test('isn’t shown the page that was asked for before', async () => {
+    const user = userEvent.setup();
+    const { client } = administrator(45);
+    const slow = deferred<UsagePage>();
+    const signals: (AbortSignal | undefined)[] = [];
+    render(<UsageDashboard
+      now={now}
+      client={{
+        ...client,
+        listUsage: (options: ListOptions = {}) => {
+          signals.push(options.signal);
+          return options.isActive === undefined && signals.length > 1 ? slow.promise : client.listUsage(options);
+        },
+      }}
+    />);
+    await user.click(await screen.findByRole('button', { name: 'Next' })); // never answered in time
+    await user.click(screen.getByRole('radio', { name: 'Switched off' }));
+    await screen.findByText('Shown: 1–15 of 15');
+    expect(signals[1]?.aborted).toBe(true);
+    slow.resolve(await client.listUsage({ offset: 20 }));
+    await slow.promise;
+    expect(names()[0]).toBe('Restaurant r3');
+  });
+});

@@ -1,0 +1,60 @@
+import { useCallback, useEffect, useRef, useState } from 'react';
+
+/** What has become of a read. */
+export interface Loaded<T> {
+  /** The latest that the source gave; while another key is read, still that of the key before it. */
+  data: T | undefined;
+  /** When it was read. */
+  at: Date | undefined;
+  /** Why the latest read failed. Data beside it is of the same key, and older. */
+  error: unknown;
+  loading: boolean;
+  reload: () => void;
+}
+
+/** What is read. */
+interface Wanted {
+  source: unknown;
+  key: string;
+  /** When it changes, the same is read again. */
+  revision: unknown;
+}
+
+interface State<T> extends Pick<Wanted, 'source' | 'key'> {
+  data?: T;
+  at?: Date;
+  error?: unknown;
+  loading: boolean;
+}
+
+/**
+ * Reads what a key stands for in a source, again whenever one of them or the revision changes, or reload is called. A read that
+ * isn't wanted any more is called off, and its answer ignored.
+ */
+export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Promise<T>, now: () => Date): Loaded<T> {
+  const { source, key, revision } = wanted;
+  const [state, setState] = useState<State<T>>({ source, key, loading: true });
+  const [attempt, setAttempt] = useState(0);
+  const latest = useRef({ read, now });
+  latest.current = { read, now };
+
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    setState((before) => before.source === source ? { ...before, loading: true } : { source, key, loading: true });
+    latest.current.read(signal).then(
+      (data) => {
+        if (!signal.aborted) setState({ source, key, data, at: latest.current.now(), loading: false });
+      },
+      (error: unknown) => {
+        if (signal.aborted) return;
+        setState((before) => before.key === key ? { ...before, error, loading: false } : { source, key, error, loading: false });
+      },
+    );
+    return () => controller.abort();
+  }, [source, key, revision, attempt]);
+
+  const reload = useCallback(() => setAttempt((n) => n + 1), []);
+  const { data, at, error, loading } = state.source === source ? state : { ...state, data: undefined, error: undefined };
+  return { data, at, error, loading, reload };
+}

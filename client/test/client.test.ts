@@ -1,0 +1,172 @@
+import { describe, expect, test } from 'vitest';
+import { type UsagePage, UsageApiClient } from '../src/index.js';
+import { detail, page, restaurant } from './fixtures.js';
+import { json, serve } from './server.js';
+
+/** Serves `total` restaurants to an administrator. */
+async function serveList(total: number) {
+  return serve((response, { url }) => json(response, 200, page(new URL(url, 'http://localhost').searchParams, total)));
+}
+
+describe('with an access token', () => {
+  test('listUsage returns the one restaurant', async () => {
+    const { url, received } = await serve((response) => json(response, 200, restaurant()));
+    const client = new UsageApiClient(url, 'pat', undefined, 'clxyz123abc');
+    expect(await client.listUsage()).toEqual(restaurant());
+    expect(received).toMatchObject([
+      { method: 'GET', url: '/api/usage', headers: { authorization: 'Bearer pat', 'x-restaurant-id': 'clxyz123abc' } },
+    ]);
+    expect(received[0]?.headers).not.toHaveProperty('x-api-key');
+  });
+
+  test('what only an administrator may do is refused where types are not looked at', async () => {
+    const client: any = new UsageApiClient('http://localhost', 'pat', undefined, 'clxyz123abc');
+    expect(() => client.listAllUsage()).toThrow(TypeError);
+  });
+});
+
+describe('with an API key', () => {
+  test('listUsage returns one page', async () => {
+    const { url, received } = await serveList(30);
+    const client = new UsageApiClient(url, undefined, 'key');
+    const { data, pagination } = await client.listUsage();
+    expect(data).toHaveLength(20);
+    expect(pagination).toEqual({ total: 30, limit: 20, offset: 0, hasMore: true });
+    expect(received).toMatchObject([{ url: '/api/usage', headers: { 'x-api-key': 'key' } }]);
+    expect(received[0]?.headers).not.toHaveProperty('authorization');
+  });
+
+  test('parameters without a value are left out, the others sent as they are', async () => {
+    const { url, received } = await serveList(3);
+    const client = new UsageApiClient(url, undefined, 'key');
+    await client.listUsage({ limit: 2, offset: 0, isActive: false });
+    await client.listUsage({ limit: undefined, offset: undefined, isActive: undefined });
+    expect(received.map((r) => r.url)).toEqual(['/api/usage?limit=2&offset=0&isActive=false', '/api/usage']);
+  });
+
+  test('getUsage returns one restaurant with its history', async () => {
+    const { url, received } = await serve((response) => json(response, 200, detail()));
+    expect(await new UsageApiClient(url, undefined, 'key').getUsage('a/b ?#%ü$&')).toEqual(detail());
+    expect(received[0]?.url).toBe('/api/usage/a%2Fb%20%3F%23%25%C3%BC%24%26');
+  });
+
+  test.each(['', '.', '..', undefined])('getUsage refuses %j, which would lead elsewhere', async (id) => {
+    const client = new UsageApiClient('http://localhost', undefined, 'key');
+    await expect(client.getUsage(id as string)).rejects.toThrow(TypeError);
+  });
+});
+
+describe('listAllUsage', () => {
+  const collect = async (pages: AsyncIterable<UsagePage>) => {
+    const all: UsagePage[] = [];
+    for await (const page of pages) all.push(page);
+    return all;
+  };
+
+  test('awaited, is the first page, requested once', async () => {
+    const { url, received } = await serveList(120);
+    const pages = new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 50, offset: 10, isActive: true });
+    expect((await pages).pagination).toEqual({ total: 120, limit: 50, offset: 10, hasMore: true });
+    expect(await pages).toBe(await pages.finally(() => {}));
+    expect(received.map((r) => r.url)).toEqual(['/api/usage?limit=50&offset=10&isActive=true']);
+  });
+
+  test('iterated over, is every page', async () => {
+    const { url, received } = await serveList(120);
+    const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 50, isActive: true }));
+    expect(pages.map((p) => p.data.length)).toEqual([50, 50, 20]);
+    expect(received.map((r) => r.url)).toEqual([
+      '/api/usage?limit=50&isActive=true',
+      '/api/usage?limit=50&offset=50&isActive=true',
+      '/api/usage?limit=50&offset=100&isActive=true',
+    ]);
+  });
+
+  test('starts where it is told to, and goes by the limit that applied', async () => {
+    const { url } = await serveList(250);
+    const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 500, offset: 30 }));
+    expect(pages.map((p) => p.pagination.offset)).toEqual([30, 130, 230]);
+  });
+
+  test('has one empty page where there is nothing', async () => {
+    const { url, received } = await serveList(0);
+    const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage());
+    expect(pages.map((p) => p.data)).toEqual([[]]);
+    expect(received).toHaveLength(1);
+  });
+
+  test('ends at an empty page, whatever that page says', async () => {
+    const { url, received } = await serve((response) =>
+      json(response, 200, { data: [], pagination: { total: 5, limit: 20, offset: 0, hasMore: true } }),
+    );
+    await collect(new UsageApiClient(url, undefined, 'key').listAllUsage());
+    expect(received).toHaveLength(1);
+  });
+
+  test('yields restaurants one by one', async () => {
+    const { url } = await serveList(45);
+    const ids: string[] = [];
+    const pages = new UsageApiClient(url, undefined, 'key').listAllUsage();
+    for await (const { restaurantId } of pages.restaurants()) ids.push(restaurantId);
+    expect(ids).toEqual(Array.from({ length: 45 }, (_, i) => `r${i}`));
+  });
+
+  test('requests nothing that nobody looks at', async () => {
+    const { url, received } = await serveList(45);
+    const pages = new UsageApiClient(url, undefined, 'key').listAllUsage();
+    expect(received).toHaveLength(0);
+    for await (const _ of pages.restaurants()) break;
+    expect(received).toHaveLength(1);
+  });
+
+  test('fails at the page that fails', async () => {
+    const { url } = await serve((response, request, index) =>
+      index === 0
+        ? json(response, 200, page(new URL(request.url, url).searchParams, 45))
+        : json(response, 401, { error: 'revoked', code: 'unauthorized' }),
+    );
+    const pages = new UsageApiClient(url, undefined, 'key').listAllUsage();
+    const seen: string[] = [];
+    await expect(async () => {
+      for await (const { restaurantId } of pages.restaurants()) seen.push(restaurantId);
+    }).rejects.toMatchObject({ status: 401, code: 'unauthorized' });
+    expect(seen).toHaveLength(20);
+    await expect(new UsageApiClient(url, undefined, 'key').listAllUsage().catch((error) => error.code)).resolves.toBe('unauthorized');
+  });
+});
+
+describe('the constructor', () => {
+  const create = (...args: unknown[]) => Reflect.construct(UsageApiClient, args);
+
+  test.each([
+    ['no credential', 'http://localhost'],
+    ['both credentials', 'http://localhost', 'pat', 'key', 'id'],
+    ['a token without a restaurant', 'http://localhost', 'pat'],
+    ['empty credentials', 'http://localhost', '', ''],
+    ['a credential that is no header', 'http://localhost', undefined, 'a\nb'],
+    ['a relative base URL', '/api', undefined, 'key'],
+    ['a base URL of another scheme', 'ftp://localhost', undefined, 'key'],
+    ['a base URL with a query', 'http://localhost?x=1', undefined, 'key'],
+    ['a base URL with a password', 'http://a:b@localhost', undefined, 'key'],
+    ['no base URL', undefined, undefined, 'key'],
+  ])('refuses %s', (_, ...args) => {
+    expect(() => create(...args)).toThrow(TypeError);
+  });
+
+  test.each([
+    ['', '/api/usage'],
+    ['/', '/api/usage'],
+    ['/usage/v1', '/usage/v1/api/usage'],
+    ['/usage/v1//', '/usage/v1/api/usage'],
+  ])('takes a base URL that ends in %j', async (suffix, path) => {
+    const { url, received } = await serveList(1);
+    await new UsageApiClient(url + suffix, undefined, 'key').listUsage();
+    expect(received[0]?.url).toBe(path);
+  });
+
+  test('shows no credential to whoever logs the client', async () => {
+    const { inspect } = await import('node:util');
+    const client = new UsageApiClient('http://localhost', undefined, 'secret-key');
+    expect(inspect(client, { showHidden: true, depth: 9 }) + JSON.stringify(client)).not.toContain('secret-key');
+  });
+});

@@ -1,0 +1,189 @@
+import { describe, expect, test, vi } from 'vitest';
+import { type ClientOptions, UsageApiClient, UsageApiError } from '../src/index.js';
+import { restaurant } from './fixtures.js';
+import { type Answer, json, serve } from './server.js';
+
+/** Starts a server, and a client of its restaurant r1 that does not wait long. */
+async function setup(answer: Answer, options: ClientOptions = {}) {
+  const { url, received } = await serve(answer);
+  const client = new UsageApiClient(url, 'pat', undefined, 'r1', { maxRetryDelayMs: 20, ...options });
+  return { client, received };
+}
+
+/** Returns what a call fails with. */
+async function failure(call: Promise<unknown>): Promise<UsageApiError> {
+  const error = await call.then(
+    () => expect.unreachable('the call succeeded'),
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(UsageApiError);
+  return error as UsageApiError;
+}
+
+describe('an answer that is an error', () => {
+  test('is one with status, code and sentence', async () => {
+    const { client } = await setup((response) =>
+      json(response, 403, { error: 'This access token does not cover that restaurant.', code: 'forbidden' }, { 'X-Request-Id': 'q1' }),
+    );
+    const error = await failure(client.listUsage());
+    expect(error).toMatchObject({ name: 'UsageApiError', status: 403, code: 'forbidden', requestId: 'q1', retryAfterMs: undefined });
+    expect(error.message).toBe('This access token does not cover that restaurant.');
+    expect(error).toBeInstanceOf(Error);
+  });
+
+  test.each([
+    ['JSON of another form', 404, '{"message":"Not Found"}'],
+    ['a page', 502, '<html>Bad Gateway</html>'],
+    ['null', 500, 'null'],
+    ['nothing', 500, ''],
+  ])('has a code of its own where it is %s', async (_, status, body) => {
+    const { client, received } = await setup((response) => response.writeHead(status).end(body));
+    expect(await failure(client.listUsage())).toMatchObject({ status, code: 'http_error' });
+    expect(received).toHaveLength(1);
+  });
+
+  test('may be a success that is no JSON', async () => {
+    const { client } = await setup((response) => response.writeHead(200, { 'Apigw-Requestid': 'q2' }).end('<html>'));
+    expect(await failure(client.listUsage())).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q2' });
+  });
+});
+
+describe('where no answer comes', () => {
+  test('the connection is the reason', async () => {
+    const { client, received } = await setup((response) => response.destroy());
+    const error = await failure(client.listUsage());
+    expect(error).toMatchObject({ status: 0, code: 'network_error' });
+    expect(error.cause).toBeInstanceOf(TypeError);
+    expect(received).toHaveLength(1);
+  });
+
+  test('a redirect is not followed, for the credential would go along', async () => {
+    const elsewhere = await serve((response) => json(response, 200, restaurant()));
+    const { client } = await setup((response) => response.writeHead(307, { Location: elsewhere.url }).end());
+    expect(await failure(client.listUsage())).toMatchObject({ status: 0, code: 'network_error' });
+    expect(elsewhere.received).toHaveLength(0);
+  });
+
+  test('the time-out ends the attempt', async () => {
+    const { client } = await setup(() => {}, { timeoutMs: 30 });
+    expect(await failure(client.listUsage())).toMatchObject({ status: 0, code: 'timeout' });
+  });
+
+  test('a call may have a time-out of its own', async () => {
+    const { client } = await setup(() => {}, { timeoutMs: Infinity });
+    expect(await failure(client.listUsage({ timeoutMs: 30 }))).toMatchObject({ code: 'timeout' });
+  });
+
+  test('the time-out covers the body too', async () => {
+    const { client } = await setup((response) => response.writeHead(200).write('{'), { timeoutMs: 200 });
+    expect(await failure(client.listUsage())).toMatchObject({ code: 'timeout' });
+  });
+});
+
+describe('a signal', () => {
+  test('ends a request under way, with its reason', async () => {
+    const controller = new AbortController();
+    const { client } = await setup(() => controller.abort(new Error('left the page')));
+    await expect(client.listUsage({ signal: controller.signal })).rejects.toThrow('left the page');
+  });
+
+  test('without a reason is an AbortError, as fetch has it', async () => {
+    const controller = new AbortController();
+    const { client } = await setup(() => controller.abort());
+    await expect(client.listUsage({ signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test('that was given before has nothing sent', async () => {
+    const { client, received } = await setup((response) => json(response, 200, restaurant()));
+    await expect(client.listUsage({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
+    expect(received).toHaveLength(0);
+  });
+
+  test('ends the wait for a repetition', async () => {
+    const controller = new AbortController();
+    const { client, received } = await setup(
+      (response) => {
+        response.on('close', () => setTimeout(() => controller.abort(), 20));
+        json(response, 503, {}, { 'Retry-After': '3600' });
+      },
+      { maxRetryDelayMs: Infinity },
+    );
+    await expect(client.listUsage({ signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
+    expect(received).toHaveLength(1);
+  });
+
+  test('is left as it was', async () => {
+    const { signal } = new AbortController();
+    const [add, remove] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')];
+    const { client } = await setup((response, _, index) => json(response, index ? 200 : 503, restaurant()));
+    await client.listUsage({ signal });
+    expect(remove.mock.calls.length).toBe(add.mock.calls.length);
+    expect(add).toHaveBeenCalled();
+  });
+});
+
+describe('after 429 and 503', () => {
+  test.each([429, 503])('a request is repeated after %i', async (status) => {
+    const { client, received } = await setup((response, _, index) =>
+      index < 2 ? json(response, status, {}, { 'Retry-After': '0' }) : json(response, 200, restaurant('r1')),
+    );
+    expect(await client.listUsage()).toEqual(restaurant('r1'));
+    expect(received).toHaveLength(3);
+  });
+
+  test('it is repeated so often and no more', async () => {
+    const { client, received } = await setup((response) => json(response, 503, { error: 'down', code: 'unavailable' }), { maxRetries: 3 });
+    expect(await failure(client.listUsage())).toMatchObject({ status: 503, code: 'unavailable' });
+    expect(received).toHaveLength(4);
+  });
+
+  test('it is not repeated where that is switched off, nor after other errors', async () => {
+    for (const [status, options] of [[503, { maxRetries: 0 }], [500, {}], [401, {}], [404, {}]] as const) {
+      const { client, received } = await setup((response) => json(response, status, {}), options);
+      expect(await failure(client.listUsage())).toMatchObject({ status });
+      expect(received).toHaveLength(1);
+    }
+  });
+
+  /** Returns how long the client waited after an answer with these headers. */
+  async function waited(headers: Record<string, string>): Promise<number> {
+    const at: number[] = [];
+    const { client } = await setup(
+      (response, _, index) => {
+        at.push(performance.now());
+        json(response, index ? 200 : 429, restaurant(), index ? {} : headers);
+      },
+      { maxRetryDelayMs: 5000 },
+    );
+    await client.listUsage();
+    return at[1]! - at[0]!;
+  }
+
+  const date = 'Mon, 20 Oct 2025 15:30:00 GMT'; // the API's clock need not be ours
+
+  test.concurrent.each([
+    ['seconds', { 'Retry-After': '1' }],
+    ['a date', { 'Retry-After': 'Mon, 20 Oct 2025 15:30:01 GMT', Date: date }],
+  ])('the wait is as long as Retry-After has it, in %s', async (_, headers) => {
+    expect(await waited(headers)).toBeGreaterThan(990); // timers may be early by a moment
+  });
+
+  test.each([
+    ['more seconds', { 'Retry-After': '3600' }, 3_600_000],
+    ['a later date', { 'Retry-After': 'Mon, 20 Oct 2025 15:40:00 GMT', Date: date }, 600_000],
+  ])('there is no wait for %s than allowed', async (_, headers, retryAfterMs) => {
+    const { client, received } = await setup((response) => json(response, 503, {}, headers));
+    expect(await failure(client.listUsage())).toMatchObject({ status: 503, retryAfterMs });
+    expect(received).toHaveLength(1);
+  });
+
+  test.each([
+    ['a date gone by', { 'Retry-After': 'Mon, 20 Oct 2025 15:29:00 GMT', Date: date }, 0],
+    ['no date', { 'Retry-After': 'soon' }, undefined],
+    ['a negative number', { 'Retry-After': '-1.5e' }, undefined],
+  ])('%s does no harm', async (_, headers, retryAfterMs) => {
+    const { client, received } = await setup((response) => json(response, 503, {}, headers), { maxRetries: 1 });
+    expect(await failure(client.listUsage())).toMatchObject({ status: 503, retryAfterMs });
+    expect(received).toHaveLength(2);
+  });
+});

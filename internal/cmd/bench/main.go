@@ -1,0 +1,189 @@
+// Command bench measures the system, each figure in turn with the baseline that it is judged by: what a machine does at the
+// time has then the same effect on both. It prints a line of JSON for each figure and, at the end, a table.
+//
+// The functions are compiled as they are deployed, for this machine, and run against Lambda's runtime interface; what they
+// call is on the loopback interface. It is run from the module's root:
+//
+//	go run ./internal/cmd/bench [-run cold] [-rounds 20] [-restaurants 1000000]
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
+	"github.com/sufrah/usage-bootstrap/internal/local"
+)
+
+func main() {
+	if name := os.Getenv(allocationsOf); name != "" { // this process was started to count what a function allocates
+		if err := countAllocations(name, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// figure is one result. The baseline is what the value is to be compared with, null where there is nothing.
+type figure struct {
+	Name     string   `json:"name"`
+	Value    float64  `json:"value"`
+	Unit     string   `json:"unit"`
+	Baseline *float64 `json:"baseline"`
+
+	aim string // of the quotient of the two, or of the value
+}
+
+// bench holds what the measurements share.
+type bench struct {
+	directory   string // of compiled programs
+	rounds      int
+	restaurants int
+	out         io.Writer
+	figures     []figure
+	server      *local.Server
+}
+
+// measurement is a group of figures.
+type measurement struct {
+	name    string
+	measure func(*bench, context.Context) error
+}
+
+var measurements = []measurement{
+	{"size", (*bench).sizes},
+	{"cold", (*bench).coldStarts},
+	{"warm", (*bench).warmInvocations},
+	{"allocations", (*bench).allocations},
+	{"job", (*bench).jobs},
+	{"menu", (*bench).menus},
+	{"fetches", (*bench).fetches},
+	{"webhook", (*bench).webhooks},
+	{"list", (*bench).lists},
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	b := &bench{out: out}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, fetches, webhook, list")
+	flags.IntVar(&b.rounds, "rounds", 40, "how often each program is started; other measurements follow")
+	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "in the longest list")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	if b.directory, err = os.MkdirTemp("", "bench"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.directory)
+	if b.server, err = local.Serve(ctx, "template.yaml", 0, io.Discard); err != nil {
+		return err
+	}
+	defer b.server.Close()
+	for _, m := range measurements {
+		if !pattern.MatchString(m.name) {
+			continue
+		}
+		if err := m.measure(b, ctx); err != nil {
+			return fmt.Errorf("measuring %s: %w", m.name, err)
+		}
+	}
+	return b.table()
+}
+
+// report prints a figure that has a baseline.
+func (b *bench) report(name string, value float64, unit string, baseline float64, aim string) {
+	b.print(figure{name, value, unit, &baseline, aim})
+}
+
+// state prints a figure without one.
+func (b *bench) state(name string, value float64, unit, aim string) {
+	b.print(figure{name, value, unit, nil, aim})
+}
+
+func (b *bench) print(f figure) {
+	b.figures = append(b.figures, f)
+	line, err := json.Marshal(f)
+	if err != nil {
+		line = fmt.Appendf(nil, "%+v: %v", f, err) // a NaN, from a measurement that went wrong
+	}
+	fmt.Fprintf(b.out, "%s\n", line)
+}
+
+// table prints all figures for people.
+func (b *bench) table() error {
+	w := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nfigure\tvalue\tbaseline\tratio\taim")
+	for _, f := range b.figures {
+		baseline, ratio := "", ""
+		if f.Baseline != nil {
+			baseline = fmt.Sprintf("%.4g %s", *f.Baseline, f.Unit)
+			ratio = fmt.Sprintf("%.3f", f.Value/(*f.Baseline))
+		}
+		fmt.Fprintf(w, "%s\t%.4g %s\t%s\t%s\t%s\n", f.Name, f.Value, f.Unit, baseline, ratio, f.aim)
+	}
+	return w.Flush()
+}
+
+// functions are those that are deployed.
+var functions = []string{"usage-api", "process-message", "welcome-bootstrap"}
+
+// build compiles a program of this module as functions are compiled, once.
+func (b *bench) build(ctx context.Context, program string) (string, error) {
+	binary := filepath.Join(b.directory, filepath.Base(program), "bootstrap")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", binary, program)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compiling %s: %w\n%s", program, err, output)
+	}
+	return binary, nil
+}
+
+func function(name string) string { return "./functions/" + name }
+func program(name string) string  { return "./internal/cmd/bench/testdata/" + name }
+
+// start starts a program as Lambda starts a function.
+func (b *bench) start(ctx context.Context, path string, environment []string, log io.Writer) (*lambdalocal.Instance, error) {
+	binary, err := b.build(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return lambdalocal.Start(ctx, lambdalocal.Function{Path: binary, Env: environment, Timeout: 30 * time.Second, Stdout: log})
+}
+
+// median returns the middle one.
+func median[T cmp.Ordered](values []T) T { return percentile(values, 50) }
+
+// percentile returns the value below which so many hundredths of all are.
+func percentile[T cmp.Ordered](values []T, percent int) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

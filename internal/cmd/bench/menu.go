@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// sufrahTakes is how long Sufrah takes for an answer while jobs and menus are measured.
+const sufrahTakes = 100 * time.Millisecond
+
+func (b *bench) slowSufrah() (restore func(), err error) {
+	fault := b.server.Sufrah.Fault()
+	before := fault.Behavior()
+	err = fault.Set(sandbox.Behavior{LatencyMs: milliseconds(sufrahTakes), Status: http.StatusServiceUnavailable})
+	return func() { _ = fault.Set(before) }, err
+}
+
+// jobs reports what a job takes beyond Sufrah's slower answer, and what two bare requests at the same time do.
+func (b *bench) jobs(ctx context.Context) error {
+	restore, err := b.slowSufrah()
+	defer restore()
+	if err != nil {
+		return err
+	}
+	environment, err := b.server.FunctionEnvironment("welcome-bootstrap")
+	if err != nil {
+		return err
+	}
+	instance, err := b.start(ctx, function("welcome-bootstrap"), append(environment, "JOB_RATE_PER_MINUTE=60000"), io.Discard)
+	if err != nil {
+		return err
+	}
+	defer instance.Close()
+	var took, bare []float64
+	for n := range b.rounds {
+		merchant := fmt.Sprint("merchant-job-", n)
+		d, err := invoke(ctx, instance, job(merchant))
+		if err != nil {
+			return err
+		}
+		took = append(took, milliseconds(d-sufrahTakes))
+		begin := time.Now()
+		if err := b.fetch(ctx, merchant); err != nil {
+			return err
+		}
+		bare = append(bare, milliseconds(time.Since(begin)-sufrahTakes))
+	}
+	b.report("bootstrap job, beyond Sufrah's slowest call", median(took), "ms", median(bare), "≤ 5 ms")
+	return nil
+}
+
+// fetch gets both of a merchant's lists with bare requests.
+func (b *bench) fetch(ctx context.Context, merchant string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, list := range []string{"categories", "branches"} {
+		group.Go(func() error {
+			address := b.server.BaseURL + "/sandbox/api/sufrah" + sandbox.SufrahBasePath + "/merchants/" + merchant + "/" + list
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+			if err != nil {
+				return err
+			}
+			r.Header.Set("Authorization", "ApiToken key")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			_, err = io.Copy(io.Discard, response.Body)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// lines is a log that may be written by several.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// menus reports how long it takes to have a menu at hand, from the cache and, as the baseline, from Sufrah.
+func (b *bench) menus(ctx context.Context) error {
+	restore, err := b.slowSufrah()
+	defer restore()
+	if err != nil {
+		return err
+	}
+	environment, err := b.server.FunctionEnvironment("process-message")
+	if err != nil {
+		return err
+	}
+	// No jobs: they would have the menus cached before anyone asks.
+	environment = append(environment, "WEBHOOK_URL="+local.EventsWebhookURL, "BOOTSTRAP_QUEUE_URL="+b.server.BaseURL+local.SQSPath+"/000000000000/nowhere")
+	log := new(lines)
+	instance, err := b.start(ctx, function("process-message"), environment, log)
+	if err != nil {
+		return err
+	}
+	defer instance.Close()
+	for restaurant := 1; restaurant <= min(b.rounds, 100); restaurant++ {
+		for n, body := range []string{"hello", "menu", "menu"} {
+			from, to := fmt.Sprintf("+96652%07d", restaurant), fmt.Sprintf("+96611%07d", restaurant)
+			if _, err := invoke(ctx, instance, message(from, to, n, body)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := instance.Close(); err != nil { // the log is whole now
+		return err
+	}
+	lookups := map[string][]float64{}
+	for line := range strings.Lines(log.text.String()) {
+		var entry struct {
+			Message, Source string
+			LookupMs        float64
+		}
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "answer sent" {
+			lookups[entry.Source] = append(lookups[entry.Source], entry.LookupMs)
+		}
+	}
+	if len(lookups["fresh"]) == 0 || len(lookups["fetched"]) == 0 {
+		return fmt.Errorf("the log tells of the sources %v", lookups)
+	}
+	b.report(fmt.Sprintf("menu from the cache, against one fetched from a Sufrah that takes %v", sufrahTakes),
+		median(lookups["fresh"]), "ms", median(lookups["fetched"]), "≤ 0.05 × baseline")
+	return nil
+}
+
+// fetches reports how often Sufrah is asked when a thousand customers write to one merchant for the first time.
+func (b *bench) fetches(ctx context.Context) error {
+	const customers = 1000
+	if err := b.deliver(ctx, customers, 16, func(n int) (from, to, body string, number int) {
+		return fmt.Sprintf("+96653%07d", n), "+966110000140", "hello", 0
+	}, nil); err != nil {
+		return err
+	}
+	for range 1200 { // until no job waits any more
+		var queues struct {
+			Bootstrap struct{ Visible, Delayed, InFlight int }
+		}
+		response, err := http.Get(b.server.BaseURL + "/sandbox/queues")
+		if err != nil {
+			return err
+		}
+		err = json.NewDecoder(response.Body).Decode(&queues)
+		response.Body.Close()
+		if err != nil {
+			return err
+		}
+		if queues.Bootstrap.Visible+queues.Bootstrap.Delayed+queues.Bootstrap.InFlight == 0 {
+			calls := b.server.Sufrah.Calls()
+			for _, list := range []string{"categories", "branches"} {
+				b.state("fetches of "+list+" for 1,000 first messages", float64(calls[sandbox.SufrahBasePath+"/merchants/merchant-demo-140/"+list]), "fetches", "1")
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return errors.New("the jobs don't come to an end")
+}
+
+// deliver posts so many signed messages to the stack, so many at a time, and has each one's duration noted.
+func (b *bench) deliver(
+	ctx context.Context, messages, atOnce int, message func(n int) (from, to, body string, number int), note func(time.Duration),
+) error {
+	target := b.server.BaseURL + webhook.Path
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}
+	defer client.CloseIdleConnections()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for n := range messages {
+		group.Go(func() error {
+			from, to, body, number := message(n)
+			form, signature := signed(target, from, to, number, body)
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
+			if err != nil {
+				return err
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("X-Twilio-Signature", signature)
+			begin := time.Now()
+			response, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			answer, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if err != nil || response.StatusCode != http.StatusOK {
+				return fmt.Errorf("the webhook answered %d %s, %w", response.StatusCode, answer, err)
+			}
+			if note != nil {
+				note(time.Since(begin))
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// webhooks reports how many ordinary messages a local stack takes a second, and how long each takes.
+func (b *bench) webhooks(ctx context.Context) error {
+	const customers = 64
+	sent := 0 // before, by each customer
+	from := func(n int) string { return fmt.Sprintf("+96654%07d", n%customers) }
+	to := func(n int) string { return fmt.Sprintf("+96611%07d", 101+n%10) }
+	if err := b.deliver(ctx, customers, 16, func(n int) (string, string, string, int) { return from(n), to(n % customers), "hello", 0 }, nil); err != nil {
+		return err
+	}
+	for _, atOnce := range []int{1, 16, 64} {
+		messages := 50 * b.rounds
+		var mu sync.Mutex
+		var took []time.Duration
+		sent += messages
+		base := sent
+		begin := time.Now()
+		err := b.deliver(ctx, messages, atOnce, func(n int) (string, string, string, int) {
+			return from(n), to(n % customers), "hello", base + n
+		}, func(d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, d)
+		})
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("webhook, %d at once", atOnce)
+		b.state(name+", throughput", float64(messages)/time.Since(begin).Seconds(), "messages/s", "")
+		b.state(name+", p50", milliseconds(median(took)), "ms", "")
+		b.state(name+", p99", milliseconds(percentile(took, 99)), "ms", "")
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+)
+
+// sizes reports how large each function's binary is, and that of the empty one with the same clients.
+func (b *bench) sizes(ctx context.Context) error {
+	for _, name := range functions {
+		var bytes [2]float64
+		for i, path := range []string{function(name), program("empty-" + name)} {
+			binary, err := b.build(ctx, path)
+			if err != nil {
+				return err
+			}
+			info, err := os.Stat(binary)
+			if err != nil {
+				return err
+			}
+			bytes[i] = float64(info.Size()) / 1e6
+		}
+		b.report("binary, "+name, bytes[0], "MB", bytes[1], "")
+	}
+	return nil
+}
+
+// coldStarts reports the time from a binary's start to its first request for an invocation.
+func (b *bench) coldStarts(ctx context.Context) error {
+	for _, name := range functions {
+		environment, err := b.server.FunctionEnvironment(name)
+		if err != nil {
+			return err
+		}
+		var took [2][]time.Duration
+		for range b.rounds {
+			for i, path := range []string{function(name), program("empty-" + name)} {
+				instance, err := b.start(ctx, path, environment, io.Discard)
+				if err != nil {
+					return err
+				}
+				took[i] = append(took[i], instance.InitDuration())
+				if err := instance.Close(); err != nil {
+					return err
+				}
+			}
+		}
+		b.report("cold start, "+name, milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.15 × baseline")
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+// Command empty-welcome-bootstrap is what welcome-bootstrap can't start faster than: the same clients, built from a literal
+// configuration, with a handler that does nothing.
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/valkey-io/valkey-go"
+)
+
+func main() {
+	queue := sqs.NewFromConfig(aws.Config{
+		Region: "local",
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
+		}),
+	})
+	lambda.Start(func(ctx context.Context, _ events.SQSEvent) (events.SQSEventResponse, error) {
+		_, _ = queue.SendMessage(ctx, &sqs.SendMessageInput{})
+		_, _ = queue.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{})
+		_, _ = http.Get("http://localhost/")
+		_, _ = valkey.NewClient(valkey.ClientOption{InitAddress: []string{"localhost:6379"}})
+		return events.SQSEventResponse{}, nil
+	})
+}

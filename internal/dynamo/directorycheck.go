@@ -1,0 +1,140 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Difference is something that the directory says otherwise than the restaurants do.
+type Difference struct {
+	RestaurantID string // empty where it is of a whole page, or of all
+	What         string // for a person
+}
+
+// CheckDirectory compares the directory with the restaurants that exist, writes nothing, and returns how many
+// restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
+// ids. RebuildDirectory mends all of them. It fails with outage.ErrUnavailable, also where others change the directory
+// whenever it is read.
+func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Difference, err error) {
+	for range directoryAttempts {
+		before, fault, err := s.readCounts(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		restaurants, found, err := s.checkDirectory(ctx, before, fault)
+		if err != nil {
+			return 0, nil, fmt.Errorf("checking the directory: %w", err)
+		}
+		after, _, err := s.readCounts(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		// Whoever creates or switches a restaurant changes the version: what was read in between belongs together.
+		if fault != nil || after.version == before.version {
+			return restaurants, found, nil
+		}
+	}
+	return 0, nil, fmt.Errorf("checking the directory: %w", errDirectoryBusy)
+}
+
+func (s *Store) checkDirectory(ctx context.Context, d *directory, fault error) (int, []Difference, error) {
+	all, err := s.listing(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	if fault != nil {
+		return len(all), []Difference{{What: fmt.Sprintf("its counts can't be read: %v", fault)}}, nil
+	}
+	if len(d.all) == 0 && len(all) > 0 {
+		return len(all), []Difference{{What: fmt.Sprintf("it is empty, and there are %d restaurants", len(all))}}, nil
+	}
+	total := len(all)
+	slices.SortFunc(all, func(a, b listed) int { return newestFirst(b.entry, a.entry) })
+	var found []Difference
+	for first := 0; first < len(d.all); first += checkedPages {
+		last := min(len(d.all), first+checkedPages)
+		stored, faults, err := s.readPages(ctx, d, first, last)
+		if err != nil {
+			return 0, nil, err
+		}
+		found = append(found, faults...)
+		for number := first; number < last; number++ {
+			n := 0 // the restaurants in front, in order of their creation, belong to this page
+			for n < len(all) && d.pageFor(all[n].createdAt) <= number {
+				n++
+			}
+			found = append(found, d.checkPage(number, stored, all[:n])...)
+			all = all[n:]
+		}
+	}
+	// One that is on another page than its own is missing there and left over here.
+	slices.SortStableFunc(found, func(a, b Difference) int { return cmp.Compare(a.RestaurantID, b.RestaurantID) })
+	return total, found, nil
+}
+
+// checkedPages is how many pages a check reads at the same time: of the size that they should have, a megabyte.
+const checkedPages = batchGetKeys / 4
+
+// readPages returns the entries of pages first to last-1 by the ids of their items, and which of them can't be read.
+func (s *Store) readPages(ctx context.Context, d *directory, first, last int) (map[string]map[string]int64, []Difference, error) {
+	var keys []tableKey
+	for number := first; number < last; number++ {
+		for _, active := range []bool{true, false} {
+			keys = append(keys, tableKey{s.tables.Directory, directoryKey(pageID(d.generation, number, active))})
+		}
+	}
+	stored := make(map[string]map[string]int64, len(keys))
+	var faults []Difference
+	err := s.getAll(ctx, keys, func(_ string, it item) {
+		r := reader{item: it}
+		id := r.text("id")
+		stored[id] = r.numberMap(attrEntries)
+		if r.err != nil {
+			faults = append(faults, Difference{What: fmt.Sprintf("page %s can't be read: %v", id, r.err)})
+		}
+	})
+	return stored, faults, err
+}
+
+// checkPage compares what is stored of a page with the restaurants that belong to it.
+func (d *directory) checkPage(number int, stored map[string]map[string]int64, restaurants []listed) []Difference {
+	var found []Difference
+	expected := make(map[string]bool, len(restaurants))
+	for _, r := range restaurants {
+		expected[r.id] = true
+		createdAt, listed := stored[pageID(d.generation, number, r.active)][r.id]
+		_, otherwise := stored[pageID(d.generation, number, !r.active)][r.id]
+		switch {
+		case otherwise && r.active:
+			found = append(found, Difference{r.id, "is active, and listed as inactive"})
+		case otherwise:
+			found = append(found, Difference{r.id, "is inactive, and listed as active"})
+		case !listed:
+			found = append(found, Difference{r.id, "is not listed"})
+		case createdAt != r.createdAt:
+			found = append(found, Difference{r.id, "is listed with another creation time"})
+		}
+	}
+	var all, active int64
+	for _, state := range []bool{true, false} {
+		id := pageID(d.generation, number, state)
+		entries, ok := stored[id]
+		if !ok {
+			found = append(found, Difference{What: fmt.Sprintf("page %s is missing", id)})
+		}
+		all += int64(len(entries))
+		active += btoi(state) * int64(len(entries))
+		for id := range entries {
+			if !expected[id] {
+				found = append(found, Difference{id, fmt.Sprintf("is listed on page %d, and isn't a restaurant of it", number)})
+			}
+		}
+	}
+	if all != d.all[number] || active != d.active[number] {
+		found = append(found, Difference{What: fmt.Sprintf("page %d lists %d restaurants, %d of them active, and is counted with %d and %d",
+			number, all, active, d.all[number], d.active[number])})
+	}
+	return found
+}

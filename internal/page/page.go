@@ -1,0 +1,50 @@
+// Package page holds the page that a local stack shows: the dashboard on the demo data, and a simulated phone to write to a
+// restaurant with. Its sources are in client, and dist is what `make page` builds of them; it is committed, so that who only
+// runs the stack needs no Node. It is never part of a deployed function.
+package page
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"strings"
+)
+
+//go:embed dist
+var dist embed.FS
+
+// Prefix is where everything is that the page loads.
+const Prefix = "/page/"
+
+// policy lets the page load and call nothing but the stack that serves it, and run no code or style but its own files'.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+// Serves reports whether Handler has something at a path.
+func Serves(path string) bool { return path == "/" || strings.HasPrefix(path, Prefix) }
+
+// Handler serves the page at / and what it loads below Prefix.
+func Handler() http.Handler {
+	built, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err) // only a path that isn't valid fails, and this one is
+	}
+	files := http.FileServerFS(built)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "Use GET.", http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.Path != "/" && strings.HasSuffix(r.URL.Path, "/") { // no listing of a folder
+			http.NotFound(w, r)
+			return
+		}
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-cache") // the files' names don't change with what is in them
+		files.ServeHTTP(w, r)
+	})
+}

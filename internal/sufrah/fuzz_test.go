@@ -1,0 +1,67 @@
+package sufrah
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answers is a Transport that gives one answer to every call.
+type answers func(*http.Request) *http.Response
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+// FuzzAnswer holds that whatever Sufrah answers, it becomes either entries that can be shown or an error that says whether
+// to try again, and that neither holds more than it may.
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{
+		`[{"id":1,"nameAr":"شاي"}]`, `{"id":"1","nameEn":"Tea"}`, `null`, ``, `[[[[`, `[{"id":1,"id":2}]`, `{"error":"k-1234567890-secret"}`,
+		"\xef\xbb\xbf[]", `[{"nameEn":"\u0000"}]`, `[]garbage`,
+	} {
+		f.Add(200, "text/plain", "", []byte(body))
+	}
+	f.Add(404, "application/json", "", []byte(`{"title":"Not Found"}`))
+	f.Add(429, "", "99999999999999999999", []byte("slow down"))
+	f.Add(503, "text/html", "Mon, 23 Nov 2026 12:00:00 GMT", []byte("<html>"))
+	f.Add(302, "", "", []byte(nil))
+	f.Add(204, "", "", []byte("x"))
+	f.Fuzz(func(t *testing.T, status int, contentType, retryAfter string, body []byte) {
+		if status < 100 || status > 999 {
+			return // not what an HTTP client returns
+		}
+		client, err := New(Config{BaseURL: "https://sufrah.example", APIKey: testKey, MaxBodyBytes: 4 << 10, HTTPClient: &http.Client{
+			Transport: answers(func(r *http.Request) *http.Response {
+				return &http.Response{
+					StatusCode: status, Header: http.Header{"Content-Type": {contentType}, "Retry-After": {retryAfter}},
+					Body: io.NopCloser(bytes.NewReader(body)), ContentLength: -1, Request: r,
+				}
+			}),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		categories, err := client.Categories(t.Context(), "merchant-1")
+		if err == nil {
+			if status != http.StatusOK && status != http.StatusNoContent || len(body) > 4<<10 && status == http.StatusOK {
+				t.Errorf("status %d with %d bytes is a list of %d", status, len(body), len(categories))
+			}
+			for _, c := range categories {
+				if c.Name.Blank() {
+					t.Errorf("a category can't be shown: %+v", c)
+				}
+			}
+			return
+		}
+		failure, ok := errors.AsType[*Error](err)
+		if !ok || failure.Op != "categories" || failure.RetryAfter < 0 || failure.RetryAfter > 24*time.Hour {
+			t.Errorf("error %#v", err)
+		}
+		if strings.Contains(err.Error(), testKey) {
+			t.Errorf("the error tells the key: %v", err)
+		}
+	})
+}

@@ -1,0 +1,569 @@
+// Package transfer moves restaurants, bots, monthly usage and conversations between a stack and files: from the database
+// that they were kept in before, and back out again. docs/IMPORT.md describes the files.
+//
+//	file ──> rowReader ──> parser ──> loader ──> Store        a portion of rows at a time, whose writes go on
+//	              │           └── Fault ──> refused            side by side; then a checkpoint
+//	         Checkpoint: rows behind us
+//
+// Importing can be done again, all or in part, and changes nothing then: every write either adds what isn't there or
+// merges so that what is there is never lowered. So a checkpoint only saves time, and a portion that broke off is simply
+// done again.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Store is where rows go. It is safe for concurrent use, and fails with outage.ErrUnavailable where it can't answer:
+// what was under way can then be done again.
+type Store interface {
+	RestaurantStore
+	BotStore
+	UsageStore
+}
+
+// RestaurantStore holds restaurants and the directory that lists them.
+type RestaurantStore interface {
+	// Restaurants returns those that exist, by their ids.
+	Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error)
+	// AddRestaurants adds those that don't exist, each at once with its entry in the directory.
+	AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error
+	// UpdateRestaurant writes a restaurant's name and merchant id, and SetActive whether it is active.
+	UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error
+	SetActive(ctx context.Context, restaurantID string, active bool) error
+	// TidyDirectory makes the directory as quick to read as it was before many restaurants were added.
+	TidyDirectory(ctx context.Context) (bool, error)
+}
+
+// BotStore holds bots.
+type BotStore interface {
+	// Bot returns a restaurant's bot, nil where it has none.
+	Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error)
+	// SetBot writes it. It fails with restaurant.ErrNotFound or restaurant.ErrNumberTaken.
+	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error
+}
+
+// UsageStore holds what is counted, and the sessions that it is counted by. Merging is atomic with respect to what is
+// counted meanwhile, and done again changes nothing; it reports whether it changed anything.
+type UsageStore interface {
+	MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error)
+	MergeActivity(ctx context.Context, restaurantID string, activity usage.Activity) (bool, error)
+	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
+	// Reindex has alerts follow what merging did to months.
+	Reindex(ctx context.Context) (restaurants int, err error)
+}
+
+// Summary counts what became of rows. A write whose answer got lost is repeated, and counts as unchanged.
+type Summary struct {
+	Rows      int64 `json:"rows"`
+	Imported  int64 `json:"imported"`  // added something
+	Unchanged int64 `json:"unchanged"` // said what was known already
+	Kept      int64 `json:"kept"`      // said otherwise than the stack, which stays as it is
+	Refused   int64 `json:"refused"`
+}
+
+// Checkpoint says how far an import has got.
+type Checkpoint struct {
+	Kind    Kind    `json:"kind"`
+	Digest  uint64  `json:"digest"` // of the rows so far, to tell whether the file is still the same
+	Summary Summary `json:"summary"`
+	// RefusedBytes is how long the report of refused rows was.
+	RefusedBytes int64 `json:"refusedBytes"`
+}
+
+// Refusal is a row that wasn't imported, and why.
+type Refusal struct {
+	Row  int64 // from 1, without the header
+	Line int64
+	Fault
+}
+
+// Import is one import of a file.
+type Import struct {
+	Kind      Kind
+	Format    Format
+	Ignore    []string // columns not to import
+	Overwrite bool     // restaurants and bots that differ become what the file says
+	// Concurrency is how many writes are under way at most.
+	Concurrency int
+	Store       Store
+	Now         func() time.Time
+	// Wait passes time before a portion is tried again, which the store couldn't take.
+	Wait func(ctx context.Context, d time.Duration) error
+	// Refused is told every refused row, in the file's order.
+	Refused func(Refusal) error
+	// Checkpoint is told how far the import has got, each time that a portion of rows is done.
+	Checkpoint func(Checkpoint) error
+
+	// merged is what restaurants' activities are known to cover, and exist which restaurants are known to exist: most rows
+	// then ask for nothing but what they are about.
+	merged map[string]usage.Activity
+	exist  map[string]bool
+}
+
+// maxKnown bounds how many restaurants are remembered: some 20 MB.
+const maxKnown = 100_000
+
+// portionRows is how many rows are read, and then written, at a time: memory is bounded by it.
+const portionRows = 1000
+
+// ErrOtherFile says that a file doesn't begin with the rows that an import got through before.
+var ErrOtherFile = errors.New("the file is not the one that was being imported")
+
+// Run imports in, going on after what done says, and returns how far it got. Where the context ends or the store fails,
+// it can be run again from there. It fails with ErrOtherFile where done isn't of this file.
+func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpoint, error) {
+	rows, err := newRowReader(in, i.Format, i.Kind, i.Ignore)
+	if err != nil {
+		return done, err
+	}
+	skipped := uint64(0)
+	for n := int64(0); n < done.Summary.Rows; n++ {
+		row, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return done, ErrOtherFile
+		}
+		if err != nil {
+			return done, err
+		}
+		skipped = digest(skipped, row)
+	}
+	if skipped != done.Digest || done.Kind != "" && done.Kind != i.Kind {
+		return done, ErrOtherFile
+	}
+	done.Kind = i.Kind
+	i.merged, i.exist = make(map[string]usage.Activity), make(map[string]bool)
+	for ended := false; !ended; {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		var portion []row
+		next := done
+		for bytes := 0; len(portion) < portionRows && bytes < MaxRowBytes; {
+			row, err := rows.next()
+			if errors.Is(err, io.EOF) {
+				ended = true
+				break
+			}
+			if err != nil {
+				return done, err
+			}
+			portion = append(portion, row)
+			next.Digest = digest(next.Digest, row)
+			for _, text := range row.cells {
+				bytes += len(text)
+			}
+		}
+		if len(portion) == 0 {
+			break
+		}
+		if err := i.load(ctx, portion, &next.Summary); err != nil {
+			return done, err
+		}
+		done = next
+		if err := i.Checkpoint(done); err != nil {
+			return done, err
+		}
+	}
+	switch i.Kind {
+	case Restaurants:
+		_, err = i.Store.TidyDirectory(ctx)
+	case Usage:
+		_, err = i.Store.Reindex(ctx)
+	}
+	return done, err
+}
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+func digest(sum uint64, r row) uint64 {
+	for _, column := range slices.Sorted(maps.Keys(r.cells)) {
+		sum = crc64.Update(sum, crcTable, []byte(column+"\x00"+r.cells[column]+"\x00"))
+	}
+	return crc64.Update(sum, crcTable, []byte{'\n'})
+}
+
+// outcome is what became of a row.
+type outcome int
+
+const (
+	refused outcome = iota
+	imported
+	unchanged
+	kept
+)
+
+// verdict is the outcome of one row, with the faults of one that was refused.
+type verdict struct {
+	outcome outcome
+	faults  []Fault
+}
+
+func changed(changed bool) verdict {
+	if changed {
+		return verdict{outcome: imported}
+	}
+	return verdict{outcome: unchanged}
+}
+
+func refuse(field, reason string) verdict {
+	return verdict{faults: []Fault{{field, reason}}}
+}
+
+// A portion that the store can't take is tried again after a second, and twice as long each time, for a minute in all.
+const (
+	firstDelay = time.Second
+	maxDelay   = 32 * time.Second
+)
+
+// load imports one portion of rows.
+func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
+	load := map[Kind]func(context.Context, []row) ([]verdict, error){
+		Restaurants: i.restaurants, Bots: i.bots, Usage: i.usage, Conversations: i.conversations,
+	}[i.Kind]
+	verdicts, err := load(ctx, rows)
+	// A table that meets its first great load is throttled until it has grown. Rows that were written before that count as
+	// unchanged when they are written again.
+	for delay := firstDelay; errors.Is(err, outage.ErrUnavailable) && delay <= maxDelay; delay *= 2 {
+		if err := i.Wait(ctx, delay); err != nil {
+			return err
+		}
+		verdicts, err = load(ctx, rows)
+	}
+	if err != nil {
+		return err
+	}
+	for n, v := range verdicts {
+		summary.Rows++
+		switch v.outcome {
+		case imported:
+			summary.Imported++
+		case unchanged:
+			summary.Unchanged++
+		case kept:
+			summary.Kept++
+		case refused:
+			summary.Refused++
+			for _, fault := range v.faults {
+				if err := i.Refused(Refusal{rows[n].number, rows[n].line, fault}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// parsed reads rows, and refuses those that make no sense: the others have no verdict yet, and are in valid by their
+// place.
+func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T, verdicts []verdict) {
+	valid, verdicts = make(map[int]T, len(rows)), make([]verdict, len(rows))
+	now := i.Now()
+	for n, r := range rows {
+		if r.fault != nil {
+			verdicts[n].faults = []Fault{*r.fault}
+			continue
+		}
+		p := parser{row: r, now: now}
+		value := parse(&p)
+		if verdicts[n].faults = p.faults; len(p.faults) == 0 {
+			valid[n] = value
+		}
+	}
+	return valid, verdicts
+}
+
+// sideBySide runs work for every place in valid: one after the other, in order, for those with the same key, and
+// otherwise side by side.
+func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(T) string, work func(context.Context, int, T) error) error {
+	groups := make(map[string][]int)
+	for _, n := range slices.Sorted(maps.Keys(valid)) {
+		k := key(valid[n])
+		groups[k] = append(groups[k], n)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(i.Concurrency)
+	for _, places := range groups {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			for _, n := range places {
+				if err := work(ctx, n, valid[n]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// ofRestaurants refuses rows whose restaurant doesn't exist.
+func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdicts []verdict, id func(T) string) error {
+	ids := make(map[string]bool)
+	if len(i.exist) >= maxKnown {
+		clear(i.exist)
+	}
+	for _, value := range valid {
+		if !i.exist[id(value)] {
+			ids[id(value)] = true
+		}
+	}
+	found, err := i.Store.Restaurants(ctx, slices.Sorted(maps.Keys(ids)))
+	if err != nil {
+		return err
+	}
+	for id := range found {
+		i.exist[id] = true
+	}
+	for n, value := range valid {
+		if !i.exist[id(value)] {
+			verdicts[n] = refuse("restaurantId", "is of no restaurant here")
+			delete(valid, n)
+		}
+	}
+	return nil
+}
+
+// restaurants adds those that are new, all at once. One that exists stays as it is, or becomes what the row says.
+func (i Import) restaurants(ctx context.Context, rows []row) ([]verdict, error) {
+	valid, verdicts := parsed(i, rows, (*parser).restaurant)
+	var ids []string
+	for _, r := range valid {
+		ids = append(ids, r.ID)
+	}
+	slices.Sort(ids)
+	known, err := i.Store.Restaurants(ctx, slices.Compact(ids))
+	if err != nil {
+		return nil, err
+	}
+	var added []restaurant.Restaurant
+	var changes []restaurant.Restaurant
+	for _, n := range slices.Sorted(maps.Keys(valid)) {
+		r := valid[n]
+		old, exists := known[r.ID]
+		switch {
+		case !exists:
+			added = append(added, r)
+			verdicts[n].outcome = imported
+		case sameRestaurant(old, r):
+			verdicts[n].outcome = unchanged
+			continue
+		case !r.CreatedAt.Equal(old.CreatedAt):
+			verdicts[n] = refuse("createdAt", "differs from that of the restaurant with this id, which can't be changed")
+			continue
+		case !i.Overwrite:
+			verdicts[n].outcome = kept
+			continue
+		default:
+			changes = append(changes, r)
+			verdicts[n].outcome = imported
+		}
+		known[r.ID] = r // a later row of the same restaurant differs from this one
+	}
+	if err := i.Store.AddRestaurants(ctx, added); err != nil {
+		return nil, err
+	}
+	for _, r := range changes {
+		if err := errors.Join(i.Store.UpdateRestaurant(ctx, r), i.Store.SetActive(ctx, r.ID, r.Active)); err != nil {
+			return nil, err
+		}
+	}
+	return verdicts, nil
+}
+
+func sameRestaurant(a, b restaurant.Restaurant) bool {
+	created := a.CreatedAt.Equal(b.CreatedAt)
+	a.CreatedAt, b.CreatedAt = time.Time{}, time.Time{}
+	return created && a == b
+}
+
+// bots sets those of restaurants that have none. One that exists stays as it is, or becomes what the row says.
+func (i Import) bots(ctx context.Context, rows []row) ([]verdict, error) {
+	valid, verdicts := parsed(i, rows, (*parser).bot)
+	id := func(r botRow) string { return r.restaurantID }
+	if err := ofRestaurants(ctx, i, valid, verdicts, id); err != nil {
+		return nil, err
+	}
+	err := sideBySide(ctx, i, valid, id, func(ctx context.Context, n int, r botRow) error {
+		old, err := i.Store.Bot(ctx, r.restaurantID)
+		if err != nil {
+			return fmt.Errorf("reading the bot of restaurant %s: %w", r.restaurantID, err)
+		}
+		if old != nil && *old == r.bot {
+			verdicts[n].outcome = unchanged
+			return nil
+		}
+		if old != nil && !i.Overwrite {
+			verdicts[n].outcome = kept
+			return nil
+		}
+		err = i.Store.SetBot(ctx, r.restaurantID, r.bot)
+		if errors.Is(err, restaurant.ErrNumberTaken) {
+			verdicts[n] = refuse("phoneNumber", "belongs to another restaurant")
+			return nil
+		}
+		verdicts[n].outcome = imported
+		return err
+	})
+	return verdicts, err
+}
+
+// usage merges months and activities.
+func (i Import) usage(ctx context.Context, rows []row) ([]verdict, error) {
+	valid, verdicts := parsed(i, rows, (*parser).usage)
+	if err := ofRestaurants(ctx, i, valid, verdicts, func(r usageRow) string { return r.restaurantID }); err != nil {
+		return nil, err
+	}
+	moved, err := i.activities(ctx, activitiesOf(valid, func(r usageRow) (string, usage.Activity) { return r.restaurantID, r.activity }))
+	if err != nil {
+		return nil, err
+	}
+	err = sideBySide(ctx, i, valid, usageRow.key, func(ctx context.Context, n int, r usageRow) error {
+		if r.month == nil {
+			verdicts[n] = changed(moved[r.restaurantID])
+			return nil
+		}
+		did, err := i.Store.MergeMonth(ctx, r.restaurantID, *r.month, r.count)
+		verdicts[n] = changed(did)
+		return err
+	})
+	return verdicts, err
+}
+
+func (r usageRow) key() string {
+	if r.month == nil {
+		return r.restaurantID
+	}
+	return r.restaurantID + "/" + r.month.String()
+}
+
+// conversations merges customers' sessions.
+func (i Import) conversations(ctx context.Context, rows []row) ([]verdict, error) {
+	valid, verdicts := parsed(i, rows, (*parser).session)
+	if err := ofRestaurants(ctx, i, valid, verdicts, func(s conversation.Session) string { return s.RestaurantID }); err != nil {
+		return nil, err
+	}
+	// The activity first: what breaks off in between is done again whole.
+	_, err := i.activities(ctx, activitiesOf(valid, func(s conversation.Session) (string, usage.Activity) {
+		return s.RestaurantID, usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
+	}))
+	if err != nil {
+		return nil, err
+	}
+	key := func(s conversation.Session) string { return s.RestaurantID + "/" + s.Customer }
+	err = sideBySide(ctx, i, valid, key, func(ctx context.Context, n int, s conversation.Session) error {
+		did, err := i.Store.MergeSession(ctx, s)
+		verdicts[n] = changed(did)
+		return err
+	})
+	return verdicts, err
+}
+
+// activitiesOf returns the activity of every restaurant that rows tell of.
+func activitiesOf[T any](valid map[int]T, activity func(T) (restaurantID string, a usage.Activity)) map[string]usage.Activity {
+	all := make(map[string]usage.Activity)
+	for _, value := range valid {
+		id, a := activity(value)
+		all[id] = all[id].Merge(a)
+	}
+	return all
+}
+
+// activities merges activities, and returns of which restaurants that moved something.
+func (i Import) activities(ctx context.Context, all map[string]usage.Activity) (map[string]bool, error) {
+	ids := slices.Sorted(maps.Keys(all))
+	moved := make([]bool, len(ids))
+	places := make(map[int]string, len(ids))
+	for n, id := range ids {
+		if known := i.merged[id]; !sameActivity(known, known.Merge(all[id])) {
+			places[n] = id
+		}
+	}
+	err := sideBySide(ctx, i, places, func(id string) string { return id }, func(ctx context.Context, n int, id string) (err error) {
+		moved[n], err = i.Store.MergeActivity(ctx, id, all[id])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]bool, len(ids))
+	for n, id := range ids {
+		byID[id] = moved[n]
+		if len(i.merged) >= maxKnown {
+			clear(i.merged)
+		}
+		i.merged[id] = i.merged[id].Merge(all[id])
+	}
+	return byID, nil
+}
+
+func sameActivity(a, b usage.Activity) bool {
+	return a.First.Equal(b.First) && a.Last.Equal(b.Last) && a.LastConversation.Equal(b.LastConversation)
+}
+
+// Source is what is exported. Each of its methods hands all of a kind to visit, in no order, and stops at its first
+// error.
+type Source interface {
+	EachRestaurant(ctx context.Context, visit func(restaurant.Restaurant) error) error
+	EachBot(ctx context.Context, visit func(restaurantID string, bot restaurant.Bot) error) error
+	EachUsage(ctx context.Context, visit func(usage.Record) error) error
+	EachSession(ctx context.Context, visit func(conversation.Session) error) error
+}
+
+// Export writes all of a kind to out, as Import reads it, and returns how many rows that were. progress is told that
+// number now and then.
+func Export(ctx context.Context, source Source, kind Kind, format Format, out io.Writer, progress func(rows int64)) (int64, error) {
+	w, err := newRowWriter(out, format, kind.columnNames())
+	if err != nil {
+		return 0, err
+	}
+	rows := int64(0)
+	write := func(values []any) error {
+		if rows++; rows%portionRows == 0 {
+			progress(rows)
+		}
+		return w.write(values)
+	}
+	switch kind {
+	case Restaurants:
+		err = source.EachRestaurant(ctx, func(r restaurant.Restaurant) error { return write(restaurantValues(r)) })
+	case Bots:
+		err = source.EachBot(ctx, func(id string, b restaurant.Bot) error { return write(botValues(id, b)) })
+	case Usage:
+		err = source.EachUsage(ctx, func(r usage.Record) error {
+			if !r.Activity.First.IsZero() || !r.Activity.Last.IsZero() {
+				if err := write(activityValues(r.Restaurant.ID, r.Activity)); err != nil {
+					return err
+				}
+			}
+			for month, count := range r.Months {
+				if err := write(monthValues(r.Restaurant.ID, month, count)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	case Conversations:
+		err = source.EachSession(ctx, func(s conversation.Session) error { return write(sessionValues(s)) })
+	}
+	if err != nil {
+		return rows, err
+	}
+	return rows, w.flush()
+}

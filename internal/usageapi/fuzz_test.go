@@ -1,0 +1,53 @@
+package usageapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// FuzzList holds that an administrator's page is within its bounds, whatever it is asked for, and that a refusal names the
+// parameter that it is for.
+func FuzzList(f *testing.F) {
+	for _, query := range []string{
+		"", "limit=5&offset=1&isActive=true", "limit=100&offset=9007199254740993", "%6cimit=0", "limit=1&limit=2", "offset=-0", "limit=٥",
+		"isActive=false&offset=1;limit=2", "limit=%", "LIMIT=0&limit[]=0",
+	} {
+		f.Add(query)
+	}
+	fixture := setup(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		fixture.log.Reset()
+		r := request("/api/usage", asAdmin)
+		r.URL.RawQuery = query
+		w := fixture.do(t, r)
+		var body struct {
+			Data       []struct{ RestaurantID string }
+			Pagination struct {
+				Total, Limit int
+				Offset       float64 // as JavaScript reads it
+				HasMore      bool
+			}
+			Error, Code string
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatalf("%q: %v in %q", query, err, w.Body)
+		}
+		page := body.Pagination
+		switch w.Code {
+		case http.StatusOK:
+			if page.Limit < 1 || page.Limit > 100 || page.Offset < 0 || page.Offset > 1<<53-1 || len(body.Data) > page.Limit ||
+				page.Total > 3 || page.HasMore != (page.Offset+float64(len(body.Data)) < float64(page.Total)) {
+				t.Errorf("%q: %s", query, w.Body)
+			}
+		case http.StatusBadRequest:
+			names := strings.Contains(body.Error, "'limit'") || strings.Contains(body.Error, "'offset'") || strings.Contains(body.Error, "'isActive'")
+			if body.Code != "invalid_parameter" || !names && body.Error != "The query string could not be read." {
+				t.Errorf("%q: %s", query, w.Body)
+			}
+		default:
+			t.Errorf("%q: status %d: %s", query, w.Code, w.Body)
+		}
+	})
+}

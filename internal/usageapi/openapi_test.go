@@ -1,0 +1,148 @@
+package usageapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/apigateway"
+	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/openapitest"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+)
+
+// description is what fixture.do holds every answer to.
+var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load(openapitest.Path) })
+
+func loadDescription(t testing.TB) *openapitest.Description {
+	t.Helper()
+	d, err := description()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestOpenAPIExamples sends the request of each example in the description as a client would, through API Gateway and the
+// Lambda adapter, and compares the whole answer.
+func TestOpenAPIExamples(t *testing.T) {
+	t.Parallel()
+	examples, err := loadDescription(t).Examples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	for _, example := range examples {
+		if shown, ok := example.Value.(map[string]any)["code"].(string); ok {
+			codes = append(codes, shown)
+		}
+		t.Run(example.Name, func(t *testing.T) {
+			t.Parallel()
+			if example.Request == nil {
+				if example.Status != http.StatusTooManyRequests {
+					t.Error("has no x-request")
+				}
+				return
+			}
+			got := sendExample(t, *example.Request)
+			if got.Code != example.Status {
+				t.Errorf("status %d, want %d", got.Code, example.Status)
+			}
+			var body any
+			if err := json.Unmarshal(got.Body.Bytes(), &body); err != nil {
+				t.Fatalf("body %q: %v", got.Body, err)
+			}
+			if diff := cmp.Diff(example.Value, body); diff != "" {
+				t.Errorf("body (-described +got):\n%s", diff)
+			}
+		})
+	}
+	slices.Sort(codes)
+	if diff := cmp.Diff(loadDescription(t).Codes(), slices.Compact(codes)); diff != "" {
+		t.Errorf("codes (-described +shown by examples):\n%s", diff)
+	}
+}
+
+func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRecorder {
+	t.Helper()
+	f := setup(t)
+	switch request.Fault {
+	case "":
+	case "unavailable":
+		f.faults.usage = outage.ErrUnavailable
+	case "unexpected":
+		f.faults.usage = errors.New("nobody thought of this")
+	default:
+		t.Fatalf("fault %q is unknown", request.Fault)
+	}
+	logger := slog.New(slog.DiscardHandler)
+	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
+	handler := lambdahttp.New(f.handler, lambdahttp.Options{Logger: logger})
+	if err := gateway.Handle("$default", handler); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(context.Background(), request.Method, request.Path,
+		strings.NewReader(request.Body+strings.Repeat(" ", request.BodyBytes)))
+	for name, value := range request.Headers {
+		r.Header.Set(name, value)
+	}
+	if host, ok := request.Headers["Host"]; ok {
+		r.Host = host
+	}
+	w := httptest.NewRecorder()
+	gateway.ServeHTTP(w, r)
+	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
+		t.Error(err)
+	}
+	return w
+}
+
+// TestDescriptionNoticesDifferences holds the description to answers that the API never gives.
+func TestDescriptionNoticesDifferences(t *testing.T) {
+	t.Parallel()
+	one := setup(t).do(t, request("/api/usage", asOwner, ofExample)).Body.String()
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		header       http.Header
+		body         string
+	}{
+		"no JSON":                   {"GET", "/api/usage", 200, nil, "ok"},
+		"nothing":                   {"GET", "/api/usage", 200, nil, "{}"},
+		"a field too many":          {"GET", "/api/usage", 200, nil, strings.Replace(one, "{", `{"secret":1,`, 1)},
+		"a field too many, inside":  {"GET", "/api/usage", 200, nil, strings.Replace(one, `"dailyLimit"`, `"x":1,"dailyLimit"`, 1)},
+		"a field too few":           {"GET", "/api/usage", 200, nil, strings.Replace(one, `,"isActive":true`, "", 1)},
+		"a field of another type":   {"GET", "/api/usage", 200, nil, strings.Replace(one, `"isActive":true`, `"isActive":"true"`, 1)},
+		"a time without fractions":  {"GET", "/api/usage", 200, nil, strings.ReplaceAll(one, ".000Z", "Z")},
+		"a detail without history":  {"GET", "/api/usage/new", 200, nil, one},
+		"a code of no meaning":      {"GET", "/api/usage", 400, nil, `{"error":"x","code":"what"}`},
+		"no challenge":              {"GET", "/api/usage", 401, nil, `{"error":"x","code":"unauthorized"}`},
+		"an undescribed status":     {"GET", "/api/usage", 418, nil, `{"error":"x","code":"forbidden"}`},
+		"an undescribed header":     {"GET", "/api/usage", 200, http.Header{"X-Debug": {"1"}}, one},
+		"a path that should not be": {"GET", "/api/admin", 200, nil, one},
+		"a method that isn't":       {"POST", "/api/usage", 200, nil, one},
+		"a body for HEAD":           {"HEAD", "/api/usage", 200, nil, one},
+		"an error of no form":       {"GET", "/nowhere", 404, nil, `{"message":"x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := &http.Response{StatusCode: test.status, Header: http.Header{"Content-Type": {"application/json"}}}
+			for name, values := range test.header {
+				answer.Header[name] = values
+			}
+			if err := loadDescription(t).Check(test.method, test.path, answer, []byte(test.body)); err == nil {
+				t.Errorf("status %d to %s %s passes: %s", test.status, test.method, test.path, test.body)
+			}
+		})
+	}
+}
