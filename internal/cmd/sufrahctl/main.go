@@ -25,6 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 func main() {
@@ -74,7 +75,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
-		kong.WithHyphenPrefixedParameters(true))
+		kong.WithHyphenPrefixedParameters(true), kong.Vars{
+			"perDay": fmt.Sprint(restaurant.DefaultLimits.MessagesPerDay), "perMinute": fmt.Sprint(restaurant.DefaultLimits.MessagesPerMinute),
+		})
 	if err != nil {
 		return err
 	}
