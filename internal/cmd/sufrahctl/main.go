@@ -48,7 +48,7 @@ type commandLine struct {
 	Restaurant restaurantCommand `cmd:"" help:"Create, list and switch restaurants; set their bots' limits."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
-	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, and send them back."`
+	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, delete them or send them back."`
 	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
