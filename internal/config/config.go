@@ -112,8 +112,8 @@ func (e *environment) basePath(name string) string {
 func (e *environment) limits() restaurant.Limits {
 	const most = 1_000_000_000
 	return restaurant.Limits{
-		MessagesPerDay:    e.integer("DEFAULT_MAX_MESSAGES_PER_DAY", 1000, -1, most),
-		MessagesPerMinute: e.integer("DEFAULT_MAX_MESSAGES_PER_MIN", 60, -1, most),
+		MessagesPerDay:    e.integer("DEFAULT_MAX_MESSAGES_PER_DAY", restaurant.DefaultLimits.MessagesPerDay, -1, most),
+		MessagesPerMinute: e.integer("DEFAULT_MAX_MESSAGES_PER_MIN", restaurant.DefaultLimits.MessagesPerMinute, -1, most),
 	}
 }
 

@@ -349,10 +349,9 @@ func btoi(b bool) int64 {
 	return 0
 }
 
-// RebuildDirectory lays the directory anew from the restaurants that exist, and returns how many there are; it enters
-// bots' ids that aren't in it. Readers
+// RebuildDirectory lays the directory anew from the restaurants that exist, and returns how many there are. Readers
 // see the old pages until the new ones are complete; a restaurant created or switched meanwhile makes it start again.
-// It repairs whatever is wrong with the old directory. It fails with outage.ErrUnavailable.
+// It repairs whatever is wrong with the old directory, and has bots' numbers and ids lead to their restaurants. It fails with outage.ErrUnavailable.
 func (s *Store) RebuildDirectory(ctx context.Context) (int, error) {
 	for range directoryAttempts {
 		n, err := s.rebuildDirectory(ctx)
@@ -401,35 +400,10 @@ func (s *Store) rebuildDirectory(ctx context.Context) (int, error) {
 	if err := s.put(ctx, s.tables.Directory, countsItem(fresh), old.unchanged()); err != nil {
 		return 0, err
 	}
-	if err := s.nameBots(ctx); err != nil {
+	if err := s.mendNames(ctx); err != nil {
 		return 0, err
 	}
 	return len(all), s.deletePages(ctx, old.generation)
-}
-
-// nameBots has the id of every bot lead to its restaurant.
-func (s *Store) nameBots(ctx context.Context) error {
-	bots := make(map[string]string) // ids by restaurant
-	err := s.scan(ctx, s.tables.Bots, func(r *reader) error {
-		bots[r.text(attrRestaurantID)] = r.text("botId")
-		return r.err
-	})
-	if err != nil {
-		return err
-	}
-	for restaurantID, botID := range bots {
-		// One that was given another id since it was read must not be entered again.
-		err := s.transact(ctx, []types.TransactWriteItem{s.nameBot(botID, restaurantID), {ConditionCheck: &types.ConditionCheck{
-			TableName: &s.tables.Bots, Key: restaurantKey(restaurantID),
-			ConditionExpression:       optional("#id = :id"),
-			ExpressionAttributeNames:  map[string]string{"#id": "botId"},
-			ExpressionAttributeValues: item{":id": text(botID)},
-		}}}, "")
-		if err != nil && !failedCondition(err, 1) {
-			return err
-		}
-	}
-	return nil
 }
 
 // A rebuild writes so many pages in a request, and so many requests at the same time.

@@ -13,9 +13,9 @@ type Difference struct {
 	What         string // for a person
 }
 
-// CheckDirectory compares the directory with the restaurants that exist, writes nothing, and returns how many
-// restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
-// ids. RebuildDirectory mends all of them. It fails with outage.ErrUnavailable, also where others change the directory
+// CheckDirectory compares the directory with the restaurants that exist and their bots, writes nothing, and returns how
+// many restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
+// ids. RebuildDirectory mends all of them, but for a number that two bots have. It fails with outage.ErrUnavailable, also where others change the directory
 // whenever it is read.
 func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range directoryAttempts {
@@ -33,6 +33,13 @@ func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Di
 		}
 		// Whoever creates or switches a restaurant changes the version: what was read in between belongs together.
 		if fault != nil || after.version == before.version {
+			names, err := s.checkNames(ctx)
+			if err != nil {
+				return 0, nil, fmt.Errorf("checking the directory: %w", err)
+			}
+			// One that is on another page than its own is missing there and left over here.
+			found = append(found, names...)
+			slices.SortStableFunc(found, func(a, b Difference) int { return cmp.Compare(a.RestaurantID, b.RestaurantID) })
 			return restaurants, found, nil
 		}
 	}
@@ -69,8 +76,6 @@ func (s *Store) checkDirectory(ctx context.Context, d *directory, fault error) (
 			all = all[n:]
 		}
 	}
-	// One that is on another page than its own is missing there and left over here.
-	slices.SortStableFunc(found, func(a, b Difference) int { return cmp.Compare(a.RestaurantID, b.RestaurantID) })
 	return total, found, nil
 }
 

@@ -36,7 +36,7 @@ func numbers(ns []int64) types.AttributeValue {
 	return &types.AttributeValueMemberL{Value: list}
 }
 
-// setUnlessZero stores optional attributes only where they have a value.
+// setText and setInstant store optional attributes only where they have a value.
 func setText(it item, name, value string) {
 	if value != "" {
 		it[name] = text(value)

@@ -15,6 +15,12 @@ import (
 // attrRestaurantID is the partition key of every table that holds something of a restaurant's.
 const attrRestaurantID = "restaurantId"
 
+const (
+	attrBotID       = "botId"
+	attrPhoneNumber = "phoneNumber"
+	attrRestaurants = "restaurants" // of a bot's id: those whose bots have it
+)
+
 func restaurantKey(id string) item { return item{attrRestaurantID: text(id)} }
 
 func restaurantItem(r restaurant.Restaurant) item {
@@ -38,11 +44,11 @@ func readRestaurant(r *reader) restaurant.Restaurant {
 
 func botItem(restaurantID string, b restaurant.Bot) item {
 	it := restaurantKey(restaurantID)
-	it["botId"] = text(b.ID)
+	it[attrBotID] = text(b.ID)
 	it["maxMessagesPerDay"] = number(b.Limits.MessagesPerDay)
 	it["maxMessagesPerMin"] = number(b.Limits.MessagesPerMinute)
 	it[attrPlan] = text(planOf(b.Limits.MessagesPerDay))
-	setText(it, "phoneNumber", b.PhoneNumber)
+	setText(it, attrPhoneNumber, b.PhoneNumber)
 	setText(it, "twilioAccountSid", b.TwilioAccountSID)
 	setText(it, "ownerNumber", b.OwnerNumber)
 	return it
@@ -50,8 +56,8 @@ func botItem(restaurantID string, b restaurant.Bot) item {
 
 func readBot(r *reader) restaurant.Bot {
 	return restaurant.Bot{
-		ID:               r.text("botId"),
-		PhoneNumber:      r.text("phoneNumber"),
+		ID:               r.text(attrBotID),
+		PhoneNumber:      r.text(attrPhoneNumber),
 		TwilioAccountSID: r.text("twilioAccountSid"),
 		OwnerNumber:      r.text("ownerNumber"),
 		Limits: restaurant.Limits{
@@ -63,7 +69,7 @@ func readBot(r *reader) restaurant.Bot {
 
 // numberKey is the directory's item for a phone number. Finding a restaurant by it is strongly consistent, and writing
 // it conditionally keeps a number from belonging to two restaurants: an index would give neither.
-func numberKey(phoneNumber string) item { return directoryKey("number/" + phoneNumber) }
+func numberKey(phoneNumber string) item { return directoryKey(numberPrefix + phoneNumber) }
 
 // TenantByNumber returns the restaurant whose bot answers at a phone number, with the bot, in two round trips. It fails
 // with restaurant.ErrNotFound or outage.ErrUnavailable.
@@ -80,15 +86,26 @@ func (s *Store) TenantByNumber(ctx context.Context, phoneNumber string) (convers
 	if id == "" {
 		return conversation.Tenant{}, restaurant.ErrNotFound
 	}
-	record, err := s.Usage(ctx, id, nil)
-	if err != nil {
+	var tenant conversation.Tenant
+	var fault error
+	err = s.getAll(ctx, []tableKey{{s.tables.Restaurants, restaurantKey(id)}, {s.tables.Bots, restaurantKey(id)}},
+		func(table string, it item) {
+			r := reader{item: it}
+			if table == s.tables.Bots {
+				tenant.Bot = readBot(&r)
+			} else {
+				tenant.Restaurant = readRestaurant(&r)
+			}
+			fault = errors.Join(fault, r.err)
+		})
+	if err = errors.Join(err, fault); err != nil {
 		return conversation.Tenant{}, fmt.Errorf("reading restaurant %s: %w", id, err)
 	}
 	// The number may have moved on between the two reads.
-	if record.Bot == nil || record.Bot.PhoneNumber != phoneNumber {
+	if tenant.Restaurant.ID == "" || tenant.Bot.PhoneNumber != phoneNumber {
 		return conversation.Tenant{}, restaurant.ErrNotFound
 	}
-	return conversation.Tenant{Restaurant: record.Restaurant, Bot: *record.Bot}, nil
+	return tenant, nil
 }
 
 // claimNumber is the write that gives a phone number to a restaurant, unless another one has it.
@@ -102,9 +119,18 @@ func (s *Store) claimNumber(phoneNumber, restaurantID string) types.TransactWrit
 	})
 }
 
+// releaseNumber is the write that takes a phone number from a restaurant, unless another one has it.
+func (s *Store) releaseNumber(phoneNumber, restaurantID string) types.TransactWriteItem {
+	return remove(s.tables.Directory, numberKey(phoneNumber), expression{
+		condition: "attribute_not_exists(#owner) OR #owner = :owner",
+		names:     map[string]string{"#owner": attrRestaurantID},
+		values:    item{":owner": text(restaurantID)},
+	})
+}
+
 // botKey is the directory's item for a bot's id. Bots' ids need not be unique, so it holds the set of the restaurants whose
 // bots have it.
-func botKey(botID string) item { return directoryKey("bot/" + botID) }
+func botKey(botID string) item { return directoryKey(botPrefix + botID) }
 
 // RestaurantOfBot implements usage.Registry in one round trip.
 func (s *Store) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
@@ -113,7 +139,7 @@ func (s *Store) RestaurantOfBot(ctx context.Context, botID string) (string, erro
 		return "", fmt.Errorf("looking up bot %s: %w", botID, err)
 	}
 	r := reader{item: it}
-	owners := r.texts("restaurants")
+	owners := r.texts(attrRestaurants)
 	if r.err != nil {
 		return "", r.err
 	}
@@ -127,7 +153,7 @@ func (s *Store) RestaurantOfBot(ctx context.Context, botID string) (string, erro
 func (s *Store) nameBot(botID, restaurantID string) types.TransactWriteItem {
 	return update(s.tables.Directory, botKey(botID), expression{
 		add:    "#restaurants :one",
-		names:  map[string]string{"#restaurants": "restaurants"},
+		names:  map[string]string{"#restaurants": attrRestaurants},
 		values: item{":one": textSet(restaurantID)},
 	})
 }
@@ -135,7 +161,7 @@ func (s *Store) nameBot(botID, restaurantID string) types.TransactWriteItem {
 func (s *Store) unnameBot(botID, restaurantID string) types.TransactWriteItem {
 	return update(s.tables.Directory, botKey(botID), expression{
 		drop:   "#restaurants :one",
-		names:  map[string]string{"#restaurants": "restaurants"},
+		names:  map[string]string{"#restaurants": attrRestaurants},
 		values: item{":one": textSet(restaurantID)},
 	})
 }
@@ -276,12 +302,36 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 	if err := bot.Validate(); err != nil {
 		return err
 	}
+	err := s.setBot(ctx, restaurantID, bot)
+	for attempt := 1; errors.Is(err, errRaced); attempt++ {
+		if attempt == directoryAttempts {
+			err = errDirectoryBusy
+			break
+		}
+		if err = s.wait(ctx, directoryDelay); err != nil {
+			err = translate(err)
+			break
+		}
+		err = s.setBot(ctx, restaurantID, bot)
+	}
+	if err == nil {
+		err = s.restateLatest(ctx, restaurantID)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the bot of restaurant %s: %w", restaurantID, err)
+	}
+	return nil
+}
+
+// setBot writes a bot, provided that the one there still has the number and the id that are to lead nowhere afterwards. It
+// fails with errRaced where it hasn't.
+func (s *Store) setBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	old, err := s.get(ctx, s.tables.Bots, restaurantKey(restaurantID))
 	if err != nil {
-		return fmt.Errorf("reading the bot of restaurant %s: %w", restaurantID, err)
+		return err
 	}
-	r := reader{item: old}
-	oldNumber, oldID := r.text("phoneNumber"), r.text("botId")
+	r := &reader{item: old}
+	oldNumber, oldID := r.text(attrPhoneNumber), r.text(attrBotID)
 	if r.err != nil {
 		return r.err
 	}
@@ -291,7 +341,7 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 			ConditionExpression:      optional("attribute_exists(#id)"),
 			ExpressionAttributeNames: map[string]string{"#id": attrRestaurantID},
 		}},
-		put(s.tables.Bots, botItem(restaurantID, bot), expression{}),
+		put(s.tables.Bots, botItem(restaurantID, bot), unchangedNames(old)),
 		s.nameBot(bot.ID, restaurantID),
 	}
 	if oldID != "" && oldID != bot.ID {
@@ -303,29 +353,40 @@ func (s *Store) SetBot(ctx context.Context, restaurantID string, bot restaurant.
 		items = append(items, s.claimNumber(bot.PhoneNumber, restaurantID))
 	}
 	if oldNumber != "" && oldNumber != bot.PhoneNumber {
-		items = append(items, remove(s.tables.Directory, numberKey(oldNumber), expression{
-			condition: "attribute_not_exists(#owner) OR #owner = :owner",
-			names:     map[string]string{"#owner": attrRestaurantID},
-			values:    item{":owner": text(restaurantID)},
-		}))
+		items = append(items, s.releaseNumber(oldNumber, restaurantID))
 	}
 	err = s.transact(ctx, items, "")
 	var condition *conditionError
 	switch {
 	case failedCondition(err, 0):
-		err = restaurant.ErrNotFound
+		return restaurant.ErrNotFound
+	case failedCondition(err, 1):
+		return errRaced
 	case failedCondition(err, numberClaim):
-		err = restaurant.ErrNumberTaken
+		return restaurant.ErrNumberTaken
 	case errors.As(err, &condition): // the old number went to somebody else just now
-		err = errDirectoryBusy
+		return errRaced
 	}
-	if err == nil {
-		err = s.restateLatest(ctx, restaurantID)
+	return err
+}
+
+// unchangedNames is the condition that a bot has the phone number and the id of the item that was read, nil where there was
+// none.
+func unchangedNames(seen item) expression {
+	e := expression{names: map[string]string{}, values: item{}}
+	for _, attribute := range []string{attrPhoneNumber, attrBotID} {
+		same := fmt.Sprintf("attribute_not_exists(#%s)", attribute)
+		if value, ok := seen[attribute]; ok {
+			same = fmt.Sprintf("#%s = :%s", attribute, attribute)
+			e.values[":"+attribute] = value
+		}
+		e.condition = joined(e.condition, " AND ", same)
+		e.names["#"+attribute] = attribute
 	}
-	if err != nil {
-		return fmt.Errorf("setting the bot of restaurant %s: %w", restaurantID, err)
+	if len(e.values) == 0 {
+		e.values = nil // DynamoDB takes no empty map
 	}
-	return nil
+	return e
 }
 
 // Bot returns the bot configuration of a restaurant, nil where it has none.

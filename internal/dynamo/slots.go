@@ -72,6 +72,18 @@ func (mv move) onlySlot(at time.Time) expression {
 	return e.and(expression{remove: slotAttribute(slot)})
 }
 
+// outdatedSlots are the places of what is out of date, or free, once the restaurant's latest message is another one.
+func outdatedSlots(before, latest time.Time) string {
+	var outdated []string
+	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)
+	for slot := head - slotPlaces + 1; slot <= head; slot++ {
+		if slot < first || slot <= head-usage.SessionSlots {
+			outdated = append(outdated, slotAttribute(slot))
+		}
+	}
+	return strings.Join(outdated, ", ")
+}
+
 // lateSlots is the change for a message that isn't the restaurant's latest: none where its slot is out of date.
 func (mv move) lateSlots(at, latest time.Time) expression {
 	head := usage.SlotOf(latest)

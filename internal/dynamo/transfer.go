@@ -70,7 +70,8 @@ func (e expression) replaceInstant(seen *reader, attribute string, old, value ti
 }
 
 // MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and
-// reports whether that changed it. It fails with outage.ErrUnavailable.
+// reports whether that changed it. The index by fullness learns of it by Reindex, or by the month's next conversation. It
+// fails with outage.ErrUnavailable.
 func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error) {
 	count.LastConversation = count.LastConversation.Truncate(time.Millisecond)
 	changed, err := s.mergeItem(ctx, s.tables.Usage, usageKey(restaurantID, month.String()), func(seen *reader) expression {
@@ -83,6 +84,9 @@ func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage
 			}
 		}
 		e = e.replaceInstant(seen, attrLastConversation, old.LastConversation, merged.LastConversation)
+		if merged.AdjustedBy != old.AdjustedBy {
+			e = e.replace(seen, attrAdjustedBy, number(merged.AdjustedBy))
+		}
 		if e.set != "" || merged.Conversations != old.Conversations || seen.item == nil {
 			// Every conversation that is counted meanwhile changes this one too.
 			e = e.replace(seen, attrConversations, number(merged.Conversations))
@@ -104,10 +108,14 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 	changed, err := s.mergeItem(ctx, s.tables.Usage, usageKey(restaurantID, activityPeriod), func(seen *reader) expression {
 		old := readActivity(seen)
 		merged := old.Merge(activity)
-		return expression{}.
+		e := expression{}.
 			replaceInstant(seen, attrFirstActivity, old.First, merged.First).
 			replaceInstant(seen, attrLastActivity, old.Last, merged.Last).
 			replaceInstant(seen, attrLastConversation, old.LastConversation, merged.LastConversation)
+		if merged.Last.After(old.Last) && !old.Last.IsZero() {
+			e.remove = outdatedSlots(old.Last, merged.Last)
+		}
+		return e
 	})
 	if err != nil {
 		return false, fmt.Errorf("merging the activity of restaurant %s: %w", restaurantID, err)
@@ -117,12 +125,14 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 
 // MergeSession takes over a customer's session, as conversation.Session.Merge does, and reports whether that changed
 // anything. Nothing is counted. The recorder goes on with it: the customer isn't new any more, and a message within
-// conversation.SessionLength of its last one extends it. It fails with outage.ErrUnavailable.
+// conversation.SessionLength of its last one extends it. The restaurant's activity has to cover the session already: of
+// those that are open then, it is one. It fails with outage.ErrUnavailable.
 func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
 	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
 	key := item{attrRestaurantID: text(c.RestaurantID), attrEntry: text(sessionPrefix + c.Customer)}
+	moved := move{made: true}
 	changed, err := s.mergeItem(ctx, s.tables.Conversations, key, func(seen *reader) expression {
-		if seen.item == nil {
+		if moved.from = seen.instant(attrLastMessage); seen.item == nil {
 			reply := replyDue
 			if c.Welcomed {
 				reply = replySettled
@@ -140,10 +150,37 @@ func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool,
 			names: map[string]string{"#by": attrOpenedBy}, values: item{":seen": seen.item[attrLastMessage]},
 		})
 	})
+	if err == nil && changed {
+		err = s.moveSession(ctx, c.RestaurantID, moved, c.LastMessageAt)
+	}
 	if err != nil {
 		return false, fmt.Errorf("merging a session of restaurant %s: %w", c.RestaurantID, err)
 	}
 	return changed, nil
+}
+
+// moveSession counts a session in the slot of its latest message, if that is not out of date.
+func (s *Store) moveSession(ctx context.Context, restaurantID string, moved move, at time.Time) error {
+	key := usageKey(restaurantID, activityPeriod)
+	seen, err := s.get(ctx, s.tables.Usage, key)
+	for range races {
+		in := reader{item: seen}
+		last := in.instant(attrLastActivity)
+		if err = errors.Join(err, in.err); err != nil || last.Before(at) {
+			return err
+		}
+		e := moved.lateSlots(at, last)
+		if e.add == "" {
+			return nil
+		}
+		err = s.update(ctx, s.tables.Usage, key, e)
+		var condition *conditionError
+		if !errors.As(err, &condition) {
+			return err
+		}
+		seen, err = condition.failed[0], nil
+	}
+	return fmt.Errorf("%w: %w", outage.ErrUnavailable, errRaced)
 }
 
 func sessionTimes(c conversation.Session) expression {
@@ -431,7 +468,7 @@ func (s *Store) EachBot(ctx context.Context, visit func(restaurantID string, bot
 func (s *Store) EachUsage(ctx context.Context, visit func(usage.Record) error) error {
 	return s.scan(ctx, s.tables.Usage, func(r *reader) error {
 		if period := r.text("period"); strings.Contains(period, "/") {
-			return r.err // a top-up
+			return r.err // a top-up, or the key of one
 		}
 		record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
 		record.Restaurant.ID = r.text(attrRestaurantID)

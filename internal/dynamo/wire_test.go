@@ -484,6 +484,9 @@ func TestDirectoryNeverSettles(t *testing.T) {
 		"add": {"TransactWriteItems", cancelled(none, none, failed), func(ctx context.Context, s *dynamo.Store) error {
 			return s.AddRestaurants(ctx, []restaurant.Restaurant{storetest.Restaurant(2)})
 		}},
+		"set bot": {"TransactWriteItems", cancelled(none, failed, none), func(ctx context.Context, s *dynamo.Store) error {
+			return s.SetBot(ctx, "r00001", restaurant.Bot{ID: "b"})
+		}},
 		"rebuild": {"PutItem", fault(400, "ConditionalCheckFailedException"), func(ctx context.Context, s *dynamo.Store) error {
 			_, err := s.RebuildDirectory(ctx)
 			return err

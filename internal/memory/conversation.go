@@ -78,8 +78,7 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 		of.Session = tenant.open(m, at)
 		tenant.count(r.calendar, at)
 	case at.After(of.LastMessage):
-		tenant.activity.Sessions[usage.SlotOf(of.LastMessage)]--
-		tenant.activity.Sessions[usage.SlotOf(at)]++
+		tenant.move(of.LastMessage, at)
 		of.LastMessage = at
 		of.Messages += tallied
 	case of.OpenedAt != at || of.ID != m.ID:
@@ -98,11 +97,20 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 func (t *tenant) open(m conversation.Message, at time.Time) *usage.Session {
 	s := &usage.Session{ID: m.ID, Customer: m.Customer, OpenedAt: at, LastMessage: at, Messages: 1}
 	t.sessions = append(t.sessions, s)
+	t.move(time.Time{}, at)
+	return s
+}
+
+// move moves a session from the slot of its latest message to another one's. One that wasn't there before comes from the zero
+// time.
+func (t *tenant) move(from, to time.Time) {
 	if t.activity.Sessions == nil {
 		t.activity.Sessions = make(map[int64]int64)
 	}
-	t.activity.Sessions[usage.SlotOf(at)]++
-	return s
+	if !from.IsZero() {
+		t.activity.Sessions[usage.SlotOf(from)]--
+	}
+	t.activity.Sessions[usage.SlotOf(to)]++
 }
 
 // count counts a conversation opened at the time.

@@ -60,7 +60,7 @@ func (s *Store) MergeMonth(_ context.Context, restaurantID string, month usage.M
 	merged := old.Merge(count)
 	t.months[month] = merged
 	return !ok || merged.Conversations != old.Conversations || !merged.LastConversation.Equal(old.LastConversation) ||
-		!maps.Equal(merged.Days, old.Days), nil
+		merged.AdjustedBy != old.AdjustedBy || !maps.Equal(merged.Days, old.Days), nil
 }
 
 // MergeActivity merges times into the restaurant's own and reports whether that changed them.
@@ -74,20 +74,22 @@ func (s *Store) MergeActivity(_ context.Context, restaurantID string, a usage.Ac
 		!t.activity.LastConversation.Equal(old.LastConversation), nil
 }
 
-// MergeSession takes over a customer's session and reports whether that changed anything.
+// MergeSession takes over a customer's session and reports whether that changed anything. The restaurant's activity covers
+// the session already.
 func (s *Store) MergeSession(_ context.Context, c conversation.Session) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.OpenedAt, c.LastMessageAt = stored(c.OpenedAt), stored(c.LastMessageAt)
 	key := entry{c.RestaurantID, c.Customer}
+	t := s.tenant(c.RestaurantID)
 	of, ok := s.sessions[key]
 	if !ok {
-		t := s.tenant(c.RestaurantID)
 		of = &session{Session: new(usage.Session), reply: reply{settled: c.Welcomed}}
 		s.sessions[key], t.sessions = of, append(t.sessions, of.Session)
 	} else if old := of.shown(key); old.Merge(c) == old {
 		return false, nil
 	}
+	t.move(of.LastMessage, c.LastMessageAt)
 	*of.Session = usage.Session{Customer: c.Customer, OpenedAt: c.OpenedAt, LastMessage: c.LastMessageAt, Messages: c.Messages}
 	return true, nil
 }

@@ -104,6 +104,9 @@ type Limits struct {
 	MessagesPerMinute int64 // automated answers in a minute; -1 means unlimited
 }
 
+// DefaultLimits are those where nothing else is configured.
+var DefaultLimits = Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}
+
 // Validate returns every fault of l, joined, or nil.
 func (l Limits) Validate() error {
 	return errors.Join(validLimit("messages per day", l.MessagesPerDay), validLimit("messages per minute", l.MessagesPerMinute))

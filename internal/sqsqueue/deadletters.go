@@ -3,7 +3,9 @@ package sqsqueue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -25,6 +27,7 @@ const (
 // don't link what only operators use.
 type OperatorClient interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
+	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (
 		*sqs.ChangeMessageVisibilityBatchOutput, error)
 	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (
@@ -42,7 +45,7 @@ type DeadLetter struct {
 	Body   string
 }
 
-// DeadLetters shows operators the dead-letter queue of a queue.
+// DeadLetters shows operators the dead-letter queue of a queue, and clears it.
 type DeadLetters struct {
 	client        OperatorClient
 	url           string
@@ -54,9 +57,46 @@ func NewDeadLetters(client OperatorClient, url, deadLetterURL string) *DeadLette
 	return &DeadLetters{client: client, url: url, deadLetterURL: deadLetterURL}
 }
 
+// ErrNoLetter says that there is no dead letter of an id, or that somebody else has it at the moment.
+var ErrNoLetter = errors.New("no dead letter has the id: it is gone, or another listing or deletion hides it for half a minute")
+
 // List returns at most limit dead letters, oldest first. They stay in the queue: they are hidden while the listing goes on
 // and shown again at its end, or else half a minute after they were listed. What another listing hides is missing.
-func (d *DeadLetters) List(ctx context.Context, limit int) (letters []DeadLetter, err error) {
+func (d *DeadLetters) List(ctx context.Context, limit int) ([]DeadLetter, error) {
+	var letters []DeadLetter
+	err := d.each(ctx, limit, func(m types.Message) (bool, error) {
+		letters = append(letters, newDeadLetter(m))
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(letters, func(a, b DeadLetter) int {
+		return cmp.Or(a.SentAt.Compare(b.SentAt), cmp.Compare(a.MessageID, b.MessageID))
+	})
+	return letters, nil
+}
+
+// Delete deletes one dead letter for good, and hides others no longer than List does. It fails with ErrNoLetter.
+func (d *DeadLetters) Delete(ctx context.Context, messageID string) error {
+	deleted := false
+	err := d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
+		if aws.ToString(m.MessageId) != messageID {
+			return false, nil
+		}
+		_, err := d.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &d.deadLetterURL, ReceiptHandle: m.ReceiptHandle})
+		deleted = err == nil
+		return true, translate("deleting a dead letter", err)
+	})
+	if err == nil && !deleted {
+		return ErrNoLetter
+	}
+	return err
+}
+
+// each hands at most limit dead letters to visit, in no order and each once, until it is done or fails; then it shows them
+// again.
+func (d *DeadLetters) each(ctx context.Context, limit int, visit func(types.Message) (done bool, err error)) (err error) {
 	var received []types.Message
 	defer func() {
 		if showErr := d.show(ctx, received); err == nil {
@@ -64,34 +104,35 @@ func (d *DeadLetters) List(ctx context.Context, limit int) (letters []DeadLetter
 		}
 	}()
 	seen := map[string]bool{}
-	for len(letters) < limit {
+	for len(seen) < limit {
 		out, err := d.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl:                    &d.deadLetterURL,
-			MaxNumberOfMessages:         int32(min(limit-len(letters), maxReceived)),
+			MaxNumberOfMessages:         int32(min(limit-len(seen), maxReceived)),
 			VisibilityTimeout:           int32(listVisibility / time.Second),
 			WaitTimeSeconds:             int32(listWait / time.Second),
 			MessageAttributeNames:       []string{attributeReason},
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 		})
 		if err != nil {
-			return nil, translate("receiving dead letters", err)
+			return translate("receiving dead letters", err)
 		}
 		received = append(received, out.Messages...)
 		news := false
 		for _, m := range out.Messages {
-			if id := aws.ToString(m.MessageId); !seen[id] {
-				seen[id], news = true, true
-				letters = append(letters, newDeadLetter(m))
+			id := aws.ToString(m.MessageId)
+			if seen[id] {
+				continue
+			}
+			seen[id], news = true, true
+			if done, err := visit(m); done || err != nil {
+				return err
 			}
 		}
 		if !news { // the end, or a listing so long that its first messages show up again
-			break
+			return nil
 		}
 	}
-	slices.SortStableFunc(letters, func(a, b DeadLetter) int {
-		return cmp.Or(a.SentAt.Compare(b.SentAt), cmp.Compare(a.MessageID, b.MessageID))
-	})
-	return letters, nil
+	return nil
 }
 
 func newDeadLetter(m types.Message) DeadLetter {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -304,6 +305,42 @@ func TestListOfNothing(t *testing.T) {
 	})
 }
 
+// TestDelete deletes one of more letters than a receive has, and shows the others as they were.
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup()
+		for i := range 13 {
+			m := original()
+			m.Body = fmt.Sprintf("letter %d", i)
+			if err := b.queue.DeadLetter(t.Context(), m, "unknown merchant"); err != nil {
+				t.Fatal(err)
+			}
+			b.pass(time.Second)
+		}
+		before, err := b.letters.List(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := before[11]
+		if err := b.letters.Delete(t.Context(), gone.MessageID); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		after, err := b.letters.List(t.Context(), 100)
+		if diff := cmp.Diff(slices.Delete(before, 11, 12), after); diff != "" || err != nil {
+			t.Errorf("letters (-want +got), error %v:\n%s", err, diff)
+		}
+		for _, id := range []string{gone.MessageID, "", "no-id"} {
+			if err := b.letters.Delete(t.Context(), id); !errors.Is(err, sqsqueue.ErrNoLetter) {
+				t.Errorf("Delete(%q) = %v, want ErrNoLetter", id, err)
+			}
+		}
+		if visible, delayed, inFlight := b.engine.Counts("dead"); visible != 12 || delayed+inFlight != 0 {
+			t.Errorf("%d visible, %d delayed, %d in flight; want 12 visible", visible, delayed, inFlight)
+		}
+	})
+}
+
 func TestRedrive(t *testing.T) {
 	t.Parallel()
 	b := setup()
@@ -362,6 +399,7 @@ func TestFaults(t *testing.T) {
 		for call, err := range map[string]error{
 			"Enqueue": queue.Enqueue(t.Context(), newJob()), "Delay": queue.Delay(t.Context(), "handle", time.Second),
 			"DeadLetter": queue.DeadLetter(t.Context(), original(), "reason"), "List": listErr, "Redrive": redriveErr,
+			"Delete": letters.Delete(t.Context(), "id"),
 		} {
 			if err == nil || errors.Is(err, outage.ErrUnavailable) != test.passes {
 				t.Errorf("%s, answered %+v: %v; passes: want %t", call, test.answer, err, test.passes)

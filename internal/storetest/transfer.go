@@ -71,14 +71,16 @@ func testAddRestaurants(t *testing.T, s Store) {
 func testMergeUsage(t *testing.T, s Store) {
 	create(t, s, Restaurant(1), nil)
 	months := []usage.MonthCount{
-		{Conversations: 45, Days: map[int]int64{3: 40, 20: 5}, LastConversation: Start},
+		{Conversations: 45, Days: map[int]int64{3: 40, 20: 5}, LastConversation: Start, AdjustedBy: 100},
 		{Conversations: 7, Days: map[int]int64{23: 7}, LastConversation: Start.Add(time.Hour)},
-		{Conversations: 50},
+		{Conversations: 50, AdjustedBy: 99},
+		{AdjustedBy: 101},
 	}
 	activities := []usage.Activity{
 		{First: Start, Last: Start.Add(time.Hour)},
 		{LastConversation: Start},
 		{First: Start.Add(-time.Hour), Last: Start, LastConversation: Start.Add(-time.Hour)},
+		{First: Start.Add(-2 * time.Hour)},
 	}
 	for i := range months {
 		for _, want := range []bool{true, false} { // merging again changes nothing
@@ -86,7 +88,7 @@ func testMergeUsage(t *testing.T, s Store) {
 			must(t, err)
 			activity, err := s.MergeActivity(t.Context(), "r00001", activities[i])
 			must(t, err)
-			wantMonth := want && i < 2 // the third knows less than the two before together
+			wantMonth := want && i != 2 // the third knows less than the two before together
 			if changed != wantMonth || activity != want {
 				t.Errorf("%d: the month changed: %t, want %t; the activity: %t, want %t", i, changed, wantMonth, activity, want)
 			}
@@ -94,9 +96,9 @@ func testMergeUsage(t *testing.T, s Store) {
 	}
 	record, err := s.Usage(t.Context(), "r00001", []usage.Month{november})
 	must(t, err)
-	want := usage.MonthCount{Conversations: 52, Days: map[int]int64{3: 40, 20: 5, 23: 7}, LastConversation: kept(Start.Add(time.Hour))}
+	want := usage.MonthCount{Conversations: 52, Days: map[int]int64{3: 40, 20: 5, 23: 7}, LastConversation: kept(Start.Add(time.Hour)), AdjustedBy: 101}
 	wantEqual(t, "month", record.Months[november], want)
-	activity := usage.Activity{First: kept(Start.Add(-time.Hour)), Last: kept(Start.Add(time.Hour)), LastConversation: kept(Start)}
+	activity := usage.Activity{First: kept(Start.Add(-2 * time.Hour)), Last: kept(Start.Add(time.Hour)), LastConversation: kept(Start)}
 	wantEqual(t, "activity", record.Activity, activity)
 
 	visited := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
@@ -134,8 +136,12 @@ func session(opened, last time.Time) conversation.Session {
 	}
 }
 
+// merge takes over a session of a restaurant whose activity is taken over already.
 func (l Ledger) merge(t *testing.T, s conversation.Session, want bool) {
 	t.Helper()
+	activity := usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
+	_, err := l.Store.MergeActivity(t.Context(), s.RestaurantID, activity)
+	must(t, err)
 	changed, err := l.Store.MergeSession(t.Context(), s)
 	must(t, err)
 	if changed != want {
@@ -219,6 +225,55 @@ func testWelcomeImport(t *testing.T, l Ledger) {
 		t.Errorf("the welcome can't be claimed: %v", state)
 	}
 	l.wantConversations(t, 0)
+}
+
+// testSessionsFromElsewhere: those that are taken over are listed, and counted as open until they end.
+func testSessionsFromElsewhere(t *testing.T, l Ledger) {
+	want := func(what string, at time.Time, want int64) {
+		t.Helper()
+		if got := l.activeAt(t, at); got != want {
+			t.Errorf("%s: %d sessions are open, want %d", what, got, want)
+		}
+	}
+	const here, other = "+966500000002", "+966500000003"
+	of := func(customer string, opened, last time.Time) conversation.Session {
+		s := session(opened, last)
+		s.Customer = customer
+		return s
+	}
+	l.record(t, message("m1", here, noon))
+	open := session(noon.Add(-30*time.Hour), noon.Add(-time.Hour))
+	ended := of(other, noon.Add(-50*time.Hour), noon.Add(-25*time.Hour))
+	for _, changed := range []bool{true, false} {
+		l.merge(t, open, changed)
+		l.merge(t, ended, changed)
+		want("one of each", noon.Add(time.Minute), 2)
+	}
+	l.merge(t, session(open.OpenedAt, noon.Add(2*time.Hour)), true) // goes on elsewhere
+	want("the same", noon.Add(2*time.Hour), 2)
+	want("one has ended", noon.Add(25*time.Hour), 1)
+	l.record(t, message("m2", customer, noon.Add(3*time.Hour)))
+	want("it goes on here", noon.Add(26*time.Hour), 1)
+
+	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
+	must(t, err)
+	wantEqual(t, "sessions", sessions, []usage.Session{
+		{ID: "m1", Customer: here, OpenedAt: noon, LastMessage: noon, Messages: 1},
+		{Customer: customer, OpenedAt: open.OpenedAt, LastMessage: noon.Add(3 * time.Hour), Messages: 4},
+		{Customer: other, OpenedAt: ended.OpenedAt, LastMessage: ended.LastMessageAt, Messages: 3},
+	})
+
+	// What is known of slots that are long over isn't taken for what comes after.
+	for i := range 4 {
+		last := noon.Add(time.Duration(20*(i+1)) * time.Hour)
+		l.merge(t, of(fmt.Sprintf("+96651000000%d", i), last, last), true)
+	}
+	want("the last two", noon.Add(80*time.Hour), 2)
+	want("the last", noon.Add(90*time.Hour), 1)
+	far := noon.Add(500*time.Hour + 30*time.Minute)
+	_, err = l.Store.MergeActivity(t.Context(), "r00001", usage.Activity{Last: far})
+	must(t, err)
+	want("long after", far, 0)
 }
 
 // testMergeWhileCounting: neither the month's own counts nor those that come from elsewhere are lost when they meet.

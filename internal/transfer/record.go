@@ -36,9 +36,9 @@ func (k Kind) columnNames() []string {
 	case Restaurants:
 		return []string{"id", "name", "merchantId", "isActive", "createdAt"}
 	case Bots:
-		return []string{"restaurantId", "id", "phoneNumber", "twilioAccountSid", "maxMessagesPerDay", "maxMessagesPerMin"}
+		return []string{"restaurantId", "id", "phoneNumber", "twilioAccountSid", "ownerNumber", "maxMessagesPerDay", "maxMessagesPerMin"}
 	case Usage:
-		return []string{"restaurantId", "year", "month", "conversationCount", "lastConversationAt", "days", "firstActivity", "lastActivity"}
+		return []string{"restaurantId", "year", "month", "conversationCount", "lastConversationAt", "days", "adjustedBy", "firstActivity", "lastActivity"}
 	}
 	return []string{"restaurantId", "customer", "openedAt", "lastMessageAt", "messages", "welcomed"}
 }
@@ -68,9 +68,10 @@ func (f Fault) Error() string { return strings.TrimSpace(f.Field + " " + f.Reaso
 
 // parser reads the cells of one row and collects their faults.
 type parser struct {
-	row    row
-	now    time.Time
-	faults []Fault
+	row      row
+	now      time.Time
+	defaults restaurant.Limits
+	faults   []Fault
 }
 
 func (p *parser) fail(column, format string, args ...any) {
@@ -213,13 +214,16 @@ func (p *parser) bot() botRow {
 	r.bot = restaurant.Bot{
 		ID:               p.optionalID("id", "bot-"+r.restaurantID),
 		TwilioAccountSID: p.optionalID("twilioAccountSid", ""),
-		Limits: restaurant.Limits{ // without any, what the functions take for a restaurant without a bot
-			MessagesPerDay:    p.number("maxMessagesPerDay", 1000, -1, maxLimit),
-			MessagesPerMinute: p.number("maxMessagesPerMin", 60, -1, maxLimit),
+		Limits: restaurant.Limits{
+			MessagesPerDay:    p.number("maxMessagesPerDay", p.defaults.MessagesPerDay, -1, maxLimit),
+			MessagesPerMinute: p.number("maxMessagesPerMin", p.defaults.MessagesPerMinute, -1, maxLimit),
 		},
 	}
 	if p.row.cells["phoneNumber"] != "" {
 		r.bot.PhoneNumber = p.phone("phoneNumber")
+	}
+	if p.row.cells["ownerNumber"] != "" {
+		r.bot.OwnerNumber = p.phone("ownerNumber")
 	}
 	p.check(r.bot.Validate())
 	return r
@@ -251,7 +255,7 @@ func (p *parser) usage() usageRow {
 	if _, ok := p.row.cells["conversationCount"]; r.month == nil && !ok {
 		switch {
 		case len(p.faults) > 0:
-		case p.row.cells["days"] != "" || p.row.cells["year"] != "":
+		case p.row.cells["days"] != "" || p.row.cells["year"] != "" || p.row.cells["adjustedBy"] != "":
 			p.fail("month", "is missing")
 		case r.activity.Last.IsZero() && r.activity.First.IsZero():
 			p.fail("", "has neither a month nor an activity")
@@ -268,6 +272,7 @@ func (p *parser) usage() usageRow {
 		r.count.Conversations = p.number("conversationCount", 0, 0, maxLimit)
 	}
 	r.count.LastConversation = last
+	r.count.AdjustedBy = p.number("adjustedBy", 0, 0, maxLimit)
 	r.count.Days = p.days(*r.month, r.count.Conversations)
 	utc := usage.NewCalendar(nil)
 	switch {
@@ -387,15 +392,18 @@ func restaurantValues(r restaurant.Restaurant) []any {
 }
 
 func botValues(restaurantID string, b restaurant.Bot) []any {
-	return []any{restaurantID, b.ID, textValue(b.PhoneNumber), textValue(b.TwilioAccountSID), b.Limits.MessagesPerDay, b.Limits.MessagesPerMinute}
+	return []any{restaurantID, b.ID, textValue(b.PhoneNumber), textValue(b.TwilioAccountSID), textValue(b.OwnerNumber), b.Limits.MessagesPerDay, b.Limits.MessagesPerMinute}
 }
 
 func activityValues(restaurantID string, a usage.Activity) []any {
-	return []any{restaurantID, nil, nil, nil, timeValue(a.LastConversation), nil, timeValue(a.First), timeValue(a.Last)}
+	return []any{restaurantID, nil, nil, nil, timeValue(a.LastConversation), nil, nil, timeValue(a.First), timeValue(a.Last)}
 }
 
 func monthValues(restaurantID string, month usage.Month, count usage.MonthCount) []any {
-	var days any
+	var days, adjustedBy any
+	if count.AdjustedBy != 0 {
+		adjustedBy = count.AdjustedBy
+	}
 	if len(count.Days) > 0 {
 		var object strings.Builder
 		for i, day := range slices.Sorted(maps.Keys(count.Days)) {
@@ -403,7 +411,7 @@ func monthValues(restaurantID string, month usage.Month, count usage.MonthCount)
 		}
 		days = json.RawMessage(object.String() + "}")
 	}
-	return []any{restaurantID, int64(month.Year), int64(month.Month), count.Conversations, timeValue(count.LastConversation), days, nil, nil}
+	return []any{restaurantID, int64(month.Year), int64(month.Month), count.Conversations, timeValue(count.LastConversation), days, adjustedBy, nil, nil}
 }
 
 func sessionValues(s conversation.Session) []any {

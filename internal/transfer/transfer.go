@@ -96,8 +96,9 @@ type Refusal struct {
 type Import struct {
 	Kind      Kind
 	Format    Format
-	Ignore    []string // columns not to import
-	Overwrite bool     // restaurants and bots that differ become what the file says
+	Ignore    []string          // columns not to import
+	Defaults  restaurant.Limits // of a bot whose row has none
+	Overwrite bool              // restaurants and bots that differ become what the file says
 	// Concurrency is how many writes are under way at most.
 	Concurrency int
 	Store       Store
@@ -201,7 +202,8 @@ func digest(sum uint64, r row) uint64 {
 type outcome int
 
 const (
-	refused outcome = iota
+	undecided outcome = iota // nothing may be counted as done while a row is
+	refused
 	imported
 	unchanged
 	kept
@@ -221,7 +223,7 @@ func changed(changed bool) verdict {
 }
 
 func refuse(field, reason string) verdict {
-	return verdict{faults: []Fault{{field, reason}}}
+	return verdict{outcome: refused, faults: []Fault{{field, reason}}}
 }
 
 // A portion that the store can't take is tried again after a second, and twice as long each time, for a minute in all.
@@ -229,6 +231,9 @@ const (
 	firstDelay = time.Second
 	maxDelay   = 32 * time.Second
 )
+
+// errUndecided is a fault of this package: a portion ended although some of its rows were not written.
+var errUndecided = errors.New("a portion of rows ended before all of them were imported")
 
 // load imports one portion of rows.
 func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
@@ -246,6 +251,9 @@ func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
 	}
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(verdicts, func(v verdict) bool { return v.outcome == undecided }) {
+		return errUndecided
 	}
 	for n, v := range verdicts {
 		summary.Rows++
@@ -275,12 +283,14 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 	now := i.Now()
 	for n, r := range rows {
 		if r.fault != nil {
-			verdicts[n].faults = []Fault{*r.fault}
+			verdicts[n] = verdict{outcome: refused, faults: []Fault{*r.fault}}
 			continue
 		}
-		p := parser{row: r, now: now}
+		p := parser{row: r, now: now, defaults: i.Defaults}
 		value := parse(&p)
-		if verdicts[n].faults = p.faults; len(p.faults) == 0 {
+		if len(p.faults) > 0 {
+			verdicts[n] = verdict{outcome: refused, faults: p.faults}
+		} else {
 			valid[n] = value
 		}
 	}
@@ -288,29 +298,32 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 }
 
 // sideBySide runs work for every place in valid: one after the other, in order, for those with the same key, and
-// otherwise side by side.
+// otherwise side by side. Where the context ends it fails, even if nothing else does.
 func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(T) string, work func(context.Context, int, T) error) error {
 	groups := make(map[string][]int)
 	for _, n := range slices.Sorted(maps.Keys(valid)) {
 		k := key(valid[n])
 		groups[k] = append(groups[k], n)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(i.Concurrency)
 	for _, places := range groups {
-		if ctx.Err() != nil {
+		if working.Err() != nil {
 			break
 		}
 		group.Go(func() error {
 			for _, n := range places {
-				if err := work(ctx, n, valid[n]); err != nil {
+				if err := work(working, n, valid[n]); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // ofRestaurants refuses rows whose restaurant doesn't exist.

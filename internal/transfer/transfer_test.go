@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,7 +49,7 @@ type importer struct {
 func newImporter(s transfer.Store, kind transfer.Kind, format transfer.Format) *importer {
 	i := &importer{}
 	i.Import = transfer.Import{
-		Kind: kind, Format: format, Concurrency: 4, Store: s, Now: func() time.Time { return now },
+		Kind: kind, Format: format, Defaults: restaurant.DefaultLimits, Concurrency: 4, Store: s, Now: func() time.Time { return now },
 		Wait:       func(_ context.Context, d time.Duration) error { i.waited = append(i.waited, d); return nil },
 		Refused:    func(r transfer.Refusal) error { i.refused = append(i.refused, r); return nil },
 		Checkpoint: func(c transfer.Checkpoint) error { i.marks = append(i.marks, c); return nil },
@@ -119,6 +120,7 @@ func TestRefusals(t *testing.T) {
 		{transfer.Bots, `{"restaurantId":"nobody"}`, "restaurantId", "is of no restaurant here"},
 		{transfer.Bots, `{"restaurantId":"r1","id":"a b"}`, "id", "is not an id"},
 		{transfer.Bots, `{"restaurantId":"r1","phoneNumber":"0110000000"}`, "phoneNumber", "is not an international phone number"},
+		{transfer.Bots, `{"restaurantId":"r1","ownerNumber":"0550000000"}`, "ownerNumber", "is not an international phone number"},
 		{transfer.Bots, `{"restaurantId":"r1","twilioAccountSid":"a b"}`, "twilioAccountSid", "is not an id"},
 		{transfer.Bots, `{"restaurantId":"r1","maxMessagesPerDay":-2}`, "maxMessagesPerDay", "is not a whole number from -1"},
 		{transfer.Bots, `{"restaurantId":"r1","maxMessagesPerMin":1.5}`, "maxMessagesPerMin", "is not a whole number from -1"},
@@ -129,6 +131,8 @@ func TestRefusals(t *testing.T) {
 		{transfer.Usage, `{"restaurantId":"r1","month":"2026-10","conversationCount":1,"lastConversationAt":"2026-11-01 00:30:00+03"}`, "", ""},
 		{transfer.Usage, `{"restaurantId":"r1"}`, "", "has neither a month nor an activity"},
 		{transfer.Usage, `{"restaurantId":"r1","conversationCount":1}`, "month", "is missing"},
+		{transfer.Usage, `{"restaurantId":"r1","adjustedBy":5}`, "month", "is missing"},
+		{transfer.Usage, `{"restaurantId":"r1","month":"2026-11","conversationCount":5,"adjustedBy":-1}`, "adjustedBy", "is not a whole number from 0"},
 		{transfer.Usage, `{"restaurantId":"r1","year":2026}`, "month", "is missing"},
 		{transfer.Usage, `{"restaurantId":"r1","month":"2026-13","conversationCount":1}`, "month", "is not a month"},
 		{transfer.Usage, `{"restaurantId":"r1","month":13,"year":2026,"conversationCount":1}`, "month", "is not a month of a year"},
@@ -355,7 +359,8 @@ func TestUsageAndActivity(t *testing.T) {
 	at := func(month, day, hour, minute int) time.Time {
 		return time.Date(2026, time.Month(month), day, hour, minute, 0, 0, time.UTC)
 	}
-	wantSame(t, "activity", record.Activity, usage.Activity{First: at(9, 1, 10, 0), Last: at(11, 22, 9, 0), LastConversation: at(11, 21, 10, 0)})
+	wantSame(t, "activity", record.Activity, usage.Activity{First: at(9, 1, 10, 0), Last: at(11, 22, 9, 0), LastConversation: at(11, 21, 10, 0),
+		Sessions: map[int64]int64{usage.SlotOf(at(9, 1, 11, 0)): 1, usage.SlotOf(at(11, 22, 9, 0)): 1}})
 	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{
 		november:            {Conversations: 5, LastConversation: at(11, 20, 15, 30)},
 		november.Last(2)[1]: {Conversations: 9, LastConversation: at(10, 20, 15, 30)},
@@ -550,6 +555,45 @@ func TestCalledOff(t *testing.T) {
 	}
 }
 
+// TestCalledOffWhileReading: rows that were read, and not written any more, are imported when the import goes on.
+func TestCalledOffWhileReading(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []transfer.Kind{transfer.Bots, transfer.Usage, transfer.Conversations} {
+		const rows = 1500 // a portion, and half a one that is called off
+		s := newStore()
+		var created []restaurant.Restaurant
+		for i := range rows {
+			created = append(created, restaurant.Restaurant{ID: fmt.Sprint("r", i), Name: "A", Active: true, CreatedAt: now})
+		}
+		if err := s.AddRestaurants(t.Context(), created); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		row := func(i int) string {
+			return fmt.Sprintf(map[transfer.Kind]string{
+				transfer.Bots:          `{"restaurantId":"r%d"}`,
+				transfer.Usage:         `{"restaurantId":"r%d","month":"2026-11","conversationCount":5}`,
+				transfer.Conversations: `{"restaurantId":"r%d","customer":"+966500000001","openedAt":"2026-11-23T10:00:00Z","lastMessageAt":"2026-11-23T11:00:00Z"}`,
+			}[kind]+"\n", i)
+		}
+		in := func(row func(int) string) io.Reader { return &source{rows: rows, row: row} }
+		i := newImporter(s, kind, transfer.JSONLines)
+		_, err := i.Run(ctx, in(func(n int) string {
+			if n == rows-1 {
+				cancel()
+			}
+			return row(n)
+		}), transfer.Checkpoint{})
+		if !errors.Is(err, context.Canceled) || len(i.marks) != 1 || len(i.refused) > 0 {
+			t.Fatalf("%s: marks %+v, refused %+v, error %v", kind, i.marks, i.refused, err)
+		}
+		done, err := i.Run(t.Context(), in(row), i.marks[0])
+		if want := (transfer.Summary{Rows: rows, Imported: rows}); err != nil || done.Summary != want {
+			t.Errorf("%s: %+v, error %v, want %+v", kind, done.Summary, err, want)
+		}
+	}
+}
+
 // source is an endless file, of which only so much is ever in memory.
 type source struct {
 	row  func(i int) string
@@ -612,9 +656,16 @@ func tenants(t *rapid.T) store {
 		var bot *restaurant.Bot
 		if rapid.Bool().Draw(t, "bot") {
 			bot = &restaurant.Bot{ID: "b" + id, PhoneNumber: rapid.SampledFrom([]string{"", fmt.Sprintf("+96611000000%d", i)}).Draw(t, "number"),
-				Limits: restaurant.Limits{MessagesPerDay: rapid.Int64Range(-1, 9).Draw(t, "limit"), MessagesPerMinute: 60}}
+				OwnerNumber: rapid.SampledFrom([]string{"", "+966500000099"}).Draw(t, "owner"),
+				Limits:      restaurant.Limits{MessagesPerDay: rapid.Int64Range(-1, 9).Draw(t, "limit"), MessagesPerMinute: 60}}
 		}
 		must(s.CreateRestaurant(ctx, r, bot))
+		if rapid.Bool().Draw(t, "topped up") {
+			_, err := s.Adjust(ctx, id, november, usage.Adjustment{ID: "a", Amount: rapid.Int64Range(1, 500).Draw(t, "amount"), CreatedAt: now}, "key", 9)
+			if !errors.Is(err, usage.ErrUnlimited) {
+				must(err)
+			}
+		}
 		// What is counted is counted by messages.
 		recorder := memory.NewRecorder(s.Store, usage.NewCalendar(nil))
 		for n := range rapid.IntRange(0, 6).Draw(t, "messages") {
@@ -671,10 +722,12 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// answer is what the usage API shows of one restaurant.
+// answer is what the usage API shows of one restaurant, but for what isn't moved: sessions that others followed, the ids of
+// the messages that opened the latest ones, the tally of messages, and each top-up by itself.
 type answer struct {
-	Report  usage.Report
+	Details usage.Details
 	History []usage.MonthReport
+	Alerts  []usage.Report // of all restaurants
 }
 
 func answers(t *rapid.T, s store) []answer {
@@ -687,13 +740,34 @@ func answers(t *rapid.T, s store) []answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []answer
+	alerts, err := service.Alerts(context.Background(), 1, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []answer{{Alerts: alerts.Reports}}
 	for _, listed := range listing.Reports {
 		report, history, err := service.History(context.Background(), listed.RestaurantID)
 		if err != nil || report != listed {
 			t.Fatalf("%+v, error %v; the list has %+v", report, err, listed)
 		}
-		all = append(all, answer{report, history})
+		details, err := service.Details(context.Background(), listed.RestaurantID)
+		if err != nil || details.Report != listed {
+			t.Fatalf("%+v, error %v; the list has %+v", details.Report, err, listed)
+		}
+		latest := make(map[string]bool) // by customer
+		details.Adjustments = nil
+		details.Sessions = slices.DeleteFunc(details.Sessions, func(s usage.Session) bool {
+			known := latest[s.Customer]
+			latest[s.Customer] = true
+			return known
+		})
+		for i := range details.Sessions {
+			details.Sessions[i].ID = ""
+		}
+		for i := range details.Days {
+			details.Days[i].Messages = 0
+		}
+		all = append(all, answer{Details: details, History: history})
 	}
 	return all
 }

@@ -3,7 +3,7 @@ package usage
 import "time"
 
 // Merge returns what two sources together prove of one month: of each day the larger count, and in all the larger
-// count too, but no less than the days have. A source that is merged again, or one that knows less, changes nothing;
+// count too, but no less than the days have; and of what was added to its allowance, the larger. A source that is merged again, or one that knows less, changes nothing;
 // and where both tell the truth, the result is never more than the truth. Conversations that each of them counted on
 // the same day and the other didn't are lost, for nobody can tell them from the same ones.
 func (c MonthCount) Merge(other MonthCount) MonthCount {
@@ -11,6 +11,7 @@ func (c MonthCount) Merge(other MonthCount) MonthCount {
 		Conversations:    max(c.Conversations, other.Conversations),
 		Days:             make(map[int]int64, len(c.Days)),
 		LastConversation: later(c.LastConversation, other.LastConversation),
+		AdjustedBy:       max(c.AdjustedBy, other.AdjustedBy),
 	}
 	var sum int64
 	for _, days := range []map[int]int64{c.Days, other.Days} {

@@ -15,6 +15,7 @@ import (
 
 type dlqCommand struct {
 	List    listDeadLetters    `cmd:"" help:"List bootstrap jobs that were given up, with why. They stay where they are."`
+	Delete  deleteDeadLetter   `cmd:"" help:"Delete one for good, such as a job that could only fail again."`
 	Redrive redriveDeadLetters `cmd:"" help:"Send them all back to the bootstrap queue, each with all its attempts."`
 }
 
@@ -74,19 +75,34 @@ func (c *listDeadLetters) Run(s *session) error {
 		if r.Reason == "" {
 			r.Reason = "failed as often as the queue allows"
 		}
-		rows[i] = []string{date(letter.SentAt, ""), "", "", "", r.Reason}
+		rows[i] = []string{r.ID, date(letter.SentAt, ""), "", "", "", r.Reason}
 		if job, err := bootstrap.ParseJob([]byte(letter.Body)); err == nil {
 			r.Job = &job
-			rows[i][1], rows[i][2], rows[i][3] = job.RestaurantID, job.MerchantID, logging.MaskPhone(job.CustomerWa)
+			rows[i][2], rows[i][3], rows[i][4] = job.RestaurantID, job.MerchantID, logging.MaskPhone(job.CustomerWa)
 		} else {
 			r.Body = letter.Body
 		}
 		results[i] = r
 	}
 	return s.out.result(results, func(w io.Writer) {
-		table(w, []string{"SENT", "RESTAURANT", "MERCHANT", "CUSTOMER", "REASON"}, rows)
+		table(w, []string{"ID", "SENT", "RESTAURANT", "MERCHANT", "CUSTOMER", "REASON"}, rows)
 		fmt.Fprintf(w, "%s\n", plural(len(rows), "dead letter"))
 	})
+}
+
+type deleteDeadLetter struct {
+	ID string `arg:"" name:"message-id" help:"The dead letter's id, as listed."`
+}
+
+func (c *deleteDeadLetter) Run(s *session) error {
+	queue, err := s.deadLetters()
+	if err != nil {
+		return err
+	}
+	if err := queue.Delete(s.ctx, c.ID); err != nil {
+		return err
+	}
+	return s.out.result(map[string]string{"deleted": c.ID}, func(w io.Writer) { fmt.Fprintln(w, "The dead letter is deleted.") })
 }
 
 type redriveDeadLetters struct{}

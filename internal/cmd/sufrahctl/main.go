@@ -25,6 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 func main() {
@@ -47,7 +48,7 @@ type commandLine struct {
 	Restaurant restaurantCommand `cmd:"" help:"Create, list and switch restaurants; set their bots' limits."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
-	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, and send them back."`
+	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, delete them or send them back."`
 	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
@@ -74,7 +75,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
-		kong.WithHyphenPrefixedParameters(true))
+		kong.WithHyphenPrefixedParameters(true), kong.Vars{
+			"perDay": fmt.Sprint(restaurant.DefaultLimits.MessagesPerDay), "perMinute": fmt.Sprint(restaurant.DefaultLimits.MessagesPerMinute),
+		})
 	if err != nil {
 		return err
 	}

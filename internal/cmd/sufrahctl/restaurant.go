@@ -16,6 +16,7 @@ type restaurantCommand struct {
 	Show       showRestaurant       `cmd:"" help:"Show a restaurant and its bot."`
 	Activate   activateRestaurant   `cmd:"" help:"Switch a restaurant on."`
 	Deactivate deactivateRestaurant `cmd:"" help:"Switch a restaurant off. Nothing of it is deleted."`
+	Set        setRestaurant        `cmd:"" help:"Set a restaurant's name or merchant id: what isn't named stays as it is."`
 	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot: what isn't named stays as it is."`
 }
 
@@ -99,24 +100,35 @@ func set[T any](target *T, given *T) {
 	}
 }
 
-// newBot is a bot before any of its settings is given: the limits are the functions' own defaults.
-func newBot(restaurantID string) restaurant.Bot {
-	return restaurant.Bot{ID: "bot-" + restaurantID, Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}}
+// defaultFlags are the stack's limits of what has none of its own: of a restaurant without a bot, and of a new bot.
+type defaultFlags struct {
+	PerDay    int64 `name:"default-per-day" help:"The stack's DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"${perDay}"`
+	PerMinute int64 `name:"default-per-minute" help:"The stack's DefaultMaxMessagesPerMin." env:"DEFAULT_MAX_MESSAGES_PER_MIN" default:"${perMinute}"`
+}
+
+func (f defaultFlags) limits() restaurant.Limits {
+	return restaurant.Limits{MessagesPerDay: f.PerDay, MessagesPerMinute: f.PerMinute}
+}
+
+// newBot is a bot before any of its settings is given.
+func newBot(restaurantID string, limits restaurant.Limits) restaurant.Bot {
+	return restaurant.Bot{ID: "bot-" + restaurantID, Limits: limits}
 }
 
 type createRestaurant struct {
-	ID       string   `arg:"" help:"Id of the restaurant."`
-	Name     string   `help:"Its name." required:""`
-	Merchant string   `help:"Its merchant id at the Sufrah API."`
-	Inactive bool     `help:"Create it switched off."`
-	Bot      botFlags `embed:"" group:"Bot (none is configured unless one of these is given)"`
+	ID       string       `arg:"" help:"Id of the restaurant."`
+	Name     string       `help:"Its name." required:""`
+	Merchant string       `help:"Its merchant id at the Sufrah API."`
+	Inactive bool         `help:"Create it switched off."`
+	Bot      botFlags     `embed:"" group:"Bot (none is configured unless one of these is given)"`
+	Defaults defaultFlags `embed:"" group:"A new bot's limits where none are given"`
 }
 
 func (c *createRestaurant) Run(s *session) error {
 	r := restaurant.Restaurant{ID: c.ID, Name: c.Name, MerchantID: c.Merchant, Active: !c.Inactive, CreatedAt: s.now()}
 	var bot *restaurant.Bot
 	if c.Bot.given() {
-		b := newBot(c.ID)
+		b := newBot(c.ID, c.Defaults.limits())
 		if err := c.Bot.apply(&b); err != nil {
 			return err
 		}
@@ -158,6 +170,28 @@ func (c *showRestaurant) Run(s *session) error {
 	return s.show(r, bot)
 }
 
+type setRestaurant struct {
+	ID       string  `arg:"" help:"Id of the restaurant."`
+	Name     *string `help:"Its name."`
+	Merchant *string `help:"Its merchant id at the Sufrah API; empty for none."`
+}
+
+func (c *setRestaurant) Run(s *session) error {
+	if c.Name == nil && c.Merchant == nil {
+		return errors.New("nothing to set: --name or --merchant is missing")
+	}
+	r, bot, err := s.find(c.ID)
+	if err != nil {
+		return err
+	}
+	set(&r.Name, c.Name)
+	set(&r.MerchantID, c.Merchant)
+	if err := s.store.UpdateRestaurant(s.ctx, r); err != nil {
+		return err
+	}
+	return s.show(r, bot)
+}
+
 type activateRestaurant struct {
 	ID string `arg:"" help:"Id of the restaurant."`
 }
@@ -183,8 +217,9 @@ func (s *session) setActive(id string, active bool) error {
 }
 
 type setBot struct {
-	ID  string   `arg:"" help:"Id of the restaurant."`
-	Bot botFlags `embed:""`
+	ID       string       `arg:"" help:"Id of the restaurant."`
+	Bot      botFlags     `embed:""`
+	Defaults defaultFlags `embed:"" group:"A new bot's limits where none are given"`
 }
 
 func (c *setBot) Run(s *session) error {
@@ -193,7 +228,7 @@ func (c *setBot) Run(s *session) error {
 		return err
 	}
 	if bot == nil {
-		b := newBot(c.ID)
+		b := newBot(c.ID, c.Defaults.limits())
 		bot = &b
 	}
 	if err := c.Bot.apply(bot); err != nil {

@@ -16,14 +16,15 @@ import (
 )
 
 type importCommand struct {
-	Kind        string   `arg:"" enum:"restaurants,bots,usage,conversations" help:"What the file holds: ${enum}."`
-	File        string   `arg:"" help:"File to read, or - for the standard input."`
-	Format      string   `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Without it, what the file's name says (.jsonl, .csv, .tsv)."`
-	Ignore      []string `placeholder:"COLUMN" help:"A column that isn't to be imported; may be repeated."`
-	Overwrite   bool     `help:"Restaurants and bots that exist become what the file says. Counts are never lowered."`
-	Refused     string   `placeholder:"FILE" help:"Where to write every refused row's number, line, field and reason, as CSV."`
-	Restart     bool     `help:"Begin with the first row, whatever the checkpoint says."`
-	Concurrency int      `default:"16" help:"How many writes are under way at most."`
+	Kind        string       `arg:"" enum:"restaurants,bots,usage,conversations" help:"What the file holds: ${enum}."`
+	File        string       `arg:"" help:"File to read, or - for the standard input."`
+	Format      string       `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Without it, what the file's name says (.jsonl, .csv, .tsv)."`
+	Ignore      []string     `placeholder:"COLUMN" help:"A column that isn't to be imported; may be repeated."`
+	Overwrite   bool         `help:"Restaurants and bots that exist become what the file says. Counts are never lowered."`
+	Refused     string       `placeholder:"FILE" help:"Where to write every refused row's number, line, field and reason, as CSV."`
+	Restart     bool         `help:"Begin with the first row, whatever the checkpoint says."`
+	Defaults    defaultFlags `embed:"" group:"A bot's limits where its row has none"`
+	Concurrency int          `default:"16" help:"How many writes are under way at most."`
 }
 
 // checkpoint is what the file beside the one that is imported says.
@@ -61,7 +62,7 @@ func (c *importCommand) Run(s *session) (err error) {
 	counted := &countingReader{Reader: in}
 	progress := newProgress(s.progress, s.now, "import of "+c.File, size)
 	work := transfer.Import{
-		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Overwrite: c.Overwrite, Concurrency: c.Concurrency,
+		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Overwrite: c.Overwrite, Defaults: c.Defaults.limits(), Concurrency: c.Concurrency,
 		Store: s.store, Now: s.now, Wait: wait, Refused: report.add,
 		Checkpoint: func(done transfer.Checkpoint) error {
 			progress.show(done.Summary.Rows, counted.n)

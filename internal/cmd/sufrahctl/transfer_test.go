@@ -129,12 +129,39 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	all := map[string]any{
 		"list": listing, "active": directory.Total(usage.ActiveOnly), "inactive": directory.Total(usage.InactiveOnly),
 	}
+	for _, percent := range []usage.Share{0, 70, 90, 100} {
+		alerts, err := service.Alerts(t.Context(), percent*usage.Percent, 0, 2*demo.Restaurants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[fmt.Sprintf("%d %%", percent)] = alerts
+	}
 	for _, r := range listing.Reports {
 		report, history, err := service.History(t.Context(), r.RestaurantID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[r.RestaurantID] = []any{report, history}
+		details, err := service.Details(t.Context(), r.RestaurantID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Not moved: each top-up by itself, the tally of messages, and which messages opened sessions.
+		details.Adjustments = nil
+		for i := range details.Days {
+			details.Days[i].Messages = 0
+		}
+		for i := range details.Sessions {
+			details.Sessions[i].ID = ""
+		}
+		bot, err := s.store().Bot(t.Context(), r.RestaurantID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[r.RestaurantID] = []any{report, history, details, bot}
+		if bot != nil {
+			owner, err := service.RestaurantOfBot(t.Context(), bot.ID)
+			all["bot "+bot.ID] = []any{owner, err}
+		}
 	}
 	return all
 }
@@ -170,6 +197,11 @@ func TestMove(t *testing.T) {
 	const regular, gone = "+966500000001", "+966500000002"
 	message(old, "m1", regular, now.Add(-time.Hour))
 	message(old, "m2", gone, now.Add(-30*24*time.Hour))
+	for id, amount := range map[string]string{demo.UsedUpID: "20", demo.NearingID: "50"} { // 300 of 320, and 285 of 350
+		if output, err := old.run(t, "usage", "renew", id, "--amount", amount, "--key", "once"); err != nil {
+			t.Fatalf("%s, error %v", output, err)
+		}
+	}
 	want := old.answers(t, now)
 	for _, format := range []string{"jsonl", "csv", "text"} {
 		t.Run(format, func(t *testing.T) {

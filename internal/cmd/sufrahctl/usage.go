@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -24,10 +23,10 @@ type renewUsage struct {
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
 }
 
-// stackFlags are the stack's parameters that decide what this month is, and the limit of a restaurant without a bot.
+// stackFlags are the stack's parameters that decide what this month is, and the limits of a restaurant without a bot.
 type stackFlags struct {
-	TimeZone      string `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
-	DefaultPerDay int64  `name:"default-per-day" help:"The stack's DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"1000"`
+	TimeZone string       `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
+	Defaults defaultFlags `embed:""`
 }
 
 // shownQuota is a quota in JSON.
@@ -45,7 +44,7 @@ func (c *renewUsage) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("--time-zone: %w", err)
 	}
-	renewer := usage.NewRenewer(s.store, usage.NewCalendar(zone), restaurant.Limits{MessagesPerDay: c.Stack.DefaultPerDay}, s.now, rand.Text)
+	renewer := usage.NewRenewer(s.store, usage.NewCalendar(zone), c.Stack.Defaults.limits(), s.now, rand.Text)
 	q, err := renewer.Renew(s.ctx, usage.Renewal{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
 	if err != nil {
 		return err
