@@ -36,7 +36,7 @@ var (
 	standIns = []string{
 		"./internal/dynamolocal", "./internal/sqslocal", "./internal/apigateway", "./internal/lambdalocal",
 		"./internal/eventsource", "./internal/sandbox", "./internal/memory", "./internal/local", "./internal/demo",
-		"./internal/template", "./internal/engines", "./internal/page",
+		"./internal/template", "./internal/engines", "./internal/network", "./internal/page",
 	}
 	// suites are tests that several packages share.
 	suites = []string{"./internal/storetest", "./internal/queuetest", "./internal/openapitest"}

@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,42 +35,79 @@ const atOnce = 16
 type storm struct {
 	stack  *local.Stack
 	client *http.Client
+	tries  int                           // deliveries before Twilio gives a message up
+	pause  func(tries int) time.Duration // before the next of them
 
 	mu     sync.Mutex
-	status map[int]int // answers by status
+	status map[int]int // answers by status, 0 where there was none
 }
 
-// deliver posts one signed webhook until it is answered with 200.
-func (s *storm) deliver(from, to, id, body string) error {
+// newStorm returns a storm whose messages are delivered so often that a store that fails now and then takes them all.
+func newStorm(stack *local.Stack) *storm {
+	return &storm{
+		stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
+		tries: 50, pause: func(int) time.Duration { return 0 }, status: make(map[int]int),
+	}
+}
+
+// message is what a customer writes to a restaurant, both by the number that they have in the storm.
+type message struct {
+	id                   string
+	customer, restaurant int
+	body                 string
+}
+
+func customerNumber(n int) string   { return fmt.Sprintf("+96650%07d", n) }
+func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", n) }
+func restaurantID(n int) string     { return fmt.Sprintf("demo-%03d", n) }
+
+// errGivenUp says that a message was delivered as often as Twilio does, and never taken.
+var errGivenUp = errors.New("given up")
+
+// deliver posts one signed webhook until it is answered with 200. It fails with errGivenUp, or with an answer that no
+// delivery of a good message may get.
+func (s *storm) deliver(m message) error {
 	form := url.Values{
-		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "MessageSid": {id}, "Body": {body}, "ProfileName": {"Guest"},
+		"From": {"whatsapp:" + customerNumber(m.customer)}, "To": {"whatsapp:" + restaurantNumber(m.restaurant)},
+		"MessageSid": {m.id}, "Body": {m.body}, "ProfileName": {"Guest"},
 	}
 	target := s.stack.BaseURL + webhook.Path
 	signature := twilio.Signature(local.TwilioAuthToken, target, form)
-	for range 50 {
-		r, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
-		if err != nil {
-			return err
+	for try := range s.tries {
+		if try > 0 {
+			time.Sleep(s.pause(try))
 		}
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("X-Twilio-Signature", signature)
-		response, err := s.client.Do(r)
-		if err != nil {
-			return err
-		}
-		answer, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		s.mu.Lock()
-		s.status[response.StatusCode]++
-		s.mu.Unlock()
-		switch {
-		case response.StatusCode == http.StatusOK:
+		status, answer := s.post(target, signature, form)
+		if status == http.StatusOK {
 			return nil
-		case response.StatusCode < 500:
-			return fmt.Errorf("status %d: %s", response.StatusCode, answer)
+		}
+		if status > 0 && status < 500 {
+			return fmt.Errorf("message %s: status %d: %s", m.id, status, answer)
 		}
 	}
-	return fmt.Errorf("message %s was never taken", id)
+	return fmt.Errorf("message %s: %w", m.id, errGivenUp)
+}
+
+// post returns the answer to one delivery, 0 where there is none.
+func (s *storm) post(target, signature string, form url.Values) (status int, answer []byte) {
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.status[status]++
+	}()
+	r, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Twilio-Signature", signature)
+	response, err := s.client.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer response.Body.Close()
+	answer, _ = io.ReadAll(response.Body)
+	return response.StatusCode, answer
 }
 
 // TestStorm counts conversations while the store fails, and deliveries are repeated and overtake one another: the counts
@@ -84,22 +123,20 @@ func weather(t *testing.T, stack *local.Stack, messages, customers, restaurants 
 	before := conversations(t, stack)
 	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
 
-	s := &storm{stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}, status: map[int]int{}}
+	s := newStorm(stack)
 	random := rand.New(rand.NewPCG(1, 2))
-	number := func(prefix string, i int) string { return fmt.Sprintf("+966%s%07d", prefix, i) }
 	wrote := make(map[[2]int]bool) // who wrote to whom
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := range messages {
-		customer, restaurant := random.IntN(customers), 1+random.IntN(restaurants)
-		wrote[[2]int{customer, restaurant}] = true
-		from, to, id := number("50", customer), number("11", restaurant), fmt.Sprintf("SM%032d", i)
+		m := message{fmt.Sprintf("SM%032d", i), random.IntN(customers), 1 + random.IntN(restaurants), "مرحبا"}
+		wrote[[2]int{m.customer, m.restaurant}] = true
 		deliveries := 1
 		if random.IntN(10) == 0 {
 			deliveries = 2 // at the same moment
 		}
 		for range deliveries {
-			group.Go(func() error { return s.deliver(from, to, id, "مرحبا") })
+			group.Go(func() error { return s.deliver(m) })
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -110,7 +147,7 @@ func weather(t *testing.T, stack *local.Stack, messages, customers, restaurants 
 
 	opened := make(map[string]int)
 	for pair := range wrote {
-		opened[fmt.Sprintf("demo-%03d", pair[1])]++
+		opened[restaurantID(pair[1])]++
 	}
 	after := conversations(t, stack)
 	for id, want := range opened {
@@ -120,8 +157,8 @@ func weather(t *testing.T, stack *local.Stack, messages, customers, restaurants 
 	}
 	for pair := range wrote {
 		welcomes := 0
-		for _, m := range stack.Twilio.Messages(number("50", pair[0])) {
-			if m.From == number("11", pair[1]) || m.From == "whatsapp:"+number("11", pair[1]) {
+		for _, m := range stack.Twilio.Messages(customerNumber(pair[0])) {
+			if m.From == restaurantNumber(pair[1]) {
 				welcomes++
 			}
 		}
