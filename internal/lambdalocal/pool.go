@@ -95,6 +95,20 @@ func (p *Pool) Kill() int {
 	return killed
 }
 
+// KillOne does to one instance, which chance chooses, what Kill does to all, and says whether there was one.
+func (p *Pool) KillOne() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for instance := range p.instances {
+		delete(p.instances, instance)
+		if !instance.hasExited() {
+			instance.Kill()
+			return true
+		}
+	}
+	return false
+}
+
 // Close asks all instances to end, as Instance.Close does, and takes no more invocations.
 func (p *Pool) Close() {
 	p.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +64,8 @@ func TestEngineFigures(t *testing.T) {
 	list(t, stack)
 }
 
-// compile builds the functions as they are deployed, but for this machine, and returns their folder.
-func compile(t *testing.T) string {
+// compile builds the functions as they are deployed, but for this machine and with further flags, and returns their folder.
+func compile(t *testing.T, flags ...string) string {
 	t.Helper()
 	folder := t.TempDir()
 	paths, err := filepath.Glob("../../functions/*")
@@ -72,8 +73,10 @@ func compile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, path := range paths {
-		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w",
-			"-o", filepath.Join(folder, filepath.Base(path), "bootstrap"), path)
+		build := exec.CommandContext(t.Context(), "go", slices.Concat([]string{
+			"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w",
+			"-o", filepath.Join(folder, filepath.Base(path), "bootstrap"),
+		}, flags, []string{path})...)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("building %s: %v\n%s", path, err, output)

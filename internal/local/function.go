@@ -93,3 +93,10 @@ func (s *Stack) Kill(function string) int {
 	}
 	return 0
 }
+
+// KillOne does to one process of a compiled function, which chance chooses, what Kill does to all, and says whether there
+// was one.
+func (s *Stack) KillOne(function string) bool {
+	pool := s.pools[function]
+	return pool != nil && pool.KillOne()
+}
