@@ -54,6 +54,18 @@ test-aws: ## run the suites against DynamoDB Local, an SQS server and Redis
 	@go build -o bin/testaws ./internal/cmd/testaws
 	@exec bin/testaws
 
+# SEED repeats a storm. The three days of one have a third of the messages each.
+MESSAGES ?= 600
+CUSTOMERS ?= 60
+RESTAURANTS ?= 10
+SEED ?= 0
+.PHONY: test-faults
+test-faults: ## have a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 takes 10 minutes
+	@mkdir -p bin
+	@go build -o bin/testaws ./internal/cmd/testaws
+	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=60m ./internal/local -storm.messages=$(MESSAGES) \
+		-storm.customers=$(CUSTOMERS) -storm.restaurants=$(RESTAURANTS) -faults.seed=$(SEED)
+
 # An owner's limit and offset are ignored, right or wrong, which Schemathesis would take for a fault: owners send right ones only.
 SCHEMATHESIS := .cache/schemathesis
 $(SCHEMATHESIS)/installed-4.32.5:

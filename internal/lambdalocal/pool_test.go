@@ -73,6 +73,11 @@ func TestPoolReplaces(t *testing.T) {
 	pool, call := newPool(t, lambdalocal.Function{Stdout: log})
 	for name, end := range map[string]func(){
 		"Kill": func() { pool.Kill() },
+		"KillOne": func() {
+			if !pool.KillOne() || pool.KillOne() {
+				t.Error("KillOne didn't end the one instance")
+			}
+		},
 		"a crash": func() {
 			if _, err := call(t.Context(), order{Do: "exit"}); !isExit(err) {
 				t.Errorf("error %v, want that the function exited", err)
