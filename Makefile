@@ -55,7 +55,7 @@ test-aws: ## run the suites against DynamoDB Local, an SQS server and Redis
 	@exec bin/testaws
 
 # SEED repeats a storm. The three days of one have a third of the messages each.
-MESSAGES ?= 600
+MESSAGES ?= 300
 CUSTOMERS ?= 60
 RESTAURANTS ?= 10
 SEED ?= 0

@@ -52,10 +52,13 @@ func TestFaults(t *testing.T) {
 	}
 	t.Logf("seed %d, %d messages of %d customers to %d restaurants", seed, *stormMessages, *stormCustomers, *stormRestaurants)
 	f := newFaulty(t, seed)
+	begin := time.Now()
 	for day := range stormDays {
 		f.day(t, day)
 	}
+	stormed := time.Since(begin)
 	letters := f.drain(t)
+	t.Logf("the storm took %v, and the queue %v more", stormed.Round(time.Second), (time.Since(begin) - stormed).Round(time.Second))
 	f.checkHistory(t)
 	f.checkWelcomes(t)
 	f.checkJobs(t, letters)
@@ -135,6 +138,7 @@ func newFaulty(t *testing.T, seed uint64) *faulty {
 	t.Cleanup(func() { _ = errors.Join(server.Close(), log.Close()) })
 	f.storm = newStorm(server.Stack)
 	f.tries, f.pause = 1+5, func(try int) time.Duration { return 100 * time.Millisecond << try } // #rc=5
+	f.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: atOnce}}
 	f.before = f.usage(t)
 	return f
 }
@@ -244,7 +248,7 @@ func (f *faulty) set(what, body string) error {
 	if err != nil {
 		return err
 	}
-	response, err := f.client.Do(r)
+	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
 	}
@@ -271,10 +275,12 @@ func (f *faulty) day(t *testing.T, day int) {
 	var aside []message
 	ctx, calm := context.WithCancel(t.Context())
 	var troubles, deliveries errgroup.Group
-	troubles.Go(func() error { return f.trouble(ctx, day) })
+	for lane, faults := range [][]fault{f.ofStore(), f.ofOthers()} {
+		troubles.Go(func() error { return f.trouble(ctx, rand.New(rand.NewPCG(f.seed, uint64(100*day+lane+1))), faults) })
+	}
 	troubles.Go(func() error { return f.kill(ctx, day) })
 	troubles.Go(func() error { return f.look(ctx) })
-	deliveries.SetLimit(atOnce)
+	deliveries.SetLimit(4 * atOnce) // of which the client sends atOnce, while others pause
 	for _, m := range f.plan(day) {
 		deliveries.Go(func() error {
 			err := f.deliver(m)
@@ -334,7 +340,7 @@ func (f *faulty) plan(day int) []message {
 		message
 	}
 	f.opened[day] = make(map[pair]bool)
-	random := rand.New(rand.NewPCG(f.seed, uint64(day)))
+	random := rand.New(rand.NewPCG(f.seed, uint64(100*day)))
 	bodies := []string{"مرحبا", "hello", "thanks", "ok", "شكرا", "?", "yes", "no", "menu", "الفروع"}
 	var deliveries []delivery
 	for i := range *stormMessages / stormDays {
@@ -366,48 +372,60 @@ func (f *faulty) plan(day int) []message {
 	return planned
 }
 
-// Sufrah fails for most of the time.
-const usualSufrah, downSufrah = `{"failRate": 0.3}`, `{"failRate": 1}`
+// usualSufrah is how Sufrah behaves at all times, the end included.
+const usualSufrah = `{"failRate": 0.3}`
 
-// fault begins and ends.
+// fault begins, lasts for so long at least, and ends.
 type fault struct {
 	name       string
 	begin, end func() error
+	least      time.Duration
 }
 
-// all returns what can fail, but for the functions. The first has Sufrah away for so long that jobs use up their attempts.
-func (f *faulty) all() []fault {
-	behaves := func(name, what, as, usually string) fault {
-		return fault{name, func() error { return f.set(what, as) }, func() error { return f.set(what, usually) }}
-	}
-	turns := func(name string, n *network.Network, to network.Weather) fault {
-		return fault{name, func() error { return n.Turn(to) }, func() error { return n.Turn(network.Weather{}) }}
-	}
-	const answersLost = 40 // bytes, within an answer's header
+// behaves and turns make faults of what the sandbox and the networks do.
+func (f *faulty) behaves(name, what, as, usually string) fault {
+	return fault{name: name, begin: func() error { return f.set(what, as) }, end: func() error { return f.set(what, usually) }}
+}
+
+func turns(name string, n *network.Network, to network.Weather) fault {
+	return fault{name: name, begin: func() error { return n.Turn(to) }, end: func() error { return n.Turn(network.Weather{}) }}
+}
+
+// answersLost has one request in three carried out and not answered.
+var answersLost = network.Weather{Cut: 40, Every: 3}
+
+func (f *faulty) ofStore() []fault {
 	return []fault{
-		behaves("Sufrah down", "sufrah", downSufrah, usualSufrah),
-		behaves("store throttled", "store", `{"failRate": 0.5, "status": 400}`, `{}`),
-		behaves("store failing", "store", `{"failRate": 0.3, "status": 503}`, `{}`),
-		behaves("store slow", "store", `{"latencyMs": 150}`, `{}`),
+		f.behaves("store throttled", "store", `{"failRate": 0.5, "status": 400}`, `{}`),
+		f.behaves("store failing", "store", `{"failRate": 0.5, "status": 503}`, `{}`),
+		f.behaves("store slow", "store", `{"latencyMs": 150}`, `{}`),
 		turns("store away", f.store, network.Weather{Refuses: true}),
 		turns("store silent", f.store, network.Weather{Silent: true}),
 		turns("store's connections reset", f.store, network.Weather{Reset: true}),
-		turns("store's answers lost", f.store, network.Weather{Cut: answersLost}),
-		behaves("queue failing", "queue", `{"failRate": 0.3, "status": 500}`, `{}`),
+		turns("store's answers lost", f.store, answersLost),
+	}
+}
+
+func (f *faulty) ofOthers() []fault {
+	down := f.behaves("Sufrah down", "sufrah", `{"failRate": 1}`, usualSufrah)
+	down.least = 4 * time.Second // so that jobs use up their attempts
+	return []fault{
+		down,
+		f.behaves("queue failing", "queue", `{"failRate": 0.5, "status": 500}`, `{}`),
 		turns("queue restarted", f.queue, network.Weather{Refuses: true}),
-		turns("queue's answers lost", f.queue, network.Weather{Cut: answersLost}),
-		behaves("cache failing", "cache", `{"failRate": 0.3}`, `{}`),
+		turns("queue's answers lost", f.queue, answersLost),
+		f.behaves("cache failing", "cache", `{"failRate": 0.3}`, `{}`),
 		turns("cache slow", f.cache, network.Weather{Delay: 100 * time.Millisecond}),
 		turns("cache silent", f.cache, network.Weather{Silent: true}),
-		{"cache restarted", func() error { f.cacheServer.Stop(); return nil }, func() error {
+		{name: "cache restarted", begin: func() error { f.cacheServer.Stop(); return nil }, end: func() error {
 			if err := f.startCache(context.Background()); err != nil {
 				return err
 			}
 			f.cache.Lead(f.cacheServer.Endpoint(engines.Cache))
 			return nil
 		}},
-		behaves("Twilio failing", "twilio", `{"failRate": 0.5}`, `{}`),
-		behaves("Twilio slow", "twilio", `{"latencyMs": 300}`, `{}`),
+		f.behaves("Twilio failing", "twilio", `{"failRate": 0.5}`, `{}`),
+		f.behaves("Twilio slow", "twilio", `{"latencyMs": 300}`, `{}`),
 	}
 }
 
@@ -425,18 +443,17 @@ func (f *faulty) tally(name string) {
 	f.count[name]++
 }
 
-// trouble has one part after another fail and be well again, until the context ends.
-func (f *faulty) trouble(ctx context.Context, day int) error {
-	random := rand.New(rand.NewPCG(f.seed, uint64(100+day)))
+// trouble has one fault after another begin and end, in an order that changes each time, until the context ends.
+func (f *faulty) trouble(ctx context.Context, random *rand.Rand, faults []fault) error {
 	part := func(d time.Duration) time.Duration { return time.Duration(random.Float64() * float64(d)) }
-	faults := f.all()
-	for lasting := 4 * time.Second; ; {
+	for {
+		random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 		for _, now := range faults {
 			f.tally(now.name)
 			if err := now.begin(); err != nil {
 				return fmt.Errorf("%s: %w", now.name, err)
 			}
-			wait(ctx, lasting)
+			wait(ctx, now.least+200*time.Millisecond+part(1300*time.Millisecond))
 			if err := now.end(); err != nil {
 				return fmt.Errorf("the end of %s: %w", now.name, err)
 			}
@@ -444,20 +461,16 @@ func (f *faulty) trouble(ctx context.Context, day int) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			lasting = 200*time.Millisecond + part(1300*time.Millisecond)
-			if now.name == faults[0].name {
-				random.Shuffle(len(faults)-1, func(i, j int) { faults[1+i], faults[1+j] = faults[1+j], faults[1+i] })
-			}
 		}
 	}
 }
 
 // kill ends processes, and puts the clock forward and back, until the context ends.
 func (f *faulty) kill(ctx context.Context, day int) error {
-	random := rand.New(rand.NewPCG(f.seed, uint64(200+day)))
+	random := rand.New(rand.NewPCG(f.seed, uint64(100*day+3)))
 	functions := []string{processmessage.Name, processmessage.Name, welcomebootstrap.Name, usageapi.Name}
 	for {
-		wait(ctx, 200*time.Millisecond+time.Duration(random.Float64()*float64(800*time.Millisecond)))
+		wait(ctx, 100*time.Millisecond+time.Duration(random.Float64()*float64(500*time.Millisecond)))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -488,7 +501,7 @@ func (f *faulty) look(ctx context.Context) error {
 			return err
 		}
 		r.Header.Set("X-API-Key", "local-admin-key")
-		response, err := f.client.Do(r)
+		response, err := http.DefaultClient.Do(r)
 		if err != nil {
 			return err
 		}
@@ -572,6 +585,10 @@ func (f *faulty) checkWelcomes(t *testing.T) {
 		pairs[p] = true
 	}
 	extra, excused := 0, 0
+	unnoted := 0
+	for _, n := range f.journal.unnoted {
+		unnoted += n
+	}
 	for p := range pairs {
 		key := [2]string{customerNumber(p.customer), restaurantNumber(p.restaurant)}
 		if got := welcomes[key]; got < 1 || got > 1+excuses[p] {
@@ -586,9 +603,10 @@ func (f *faulty) checkWelcomes(t *testing.T) {
 		t.Errorf("welcomes to customers who hadn't written: %v", welcomes)
 	}
 	if excused > len(pairs)/2 {
-		t.Errorf("%d of %d customers have a delivery that broke off: that says little of the others", excused, len(pairs))
+		t.Errorf("%d of %d customers may have had another welcome: that says little", excused, len(pairs))
 	}
-	t.Logf("%d new customers, %d of them with a delivery that broke off; welcomes beyond the first: %d", len(pairs), excused, extra)
+	t.Logf("%d new customers; welcomes beyond the first: %d, among %d customers of whom a delivery was killed or a reply not noted (%d times)",
+		len(pairs), extra, excused, unnoted)
 }
 
 // checkJobs looks at the jobs: each new customer has one, unless the queue failed, and each of them was completed, at least in

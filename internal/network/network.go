@@ -15,6 +15,7 @@ type Weather struct {
 	Silent  bool          // takes what is sent, and answers nothing
 	Reset   bool          // ends each connection when something is sent
 	Cut     int           // ends each answer after so many bytes; 0 lets all of it pass
+	Every   int           // has Cut spare all answers but one in so many; 0 spares none
 	Refuses bool          // takes no connection, and has ended those that there were
 }
 
@@ -27,6 +28,7 @@ type Network struct {
 	weather     Weather
 	listener    net.Listener
 	connections map[*net.TCPConn]*Weather // the clients', each with its own weather where it isn't the network's
+	answers     int                       // pieces, ever
 }
 
 // New returns a network to the server at an address, in fine weather. It must be closed.
@@ -155,11 +157,19 @@ func (a answerTo) Write(p []byte) (int, error) {
 	switch {
 	case w.Silent:
 		return len(p), nil
-	case w.Cut > 0:
+	case w.Cut > 0 && a.network.isNext(w.Every):
 		_, _ = a.client.Write(p[:min(len(p), w.Cut)])
 		return 0, a.client.Close()
 	}
 	return a.client.Write(p)
+}
+
+// isNext says whether it is an answer's turn that comes round once in so many.
+func (n *Network) isNext(every int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers++
+	return every == 0 || n.answers%every == 0
 }
 
 // requestFrom sends the server what its client's weather lets pass.

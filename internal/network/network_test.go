@@ -67,6 +67,7 @@ func TestWeather(t *testing.T) {
 		"silent":  {network.Weather{Silent: true}, "", true},
 		"reset":   {network.Weather{Reset: true}, "", false},
 		"cut":     {network.Weather{Cut: 5}, "first", false},
+		"seldom":  {network.Weather{Cut: 5, Every: 1}, "first", false},
 		"refuses": {network.Weather{Refuses: true}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
