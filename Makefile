@@ -54,17 +54,17 @@ test-aws: ## run the suites against DynamoDB Local, an SQS server and Redis
 	@go build -o bin/testaws ./internal/cmd/testaws
 	@exec bin/testaws
 
-# SEED repeats a storm. The three days of one have a third of the messages each.
-MESSAGES ?= 300
+# SEED repeats a storm, whose log stays in .cache/_artifacts.
+MESSAGES ?= 500
 CUSTOMERS ?= 60
 RESTAURANTS ?= 10
 SEED ?= 0
 .PHONY: test-faults
-test-faults: ## have a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 takes 10 minutes
-	@mkdir -p bin
+test-faults: ## have a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 is the large one
+	@mkdir -p bin .cache
 	@go build -o bin/testaws ./internal/cmd/testaws
-	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=60m ./internal/local -storm.messages=$(MESSAGES) \
-		-storm.customers=$(CUSTOMERS) -storm.restaurants=$(RESTAURANTS) -faults.seed=$(SEED)
+	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=90m -artifacts -outputdir=.cache ./internal/local \
+		-storm.messages=$(MESSAGES) -storm.customers=$(CUSTOMERS) -storm.restaurants=$(RESTAURANTS) -faults.seed=$(SEED)
 
 # An owner's limit and offset are ignored, right or wrong, which Schemathesis would take for a fault: owners send right ones only.
 SCHEMATHESIS := .cache/schemathesis

@@ -242,13 +242,16 @@ func (f *faulty) startCache(ctx context.Context) (err error) {
 	return err
 }
 
+// observer sends what is no part of the storm. Whatever happens, it is answered sooner.
+var observer = &http.Client{Timeout: time.Minute}
+
 // set puts something in the sandbox.
 func (f *faulty) set(what, body string) error {
 	r, err := http.NewRequest(http.MethodPut, f.stack.BaseURL+"/sandbox/"+what, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := observer.Do(r)
 	if err != nil {
 		return err
 	}
@@ -457,7 +460,7 @@ func (f *faulty) trouble(ctx context.Context, random *rand.Rand, faults []fault)
 			if err := now.end(); err != nil {
 				return fmt.Errorf("the end of %s: %w", now.name, err)
 			}
-			wait(ctx, part(500*time.Millisecond))
+			wait(ctx, part(1500*time.Millisecond))
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -501,7 +504,7 @@ func (f *faulty) look(ctx context.Context) error {
 			return err
 		}
 		r.Header.Set("X-API-Key", "local-admin-key")
-		response, err := http.DefaultClient.Do(r)
+		response, err := observer.Do(r)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 // Weather is how a network treats the connections through it. The zero Weather is fine.
 type Weather struct {
 	Delay   time.Duration // of each piece of an answer
-	Silent  bool          // takes what is sent, and answers nothing
+	Silent  bool          // takes what is sent, and answers nothing; connections that it was sent over end when it does
 	Reset   bool          // ends each connection when something is sent
 	Cut     int           // ends each answer after so many bytes; 0 lets all of it pass
 	Every   int           // has Cut spare all answers but one in so many; 0 spares none
@@ -48,11 +48,11 @@ func (n *Network) Address() string { return n.address }
 func (n *Network) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.end()
+	_ = n.listener.Close()
+	n.disconnect()
 }
 
-func (n *Network) end() {
-	_ = n.listener.Close()
+func (n *Network) disconnect() {
 	for connection := range n.connections {
 		_ = connection.Close()
 	}
@@ -81,12 +81,15 @@ func (n *Network) listen(address string) error {
 func (n *Network) Turn(to Weather) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	refused := n.weather.Refuses
+	before := n.weather
 	n.weather = to
-	switch {
-	case to.Refuses && !refused:
-		n.end()
-	case refused && !to.Refuses:
+	if to.Refuses && !before.Refuses {
+		_ = n.listener.Close()
+	}
+	if to.Refuses || before.Silent && !to.Silent { // what silence took is lost, and no answer to it will come
+		n.disconnect()
+	}
+	if before.Refuses && !to.Refuses {
 		return n.listen(n.address)
 	}
 	return nil
@@ -97,9 +100,7 @@ func (n *Network) Lead(server string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.server = server
-	for connection := range n.connections {
-		_ = connection.Close()
-	}
+	n.disconnect()
 }
 
 // Forget turns the connections that exist silent for ever, as a network does that has lost track of them, and returns how
