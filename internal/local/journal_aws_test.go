@@ -39,8 +39,8 @@ func newJournal(next io.Writer) *journal {
 	}
 }
 
-// secrets are what no line may have: credentials of a local stack, as they are and as they are sent.
-var secrets = []string{
+// leaking is what no line may have: credentials of a local stack, as they are and as they are sent.
+var leaking = []string{
 	local.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-pat-", "local-dashboard-pat",
 	"ApiToken", "Bearer ", "bG9jYWwtdHdpbGlvLXRva2Vu", "X-Twilio-Signature",
 }
@@ -60,7 +60,7 @@ func (j *journal) Write(line []byte) (int, error) {
 	defer j.mu.Unlock()
 	j.lines++
 	text := string(line)
-	if slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) }) || storming.MatchString(text) {
+	if slices.ContainsFunc(leaking, func(s string) bool { return strings.Contains(text, s) }) || storming.MatchString(text) {
 		j.leaks = append(j.leaks, text)
 	}
 	if !known {
