@@ -45,7 +45,7 @@ test: ## run all tests that need only Go
 
 .PHONY: race
 race: ## run them with the race detector
-	go test -race ./...
+	go test -race -timeout=30m ./...
 
 # Engines are started for the tests and stopped after them; what is missing is installed, most of it into .cache/engines.
 .PHONY: test-aws
