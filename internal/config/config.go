@@ -109,6 +109,8 @@ func (e *environment) basePath(name string) string {
 	return value
 }
 
+// limits are those of a restaurant without a bot, and those that sufrahctl, which reads the same variables, gives a new bot.
+// To a restaurant without a bot nobody can write, so that here its limit a minute bounds nothing.
 func (e *environment) limits() restaurant.Limits {
 	const most = 1_000_000_000
 	return restaurant.Limits{

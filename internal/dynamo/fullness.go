@@ -53,6 +53,9 @@ const (
 	// listedMonths is how many of a restaurant's newest months are stated anew: the current one, and the one before,
 	// which is current still in another time zone.
 	listedMonths = 2
+
+	// reindexWriters is how many restaurants are stated anew at the same time.
+	reindexWriters = 16
 )
 
 var (
@@ -215,11 +218,18 @@ func (s *Store) Reindex(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("indexing bots: %w", err)
 	}
 	restaurants := 0
-	err = s.scan(ctx, s.tables.Restaurants, func(r *reader) error {
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(reindexWriters)
+	scanErr := s.scan(working, s.tables.Restaurants, func(r *reader) error {
 		restaurants++
-		return s.restateLatest(ctx, r.text(attrRestaurantID))
+		id := r.text(attrRestaurantID)
+		group.Go(func() error { return s.restateLatest(working, id) })
+		return r.err
 	})
-	return restaurants, err
+	if err := group.Wait(); err != nil { // for which the scan ends too
+		return 0, err
+	}
+	return restaurants, scanErr
 }
 
 func planOf(dailyLimit int64) string {

@@ -1,12 +1,16 @@
 package dynamo_test
 
 import (
+	"context"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -61,4 +65,32 @@ func TestReindex(t *testing.T) {
 		wantSame(t, "afterwards", found(usage.NearingShare), map[string]int64{"r00001": 29, "r00003": 290})
 		wantSame(t, "all", found(0), map[string]int64{"r00001": 29, "r00003": 290})
 	}
+}
+
+// TestRepeatInAnotherMonth: a renewal and its repeat that arrive together, one before a month's end and one after, are one.
+func TestRepeatInAnotherMonth(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+	renew := func(ctx context.Context, s *dynamo.Store, month usage.Month) usage.Quota {
+		a := usage.Adjustment{ID: "adj_" + month.String(), Amount: 5, Type: usage.RenewalType, Reason: "r", CreatedAt: start}
+		quota, err := s.Adjust(ctx, "r00001", month, a, "key", 10)
+		must(t, err)
+		return quota
+	}
+	december := usage.Month{Year: 2026, Month: time.December}
+	var first usage.Quota
+	overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			first = renew(r.Context(), store, december)
+			return engine.RoundTrip(r)
+		}), nil,
+	}}
+	inBubble(t, func(ctx context.Context, t *testing.T) {
+		wantSame(t, "the repeat's quota", renew(ctx, newStore(overtaken), november), first)
+	})
+	record, err := store.Usage(t.Context(), "r00001", december.Last(2))
+	must(t, err)
+	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {AdjustedBy: 5, Days: map[int]int64{}}})
 }

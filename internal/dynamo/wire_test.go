@@ -316,8 +316,19 @@ func TestEveryOperation(t *testing.T) {
 			_, err := s.MergeActivity(ctx, "r00001", usage.Activity{First: start})
 			return err
 		}},
-		"MergeSession": {[]string{"UpdateItem"}, func(ctx context.Context, s *dynamo.Store) error {
+		"MergeSession": {[]string{"UpdateItem", "GetItem"}, func(ctx context.Context, s *dynamo.Store) error {
 			_, err := s.MergeSession(ctx, imported)
+			return err
+		}},
+		"Reindex": {[]string{"Scan", "Query"}, func(ctx context.Context, s *dynamo.Store) error {
+			_, err := s.Reindex(ctx)
+			return err
+		}},
+		"TenantByNumber": {[]string{"GetItem", "BatchGetItem"}, func(ctx context.Context, s *dynamo.Store) error {
+			if err := s.SetBot(ctx, "r00001", bot); err != nil {
+				return err
+			}
+			_, err := s.TenantByNumber(ctx, bot.PhoneNumber)
 			return err
 		}},
 		"EachSession": {[]string{"Scan"}, func(ctx context.Context, s *dynamo.Store) error {

@@ -166,6 +166,11 @@ func testWatch(t *testing.T, l Ledger) {
 	wantShare(50*usage.Percent, true)
 	wantShare(50*usage.Percent+1, false)
 
+	// One whose delivery ends before it looks is found all the same.
+	l.record(t, message("unwatched", "+966511111111", noon.Add(time.Hour)))
+	wantShare(32_000_000/62, true)
+	wantShare(32_000_000/62+1, false)
+
 	repeat := message("m1", "+966500000001", noon.Add(time.Second))
 	repeat.Delivery = "again"
 	if recorded := l.record(t, repeat); !recorded.Opened || !recorded.Repeat {

@@ -51,6 +51,24 @@ func NewestFirst(a, b Session) int {
 	return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.Customer, a.Customer))
 }
 
+// nameImported gives those of the sessions that came from another system an id of their own among all. They are in order,
+// so that those that were opened at the same moment follow one another.
+func nameImported(sessions []Session) {
+	same := 0 // of those before that were opened at the same moment
+	for i := range sessions {
+		if same++; i == 0 || !sessions[i].OpenedAt.Equal(sessions[i-1].OpenedAt) {
+			same = 0
+		}
+		if sessions[i].ID != "" {
+			continue
+		}
+		sessions[i].ID = fmt.Sprint("imported-", sessions[i].OpenedAt.UnixMilli())
+		if same > 0 {
+			sessions[i].ID += fmt.Sprint("-", same)
+		}
+	}
+}
+
 // DayReport is one day of the current month.
 type DayReport struct {
 	Day           int
@@ -95,11 +113,7 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 		return Details{}, err
 	}
 	d.Report, d.Month, d.History = s.report(record, now), month, s.history(record, now)
-	for i := range d.Sessions {
-		if session := &d.Sessions[i]; session.ID == "" {
-			session.ID = fmt.Sprint("imported-", session.OpenedAt.UnixMilli())
-		}
-	}
+	nameImported(d.Sessions)
 	d.ActiveSessions = ActiveSessions(record.Activity.Sessions, now)
 	count, tally := record.Months[month], record.Activity.Messages
 	if tally.Month != month {

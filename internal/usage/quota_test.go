@@ -37,6 +37,7 @@ func TestQuota(t *testing.T) {
 		"unlimited":                     {-1, 5000, 0, -1, -1, -1, -1, false, false, false},
 		"unlimited, topped up before":   {-1, 5000, 70, -1, -1, -1, -1, false, false, false},
 		"as many as can be counted":     {1_000_000_000, math.MaxInt64, 0, 30_000_000_000, 30_000_000_000, 0, 10000, true, true, true},
+		"far more than there can be":    {1_000_000_000, 1 << 58, 0, 30_000_000_000, 30_000_000_000, 0, 10000, true, true, true}, // a multiple of 2^64 millionths
 		"the largest limit, nearly all": {1_000_000_000, 29_999_999_999, 0, 30_000_000_000, 30_000_000_000, 1, 9999, true, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {

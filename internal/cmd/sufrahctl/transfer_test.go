@@ -137,10 +137,6 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 		all[fmt.Sprintf("%d %%", percent)] = alerts
 	}
 	for _, r := range listing.Reports {
-		report, history, err := service.History(t.Context(), r.RestaurantID)
-		if err != nil {
-			t.Fatal(err)
-		}
 		details, err := service.Details(t.Context(), r.RestaurantID)
 		if err != nil {
 			t.Fatal(err)
@@ -153,15 +149,17 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 		for i := range details.Sessions {
 			details.Sessions[i].ID = ""
 		}
-		bot, err := s.store().Bot(t.Context(), r.RestaurantID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[r.RestaurantID] = []any{report, history, details, bot}
-		if bot != nil {
-			owner, err := service.RestaurantOfBot(t.Context(), bot.ID)
-			all["bot "+bot.ID] = []any{owner, err}
-		}
+		all[r.RestaurantID] = details
+	}
+	err = s.store().EachBot(t.Context(), func(id string, bot restaurant.Bot) error {
+		all["bot of "+id] = bot
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all["bot's restaurant"], err = service.RestaurantOfBot(t.Context(), "bot-"+demo.ExampleID); err != nil {
+		t.Error(err)
 	}
 	return all
 }
