@@ -42,8 +42,9 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
 		loaded := with(t, load(t), "Stage", stage)
 		for _, function := range resources(t, loaded, functionType) {
+			// That a changed parameter makes one too, make lint-template sees from what SAM makes of the template.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
-				t.Errorf("%s: a changed setting makes no new version", function.LogicalID)
+				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
 			release := map[string]any{"Type": kind, "Role": "${" + releaseRole + ".Arn}"}
 			got, _ := function.Property("DeploymentPreference").(map[string]any)
@@ -70,6 +71,12 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 			if !strings.Contains(manual, row+" |\n") {
 				t.Errorf("docs/OPERATIONS.md doesn't say %q", row)
 			}
+		}
+	}
+	atOnce := with(t, with(t, load(t), "Stage", "prod"), "Rollout", "at-once")
+	for _, function := range resources(t, atOnce, functionType) {
+		if got := function.Property("DeploymentPreference", "Type"); got != "AllAtOnce" {
+			t.Errorf("%s goes back to what was good by %v", function.LogicalID, got)
 		}
 	}
 	for _, function := range resources(t, with(t, load(t), "AlarmsHoldReleases", "false"), functionType) {
