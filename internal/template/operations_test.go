@@ -1,7 +1,9 @@
 package template_test
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -195,4 +197,63 @@ func TestOperatorsFindEverything(t *testing.T) {
 			t.Errorf("there is nothing at #%s", link[1])
 		}
 	}
+}
+
+// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows what the code under sufrahctl calls, and nothing
+// else.
+func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(readManual(t), "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []statement }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range policy.Statement {
+		for _, action := range s.Action {
+			got[action] = true
+		}
+	}
+	// A move of messages is done in the caller's name: receiving, deleting and sending.
+	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
+	for service, patterns := range map[string][]string{
+		"dynamodb": {"../dynamo/*.go"}, "sqs": {"../sqsqueue/deadletters.go", "../cmd/sufrahctl/deadletters.go"},
+	} {
+		calls := regexp.MustCompile(`&?` + service + `\.(?:New)?(\w+?)(?:Input\{|Paginator\()`)
+		for _, pattern := range patterns {
+			files, err := filepath.Glob(pattern)
+			if err != nil || len(files) == 0 {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			for _, file := range files {
+				source, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				for _, call := range calls.FindAllStringSubmatch(string(source), -1) {
+					for _, action := range actionsOf(call[1]) {
+						want[service+":"+action] = true
+					}
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("actions (-called +allowed):\n%s", diff)
+	}
+}
+
+// actionsOf returns what IAM calls a call: transactions have no action of their own, and batches in SQS those of single calls.
+func actionsOf(call string) []string {
+	switch call {
+	case "TransactWriteItems":
+		return []string{"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"}
+	case "ChangeMessageVisibilityBatch", "DeleteMessageBatch":
+		return []string{strings.TrimSuffix(call, "Batch")}
+	}
+	return []string{call}
 }
