@@ -6,8 +6,9 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-# As on AWS: no C library, no RPC server for the retired runtime, no machine paths or debug data in the binary.
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
+# As on AWS: no C library, no RPC server for the retired runtime, no machine paths or debug data in the binary. Nor the
+# commit: what doesn't change a function must leave its binary the same.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
 FUNCTIONS := $(notdir $(wildcard functions/*))
 
 PORT ?= 8080
@@ -134,7 +135,29 @@ lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and build i
 	$(SAM_TOOLS)/bin/sam validate --lint
 	$(SAM_TOOLS)/bin/sam build
 	@ls -l .aws-sam/build/*/bootstrap
+	@$(SAM_TOOLS)/bin/python .ci/versions
 	@large="$$(find .aws-sam/build -name bootstrap -size +15000k)"; test -z "$$large" || { echo "over 15 MB: $$large"; exit 1; }
+
+# A release has an id, made of what is built and of the parameters that it is deployed with; template.yaml says what for.
+# The parameters are the stage's of samconfig.toml, since --parameter-overrides replaces that list, and after them
+# PARAMETERS, which therefore win. All others keep the value that they have in the stack.
+STAGE ?= dev
+PARAMETERS ?=
+override PARAMETERS := $(shell sed -n '/^\[$(STAGE)\.deploy/,/^$$/s/^parameter_overrides = "\(.*\)".*/\1/p' samconfig.toml) $(PARAMETERS)
+
+# stamp writes the release's id into what `sam build` has built, in the place of what is there.
+.PHONY: stamp
+stamp:
+	@release="$$( (sed '/^ *RELEASE:/d' .aws-sam/build/template.yaml; cat .aws-sam/build/*/bootstrap; echo "$(PARAMETERS)") | sha256sum | cut -c1-16)"; \
+		sed -i.bak "s/^\( *RELEASE:\).*/\1 r$$release/" .aws-sam/build/template.yaml; \
+		grep -q "RELEASE: r$$release" .aws-sam/build/template.yaml; echo "release r$$release"
+
+.PHONY: deploy
+deploy: export SAM_CLI_TELEMETRY = 0
+deploy: $(SAM_TOOLS)/installed-1.170.0 ## release the stack of STAGE (dev), with PARAMETERS such as "JobRatePerMinute=40"
+	$(SAM_TOOLS)/bin/sam build
+	@$(MAKE) --no-print-directory stamp
+	$(SAM_TOOLS)/bin/sam deploy --config-env $(STAGE) --parameter-overrides $(PARAMETERS)
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls

@@ -9,6 +9,7 @@ import (
 
 // UsageAdmin is the configuration of the function usage-admin.
 type UsageAdmin struct {
+	FunctionName      string // as it is deployed
 	RestaurantsTable  string
 	BotsTable         string
 	UsageTable        string
@@ -23,6 +24,7 @@ type UsageAdmin struct {
 func LoadUsageAdmin(lookup Lookup) (UsageAdmin, error) {
 	e := environment{lookup: lookup}
 	c := UsageAdmin{
+		FunctionName:      e.functionName("usage-admin"),
 		RestaurantsTable:  e.required("RESTAURANTS_TABLE"),
 		BotsTable:         e.required("BOTS_TABLE"),
 		UsageTable:        e.required("USAGE_TABLE"),

@@ -140,7 +140,8 @@ func TestSAMEnvironment(t *testing.T) {
 	defer stack.Close()
 	want := make(map[string]map[string]string)
 	for function, name := range map[string]string{
-		"UsageApiFunction": usageapi.Name, "ProcessMessageFunction": processmessage.Name, "WelcomeBootstrapFunction": welcomebootstrap.Name,
+		"UsageApiFunction": usageapi.Name, "UsageAdminFunction": usageadmin.Name,
+		"ProcessMessageFunction": processmessage.Name, "WelcomeBootstrapFunction": welcomebootstrap.Name,
 	} {
 		declared, err := stack.Template.FunctionEnvironment(function, local.StackName)
 		if err != nil {

@@ -318,6 +318,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		for _, name := range localOnly {
 			delete(read, name)
 		}
+		delete(told, "RELEASE") // which only makes versions differ
 		if diff := cmp.Diff(read, told); diff != "" {
 			t.Errorf("%s (-variables it reads +variables it is told):\n%s", function.LogicalID, diff)
 		}

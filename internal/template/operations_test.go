@@ -1,7 +1,9 @@
 package template_test
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,8 +44,9 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
 		loaded := with(t, load(t), "Stage", stage)
 		for _, function := range resources(t, loaded, functionType) {
+			// That a changed parameter makes one too, make lint-template sees from what SAM makes of the template.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
-				t.Errorf("%s: a changed setting makes no new version", function.LogicalID)
+				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
 			release := map[string]any{"Type": kind, "Role": "${" + releaseRole + ".Arn}"}
 			got, _ := function.Property("DeploymentPreference").(map[string]any)
@@ -70,6 +73,12 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 			if !strings.Contains(manual, row+" |\n") {
 				t.Errorf("docs/OPERATIONS.md doesn't say %q", row)
 			}
+		}
+	}
+	atOnce := with(t, with(t, load(t), "Stage", "prod"), "Rollout", "at-once")
+	for _, function := range resources(t, atOnce, functionType) {
+		if got := function.Property("DeploymentPreference", "Type"); got != "AllAtOnce" {
+			t.Errorf("%s goes back to what was good by %v", function.LogicalID, got)
 		}
 	}
 	for _, function := range resources(t, with(t, load(t), "AlarmsHoldReleases", "false"), functionType) {
@@ -188,4 +197,63 @@ func TestOperatorsFindEverything(t *testing.T) {
 			t.Errorf("there is nothing at #%s", link[1])
 		}
 	}
+}
+
+// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows what the code under sufrahctl calls, and nothing
+// else.
+func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(readManual(t), "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []statement }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range policy.Statement {
+		for _, action := range s.Action {
+			got[action] = true
+		}
+	}
+	// A move of messages is done in the caller's name: receiving, deleting and sending.
+	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
+	for service, patterns := range map[string][]string{
+		"dynamodb": {"../dynamo/*.go"}, "sqs": {"../sqsqueue/deadletters.go", "../cmd/sufrahctl/deadletters.go"},
+	} {
+		calls := regexp.MustCompile(`&?` + service + `\.(?:New)?(\w+?)(?:Input\{|Paginator\()`)
+		for _, pattern := range patterns {
+			files, err := filepath.Glob(pattern)
+			if err != nil || len(files) == 0 {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			for _, file := range files {
+				source, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				for _, call := range calls.FindAllStringSubmatch(string(source), -1) {
+					for _, action := range actionsOf(call[1]) {
+						want[service+":"+action] = true
+					}
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("actions (-called +allowed):\n%s", diff)
+	}
+}
+
+// actionsOf returns what IAM calls a call: transactions have no action of their own, and batches in SQS those of single calls.
+func actionsOf(call string) []string {
+	switch call {
+	case "TransactWriteItems":
+		return []string{"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"}
+	case "ChangeMessageVisibilityBatch", "DeleteMessageBatch":
+		return []string{strings.TrimSuffix(call, "Batch")}
+	}
+	return []string{call}
 }

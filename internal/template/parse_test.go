@@ -122,6 +122,8 @@ func TestValuesThatCannotBeResolved(t *testing.T) {
 		"equality with a fault":      {`!Equals [!Ref Nobody, 1]`, `there is no parameter or resource "Nobody"`},
 		"equality of lists":          {`!Equals [[], []]`, "want a text"},
 		"negation of two":            {`!Not [1, 2]`, "want one argument"},
+		"conjunction of one":         {`!And [!Equals [a, a]]`, "want two to ten arguments"},
+		"conjunction with a fault":   {`!And [!Equals [a, b], !Equals [!Ref Nobody, 1]]`, `there is no parameter or resource "Nobody"`},
 		"split of what is no text":   {`!Split [",", {}]`, "want a text"},
 		"selection of one":           {`!Select [1]`, "want 2 arguments"},
 		"selection from a text":      {`!Select [0, a]`, "want a list"},

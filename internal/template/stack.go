@@ -120,6 +120,8 @@ func (s *stack) call(c call) (any, error) {
 		return s.equals(c.argument)
 	case "Fn::Not":
 		return s.not(c.argument)
+	case "Fn::And":
+		return s.and(c.argument)
 	}
 	return nil, errors.New("this function is not supported")
 }
@@ -338,6 +340,22 @@ func (s *stack) not(argument any) (any, error) {
 	}
 	truth, err := s.truth(arguments[0])
 	return !truth, err
+}
+
+func (s *stack) and(argument any) (any, error) {
+	arguments, ok := argument.([]any)
+	if !ok || len(arguments) < 2 || len(arguments) > 10 {
+		return nil, errors.New("want two to ten arguments")
+	}
+	all := true
+	for _, a := range arguments {
+		truth, err := s.truth(a)
+		if err != nil {
+			return nil, err
+		}
+		all = all && truth
+	}
+	return all, nil
 }
 
 // arguments resolves a list of exactly n texts.

@@ -108,8 +108,16 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 
 func TestTablesSurviveMistakes(t *testing.T) {
 	t.Parallel()
-	for stage, protected := range map[string]bool{"dev": false, "staging": true, "prod": true} {
-		for _, table := range resources(t, with(t, load(t), "Stage", stage), tableType) {
+	first := with(t, load(t), "ProtectTables", "false")
+	for _, test := range []struct {
+		stage     string
+		of        *template.Template
+		protected bool
+	}{
+		{"dev", load(t), false}, {"staging", load(t), true}, {"prod", load(t), true}, {"prod", first, false},
+	} {
+		stage, protected := test.stage, test.protected
+		for _, table := range resources(t, with(t, test.of, "Stage", stage), tableType) {
 			want := map[string]any{
 				"BillingMode":               "PAY_PER_REQUEST",
 				"PointInTimeRecovery":       true,
@@ -503,6 +511,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 		"DEFAULT_MAX_MESSAGES_PER_MIN": "60",
 		"DIRECTORY_TABLE":              "sufrah-test-directory",
 		"LOG_LEVEL":                    "INFO",
+		"RELEASE":                      "none",
 		"RESTAURANTS_TABLE":            "sufrah-test-restaurants",
 		"USAGE_TABLE":                  "sufrah-test-usage",
 		"USAGE_TIME_ZONE":              "Asia/Riyadh",

@@ -34,7 +34,7 @@ func New(lookup config.Lookup, now func() time.Time, log io.Writer) (lambdahttp.
 	if err != nil {
 		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
 	}
-	logger := logging.New(log, settings.LogLevel, Name)
+	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
 	store := dynamo.New(dynamodb.NewFromConfig(aws), dynamo.Tables{
 		Restaurants:  settings.RestaurantsTable,
 		Bots:         settings.BotsTable,
