@@ -121,12 +121,5 @@ function Dashboard({ demo, look, revision }: { demo: Demo; look: Look; revision:
   }), [demo]);
   const appearance = { locale: look.lang, theme: look.theme, revision };
   if (look.view === 'admin') return <UsageDashboard client={admin} {...appearance} />;
-  return (
-    <UsageDashboard
-      client={owner}
-      // A token isn't given the history; this page has a key too, as a dashboard's own server would.
-      readHistory={async (options) => (await admin.getUsage(demo.restaurantId, options)).history}
-      {...appearance}
-    />
-  );
+  return <UsageDashboard client={owner} {...appearance} />;
 }

@@ -16,16 +16,23 @@ interface State {
   until: (page: Page) => Promise<void>;
 }
 
+/** Opens the dialog that adds to a restaurant's allowance. */
+async function openRenewal(page: Page): Promise<void> {
+  await page.locator('[data-restaurant="demo-143"]').click();
+  await page.locator('[aria-haspopup="dialog"]').click();
+  await page.locator('.sud-dialog').waitFor();
+}
+
 const states: Record<string, State> = {
   owner: {
     view: 'owner',
-    until: (page) => page.locator('.sud-chart').waitFor(),
+    until: (page) => page.locator('.sud-history .sud-chart').waitFor(),
   },
   'history as a table': {
     view: 'owner',
     until: async (page) => {
-      await page.locator('.sud-details summary').click();
-      await page.locator('.sud-plain-table').waitFor();
+      await page.locator('.sud-history summary').click();
+      await page.locator('.sud-history .sud-plain-table').waitFor();
     },
   },
   list: {
@@ -36,14 +43,57 @@ const states: Record<string, State> = {
     view: 'admin',
     until: async (page) => {
       await page.locator('[data-restaurant="demo-144"]').click();
-      await page.locator('.sud-chart').waitFor();
+      await page.locator('.sud-history .sud-chart').waitFor();
     },
   },
   unlimited: {
     view: 'admin',
     until: async (page) => {
       await page.locator('[data-restaurant="demo-unlimited"]').click();
-      await page.locator('.sud-chart').waitFor();
+      await page.locator('.sud-history .sud-chart').waitFor();
+    },
+  },
+  'days as a table': {
+    view: 'owner',
+    until: async (page) => {
+      await page.locator('.sud-chart-days').waitFor();
+      await page.locator('.sud-details summary').nth(1).click();
+    },
+  },
+  alerts: {
+    view: 'admin',
+    until: async (page) => {
+      await page.locator('.sud-segments input').nth(3).check();
+      await page.locator('[data-restaurant="demo-002"]').waitFor();
+    },
+  },
+  renewal: { view: 'admin', until: openRenewal },
+  'renewal done': {
+    view: 'admin',
+    until: async (page) => {
+      await openRenewal(page);
+      await page.locator('.sud-dialog [name="reason"]').fill('Ramadan');
+      await page.locator('.sud-dialog [type="submit"]').click();
+      await page.locator('.sud-dialog [role="status"]').waitFor();
+    },
+  },
+  renewed: {
+    view: 'admin',
+    until: async (page) => {
+      await openRenewal(page);
+      await page.locator('.sud-dialog [type="submit"]').click();
+      await page.locator('.sud-dialog [role="status"]').waitFor();
+      await page.locator('.sud-dialog button').click();
+      await page.locator('.sud-adjustments li').first().waitFor();
+    },
+  },
+  'renewal failed': {
+    view: 'admin',
+    before: (page) => page.route('**/renew', (route) => route.fulfill({ status: 500, json: { error: 'x', code: 'internal_error' } })),
+    until: async (page) => {
+      await openRenewal(page);
+      await page.locator('.sud-dialog [type="submit"]').click();
+      await page.locator('.sud-dialog [role="alert"]').waitFor();
     },
   },
   'never used': {
@@ -66,9 +116,10 @@ const states: Record<string, State> = {
       const response = await route.fetch();
       const usage = await response.json() as { allowance: object };
       Object.assign(usage.allowance, { dailyRemaining: 0, monthlyRemaining: 1_500 });
+      Object.assign(usage, { usagePercent: 95, isNearingQuota: true });
       await route.fulfill({ response, json: usage });
     }),
-    until: (page) => page.locator('.sud-chart').waitFor(),
+    until: (page) => page.locator('.sud-history .sud-chart').waitFor(),
   },
   loading: {
     view: 'owner',
@@ -88,7 +139,7 @@ const states: Record<string, State> = {
   'not refreshed': {
     view: 'owner',
     until: async (page) => {
-      await page.locator('.sud-chart').waitFor();
+      await page.locator('.sud-history .sud-chart').waitFor();
       await behave('store', { failRate: 1, status: 500 });
       await page.locator('.sud-refresh button').click();
       await page.locator('.sud-notice').waitFor();

@@ -30,8 +30,8 @@ test('an owner sees the restaurant', async () => {
 test('a history’s bars are as high as its months', async () => {
   const page = await open({ view: 'admin' });
   await page.locator('[data-restaurant="demo-144"]').click();
-  await page.locator('.sud-chart').waitFor();
-  const months = await page.locator('.sud-chart-month').evaluateAll((all) => all.map((month) => ({
+  await page.locator('.sud-history .sud-chart').waitFor();
+  const months = await page.locator('.sud-history .sud-chart-month').evaluateAll((all) => all.map((month) => ({
     count: Number(month.querySelector('.sud-chart-value')!.textContent),
     height: month.querySelector('.sud-chart-bar')!.getBoundingClientRect().height,
   })));
@@ -70,6 +70,70 @@ test('an administrator works with the keyboard alone', async () => {
   await page.keyboard.press('Enter'); // back
   await page.getByRole('table').waitFor();
   await page.waitForFunction(() => document.activeElement?.textContent === 'مطعم مغلق');
+});
+
+test('an administrator finds who has nearly used up the allowance, and adds to it with the keyboard alone', async () => {
+  const page = await open({ view: 'admin' });
+  await page.getByRole('radio', { name: 'Nearly used up' }).check();
+  await page.getByRole('table', { name: 'Nearly used up' }).waitFor();
+  await page.getByRole('combobox', { name: 'Used at least' }).selectOption('100%');
+  await shows(page, '.sud-subtitle', '1–1 of 1');
+  const name = await page.locator('[data-restaurant="demo-002"]').innerText();
+  await page.locator('[data-restaurant="demo-002"]').press('Enter');
+  await page.getByRole('heading', { name }).waitFor();
+
+  const add = page.getByRole('button', { name: 'Add to allowance' });
+  await add.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Add to this month’s allowance' });
+  await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('0');
+  await page.keyboard.press('Enter'); // which the browser refuses
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  expect(await add.evaluate((button) => button === document.activeElement)).toBe(true);
+
+  await page.keyboard.press('Enter');
+  await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('500');
+  await dialog.getByRole('textbox', { name: 'Reason (optional)' }).fill('Ramadan');
+  await page.keyboard.press('Enter');
+  await dialog.getByRole('status').waitFor();
+  await page.keyboard.press('Enter'); // done
+  await page.getByText('+500').waitFor();
+  await page.getByText('Ramadan').waitFor();
+  await page.getByRole('button', { name: 'All restaurants' }).click();
+  await page.getByText('No restaurant has used that much of its allowance.').waitFor();
+});
+
+test('a renewal whose answer is lost is added once', async () => {
+  const keys: (string | null)[] = [];
+  const page = await open({ view: 'admin' }, (page) => page.route('**/renew', async (route) => {
+    keys.push(await route.request().headerValue('Idempotency-Key'));
+    if (keys.length > 1) return route.continue();
+    await route.fetch(); // it was carried out
+    return route.abort();
+  }));
+  await page.locator('[data-restaurant="demo-142"]').click();
+  await page.getByRole('button', { name: 'Add to allowance' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('700');
+  await dialog.getByRole('button', { name: 'Add', exact: true }).click();
+  await dialog.getByRole('alert').waitFor();
+  await dialog.getByRole('button', { name: 'Add', exact: true }).click();
+  await dialog.getByRole('button', { name: 'Done' }).click();
+  await page.getByText('+700').waitFor();
+  expect(await page.getByText('+700').count()).toBe(1);
+  expect(keys[1]).toBe(keys[0]);
+});
+
+test('an owner’s days are as high as their conversations, and say the same as the table', async () => {
+  const page = await open();
+  await page.locator('.sud-chart-days').waitFor();
+  const heights = await page.locator('.sud-chart-days .sud-chart-bar').evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().height));
+  const table = page.getByRole('table', { name: 'Conversations by day', includeHidden: true });
+  const counts = await table.locator('tbody tr td:nth-child(2)').evaluateAll((all) => all.map((cell) => Number(cell.textContent)));
+  expect(counts.length).toBe(heights.length);
+  const [most, highest] = [Math.max(...counts), Math.max(...heights)];
+  expect(highest).toBeGreaterThan(50);
+  counts.forEach((count, i) => expect(heights[i]! / highest).toBeCloseTo(count / most, 1));
 });
 
 test('everything turns with the language, and the address keeps it', async () => {

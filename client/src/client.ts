@@ -1,9 +1,15 @@
 import type { components, paths } from './generated/openapi.js';
-import { type RestaurantUsage, type UsagePage, UsagePages } from './pages.js';
+import { newKey } from './key.js';
+import { type AlertPage, type AlertPages, type RestaurantUsage, type UsagePage, UsagePages } from './pages.js';
 import { type ClientOptions, type RequestOptions, Transport } from './transport.js';
 
 /** One restaurant's usage with its history. */
 export type RestaurantUsageWithHistory = components['schemas']['RestaurantUsageWithHistory'];
+
+/** All that is shown of one restaurant. */
+export type RestaurantDetails = components['schemas']['RestaurantDetails'];
+/** How much of this month's allowance is used. */
+export type Quota = components['schemas']['Quota'];
 
 /** Which restaurants to list, and how the call behaves. */
 export interface ListOptions extends RequestOptions {
@@ -15,11 +21,36 @@ export interface ListOptions extends RequestOptions {
   isActive?: boolean | undefined;
 }
 
+/** From which threshold on to list restaurants, and how the call behaves. */
+export interface AlertOptions extends RequestOptions {
+  /** The share of the month's allowance that they have used at least: 0 to 1, with six decimals at most. Default: 0.9. */
+  threshold?: number | undefined;
+  /** Restaurants on a page: 1 to 200. Default: 50. */
+  limit?: number | undefined;
+  /** Restaurants to skip. Default: 0. */
+  offset?: number | undefined;
+}
+
+/** What to add to an allowance, and how the call behaves. */
+export interface RenewOptions extends RequestOptions {
+  /** How many conversations: 1 to 1,000,000. Default: 1000. */
+  amount?: number | undefined;
+  /** Why, in one line of 500 characters at most. Default: "Manual renewal". */
+  reason?: string | undefined;
+  /**
+   * Of the calls for a restaurant with the same key only the first adds anything. Give one if you may call again after a failure.
+   * Default: another one for each call, which covers the call's own repetitions.
+   */
+  idempotencyKey?: string | undefined;
+}
+
 /** A client with an access token: it sees one restaurant. */
 export interface OwnerClient {
   readonly role: 'owner';
   /** Returns the restaurant's usage. */
   listUsage(options?: RequestOptions): Promise<RestaurantUsage>;
+  /** Returns the restaurant in all detail: its quota, months, days, sessions, and what was added to its allowance. */
+  details(options?: RequestOptions): Promise<RestaurantDetails>;
 }
 
 /** A client with an API key: it sees all restaurants. */
@@ -31,6 +62,12 @@ export interface AdministratorClient {
   listAllUsage(options?: ListOptions): UsagePages;
   /** Returns one restaurant with its history of six months. */
   getUsage(restaurantId: string, options?: RequestOptions): Promise<RestaurantUsageWithHistory>;
+  /** Returns one restaurant in all detail: its quota, months, days, sessions, and what was added to its allowance. */
+  details(restaurantId: string, options?: RequestOptions): Promise<RestaurantDetails>;
+  /** Returns the active restaurants whose allowance is used up to the threshold, the fullest first, as listAllUsage does. */
+  alerts(options?: AlertOptions): AlertPages;
+  /** Adds to a restaurant's allowance of this month, once however often it is tried, and returns the allowance right after. */
+  renew(restaurantId: string, options?: RenewOptions): Promise<Quota>;
 }
 
 /** A client of either kind, which its role tells. */
@@ -51,6 +88,10 @@ export interface UsageApiClientConstructor {
 
 const listPath = '/api/usage' satisfies keyof paths;
 const detailPath = '/api/usage/{restaurantId}' satisfies keyof paths;
+const alertsPath = '/api/usage/alerts' satisfies keyof paths;
+const ownDetailsPath = '/api/usage/details' satisfies keyof paths;
+const detailsPath = '/api/usage/{restaurantId}/details' satisfies keyof paths;
+const renewPath = '/api/admin/usage/{restaurantId}/renew' satisfies keyof paths;
 
 /**
  * A client of the usage API. With an access token and a restaurant id it is an OwnerClient, with an API key an
@@ -76,22 +117,50 @@ export const UsageApiClient = class UsageApiClient {
   }
 
   listAllUsage(options: ListOptions = {}): UsagePages {
-    if (this.role !== 'administrator') throw new TypeError('listAllUsage needs an API key.');
+    this.#administratorsOnly('listAllUsage');
     return new UsagePages((offset) => this.#page({ ...options, offset }), options.offset);
   }
 
   async getUsage(restaurantId: string, options: RequestOptions = {}): Promise<RestaurantUsageWithHistory> {
-    // The URL standard would take these for steps within the path, and an empty one leads to the list.
-    if (!restaurantId || restaurantId === '.' || restaurantId === '..') {
-      throw new TypeError(`getUsage needs a restaurant's id, not ${JSON.stringify(restaurantId)}.`);
-    }
-    return this.#transport.get(detailPath.replace('{restaurantId}', () => encodeURIComponent(restaurantId)), {}, options);
+    return this.#transport.get(pathOf(detailPath, 'getUsage', restaurantId), {}, options);
+  }
+
+  async details(first?: string | RequestOptions, options: RequestOptions = {}): Promise<RestaurantDetails> {
+    if (this.role === 'owner') return this.#transport.get(ownDetailsPath, {}, first as RequestOptions | undefined ?? {});
+    return this.#transport.get(pathOf(detailsPath, 'details', first), {}, options);
+  }
+
+  alerts({ threshold, limit, offset: start, ...options }: AlertOptions = {}): AlertPages {
+    this.#administratorsOnly('alerts');
+    return new UsagePages<AlertPage>(
+      (offset) => this.#transport.get(alertsPath, { threshold, limit, offset }, options), start,
+    );
+  }
+
+  async renew(restaurantId: string, { amount, reason, idempotencyKey = newKey(), ...options }: RenewOptions = {}): Promise<Quota> {
+    this.#administratorsOnly('renew');
+    const path = pathOf(renewPath, 'renew', restaurantId);
+    const { data } = await this.#transport.post<{ data: Quota }>(path, { amount, reason }, idempotencyKey, options);
+    return data;
+  }
+
+  #administratorsOnly(method: string): void {
+    if (this.role !== 'administrator') throw new TypeError(`${method} needs an API key.`);
   }
 
   #page({ limit, offset, isActive, ...options }: ListOptions): Promise<UsagePage> {
     return this.#transport.get(listPath, { limit, offset, isActive }, options);
   }
 } as unknown as UsageApiClientConstructor;
+
+/** Returns the path of a restaurant. */
+function pathOf(path: string, method: string, restaurantId: unknown): string {
+  // The URL standard would take dots for steps within the path, and an empty id leads elsewhere too.
+  if (typeof restaurantId !== 'string' || !restaurantId || restaurantId === '.' || restaurantId === '..') {
+    throw new TypeError(`${method} needs a restaurant's id, not ${JSON.stringify(restaurantId)}.`);
+  }
+  return path.replace('{restaurantId}', () => encodeURIComponent(restaurantId));
+}
 
 function credentialHeaders(
   pat: string | null | undefined,

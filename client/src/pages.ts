@@ -4,9 +4,15 @@ import type { components } from './generated/openapi.js';
 export type RestaurantUsage = components['schemas']['RestaurantUsage'];
 /** One page of restaurants' usage. */
 export type UsagePage = components['schemas']['UsagePage'];
+/** A restaurant whose allowance is used up to a threshold. */
+export type Alert = components['schemas']['Alert'];
+/** One page of such restaurants. */
+export type AlertPage = components['schemas']['AlertPage'];
+/** All such restaurants, page by page. */
+export type AlertPages = UsagePages<AlertPage>;
 
 /**
- * All restaurants that a call of listAllUsage asks for, page by page. Nothing is requested before it is used:
+ * All restaurants that a call of listAllUsage or alerts asks for, page by page. Nothing is requested before it is used:
  *
  * - `await pages` is the first page,
  * - `for await (const page of pages)` is one page after the other, each requested when it is its turn,
@@ -14,19 +20,19 @@ export type UsagePage = components['schemas']['UsagePage'];
  *
  * A restaurant that is created meanwhile moves the others by one place, so that one of them may come twice.
  */
-export class UsagePages implements Promise<UsagePage>, AsyncIterable<UsagePage> {
+export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implements Promise<Page>, AsyncIterable<Page> {
   readonly [Symbol.toStringTag] = 'UsagePages';
-  readonly #read: (offset: number | undefined) => Promise<UsagePage>;
+  readonly #read: (offset: number | undefined) => Promise<Page>;
   readonly #offset: number | undefined;
-  #first: Promise<UsagePage> | undefined;
+  #first: Promise<Page> | undefined;
 
   /** Takes what reads the page at an offset, and the first page's offset. */
-  constructor(read: (offset: number | undefined) => Promise<UsagePage>, offset: number | undefined) {
+  constructor(read: (offset: number | undefined) => Promise<Page>, offset: number | undefined) {
     this.#read = read;
     this.#offset = offset;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<UsagePage, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Page, void, undefined> {
     for (let offset = this.#offset; ; ) {
       const page = await this.#read(offset);
       yield page;
@@ -36,23 +42,23 @@ export class UsagePages implements Promise<UsagePage>, AsyncIterable<UsagePage> 
   }
 
   /** Returns the restaurants of all pages. */
-  async *restaurants(): AsyncGenerator<RestaurantUsage, void, undefined> {
-    for await (const page of this) yield* page.data;
+  async *restaurants(): AsyncGenerator<Page['data'][number], void, undefined> {
+    for await (const page of this) yield* page.data as Page['data'][number][];
   }
 
-  then<A = UsagePage, B = never>(
-    onFulfilled?: ((page: UsagePage) => A | PromiseLike<A>) | null,
+  then<A = Page, B = never>(
+    onFulfilled?: ((page: Page) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#first ??= this.#read(this.#offset);
     return this.#first.then(onFulfilled, onRejected);
   }
 
-  catch<B = never>(onRejected?: ((reason: any) => B | PromiseLike<B>) | null): Promise<UsagePage | B> {
+  catch<B = never>(onRejected?: ((reason: any) => B | PromiseLike<B>) | null): Promise<Page | B> {
     return this.then(undefined, onRejected);
   }
 
-  finally(onFinally?: (() => void) | null): Promise<UsagePage> {
+  finally(onFinally?: (() => void) | null): Promise<Page> {
     return this.then().finally(onFinally);
   }
 }

@@ -45,11 +45,25 @@ export class Transport {
   }
 
   /** Returns the JSON at a path, or fails with a UsageApiError or the signal's reason. */
-  async get<T>(path: string, query: Query, options: RequestOptions): Promise<T> {
-    const url = this.#url(path, query);
+  get<T>(path: string, query: Query, options: RequestOptions): Promise<T> {
+    return this.#send<T>(this.#url(path, query), { headers: this.#headers }, options);
+  }
+
+  /**
+   * Posts JSON to a path, and returns the JSON of the answer or fails as get does. What is posted may arrive more than once: the
+   * key, which stays the same, has the API carry it out once.
+   */
+  post<T>(path: string, body: object, idempotencyKey: string, options: RequestOptions): Promise<T> {
+    const headers = new Headers(this.#headers);
+    headers.set('Content-Type', 'application/json');
+    headers.set('Idempotency-Key', idempotencyKey);
+    return this.#send<T>(this.#url(path, {}), { method: 'POST', headers, body: JSON.stringify(body) }, options);
+  }
+
+  async #send<T>(url: string, init: RequestInit, options: RequestOptions): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#attempt<T>(url, options);
+        return await this.#attempt<T>(url, init, options);
       } catch (error) {
         const delay = this.#delayAfter(error, attempt);
         if (delay === undefined) throw error;
@@ -67,7 +81,7 @@ export class Transport {
     return this.#baseUrl + path + (search && `?${search}`);
   }
 
-  async #attempt<T>(url: string, { signal, timeoutMs = this.#timeoutMs }: RequestOptions): Promise<T> {
+  async #attempt<T>(url: string, init: RequestInit, { signal, timeoutMs = this.#timeoutMs }: RequestOptions): Promise<T> {
     signal?.throwIfAborted();
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -79,7 +93,7 @@ export class Transport {
     signal?.addEventListener('abort', abort);
     try {
       const response = await this.#fetch(url, {
-        headers: this.#headers,
+        ...init,
         signal: controller.signal,
         cache: 'no-store',
         credentials: 'omit',

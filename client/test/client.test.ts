@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type UsagePage, UsageApiClient } from '../src/index.js';
-import { detail, page, restaurant } from './fixtures.js';
+import { alertPage, detail, details, page, quota, restaurant } from './fixtures.js';
 import { json, serve } from './server.js';
 
 /** Serves `total` restaurants to an administrator. */
@@ -22,6 +22,15 @@ describe('with an access token', () => {
   test('what only an administrator may do is refused where types are not looked at', async () => {
     const client: any = new UsageApiClient('http://localhost', 'pat', undefined, 'clxyz123abc');
     expect(() => client.listAllUsage()).toThrow(TypeError);
+    expect(() => client.alerts()).toThrow(TypeError);
+    await expect(client.renew('clxyz123abc')).rejects.toThrow(TypeError);
+  });
+
+  test('details returns all of the one restaurant', async () => {
+    const { url, received } = await serve((response) => json(response, 200, details()));
+    const client = new UsageApiClient(url, 'pat', undefined, 'clxyz123abc');
+    expect(await client.details({ timeoutMs: 60_000 })).toEqual(details());
+    expect(received).toMatchObject([{ url: '/api/usage/details', headers: { 'x-restaurant-id': 'clxyz123abc' } }]);
   });
 });
 
@@ -50,9 +59,55 @@ describe('with an API key', () => {
     expect(received[0]?.url).toBe('/api/usage/a%2Fb%20%3F%23%25%C3%BC%24%26');
   });
 
-  test.each(['', '.', '..', undefined])('getUsage refuses %j, which would lead elsewhere', async (id) => {
+  test.each(['', '.', '..', undefined])('%j is no id, but would lead elsewhere', async (id) => {
     const client = new UsageApiClient('http://localhost', undefined, 'key');
     await expect(client.getUsage(id as string)).rejects.toThrow(TypeError);
+    await expect(client.details(id as string)).rejects.toThrow(TypeError);
+    await expect(client.renew(id as string)).rejects.toThrow(TypeError);
+  });
+
+  test('details returns all of one restaurant', async () => {
+    const { url, received } = await serve((response) => json(response, 200, details()));
+    expect(await new UsageApiClient(url, undefined, 'key').details('a/b')).toEqual(details());
+    expect(received[0]?.url).toBe('/api/usage/a%2Fb/details');
+  });
+
+  test('alerts returns the first page, or all of them', async () => {
+    const { url, received } = await serve((response, r) => json(response, 200, alertPage(new URL(r.url, 'http://localhost').searchParams, 5)));
+    const client = new UsageApiClient(url, undefined, 'key');
+    expect((await client.alerts({ threshold: 0.5, limit: 3 })).threshold).toBe(0.5);
+    const seen: string[] = [];
+    for await (const { restaurantId } of client.alerts({ threshold: 0.5, limit: 3 }).restaurants()) seen.push(restaurantId);
+    expect(seen).toEqual(['r0', 'r1', 'r2', 'r3', 'r4']);
+    expect(received.map((r) => r.url)).toEqual([
+      '/api/usage/alerts?threshold=0.5&limit=3', '/api/usage/alerts?threshold=0.5&limit=3', '/api/usage/alerts?threshold=0.5&limit=3&offset=3',
+    ]);
+  });
+});
+
+describe('renew', () => {
+  test('posts amount and reason with the key', async () => {
+    const { url, received } = await serve((response) => json(response, 200, { success: true, data: quota }));
+    const client = new UsageApiClient(url, undefined, 'key');
+    expect(await client.renew('r1', { amount: 500, reason: 'رمضان', idempotencyKey: 'k1' })).toEqual(quota);
+    expect(received).toMatchObject([{
+      method: 'POST', url: '/api/admin/usage/r1/renew', body: '{"amount":500,"reason":"رمضان"}',
+      headers: { 'x-api-key': 'key', 'idempotency-key': 'k1', 'content-type': 'application/json' },
+    }]);
+  });
+
+  test('repeats itself with the same key, and has another one for each call', async () => {
+    const { url, received } = await serve((response, _, index) => (index === 0
+      ? json(response, 503, { error: 'x', code: 'unavailable' }, { 'Retry-After': '0' })
+      : json(response, 200, { success: true, data: quota })));
+    const client = new UsageApiClient(url, undefined, 'key');
+    await client.renew('r1');
+    await client.renew('r1');
+    const keys = received.map((r) => r.headers['idempotency-key']);
+    expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[2]).not.toBe(keys[0]);
+    expect(received[0]?.body).toBe('{}'); // the defaults are the API's
   });
 });
 

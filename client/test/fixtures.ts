@@ -1,4 +1,4 @@
-import type { RestaurantUsage, RestaurantUsageWithHistory, UsagePage } from '../src/index.js';
+import type { AlertPage, Quota, RestaurantDetails, RestaurantUsage, RestaurantUsageWithHistory, UsagePage } from '../src/index.js';
 
 /** A restaurant as the API shows it. */
 export function restaurant(restaurantId = 'clxyz123abc'): RestaurantUsage {
@@ -8,6 +8,9 @@ export function restaurant(restaurantId = 'clxyz123abc'): RestaurantUsage {
     conversationsThisMonth: 45,
     lastConversationAt: '2025-10-20T15:30:00.000Z',
     allowance: { dailyLimit: 1000, dailyRemaining: 1000, monthlyLimit: 30000, monthlyRemaining: 29955 },
+    adjustedBy: 0,
+    usagePercent: 0.15,
+    isNearingQuota: false,
     firstActivity: '2025-09-01T08:00:00.000Z',
     lastActivity: '2025-10-20T15:30:00.000Z',
     isActive: true,
@@ -18,6 +21,40 @@ export function restaurant(restaurantId = 'clxyz123abc'): RestaurantUsage {
 export function detail(restaurantId?: string): RestaurantUsageWithHistory {
   const month = { month: 10, year: 2025, conversationCount: 45, lastConversationAt: '2025-10-20T15:30:00.000Z' };
   return { ...restaurant(restaurantId), history: [month] };
+}
+
+/** An allowance that was added to. */
+export const quota: Quota = {
+  used: 45, limit: 30000, effectiveLimit: 31000, adjustedBy: 1000, remaining: 30955, usagePercent: 0.14, isNearingQuota: false,
+};
+
+/** The restaurant in all detail. */
+export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
+  const { restaurantName, isActive, firstActivity, lastActivity } = restaurant();
+  return {
+    restaurantId, restaurantName, isActive, firstActivity, lastActivity, quota,
+    monthlyUsage: detail().history,
+    activeSessionsCount: 2,
+    dailyBreakdown: Array.from({ length: 31 }, (_, i) => ({
+      date: `2025-10-${String(i + 1).padStart(2, '0')}`, conversationsStarted: i === 19 ? 45 : 0, messages: i === 19 ? 90 : 0,
+    })),
+    adjustments: [
+      { id: 'adj_1', amount: 1000, type: 'renewal', reason: 'Ramadan', createdAt: '2025-10-20T14:00:00.000Z', createdBy: 'cr_1' },
+    ],
+    recentSessions: [{
+      id: 'SM1', customerPhone: '+966*******01', startedAt: '2025-10-20T15:30:00.000Z', lastMessageAt: '2025-10-20T15:30:00.000Z', messageCount: 2,
+    }],
+  };
+}
+
+/** The page of `total` nearly used allowances that a query asks for. */
+export function alertPage(query: URLSearchParams, total: number): AlertPage {
+  const { data, pagination } = page(query, total);
+  const figures = { used: 95, limit: 100, remaining: 5, usagePercent: 95, isNearingQuota: true, adjustedBy: 0 };
+  return {
+    data: data.map(({ restaurantId, restaurantName }) => ({ restaurantId, restaurantName, ...figures })),
+    pagination, threshold: Number(query.get('threshold') ?? 0.9),
+  };
 }
 
 /** The page of `total` restaurants that a query asks for, as the API cuts it. */

@@ -7,6 +7,7 @@ export interface Received {
   method: string;
   url: string;
   headers: IncomingMessage['headers'];
+  body: string;
 }
 
 /** What answers a request, given how many came before it. */
@@ -17,8 +18,11 @@ export async function serve(answer: Answer): Promise<{ url: string; received: Re
   const received: Received[] = [];
   const server = createServer((request, response) => {
     const { method = '', url = '', headers } = request;
-    received.push({ method, url, headers });
-    answer(response, { method, url, headers }, received.length - 1);
+    let body = '';
+    request.setEncoding('utf8').on('data', (part: string) => { body += part; }).on('end', () => {
+      const index = received.push({ method, url, headers, body }) - 1;
+      answer(response, { method, url, headers, body }, index);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {

@@ -48,7 +48,40 @@ describe('on a local stack', () => {
     expect(history.map((m) => m.conversationCount)).toEqual([45, 123]);
   });
 
+  test('an owner and an administrator see the same details', async () => {
+    const seen = await owner().details();
+    expect(seen).toMatchObject({ restaurantId: 'clxyz123abc', quota: { used: 45, limit: 30000 } });
+    expect(seen.dailyBreakdown.reduce((sum, day) => sum + day.conversationsStarted, 0)).toBe(45);
+    expect(await administrator().details('clxyz123abc')).toEqual(seen);
+  });
+
+  test('alerts are the fullest restaurants first', async () => {
+    const client = administrator();
+    const { data, pagination } = await client.alerts({ threshold: 0.95 });
+    expect(data.map((alert) => [alert.restaurantId, alert.usagePercent])).toEqual([['demo-002', 100], ['demo-001', 95]]);
+    expect(pagination.total).toBe(2);
+    const ids: string[] = [];
+    for await (const { restaurantId } of client.alerts({ threshold: 0.95, limit: 1 }).restaurants()) ids.push(restaurantId);
+    expect(ids).toEqual(['demo-002', 'demo-001']);
+  });
+
+  test('a renewal adds once, however often it is called with the same key', async () => {
+    const client = administrator();
+    const { quota: before } = await client.details('demo-010');
+    const renewal = { amount: 250, reason: 'Ramadan', idempotencyKey: 'ramadan-1' };
+    const quota = await client.renew('demo-010', renewal);
+    expect(quota.effectiveLimit).toBe(before.effectiveLimit + 250);
+    expect(await client.renew('demo-010', renewal)).toEqual(quota);
+    const { quota: after, adjustments } = await client.details('demo-010');
+    expect(after).toEqual(quota);
+    expect(adjustments).toMatchObject([{ amount: 250, reason: 'Ramadan' }]);
+    await expect(client.renew('demo-010', { ...renewal, amount: 251 })).rejects.toMatchObject({ status: 422, code: 'idempotency_key_reused' });
+    await expect(client.renew('demo-unlimited')).rejects.toMatchObject({ status: 409, code: 'unlimited_allowance' });
+  });
+
   test.each([
+    ['an amount of 0', () => administrator().renew('demo-010', { amount: 0 }), 400, 'invalid_parameter'],
+    ['a threshold in percent', () => administrator().alerts({ threshold: 90 }), 400, 'invalid_parameter'],
     ['an unknown restaurant', () => administrator().getUsage('nowhere'), 404, 'restaurant_not_found'],
     ['an id that leads out of the path', () => administrator().getUsage('a/../..'), 404, 'not_found'],
     ["another's restaurant", () => owner('demo-001').listUsage(), 403, 'forbidden'],

@@ -1,8 +1,12 @@
 import { expectTypeOf, test } from 'vitest';
 import {
   type AdministratorClient,
+  type AlertPage,
+  type AlertPages,
   type ApiErrorCode,
   type OwnerClient,
+  type Quota,
+  type RestaurantDetails,
   type RestaurantUsage,
   type RestaurantUsageWithHistory,
   UsageApiClient,
@@ -21,6 +25,11 @@ test('the credential decides the types', () => {
   expectTypeOf<AdministratorClient['listUsage']>().returns.resolves.toEqualTypeOf<UsagePage>();
   expectTypeOf<AdministratorClient['listAllUsage']>().returns.toEqualTypeOf<UsagePages>();
   expectTypeOf<AdministratorClient['getUsage']>().returns.resolves.toEqualTypeOf<RestaurantUsageWithHistory>();
+  expectTypeOf<OwnerClient['details']>().returns.resolves.toEqualTypeOf<RestaurantDetails>();
+  expectTypeOf<AdministratorClient['details']>().returns.resolves.toEqualTypeOf<RestaurantDetails>();
+  expectTypeOf<AdministratorClient['alerts']>().returns.toEqualTypeOf<AlertPages>();
+  expectTypeOf<Awaited<AlertPages>>().toEqualTypeOf<AlertPage>();
+  expectTypeOf<AdministratorClient['renew']>().returns.resolves.toEqualTypeOf<Quota>();
   expectTypeOf<UsageApiClient>().toEqualTypeOf<OwnerClient | AdministratorClient>();
 });
 
@@ -38,7 +47,11 @@ test('what makes no sense does not compile', () => {
     (owner: OwnerClient) => owner.listUsage({ limit: 5 }),
     // @ts-expect-error an owner sees no others
     (owner: OwnerClient) => owner.listAllUsage(),
-    // @ts-expect-error an owner sees no details
+    // @ts-expect-error an owner adds nothing
+    (owner: OwnerClient) => owner.renew('restaurant-id'),
+    // @ts-expect-error an administrator has to say whose details
+    (administrator: AdministratorClient) => administrator.details(),
+    // @ts-expect-error an owner names no restaurant
     (owner: OwnerClient) => owner.getUsage('restaurant-id'),
     // @ts-expect-error a filter is a boolean
     (administrator: AdministratorClient) => administrator.listUsage({ isActive: 'true' }),

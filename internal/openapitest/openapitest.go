@@ -145,6 +145,7 @@ type Request struct {
 	Body      string            `json:"body" yaml:"body"`
 	BodyBytes int               `json:"bodyBytes" yaml:"bodyBytes"` // length of a body that says nothing
 	Fault     string            `json:"fault" yaml:"fault"`         // what is broken: "unavailable" or "unexpected"
+	Given     string            `json:"given" yaml:"given"`         // what happened before: "renewed", "activity" or "nearing"
 }
 
 // Examples returns all examples of answers. It fails where a status has none.

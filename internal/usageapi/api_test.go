@@ -141,17 +141,23 @@ func setup(t testing.TB) fixture {
 	return fixture{handler: api, store: store, faults: faults, log: log}
 }
 
-// withSessions has customers write, and an allowance added to, so that there is something to be seen in detail.
-func (f fixture) withSessions(t testing.TB) fixture {
+// write has two customers write to a restaurant, one of them twice.
+func (f fixture) write(t testing.TB, restaurantID string) {
 	t.Helper()
 	recorder := memory.NewRecorder(f.store, usage.NewCalendar(time.UTC))
 	for i, minutes := range []int{-90, -20, -5} {
-		_, err := recorder.Record(t.Context(), conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: "closed", Delivery: "d",
+		_, err := recorder.Record(t.Context(), conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: restaurantID, Delivery: "d",
 			Customer: fmt.Sprintf("+96650000000%d", i/2), ReceivedAt: now.Add(time.Duration(minutes) * time.Minute)})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// withSessions has customers write, and an allowance added to, so that there is something to be seen in detail.
+func (f fixture) withSessions(t testing.TB) fixture {
+	t.Helper()
+	f.write(t, "closed")
 	for i, month := range (usage.Month{Year: 2025, Month: time.October}).Last(2) {
 		a := usage.Adjustment{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.RenewalType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}
 		if _, err := f.store.Adjust(t.Context(), "clxyz123abc", month, a, "", 0); err != nil {

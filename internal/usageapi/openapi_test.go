@@ -19,6 +19,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/openapitest"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
 
 // description is what fixture.do holds every answer to.
@@ -75,7 +77,22 @@ func TestOpenAPIExamples(t *testing.T) {
 
 func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRecorder {
 	t.Helper()
-	f := setup(t)
+	admin, f := setupAdmin(t)
+	switch request.Given {
+	case "":
+	case "activity":
+		f.write(t, "clxyz123abc")
+		admin.renewExample(t)
+	case "renewed":
+		admin.renewExample(t)
+	case "nearing":
+		count := usage.MonthCount{Conversations: 28_500}
+		if err := f.store.PutUsage(t.Context(), "clxyz123abc", usage.Activity{}, map[usage.Month]usage.MonthCount{{Year: 2025, Month: time.October}: count}); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Fatalf("%q is unknown", request.Given)
+	}
 	switch request.Fault {
 	case "":
 	case "unavailable":
@@ -87,9 +104,10 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	}
 	logger := slog.New(slog.DiscardHandler)
 	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
-	handler := lambdahttp.New(f.handler, lambdahttp.Options{Logger: logger})
-	if err := gateway.Handle("$default", handler); err != nil {
-		t.Fatal(err)
+	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usageapi.RenewPattern: admin.handler} {
+		if err := gateway.Handle(route, lambdahttp.New(handler, lambdahttp.Options{Logger: logger})); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := httptest.NewRequestWithContext(context.Background(), request.Method, request.Path,
 		strings.NewReader(request.Body+strings.Repeat(" ", request.BodyBytes)))
@@ -105,6 +123,14 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 		t.Error(err)
 	}
 	return w
+}
+
+// renewExample adds 1000 to the example restaurant's allowance, with the key renewal-1.
+func (f fixture) renewExample(t *testing.T) {
+	t.Helper()
+	if w := f.do(t, renew("clxyz123abc", "", asAdmin, "Idempotency-Key: renewal-1")); w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
 }
 
 // TestDescriptionNoticesDifferences holds the description to answers that the API never gives.

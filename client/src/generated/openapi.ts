@@ -13,9 +13,10 @@ export interface paths {
         };
         /**
          * One restaurant for its owner, a page of all restaurants for an administrator
-         * @description With an access token and `X-Restaurant-Id`: that restaurant. The other parameters are ignored.
+         * @description With an access token: the restaurant that `X-Restaurant-Id`, `restaurantId` or `tenantId` names. The other parameters
+         *     are ignored.
          *
-         *     With an API key: a page of restaurants, the newest first (by creation, then by id). `X-Restaurant-Id` is ignored.
+         *     With an API key: a page of restaurants, the newest first (by creation, then by id). What names a restaurant is ignored.
          */
         get: operations["readUsage"];
         put?: never;
@@ -24,6 +25,46 @@ export interface paths {
         options?: never;
         /** What GET answers, without the body */
         head: operations["checkUsage"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The restaurants whose allowance is nearly used up, for an administrator
+         * @description A page of the active restaurants that have used the threshold of this month's allowance or more, the fullest first.
+         *     Which they are, and `total`, may be some moments old; the figures are those of now.
+         */
+        get: operations["readAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** What GET answers, without the body */
+        head: operations["checkAlerts"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage/details": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One restaurant in all detail, for its owner */
+        get: operations["readOwnDetails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** What GET answers, without the body */
+        head: operations["checkOwnDetails"];
         patch?: never;
         trace?: never;
     };
@@ -45,6 +86,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/usage/{restaurantId}/details": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One restaurant in all detail, for an administrator */
+        get: operations["readDetails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** What GET answers, without the body */
+        head: operations["checkDetails"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/usage/{restaurantId}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adds to a restaurant's allowance of this month
+         * @description `monthlyLimit` and `monthlyRemaining` include the addition from then on, until the month ends.
+         *
+         *     After a 5xx, or where no answer comes, it isn't known whether the allowance was added to: only with an
+         *     `Idempotency-Key` is it safe to send the request again.
+         */
+        post: operations["renewAllowance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -58,6 +140,9 @@ export interface components {
             /** @description When the latest conversation was opened, in whichever month. */
             lastConversationAt: components["schemas"]["Timestamp"];
             allowance: components["schemas"]["Allowance"];
+            adjustedBy: components["schemas"]["AdjustedBy"];
+            usagePercent?: components["schemas"]["UsagePercent"];
+            isNearingQuota: components["schemas"]["IsNearingQuota"];
             /** @description The first message ever. */
             firstActivity: components["schemas"]["Timestamp"];
             /** @description The latest message. */
@@ -72,9 +157,32 @@ export interface components {
         Allowance: {
             dailyLimit: number;
             dailyRemaining: number;
-            /** @description 30 times the daily limit. */
+            /** @description 30 times the daily limit, and what was added to the allowance this month. */
             monthlyLimit: number;
             monthlyRemaining: number;
+        };
+        /** @description What was added to the allowance this month; 0 where nothing was. */
+        AdjustedBy: number;
+        /**
+         * @description How much of the effective limit is used, in percent with up to two decimals, rounded down and at most 100. Absent where
+         *     there is no limit. Of a limit of 0 nothing is used before the first conversation, and all of it from then on.
+         */
+        UsagePercent: number;
+        /** @description Whether 90 percent of the effective limit are used, or more; false where there is no limit. */
+        IsNearingQuota: boolean;
+        /** @description How much of this month's allowance is used. The limits and what remains are -1 where there is no limit. */
+        Quota: {
+            /** @description Conversations opened this month. */
+            used: number;
+            /** @description The plan's monthly limit. */
+            limit: number;
+            /** @description The plan's limit, and what was added to it. */
+            effectiveLimit: number;
+            adjustedBy: components["schemas"]["AdjustedBy"];
+            /** @description What is left of the effective limit, never below 0. */
+            remaining: number;
+            usagePercent?: components["schemas"]["UsagePercent"];
+            isNearingQuota: components["schemas"]["IsNearingQuota"];
         };
         /** @description One restaurant's usage with its history. */
         RestaurantUsageWithHistory: components["schemas"]["RestaurantUsage"] & {
@@ -88,14 +196,105 @@ export interface components {
             conversationCount: number;
             lastConversationAt: components["schemas"]["Timestamp"];
         };
+        /** @description All that is shown of one restaurant. */
+        RestaurantDetails: {
+            restaurantId: string;
+            restaurantName: string;
+            /** @description Whether the restaurant is switched on. */
+            isActive: boolean;
+            quota: components["schemas"]["Quota"];
+            /** @description The current month and the five before it, the newest first; only months that have a record. */
+            monthlyUsage: components["schemas"]["MonthUsage"][];
+            /** @description The first message ever. */
+            firstActivity: components["schemas"]["Timestamp"];
+            /** @description The latest message. */
+            lastActivity: components["schemas"]["Timestamp"];
+            /** @description Sessions that are open now. A session leaves it up to 30 minutes before its 24 hours are over. */
+            activeSessionsCount: number;
+            /** @description Each day of the current month, those to come as well. */
+            dailyBreakdown: components["schemas"]["DayUsage"][];
+            /** @description What changed this month's allowance, the newest first; the newest 100. */
+            adjustments: components["schemas"]["Adjustment"][];
+            /** @description The newest sessions first, 20 at most. Those of the last 90 days are known, and each customer's latest. */
+            recentSessions: components["schemas"]["Session"][];
+        };
+        /** @description One day of the current month. */
+        DayUsage: {
+            /** Format: date */
+            date: string;
+            conversationsStarted: number;
+            /** @description Customers' messages, for information. A crash may lose one, or count it twice. */
+            messages: number;
+        };
+        /** @description One change of a month's allowance. */
+        Adjustment: {
+            id: string;
+            /** @description How much was added. */
+            amount: number;
+            /** @description What kind of change it was. So far there is only `renewal`. */
+            type: string;
+            reason: string;
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description The public id of the API key that asked for it, or who else it was. */
+            createdBy: string;
+        };
+        /** @description A customer's session with a restaurant. */
+        Session: {
+            id: string;
+            /** @description The number, of which the country code and the last two digits are shown. */
+            customerPhone: string;
+            startedAt: components["schemas"]["Timestamp"];
+            lastMessageAt: components["schemas"]["Timestamp"];
+            messageCount: number;
+        };
+        /** @description A request to add to a restaurant's allowance of this month. */
+        Renewal: {
+            /**
+             * @description How much to add.
+             * @default 1000
+             */
+            amount: number;
+            /**
+             * @description Why, in one line. A text of nothing but spaces is taken for the default.
+             * @default Manual renewal
+             */
+            reason: string;
+        };
+        /** @description What came of a renewal, with the allowance right after it. */
+        Renewed: {
+            /** @constant */
+            success: true;
+            data: components["schemas"]["Quota"];
+        };
+        /** @description A restaurant whose allowance is used up to a threshold. */
+        Alert: {
+            restaurantId: string;
+            restaurantName: string;
+            /** @description Conversations opened this month. */
+            used: number;
+            /** @description The plan's monthly limit. What `adjustedBy` says comes to it. */
+            limit: number;
+            /** @description What is left of the effective limit, never below 0. */
+            remaining: number;
+            usagePercent: components["schemas"]["UsagePercent"];
+            isNearingQuota: components["schemas"]["IsNearingQuota"];
+            adjustedBy: components["schemas"]["AdjustedBy"];
+        };
+        /** @description One page of the restaurants whose allowance is used up to a threshold. */
+        AlertPage: {
+            data: components["schemas"]["Alert"][];
+            pagination: components["schemas"]["Pagination"];
+            /** @description The threshold that applied. */
+            threshold: number;
+        };
         /** @description One page of restaurants' usage. */
         UsagePage: {
             data: components["schemas"]["RestaurantUsage"][];
             pagination: components["schemas"]["Pagination"];
         };
-        /** @description Where a page is among all that the filter admits. */
+        /** @description Where a page is among all that match. */
         Pagination: {
-            /** @description How many restaurants the filter admits, exactly. */
+            /** @description How many restaurants match, exactly. */
             total: number;
             /** @description The limit that applied. */
             limit: number;
@@ -118,13 +317,43 @@ export interface components {
          * @description The reason, for a program.
          * @enum {string}
          */
-        ErrorCode: "ambiguous_credentials" | "bad_request" | "body_too_large" | "forbidden" | "internal_error" | "invalid_parameter" | "method_not_allowed" | "not_found" | "restaurant_id_required" | "restaurant_not_found" | "unauthorized" | "unavailable";
+        ErrorCode: "ambiguous_credentials" | "ambiguous_restaurant" | "bad_request" | "body_too_large" | "forbidden" | "idempotency_key_reused" | "internal_error" | "invalid_body" | "invalid_parameter" | "method_not_allowed" | "not_found" | "restaurant_id_required" | "restaurant_not_found" | "unauthorized" | "unavailable" | "unlimited_allowance";
         /** @description What API Gateway answers by itself. */
         GatewayError: {
             message: string;
         };
     };
     responses: {
+        /** @description The request makes no sense */
+        BadRequest: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The access token does not cover that restaurant, whether it exists or not */
+        NotCovered: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description An access token, whichever it is */
+        AdministratorsOnly: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description No credential, or one that is unknown, has expired or was revoked */
         Unauthorized: {
             headers: {
@@ -199,8 +428,15 @@ export interface components {
         };
     };
     parameters: {
-        /** @description Which restaurant. Required with an access token, ignored with an API key. */
+        /**
+         * @description Which restaurant: its id, or its bot's. With an access token it has to be named here, in `restaurantId` or in
+         *     `tenantId`, and the same wherever it is; with an API key it is ignored.
+         */
         RestaurantIdHeader: string;
+        /** @description The same as `X-Restaurant-Id`. */
+        RestaurantIdQuery: string;
+        /** @description The same as `X-Restaurant-Id`. */
+        TenantIdQuery: string;
         /**
          * @description Which restaurant.
          * @example clxyz123abc
@@ -227,6 +463,10 @@ export interface operations {
     readUsage: {
         parameters: {
             query?: {
+                /** @description The same as `X-Restaurant-Id`. */
+                restaurantId?: components["parameters"]["RestaurantIdQuery"];
+                /** @description The same as `X-Restaurant-Id`. */
+                tenantId?: components["parameters"]["TenantIdQuery"];
                 /** @description How many restaurants to return at most. More than 100 is taken for 100, which the answer shows. */
                 limit?: components["parameters"]["Limit"];
                 /** @description How many restaurants to skip. Past the end the page is empty. */
@@ -235,7 +475,10 @@ export interface operations {
                 isActive?: components["parameters"]["IsActive"];
             };
             header?: {
-                /** @description Which restaurant. Required with an access token, ignored with an API key. */
+                /**
+                 * @description Which restaurant: its id, or its bot's. With an access token it has to be named here, in `restaurantId` or in
+                 *     `tenantId`, and the same wherever it is; with an API key it is ignored.
+                 */
                 "X-Restaurant-Id"?: components["parameters"]["RestaurantIdHeader"];
             };
             path?: never;
@@ -265,16 +508,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
-            /** @description The access token does not cover that restaurant, whether it exists or not */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
+            403: components["responses"]["NotCovered"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["BodyTooLarge"];
@@ -286,6 +520,10 @@ export interface operations {
     checkUsage: {
         parameters: {
             query?: {
+                /** @description The same as `X-Restaurant-Id`. */
+                restaurantId?: components["parameters"]["RestaurantIdQuery"];
+                /** @description The same as `X-Restaurant-Id`. */
+                tenantId?: components["parameters"]["TenantIdQuery"];
                 /** @description How many restaurants to return at most. More than 100 is taken for 100, which the answer shows. */
                 limit?: components["parameters"]["Limit"];
                 /** @description How many restaurants to skip. Past the end the page is empty. */
@@ -294,7 +532,181 @@ export interface operations {
                 isActive?: components["parameters"]["IsActive"];
             };
             header?: {
-                /** @description Which restaurant. Required with an access token, ignored with an API key. */
+                /**
+                 * @description Which restaurant: its id, or its bot's. With an access token it has to be named here, in `restaurantId` or in
+                 *     `tenantId`, and the same wherever it is; with an API key it is ignored.
+                 */
+                "X-Restaurant-Id"?: components["parameters"]["RestaurantIdHeader"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description GET would answer with figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The status of the error that GET would answer with */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readAlerts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Which share of its effective limit a restaurant must have used: from 0 to 1, with at most six decimals, which are
+                 *     taken as they stand. With 0 every active restaurant with a limit matches.
+                 */
+                threshold?: number;
+                /** @description How many restaurants to return at most. More than 200 is taken for 200, which the answer shows. */
+                limit?: number;
+                /** @description How many restaurants to skip. Past the end the page is empty. */
+                offset?: components["parameters"]["Offset"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The restaurants over the threshold */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description The request makes no sense */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["AdministratorsOnly"];
+            405: components["responses"]["MethodNotAllowed"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkAlerts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Which share of its effective limit a restaurant must have used: from 0 to 1, with at most six decimals, which are
+                 *     taken as they stand. With 0 every active restaurant with a limit matches.
+                 */
+                threshold?: number;
+                /** @description How many restaurants to return at most. More than 200 is taken for 200, which the answer shows. */
+                limit?: number;
+                /** @description How many restaurants to skip. Past the end the page is empty. */
+                offset?: components["parameters"]["Offset"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description GET would answer with figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The status of the error that GET would answer with */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readOwnDetails: {
+        parameters: {
+            query?: {
+                /** @description The same as `X-Restaurant-Id`. */
+                restaurantId?: components["parameters"]["RestaurantIdQuery"];
+                /** @description The same as `X-Restaurant-Id`. */
+                tenantId?: components["parameters"]["TenantIdQuery"];
+            };
+            header?: {
+                /**
+                 * @description Which restaurant: its id, or its bot's. With an access token it has to be named here, in `restaurantId` or in
+                 *     `tenantId`, and the same wherever it is; with an API key it is ignored.
+                 */
+                "X-Restaurant-Id"?: components["parameters"]["RestaurantIdHeader"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures of this moment */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestaurantDetails"];
+                };
+            };
+            /** @description The request makes no sense */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotCovered"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkOwnDetails: {
+        parameters: {
+            query?: {
+                /** @description The same as `X-Restaurant-Id`. */
+                restaurantId?: components["parameters"]["RestaurantIdQuery"];
+                /** @description The same as `X-Restaurant-Id`. */
+                tenantId?: components["parameters"]["TenantIdQuery"];
+            };
+            header?: {
+                /**
+                 * @description Which restaurant: its id, or its bot's. With an access token it has to be named here, in `restaurantId` or in
+                 *     `tenantId`, and the same wherever it is; with an API key it is ignored.
+                 */
                 "X-Restaurant-Id"?: components["parameters"]["RestaurantIdHeader"];
             };
             path?: never;
@@ -344,27 +756,9 @@ export interface operations {
                     "application/json": components["schemas"]["RestaurantUsageWithHistory"];
                 };
             };
-            /** @description The request makes no sense */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description An access token, whichever it is */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
+            403: components["responses"]["AdministratorsOnly"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["BodyTooLarge"];
@@ -402,6 +796,162 @@ export interface operations {
                 };
                 content?: never;
             };
+        };
+    };
+    readDetails: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which restaurant.
+                 * @example clxyz123abc
+                 */
+                restaurantId: components["parameters"]["RestaurantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures of this moment */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestaurantDetails"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["AdministratorsOnly"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkDetails: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which restaurant.
+                 * @example clxyz123abc
+                 */
+                restaurantId: components["parameters"]["RestaurantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description GET would answer with figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The status of the error that GET would answer with */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    renewAllowance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes a repeat harmless. Of the renewals of a restaurant with the same key only the first is carried out, whoever
+                 *     sends the others and however much later. One of the same amount and reason is answered as the first was, with the
+                 *     figures of then; one of another amount or reason is refused.
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Which restaurant.
+                 * @example clxyz123abc
+                 */
+                restaurantId: components["parameters"]["RestaurantId"];
+            };
+            cookie?: never;
+        };
+        /** @description How much to add, and why. Without a body, both are the defaults. No other members are taken. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Renewal"];
+            };
+        };
+        responses: {
+            /** @description The allowance was added to, now or by the request that this one repeats */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Renewed"];
+                };
+            };
+            /** @description The request makes no sense */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["AdministratorsOnly"];
+            404: components["responses"]["NotFound"];
+            /** @description Any other method at this address */
+            405: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    Allow: "POST";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The plan has no limit */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            /** @description The key belongs to another renewal */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
 }

@@ -1,26 +1,30 @@
 import { useEffect, useId, useRef, useState } from 'react';
-import type { AdministratorClient, RestaurantUsage as Usage, UsagePage } from '../index.js';
-import { AllowanceBar, isUnlimited, LevelBadge, usedShare } from './AllowanceBar.js';
+import type { AdministratorClient, AlertPage, RestaurantUsage as Usage, UsagePage } from '../index.js';
+import { type Allowance, AllowanceBar, isUnlimited, LevelBadge, usedShare } from './AllowanceBar.js';
 import { useSurroundings } from './context.js';
+import { DetailPanels, DetailsFailure } from './Details.js';
 import { Heading, RefreshButton } from './Heading.js';
 import { HistoryChart } from './HistoryChart.js';
 import { fill, type Messages } from './messages.js';
 import { Failure, Skeleton, Stale } from './Notices.js';
-import { ActiveBadge, Ago, RestaurantUsage } from './RestaurantUsage.js';
+import { Renewal } from './Renewal.js';
+import { ActiveBadge, Ago, monthOf, RestaurantUsage } from './RestaurantUsage.js';
 import { useLoaded } from './useLoaded.js';
 
 const pageSizes = [10, 20, 50, 100];
+const thresholds = [0.5, 0.8, 0.9, 1];
 
 /** Which page of which restaurants an administrator looks at. */
 interface Selection {
-  filter: 'all' | 'active' | 'inactive';
+  filter: 'all' | 'active' | 'inactive' | 'nearing';
+  threshold: number; // of those that are nearing their limit
   limit: number;
   offset: number;
 }
 
 /** Shows an administrator all restaurants, and one that was opened. Back from it, the list is as it was. */
 export function AdminView({ client, revision }: { client: AdministratorClient; revision: unknown }) {
-  const [selection, setSelection] = useState<Selection>({ filter: 'all', limit: 20, offset: 0 });
+  const [selection, setSelection] = useState<Selection>({ filter: 'all', threshold: 0.9, limit: 20, offset: 0 });
   const [opened, setOpened] = useState<string>();
   const [left, setLeft] = useState<string>(); // the restaurant whose button gets the focus back
   if (opened !== undefined) {
@@ -47,12 +51,17 @@ function OpenedRestaurant({ client, id, revision, close }: {
   const { data, at, error, loading, reload } = useLoaded(
     { source: client, key: id, revision }, (signal) => client.getUsage(id, { signal }), now,
   );
+  const details = useLoaded({ source: client, key: id, revision }, (signal) => client.details(id, { signal }), now);
   useEffect(() => {
     top.current?.focus();
   }, []);
+  const readAgain = () => {
+    reload();
+    details.reload();
+  };
   const retry = () => {
     top.current?.focus();
-    reload();
+    readAgain();
   };
   const back = (
     <button type="button" className="sud-back" onClick={close}>
@@ -66,13 +75,22 @@ function OpenedRestaurant({ client, id, revision, close }: {
         <Heading
           title={data.restaurantName} id={data.restaurantId} isActive={data.isActive}
           at={at} busy={loading} refresh={retry} before={back}
+          actions={!isUnlimited(monthOf(data)) && <Renewal client={client} id={id} renewed={readAgain} />}
         />
       ) : back}
       {error !== undefined && (data && at
         ? <Stale at={at} retry={retry} busy={loading} />
         : <Failure error={error} retry={retry} busy={loading} />)}
       {data
-        ? <RestaurantUsage usage={data}><HistoryChart history={data.history} /></RestaurantUsage>
+        ? (
+          <>
+            <RestaurantUsage usage={data}>
+              <HistoryChart history={data.history} />
+            </RestaurantUsage>
+            {details.data && <DetailPanels details={details.data} />}
+            <DetailsFailure details={details} />
+          </>
+        )
         : error === undefined && <Skeleton shape="cards" />}
     </div>
   );
@@ -84,10 +102,14 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
 }) {
   const { text, format, now, announce } = useSurroundings();
   const top = useRef<HTMLDivElement>(null);
-  const { filter, limit, offset } = selection;
-  const page = useLoaded({ source: client, key: JSON.stringify(selection), revision }, (signal) => client.listUsage({
-    limit, offset, signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }),
-  }), now);
+  const { filter, threshold, limit, offset } = selection;
+  const page = useLoaded<UsagePage | AlertPage>(
+    { source: client, key: JSON.stringify(selection), revision },
+    async (signal) => (filter === 'nearing' ? client.alerts({ threshold, limit, offset, signal }) : client.listUsage({
+      limit, offset, signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }),
+    })),
+    now,
+  );
   const retry = () => {
     top.current?.focus();
     page.reload();
@@ -117,6 +139,14 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
       </header>
       <div className="sud-toolbar">
         <FilterChoice value={filter} choose={(chosen) => select({ ...selection, filter: chosen, offset: 0 })} />
+        {filter === 'nearing' && (
+          <label className="sud-select">
+            <span>{text.threshold}</span>
+            <select value={threshold} onChange={(e) => select({ ...selection, threshold: Number(e.target.value), offset: 0 })}>
+              {thresholds.map((share) => <option key={share} value={share}>{format.percent(share)}</option>)}
+            </select>
+          </label>
+        )}
         <label className="sud-select">
           <span>{text.perPage}</span>
           <select value={limit} onChange={(e) => select({ ...selection, limit: Number(e.target.value), offset: 0 })}>
@@ -128,10 +158,12 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
         ? <Stale at={page.at} retry={retry} busy={page.loading} />
         : <Failure error={page.error} retry={retry} busy={page.loading} />)}
       {page.data && (page.data.data.length > 0
-        ? <RestaurantTable rows={page.data.data} dimmed={page.loading} open={open} />
+        ? 'threshold' in page.data
+          ? <AlertTable rows={page.data.data} dimmed={page.loading} open={open} />
+          : <RestaurantTable rows={page.data.data} dimmed={page.loading} open={open} />
         : (
           <div className="sud-empty">
-            <p className="sud-note">{text.noRestaurantsHint}</p>
+            <p className="sud-note">{'threshold' in page.data ? text.noAlerts : text.noRestaurantsHint}</p>
           </div>
         ))}
       {!page.data && page.error === undefined && <Skeleton shape="rows" />}
@@ -153,7 +185,7 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
 }
 
 /** Returns which of how many restaurants a page holds: "21–40 of 150". */
-function rangeOf({ data, pagination: { offset, total } }: UsagePage, text: Messages, number: (n: number) => string): string {
+function rangeOf({ data, pagination: { offset, total } }: UsagePage | AlertPage, text: Messages, number: (n: number) => string): string {
   if (data.length === 0) return text.noRestaurants;
   return fill(text.range, { from: number(offset + 1), to: number(offset + data.length), total: number(total) });
 }
@@ -174,7 +206,7 @@ function PageButton({ direction, enabled, turn }: { direction: 'previous' | 'nex
 function FilterChoice({ value, choose }: { value: Selection['filter']; choose: (filter: Selection['filter']) => void }) {
   const { text } = useSurroundings();
   const name = useId();
-  const choices = [['all', text.all], ['active', text.onlyActive], ['inactive', text.onlyInactive]] as const;
+  const choices = [['all', text.all], ['active', text.onlyActive], ['inactive', text.onlyInactive], ['nearing', text.nearing]] as const;
   return (
     <fieldset className="sud-segments">
       <legend className="sud-visually-hidden">{text.show}</legend>
@@ -206,33 +238,14 @@ function RestaurantTable({ rows, dimmed, open }: { rows: Usage[]; dimmed: boolea
       </thead>
       <tbody role="rowgroup">
         {rows.map((usage) => {
-          const { dailyLimit, dailyRemaining, monthlyLimit, monthlyRemaining } = usage.allowance;
-          const month = { limit: monthlyLimit, remaining: monthlyRemaining };
+          const { dailyLimit, dailyRemaining } = usage.allowance;
           return (
             <tr role="row" key={usage.restaurantId}>
-              <th role="rowheader" scope="row" className="sud-cell-name">
-                <button
-                  type="button" className="sud-open" data-restaurant={usage.restaurantId}
-                  onClick={() => open(usage.restaurantId)}
-                >
-                  <bdi>{usage.restaurantName}</bdi>
-                </button>
-                <span><bdi className="sud-id">{usage.restaurantId}</bdi></span>
-              </th>
+              <NameCell of={usage} open={open} />
               <td role="cell" className="sud-numeric sud-cell-count" data-label={text.conversationsThisMonth}>
                 {format.number(usage.conversationsThisMonth)}
               </td>
-              <td role="cell" className="sud-cell-month" data-label={text.monthlyAllowance}>
-                <AllowanceBar compact label={text.monthlyAllowance} allowance={month} />
-                <span className="sud-note sud-between">
-                  {isUnlimited(month) ? text.unlimited : (
-                    <>
-                      <span>{fill(text.usedOfLimit, { used: format.number(monthlyLimit - monthlyRemaining), limit: format.number(monthlyLimit) })}</span>
-                      <LevelBadge level={usedShare(month).level} />
-                    </>
-                  )}
-                </span>
-              </td>
+              <MonthCell month={monthOf(usage)} />
               <td role="cell" className="sud-numeric sud-cell-today" data-label={text.leftToday}>
                 {isUnlimited({ limit: dailyLimit, remaining: dailyRemaining }) ? text.unlimited : format.number(dailyRemaining)}
               </td>
@@ -241,6 +254,68 @@ function RestaurantTable({ rows, dimmed, open }: { rows: Usage[]; dimmed: boolea
             </tr>
           );
         })}
+      </tbody>
+    </table>
+  );
+}
+
+/** Names a restaurant, which can be opened there. */
+function NameCell({ of, open }: { of: { restaurantId: string; restaurantName: string }; open: (id: string) => void }) {
+  return (
+    <th role="rowheader" scope="row" className="sud-cell-name">
+      <button type="button" className="sud-open" data-restaurant={of.restaurantId} onClick={() => open(of.restaurantId)}>
+        <bdi>{of.restaurantName}</bdi>
+      </button>
+      <span><bdi className="sud-id">{of.restaurantId}</bdi></span>
+    </th>
+  );
+}
+
+function MonthCell({ month }: { month: Allowance }) {
+  const { text, format } = useSurroundings();
+  const { limit, remaining } = month;
+  return (
+    <td role="cell" className="sud-cell-month" data-label={text.monthlyAllowance}>
+      <AllowanceBar compact label={text.monthlyAllowance} allowance={month} />
+      <span className="sud-note sud-between">
+        {isUnlimited(month) ? text.unlimited : (
+          <>
+            <span>{fill(text.usedOfLimit, { used: format.number(limit - remaining), limit: format.number(limit) })}</span>
+            <LevelBadge level={usedShare(month).level} />
+          </>
+        )}
+      </span>
+    </td>
+  );
+}
+
+/** The restaurants over a threshold, the fullest first. */
+function AlertTable({ rows, dimmed, open }: { rows: AlertPage['data']; dimmed: boolean; open: (id: string) => void }) {
+  const { text, format } = useSurroundings();
+  return (
+    <table className="sud-table" role="table" data-dimmed={dimmed}>
+      <caption className="sud-visually-hidden">{text.nearing}</caption>
+      <thead role="rowgroup">
+        <tr role="row">
+          <th role="columnheader" scope="col">{text.restaurant}</th>
+          <th role="columnheader" scope="col">{text.monthlyAllowance}</th>
+          <th role="columnheader" scope="col" className="sud-numeric">{text.used}</th>
+          <th role="columnheader" scope="col" className="sud-numeric">{text.leftThisMonth}</th>
+        </tr>
+      </thead>
+      <tbody role="rowgroup">
+        {rows.map((alert) => (
+          <tr role="row" key={alert.restaurantId}>
+            <NameCell of={alert} open={open} />
+            <MonthCell
+              month={{
+                limit: alert.limit + alert.adjustedBy, remaining: alert.remaining, percent: alert.usagePercent, isNearing: alert.isNearingQuota,
+              }}
+            />
+            <td role="cell" className="sud-numeric sud-cell-count" data-label={text.used}>{format.percent((alert.usagePercent) / 100)}</td>
+            <td role="cell" className="sud-numeric sud-cell-today" data-label={text.leftThisMonth}>{format.number(alert.remaining)}</td>
+          </tr>
+        ))}
       </tbody>
     </table>
   );

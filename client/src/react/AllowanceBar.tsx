@@ -14,10 +14,14 @@ const unlimited = -1;
 export interface Allowance {
   limit: number;
   remaining: number;
+  /** How much of it is used, where the API says it: then the API also decides what that means. */
+  percent?: number | undefined;
+  isNearing?: boolean;
 }
 
 /** Returns what was used of a limited allowance, as a share from 0 to 1, and what that means. */
-export function usedShare({ limit, remaining }: Allowance): { share: number; level: Level } {
+export function usedShare({ limit, remaining, percent, isNearing }: Allowance): { share: number; level: Level } {
+  if (percent !== undefined) return { share: percent / 100, level: percent >= 100 ? 'full' : isNearing ? 'near' : 'ok' };
   const share = limit > 0 ? (limit - remaining) / limit : 1;
   return { share, level: remaining <= 0 ? 'full' : share >= nearShare ? 'near' : 'ok' };
 }

@@ -4,8 +4,8 @@ import { fill } from './messages.js';
 import { ActiveBadge } from './RestaurantUsage.js';
 
 /** Heads one restaurant's figures: its name, and how fresh they are. */
-export function Heading({ title, id, isActive, at, busy, refresh, before }: {
-  title: string; id: string; isActive: boolean; at: Date | undefined; busy: boolean; refresh: () => void; before?: ReactNode;
+export function Heading({ title, id, isActive, at, busy, refresh, before, actions }: {
+  title: string; id: string; isActive: boolean; at: Date | undefined; busy: boolean; refresh: () => void; before?: ReactNode; actions?: ReactNode;
 }) {
   return (
     <header className="sud-head">
@@ -17,7 +17,10 @@ export function Heading({ title, id, isActive, at, busy, refresh, before }: {
           <bdi className="sud-id">{id}</bdi>
         </p>
       </div>
-      <RefreshButton at={at} busy={busy} refresh={refresh} />
+      <div className="sud-actions">
+        {actions}
+        <RefreshButton at={at} busy={busy} refresh={refresh} />
+      </div>
     </header>
   );
 }

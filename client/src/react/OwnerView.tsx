@@ -1,28 +1,23 @@
 import { useRef } from 'react';
-import type { OwnerClient, RequestOptions } from '../index.js';
+import type { OwnerClient } from '../index.js';
 import { useSurroundings } from './context.js';
+import { DetailPanels, DetailsFailure } from './Details.js';
 import { Heading } from './Heading.js';
 import { HistoryChart } from './HistoryChart.js';
-import type { MonthCount } from './months.js';
 import { Failure, Skeleton, Stale } from './Notices.js';
 import { RestaurantUsage } from './RestaurantUsage.js';
 import { useLoaded } from './useLoaded.js';
 
-/** Reads an owner's history. The API gives a history to API keys only, so it comes from wherever the embedding page has it. */
-export type HistoryReader = (options: RequestOptions) => Promise<MonthCount[]>;
-
-/** Shows an owner the figures of the restaurant, with its history where there is a source of it. */
-export function OwnerView({ client, readHistory, revision }: {
-  client: OwnerClient; readHistory: HistoryReader | undefined; revision: unknown;
-}) {
-  const { now, text } = useSurroundings();
+/** Shows an owner the figures of the restaurant, and its details below them. */
+export function OwnerView({ client, revision }: { client: OwnerClient; revision: unknown }) {
+  const { now } = useSurroundings();
   const top = useRef<HTMLDivElement>(null);
   const usage = useLoaded({ source: client, key: 'usage', revision }, (signal) => client.listUsage({ signal }), now);
-  const history = useLoaded({ source: client, key: 'history', revision }, async (signal) => readHistory?.({ signal }), now);
+  const details = useLoaded({ source: client, key: 'details', revision }, (signal) => client.details({ signal }), now);
   const reload = () => {
     top.current?.focus(); // the button that was pressed may go away
     usage.reload();
-    history.reload();
+    details.reload();
   };
   return (
     <div className="sud-view" ref={top} tabIndex={-1} aria-busy={usage.loading}>
@@ -36,15 +31,13 @@ export function OwnerView({ client, readHistory, revision }: {
         ? <Stale at={usage.at} retry={reload} busy={usage.loading} />
         : <Failure error={usage.error} retry={reload} busy={usage.loading} />)}
       {usage.data ? (
-        <RestaurantUsage usage={usage.data}>
-          {history.data && <HistoryChart history={history.data} />}
-          {!history.data && history.error !== undefined && (
-            <section className="sud-card" aria-label={text.history}>
-              <h3 className="sud-card-title">{text.history}</h3>
-              <p className="sud-note sud-history-empty">{text.historyFailed}</p>
-            </section>
-          )}
-        </RestaurantUsage>
+        <>
+          <RestaurantUsage usage={usage.data}>
+            {details.data && <HistoryChart history={details.data.monthlyUsage} />}
+            <DetailsFailure details={details} />
+          </RestaurantUsage>
+          {details.data && <DetailPanels details={details.data} />}
+        </>
       ) : usage.error === undefined && <Skeleton shape="cards" />}
     </div>
   );

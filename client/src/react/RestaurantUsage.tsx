@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import type { RestaurantUsage as Usage } from '../index.js';
-import { AllowanceCard } from './AllowanceBar.js';
+import { type Allowance, AllowanceCard } from './AllowanceBar.js';
 import { useSurroundings } from './context.js';
 
 /** Shows one restaurant's figures, and below them what belongs to them. */
@@ -23,7 +23,7 @@ export function RestaurantUsage({ usage, children }: { usage: Usage; children?: 
         />
         <AllowanceCard
           title={text.thisMonth} label={text.monthsAllowance}
-          allowance={{ limit: allowance.monthlyLimit, remaining: allowance.monthlyRemaining }}
+          allowance={monthOf(usage)}
         />
       </div>
       <div className="sud-columns">
@@ -40,6 +40,11 @@ export function RestaurantUsage({ usage, children }: { usage: Usage; children?: 
     </>
   );
 }
+
+/** Returns a restaurant's allowance of the month. */
+export const monthOf = ({ allowance, usagePercent, isNearingQuota }: Usage): Allowance => ({
+  limit: allowance.monthlyLimit, remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
+});
 
 /** Says whether a restaurant is active. */
 export function ActiveBadge({ isActive }: { isActive: boolean }) {

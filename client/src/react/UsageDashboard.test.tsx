@@ -3,8 +3,11 @@ import { cleanup, configure, render, screen, waitFor, within } from '@testing-li
 import { userEvent } from '@testing-library/user-event';
 import { afterEach, describe, expect, test } from 'vitest';
 import type {
-  AdministratorClient, ListOptions, MonthUsage, OwnerClient, RestaurantUsage, RestaurantUsageWithHistory, UsagePage, UsagePages,
+  AdministratorClient, AlertOptions, AlertPage, ListOptions, MonthUsage, OwnerClient, RenewOptions, RestaurantDetails, RestaurantUsage,
+  RestaurantUsageWithHistory, UsagePage,
 } from '../index.js';
+import { alertPage, details, quota } from '../../test/fixtures.js';
+import { UsagePages } from '../index.js';
 import { UsageDashboard } from './index.js';
 
 configure({ asyncUtilTimeout: 30_000 }); // a slow machine may take its time
@@ -16,6 +19,7 @@ function restaurant(id: string, change: Partial<RestaurantUsage> = {}): Restaura
   return {
     restaurantId: id, restaurantName: `Restaurant ${id}`, conversationsThisMonth: 45, lastConversationAt: '2026-11-23T12:00:00.000Z',
     allowance: { dailyLimit: 1000, dailyRemaining: 998, monthlyLimit: 30000, monthlyRemaining: 29955 },
+    adjustedBy: 0, usagePercent: 0.15, isNearingQuota: false,
     firstActivity: '2026-10-20T14:30:00.000Z', lastActivity: '2026-11-23T12:00:00.000Z', isActive: true,
     ...change,
   };
@@ -36,12 +40,17 @@ function deferred<T>() {
 
 const failure = (status: number) => Object.assign(new Error('refused'), { status });
 
-const ownerOf = (listUsage: OwnerClient['listUsage']): OwnerClient => ({ role: 'owner', listUsage });
+const detailsOf = (id: string): RestaurantDetails => ({ ...details(id), monthlyUsage: [october] });
+
+const ownerOf = (
+  listUsage: OwnerClient['listUsage'], read: OwnerClient['details'] = async () => detailsOf('r1'),
+): OwnerClient => ({ role: 'owner', listUsage, details: read });
 
 /** An administrator's client of so many restaurants, of which every third is switched off. It notes what it is asked. */
 function administrator(count: number) {
   const all = Array.from({ length: count }, (_, i) => restaurant(`r${i + 1}`, { isActive: i % 3 !== 2 }));
   const asked: ListOptions[] = [];
+  const renewals: RenewOptions[] = []; // of which the first fails
   const client: AdministratorClient = {
     role: 'administrator',
     async listUsage(options: ListOptions = {}): Promise<UsagePage> {
@@ -59,8 +68,18 @@ function administrator(count: number) {
       if (!found) throw failure(404);
       return { ...found, history: [october] };
     },
+    details: async (id) => detailsOf(id),
+    alerts: ({ threshold, limit, offset }: AlertOptions = {}) => {
+      const query = new URLSearchParams(JSON.parse(JSON.stringify({ threshold, limit, offset })) as Record<string, string>);
+      return new UsagePages<AlertPage>(async () => alertPage(query, 2), offset);
+    },
+    async renew(_, options = {}) {
+      renewals.push(options);
+      if (renewals.length === 1) throw failure(503);
+      return quota;
+    },
   };
-  return { client, asked };
+  return { client, asked, renewals };
 }
 
 describe('an owner', () => {
@@ -76,13 +95,15 @@ describe('an owner', () => {
     expect(screen.getAllByText('yesterday').length).toBeGreaterThan(0);
   });
 
-  test('sees a history only where there is a source of it', async () => {
-    const client = ownerOf(async () => restaurant('r1'));
-    const { rerender } = render(<UsageDashboard client={client} now={now} />);
-    await screen.findByRole('heading', { name: 'Restaurant r1' });
-    expect(screen.queryByRole('img')).toBeNull();
-    rerender(<UsageDashboard key="with" client={client} now={now} readHistory={async () => [october]} />);
-    const chart = await screen.findByRole('img');
+  test('sees months, days, sessions and what was added', async () => {
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} />);
+    const chart = await screen.findByRole('img', { name: /last six months/ });
+    expect(screen.getByRole('img', { name: /45 conversations of this month, most of them on 20 October: 45$/ })).toBeTruthy();
+    expect(screen.getByRole('row', { name: /^20 October 45 90$/ })).toBeTruthy();
+    expect(screen.getByText('+966*******01')).toBeTruthy();
+    expect(screen.getByText('open now').parentElement!.textContent).toBe('2open now');
+    expect(screen.getByText('+1,000')).toBeTruthy();
+    expect(screen.getByText('Ramadan')).toBeTruthy();
     expect(chart.getAttribute('aria-label')).toContain('October 2026: 123');
     const rows = within(screen.getByRole('table', { name: 'Conversations by month' })).getAllByRole('row');
     expect(rows.map((row) => row.textContent)).toEqual([
@@ -90,23 +111,22 @@ describe('an owner', () => {
     ]);
   });
 
-  test('keeps the figures when only the history fails', async () => {
-    render(<UsageDashboard
-      client={ownerOf(async () => restaurant('r1'))} now={now} readHistory={async () => Promise.reject(failure(503))}
-    />);
-    expect(await screen.findByText('The history can’t be shown right now.')).toBeTruthy();
+  test('keeps the figures when only the details fail', async () => {
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1'), () => Promise.reject(failure(503)))} now={now} />);
+    expect(await screen.findByText('The details can’t be shown right now.')).toBeTruthy();
     expect(screen.getByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
   });
 
   test.each([
-    ['nothing used', 1000, 1000, undefined],
-    ['just below nine tenths', 1000, 101, undefined],
-    ['nine tenths', 1000, 100, 'Nearly used up'],
-    ['everything', 1000, 0, 'Used up'],
-    ['nothing allowed', 0, 0, 'Used up'],
-  ])('is warned as it should be with %s', async (_, limit, remaining, badge) => {
-    const allowance = { dailyLimit: 1000, dailyRemaining: 1000, monthlyLimit: limit, monthlyRemaining: remaining };
-    render(<UsageDashboard client={ownerOf(async () => restaurant('r1', { allowance }))} now={now} />);
+    ['nothing used', 1000, 0, false, undefined],
+    ['just below nine tenths', 101, 89.9, false, undefined],
+    ['nine tenths', 100, 90, true, 'Nearly used up'],
+    ['all but a little', 1, 99.99, true, 'Nearly used up'],
+    ['everything', 0, 100, true, 'Used up'],
+    ['nothing allowed and nothing used', 0, 0, false, undefined],
+  ])('is warned as the API says with %s', async (_, monthlyRemaining, usagePercent, isNearingQuota, badge) => {
+    const allowance = { dailyLimit: 1000, dailyRemaining: 1000, monthlyLimit: 1000, monthlyRemaining };
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1', { allowance, usagePercent, isNearingQuota }))} now={now} />);
     await screen.findByRole('meter', { name: 'This month’s allowance' });
     expect(['Nearly used up', 'Used up'].filter((text) => screen.queryByText(text))).toEqual(badge ? [badge] : []);
   });
@@ -114,7 +134,7 @@ describe('an owner', () => {
   test('has no meter without a limit, and no time where nothing ever happened', async () => {
     const unlimited = restaurant('r1', {
       allowance: { dailyLimit: -1, dailyRemaining: -1, monthlyLimit: -1, monthlyRemaining: -1 },
-      firstActivity: null, lastActivity: null, lastConversationAt: null,
+      usagePercent: undefined, firstActivity: null, lastActivity: null, lastConversationAt: null,
     });
     render(<UsageDashboard client={ownerOf(async () => unlimited)} now={now} />);
     expect(await screen.findAllByText('Unlimited')).toHaveLength(2);
@@ -238,7 +258,7 @@ describe('an administrator', () => {
     row.focus();
     await user.keyboard('{Enter}');
     expect(await screen.findByRole('heading', { name: 'Restaurant r23' })).toBeTruthy();
-    expect(screen.getByRole('img').getAttribute('aria-label')).toContain('October 2026: 123');
+    expect(screen.getByRole('img', { name: /last six months/ }).getAttribute('aria-label')).toContain('October 2026: 123');
     expect(document.activeElement?.contains(screen.getByRole('heading', { name: 'Restaurant r23' }))).toBe(true);
     await user.click(screen.getByRole('button', { name: 'All restaurants' }));
     const again = await screen.findByRole('button', { name: 'Restaurant r23' });
@@ -278,4 +298,53 @@ describe('an administrator', () => {
     await slow.promise;
     expect(names()[0]).toBe('Restaurant r3');
   });
+});
+
+describe('an administrator who adds to an allowance', () => {
+  // jsdom has no modal dialogs: it is open or not.
+  HTMLDialogElement.prototype.showModal = function showModal() { this.open = true; };
+
+  test('can try again without adding twice, and sees what came of it', async () => {
+    const user = userEvent.setup();
+    const { client, renewals } = administrator(3);
+    render(<UsageDashboard client={client} now={now} />);
+    await user.click(await screen.findByRole('button', { name: 'Restaurant r1' }));
+    await user.click(await screen.findByRole('button', { name: 'Add to allowance' }));
+    await user.clear(screen.getByRole('spinbutton', { name: 'Conversations' }));
+    await user.type(screen.getByRole('spinbutton', { name: 'Conversations' }), '500');
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    expect((await screen.findByRole('alert')).textContent).toContain('Trying again adds it only once.');
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    expect(await screen.findByText(/limit is 31,000 now, of which 30,955 are left/)).toBeTruthy();
+    expect(renewals).toHaveLength(2);
+    expect(renewals[0]).toMatchObject({ amount: 500, reason: undefined });
+    expect(renewals[1]).toEqual(renewals[0]);
+    await user.click(screen.getByRole('button', { name: 'Done' }));
+    expect(screen.queryByRole('dialog')).toBeNull();
+  });
+
+  test('has another key for another amount', async () => {
+    const user = userEvent.setup();
+    const { client, renewals } = administrator(3);
+    render(<UsageDashboard client={client} now={now} />);
+    await user.click(await screen.findByRole('button', { name: 'Restaurant r1' }));
+    await user.click(await screen.findByRole('button', { name: 'Add to allowance' }));
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await screen.findByRole('alert');
+    await user.type(screen.getByRole('textbox', { name: 'Reason (optional)' }), 'Ramadan');
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await screen.findByRole('button', { name: 'Done' });
+    expect(renewals[1]).toMatchObject({ amount: 1000, reason: 'Ramadan' });
+    expect(renewals[1]?.idempotencyKey).not.toBe(renewals[0]?.idempotencyKey);
+  });
+});
+
+test('an administrator sees who has nearly used up the allowance, from a threshold on', async () => {
+  const user = userEvent.setup();
+  render(<UsageDashboard client={administrator(3).client} now={now} />);
+  await user.click(await screen.findByRole('radio', { name: 'Nearly used up' }));
+  const table = await screen.findByRole('table', { name: 'Nearly used up' });
+  expect(within(table).getAllByRole('row')[1]!.textContent).toContain('95 of 100 used');
+  await user.selectOptions(screen.getByRole('combobox', { name: 'Used at least' }), '50%');
+  expect(await screen.findByText('1–2 of 2', { selector: '.sud-subtitle' })).toBeTruthy();
 });

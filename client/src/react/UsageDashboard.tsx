@@ -4,7 +4,7 @@ import { AdminView } from './AdminView.js';
 import { Surrounding } from './context.js';
 import { makeFormat } from './format.js';
 import { type Locale, messages } from './messages.js';
-import { type HistoryReader, OwnerView } from './OwnerView.js';
+import { OwnerView } from './OwnerView.js';
 
 /** How the dashboard is shown. */
 export interface Appearance {
@@ -24,15 +24,12 @@ export interface Appearance {
 export interface OwnerDashboard {
   /** A client with an access token. Keep it from one rendering to the next: another one is read anew. */
   client: OwnerClient;
-  /** Where the history comes from, which the API doesn't give to tokens. Without it there is no chart. */
-  readHistory?: HistoryReader;
 }
 
 /** An administrator's dashboard: all restaurants. */
 export interface AdminDashboard {
   /** A client with an API key. Keep it from one rendering to the next. */
   client: AdministratorClient;
-  readHistory?: undefined;
 }
 
 /** What a dashboard is made with. */
@@ -42,7 +39,7 @@ const clock = () => new Date();
 
 /** Shows how much of its allowance a restaurant has used, or all restaurants have. Its style is usage-dashboard.css. */
 export function UsageDashboard(props: UsageDashboardProps) {
-  const { client, readHistory, locale = 'en', theme = 'auto', timeZone, revision, now = clock } = props;
+  const { client, locale = 'en', theme = 'auto', timeZone, revision, now = clock } = props;
   const [announced, setAnnounced] = useState('');
   const announce = useCallback((what: string) => setAnnounced(what), []);
   const surroundings = useMemo(
@@ -52,7 +49,7 @@ export function UsageDashboard(props: UsageDashboardProps) {
     <Surrounding value={surroundings}>
       <div className="sud sud-theme" lang={locale} dir={locale === 'ar' ? 'rtl' : 'ltr'} data-theme={theme}>
         {client.role === 'owner'
-          ? <OwnerView client={client} readHistory={readHistory} revision={revision} />
+          ? <OwnerView client={client} revision={revision} />
           : <AdminView client={client} revision={revision} />}
         <p className="sud-visually-hidden" role="status">{announced}</p>
       </div>

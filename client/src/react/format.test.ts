@@ -19,7 +19,7 @@ test.each([
 test('writes numbers, and Gregorian months, in each language', () => {
   const [en, ar] = [makeFormat('en'), makeFormat('ar')];
   expect([en.number(29955), ar.number(29955)]).toEqual(['29,955', '٢٩٬٩٥٥']);
-  expect([en.percent(0.0015), en.percent(1)]).toEqual(['0.2%', '100%']);
+  expect([en.percent(0.0015), en.percent(1)]).toEqual(['0.15%', '100%']);
   expect(en.month({ year: 2026, month: 1 }, 'long')).toBe('January 2026');
   expect(ar.month({ year: 2026, month: 1 }, 'long')).toBe('يناير ٢٠٢٦');
 });

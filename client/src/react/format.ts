@@ -12,6 +12,8 @@ export interface Format {
   ago(at: string, now: Date): string;
   /** A month's name, short or in full with its year. */
   month(of: { year: number; month: number }, style: 'short' | 'long'): string;
+  /** A day of the form 2026-11-24, with its month. */
+  day(date: string): string;
   list(parts: string[]): string;
 }
 
@@ -29,7 +31,7 @@ const units: [Intl.RelativeTimeFormatUnit, number][] = [
 export function makeFormat(locale: Locale, timeZone?: string): Format {
   const { tag, hour } = habits[locale];
   const number = new Intl.NumberFormat(tag);
-  const percent = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 1 });
+  const percent = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 2 });
   const dateTime = new Intl.DateTimeFormat(tag, {
     day: 'numeric', month: 'short', year: 'numeric', hour, minute: '2-digit', timeZone,
   });
@@ -37,6 +39,7 @@ export function makeFormat(locale: Locale, timeZone?: string): Format {
   const relative = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' });
   const short = new Intl.DateTimeFormat(tag, { month: 'short', timeZone: 'UTC' });
   const long = new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' });
+  const day = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'long', timeZone: 'UTC' });
   const list = new Intl.ListFormat(tag, { type: 'unit' });
   return {
     number: (value) => number.format(value),
@@ -49,6 +52,7 @@ export function makeFormat(locale: Locale, timeZone?: string): Format {
       return relative.format(unit === 'second' ? 0 : Math.trunc(seconds / size), unit);
     },
     month: ({ year, month }, style) => (style === 'short' ? short : long).format(new Date(Date.UTC(year, month - 1, 1))),
+    day: (date) => day.format(new Date(date)),
     list: (parts) => list.format(parts),
   };
 }

@@ -1,0 +1,128 @@
+import { type ReactNode, useId } from 'react';
+import type { Adjustment, DayUsage, RestaurantDetails, Session } from '../index.js';
+import { useSurroundings } from './context.js';
+import { fill } from './messages.js';
+import { Ago } from './RestaurantUsage.js';
+import type { Loaded } from './useLoaded.js';
+
+/** Shows what of the details stands below a restaurant's figures: its days, sessions, and what was added to its allowance. */
+export function DetailPanels({ details }: { details: RestaurantDetails }) {
+  return (
+    <>
+      <DailyChart days={details.dailyBreakdown} />
+      <div className="sud-columns sud-columns-even">
+        <Sessions open={details.activeSessionsCount} recent={details.recentSessions} />
+        <Adjustments adjustments={details.adjustments} />
+      </div>
+    </>
+  );
+}
+
+/** Says that the details could not be read, where they were not. */
+export function DetailsFailure({ details }: { details: Loaded<RestaurantDetails> }) {
+  const { text } = useSurroundings();
+  if (details.data || details.error === undefined) return null;
+  return <Panel title={text.history}><p className="sud-note sud-history-empty">{text.historyFailed}</p></Panel>;
+}
+
+function Panel({ title, children }: { title: string; children: ReactNode }) {
+  const id = useId();
+  return (
+    <section className="sud-card" aria-labelledby={id}>
+      <h3 className="sud-card-title" id={id}>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+/** Shows the days of the month as bars, and as a table. Most days have no label: there are too many. */
+function DailyChart({ days }: { days: DayUsage[] }) {
+  const { text, format } = useSurroundings();
+  const highest = Math.max(...days.map((day) => day.conversationsStarted));
+  const busiest = days.find((day) => day.conversationsStarted === highest);
+  const total = days.reduce((sum, day) => sum + day.conversationsStarted, 0);
+  return (
+    <Panel title={text.daily}>
+      {busiest === undefined || highest === 0 ? <p className="sud-note sud-history-empty">{text.dailyEmpty}</p> : (
+        <div
+          className="sud-chart sud-chart-days" role="img"
+          aria-label={fill(text.dailySummary, {
+            total: format.number(total), day: format.day(busiest.date), highest: format.number(highest),
+          })}
+        >
+          {days.map((day, i) => (
+            <div className="sud-chart-month" key={day.date} data-current={day === busiest} title={`${format.day(day.date)}: ${format.number(day.conversationsStarted)}`}>
+              <div className="sud-chart-track">
+                {day === busiest && <span className="sud-chart-value">{format.number(highest)}</span>}
+                <div className="sud-chart-bar" style={{ blockSize: `${(day.conversationsStarted / highest) * 100}%` }} />
+              </div>
+              <span className="sud-chart-label">{i === 0 || (i + 1) % 5 === 0 ? format.number(i + 1) : '\u00a0'}</span>
+            </div>
+          ))}
+        </div>
+      )}
+      <details className="sud-details">
+        <summary>{text.showTable}</summary>
+        <table className="sud-plain-table">
+          <caption className="sud-visually-hidden">{text.daily}</caption>
+          <thead>
+            <tr><th scope="col">{text.day}</th><th scope="col">{text.conversations}</th><th scope="col">{text.messages}</th></tr>
+          </thead>
+          <tbody>
+            {days.map((day) => (
+              <tr key={day.date}>
+                <th scope="row">{format.day(day.date)}</th>
+                <td>{format.number(day.conversationsStarted)}</td>
+                <td>{format.number(day.messages)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </details>
+    </Panel>
+  );
+}
+
+function Sessions({ open, recent }: { open: number; recent: Session[] }) {
+  const { text, format } = useSurroundings();
+  return (
+    <Panel title={text.sessions}>
+      <p className="sud-figure">{format.number(open)}<span className="sud-figure-unit">{text.openNow}</span></p>
+      {recent.length === 0 ? <p className="sud-note">{text.noSessions}</p> : (
+        <table className="sud-plain-table">
+          <caption className="sud-visually-hidden">{text.recentSessions}</caption>
+          <thead>
+            <tr><th scope="col">{text.customer}</th><th scope="col">{text.started}</th><th scope="col">{text.messages}</th></tr>
+          </thead>
+          <tbody>
+            {recent.map((session) => (
+              <tr key={session.id}>
+                <th scope="row"><bdi dir="ltr">{session.customerPhone}</bdi></th>
+                <td><Ago at={session.startedAt} /></td>
+                <td>{format.number(session.messageCount)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}
+
+function Adjustments({ adjustments }: { adjustments: Adjustment[] }) {
+  const { text, format } = useSurroundings();
+  return (
+    <Panel title={text.adjustments}>
+      {adjustments.length === 0 ? <p className="sud-note">{text.noAdjustments}</p> : (
+        <ul className="sud-adjustments">
+          {adjustments.map((adjustment) => (
+            <li key={adjustment.id} className="sud-between">
+              <span><bdi>{adjustment.reason}</bdi> <span className="sud-note"><Ago at={adjustment.createdAt} /></span></span>
+              <strong>{fill(text.added, { amount: format.number(adjustment.amount) })}</strong>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}
