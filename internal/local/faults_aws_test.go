@@ -532,8 +532,11 @@ func (f *faulty) usage(t *testing.T) map[string]figures {
 // drain waits until the queue is empty, and returns it with its dead letters. Sufrah still fails as usually.
 func (f *faulty) drain(t *testing.T) (state queues) {
 	t.Helper()
-	const patience = 10 * time.Minute
-	for begin := time.Now(); ; time.Sleep(500 * time.Millisecond) {
+	const (
+		patience = 30 * time.Minute // a large storm leaves thousands of jobs, of which the SQS server hands out some a second
+		interval = 3 * time.Second  // to look is to receive all dead letters
+	)
+	for begin := time.Now(); ; time.Sleep(interval) {
 		state = read[queues](t, get(t, f.stack, "/sandbox/queues"), 200)
 		if state.Bootstrap == (queues{}).Bootstrap {
 			return state
