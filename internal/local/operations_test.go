@@ -645,10 +645,10 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		do            func()
 		written, read float64
 	}{
-		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 15, 7},
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 15, 6},
 		{"within a session", time.Second, write(known, "hello"), 3, 0},
 		{"answered with a menu", time.Second, write(known, "menu"), 5, 0},
-		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 20, 7},
+		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 20, 6},
 		{"opens a conversation", time.Second, write(stranger, "hello"), 19, 3},
 		{"an owner's request", 0, ask("/api/usage", asOwner, ofExample), 0, 6},
 		{"another one, whose token is known by now", 0, ask("/api/usage", asOwner, ofExample), 0, 5},
