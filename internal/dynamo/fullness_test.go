@@ -2,6 +2,7 @@ package dynamo_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -93,4 +94,27 @@ func TestRepeatInAnotherMonth(t *testing.T) {
 	record, err := store.Usage(t.Context(), "r00001", december.Last(2))
 	must(t, err)
 	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {AdjustedBy: 5, Days: map[int]int64{}}})
+}
+
+// TestPlanChangesMeanwhile: a top-up that a change of the plan overtakes is decided by the plan that stands.
+func TestPlanChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &restaurant.Bot{ID: "b", Limits: restaurant.DefaultLimits}))
+	overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			unlimited := restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: usage.Unlimited}}
+			if err := store.SetBot(r.Context(), "r00001", unlimited); err != nil {
+				return nil, err
+			}
+			return engine.RoundTrip(r)
+		}), nil,
+	}}
+	inBubble(t, func(ctx context.Context, t *testing.T) {
+		a := usage.Adjustment{ID: "adj_1", Amount: 5, Type: usage.RenewalType, Reason: "r", CreatedAt: start}
+		if quota, err := newStore(overtaken).Adjust(ctx, "r00001", november, a, "", 10); !errors.Is(err, usage.ErrUnlimited) {
+			t.Errorf("quota %+v, error %v, want ErrUnlimited", quota, err)
+		}
+	})
 }

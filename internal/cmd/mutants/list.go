@@ -78,7 +78,7 @@ var list = []mutant{
 		`e.condition += fmt.Sprintf(" AND (%s = :%s OR attribute_exists(%s))", name, name[1:], name)`, []string{"internal/dynamo"}, "TestContract"},
 	{"a top-up is based on a plan that has changed", "internal/dynamo/standing.go",
 		`limit.ConditionExpression = optional("#limit = :limit")`, `limit.ConditionExpression = optional("#limit = :limit OR attribute_exists(#limit)")`,
-		[]string{"internal/dynamo"}, "TestRecorderContract"},
+		[]string{"internal/dynamo"}, "TestPlanChangesMeanwhile"},
 	{"a repeated top-up is carried out", "internal/dynamo/adjustment.go",
 		`condition: "attribute_not_exists(#period)",`, `condition: "attribute_not_exists(#period) OR attribute_exists(#period)",`,
 		[]string{"internal/dynamo"}, "TestRepeatInAnotherMonth"},
