@@ -64,7 +64,7 @@ const states: Record<string, State> = {
     view: 'admin',
     until: async (page) => {
       await page.locator('.sud-segments input').nth(3).check();
-      await page.locator('[data-restaurant="demo-002"]').waitFor();
+      await page.locator('[data-restaurant="demo-001"]').waitFor();
     },
   },
   renewal: { view: 'admin', until: openRenewal },

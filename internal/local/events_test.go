@@ -111,7 +111,7 @@ func TestEvents(t *testing.T) {
 				send(t, handler, filepath.Join(filepath.Dir(path), first+".json"))
 			}
 			answer := send(t, handler, path)
-			if functions[word] == usageapi.Name {
+			if functions[word] == usageapi.Name || functions[word] == usageadmin.Name {
 				checkEventDescribed(t, path, answer)
 			}
 			compareGolden(t, golden, readable(t, answer)+received(t, stack))

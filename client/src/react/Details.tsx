@@ -118,7 +118,7 @@ function Adjustments({ adjustments }: { adjustments: Adjustment[] }) {
           {adjustments.map((adjustment) => (
             <li key={adjustment.id} className="sud-between">
               <span><bdi>{adjustment.reason}</bdi> <span className="sud-note"><Ago at={adjustment.createdAt} /></span></span>
-              <strong>{fill(text.added, { amount: format.number(adjustment.amount) })}</strong>
+              <strong dir="ltr">{fill(text.added, { amount: format.number(adjustment.amount) })}</strong>
             </li>
           ))}
         </ul>

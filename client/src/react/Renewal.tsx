@@ -92,7 +92,7 @@ function RenewalDialog({ client, id, renewed, close }: {
             <span>{text.reason}</span>
             <input name="reason" maxLength={500} autoComplete="off" dir="auto" />
           </label>
-          {state.failed !== undefined && <p className="sud-notice" data-tone="full" role="alert">{state.failed}</p>}
+          {state.failed !== undefined && <div className="sud-notice" data-tone="full" role="alert">{state.failed}</div>}
           <div className="sud-dialog-buttons">
             <button type="button" className="sud-button" onClick={close}>{text.cancel}</button>
             <button type="submit" className="sud-button sud-button-main" aria-disabled={state.busy ?? false}>
