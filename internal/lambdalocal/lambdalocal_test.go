@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -372,9 +373,7 @@ func TestEnvironment(t *testing.T) {
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
 	instance := start(t, lambdalocal.Function{})
-	if err := syscall.Kill(instance.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, instance.PID())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := instance.Invoke(ctx, []byte(`{}`)); !errors.Is(err, context.DeadlineExceeded) {
@@ -385,6 +384,29 @@ func TestCallerGone(t *testing.T) {
 	}
 	if _, a := mustInvoke(t, instance, order{}); a.Count != 2 {
 		t.Errorf("invocation %d, want 2", a.Count)
+	}
+}
+
+// stop stops a process, and returns when each of its threads has: until then it may take an event and answer it.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	running := func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(threads, func(thread string) bool {
+			stat, _ := os.ReadFile(thread) // "1234 (bootstrap) T 1 …"
+			return !bytes.Contains(stat, []byte(") T "))
+		})
+	}
+	for deadline := time.Now().Add(20 * time.Second); running(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d doesn't stop", pid)
+		}
 	}
 }
 
@@ -468,7 +490,7 @@ func TestNothingLeft(t *testing.T) {
 	if err == nil {
 		t.Error("no init error")
 	}
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for runtime.NumGoroutine() > before {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<16)
