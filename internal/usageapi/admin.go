@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -91,8 +91,7 @@ func parseRenewal(r *http.Request) (usage.Renewal, error) {
 	for name, value := range members {
 		switch name {
 		case "amount":
-			// What isn't written as a whole number is no amount, and neither is one too large to be read: 0 isn't either.
-			renewal.Amount, _ = strconv.ParseInt(string(value), 10, 64)
+			renewal.Amount = wholeAmount(value)
 		case "reason":
 			var reason *string
 			if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
@@ -106,4 +105,15 @@ func parseRenewal(r *http.Request) (usage.Renewal, error) {
 		}
 	}
 	return renewal, nil
+}
+
+// wholeAmount returns a JSON value that is a whole number, however it is written: 1000, 1000.0 and 1e3 are the same one. It
+// returns 0, which is no amount, for anything else and for what is beyond all amounts.
+func wholeAmount(value json.RawMessage) int64 {
+	const exact = 1 << 53 // up to there
+	var number float64
+	if err := json.Unmarshal(value, &number); err != nil || number != math.Trunc(number) || math.Abs(number) > exact {
+		return 0
+	}
+	return int64(number)
 }

@@ -73,6 +73,8 @@ func TestRenew(t *testing.T) {
 		{renew("clxyz123abc", `{"amount": 1000, "reason": "Manual renewal"}`, asAdmin, key), 200, first},
 		{renew("clxyz123abc", "", asAdmin, key), 200, first}, // the defaults are the same
 		{renew("clxyz123abc", `{"reason": " "}`, asAdmin, key), 200, first},
+		{renew("clxyz123abc", `{"amount": 1000.0}`, asAdmin, key), 200, first}, // to JSON the same number
+		{renew("clxyz123abc", `{"amount": 1e3}`, asAdmin, key), 200, first},
 		{renew("clxyz123abc", "{}", asAdmin, "Idempotency-Key:  7f3c "), 200, first},
 		{renew("clxyz123abc", `{"amount": 1001}`, asAdmin, key), 422, "idempotency_key_reused"},
 		{renew("clxyz123abc", `{"reason": "another"}`, asAdmin, key), 422, "idempotency_key_reused"},
@@ -132,7 +134,8 @@ func TestRenewRefuses(t *testing.T) {
 		"amount too large":     {request: renew("new", `{"amount": 1000001}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount far too large": {request: renew("new", `{"amount": 99999999999999999999}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount a fraction":    {request: renew("new", `{"amount": 1.5}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
-		"amount an exponent":   {request: renew("new", `{"amount": 1e3}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
+		"amount an exponent":   {request: renew("new", `{"amount": 1e7}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
+		"amount past all":      {request: renew("new", `{"amount": 1e400}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount a text":        {request: renew("new", `{"amount": "5"}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount null":          {request: renew("new", `{"amount": null}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"reason a number":      {request: renew("new", `{"reason": 5}`, asAdmin), status: 400, code: "invalid_parameter", names: "reason"},
