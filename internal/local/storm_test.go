@@ -24,7 +24,7 @@ import (
 var (
 	stormMessages    = flag.Int("storm.messages", 1000, "how many messages TestStorm sends")
 	stormCustomers   = flag.Int("storm.customers", 60, "how many customers send them")
-	stormRestaurants = flag.Int("storm.restaurants", 10, "to how many restaurants, at most 145")
+	stormRestaurants = flag.Int("storm.restaurants", 10, "to how many restaurants, at most 143")
 )
 
 // atOnce is how many deliveries are under way at a time.
@@ -57,9 +57,14 @@ type message struct {
 	body                 string
 }
 
-func customerNumber(n int) string   { return fmt.Sprintf("+96650%07d", n) }
-func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", n) }
-func restaurantID(n int) string     { return fmt.Sprintf("demo-%03d", n) }
+func customerNumber(n int) string { return fmt.Sprintf("+96650%07d", n) }
+
+// nearlyFull is how many of the demo's numbered restaurants have nearly used their allowance up. A storm leaves them out:
+// their owners would be written to, and what remains to them today doesn't tell how many conversations it had.
+const nearlyFull = 2
+
+func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", nearlyFull+n) }
+func restaurantID(n int) string     { return fmt.Sprintf("demo-%03d", nearlyFull+n) }
 
 // errGivenUp says that a message was delivered as often as Twilio does, and never taken.
 var errGivenUp = errors.New("given up")
