@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
@@ -30,6 +31,7 @@ const anyPath = "/api/usage"
 
 // Description is a description of the API that answers can be held to. It is safe for concurrent use.
 type Description struct {
+	mu        sync.Mutex // the library renders schemas as it first needs them, and minds nobody else meanwhile
 	document  *v3.Document
 	validator validator.Validator
 }
@@ -73,6 +75,8 @@ func (d *Description) Check(method, path string, answer *http.Response, body []b
 		}
 		return nil
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	template, operations := d.find(strings.TrimSuffix(path, "/")) // which makes no difference
 	described := method
 	if operations[method] == nil {
