@@ -102,15 +102,7 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	return nil
 }
 
-// settleAlerts notes what was told of, trying for long: it would be told of again.
+// settleAlerts notes what was told of.
 func (s *Service) settleAlerts(ctx context.Context, m Message, month usage.Month, told Alerts, done bool) error {
-	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
-		err := s.Watcher.SettleAlerts(ctx, m, month, told, done)
-		if err == nil || attempt == settleAttempts {
-			return err
-		}
-		if sleepErr := sleep(ctx, wait); sleepErr != nil {
-			return err
-		}
-	}
+	return insist(ctx, func() error { return s.Watcher.SettleAlerts(ctx, m, month, told, done) })
 }

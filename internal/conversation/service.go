@@ -194,7 +194,7 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 			if wait > lastWait || !patient {
 				return false, ErrElsewhere
 			}
-			if err := sleep(ctx, wait); err != nil {
+			if err := bootstrap.Sleep(ctx, wait); err != nil {
 				return false, err
 			}
 		}
@@ -207,25 +207,19 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 
 // settle notes that a reply went out, trying for long.
 func (s *Service) settle(ctx context.Context, m Message, r Reply) error {
+	return insist(ctx, func() error { return s.Recorder.Settle(ctx, m, r) })
+}
+
+// insist has note done again until it succeeds, for long: what it notes would otherwise be done again.
+func insist(ctx context.Context, note func() error) error {
 	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
-		err := s.Recorder.Settle(ctx, m, r)
+		err := note()
 		if err == nil || attempt == settleAttempts {
 			return err
 		}
-		if sleepErr := sleep(ctx, wait); sleepErr != nil {
+		if sleepErr := bootstrap.Sleep(ctx, wait); sleepErr != nil {
 			return err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
