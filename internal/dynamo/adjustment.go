@@ -64,7 +64,10 @@ func (s *Store) Adjust(
 func (s *Store) adjust(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.Adjustment, repeatKey string, defaultLimit int64,
 ) (usage.Quota, error) {
-	repeat := usageKey(restaurantID, "renewal/"+repeatKey)
+	var repeat item
+	if repeatKey != "" {
+		repeat = usageKey(restaurantID, "renewal/"+repeatKey)
+	}
 	seen, first, err := s.standing(ctx, restaurantID, month.String(), repeat)
 	switch {
 	case err != nil:
@@ -83,11 +86,10 @@ func (s *Store) adjust(
 		update(s.tables.Usage, usageKey(restaurantID, month.String()), seen.adjusted(month.String(), quota.AdjustedBy)),
 		put(s.tables.Usage, adjustmentItem(restaurantID, month, a), expression{}),
 	}, seen.checks(s.tables)...)
-	if repeatKey != "" {
-		it := repeat
-		it[attrAmount], it[attrReason], it[attrCreatedAt] = number(a.Amount), text(a.Reason), instant(a.CreatedAt)
-		it[attrUsed], it[attrLimit], it[attrAdjustedBy] = number(quota.Used), number(quota.Limit), number(quota.AdjustedBy)
-		items = append(items, put(s.tables.Usage, it, expression{
+	if repeat != nil {
+		repeat[attrAmount], repeat[attrReason], repeat[attrCreatedAt] = number(a.Amount), text(a.Reason), instant(a.CreatedAt)
+		repeat[attrUsed], repeat[attrLimit], repeat[attrAdjustedBy] = number(quota.Used), number(quota.Limit), number(quota.AdjustedBy)
+		items = append(items, put(s.tables.Usage, repeat, expression{
 			condition: "attribute_not_exists(#period)",
 			names:     map[string]string{"#period": "period"},
 		}))
