@@ -351,7 +351,8 @@ func btoi(b bool) int64 {
 
 // RebuildDirectory lays the directory anew from the restaurants that exist, and returns how many there are. Readers
 // see the old pages until the new ones are complete; a restaurant created or switched meanwhile makes it start again.
-// It repairs whatever is wrong with the old directory, and has bots' numbers and ids lead to their restaurants. It fails with outage.ErrUnavailable.
+// It repairs whatever is wrong with the old directory, and has bots' numbers and ids lead to their restaurants. It fails
+// with outage.ErrUnavailable.
 func (s *Store) RebuildDirectory(ctx context.Context) (int, error) {
 	for range directoryAttempts {
 		n, err := s.rebuildDirectory(ctx)

@@ -15,8 +15,8 @@ type Difference struct {
 
 // CheckDirectory compares the directory with the restaurants that exist and their bots, writes nothing, and returns how
 // many restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
-// ids. RebuildDirectory mends all of them, but for a number that two bots have. It fails with outage.ErrUnavailable, also where others change the directory
-// whenever it is read.
+// ids. RebuildDirectory mends all of them, but for a number that two bots have. It fails with outage.ErrUnavailable, also
+// where others change the directory whenever it is read.
 func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range directoryAttempts {
 		before, fault, err := s.readCounts(ctx)
