@@ -148,8 +148,11 @@ func (b *bench) table() error {
 	return w.Flush()
 }
 
-// functions are those that are deployed.
-var functions = []string{"usage-api", "process-message", "welcome-bootstrap"}
+// functions are those that are deployed, each with the empty program of the same router and clients.
+var functions = []struct{ name, empty string }{
+	{"usage-api", "empty-usage-api"}, {"usage-admin", "empty-usage-api"},
+	{"process-message", "empty-process-message"}, {"welcome-bootstrap", "empty-welcome-bootstrap"},
+}
 
 // build compiles a program of this module as functions are compiled, once.
 func (b *bench) build(ctx context.Context, program string) (string, error) {

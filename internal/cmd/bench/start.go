@@ -9,9 +9,9 @@ import (
 
 // sizes reports how large each function's binary is, and that of the empty one with the same clients.
 func (b *bench) sizes(ctx context.Context) error {
-	for _, name := range functions {
+	for _, f := range functions {
 		var bytes [2]float64
-		for i, path := range []string{function(name), program("empty-" + name)} {
+		for i, path := range []string{function(f.name), program(f.empty)} {
 			binary, err := b.build(ctx, path)
 			if err != nil {
 				return err
@@ -22,21 +22,21 @@ func (b *bench) sizes(ctx context.Context) error {
 			}
 			bytes[i] = float64(info.Size()) / 1e6
 		}
-		b.report("binary, "+name, bytes[0], "MB", bytes[1], "")
+		b.report("binary, "+f.name, bytes[0], "MB", bytes[1], "")
 	}
 	return nil
 }
 
 // coldStarts reports the time from a binary's start to its first request for an invocation.
 func (b *bench) coldStarts(ctx context.Context) error {
-	for _, name := range functions {
-		environment, err := b.server.FunctionEnvironment(name)
+	for _, f := range functions {
+		environment, err := b.server.FunctionEnvironment(f.name)
 		if err != nil {
 			return err
 		}
 		var took [2][]time.Duration
 		for range b.rounds {
-			for i, path := range []string{function(name), program("empty-" + name)} {
+			for i, path := range []string{function(f.name), program(f.empty)} {
 				instance, err := b.start(ctx, path, environment, io.Discard)
 				if err != nil {
 					return err
@@ -47,7 +47,7 @@ func (b *bench) coldStarts(ctx context.Context) error {
 				}
 			}
 		}
-		b.report("cold start, "+name, milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.15 × baseline")
+		b.report("cold start, "+f.name, milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.15 × baseline")
 	}
 	return nil
 }
