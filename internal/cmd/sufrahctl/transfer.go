@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -10,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/transfer"
 )
 
@@ -63,7 +62,7 @@ func (c *importCommand) Run(s *session) (err error) {
 	progress := newProgress(s.progress, s.now, "import of "+c.File, size)
 	work := transfer.Import{
 		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Overwrite: c.Overwrite, Defaults: c.Defaults.limits(), Concurrency: c.Concurrency,
-		Store: s.store, Now: s.now, Wait: wait, Refused: report.add,
+		Store: s.store, Now: s.now, Wait: bootstrap.Sleep, Refused: report.add,
 		Checkpoint: func(done transfer.Checkpoint) error {
 			progress.show(done.Summary.Rows, counted.n)
 			var err error
@@ -176,17 +175,6 @@ func open(path string) (io.ReadCloser, int64, error) {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, info.Size(), nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // replaceFile writes a file that is either there whole or as it was before. Customers' numbers may be in it: it is the
