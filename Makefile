@@ -114,7 +114,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	done
 
 .PHONY: test-mutants
-test-mutants: ## break some forty lines, one at a time, and see that the tests notice each
+test-mutants: ## break some sixty lines, one at a time, and see that the tests notice each
 	@go run ./internal/cmd/mutants
 
 .PHONY: lint
