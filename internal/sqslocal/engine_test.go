@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -296,6 +297,31 @@ func TestLongPollOfAnAbsentCallerTakesNothing(t *testing.T) {
 	if got, want := s.counts("jobs"), [3]int{1, 0, 0}; got != want {
 		t.Errorf("counts = %v, want %v", got, want)
 	}
+}
+
+// TestClockMovesDuringALook: a clock that is moved between a receive's reading it and its looking into the queue wakes that
+// receive, too.
+func TestClockMovesDuringALook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, move := setup(), false
+		s.engine = sqslocal.New(func() time.Time {
+			read := s.now()
+			if move {
+				move = false
+				s.pass(10 * time.Second)
+			}
+			return read
+		}, sqslocal.Queue{Name: "jobs", Delay: 10 * time.Second})
+		s.client = newClient(inProcess, s.engine.Transport())
+		s.send(t, "job")
+		begin := time.Now()
+		move = true
+		out, err := s.client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &s.jobs, WaitTimeSeconds: 20})
+		if waited := time.Since(begin); err != nil || len(out.Messages) != 1 || waited != 0 {
+			t.Errorf("received %+v, %v, after another %v, want one message at once", out, err, waited)
+		}
+	})
 }
 
 func TestChangedAnnouncesChanges(t *testing.T) {

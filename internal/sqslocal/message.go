@@ -185,19 +185,20 @@ type look struct {
 	now      time.Time
 	wait     time.Duration // the queue's own
 	messages []received
-	changed  <-chan struct{}
-	until    time.Duration // until the passing of time brings a message
-	pending  bool          // whether it will
+	changed  <-chan struct{} // since before the look
+	until    time.Duration   // until the passing of time brings a message
+	pending  bool            // whether it will
 }
 
 func (e *Engine) look(ctx context.Context, in receiveInput) (look, error) {
+	changed := e.Changed() // before the clock is read: it may be moved, and Wake called, before the lock is taken
 	now := e.lock()
 	defer e.mu.Unlock()
 	q, err := e.byURL(in.QueueURL)
 	if err != nil {
 		return look{}, err
 	}
-	l := look{now: now, wait: q.settings.wait}
+	l := look{now: now, wait: q.settings.wait, changed: changed}
 	if ctx.Err() == nil {
 		limit := 1
 		if in.MaxNumberOfMessages != nil {
@@ -207,7 +208,6 @@ func (e *Engine) look(ctx context.Context, in receiveInput) (look, error) {
 			l.messages = append(l.messages, m.received(in))
 		}
 	}
-	l.changed = e.changed
 	l.until, l.pending = q.untilVisible(now)
 	if e.moving() {
 		l.until, l.pending = min(time.Second, cmp.Or(l.until, time.Second)), true
