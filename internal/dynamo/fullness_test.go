@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -117,4 +118,32 @@ func TestPlanChangesMeanwhile(t *testing.T) {
 			t.Errorf("quota %+v, error %v, want ErrUnlimited", quota, err)
 		}
 	})
+}
+
+// TestTopUpsMeet: a top-up that another one overtakes adds to it, also where the month was topped up before both.
+func TestTopUpsMeet(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+	topUp := func(ctx context.Context, s *dynamo.Store, amount int64) usage.Quota {
+		a := usage.Adjustment{
+			ID: fmt.Sprint("adj_", amount), Amount: amount, Type: usage.RenewalType, Reason: "r", CreatedAt: start,
+		}
+		quota, err := s.Adjust(ctx, "r00001", november, a, "", 10)
+		must(t, err)
+		return quota
+	}
+	for i, amounts := range [][2]int64{{1, 10}, {100, 1000}} {
+		overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+			roundTrip(func(r *http.Request) (*http.Response, error) {
+				topUp(r.Context(), store, amounts[0])
+				return engine.RoundTrip(r)
+			}), nil,
+		}}
+		inBubble(t, func(ctx context.Context, t *testing.T) {
+			quota := topUp(ctx, newStore(overtaken), amounts[1])
+			wantSame(t, "the month's top-ups", quota.AdjustedBy, []int64{11, 1111}[i])
+		})
+	}
 }

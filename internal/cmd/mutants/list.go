@@ -75,7 +75,7 @@ var list = []mutant{
 	// Allowances that are added to, and watched.
 	{"a top-up overwrites another one", "internal/dynamo/standing.go",
 		`e.condition += fmt.Sprintf(" AND %s = :%s", name, name[1:])`,
-		`e.condition += fmt.Sprintf(" AND (%s = :%s OR attribute_exists(%s))", name, name[1:], name)`, []string{"internal/dynamo"}, "TestContract"},
+		`e.condition += fmt.Sprintf(" AND (%s = :%s OR attribute_exists(%s))", name, name[1:], name)`, []string{"internal/dynamo"}, "TestTopUpsMeet"},
 	{"a top-up is based on a plan that has changed", "internal/dynamo/standing.go",
 		`limit.ConditionExpression = optional("#limit = :limit")`, `limit.ConditionExpression = optional("#limit = :limit OR attribute_exists(#limit)")`,
 		[]string{"internal/dynamo"}, "TestPlanChangesMeanwhile"},
