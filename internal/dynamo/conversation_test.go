@@ -132,6 +132,55 @@ func TestWriteCapacity(t *testing.T) {
 	}
 }
 
+// TestOpeningsMeet: of two messages that each find no session to extend, only the one whose transaction comes first opens
+// one; the other belongs to it. So it is for a new customer and for one who comes back.
+func TestOpeningsMeet(t *testing.T) {
+	t.Parallel()
+	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		returns bool
+		ahead   time.Duration // of the message that is overtaken: how much earlier the other one was received
+		want    int64
+	}{
+		"new, overtaken by an earlier message":     {false, time.Second, 1},
+		"new, overtaken by a later message":        {false, -time.Second, 1},
+		"coming back, overtaken by an earlier one": {true, time.Second, 2},
+		"coming back, overtaken by a later one":    {true, -time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := newEngine(t).Transport()
+			store := newStore(engine)
+			must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+			record := func(s *dynamo.Store, id string, at time.Time) conversation.Recorded {
+				m := conversation.Message{ID: id, RestaurantID: "r00001", Customer: "+966500000001", ReceivedAt: at, Delivery: id}
+				recorded, err := dynamo.NewRecorder(s, usage.NewCalendar(nil)).Record(t.Context(), m)
+				must(t, err)
+				return recorded
+			}
+			at := first
+			if test.returns {
+				record(store, "m0", first)
+				at = at.Add(30 * time.Hour)
+			}
+			var other conversation.Recorded
+			overtaken := newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+				roundTrip(func(r *http.Request) (*http.Response, error) {
+					other = record(store, "m1", at.Add(-test.ahead))
+					return engine.RoundTrip(r)
+				}), nil,
+			}})
+			recorded := record(overtaken, "m2", at)
+			if !other.Opened || recorded.Opened || recorded.First {
+				t.Errorf("recorded %+v, overtaken by %+v, which alone was to open the session", recorded, other)
+			}
+			used, err := store.Usage(t.Context(), "r00001", november.Last(1))
+			must(t, err)
+			wantSame(t, "conversations", used.Months[november].Conversations, test.want)
+		})
+	}
+}
+
 // TestItemsStaySmall holds the items that every message writes to one write unit, however long they are used.
 func TestItemsStaySmall(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,7 @@ var list = []mutant{
 		`condition: "(attribute_not_exists(#entry) OR #received <= :forgotten OR NOT #entry = :forgotten)",`, []string{"internal/dynamo"}, "TestRecorderContract$"},
 	{"a session may be opened over another one", "internal/dynamo/conversation.go",
 		`session = session.and(expression{condition: "#last = :seen", values: item{":seen": seen[attrLastMessage]}})`,
-		`_ = attrLastMessage`, []string{"internal/dynamo"}, "TestRecorderContract$"},
+		`_ = attrLastMessage`, []string{"internal/dynamo"}, "TestOpeningsMeet"},
 	{"a session is extended after its end", "internal/dynamo/conversation.go",
 		`condition: "#last < :at AND #last > :closed",`, `condition: "#last < :at AND NOT #last = :closed",`, []string{"internal/dynamo"}, "TestRecorderContract$"},
 	{"a reply is sent while another delivery sends it", "internal/dynamo/conversation.go",
