@@ -26,7 +26,13 @@ export function Phone({ demo, text, lang, answered }: { demo: Demo; text: PageMe
     return () => controller.abort();
   }, [customer]);
   useEffect(() => {
-    log.current?.scrollTo({ top: log.current.scrollHeight });
+    const shown = log.current;
+    if (!shown) return;
+    const toEnd = () => shown.scrollTo({ top: shown.scrollHeight });
+    toEnd();
+    const resized = new ResizeObserver(toEnd); // as by a phone's keyboard
+    resized.observe(shown);
+    return () => resized.disconnect();
   }, [entries]);
 
   const send = (words: string, button?: string) => {

@@ -211,6 +211,19 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
   await shows(page, '.sud-figure-main', String(before + 2));
 });
 
+test('a chat stays at its end when the phone gets smaller', async () => {
+  const page = await open({ view: 'chat', width: 390 });
+  for (const [n, words] of ['Hello', 'Menu', 'Branches'].entries()) {
+    await page.getByRole('group', { name: 'Suggestions' }).getByRole('button', { name: words }).click();
+    await page.locator('[data-kind="received"]').nth(n).waitFor();
+  }
+  await page.setViewportSize({ width: 390, height: 560 }); // as by its keyboard
+  await page.waitForFunction(() => {
+    const { scrollTop, clientHeight, scrollHeight } = document.querySelector('.phone-log')!;
+    return scrollHeight > clientHeight && Math.abs(scrollTop + clientHeight - scrollHeight) < 2;
+  });
+});
+
 test('a message that the service can’t take is shown as refused', async () => {
   await behave('store', { failRate: 1, status: 500 });
   const page = await open({ view: 'chat', width: 390 });
