@@ -134,16 +134,16 @@ func TestTopUpsMeet(t *testing.T) {
 		must(t, err)
 		return quota
 	}
-	for i, amounts := range [][2]int64{{1, 10}, {100, 1000}} {
+	for _, test := range []struct{ other, own, want int64 }{{1, 10, 11}, {100, 1000, 1111}} {
 		overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
 			roundTrip(func(r *http.Request) (*http.Response, error) {
-				topUp(r.Context(), store, amounts[0])
+				topUp(r.Context(), store, test.other)
 				return engine.RoundTrip(r)
 			}), nil,
 		}}
 		inBubble(t, func(ctx context.Context, t *testing.T) {
-			quota := topUp(ctx, newStore(overtaken), amounts[1])
-			wantSame(t, "the month's top-ups", quota.AdjustedBy, []int64{11, 1111}[i])
+			quota := topUp(ctx, newStore(overtaken), test.own)
+			wantSame(t, "the month's top-ups", quota.AdjustedBy, test.want)
 		})
 	}
 }

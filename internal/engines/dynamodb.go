@@ -28,7 +28,8 @@ func (e *Engines) startDynamoDB(ctx context.Context, i installer) (string, error
 		return "", err
 	}
 	address, err := e.serve(ctx, DynamoDB, "dynamodb", func(port, _ int) []string {
-		// Java would take a quarter of the machine's memory, and each access key would see tables of its own.
+		// -Xmx1g: unbounded, Java's heap would grow to a quarter of the machine's memory. -sharedDb: otherwise each access key
+		// and region would see tables of its own.
 		return []string{
 			java, "-Xmx1g", "-Djava.library.path=" + library, "-cp", filepath.Join(library, "*"),
 			"software.amazon.dynamodb.services.local.main.ServerRunner",
