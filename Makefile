@@ -64,7 +64,7 @@ SEED ?= 0
 test-faults: ## have a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 is the large one
 	@mkdir -p bin .cache
 	@go build -o bin/testaws ./internal/cmd/testaws
-	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=90m -artifacts -outputdir=.cache ./internal/local \
+	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=90m -artifacts -outputdir=.cache ./internal/local/devstack \
 		-storm.messages=$(MESSAGES) -storm.customers=$(CUSTOMERS) -storm.restaurants=$(RESTAURANTS) -faults.seed=$(SEED)
 
 # An owner's limit and offset are ignored, right or wrong, which Schemathesis would take for a fault: owners send right ones only.
@@ -91,7 +91,7 @@ test-client: chromium ## check and test the TypeScript client, the dashboard and
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	cd client && npm ci --no-audit --no-fund
 	cd client && npm run generate:check && npm run typecheck
-	@cd client && npm run page:check || { echo "internal/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
+	@cd client && npm run page:check || { echo "internal/local/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
 	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e'
 
 # Pictures of the page's states, in both languages and themes and at two widths, end up in .cache/screenshots.

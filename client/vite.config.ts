@@ -6,7 +6,7 @@ const stack = process.env['STACK'] ?? 'http://localhost:8080';
 export default defineConfig({
   root: 'app',
   build: {
-    outDir: '../../internal/page/dist',
+    outDir: '../../internal/local/page/dist',
     emptyOutDir: true,
     target: ['chrome123', 'firefox120', 'safari17.5'], // as the style's light-dark() needs them
     modulePreload: { polyfill: false },

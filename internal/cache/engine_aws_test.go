@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 

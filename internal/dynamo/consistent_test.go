@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
 // onlyConsistent refuses to let a read pass that could have an old answer.

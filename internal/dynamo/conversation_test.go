@@ -14,10 +14,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -86,7 +86,7 @@ func TestWriteCapacity(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
 	ledger := newLedger(engine, usage.NewCalendar(nil))
-	names := dynamo.StackTables(local.StackName)
+	names := dynamo.StackTables(devstack.StackName)
 	used := func() (units float64) {
 		for _, table := range []string{names.Conversations, names.Usage} {
 			_, written := engine.Consumed(table)
@@ -186,7 +186,7 @@ func TestItemsStaySmall(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
 	ledger := newLedger(engine, usage.NewCalendar(nil))
-	names := dynamo.StackTables(local.StackName)
+	names := dynamo.StackTables(devstack.StackName)
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for day := range 70 {
 		at = at.Add(23 * time.Hour)
@@ -209,7 +209,7 @@ func TestBusyItemsStaySmall(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
 	ledger := newLedger(engine, usage.NewCalendar(nil))
-	names := dynamo.StackTables(local.StackName)
+	names := dynamo.StackTables(devstack.StackName)
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const restaurantID = "clxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz1234" // of the longest
 	put := usage.Activity{First: at, Last: at, LastConversation: at, Sessions: make(map[int64]int64),

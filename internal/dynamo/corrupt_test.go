@@ -12,10 +12,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -29,7 +29,7 @@ type (
 	m    = types.AttributeValueMemberM
 )
 
-var tables = dynamo.StackTables(local.StackName)
+var tables = dynamo.StackTables(devstack.StackName)
 
 // corrupt sets one attribute of a stored item to something else.
 func corrupt(t *testing.T, transport http.RoundTripper, table string, key item, attribute string, value types.AttributeValue) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
 // TestSetBotOvertaken: of two that set a restaurant's bot at the same time the later one stands, and the number and the id

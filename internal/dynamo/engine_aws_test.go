@@ -15,9 +15,9 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/engines"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
-	"github.com/sufrah/usage-bootstrap/internal/template"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -32,17 +32,17 @@ type stack struct {
 // a time of their own, by which DynamoDB Local would take new items for expired ones.
 func newStack(t testing.TB) stack {
 	t.Helper()
-	return newStackOf(t, func(table *template.Table) { table.TimeToLive = "" })
+	return newStackOf(t, func(table *sam.Table) { table.TimeToLive = "" })
 }
 
 // newStackOf creates the template's tables with a change.
-func newStackOf(t testing.TB, change func(*template.Table)) stack {
+func newStackOf(t testing.TB, change func(*sam.Table)) stack {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.DynamoDB)
 	must(t, err)
 	config := newConfig(endpoint)
 	config.HTTPClient = patient
-	parsed, err := template.Load("../../template.yaml")
+	parsed, err := sam.Load("../../template.yaml")
 	must(t, err)
 	name := "test-" + strings.ToLower(rand.Text())
 	tables, err := parsed.Tables(name)

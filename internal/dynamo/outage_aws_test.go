@@ -11,22 +11,22 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/network"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/faultproxy"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 // newNetwork returns a network to the server, in fine weather.
-func newNetwork(t *testing.T, server string) *network.Network {
+func newNetwork(t *testing.T, server string) *faultproxy.Network {
 	t.Helper()
-	n, err := network.New(server)
+	n, err := faultproxy.New(server)
 	must(t, err)
 	t.Cleanup(n.Close)
 	return n
 }
 
 // through returns the stack as it is reached through the network, by a process of its own.
-func (s stack) through(n *network.Network) stack {
+func (s stack) through(n *faultproxy.Network) stack {
 	s.config = newConfig("http://" + n.Address())
 	return s
 }
@@ -42,17 +42,17 @@ func TestEngineOutages(t *testing.T) {
 	t.Parallel()
 	const patience = time.Second // what callers wait for where the case has them give up
 	for name, test := range map[string]struct {
-		weather network.Weather
+		weather faultproxy.Weather
 		gives   bool // the callers give up
 		atMost  time.Duration
 	}{
-		"refused":                      {network.Weather{Refuses: true}, false, margin},
-		"reset":                        {network.Weather{Reset: true}, false, margin},
-		"cut in an answer's header":    {network.Weather{Cut: 20}, false, margin},
-		"cut in an answer's body":      {network.Weather{Cut: 230}, false, margin},
-		"half-open":                    {network.Weather{Silent: true}, false, threeTimeOuts + margin},
-		"half-open, and callers leave": {network.Weather{Silent: true}, true, patience + margin},
-		"too slow for its callers":     {network.Weather{Delay: 10 * time.Second}, true, patience + margin},
+		"refused":                      {faultproxy.Weather{Refuses: true}, false, margin},
+		"reset":                        {faultproxy.Weather{Reset: true}, false, margin},
+		"cut in an answer's header":    {faultproxy.Weather{Cut: 20}, false, margin},
+		"cut in an answer's body":      {faultproxy.Weather{Cut: 230}, false, margin},
+		"half-open":                    {faultproxy.Weather{Silent: true}, false, threeTimeOuts + margin},
+		"half-open, and callers leave": {faultproxy.Weather{Silent: true}, true, patience + margin},
+		"too slow for its callers":     {faultproxy.Weather{Delay: 10 * time.Second}, true, patience + margin},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +85,7 @@ func TestEngineOutages(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			must(t, n.Turn(network.Weather{}))
+			must(t, n.Turn(faultproxy.Weather{}))
 			must(t, read(t.Context()))
 			must(t, record(t.Context()))
 			stored, err := store.Usage(t.Context(), "r00001", []usage.Month{november})
@@ -102,7 +102,7 @@ func TestEngineSlowNetwork(t *testing.T) {
 	n := newNetwork(t, strings.TrimPrefix(*s.config.BaseEndpoint, "http://"))
 	s = s.through(n)
 	const delay = 300 * time.Millisecond
-	must(t, n.Turn(network.Weather{Delay: delay}))
+	must(t, n.Turn(faultproxy.Weather{Delay: delay}))
 	begin := time.Now()
 	must(t, s.store(s).CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
 	if took := time.Since(begin); took < 2*delay {

@@ -11,20 +11,20 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
-	"github.com/sufrah/usage-bootstrap/internal/template"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
 // newEngine returns an empty engine with the tables of the template.
 func newEngine(t testing.TB) *dynamolocal.Engine {
 	t.Helper()
-	parsed, err := template.Load("../../template.yaml")
+	parsed, err := sam.Load("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, err := local.Tables(parsed)
+	tables, err := devstack.Tables(parsed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func newStore(transport http.RoundTripper) *dynamo.Store {
 	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: transport}
-	return dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(local.StackName), rand.Float64)
+	return dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(devstack.StackName), rand.Float64)
 }
 
 func TestContract(t *testing.T) {

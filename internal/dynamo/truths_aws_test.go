@@ -26,10 +26,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
-	"github.com/sufrah/usage-bootstrap/internal/template"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -458,7 +458,7 @@ func TestEngineCapacity(t *testing.T) {
 // table has an index that the marker isn't in.
 func TestEngineExpiry(t *testing.T) {
 	t.Parallel()
-	s := newStackOf(t, func(table *template.Table) { table.Indexes = nil })
+	s := newStackOf(t, func(table *sam.Table) { table.Indexes = nil })
 	recorder := dynamo.NewRecorder(s.store(s), usage.NewCalendar(nil))
 	now := time.Now().Truncate(time.Millisecond)
 	for id, at := range map[string]time.Time{"old": now.Add(-25 * time.Hour), "new": now} {

@@ -27,10 +27,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -697,5 +697,5 @@ func newClient(transport http.RoundTripper) *dynamodb.Client {
 
 // newSlowestStore returns a store whose waits are as long as they can be.
 func newSlowestStore(transport http.RoundTripper) *dynamo.Store {
-	return dynamo.New(newClient(transport), dynamo.StackTables(local.StackName), func() float64 { return math.Nextafter(1, 0) })
+	return dynamo.New(newClient(transport), dynamo.StackTables(devstack.StackName), func() float64 { return math.Nextafter(1, 0) })
 }

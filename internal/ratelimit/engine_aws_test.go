@@ -13,7 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sufrah/usage-bootstrap/internal/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 

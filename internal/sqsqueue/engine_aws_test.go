@@ -19,9 +19,9 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
-	"github.com/sufrah/usage-bootstrap/internal/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
-	"github.com/sufrah/usage-bootstrap/internal/template"
 )
 
 // server is a stack's queues on the SQS server, empty and a test's own, reached as the functions and operators reach
@@ -38,7 +38,7 @@ func newServer(t *testing.T) server {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.SQS)
 	must(t, err)
-	parsed, err := template.Load("../../template.yaml")
+	parsed, err := sam.Load("../../template.yaml")
 	must(t, err)
 	queues, err := parsed.Queues("test-" + rand.Text())
 	must(t, err)

@@ -23,8 +23,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
-	"github.com/sufrah/usage-bootstrap/internal/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
 )
 

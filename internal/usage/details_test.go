@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/memory"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/memory"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/memory"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/memory"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 

@@ -15,16 +15,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sufrah/usage-bootstrap/internal/apigateway"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
-	"github.com/sufrah/usage-bootstrap/internal/openapitest"
+	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/test/openapitest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
 
 // description is what fixture.do holds every answer to.
-var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load(openapitest.Path) })
+var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load("../../docs/openapi.yaml") })
 
 func loadDescription(t testing.TB) *openapitest.Description {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 
 	driver "github.com/valkey-io/valkey-go"
 
-	"github.com/sufrah/usage-bootstrap/internal/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 

@@ -16,10 +16,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/template"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
@@ -103,11 +103,11 @@ func (s *spans) sequential() int {
 }
 
 func newTables(ctx context.Context, restaurants int) (*tables, error) {
-	parsed, err := template.Load("template.yaml")
+	parsed, err := sam.Load("template.yaml")
 	if err != nil {
 		return nil, err
 	}
-	defined, err := local.Tables(parsed)
+	defined, err := devstack.Tables(parsed)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 	t.calls = &spans{next: t.engine.Transport()}
 	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: t.calls}
-	t.store = dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+	t.store = dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
 
 	created := time.Now().AddDate(-5, 0, 0)
 	const batch = 10_000 // what is in memory besides the tables
@@ -138,7 +138,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 
 // read has an instance that has just started read a page of 100.
 func (t *tables) read(offset int) (page, error) {
-	names := dynamo.StackTables(local.StackName)
+	names := dynamo.StackTables(devstack.StackName)
 	units := func() (sum float64) {
 		for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory} {
 			read, _ := t.engine.Consumed(name)

@@ -23,8 +23,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
 func main() {
@@ -61,7 +61,7 @@ type bench struct {
 	restaurants int
 	out         io.Writer
 	figures     []figure
-	server      *local.Server
+	server      *devstack.Server
 }
 
 // measurement is a group of figures.
@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(b.directory)
-	if b.server, err = local.Serve(ctx, "template.yaml", 0, io.Discard); err != nil {
+	if b.server, err = devstack.Serve(ctx, "template.yaml", 0, io.Discard); err != nil {
 		return err
 	}
 	defer b.server.Close()

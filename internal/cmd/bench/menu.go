@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sufrah/usage-bootstrap/internal/local"
-	"github.com/sufrah/usage-bootstrap/internal/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -110,7 +110,7 @@ func (b *bench) menus(ctx context.Context) error {
 		return err
 	}
 	// No jobs: they would have the menus cached before anyone asks.
-	environment = append(environment, "WEBHOOK_URL="+local.EventsWebhookURL, "BOOTSTRAP_QUEUE_URL="+b.server.BaseURL+local.SQSPath+"/000000000000/nowhere")
+	environment = append(environment, "WEBHOOK_URL="+devstack.EventsWebhookURL, "BOOTSTRAP_QUEUE_URL="+b.server.BaseURL+devstack.SQSPath+"/000000000000/nowhere")
 	log := new(lines)
 	instance, err := b.start(ctx, function("process-message"), environment, log)
 	if err != nil {

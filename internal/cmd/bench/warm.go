@@ -13,8 +13,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
@@ -52,7 +52,7 @@ func read(path, query string, headers ...string) events.APIGatewayV2HTTPRequest 
 
 // message is the nth message of a customer, signed for the address of the files in events.
 func message(from, to string, n int, body string) events.APIGatewayV2HTTPRequest {
-	form, signature := signed(local.EventsWebhookURL, from, to, n, body)
+	form, signature := signed(devstack.EventsWebhookURL, from, to, n, body)
 	event := read(webhook.Path, "", "content-type", "application/x-www-form-urlencoded", "x-twilio-signature", signature)
 	event.RequestContext.HTTP.Method, event.Body = "POST", form.Encode()
 	return event
@@ -63,13 +63,13 @@ func signed(target, from, to string, n int, body string) (url.Values, string) {
 		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "MessageSid": {fmt.Sprintf("SM%s%024d", from[5:], n)}, "Body": {body},
 		"ProfileName": {"Guest"}, "NumMedia": {"0"}, "AccountSid": {"AC0123456789abcdef0123456789abcdef"},
 	}
-	return form, twilio.Signature(local.TwilioAuthToken, target, form)
+	return form, twilio.Signature(devstack.TwilioAuthToken, target, form)
 }
 
 // environment returns a function's, with DynamoDB elsewhere.
 func (b *bench) environment(name, dynamoDB string) ([]string, error) {
 	environment, err := b.server.FunctionEnvironment(name)
-	return append(environment, "AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "WEBHOOK_URL="+local.EventsWebhookURL), err // the last value counts
+	return append(environment, "AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "WEBHOOK_URL="+devstack.EventsWebhookURL), err // the last value counts
 }
 
 // recorded has an instance handle the event until it is warm, and returns the calls that it makes then.
@@ -118,7 +118,7 @@ type warmed struct {
 // warmUp starts the function of an invocation, and has a backend record its calls.
 func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
 	calls := newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.URL.Path = local.DynamoDBPath
+		r.URL.Path = devstack.DynamoDBPath
 		b.server.ServeHTTP(w, r)
 	}))
 	backend := httptest.NewServer(calls)

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/sufrah/usage-bootstrap/internal/demo"
-	"github.com/sufrah/usage-bootstrap/internal/engines"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 )
 
 func main() {
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			return fmt.Errorf("PORT is %q: want a number from 0 (any free port) to 65535", value)
 		}
 	}
-	changes := []func(*local.Options){func(o *local.Options) {
+	changes := []func(*devstack.Options){func(o *devstack.Options) {
 		if host, _ := lookup("HOST"); host != "" {
 			o.Host = host
 		}
@@ -64,16 +64,16 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		defer started.Stop()
 		fallthrough
 	case "running":
-		changes = append(changes, func(o *local.Options) {
-			o.Engines = &local.Engines{
-				DynamoDB: engines.DynamoDB.URL(), SQS: engines.SQS.URL(), Cache: engines.Cache.URL(), CachePort: local.CachePort,
+		changes = append(changes, func(o *devstack.Options) {
+			o.Engines = &devstack.Engines{
+				DynamoDB: engines.DynamoDB.URL(), SQS: engines.SQS.URL(), Cache: engines.Cache.URL(), CachePort: devstack.CachePort,
 			}
 		})
 	default:
 		return fmt.Errorf(`-engines is %q: want "start" or "running"`, *on)
 	}
-	server, err := local.Serve(ctx, "template.yaml", port, log, changes...)
-	if errors.Is(err, local.ErrPortTaken) {
+	server, err := devstack.Serve(ctx, "template.yaml", port, log, changes...)
+	if errors.Is(err, devstack.ErrPortTaken) {
 		return fmt.Errorf("port %d is taken by another program: stop that one, or choose another port with 'make dev PORT=8081'", port)
 	}
 	if err != nil {
@@ -100,9 +100,9 @@ func announce(w io.Writer, baseURL string, engine bool) {
 		more = onEngines
 	}
 	fmt.Fprint(w, strings.NewReplacer("$URL", baseURL, "$EXAMPLE", demo.ExampleID, "$PAT", demo.ExampleToken,
-		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", local.StackName,
+		"$ALL", demo.DashboardToken, "$KEY", demo.AdminKey, "$STACK", devstack.StackName,
 		"$DYNAMODB", engines.DynamoDB.URL(), "$SQS", engines.SQS.URL(), "$CACHE", strconv.Itoa(engines.Cache.Port()),
-		"$REGION", local.Region, "$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
+		"$REGION", devstack.Region, "$PORT", baseURL[strings.LastIndex(baseURL, ":")+1:]).Replace(`
 # the dashboard, and a customer's phone: open $URL in a browser
 # one restaurant, as its owner
 curl -s $URL/api/usage -H 'Authorization: Bearer $PAT' -H 'X-Restaurant-Id: $EXAMPLE'
@@ -117,7 +117,7 @@ make message PORT=$PORT FROM=+966500000001 BODY=hello
 make message PORT=$PORT FROM=+966500000001 BODY=menu
 curl -s $URL/sandbox/jobs
 # manage this stack
-export SUFRAH_STACK=$STACK AWS_ENDPOINT_URL_DYNAMODB=$URL`+local.DynamoDBPath+` AWS_ENDPOINT_URL_SQS=$URL`+local.SQSPath+`
+export SUFRAH_STACK=$STACK AWS_ENDPOINT_URL_DYNAMODB=$URL`+devstack.DynamoDBPath+` AWS_ENDPOINT_URL_SQS=$URL`+devstack.SQSPath+`
 go run ./internal/cmd/sufrahctl restaurant list --limit 5
 # tomorrow; a Sufrah API that fails; and what becomes of a new customer's job then
 curl -s -X PUT $URL/sandbox/clock -d '{"offset": "24h"}'

@@ -21,7 +21,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
 func main() {

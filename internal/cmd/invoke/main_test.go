@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sufrah/usage-bootstrap/internal/lambdalocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
 // TestRun is not parallel: it compiles testdata/functions/hello from the directory that holds it.

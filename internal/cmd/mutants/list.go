@@ -106,9 +106,9 @@ var list = []mutant{
 		"botItem(restaurantID, bot), unchangedNames(old))", "botItem(restaurantID, bot), expression{})", []string{"internal/dynamo"}, "TestSetBotOvertaken"},
 
 	// Data from elsewhere.
-	{"an interrupted import goes on past rows that it skipped", "internal/transfer/transfer.go",
-		"return ctx.Err()\n}\n\n// ofRestaurants", "return nil\n}\n\n// ofRestaurants", []string{"internal/transfer"}, ""},
-	{"an import leaves the index as it was", "internal/transfer/transfer.go",
+	{"an interrupted import goes on past rows that it skipped", "internal/local/transfer/transfer.go",
+		"return ctx.Err()\n}\n\n// ofRestaurants", "return nil\n}\n\n// ofRestaurants", []string{"internal/local/transfer"}, ""},
+	{"an import leaves the index as it was", "internal/local/transfer/transfer.go",
 		"_, err = i.Store.Reindex(ctx)", "", []string{"internal/cmd/sufrahctl"}, "TestMove"},
 	{"a top-up is lost in a merge", "internal/usage/merge.go",
 		"max(c.AdjustedBy, other.AdjustedBy)", "other.AdjustedBy", []string{"internal/usage"}, ""},

@@ -24,9 +24,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/local"
-	"github.com/sufrah/usage-bootstrap/internal/template"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
 var update = flag.Bool("update", false, "write the transcripts anew")
@@ -39,11 +39,11 @@ type stack struct {
 
 func newStack(t *testing.T) stack {
 	t.Helper()
-	parsed, err := template.Load("../../../template.yaml")
+	parsed, err := sam.Load("../../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, err := local.Tables(parsed)
+	tables, err := devstack.Tables(parsed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func newStack(t *testing.T) stack {
 func (s stack) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), append([]string{"--stack", local.StackName, "--endpoint", s.endpoint}, args...), &out, io.Discard)
+	err := run(t.Context(), append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args...), &out, io.Discard)
 	// Lists are sorted by creation times of milliseconds: no two commands run in the same one.
 	time.Sleep(time.Millisecond)
 	return out.String(), err
@@ -209,7 +209,7 @@ func (s stack) issue(t *testing.T, args ...string) issued {
 // check returns how a function would answer to a raw value after a time.
 func (s stack) check(t *testing.T, kind credential.Kind, raw string, after time.Duration) error {
 	t.Helper()
-	store := dynamo.New(s.client(), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+	store := dynamo.New(s.client(), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
 	clock := func() time.Time { return time.Now().Add(after) }
 	_, err := credential.NewAuthenticator(store, clock).Authenticate(t.Context(), kind, raw)
 	return err
@@ -282,7 +282,7 @@ func TestOnlyHashesAreStored(t *testing.T) {
 	token := s.issue(t, "token", "issue", "--all", "--label", "dashboard")
 	key := s.issue(t, "key", "issue")
 	successor := s.issue(t, "token", "rotate", token.ID)
-	names := dynamo.StackTables(local.StackName)
+	names := dynamo.StackTables(devstack.StackName)
 	var stored strings.Builder
 	for _, table := range []string{
 		names.Restaurants, names.Bots, names.Usage, names.Conversations, names.AccessTokens, names.Directory,
@@ -393,7 +393,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	args := []string{"--stack", local.StackName, "--endpoint", s.endpoint, "restaurant", "create", "r1", "--name", "One"}
+	args := []string{"--stack", devstack.StackName, "--endpoint", s.endpoint, "restaurant", "create", "r1", "--name", "One"}
 	if err := run(ctx, args, &out, io.Discard); !errors.Is(err, context.Canceled) || out.Len() > 0 {
 		t.Errorf("output %q, error %v", &out, err)
 	}

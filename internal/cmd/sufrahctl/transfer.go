@@ -11,7 +11,7 @@ import (
 	"strconv"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
-	"github.com/sufrah/usage-bootstrap/internal/transfer"
+	"github.com/sufrah/usage-bootstrap/internal/local/transfer"
 )
 
 type importCommand struct {

@@ -18,15 +18,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/demo"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
-	"github.com/sufrah/usage-bootstrap/internal/local"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 func (s stack) store() *dynamo.Store {
-	return dynamo.New(s.client(), dynamo.StackTables(local.StackName), func() float64 { return 0 })
+	return dynamo.New(s.client(), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
 }
 
 // TestImportDocumentation writes the files that docs/IMPORT.md shows and carries out its commands.
@@ -273,14 +273,14 @@ func TestImportGoesOn(t *testing.T) {
 		s.engine.ServeHTTP(w, r)
 	}))
 	t.Cleanup(broken.Close)
-	args := []string{"--stack", local.StackName, "--endpoint", broken.URL, "import", "restaurants", path, "--refused", refused}
+	args := []string{"--stack", devstack.StackName, "--endpoint", broken.URL, "import", "restaurants", path, "--refused", refused}
 	var out bytes.Buffer
 	err := run(ctx, args, &out, io.Discard)
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "after 2000 rows") || out.Len() > 0 {
 		t.Fatalf("output %q, error %v", &out, err)
 	}
 	// It isn't another stack's, nor another file's.
-	other := append([]string{"--stack", local.StackName, "--endpoint", s.endpoint}, args[4:]...)
+	other := append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args[4:]...)
 	if err := run(t.Context(), other, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "another stack") {
 		t.Errorf("into another stack: error %v", err)
 	}

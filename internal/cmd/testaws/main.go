@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 )
 
 func main() {

@@ -1,0 +1,403 @@
+package demo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+	_ "time/tzdata" // the tests' zones, whatever the machine has installed
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// noon is an ordinary moment: neither a month's first day nor near midnight.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// defaults differ from the demo bots' limits, so that it shows whose were applied.
+var defaults = restaurant.Limits{MessagesPerDay: 77, MessagesPerMinute: 7}
+
+// stack is a store with the demo data, and the service that reads it.
+type stack struct {
+	store   *memory.Store
+	service *usage.Service
+}
+
+func load(ctx context.Context, zone string, now time.Time) (stack, error) {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return stack{}, err
+	}
+	calendar, store := usage.NewCalendar(location), memory.New()
+	service := usage.NewService(store, calendar, defaults, func() time.Time { return now })
+	return stack{store, service}, demo.Load(ctx, store, calendar, now)
+}
+
+func setup(t *testing.T, zone string, now time.Time) stack {
+	t.Helper()
+	s, err := load(t.Context(), zone, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// entry is all that is shown of a restaurant.
+type entry struct {
+	Report  usage.Report
+	History []usage.MonthReport
+}
+
+// list returns a page that holds every restaurant which the filter admits.
+func (s stack) list(ctx context.Context, filter usage.Filter) (usage.Listing, error) {
+	directory, err := s.service.Directory(ctx)
+	if err != nil {
+		return usage.Listing{}, err
+	}
+	return s.service.List(ctx, directory, filter, 0, 2*demo.Restaurants)
+}
+
+// entries returns every restaurant's entry, in the order of the list.
+func (s stack) entries(ctx context.Context) ([]entry, error) {
+	listing, err := s.list(ctx, usage.All)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]entry, len(listing.Reports))
+	for i, listed := range listing.Reports {
+		report, history, err := s.service.History(ctx, listed.RestaurantID)
+		if err != nil {
+			return nil, err
+		}
+		entries[i] = entry{report, history}
+	}
+	return entries, nil
+}
+
+func (s stack) mustEntries(t *testing.T) []entry {
+	t.Helper()
+	entries, err := s.entries(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func (s stack) mustReport(t *testing.T, id string) usage.Report {
+	t.Helper()
+	report, err := s.service.Report(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	for filter, want := range map[usage.Filter]int{
+		usage.All: demo.Restaurants, usage.ActiveOnly: demo.Restaurants - 1, usage.InactiveOnly: 1,
+	} {
+		got, err := s.list(t.Context(), filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Total != want || len(got.Reports) != want {
+			t.Errorf("filter %d admits %d restaurants and lists %d, want %d", filter, got.Total, len(got.Reports), want)
+		}
+	}
+	if demo.Restaurants != 150 {
+		t.Errorf("%d restaurants, and the documentation shows 150", demo.Restaurants)
+	}
+}
+
+func TestExample(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	entries := s.mustEntries(t)
+	last := time.Date(2026, 10, 20, 15, 30, 0, 0, time.UTC)
+	want := entry{
+		Report: usage.Report{
+			RestaurantID: demo.ExampleID, RestaurantName: "Example Restaurant",
+			ConversationsThisMonth: 45, LastConversationAt: noon.AddDate(0, 0, -1),
+			Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
+			Quota:         usage.Quota{Used: 45, Limit: 30000},
+			FirstActivity: last.Add(-time.Hour), LastActivity: noon.AddDate(0, 0, -1), Active: true,
+		},
+		History: []usage.MonthReport{
+			{Month: usage.Month{Year: 2026, Month: time.November}, Conversations: 45, LastConversationAt: noon.AddDate(0, 0, -1)},
+			{Month: usage.Month{Year: 2026, Month: time.October}, Conversations: 123, LastConversationAt: last},
+		},
+	}
+	if diff := cmp.Diff(want, entries[0]); diff != "" {
+		t.Errorf("newest restaurant (-want +got):\n%s", diff)
+	}
+	bot, err := s.store.Bot(t.Context(), demo.ExampleID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bot == nil || bot.PhoneNumber != demo.ExampleNumber {
+		t.Errorf("the example's bot is %+v, want one at %s", bot, demo.ExampleNumber)
+	}
+}
+
+func TestSpecialRestaurants(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "Asia/Riyadh", noon)
+	inactive := s.mustReport(t, demo.InactiveID)
+	if inactive.Active || inactive.ConversationsThisMonth != 0 || inactive.LastConversationAt.IsZero() {
+		t.Errorf("the inactive one is %+v", inactive)
+	}
+	noBot := s.mustReport(t, demo.NoBotID)
+	if noBot.Allowance != usage.NewAllowance(defaults.MessagesPerDay, 0, usage.NewQuota(defaults.MessagesPerDay, noBot.ConversationsThisMonth, 0)) {
+		t.Errorf("the one without a bot has %+v", noBot.Allowance)
+	}
+	if bot, err := s.store.Bot(t.Context(), demo.NoBotID); bot != nil || err != nil {
+		t.Errorf("the one without a bot has %+v, %v", bot, err)
+	}
+	unlimited := s.mustReport(t, demo.UnlimitedID)
+	if unlimited.Allowance != usage.NewAllowance(usage.Unlimited, 0, unlimited.Quota) || unlimited.ConversationsThisMonth == 0 {
+		t.Errorf("the unlimited one is %+v", unlimited)
+	}
+	never, history, err := s.service.History(t.Context(), demo.NeverUsedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := usage.Report{RestaurantID: demo.NeverUsedID, RestaurantName: never.RestaurantName,
+		Allowance: usage.NewAllowance(1000, 0, usage.NewQuota(1000, 0, 0)), Quota: usage.NewQuota(1000, 0, 0), Active: true}
+	if diff := cmp.Diff(want, never); diff != "" || len(history) != 0 {
+		t.Errorf("the one that was never used has the history %v and (-want +got):\n%s", history, diff)
+	}
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	listing, err := s.service.Alerts(t.Context(), usage.NearingShare, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, report := range listing.Reports {
+		got = append(got, fmt.Sprint(report.RestaurantID, " ", report.Quota.Used, "/", report.Quota.EffectiveLimit()))
+	}
+	if diff := cmp.Diff([]string{demo.UsedUpID + " 300/300", demo.NearingID + " 285/300"}, got); diff != "" || listing.Total != 2 {
+		t.Errorf("%d alerts (-want +got):\n%s", listing.Total, diff)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	authenticator := credential.NewAuthenticator(s.store, func() time.Time { return noon })
+	tests := map[string]struct {
+		kind          credential.Kind
+		raw           string
+		coversExample bool
+		coversOthers  bool
+	}{
+		"administrator": {credential.APIKey, demo.AdminKey, true, true},
+		"example":       {credential.PAT, demo.ExampleToken, true, false},
+		"dashboard":     {credential.PAT, demo.DashboardToken, true, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := authenticator.Authenticate(t.Context(), test.kind, test.raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Covers(demo.ExampleID) != test.coversExample || c.Covers(demo.InactiveID) != test.coversOthers {
+				t.Errorf("it covers %q, all: %t", c.Restaurants, c.All)
+			}
+		})
+	}
+}
+
+func TestTwoLoadsAreEqual(t *testing.T) {
+	t.Parallel()
+	one, other := setup(t, "Asia/Riyadh", noon), setup(t, "Asia/Riyadh", noon)
+	if diff := cmp.Diff(one.mustEntries(t), other.mustEntries(t)); diff != "" {
+		t.Errorf("two loads (-one +other):\n%s", diff)
+	}
+	first, err := one.store.Credentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := other.store.Credentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("credentials of two loads (-one +other):\n%s", diff)
+	}
+}
+
+// A month has a record because a conversation was opened in it.
+func TestMonthsWithARecordHaveConversations(t *testing.T) {
+	t.Parallel()
+	for _, e := range setup(t, "UTC", noon).mustEntries(t) {
+		for _, m := range e.History {
+			if m.Conversations < 1 {
+				t.Errorf("%s of %s has a record of %d conversations", m.Month, e.Report.RestaurantID, m.Conversations)
+			}
+		}
+	}
+}
+
+// check returns what is wrong with the data of a moment in a zone: figures that documents name, and times that could
+// not be.
+func check(ctx context.Context, zone string, now time.Time) error {
+	s, err := load(ctx, zone, now)
+	if err != nil {
+		return err
+	}
+	entries, err := s.entries(ctx)
+	if err != nil {
+		return err
+	}
+	if len(entries) != demo.Restaurants {
+		return fmt.Errorf("%d restaurants", len(entries))
+	}
+	example := entries[0]
+	if example.Report.RestaurantID != demo.ExampleID {
+		return fmt.Errorf("the newest restaurant is %s", example.Report.RestaurantID)
+	}
+	if got := example.Report.ConversationsThisMonth; got != 45 {
+		return fmt.Errorf("the example has %d conversations this month", got)
+	}
+	if len(example.History) != 2 || example.History[1].Conversations != 123 ||
+		example.History[0].Month.Last(2)[1] != example.History[1].Month {
+		return fmt.Errorf("the example has the history %v", example.History)
+	}
+	location, _ := time.LoadLocation(zone)
+	for _, e := range entries {
+		if err := e.check(usage.NewCalendar(location), now); err != nil {
+			return fmt.Errorf("%s: %w", e.Report.RestaurantID, err)
+		}
+	}
+	return nil
+}
+
+func (e entry) check(calendar usage.Calendar, now time.Time) error {
+	r := e.Report
+	if r.FirstActivity.After(r.LastConversationAt) || r.LastConversationAt.After(r.LastActivity) || r.LastActivity.After(now) {
+		return fmt.Errorf("first activity %s, last conversation %s, last activity %s, now %s",
+			r.FirstActivity, r.LastConversationAt, r.LastActivity, now)
+	}
+	if calendar.Day(now) > 1 && r.Allowance.DailyRemaining != r.Allowance.DailyLimit {
+		return fmt.Errorf("%d of %d remain today", r.Allowance.DailyRemaining, r.Allowance.DailyLimit)
+	}
+	for _, m := range e.History {
+		if calendar.Month(m.LastConversationAt) != m.Month {
+			return fmt.Errorf("the last conversation of %s was at %s", m.Month, m.LastConversationAt)
+		}
+	}
+	return nil
+}
+
+func TestAtTheEdgesOfTheCalendar(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ zone, now string }{
+		"ordinary":                              {"UTC", "2026-11-23T12:00:00Z"},
+		"first of a month at midnight":          {"UTC", "2026-11-01T00:00:00Z"},
+		"first of a month, seconds later":       {"UTC", "2026-11-01T00:00:59.999Z"},
+		"last moment of a month":                {"UTC", "2026-11-30T23:59:59.999Z"},
+		"second of a month at midnight":         {"UTC", "2026-11-02T00:00:00Z"},
+		"new year":                              {"UTC", "2027-01-01T00:00:00Z"},
+		"31st: eight months back has 30 days":   {"UTC", "2026-12-31T12:00:00Z"},
+		"leap day":                              {"UTC", "2028-02-29T12:00:00Z"},
+		"day after a leap day":                  {"UTC", "2028-03-01T00:00:00Z"},
+		"Riyadh's new month":                    {"Asia/Riyadh", "2026-10-31T21:00:00Z"},
+		"Riyadh's new year":                     {"Asia/Riyadh", "2026-12-31T21:00:30Z"},
+		"Kiritimati's new month":                {"Pacific/Kiritimati", "2026-10-31T10:00:00Z"},
+		"New York's new month":                  {"America/New_York", "2026-11-01T04:00:00Z"},
+		"New York's 25-hour day, its end":       {"America/New_York", "2027-11-08T04:30:00Z"},
+		"New York's 23-hour day, the day after": {"America/New_York", "2027-03-15T04:30:00Z"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now, err := time.Parse(time.RFC3339Nano, test.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := check(t.Context(), test.zone, now); err != nil {
+				t.Errorf("at %s in %s: %v", test.now, test.zone, err)
+			}
+		})
+	}
+}
+
+func TestAnyMomentInAnyZone(t *testing.T) {
+	t.Parallel()
+	zones := rapid.SampledFrom([]string{"UTC", "Asia/Riyadh", "Pacific/Kiritimati", "America/New_York", "Asia/Kathmandu"})
+	rapid.Check(t, func(t *rapid.T) {
+		zone := zones.Draw(t, "zone")
+		location, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Half of the moments lie within two minutes of a month's first midnight.
+		now := time.Date(rapid.IntRange(2020, 2100).Draw(t, "year"), time.Month(rapid.IntRange(1, 12).Draw(t, "month")),
+			1, 0, 0, 0, 0, location)
+		seconds := rapid.OneOf(rapid.Int64Range(-120, 120), rapid.Int64Range(0, 31*24*60*60)).Draw(t, "seconds later")
+		now = now.Add(time.Duration(seconds) * time.Second)
+		if err := check(t.Context(), zone, now); err != nil {
+			t.Errorf("at %s: %v", now, err)
+		}
+	})
+}
+
+func TestLoadTwiceFails(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "UTC", noon)
+	if err := demo.Load(t.Context(), s.store, usage.NewCalendar(nil), noon); !errors.Is(err, credential.ErrExists) {
+		t.Errorf("error is %v, want %v", err, credential.ErrExists)
+	}
+}
+
+// failing is a store of which one method fails.
+type failing struct {
+	*memory.Store
+	create, usage, credential error
+}
+
+func (f failing) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error {
+	return errors.Join(f.create, f.Store.CreateRestaurant(ctx, r, bot))
+}
+
+func (f failing) PutUsage(
+	ctx context.Context, id string, activity usage.Activity, months map[usage.Month]usage.MonthCount,
+) error {
+	return errors.Join(f.usage, f.Store.PutUsage(ctx, id, activity, months))
+}
+
+func (f failing) AddCredential(ctx context.Context, c credential.Credential) error {
+	return errors.Join(f.credential, f.Store.AddCredential(ctx, c))
+}
+
+func TestLoadReportsTheStoresErrors(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]failing{
+		"restaurants": {Store: memory.New(), create: outage.ErrUnavailable},
+		"usage":       {Store: memory.New(), usage: outage.ErrUnavailable},
+		"credentials": {Store: memory.New(), credential: outage.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := demo.Load(t.Context(), store, usage.NewCalendar(nil), noon)
+			if !errors.Is(err, outage.ErrUnavailable) {
+				t.Errorf("error is %v, want %v", err, outage.ErrUnavailable)
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+package devstack
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/proto"
+	"github.com/alicebob/miniredis/v2/server"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+)
+
+// cacheServer is what functions reach in place of ElastiCache: slow and failing as its fault says.
+type cacheServer struct {
+	address string
+	fault   *sandbox.Fault
+	forward func(time.Duration) // makes entries age
+	close   func()
+}
+
+// newCacheStandIn starts a server in this process, whose entries age only when they are made to.
+func newCacheStandIn() (*cacheServer, error) {
+	started, err := miniredis.Run()
+	if err != nil {
+		return nil, fmt.Errorf("starting the cache: %w", err)
+	}
+	c := &cacheServer{
+		address: started.Addr(), fault: sandbox.NewFault(rand.Float64, nil), forward: started.FastForward, close: started.Close,
+	}
+	started.Server().SetPreHook(c.disturbed(func(*server.Peer, string, ...string) bool { return false }))
+	return c, nil
+}
+
+// newCacheRelay starts a server that passes everything on to the one at an address, whose entries age by themselves.
+func newCacheRelay(address, listenAt string) (*cacheServer, error) {
+	started, err := server.NewServer(listenAt)
+	if err != nil {
+		return nil, fmt.Errorf("starting the way to the cache: %w", err)
+	}
+	c := &cacheServer{
+		address: fmt.Sprint("localhost:", started.Addr().Port), fault: sandbox.NewFault(rand.Float64, nil), close: started.Close,
+		forward: func(passed time.Duration) { forward(address, passed) },
+	}
+	started.SetPreHook(c.disturbed(passOn(address)))
+	return c, nil
+}
+
+// disturbed has commands fail as the fault says, and otherwise go where next has them go.
+func (c *cacheServer) disturbed(next server.Hook) server.Hook {
+	return func(peer *server.Peer, command string, arguments ...string) bool {
+		status, err := c.fault.Apply(context.Background())
+		if status == 0 && err == nil {
+			return next(peer, command, arguments...)
+		}
+		peer.WriteError("LOADING the sandbox was told to fail")
+		return true
+	}
+}
+
+// passOn has the server at an address answer commands, each client's over a connection of its own. Where it can't, the
+// client loses its connection.
+func passOn(address string) server.Hook {
+	return func(peer *server.Peer, command string, arguments ...string) bool {
+		connection, ok := peer.Ctx.(*proto.Client)
+		if !ok {
+			var err error
+			if connection, err = proto.Dial(address); err != nil {
+				peer.Close()
+				return true
+			}
+			peer.Ctx = connection
+			peer.OnDisconnect(func() { _ = connection.Close() })
+		}
+		answer, err := connection.Do(append([]string{command}, arguments...)...)
+		if err != nil {
+			peer.Close()
+			return true
+		}
+		peer.WriteRaw(answer)
+		return true
+	}
+}
+
+// age makes all entries of a server expire so much earlier.
+const age = `
+for _, key in ipairs(redis.call('KEYS', '*')) do
+	local left = redis.call('PTTL', key)
+	if left > 0 then redis.call('PEXPIRE', key, math.max(left - ARGV[1], 1)) end
+end`
+
+// forward ages the entries of the server at an address. One that is down has none. A clock that is moved back leaves
+// entries as they are.
+func forward(address string, passed time.Duration) {
+	if passed <= 0 {
+		return
+	}
+	connection, err := proto.Dial(address)
+	if err != nil {
+		return
+	}
+	defer func() { _ = connection.Close() }()
+	_, _ = connection.Do("EVAL", age, "0", strconv.FormatInt(passed.Milliseconds(), 10))
+}
+
+// cacheTick is how often the stand-in's entries are made to age: locks last some seconds.
+const cacheTick = 50 * time.Millisecond
+
+// age makes entries expire by the clock until ctx ends.
+func (c *cacheServer) age(ctx context.Context, clock *Clock) {
+	ticker := time.NewTicker(cacheTick)
+	defer ticker.Stop()
+	last := clock.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := clock.Now()
+		if passed := now.Sub(last); passed > 0 { // a clock that is moved back leaves entries as they are
+			c.forward(passed)
+		}
+		last = now
+	}
+}

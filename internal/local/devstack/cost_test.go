@@ -1,0 +1,343 @@
+package devstack_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+)
+
+// roundTrip is what every DynamoDB call takes in these tests' own time. Nothing else takes any, so a request's duration
+// tells exactly how many calls it made one after the other.
+const roundTrip = time.Second
+
+// slow is an SDK middleware that makes each attempt of each call take roundTrip.
+func slow(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("RoundTrip", func(
+		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+	) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		time.Sleep(roundTrip)
+		return next.HandleDeserialize(ctx, in)
+	}), middleware.Before)
+}
+
+// tables holds a stack's tables with so many restaurants, every tenth of them inactive.
+type tables struct {
+	engine      *dynamolocal.Engine
+	restaurants int
+}
+
+func newTables(t testing.TB, restaurants int) tables {
+	t.Helper()
+	parsed, err := sam.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined, err := devstack.Tables(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb := tables{dynamolocal.New(time.Now, defined...), restaurants}
+	store := tb.store()
+	created := time.Now().AddDate(-1, 0, 0)
+	all := make([]restaurant.Restaurant, restaurants)
+	for i := range all {
+		all[i] = restaurant.Restaurant{ID: fmt.Sprintf("clxyz%06d", i), Name: fmt.Sprintf("Restaurant %d", i), Active: i%10 != 0,
+			CreatedAt: created.Add(time.Duration(i) * time.Minute)}
+	}
+	if err := store.PutRestaurants(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{MessagesPerDay: 1000}}); err != nil {
+		t.Fatal(err)
+	}
+	for raw, g := range map[string]credential.Grant{"key": {Kind: credential.APIKey}, "pat": {Kind: credential.PAT, All: true}} {
+		if err := store.AddCredential(t.Context(), g.Credential(raw, "cr_"+raw, created)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tb
+}
+
+func (tb tables) store(options ...func(*middleware.Stack) error) *dynamo.Store {
+	return dynamo.New(tb.client(options...), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+}
+
+func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Client {
+	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config.BaseEndpoint = aws.String("http://dynamodb.local")
+	config.HTTPClient = &http.Client{Transport: tb.engine.Transport()}
+	config.APIOptions = options
+	return dynamodb.NewFromConfig(config)
+}
+
+func newAPI(store *dynamo.Store) *usageapi.API {
+	return usageapi.New(
+		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 1000}, time.Now),
+		credential.NewAuthenticator(store, time.Now), slog.New(slog.DiscardHandler), time.Now,
+		func(context.Context) string { return "" })
+}
+
+// capacity returns the read units that all tables have used so far.
+func (tb tables) capacity() float64 {
+	names := dynamo.StackTables(devstack.StackName)
+	var sum float64
+	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory, names.Conversations} {
+		read, _ := tb.engine.Consumed(name)
+		sum += read
+	}
+	return sum
+}
+
+// written returns the write units that all tables have used so far.
+func (tb tables) written() float64 {
+	names := dynamo.StackTables(devstack.StackName)
+	var sum float64
+	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory, names.Conversations} {
+		_, written := tb.engine.Consumed(name)
+		sum += written
+	}
+	return sum
+}
+
+// cost is what one request used: DynamoDB calls one after the other, and read capacity units.
+type cost struct {
+	roundTrips int
+	units      float64
+}
+
+// costOf sends one request to a cold function and returns its status and cost.
+func costOf(t *testing.T, tb tables, target string, header http.Header) (status int, c cost) {
+	t.Helper()
+	before := tb.capacity()
+	w := httptest.NewRecorder()
+	synctest.Test(t, func(*testing.T) {
+		api := newAPI(tb.store(slow))
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header = header
+		start := time.Now()
+		api.ServeHTTP(w, r)
+		status = w.Code
+		c.roundTrips = int(time.Since(start) / roundTrip)
+	})
+	c.units = tb.capacity() - before
+	if err := checkDescribed(http.MethodGet, target, w.Result(), w.Body.Bytes()); err != nil {
+		t.Error(err)
+	}
+	return status, c
+}
+
+var (
+	withKey   = http.Header{"X-Api-Key": {"key"}}
+	withToken = http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
+)
+
+// The two sizes are filled once for all tests: a hundred thousand take some seconds.
+var few, many = once(100), once(100_000)
+
+func once(restaurants int) func(testing.TB) tables {
+	var do sync.Once
+	var tb tables
+	return func(t testing.TB) tables {
+		do.Do(func() { tb = newTables(t, restaurants) })
+		return tb
+	}
+}
+
+// TestRoundTrips holds each path to its number of sequential DynamoDB calls, with few restaurants and with many.
+func TestRoundTrips(t *testing.T) {
+	for _, tb := range []tables{few(t), many(t)} {
+		restaurants := tb.restaurants
+		for _, test := range []struct {
+			target string
+			header http.Header
+			status int
+			want   int
+		}{
+			{"/api/usage", withToken, 200, 1},
+			{"/api/usage", http.Header{"Authorization": {"Bearer nobody"}, "X-Restaurant-Id": {"clxyz000007"}}, 401, 1},
+			{"/api/usage?tenantId=clxyz000007", http.Header{"Authorization": {"Bearer pat"}}, 200, 1},
+			{"/api/usage?restaurantId=bot-7", http.Header{"Authorization": {"Bearer pat"}}, 200, 2}, // its bot's id
+			{"/api/usage?restaurantId=nobody", http.Header{"Authorization": {"Bearer pat"}}, 404, 1},
+			{"/api/usage/clxyz000007", withKey, 200, 1},
+			{"/api/usage/nobody", withKey, 404, 1},
+			{"/api/usage?limit=100", withKey, 200, 3},
+			{"/api/usage?limit=1", withKey, 200, 3},
+			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants/2-1), withKey, 200, 3},
+			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants-100), withKey, 200, 3},
+			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants), withKey, 200, 1},
+			{"/api/usage?limit=100&isActive=true", withKey, 200, 3},
+			{fmt.Sprintf("/api/usage?limit=10&isActive=true&offset=%d", restaurants*9/10-10), withKey, 200, 3},
+			{"/api/usage?limit=100&isActive=false", withKey, 200, 3},
+			{fmt.Sprintf("/api/usage?limit=10&isActive=false&offset=%d", restaurants/10-10), withKey, 200, 3},
+		} {
+			status, got := costOf(t, tb, test.target, test.header)
+			if status != test.status || got.roundTrips != test.want {
+				t.Errorf("%d restaurants, %s: status %d with %d round trips, want %d with %d",
+					restaurants, test.target, status, got.roundTrips, test.status, test.want)
+			}
+		}
+	}
+}
+
+// TestReadCapacity holds a page of 100 to the same capacity, within a factor of two, wherever it is.
+func TestReadCapacity(t *testing.T) {
+	_, base := costOf(t, few(t), "/api/usage?limit=100", withKey)
+	t.Logf("100 restaurants: %v units", base.units)
+	for _, query := range []string{
+		"limit=100", "limit=100&offset=50250", "limit=100&offset=99900",
+		"limit=100&isActive=true&offset=89900", "limit=100&isActive=false", "limit=100&isActive=false&offset=9900",
+	} {
+		_, got := costOf(t, many(t), "/api/usage?"+query, withKey)
+		t.Logf("100,000 restaurants, %s: %v units", query, got.units)
+		if got.units > 2*base.units || got.units < base.units/2 {
+			t.Errorf("100,000 restaurants, %s: %v units; with 100 restaurants they are %v", query, got.units, base.units)
+		}
+	}
+	for target, most := range map[string]float64{"/api/usage": 6, "/api/usage/clxyz000007": 10} {
+		header := withKey
+		if target == "/api/usage" {
+			header = withToken
+		}
+		if _, got := costOf(t, many(t), target, header); got.units > most {
+			t.Errorf("%s: %v units, want at most %v", target, got.units, most)
+		}
+	}
+}
+
+// TestAlertCost: what the alerts cost depends on how many restaurants match, and not on how many there are.
+func TestAlertCost(t *testing.T) {
+	const matches = 60
+	month := usage.Month{Year: 2000, Month: time.January} // when a bubble's time begins
+	for _, tb := range []tables{newTables(t, matches), many(t)} {
+		store := tb.store()
+		putUsage := func(id string, conversations int64) {
+			t.Helper()
+			err := store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{month: {Conversations: conversations}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range matches { // the inactive ones among them never match
+			putUsage(fmt.Sprintf("clxyz%06d", i), int64(27_000+i))
+		}
+		for target, want := range map[string]cost{
+			"/api/usage/alerts":                        {3, 250}, // a page of 50 restaurants, of four items each
+			"/api/usage/alerts?limit=1&offset=53":      {3, 10},
+			"/api/usage/alerts?threshold=0.95":         {2, 4},
+			"/api/usage/alerts?threshold=0.9&limit=10": {3, 50},
+		} {
+			status, got := costOf(t, tb, target, withKey)
+			t.Logf("%d restaurants, %s: %+v", tb.restaurants, target, got)
+			if status != 200 || got.roundTrips != want.roundTrips || got.units > want.units {
+				t.Errorf("%d restaurants, %s: status %d, %+v; want %+v at most", tb.restaurants, target, status, got, want)
+			}
+		}
+		// With a threshold of 0 every active restaurant matches.
+		status, got := costOf(t, tb, "/api/usage/alerts?threshold=0&limit=1", withKey)
+		t.Logf("%d restaurants, all: %+v", tb.restaurants, got)
+		if most := 20 + float64(tb.restaurants)/20; status != 200 || got.units > most {
+			t.Errorf("%d restaurants, all: status %d, %+v; want %v units at most", tb.restaurants, status, got, most)
+		}
+		for i := range matches {
+			putUsage(fmt.Sprintf("clxyz%06d", i), 0) // many restaurants are other tests' too
+		}
+	}
+}
+
+// putSessions writes a restaurant's sessions as they are stored, a second apart: many at once, where recording them would
+// take a minute.
+func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
+	t.Helper()
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	start := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).Add(-24 * time.Hour)
+	requests := make([]types.WriteRequest, n)
+	for i := range requests {
+		at := text(start.Add(time.Duration(first+i) * time.Second).Format("2006-01-02T15:04:05.000Z"))
+		requests[i].PutRequest = &types.PutRequest{Item: map[string]types.AttributeValue{
+			"restaurantId": text(restaurantID), "entry": text(fmt.Sprintf("customer/+9665%08d", first+i)), "openedAt": at, "lastMessageAt": at,
+			"openedBy": text(fmt.Sprint("SM", first+i)), "messages": &types.AttributeValueMemberN{Value: "1"},
+		}}
+	}
+	_, err := tb.client().BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{
+		RequestItems: map[string][]types.WriteRequest{dynamo.StackTables(devstack.StackName).Conversations: requests},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDetailsCost: all that is shown of a restaurant costs the same after a day of 10,000 sessions as after one of 50, and
+// with many restaurants as with few.
+func TestDetailsCost(t *testing.T) {
+	asOwner := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
+	asBot := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"bot-7"}}
+	const path = "/api/usage/clxyz000007/details"
+	tb := newTables(t, 100)
+	sessions := 0
+	fill := func(most int) {
+		t.Helper()
+		for ; sessions < most; sessions += 25 {
+			tb.putSessions(t, "clxyz000007", sessions, 25)
+		}
+	}
+	fill(50)
+	for _, test := range []struct {
+		target string
+		header http.Header
+		want   int
+	}{{path, withKey, 2}, {"/api/usage/details", asOwner, 2}, {"/api/usage/details", asBot, 3}} {
+		status, got := costOf(t, tb, test.target, test.header)
+		t.Logf("%v: %+v", test.header, got)
+		if status != 200 || got.roundTrips != test.want {
+			t.Errorf("%s: status %d, %+v; want %d round trips", test.target, status, got, test.want)
+		}
+	}
+	_, few := costOf(t, tb, path, withKey)
+	fill(10_000)
+	status, got := costOf(t, tb, path, withKey)
+	t.Logf("50 sessions: %+v, 10,000 sessions: %+v", few, got)
+	if status != 200 || got.roundTrips != few.roundTrips || got.units > few.units+1 {
+		t.Errorf("10,000 sessions: status %d, %+v; with 50 it is %+v", status, got, few)
+	}
+	if status, got := costOf(t, many(t), path, withKey); status != 200 || got.roundTrips > few.roundTrips || got.units > few.units {
+		t.Errorf("100,000 restaurants: status %d, %+v; with 100 it is %+v", status, got, few)
+	}
+}
+
+// TestReadsWriteNothing: a read never writes.
+func TestReadsWriteNothing(t *testing.T) {
+	tb := few(t)
+	before := tb.written()
+	for _, target := range []string{"/api/usage?limit=100", "/api/usage/clxyz000007", "/api/usage/nobody", "/api/usage/alerts?threshold=0",
+		"/api/usage/clxyz000007/details"} {
+		costOf(t, tb, target, withKey)
+	}
+	costOf(t, tb, "/api/usage", withToken)
+	if after := tb.written(); after != before {
+		t.Errorf("reading used %v write units", after-before)
+	}
+}

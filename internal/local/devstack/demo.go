@@ -1,0 +1,47 @@
+package devstack
+
+import (
+	"cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// demoBody is what the page has to know of the stack: as whom to ask the API, and how to write to the example restaurant.
+type demoBody struct {
+	AdminKey         string         `json:"adminKey"`
+	OwnerToken       string         `json:"ownerToken"`
+	RestaurantID     string         `json:"restaurantId"`
+	RestaurantName   string         `json:"restaurantName"`
+	RestaurantNumber string         `json:"restaurantNumber"`
+	WebhookURL       string         `json:"webhookUrl"`      // what webhooks are signed for
+	TwilioAuthToken  string         `json:"twilioAuthToken"` // what they are signed with
+	Templates        []templateBody `json:"templates"`
+}
+
+// templateBody is a message template as Twilio would show it to a customer: a text with variables such as {{1}}, and buttons.
+type templateBody struct {
+	SID     string       `json:"sid"`
+	Body    string       `json:"body"`
+	Buttons []buttonBody `json:"buttons"`
+}
+
+type buttonBody struct {
+	Title   string `json:"title"`
+	Payload string `json:"payload"`
+}
+
+func (s *Stack) demo() demoBody {
+	return demoBody{
+		AdminKey: demo.AdminKey, OwnerToken: demo.ExampleToken,
+		RestaurantID: demo.ExampleID, RestaurantName: demo.ExampleName, RestaurantNumber: demo.ExampleNumber,
+		WebhookURL: cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path), TwilioAuthToken: TwilioAuthToken,
+		Templates: []templateBody{{
+			SID: contentSID(conversation.TemplateWelcome),
+			Body: "أهلاً وسهلاً {{2}} في {{1}}! كيف نقدر نخدمك؟\n\n" +
+				"Welcome to {{1}}, {{2}}! How can we help?",
+			Buttons: []buttonBody{{"القائمة · Menu", "browse_menu"}, {"الفروع · Branches", "branches"}},
+		}},
+	}
+}

@@ -1,0 +1,104 @@
+package devstack_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+)
+
+// demoBody is what a stack tells its page.
+type demoBody struct {
+	AdminKey, OwnerToken, RestaurantID, RestaurantName, RestaurantNumber, WebhookURL, TwilioAuthToken string
+
+	Templates []templateBody
+}
+
+type templateBody struct {
+	SID, Body string
+	Buttons   []struct{ Title, Payload string }
+}
+
+// TestDemo does what the page does with what the stack tells it: it asks for usage, writes as a customer, shows the welcome,
+// and presses its buttons.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	server, err := start(t, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	stack := server.Stack
+	demo := read[demoBody](t, get(t, stack, "/sandbox/demo"), 200)
+
+	asOwner := []string{"Authorization: Bearer " + demo.OwnerToken, "X-Restaurant-Id: " + demo.RestaurantID}
+	if got := read[detail](t, get(t, stack, "/api/usage", asOwner...), 200); got.RestaurantName != demo.RestaurantName {
+		t.Errorf("the owner's restaurant is %q, not %q", got.RestaurantName, demo.RestaurantName)
+	}
+	if a := get(t, stack, "/api/usage/"+demo.RestaurantID, "X-API-Key: "+demo.AdminKey); a.status != 200 {
+		t.Errorf("the administrator's key: %d %s", a.status, a.body)
+	}
+
+	const customer = "+966500000042"
+	write := func(id, body, button string) {
+		t.Helper()
+		form := url.Values{
+			"From": {"whatsapp:" + customer}, "To": {"whatsapp:" + demo.RestaurantNumber}, "MessageSid": {id},
+			"Body": {body}, "ProfileName": {"Noura"},
+		}
+		if button != "" {
+			form.Set("ButtonPayload", button)
+		}
+		a := do(t, stack, http.MethodPost, strings.TrimPrefix(demo.WebhookURL, stack.BaseURL), form.Encode(),
+			"Content-Type: application/x-www-form-urlencoded",
+			"X-Twilio-Signature: "+twilio.Signature(demo.TwilioAuthToken, demo.WebhookURL, form))
+		if a.status != 200 {
+			t.Fatalf("message %s: %d %s", id, a.status, a.body)
+		}
+	}
+	sent := func() []sandbox.SentMessage {
+		t.Helper()
+		return read[[]sandbox.SentMessage](t, get(t, stack, devstack.MessagesPath+"?to="+url.QueryEscape(customer)), 200)
+	}
+
+	write("SM1", "hello", "")
+	messages := sent()
+	if len(messages) != 1 {
+		t.Fatalf("a new customer is sent %d messages, want the welcome", len(messages))
+	}
+	shown := slices.IndexFunc(demo.Templates, func(template templateBody) bool {
+		return template.SID == messages[0].ContentSID
+	})
+	if shown < 0 {
+		t.Fatalf("the welcome is template %s, of which the page isn't told", messages[0].ContentSID)
+	}
+	welcome := demo.Templates[shown]
+	for number, value := range messages[0].ContentVariables {
+		if !strings.Contains(welcome.Body, "{{"+number+"}}") {
+			t.Errorf("the welcome doesn't show variable %s, %q", number, value)
+		}
+	}
+	for i, button := range welcome.Buttons {
+		write("SMbutton"+button.Payload, button.Title, button.Payload)
+		if got := len(sent()); got != 2+i {
+			t.Errorf("after button %q there are %d messages, want %d", button.Payload, got, 2+i)
+		}
+	}
+}
+
+// TestPage finds the page where a browser first looks, and nothing else of API Gateway's taken away.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	a := get(t, shared(t), "/")
+	if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Errorf("/ answers %d %s", a.status, a.header.Get("Content-Type"))
+	}
+	if a := get(t, shared(t), "/page"); a.status != 404 || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("/page answers %d %s, not as the API does", a.status, a.header.Get("Content-Type"))
+	}
+}

@@ -1,0 +1,120 @@
+package devstack
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// TwilioAuthToken is what a local stack's webhooks are signed with.
+const TwilioAuthToken = "local-twilio-token"
+
+// EventsWebhookURL is the address that the webhooks among the files in events are signed for.
+const EventsWebhookURL = "http://localhost:8080" + webhook.Path
+
+// twilioAccountSID is Sufrah's own account.
+var twilioAccountSID = "AC" + digits("local")
+
+// templates are the message templates of a local stack. The lists have none, so that they can be read in plain text.
+var templates = []string{
+	"WELCOME", "ORDER_TYPE", "POST_ITEM_CHOICE", "LOCATION_REQUEST", "QUANTITY", "CART_OPTIONS", "PAYMENT_OPTIONS", "RATING_LIST",
+	"QUOTA_ALERT",
+}
+
+// FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
+// under functions runs against this stack: those of the template, with this stack's addresses.
+func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
+	variables, err := s.Template.FunctionEnvironment(logicalID(function), s.Name)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range s.addresses() {
+		if _, ok := variables[name]; ok {
+			variables[name] = value
+		}
+	}
+	environment := []string{"AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local"}
+	for name, value := range variables {
+		environment = append(environment, name+"="+value)
+	}
+	return environment, nil
+}
+
+// addresses returns the variables that lead a function to this stack, and to nobody outside this machine.
+func (s *Stack) addresses() map[string]string {
+	variables := map[string]string{
+		"AWS_ENDPOINT_URL_DYNAMODB":       s.BaseURL + DynamoDBPath,
+		"AWS_ENDPOINT_URL_SQS":            s.BaseURL + SQSPath,
+		"AWS_ENDPOINT_URL_SECRETSMANAGER": s.BaseURL + secretsPath,
+		"WEBHOOK_URL":                     cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
+		"TWILIO_ACCOUNT_SID":              twilioAccountSID,
+		"TWILIO_API_BASE":                 s.BaseURL + twilioPath,
+		"TWILIO_SECRET_ARN":               twilioSecret,
+		"SUFRAH_API_BASE":                 s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
+		"SUFRAH_SECRET_ARN":               sufrahSecret,
+		"BOOTSTRAP_QUEUE_URL":             s.queueURL(s.source.Queue.Name),
+		"DEAD_LETTER_QUEUE_URL":           s.queueURL(s.source.Queue.DeadLetterQueue),
+		"CACHE_ENDPOINT":                  s.cache.address,
+		"CACHE_TLS":                       "false",
+		"CACHE_CLUSTER":                   "false",
+		"CACHE_USER":                      "",
+		"CACHE_NAME":                      "",
+	}
+	for _, key := range templates {
+		variables["CONTENT_SID_"+key] = contentSID(key)
+	}
+	return variables
+}
+
+// The secrets of a local stack, and what they hold.
+const (
+	twilioSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/twilio"
+	sufrahSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/sufrah"
+)
+
+var secrets = sandbox.Secrets{
+	twilioSecret: fmt.Sprintf(`{%q: %q}`, twilioAccountSID, TwilioAuthToken),
+	sufrahSecret: `{"apiKey": "local-sufrah-key"}`,
+}
+
+// contentSID returns the SID of a template by its key.
+func contentSID(key string) string { return "HX" + digits(strings.ToUpper(key)) }
+
+// digits returns 32 hexadecimal digits that go with a name.
+func digits(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16])
+}
+
+// environment returns the environment of a function in the two forms in which its config reads it.
+func (s *Stack) environment(function string) (config.Lookup, []string, error) {
+	environ, err := s.FunctionEnvironment(function)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(name string) (string, bool) {
+		for _, variable := range environ {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}, environ, nil
+}
+
+// logicalID returns how the template calls a function: "usage-api" is "UsageApiFunction".
+func logicalID(function string) string {
+	var id strings.Builder
+	for word := range strings.SplitSeq(function, "-") {
+		if word != "" {
+			id.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return id.String() + "Function"
+}

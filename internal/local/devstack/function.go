@@ -1,0 +1,102 @@
+package devstack
+
+import (
+	"path/filepath"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
+	"github.com/sufrah/usage-bootstrap/internal/local/eventsource"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
+)
+
+// handlers are what a stack's functions are called by.
+type handlers struct {
+	usageAPI, usageAdmin, processMessage apigateway.Invoke
+	welcomeBootstrap                     eventsource.Invoke
+}
+
+// assembled returns the functions in this process, at the stack's time.
+func (s *Stack) assembled() (h handlers, err error) {
+	lookup, _, err := s.environment(usageapi.Name) // it takes no variables of unknown names
+	if err != nil {
+		return h, err
+	}
+	usageAPI, err := usageapi.New(lookup, s.Clock.Now, s.Log)
+	if err != nil {
+		return h, err
+	}
+	if lookup, _, err = s.environment(usageadmin.Name); err != nil {
+		return h, err
+	}
+	usageAdmin, err := usageadmin.New(lookup, s.Clock.Now, s.Log)
+	if err != nil {
+		return h, err
+	}
+	lookup, environ, err := s.environment(processmessage.Name)
+	if err != nil {
+		return h, err
+	}
+	processMessage, err := processmessage.New(lookup, environ, s.Clock.Now, s.Log)
+	if err != nil {
+		return h, err
+	}
+	if lookup, environ, err = s.environment(welcomebootstrap.Name); err != nil {
+		return h, err
+	}
+	welcomeBootstrap, err := welcomebootstrap.New(lookup, environ, s.Clock.Now, s.Log)
+	if err != nil {
+		return h, err
+	}
+	return handlers{
+		apigateway.Invoke(usageAPI), apigateway.Invoke(usageAdmin), apigateway.Invoke(processMessage), named(welcomeBootstrap),
+	}, nil
+}
+
+// compiled returns the functions as processes of their own, which go by the machine's clock.
+func (s *Stack) compiled() (h handlers, err error) {
+	s.pools = make(map[string]*lambdalocal.Pool)
+	for _, name := range []string{usageapi.Name, usageadmin.Name, processmessage.Name, welcomebootstrap.Name} {
+		environ, err := s.FunctionEnvironment(name)
+		if err != nil {
+			return h, err
+		}
+		timeout, err := s.Template.FunctionTimeout(logicalID(name), s.Name)
+		if err != nil {
+			return h, err
+		}
+		s.pools[name] = lambdalocal.NewPool(lambdalocal.Function{
+			Path: filepath.Join(s.Binaries, name, "bootstrap"), Env: environ, Timeout: timeout, Stdout: s.Log,
+		})
+	}
+	type (
+		request  = events.APIGatewayV2HTTPRequest
+		response = events.APIGatewayV2HTTPResponse
+	)
+	return handlers{
+		lambdalocal.Handler[request, response](s.pools[usageapi.Name]),
+		lambdalocal.Handler[request, response](s.pools[usageadmin.Name]),
+		lambdalocal.Handler[request, response](s.pools[processmessage.Name]),
+		lambdalocal.Handler[events.SQSEvent, events.SQSEventResponse](s.pools[welcomebootstrap.Name]),
+	}, nil
+}
+
+// Kill ends the processes of a compiled function at once, as a crash of each would, and returns how many there were. The
+// next event of the function starts one anew.
+func (s *Stack) Kill(function string) int {
+	if pool := s.pools[function]; pool != nil {
+		return pool.Kill()
+	}
+	return 0
+}
+
+// KillOne does to one process of a compiled function, which chance chooses, what Kill does to all, and says whether there
+// was one.
+func (s *Stack) KillOne(function string) bool {
+	pool := s.pools[function]
+	return pool != nil && pool.KillOne()
+}

@@ -1,0 +1,66 @@
+package devstack
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+)
+
+// jobOutcome is what the log says of one attempt at a job.
+type jobOutcome struct {
+	JobID      string  `json:"jobId"`
+	MerchantID string  `json:"merchantId"`
+	Outcome    string  `json:"outcome"`
+	Attempt    int     `json:"attempt"`
+	DurationMs float64 `json:"durationMs"`
+}
+
+// keptOutcomes is how many of the latest are kept.
+const keptOutcomes = 1000
+
+// jobLog passes log lines on and remembers the outcomes of jobs that they tell of: what operators see is what is shown.
+type jobLog struct {
+	next io.Writer
+
+	mu       sync.Mutex
+	outcomes []jobOutcome // the oldest first
+}
+
+// outcomesByMessage are the log messages that end an attempt at a job.
+var outcomesByMessage = map[string]bootstrap.Kind{
+	bootstrap.MessageCompleted:    bootstrap.Completed,
+	bootstrap.MessagePartial:      bootstrap.Partial,
+	bootstrap.MessageFailed:       bootstrap.Failed,
+	bootstrap.MessageDeadLettered: bootstrap.DeadLettered,
+	bootstrap.MessageHandedBack:   bootstrap.HandedBack,
+}
+
+// Write implements io.Writer. Each call has one line.
+func (l *jobLog) Write(line []byte) (int, error) {
+	var entry struct {
+		Message string `json:"message"`
+		jobOutcome
+	}
+	if err := json.Unmarshal(line, &entry); err == nil {
+		if kind, ok := outcomesByMessage[entry.Message]; ok {
+			entry.Outcome = kind.String()
+			l.mu.Lock()
+			l.outcomes = append(l.outcomes, entry.jobOutcome)
+			l.outcomes = l.outcomes[max(0, len(l.outcomes)-keptOutcomes):]
+			l.mu.Unlock()
+		}
+	}
+	return l.next.Write(line)
+}
+
+// latest returns the outcomes, the newest first.
+func (l *jobLog) latest() []jobOutcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	outcomes := append([]jobOutcome{}, l.outcomes...)
+	slices.Reverse(outcomes)
+	return outcomes
+}

@@ -1,0 +1,120 @@
+//go:build aws
+
+package devstack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+)
+
+// journal is a stack's log, which notes what its lines tell of messages and jobs, and which of them tell too much.
+type journal struct {
+	next io.Writer
+
+	mu       sync.Mutex
+	lines    int
+	under    map[string]string   // messages by the request that records them, until the request's end
+	firsts   map[string]bool     // messages that were their customers' first
+	unnoted  map[string]int      // replies that were sent and couldn't be noted, by message
+	enqueued map[string]bool     // jobs
+	refused  map[string]bool     // jobs that couldn't be enqueued
+	ended    map[string][]string // outcomes of jobs
+	attempts map[string]int      // the latest begun at each of the queue's messages
+	leaks    []string
+}
+
+func newJournal(next io.Writer) *journal {
+	return &journal{
+		next: next, under: make(map[string]string), firsts: make(map[string]bool), unnoted: make(map[string]int),
+		enqueued: make(map[string]bool), refused: make(map[string]bool), ended: make(map[string][]string),
+		attempts: make(map[string]int),
+	}
+}
+
+// leaking is what no line may have: credentials of a local stack, as they are and as they are sent.
+var leaking = []string{
+	devstack.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-pat-", "local-dashboard-pat",
+	"ApiToken", "Bearer ", "bG9jYWwtdHdpbGlvLXRva2Vu", "X-Twilio-Signature",
+}
+
+// storming are the phone numbers of a storm, however they are written.
+var storming = regexp.MustCompile(`966(50|11)000\d{4}`)
+
+// Write implements io.Writer. Each call has one line.
+func (j *journal) Write(line []byte) (int, error) {
+	var entry struct {
+		Message, RequestID, MessageID, JobID string
+		First                                bool
+		Attempt                              int
+	}
+	known := json.Unmarshal(line, &entry) == nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines++
+	text := string(line)
+	if slices.ContainsFunc(leaking, func(s string) bool { return strings.Contains(text, s) }) || storming.MatchString(text) {
+		j.leaks = append(j.leaks, text)
+	}
+	if !known {
+		return j.next.Write(line)
+	}
+	switch entry.Message {
+	case "message recorded":
+		j.under[entry.RequestID] = entry.MessageID
+		if entry.First {
+			j.firsts[entry.MessageID] = true
+		}
+	case "request":
+		delete(j.under, entry.RequestID)
+	case "reply sent but not noted":
+		j.unnoted[entry.MessageID]++
+	case "bootstrap job enqueued":
+		j.enqueued[entry.JobID] = true
+	case "bootstrap job not enqueued":
+		j.refused[entry.JobID] = true
+	case bootstrap.MessageStarted:
+		j.attempts[entry.MessageID] = max(j.attempts[entry.MessageID], entry.Attempt)
+	case bootstrap.MessageCompleted, bootstrap.MessagePartial, bootstrap.MessageFailed, bootstrap.MessageHandedBack:
+		j.ended[entry.JobID] = append(j.ended[entry.JobID], entry.Message)
+	}
+	return j.next.Write(line)
+}
+
+// excuses returns how many welcomes each of the messages may have had sent beyond the one that is noted: one for each
+// delivery of it that broke off, and for each reply that couldn't be noted.
+func (j *journal) excuses() map[string]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	excuses := make(map[string]int)
+	for _, message := range j.under {
+		excuses[message]++
+	}
+	for message, times := range j.unnoted {
+		excuses[message] += times
+	}
+	return excuses
+}
+
+// outcomes counts the ends of attempts at jobs by their kind.
+func (j *journal) outcomes() string {
+	counts := make(map[string]int)
+	for _, ends := range j.ended {
+		for _, end := range ends {
+			counts[end]++
+		}
+	}
+	return fmt.Sprint(counts)
+}
+
+// acknowledged says whether a job was completed, whole or in part.
+func (j *journal) acknowledged(jobID string) bool {
+	return slices.Contains(j.ended[jobID], bootstrap.MessageCompleted) || slices.Contains(j.ended[jobID], bootstrap.MessagePartial)
+}

@@ -1,0 +1,665 @@
+package devstack_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
+	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// emitted is what a function wrote: the fields of its log lines by their messages, and its metrics.
+type emitted struct {
+	lines   map[string]map[string]bool
+	metrics map[string]bool
+}
+
+// fields returns the fields of the lines with these messages, of all lines where none is given.
+func (e emitted) fields(messages ...string) map[string]bool {
+	all := map[string]bool{}
+	for message, fields := range e.lines {
+		if len(messages) == 0 || slices.Contains(messages, message) {
+			maps.Copy(all, fields)
+		}
+	}
+	return all
+}
+
+// collect reads functions' output, by the function's name.
+func collect(t *testing.T, output string) map[string]emitted {
+	t.Helper()
+	all := map[string]emitted{}
+	for line := range strings.Lines(output) {
+		var root map[string]any
+		if err := json.Unmarshal([]byte(line), &root); err != nil {
+			t.Fatalf("%q is no line of JSON: %v", line, err)
+		}
+		name, _ := root["function"].(string)
+		if name == "" {
+			name, _ = root[metrics.Dimension].(string)
+		}
+		e, ok := all[name]
+		if !ok {
+			e = emitted{map[string]map[string]bool{}, map[string]bool{}}
+			all[name] = e
+		}
+		if _, isMetrics := root["_aws"]; isMetrics {
+			for key := range root {
+				if key != "_aws" && key != metrics.Dimension {
+					e.metrics[key] = true
+				}
+			}
+			continue
+		}
+		message, _ := root["message"].(string)
+		if e.lines[message] == nil {
+			e.lines[message] = map[string]bool{}
+		}
+		for key := range root {
+			e.lines[message][key] = true
+		}
+	}
+	return all
+}
+
+// stories is a stack in which everything happens that operators ask about.
+type stories struct {
+	*devstack.Stack
+	t        *testing.T
+	log      *syncBuffer
+	messages int
+	moved    time.Duration
+}
+
+func newStories(t *testing.T, parsed *sam.Template) *stories {
+	t.Helper()
+	parsed, err := parsed.With("JobRatePerMinute", "60000") // nobody waits for slots here
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(syncBuffer)
+	server := httptest.NewUnstartedServer(nil)
+	stack, err := devstack.New(t.Context(), devstack.Options{
+		Template: parsed, BaseURL: "http://" + server.Listener.Addr().String(),
+		Clock: devstack.NewClock(func() time.Time { return noon }), Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = stack
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { _ = stack.Close() })
+	return &stories{Stack: stack, t: t, log: log}
+}
+
+// write sends a restaurant a message, and returns the status of the answer.
+func (s *stories) write(from, to, body string, signed bool) int {
+	s.t.Helper()
+	s.messages++
+	form := url.Values{
+		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "Body": {body}, "MessageSid": {fmt.Sprintf("SM%032d", s.messages)},
+	}
+	token := devstack.TwilioAuthToken
+	if !signed {
+		token = "forged"
+	}
+	return do(s.t, s.Stack, http.MethodPost, webhook.Path, form.Encode(), "Content-Type: application/x-www-form-urlencoded",
+		"X-Twilio-Signature: "+twilio.Signature(token, s.BaseURL+webhook.Path, form)).status
+}
+
+func (s *stories) behave(what, behavior string) {
+	s.t.Helper()
+	if a := put(s.t, s.Stack, "/sandbox/"+what, behavior); a.status != http.StatusOK {
+		s.t.Fatalf("sandbox: %d %s", a.status, a.body)
+	}
+}
+
+// pass moves the stack's time on.
+func (s *stories) pass(d time.Duration) {
+	s.t.Helper()
+	s.moved += d
+	s.behave("clock", `{"offset": "`+s.moved.String()+`"}`)
+}
+
+// await returns when the log has a message so many times, while time passes.
+func (s *stories) await(message string, times int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if strings.Count(s.log.String(), `"message":"`+message+`"`) >= times {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%q was not logged %d times", message, times)
+		}
+		s.pass(time.Second)
+	}
+}
+
+const (
+	exampleNumber = "+966110000000"
+	otherNumber   = "+966110000002" // of demo-002
+	closedNumber  = "+966119999999"
+)
+
+// run has everything happen, and returns what the functions wrote.
+func (s *stories) run() string {
+	t := s.t
+	// Requests of all kinds.
+	get(t, s.Stack, "/api/usage", asOwner, ofExample)
+	get(t, s.Stack, "/api/usage", asOwner, "X-Restaurant-Id: demo-001")
+	get(t, s.Stack, "/api/usage", "X-API-Key: nobody")
+	do(t, s.Stack, http.MethodGet, "/api/usage", strings.Repeat("x", 70<<10), asOwner, ofExample)
+	renew := strings.Replace(usageapi.RenewPattern, "{restaurantId}", "clxyz123abc", 1)
+	do(t, s.Stack, http.MethodPost, renew, `{"amount": 100}`, asAdmin)
+	s.behave("store", `{"failRate": 1}`)
+	get(t, s.Stack, "/api/usage/clxyz123abc", asAdmin)
+	do(t, s.Stack, http.MethodPost, renew, `{"amount": 100}`, asAdmin)
+	s.behave("store", `{}`)
+
+	// A restaurant that is switched off.
+	closed := restaurant.Restaurant{ID: "closed", Name: "Closed", CreatedAt: noon}
+	bot := restaurant.Bot{ID: "bot-closed", PhoneNumber: closedNumber}
+	if err := s.Store().CreateRestaurant(t.Context(), closed, &bot); err != nil {
+		t.Fatal(err)
+	}
+	s.write("+966500000002", closedNumber, "hello", true)
+
+	// A welcome and its job, an answer, a forged message, and more answers than a minute may have.
+	s.write("+966500000001", exampleNumber, "hello", true)
+	s.await(bootstrap.MessageCompleted, 1)
+	s.write("+966500000001", exampleNumber, "hello", false)
+	for range 62 {
+		s.write("+966500000001", exampleNumber, "menu", true)
+	}
+	// Twilio refuses: the customer, the template, everything.
+	s.write("+15005550004", exampleNumber, "hello", true)
+	s.behave("twilio", `{"failRate": 1, "status": 400}`)
+	s.write("+966500000003", exampleNumber, "hello", true)
+	s.behave("twilio", `{}`)
+
+	// Sufrah fails: with a menu of some time ago, and without any. A merchant that it doesn't know.
+	s.await(bootstrap.MessageCompleted, 3)
+	s.pass(10 * time.Minute)
+	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
+	s.write("+966500000004", exampleNumber, "hello", true)
+	s.await(bootstrap.MessagePartial, 1)
+	s.write("+966500000004", exampleNumber, "menu", true)
+	s.write("+966500000005", otherNumber, "hello", true)
+	s.await(bootstrap.MessageFailed, 3)
+	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
+	s.write("+966500000005", otherNumber, "menu", true)
+	s.write("+966500000006", otherNumber, "hello", true)
+	s.await(bootstrap.MessageDeadLettered, 1)
+	s.behave("sufrah", `{}`)
+
+	// The queue fails, and the cache, and comes back.
+	s.behave("queue", `{"failRate": 1, "status": 503}`)
+	s.write("+966500000007", exampleNumber, "hello", true)
+	s.behave("queue", `{}`)
+	s.behave("cache", `{"failRate": 1}`)
+	s.write("+966500000008", exampleNumber, "hello", true)
+	s.await(bootstrap.MessageCompleted, 4)
+	s.write("+966500000008", exampleNumber, "menu", true)
+	s.behave("cache", `{}`)
+	s.write("+966500000008", exampleNumber, "menu", true)
+
+	s.runOutOfTime()
+	s.panic()
+	return s.log.String()
+}
+
+// runOutOfTime has a worker handed two jobs when there is time for the slot of one.
+func (s *stories) runOutOfTime() {
+	s.t.Helper()
+	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	variables := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		variables[name] = value
+	}
+	variables["JOB_RATE_PER_MINUTE"] = "1"
+	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
+	handle, err := welcomebootstrap.New(lookup, environ, s.Clock.Now, s.log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second) // of which the job and settling it leave 12 for a slot
+	defer cancel()
+	event := events.SQSEvent{}
+	for i := range 2 {
+		job := bootstrap.Job{
+			Version: bootstrap.Version, JobID: fmt.Sprintf("late-%d", i), RestaurantID: "clxyz123abc", MerchantID: fmt.Sprintf("late-%d", i),
+			CustomerWa: "+966500000009", EnqueuedAt: noon,
+		}
+		body, err := json.Marshal(job)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		event.Records = append(event.Records, events.SQSMessage{MessageId: job.JobID, Body: string(body)})
+	}
+	if _, err := handle(ctx, event); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// brokenWorker panics, which no part of the real one is known to do outside of its own guards.
+type brokenWorker struct{}
+
+func (brokenWorker) Handle(context.Context, bootstrap.Delivery) bootstrap.Outcome { panic("broken") }
+
+// panic has the two guards against our own faults log one.
+func (s *stories) panic() {
+	s.t.Helper()
+	broken := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("broken") })
+	request := events.APIGatewayV2HTTPRequest{RawPath: "/"}
+	request.RequestContext.HTTP.Method = http.MethodGet
+	logger := logging.New(s.log, slog.LevelInfo, processmessage.Name)
+	if _, err := lambdahttp.New(broken, lambdahttp.Options{Logger: logger})(s.t.Context(), request); err != nil {
+		s.t.Fatal(err)
+	}
+	handle := lambdasqs.New(brokenWorker{}, nil, logging.New(s.log, slog.LevelInfo, welcomebootstrap.Name))
+	if _, err := handle(s.t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m"}}}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// awsMetrics are those of AWS's own that we look at, with their dimensions, by namespace.
+var awsMetrics = map[string]struct{ names, dimensions string }{
+	"AWS/ApiGateway":  {"4xx 5xx Count Latency", "ApiId Stage"},
+	"AWS/DynamoDB":    {"ConsumedReadCapacityUnits ConsumedWriteCapacityUnits ReadThrottleEvents TransactionConflict WriteThrottleEvents", "TableName"},
+	"AWS/ElastiCache": {"BytesUsedForCache ElastiCacheProcessingUnits Evictions ThrottledCmds", "clusterId"},
+	"AWS/Lambda":      {"ConcurrentExecutions Duration Errors Throttles", "FunctionName Resource ExecutedVersion"},
+	"AWS/SQS":         {"ApproximateAgeOfOldestMessage ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesVisible", "QueueName"},
+}
+
+// metricRef is a metric that an alarm or the dashboard names.
+type metricRef struct {
+	where, namespace, name string
+	dimensions             map[string]string
+}
+
+// manual is what operators look at, and what there is to be seen.
+type manual struct {
+	emitted    map[string]emitted
+	filters    map[string]bool // metrics that are made of log lines, as "function name"
+	functions  map[string]string
+	tables     map[string]bool
+	logGroups  map[string]map[string]emitted // what is in each, by group
+	usedOfOurs map[string]bool               // as "function name"
+	faults     []string
+}
+
+func (m *manual) fault(format string, args ...any) {
+	m.faults = append(m.faults, fmt.Sprintf(format, args...))
+}
+
+func (m *manual) check(r metricRef) {
+	if r.namespace == metrics.Namespace && len(r.dimensions) == 0 {
+		if !m.filters[r.name] {
+			m.fault("%s: nothing makes the metric %s", r.where, r.name)
+		}
+		return
+	}
+	if r.namespace == metrics.Namespace {
+		function := m.functions[r.dimensions[metrics.Dimension]]
+		if len(r.dimensions) != 1 || function == "" {
+			m.fault("%s: %s has the dimensions %v", r.where, r.name, r.dimensions)
+		}
+		if !m.emitted[function].metrics[r.name] && !m.filters[function+" "+r.name] {
+			m.fault("%s: %s emits no metric %s", r.where, function, r.name)
+		}
+		m.usedOfOurs[function+" "+r.name] = true
+		return
+	}
+	known := awsMetrics[r.namespace]
+	if !slices.Contains(strings.Fields(known.names), r.name) {
+		m.fault("%s: nothing is known of %s %s", r.where, r.namespace, r.name)
+	}
+	for name, value := range r.dimensions {
+		if !slices.Contains(strings.Fields(known.dimensions), name) || value == "" ||
+			name == "FunctionName" && m.functions[value] == "" || name == "TableName" && !m.tables[value] {
+			m.fault("%s: %s has the dimension %s=%s", r.where, r.name, name, value)
+		}
+	}
+}
+
+// metricStat is how alarms name a metric.
+type metricStat struct {
+	Namespace, MetricName string
+	Dimensions            []struct{ Name, Value string }
+}
+
+func (s metricStat) ref(where string) metricRef {
+	r := metricRef{where, s.Namespace, s.MetricName, map[string]string{}}
+	for _, d := range s.Dimensions {
+		r.dimensions[d.Name] = d.Value
+	}
+	return r
+}
+
+var identifier = regexp.MustCompile(`\b\d\w*|@?[A-Za-z_][\w.]*\(?`)
+
+// identifiers returns what an expression or a query names: neither functions nor numbers.
+func identifiers(text string) []string {
+	return slices.DeleteFunc(identifier.FindAllString(text, -1), func(found string) bool {
+		return strings.HasSuffix(found, "(") || found[0] <= '9'
+	})
+}
+
+func (m *manual) checkAlarm(alarm sam.Resource) {
+	var properties struct {
+		metricStat
+		Metrics []struct {
+			ID, Expression string
+			MetricStat     struct{ Metric metricStat }
+		}
+	}
+	if err := alarm.Decode(&properties); err != nil {
+		m.fault("%s: %v", alarm.LogicalID, err)
+	}
+	if len(properties.Metrics) == 0 {
+		m.check(properties.ref(alarm.LogicalID))
+		return
+	}
+	ids, used := map[string]bool{}, map[string]bool{}
+	for _, metric := range properties.Metrics {
+		if metric.Expression == "" {
+			ids[metric.ID] = true
+			m.check(metric.MetricStat.Metric.ref(alarm.LogicalID))
+			continue
+		}
+		for _, name := range identifiers(metric.Expression) {
+			used[name] = true
+		}
+	}
+	if diff := cmp.Diff(ids, used); diff != "" {
+		m.fault("%s: (-metrics +those that its expression uses):\n%s", alarm.LogicalID, diff)
+	}
+}
+
+// checkDashboard reads a dashboard's body as CloudWatch does.
+func (m *manual) checkDashboard(body string) {
+	var dashboard struct {
+		Widgets []struct {
+			Type       string
+			Properties struct {
+				Title   string
+				Metrics [][]any
+				Alarms  []string
+				Query   string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &dashboard); err != nil {
+		m.fault("the dashboard is no JSON: %v", err)
+	}
+	for _, widget := range dashboard.Widgets {
+		for _, metric := range widget.Properties.Metrics {
+			r := metricRef{"widget " + widget.Properties.Title, metric[0].(string), metric[1].(string), map[string]string{}}
+			for i := 2; i+1 < len(metric); i += 2 {
+				r.dimensions[metric[i].(string)] = metric[i+1].(string)
+			}
+			m.check(r)
+		}
+		if widget.Type == "log" {
+			groups := regexp.MustCompile(`SOURCE '([^']+)' \| `)
+			var sources []string
+			for _, source := range groups.FindAllStringSubmatch(widget.Properties.Query, -1) {
+				sources = append(sources, source[1])
+			}
+			m.checkQuery("widget "+widget.Properties.Title, sources, groups.ReplaceAllString(widget.Properties.Query, ""))
+		}
+	}
+}
+
+var (
+	quoted       = regexp.MustCompile(`"([^"]*)"`)
+	messageTests = regexp.MustCompile(`message (?:= ("[^"]*")|in \[([^\]]*)\])`)
+	limiting     = regexp.MustCompile(`\| limit \d+`)
+	renaming     = regexp.MustCompile(` as (\w+)`)
+
+	keywords = strings.Fields("fields filter stats sort by as asc desc in and or")
+	builtIn  = strings.Fields("@timestamp @message @log")
+	// ofPlatform are the fields of the reports that Lambda itself writes of invocations.
+	ofPlatform = strings.Fields("type record.metrics.initDurationMs record.metrics.durationMs record.metrics.maxMemoryUsedMB")
+)
+
+// checkQuery holds a query of Logs Insights against what is in the log groups that it is for.
+func (m *manual) checkQuery(where string, groups []string, text string) {
+	text = strings.ReplaceAll(text, "# |", "|") // what an operator may put in
+	text = regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(text, "")
+	var messages []string
+	for _, test := range messageTests.FindAllStringSubmatch(text, -1) {
+		for _, message := range quoted.FindAllStringSubmatch(test[1]+test[2], -1) {
+			messages = append(messages, message[1])
+		}
+	}
+	fields, written := map[string]bool{}, map[string]bool{}
+	for _, group := range groups {
+		if m.logGroups[group] == nil {
+			m.fault("%s: there is no log group %s", where, group)
+		}
+		for _, e := range m.logGroups[group] {
+			maps.Copy(fields, e.fields(messages...))
+			maps.Copy(fields, e.lines[""]) // the API's own log, whose lines have no message
+			for message := range e.lines {
+				written[message] = true
+			}
+		}
+	}
+	for _, message := range messages {
+		if !written[message] {
+			m.fault("%s: nothing logs %q", where, message)
+		}
+	}
+	if strings.Contains(text, `type = "platform.report"`) {
+		for _, field := range ofPlatform {
+			fields[field] = true
+		}
+	}
+	known := slices.Concat(keywords, builtIn)
+	for _, alias := range renaming.FindAllStringSubmatch(text, -1) {
+		known = append(known, alias[1])
+	}
+	for _, name := range identifiers(limiting.ReplaceAllString(quoted.ReplaceAllString(text, ""), "")) {
+		if !slices.Contains(known, name) && !fields[name] {
+			m.fault("%s: nothing that it looks at has a field %s", where, name)
+		}
+	}
+}
+
+// TestOperatorsSeeWhatIsEmitted holds every metric, log message and log field that alarms, dashboard and saved queries name
+// against what the functions really write, and the other way round has every metric be seen somewhere.
+func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
+	t.Parallel()
+	loaded, err := sam.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := manual{
+		emitted: collect(t, newStories(t, loaded).run()), filters: map[string]bool{}, functions: map[string]string{},
+		tables: map[string]bool{}, logGroups: map[string]map[string]emitted{}, usedOfOurs: map[string]bool{},
+	}
+	if loaded, err = loaded.With("TwilioAccountSid", "AC00000000000000000000000000000000"); err != nil {
+		t.Fatal(err)
+	}
+	resources := func(kind string) []sam.Resource {
+		found, err := loaded.Resources(kind, devstack.StackName)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%d %s, %v", len(found), kind, err)
+		}
+		return found
+	}
+	text := func(r sam.Resource, path ...string) string {
+		value, _ := r.Property(path...).(string)
+		return value
+	}
+	for _, function := range resources("AWS::Serverless::Function") {
+		deployed := text(function, "FunctionName")
+		name := strings.TrimPrefix(deployed, devstack.StackName+"-")
+		m.functions[deployed] = name
+		m.logGroups[text(function, "LoggingConfig", "LogGroup")] = map[string]emitted{name: m.emitted[name]}
+	}
+	for _, table := range resources("AWS::DynamoDB::Table") {
+		m.tables[text(table, "TableName")] = true
+	}
+	for _, api := range resources("AWS::Serverless::HttpApi") {
+		var format map[string]any
+		if err := json.Unmarshal([]byte(text(api, "AccessLogSettings", "Format")), &format); err != nil {
+			t.Fatal(err)
+		}
+		fields := map[string]bool{}
+		for name := range format {
+			fields[name] = true
+		}
+		m.logGroups["/aws/vendedlogs/apigateway/"+devstack.StackName] = map[string]emitted{"api": {lines: map[string]map[string]bool{"": fields}}}
+	}
+	for _, filter := range resources("AWS::Logs::MetricFilter") {
+		m.checkFilter(filter)
+	}
+	for _, alarm := range resources("AWS::CloudWatch::Alarm") {
+		m.checkAlarm(alarm)
+	}
+	for _, dashboard := range resources("AWS::CloudWatch::Dashboard") {
+		m.checkDashboard(text(dashboard, "DashboardBody"))
+	}
+	for _, query := range resources("AWS::Logs::QueryDefinition") {
+		var groups []string
+		names, _ := query.Property("LogGroupNames").([]any)
+		for _, name := range names {
+			groups = append(groups, name.(string))
+		}
+		m.checkQuery(query.LogicalID, groups, text(query, "QueryString"))
+	}
+	for function, e := range m.emitted {
+		for name := range e.metrics {
+			if !m.usedOfOurs[function+" "+name] {
+				m.fault("%s emits %s, which nobody sees", function, name)
+			}
+		}
+	}
+	for _, fault := range m.faults {
+		t.Error(fault)
+	}
+}
+
+// checkFilter notes the metric that is made of log lines, and checks that there are such lines.
+func (m *manual) checkFilter(filter sam.Resource) {
+	var properties struct {
+		LogGroupName, FilterPattern string
+		MetricTransformations       []struct {
+			MetricNamespace, MetricName string
+			Dimensions                  []struct{ Key, Value string }
+		}
+	}
+	if err := filter.Decode(&properties); err != nil || len(properties.MetricTransformations) != 1 {
+		m.fault("%s: %+v, %v", filter.LogicalID, properties, err)
+		return
+	}
+	made := properties.MetricTransformations[0]
+	if properties.FilterPattern == `{ $.status = "429" }` { // of the API's own log, in which no function is named
+		if e := m.logGroups[properties.LogGroupName]["api"]; !e.fields()["status"] || made.MetricNamespace != metrics.Namespace ||
+			made.MetricName != "RequestsThrottled-"+devstack.StackName || len(made.Dimensions) > 0 {
+			m.fault("%s: %+v", filter.LogicalID, properties)
+		}
+		m.filters[made.MetricName] = true
+		return
+	}
+	for function, e := range m.logGroups[properties.LogGroupName] {
+		if properties.FilterPattern != `{ $.level = "ERROR" }` || !e.fields()["level"] || !e.fields()["function"] ||
+			made.MetricNamespace != metrics.Namespace || len(made.Dimensions) != 1 || made.Dimensions[0].Key != metrics.Dimension ||
+			made.Dimensions[0].Value != "$.function" {
+			m.fault("%s: %+v", filter.LogicalID, properties)
+		}
+		m.filters[function+" "+made.MetricName] = true
+	}
+}
+
+// TestQueriesThatNobodyCouldAnswer holds the check of queries to faults that it has to find.
+func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
+	t.Parallel()
+	lines := map[string]map[string]bool{"request": {"message": true, "status": true}, "other": {"message": true, "reason": true}}
+	for _, query := range []string{
+		`filter message = "requests"`, `filter message in ["request", "requests"]`, `filter message = "request" | stats count(*) by reason`,
+		`fields coalesce(status, code) as why`, "fields status\n# | filter code = 1", `stats max(initDurationMs) as x`,
+	} {
+		m := manual{logGroups: map[string]map[string]emitted{"g": {"f": {lines: lines}}}}
+		m.checkQuery("query", []string{"g"}, query)
+		if len(m.faults) == 0 {
+			t.Errorf("%s was accepted", query)
+		}
+	}
+}
+
+// TestUnitsOfMessagesAndRequests counts what the table of costs in docs/OPERATIONS.md is computed from: units that the
+// tables take for what comes in over HTTP, all functions together.
+func TestUnitsOfMessagesAndRequests(t *testing.T) {
+	t.Parallel()
+	loaded, err := sam.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStories(t, loaded)
+	engine := tables{engine: s.StandIn()}
+	write := func(from, body string) func() {
+		return func() { s.write(from, exampleNumber, body, true) }
+	}
+	ask := func(target string, headers ...string) func() {
+		return func() { get(t, s.Stack, target, headers...) }
+	}
+	const known, stranger = "+966500000001", "+966500000002"
+	write(known, "hello")() // the restaurant's first of the day costs a unit more
+	s.await(bootstrap.MessageCompleted, 1)
+	for _, step := range []struct {
+		what          string
+		after         time.Duration
+		do            func()
+		written, read float64
+	}{
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 15, 6},
+		{"within a session", time.Second, write(known, "hello"), 3, 0},
+		{"answered with a menu", time.Second, write(known, "menu"), 5, 0},
+		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 20, 6},
+		{"opens a conversation", time.Second, write(stranger, "hello"), 19, 3},
+		{"an owner's request", 0, ask("/api/usage", asOwner, ofExample), 0, 6},
+		{"another one, whose token is known by now", 0, ask("/api/usage", asOwner, ofExample), 0, 5},
+		{"one restaurant with history", 0, ask("/api/usage/clxyz123abc", asAdmin), 0, 10},
+		{"a page of 20, with a known key", 0, ask("/api/usage?limit=20", asAdmin), 0, 83},
+	} {
+		s.pass(step.after)
+		read, written := engine.capacity(), engine.written()
+		step.do()
+		if read, written = engine.capacity()-read, engine.written()-written; read != step.read || written != step.written {
+			t.Errorf("%s: %v units written and %v read, want %v and %v", step.what, written, read, step.written, step.read)
+		}
+	}
+}

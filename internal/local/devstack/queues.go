@@ -1,0 +1,153 @@
+package devstack
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
+)
+
+// queueView shows the state of the queues and changes nothing that a function could notice.
+type queueView interface {
+	state(context.Context) (queuesBody, error)
+}
+
+// queuesBody is the state of the queues.
+type queuesBody struct {
+	Bootstrap   queueBody        `json:"bootstrap"`
+	DeadLetters []deadLetterBody `json:"deadLetters"`
+}
+
+type queueBody struct {
+	Visible  int `json:"visible"`
+	Delayed  int `json:"delayed"`
+	InFlight int `json:"inFlight"`
+}
+
+type deadLetterBody struct {
+	Reason       string `json:"reason"`
+	ReceiveCount int    `json:"receiveCount"`
+	Body         string `json:"body"`
+}
+
+// attributeReason is where the worker says why a message is in the dead-letter queue, where it sent it there itself.
+const attributeReason = "reason"
+
+// noReason is why all others are there.
+const noReason = "failed as often as the queue allows"
+
+// standInView looks into the stand-in.
+type standInView struct {
+	engine *sqslocal.Engine
+	queue  sam.Queue
+}
+
+func (v standInView) state(context.Context) (queuesBody, error) {
+	body := queuesBody{DeadLetters: []deadLetterBody{}}
+	body.Bootstrap.Visible, body.Bootstrap.Delayed, body.Bootstrap.InFlight = v.engine.Counts(v.queue.Name)
+	for _, m := range v.engine.Messages(v.queue.DeadLetterQueue) {
+		reason := cmp.Or(m.Attributes[attributeReason].StringValue, noReason)
+		body.DeadLetters = append(body.DeadLetters, deadLetterBody{reason, m.ReceiveCount, m.Body})
+	}
+	return body, nil
+}
+
+func standInQueues(defined []sam.Queue) []sqslocal.Queue {
+	queues := make([]sqslocal.Queue, len(defined))
+	for i, q := range defined {
+		queues[i] = sqslocal.Queue{
+			Name: q.Name, VisibilityTimeout: q.VisibilityTimeout, Delay: q.Delay, RetentionPeriod: q.RetentionPeriod,
+			DeadLetterQueue: q.DeadLetterQueue, MaxReceiveCount: q.MaxReceiveCount,
+		}
+	}
+	return queues
+}
+
+// engineView asks an SQS server. Dead letters are received to be seen, and shown again at once.
+type engineView struct {
+	client             *sqs.Client
+	url, deadLetterURL string
+
+	mu       sync.Mutex     // one look at a time, or some would miss what others have received
+	received map[string]int // how often the view has received a message, by its id
+}
+
+const (
+	receiveAtOnce = 10
+	viewSeconds   = 30 // for which dead letters are hidden, should they not be shown again
+)
+
+func (v *engineView) state(ctx context.Context) (queuesBody, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	body := queuesBody{DeadLetters: []deadLetterBody{}}
+	out, err := v.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: &v.url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
+	})
+	if err != nil {
+		return body, err
+	}
+	count := func(name types.QueueAttributeName) int {
+		n, _ := strconv.Atoi(out.Attributes[string(name)]) // 0 where the server doesn't count
+		return n
+	}
+	body.Bootstrap = queueBody{
+		Visible:  count(types.QueueAttributeNameApproximateNumberOfMessages),
+		Delayed:  count(types.QueueAttributeNameApproximateNumberOfMessagesDelayed),
+		InFlight: count(types.QueueAttributeNameApproximateNumberOfMessagesNotVisible),
+	}
+	letters, err := v.receive(ctx)
+	for _, m := range letters {
+		reason := cmp.Or(aws.ToString(m.MessageAttributes[attributeReason].StringValue), noReason)
+		receives, _ := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+		body.DeadLetters = append(body.DeadLetters, deadLetterBody{reason, receives - v.received[*m.MessageId], *m.Body})
+	}
+	return body, err
+}
+
+// receive returns all messages of the dead-letter queue that nobody else is looking at.
+func (v *engineView) receive(ctx context.Context) (all []types.Message, err error) {
+	for {
+		out, err := v.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+			QueueUrl: &v.deadLetterURL, MaxNumberOfMessages: receiveAtOnce, VisibilityTimeout: viewSeconds,
+			MessageAttributeNames:       []string{attributeReason},
+			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
+		})
+		if err != nil {
+			return all, err
+		}
+		for _, m := range out.Messages {
+			v.received[*m.MessageId]++
+		}
+		all = append(all, out.Messages...)
+		if len(out.Messages) == 0 {
+			return all, v.show(context.WithoutCancel(ctx), all)
+		}
+	}
+}
+
+// show makes received messages visible again.
+func (v *engineView) show(ctx context.Context, received []types.Message) error {
+	for chunk := range slices.Chunk(received, receiveAtOnce) {
+		var entries []types.ChangeMessageVisibilityBatchRequestEntry
+		for i, m := range chunk {
+			entries = append(entries, types.ChangeMessageVisibilityBatchRequestEntry{
+				Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle,
+			})
+		}
+		if _, err := v.client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{
+			QueueUrl: &v.deadLetterURL, Entries: entries,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package devstack
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/page"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+)
+
+// Paths that a stack serves besides those of its API Gateway. No deployed function has them.
+const (
+	HealthPath   = "/healthz"
+	DynamoDBPath = "/sandbox/dynamodb"
+	SQSPath      = "/sandbox/sqs"
+	MessagesPath = "/sandbox/messages"
+
+	secretsPath = "/sandbox/secretsmanager"
+	twilioPath  = "/sandbox/api/twilio"
+	sufrahPath  = "/sandbox/api/sufrah"
+)
+
+// serveSandbox adds the stand-ins' own addresses, and those that show and set what they do.
+func (s *Stack) serveSandbox() {
+	s.mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	})
+	s.mux.Handle(DynamoDBPath, s.store.Wrap(s.dynamoDB))
+	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
+	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // a queue's URL is a path below
+	s.mux.Handle(secretsPath, secrets)
+	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
+	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
+
+	for _, path := range []string{"/{$}", page.Prefix} {
+		s.mux.Handle(path, page.Handler())
+	}
+	s.mux.HandleFunc("GET /sandbox/demo", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.demo())
+	})
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "The sandbox has nothing at this address.", "code": "not_found"})
+	})
+	s.mux.Handle("/sandbox/clock", s.Clock)
+	for path, fault := range map[string]*sandbox.Fault{
+		"/sandbox/store": s.store, "/sandbox/queue": s.queue, "/sandbox/cache": s.cache.fault,
+		"/sandbox/twilio": s.Twilio.Fault(), "/sandbox/sufrah": s.Sufrah.Fault(),
+	} {
+		s.mux.Handle(path, fault)
+	}
+	s.mux.HandleFunc("GET "+MessagesPath, func(w http.ResponseWriter, r *http.Request) {
+		// Who types an address writes a +, which in a query is a space.
+		to := strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
+		writeJSON(w, http.StatusOK, append([]sandbox.SentMessage{}, s.Twilio.Messages(to)...))
+	})
+	s.mux.HandleFunc("GET /sandbox/queues", func(w http.ResponseWriter, r *http.Request) {
+		state, err := s.queues.state(r.Context())
+		if err != nil {
+			writeJSON(w, http.StatusBadGateway, map[string]string{"error": "The queues don't answer: " + err.Error(), "code": "no_queues"})
+			return
+		}
+		writeJSON(w, http.StatusOK, state)
+	})
+	s.mux.HandleFunc("GET /sandbox/sufrah/calls", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.Sufrah.Calls())
+	})
+	s.mux.HandleFunc("GET /sandbox/jobs", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.jobs.latest())
+	})
+}

@@ -1,0 +1,246 @@
+package devstack
+
+import (
+	"cmp"
+	"context"
+	crypto "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/eventsource"
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/page"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+	api "github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// Stack is the deployed system on one machine: its functions behind their API Gateway routes and their queue, over stand-ins
+// that speak the protocols of what they stand in for, or over engines. It is an http.Handler that serves all of it.
+type Stack struct {
+	Options
+	Twilio *sandbox.Twilio
+	Sufrah *sandbox.Sufrah
+
+	*backend
+	store, queue *sandbox.Fault // how DynamoDB and SQS behave
+	source       sam.EventSource
+	jobs         *jobLog
+	pools        map[string]*lambdalocal.Pool // of compiled functions, by name
+
+	mux     *http.ServeMux // the stack's own paths
+	gateway *apigateway.Gateway
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// Options say where and when a stack is, and of what.
+type Options struct {
+	Template *sam.Template
+	// Name is the stack's, after which its tables and queues are called; empty means StackName.
+	Name string
+	// Host is the address of this machine at which the stack takes connections; empty means those of its own only.
+	Host string
+	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
+	BaseURL string
+	Clock   *Clock
+	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
+	WebhookURL string
+	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
+	Log io.Writer
+	// Engines are what the stack stores things in; nil means stand-ins in this process.
+	Engines *Engines
+	// Binaries is a folder with the compiled functions, each as <name>/bootstrap, which then run as processes of their own;
+	// empty means that the functions are part of this process.
+	Binaries string
+}
+
+// New returns a stack with the demo data, which takes jobs from its queue until it is closed.
+func New(ctx context.Context, o Options) (*Stack, error) {
+	var err error
+	if o.Template, err = o.Template.With("TwilioAccountSid", twilioAccountSID); err != nil {
+		return nil, fmt.Errorf("setting the template's parameters: %w", err)
+	}
+	o.Name = cmp.Or(o.Name, StackName)
+	s := &Stack{
+		Options: o,
+		Twilio:  sandbox.NewTwilio(o.Clock.Now, rand.Float64),
+		Sufrah:  sandbox.NewSufrah(rand.Float64),
+		store:   sandbox.NewFault(rand.Float64, writeDynamoDBFailure),
+		queue:   sandbox.NewFault(rand.Float64, writeSQSFailure),
+		jobs:    &jobLog{next: o.Log},
+		mux:     http.NewServeMux(),
+		gateway: apigateway.New(apigateway.Options{
+			Now: o.Clock.Now, Logger: logging.New(o.Log, slog.LevelInfo, "api-gateway"),
+		}),
+	}
+	s.Log = s.jobs
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// open makes what the template defines.
+func (s *Stack) open(ctx context.Context) error {
+	tables, err := s.Template.Tables(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's tables: %w", err)
+	}
+	queues, err := s.Template.Queues(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's queues: %w", err)
+	}
+	sources, err := s.Template.EventSources(s.Name)
+	if err != nil {
+		return fmt.Errorf("reading the template's event sources: %w", err)
+	}
+	if len(sources) != 1 || sources[0].FunctionID != logicalID(welcomebootstrap.Name) {
+		return fmt.Errorf("the template has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
+	}
+	s.source = sources[0]
+	if s.Engines == nil {
+		s.backend, err = newStandIns(s.Options, tables, queues, s.source)
+	} else {
+		s.backend, err = newOnEngines(ctx, s.Options, tables, queues, s.source)
+	}
+	return err
+}
+
+// start loads the demo data and puts the functions behind their routes and their queue.
+func (s *Stack) start(ctx context.Context) error {
+	if err := demo.Load(ctx, s.Store(), usage.NewCalendar(nil), s.Clock.Now()); err != nil {
+		return err
+	}
+	s.serveSandbox()
+	build := s.assembled
+	if s.Binaries != "" {
+		build = s.compiled
+	}
+	functions, err := build()
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.running.Go(func() { s.run(running) })
+	s.running.Go(func() { s.poll(running, functions.welcomeBootstrap) })
+	return errors.Join(
+		s.gateway.Handle("$default", functions.usageAPI),
+		s.gateway.Handle("ANY "+api.RenewPattern, functions.usageAdmin),
+		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
+}
+
+// Store returns the stack's tables, without the faults that functions see.
+func (s *Stack) Store() *dynamo.Store {
+	return dynamo.New(dynamodb.NewFromConfig(s.dynamoDB.config()), dynamo.StackTables(s.Name), rand.Float64)
+}
+
+// Close stops taking jobs, and what the stack started.
+func (s *Stack) Close() error {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.running.Wait()
+	for _, pool := range s.pools {
+		pool.Close()
+	}
+	s.cache.close()
+	return nil
+}
+
+// ServeHTTP serves the API's routes as API Gateway does, and the stack's own paths.
+func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == HealthPath || strings.HasPrefix(r.URL.Path, "/sandbox/") || page.Serves(r.URL.Path) {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	s.gateway.ServeHTTP(w, r) // not through the mux, which would redirect paths that API Gateway passes on
+}
+
+// pollPause is how long the poller waits before it starts again, after it failed.
+const pollPause = time.Second
+
+// poll hands the queue's messages to the function, as the template's event source mapping does.
+func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
+	client := sqs.NewFromConfig(s.sqs.config()) // AWS's own poller doesn't share our outages
+	mapping := eventsource.Mapping{
+		QueueURL: s.queueURL(s.source.Queue.Name), QueueARN: sqslocal.ARN(s.source.Queue.Name),
+		BatchSize: s.source.BatchSize, MaximumBatchingWindow: s.source.MaximumBatchingWindow,
+		MaximumConcurrency: s.source.MaximumConcurrency, FunctionTimeout: s.source.FunctionTimeout,
+		ReportBatchItemFailures: s.source.ReportBatchItemFailures,
+		Grace:                   time.Second, Now: s.Clock.Now, Log: logging.New(s.Log, slog.LevelWarn, "event-source"),
+	}
+	for ctx.Err() == nil {
+		if err := mapping.Run(ctx, client, invoke); err != nil && ctx.Err() == nil {
+			mapping.Log.Error("polling failed", slog.Any("error", err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(pollPause):
+			}
+		}
+	}
+}
+
+// named gives each invocation a request id, as Lambda does.
+func named(invoke eventsource.Invoke) eventsource.Invoke {
+	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+		return invoke(lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: crypto.Text()}), event)
+	}
+}
+
+// queueURL returns the address of a queue by its name.
+func (s *Stack) queueURL(name string) string { return sqslocal.QueueURL(s.BaseURL+SQSPath, name) }
+
+// writeDynamoDBFailure answers as DynamoDB does when it fails.
+func writeDynamoDBFailure(w http.ResponseWriter, status int) {
+	code := "InternalServerError"
+	switch {
+	case status == http.StatusServiceUnavailable:
+		code = "ServiceUnavailable"
+	case status < http.StatusInternalServerError: // DynamoDB throttles with 400
+		code = "ThrottlingException"
+	}
+	writeAWSFailure(w, status, "com.amazonaws.dynamodb.v20120810#"+code)
+}
+
+// writeSQSFailure answers as SQS does when it fails.
+func writeSQSFailure(w http.ResponseWriter, status int) {
+	code := "InternalFailure"
+	switch {
+	case status == http.StatusServiceUnavailable:
+		code = "ServiceUnavailable"
+	case status < http.StatusInternalServerError:
+		code = "RequestThrottled"
+	}
+	writeAWSFailure(w, status, "com.amazonaws.sqs#"+code)
+}
+
+func writeAWSFailure(w http.ResponseWriter, status int, fault string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"__type":%q,"message":"the sandbox was told to fail"}`, fault)
+}

@@ -1,0 +1,186 @@
+package devstack_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// A storm of any size: go test -run TestStorm ./internal/local/devstack -storm.messages 20000 -storm.customers 200 -storm.restaurants 20
+var (
+	stormMessages    = flag.Int("storm.messages", 1000, "how many messages TestStorm sends")
+	stormCustomers   = flag.Int("storm.customers", 60, "how many customers send them")
+	stormRestaurants = flag.Int("storm.restaurants", 10, "to how many restaurants, at most 143")
+)
+
+// atOnce is how many deliveries are under way at a time.
+const atOnce = 16
+
+// storm is a crowd of customers who write to restaurants at the same time, through Twilio: which delivers again whatever
+// isn't answered with 200, and sometimes what is.
+type storm struct {
+	stack  *devstack.Stack
+	client *http.Client
+	tries  int                           // deliveries before Twilio gives a message up
+	pause  func(tries int) time.Duration // before the next of them
+
+	mu     sync.Mutex
+	status map[int]int // answers by status, 0 where there was none
+}
+
+// newStorm returns a storm whose messages are delivered so often that a store that fails now and then takes them all.
+func newStorm(stack *devstack.Stack) *storm {
+	return &storm{
+		stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
+		tries: 50, pause: func(int) time.Duration { return 0 }, status: make(map[int]int),
+	}
+}
+
+// message is what a customer writes to a restaurant, both by the number that they have in the storm.
+type message struct {
+	id                   string
+	customer, restaurant int
+	body                 string
+}
+
+func customerNumber(n int) string { return fmt.Sprintf("+96650%07d", n) }
+
+// nearlyFull is how many of the demo's numbered restaurants have nearly used their allowance up. A storm leaves them out:
+// their owners would be written to, and what remains to them today doesn't tell how many conversations it had.
+const nearlyFull = 2
+
+func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", nearlyFull+n) }
+func restaurantID(n int) string     { return fmt.Sprintf("demo-%03d", nearlyFull+n) }
+
+// errGivenUp says that a message was delivered as often as Twilio does, and never taken.
+var errGivenUp = errors.New("given up")
+
+// deliver posts one signed webhook until it is answered with 200. It fails with errGivenUp, or with an answer that no
+// delivery of a good message may get.
+func (s *storm) deliver(m message) error {
+	form := url.Values{
+		"From": {"whatsapp:" + customerNumber(m.customer)}, "To": {"whatsapp:" + restaurantNumber(m.restaurant)},
+		"MessageSid": {m.id}, "Body": {m.body}, "ProfileName": {"Guest"},
+	}
+	target := s.stack.BaseURL + webhook.Path
+	signature := twilio.Signature(devstack.TwilioAuthToken, target, form)
+	for try := range s.tries {
+		if try > 0 {
+			time.Sleep(s.pause(try))
+		}
+		status, answer := s.post(target, signature, form)
+		if status == http.StatusOK {
+			return nil
+		}
+		if status > 0 && status < 500 {
+			return fmt.Errorf("message %s: status %d: %s", m.id, status, answer)
+		}
+	}
+	return fmt.Errorf("message %s: %w", m.id, errGivenUp)
+}
+
+// post returns the answer to one delivery, 0 where there is none.
+func (s *storm) post(target, signature string, form url.Values) (status int, answer []byte) {
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.status[status]++
+	}()
+	r, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Twilio-Signature", signature)
+	response, err := s.client.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer response.Body.Close()
+	answer, _ = io.ReadAll(response.Body)
+	return response.StatusCode, answer
+}
+
+// TestStorm counts conversations while the store fails, and deliveries are repeated and overtake one another: the counts
+// are exact, and everybody is welcomed once.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	weather(t, serveStory(t), *stormMessages, *stormCustomers, *stormRestaurants)
+}
+
+// weather sends a storm over a fresh stack.
+func weather(t *testing.T, stack *devstack.Stack, messages, customers, restaurants int) {
+	t.Helper()
+	before := conversations(t, stack)
+	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
+
+	s := newStorm(stack)
+	random := rand.New(rand.NewPCG(1, 2))
+	wrote := make(map[[2]int]bool) // who wrote to whom
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i := range messages {
+		m := message{fmt.Sprintf("SM%032d", i), random.IntN(customers), 1 + random.IntN(restaurants), "مرحبا"}
+		wrote[[2]int{m.customer, m.restaurant}] = true
+		deliveries := 1
+		if random.IntN(10) == 0 {
+			deliveries = 2 // at the same moment
+		}
+		for range deliveries {
+			group.Go(func() error { return s.deliver(m) })
+		}
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("answers by status: %v", s.status)
+	put(t, stack, "/sandbox/store", `{}`)
+
+	opened := make(map[string]int)
+	for pair := range wrote {
+		opened[restaurantID(pair[1])]++
+	}
+	after := conversations(t, stack)
+	for id, want := range opened {
+		if got := after[id] - before[id]; got != want {
+			t.Errorf("%s: %d conversations, want %d", id, got, want)
+		}
+	}
+	for pair := range wrote {
+		welcomes := 0
+		for _, m := range stack.Twilio.Messages(customerNumber(pair[0])) {
+			if m.From == restaurantNumber(pair[1]) {
+				welcomes++
+			}
+		}
+		if welcomes != 1 {
+			t.Errorf("customer %d was welcomed %d times by restaurant %d", pair[0], welcomes, pair[1])
+		}
+	}
+}
+
+// conversations returns this month's conversations of all restaurants, by id.
+func conversations(t *testing.T, stack *devstack.Stack) map[string]int {
+	t.Helper()
+	counts := make(map[string]int)
+	for _, offset := range []string{"0", "100"} {
+		for _, r := range read[page](t, get(t, stack, "/api/usage?limit=100&offset="+offset, asAdmin), 200).Data {
+			counts[r.RestaurantID] = int(r.ConversationsThisMonth)
+		}
+	}
+	return counts
+}

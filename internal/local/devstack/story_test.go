@@ -1,0 +1,254 @@
+package devstack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+// customer writes to restaurants of a stack, and sees what a customer sees.
+type customer struct {
+	stack  *devstack.Stack
+	number string
+}
+
+// write delivers a message to a restaurant's number, as Twilio does, and returns the status of the answer.
+func (c customer) write(t *testing.T, to, id, body string) int {
+	t.Helper()
+	form := url.Values{
+		"From": {"whatsapp:" + c.number}, "To": {"whatsapp:" + to}, "MessageSid": {id}, "Body": {body}, "ProfileName": {"سارة"},
+	}
+	address := c.stack.BaseURL + webhook.Path
+	a := do(t, c.stack, http.MethodPost, webhook.Path, form.Encode(), "Content-Type: application/x-www-form-urlencoded",
+		"X-Twilio-Signature: "+twilio.Signature(devstack.TwilioAuthToken, address, form))
+	if a.status == http.StatusOK && !strings.Contains(string(a.body), "<Response") {
+		t.Errorf("message %s is answered with %s", id, a.body)
+	}
+	return a.status
+}
+
+// received returns what the customer was sent, the newest first.
+func (c customer) received(t *testing.T) []sandbox.SentMessage {
+	t.Helper()
+	return read[[]sandbox.SentMessage](t, get(t, c.stack, "/sandbox/messages?to="+url.QueryEscape(c.number)), 200)
+}
+
+type (
+	job struct {
+		JobID, MerchantID, Outcome string
+		Attempt                    int
+		DurationMs                 float64
+	}
+	queues struct {
+		Bootstrap   struct{ Visible, Delayed, InFlight int }
+		DeadLetters []struct {
+			Reason       string
+			ReceiveCount int
+			Body         string
+		}
+	}
+)
+
+// until waits for something that a stack does by itself.
+func until(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	const patience = time.Minute
+	for begin := time.Now(); !happened(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > patience {
+			t.Fatalf("no %s after %v", what, patience)
+		}
+	}
+}
+
+func outcomes(t *testing.T, stack *devstack.Stack) []string {
+	t.Helper()
+	var got []string
+	for _, j := range read[[]job](t, get(t, stack, "/sandbox/jobs"), 200) {
+		got = append(got, fmt.Sprintf("%s of %s at attempt %d", j.Outcome, j.MerchantID, j.Attempt))
+	}
+	return got
+}
+
+func sufrahCalls(t *testing.T, stack *devstack.Stack) int {
+	t.Helper()
+	calls := 0
+	for _, n := range read[map[string]int](t, get(t, stack, "/sandbox/sufrah/calls"), 200) {
+		calls += n
+	}
+	return calls
+}
+
+// exampleUsage is how often the example restaurant has been written to.
+func exampleUsage(t *testing.T, stack *devstack.Stack) int64 {
+	t.Helper()
+	got := read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
+	if left := got.Allowance.MonthlyLimit - got.ConversationsThisMonth; got.Allowance.MonthlyRemaining != left {
+		t.Errorf("%+v, want %d remaining", got, left)
+	}
+	return got.ConversationsThisMonth
+}
+
+// tellStory has a new customer write, be welcomed and ask for the menu, and the owner look at the usage. The stack is a
+// fresh one, whose restaurants have each a number of their own.
+func tellStory(t *testing.T, stack *devstack.Stack) {
+	t.Helper()
+	before := exampleUsage(t, stack)
+	c := customer{stack, "+966500000001"}
+	const example = "+966110000000"
+	for range 2 { // Twilio delivers twice
+		if status := c.write(t, example, "SM00000000000000000000000000000001", "hello"); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+	}
+	welcome := c.received(t)
+	if len(welcome) != 1 || welcome[0].ContentSID == "" || welcome[0].ContentVariables["1"] != "Example Restaurant" {
+		t.Errorf("received %+v, want one welcome", welcome)
+	}
+	until(t, "job", func() bool { return len(outcomes(t, stack)) > 0 })
+	wantEqual(t, "outcomes", outcomes(t, stack), []string{"completed of merchant-clxyz123abc at attempt 1"})
+	calls := sufrahCalls(t, stack)
+	wantEqual(t, "calls of the Sufrah API", calls, 2)
+
+	for i, ask := range []struct{ body, want string }{{"menu", "Grills"}, {"القائمة", "فطور شعبي"}, {"branches", "Olaya"}} {
+		if status := c.write(t, example, fmt.Sprintf("SM%032d", 10+i), ask.body); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+		if latest := c.received(t)[0]; !strings.Contains(latest.Body, ask.want) {
+			t.Errorf("%s is answered with %q, want %q in it", ask.body, latest.Body, ask.want)
+		}
+	}
+	wantEqual(t, "calls of the Sufrah API when all is in the cache", sufrahCalls(t, stack), calls)
+	wantEqual(t, "conversations", exampleUsage(t, stack), before+1)
+
+	// Another restaurant's customer, whose job fails for good.
+	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 403}`)
+	if status := c.write(t, "+966110000003", "SM00000000000000000000000000000002", "hello"); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	var state queues
+	until(t, "dead letter", func() bool {
+		state = read[queues](t, get(t, stack, "/sandbox/queues"), 200)
+		return len(state.DeadLetters) > 0
+	})
+	for range 2 { // looking changes nothing
+		var body struct{ MerchantID string }
+		letter := state.DeadLetters[0]
+		if err := json.Unmarshal([]byte(letter.Body), &body); err != nil || body.MerchantID != "merchant-demo-003" ||
+			!strings.Contains(letter.Reason, "403") || letter.ReceiveCount != 0 || len(state.DeadLetters) != 1 {
+			t.Errorf("dead letters %+v, want that of merchant-demo-003 with its reason", state.DeadLetters)
+		}
+		state = read[queues](t, get(t, stack, "/sandbox/queues"), 200)
+	}
+	wantEqual(t, "outcomes", outcomes(t, stack)[0], "dead-lettered of merchant-demo-003 at attempt 1")
+	until(t, "empty queue", func() bool {
+		return read[queues](t, get(t, stack, "/sandbox/queues"), 200).Bootstrap == struct{ Visible, Delayed, InFlight int }{}
+	})
+	put(t, stack, "/sandbox/sufrah", `{}`)
+}
+
+// breakBackends has the store, the queue and the cache fail in turn, and looks at what customers and owners notice.
+func breakBackends(t *testing.T, stack *devstack.Stack) {
+	t.Helper()
+	const example, down = "+966110000000", `{"failRate": 1, "status": 503}`
+	put(t, stack, "/sandbox/store", down)
+	c := customer{stack, "+966500000002"}
+	if status := c.write(t, example, "SM00000000000000000000000000000003", "hello"); status != 503 {
+		t.Errorf("without a store: status %d", status)
+	}
+	if a := get(t, stack, "/api/usage", asOwner, ofExample); a.status != 503 {
+		t.Errorf("without a store: %d %s", a.status, a.body)
+	}
+	put(t, stack, "/sandbox/store", `{}`)
+
+	put(t, stack, "/sandbox/queue", down)
+	if status := c.write(t, example, "SM00000000000000000000000000000003", "hello"); status != 200 || len(c.received(t)) != 1 {
+		t.Errorf("without a queue: status %d, received %+v", status, c.received(t))
+	}
+	put(t, stack, "/sandbox/queue", `{}`)
+
+	calls := sufrahCalls(t, stack)
+	put(t, stack, "/sandbox/cache", down)
+	if status := c.write(t, example, "SM00000000000000000000000000000004", "menu"); status != 200 || len(c.received(t)) != 2 {
+		t.Errorf("without a cache: status %d, received %+v", status, c.received(t))
+	}
+	if got := sufrahCalls(t, stack); got != calls+1 {
+		t.Errorf("without a cache: %d calls of the Sufrah API, want one", got-calls)
+	}
+	put(t, stack, "/sandbox/cache", `{}`)
+}
+
+// passTime moves the clock past the end of a session, and past what the cache keeps.
+func passTime(t *testing.T, stack *devstack.Stack) {
+	t.Helper()
+	const example = "+966110000000"
+	c := customer{stack, "+966500000003"}
+	before, opened := exampleUsage(t, stack), int64(0)
+	for i, step := range []struct {
+		offset string
+		opens  bool
+	}{{"0s", true}, {"23h", false}, {"46h", false}, {"71h", true}} {
+		put(t, stack, "/sandbox/clock", `{"offset": "`+step.offset+`"}`)
+		if step.opens {
+			opened++
+		}
+		if status := c.write(t, example, fmt.Sprintf("SM%032d", 30+i), "menu"); status != 200 {
+			t.Errorf("after %s: status %d", step.offset, status)
+		}
+		now := read[detail](t, get(t, stack, "/api/usage/clxyz123abc", asAdmin), 200)
+		var sum int64 // the offset may lie in another month
+		for _, m := range now.History {
+			sum += m.ConversationCount
+		}
+		if sum -= 123; sum != before+opened {
+			t.Errorf("after %s: %d conversations, want %d", step.offset, sum, before+opened)
+		}
+	}
+	// Past its time to be kept, a menu is not to be had even in need.
+	put(t, stack, "/sandbox/clock", `{"offset": "140h"}`)
+	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 503}`)
+	received := len(c.received(t))
+	if status := c.write(t, example, "SM00000000000000000000000000000035", "menu"); status != 503 || len(c.received(t)) != received {
+		t.Errorf("without a menu of today's: status %d, received %+v", status, c.received(t))
+	}
+	put(t, stack, "/sandbox/sufrah", `{}`)
+	put(t, stack, "/sandbox/clock", `{"offset": "0s"}`)
+}
+
+// serveStory returns a stack of a test's own, at the machine's time, that is served.
+func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stack {
+	t.Helper()
+	log := new(syncBuffer)
+	server, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, log, changes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Close() // it serves nobody else
+		if t.Failed() {
+			t.Logf("the stack's log:\n%s", log)
+		}
+	})
+	return server.Stack
+}
+
+// TestStory runs on stand-ins what engine_aws_test.go runs on engines.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	for name, part := range map[string]func(*testing.T, *devstack.Stack){
+		"welcome": tellStory, "faults": breakBackends, "time": passTime,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			part(t, serveStory(t))
+		})
+	}
+}

@@ -1,0 +1,43 @@
+// Package devstack builds the stack of template.yaml on one machine: stand-ins for what AWS provides, or real engines, and the
+// real code on top of them. Development, tests and benchmarks run on it; no function links it.
+package devstack
+
+import (
+	"fmt"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
+)
+
+// StackName is the stack that local stacks pretend to be, unless they are given another name.
+const StackName = "sufrah-local"
+
+// Region is the AWS region that local stacks pretend to be in.
+const Region = sqslocal.Region
+
+// Tables returns the tables that the template gives a stack of StackName.
+func Tables(t *sam.Template) ([]dynamolocal.Table, error) {
+	defined, err := t.Tables(StackName)
+	if err != nil {
+		return nil, fmt.Errorf("reading the template's tables: %w", err)
+	}
+	return standInTables(defined), nil
+}
+
+func standInTables(defined []sam.Table) []dynamolocal.Table {
+	tables := make([]dynamolocal.Table, len(defined))
+	for i, d := range defined {
+		tables[i] = dynamolocal.Table{
+			Name: d.Name, PartitionKey: dynamolocal.Key(d.PartitionKey), SortKey: dynamolocal.Key(d.SortKey),
+			TimeToLive: d.TimeToLive,
+		}
+		for _, index := range d.Indexes {
+			tables[i].Indexes = append(tables[i].Indexes, dynamolocal.Index{
+				Name: index.Name, PartitionKey: dynamolocal.Key(index.PartitionKey), SortKey: dynamolocal.Key(index.SortKey),
+				Projection: index.Projection, Include: index.NonKeyAttributes,
+			})
+		}
+	}
+	return tables
+}

@@ -1,0 +1,568 @@
+package sam_test
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata" // the functions' zones, whatever the machine has installed
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// These are the invariants of what takes messages: the webhook, the queue and its worker, the cache and the network.
+
+const (
+	cacheType         = "AWS::ElastiCache::ServerlessCache"
+	cacheUserType     = "AWS::ElastiCache::User"
+	egressType        = "AWS::EC2::SecurityGroupEgress"
+	permissionType    = "AWS::Lambda::Permission"
+	queueType         = "AWS::SQS::Queue"
+	queuePolicyType   = "AWS::SQS::QueuePolicy"
+	secretType        = "AWS::SecretsManager::Secret"
+	securityGroupType = "AWS::EC2::SecurityGroup"
+	userGroupType     = "AWS::ElastiCache::UserGroup"
+)
+
+// resource returns the resource of a type with a logical id.
+func resource(t *testing.T, loaded *sam.Template, resourceType, logicalID string) sam.Resource {
+	t.Helper()
+	all := resources(t, loaded, resourceType)
+	i := slices.IndexFunc(all, func(r sam.Resource) bool { return r.LogicalID == logicalID })
+	if i < 0 {
+		t.Fatalf("the template has no %s %s", resourceType, logicalID)
+	}
+	return all[i]
+}
+
+func environment(t *testing.T, loaded *sam.Template, logicalID string) map[string]string {
+	t.Helper()
+	variables, err := loaded.FunctionEnvironment(logicalID, stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return variables
+}
+
+func timeout(t *testing.T, loaded *sam.Template, logicalID string) time.Duration {
+	t.Helper()
+	d, err := loaded.FunctionTimeout(logicalID, stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestQueuesAndTheirConsumers(t *testing.T) {
+	t.Parallel()
+	loaded := with(t, load(t), "QueueRetryAttempts", "5")
+	got, err := loaded.EventSources(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []sam.EventSource{{
+		FunctionID: "WelcomeBootstrapFunction", FunctionTimeout: time.Minute,
+		BatchSize: 1, MaximumConcurrency: 5, ReportBatchItemFailures: true,
+		Queue: sam.Queue{
+			LogicalID: "BootstrapQueue", Name: "sufrah-test-bootstrap",
+			VisibilityTimeout: 6 * time.Minute, RetentionPeriod: 4 * 24 * time.Hour,
+			DeadLetterQueue: "sufrah-test-bootstrap-dead-letters", MaxReceiveCount: 5,
+		},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("event sources (-want +got):\n%s", diff)
+	}
+	for _, source := range got {
+		if least := 6 * source.FunctionTimeout; source.Queue.VisibilityTimeout < least {
+			t.Errorf("%s hides messages for %s, want %s or more", source.Queue.Name, source.Queue.VisibilityTimeout, least)
+		}
+		attempts := environment(t, loaded, source.FunctionID)["QUEUE_RETRY_ATTEMPTS"]
+		if attempts != strconv.Itoa(source.Queue.MaxReceiveCount) {
+			t.Errorf("%s counts on %s attempts, its queue makes %d", source.FunctionID, attempts, source.Queue.MaxReceiveCount)
+		}
+	}
+}
+
+// TestDeadLettersStay: a message keeps its age when it is moved, so that it must not be old already.
+func TestDeadLettersStay(t *testing.T) {
+	t.Parallel()
+	queues, err := load(t).Queues(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]sam.Queue{}
+	for _, queue := range queues {
+		byName[queue.Name] = queue
+	}
+	letters := 0
+	for _, queue := range queues {
+		if queue.DeadLetterQueue == "" {
+			continue
+		}
+		letters++
+		dead := byName[queue.DeadLetterQueue]
+		if dead.RetentionPeriod != 14*24*time.Hour || dead.RetentionPeriod-queue.RetentionPeriod < 7*24*time.Hour {
+			t.Errorf("%s keeps messages for %s, %s for %s", queue.Name, queue.RetentionPeriod, dead.Name, dead.RetentionPeriod)
+		}
+		// By its name, which is what !GetAtt would give the stack.
+		want := any(map[string]any{
+			"redrivePermission": "byQueue",
+			"sourceQueueArns":   []any{"arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queue.Name},
+		})
+		got := resource(t, load(t), queueType, dead.LogicalID).Property("RedriveAllowPolicy")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s takes letters (-want +got):\n%s", dead.Name, diff)
+		}
+	}
+	if letters == 0 {
+		t.Error("no queue has dead letters")
+	}
+}
+
+func TestQueuesAreEncryptedAndRefusePlainHTTP(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	type policy struct {
+		Queues         []string
+		PolicyDocument struct{ Statement []statement }
+	}
+	policies := map[string]policy{}
+	for _, found := range resources(t, loaded, queuePolicyType) {
+		var p policy
+		if err := found.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		for _, queue := range p.Queues {
+			policies[queue] = p
+		}
+	}
+	for _, queue := range resources(t, loaded, queueType) {
+		want := []statement{{
+			Effect: "Deny", Principal: principal{Anyone: true}, Action: oneOrMore{"sqs:*"},
+			Resource:  oneOrMore{"${" + queue.LogicalID + ".Arn}"},
+			Condition: condition{"Bool": {"aws:SecureTransport": false}},
+		}}
+		if diff := cmp.Diff(want, policies["${"+queue.LogicalID+"}"].PolicyDocument.Statement); diff != "" {
+			t.Errorf("policy of %s (-want +got):\n%s", queue.LogicalID, diff)
+		}
+		if queue.Property("SqsManagedSseEnabled") != true {
+			t.Errorf("%s is not encrypted", queue.LogicalID)
+		}
+	}
+	if got := resource(t, loaded, queueType, "BootstrapQueue").Property("ReceiveMessageWaitTimeSeconds"); got != 20 {
+		t.Errorf("receivers poll for %v s, want 20", got)
+	}
+}
+
+// TestTimesFit holds the template's time-outs against the times that the code is written for.
+func TestTimesFit(t *testing.T) {
+	t.Parallel()
+	const twilioGivesUp = 15 * time.Second
+	loaded := load(t)
+	webhook := timeout(t, loaded, "ProcessMessageFunction")
+	if webhook > twilioGivesUp || webhook >= conversation.LeaseLength {
+		t.Errorf("the webhook may take %s; Twilio waits for %s, and the lease on a reply lasts for %s",
+			webhook, twilioGivesUp, conversation.LeaseLength)
+	}
+	const settling = 3 * time.Second // as internal/lambdasqs leaves it
+	sources, err := loaded.EventSources(stackName)
+	if err != nil || len(sources) != 1 {
+		t.Fatalf("event sources %v, %v", sources, err)
+	}
+	for _, rate := range []string{"20", "10"} { // the default, and the slowest that is allowed
+		variables := environment(t, with(t, loaded, "JobRatePerMinute", rate), "WelcomeBootstrapFunction")
+		perMinute, err := strconv.Atoi(variables["JOB_RATE_PER_MINUTE"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots := time.Duration(sources[0].MaximumConcurrency) * time.Minute / time.Duration(perMinute)
+		longest := bootstrap.LockFor + slots + bootstrap.CallTime + settling
+		if worker := timeout(t, loaded, "WelcomeBootstrapFunction"); worker < longest {
+			t.Errorf("the worker may take %s, and needs %s at %d jobs a minute", worker, longest, perMinute)
+		}
+	}
+}
+
+// webhookIntegration is what the API's definition says of the webhook.
+type webhookIntegration struct {
+	DefinitionBody struct {
+		Paths map[string]map[string]struct {
+			Integration struct{ Type, HTTPMethod, PayloadFormatVersion, URI string } `json:"x-amazon-apigateway-integration"`
+		}
+	}
+	RouteSettings map[string]map[string]int
+}
+
+func TestWebhookIsReachable(t *testing.T) {
+	t.Parallel()
+	const (
+		path = "/webhooks/whatsapp"
+		here = ":${AWS::Region}:${AWS::AccountId}:"
+	)
+	loaded := load(t)
+	name := resource(t, loaded, functionType, "ProcessMessageFunction").Property("FunctionName")
+	if name != "sufrah-test-process-message" {
+		t.Fatalf("the function is called %v", name)
+	}
+	var api webhookIntegration
+	if err := resource(t, loaded, httpAPIType, "HttpApi").Decode(&api); err != nil {
+		t.Fatal(err)
+	}
+	if routes := slices.Collect(maps.Keys(api.DefinitionBody.Paths)); !slices.Equal(routes, []string{path}) {
+		t.Errorf("the API defines the routes %q", routes)
+	}
+	integration := api.DefinitionBody.Paths[path]["x-amazon-apigateway-any-method"].Integration
+	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message:live"
+	invoke := "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function + "/invocations"
+	if integration.Type != "aws_proxy" || integration.HTTPMethod != "POST" || integration.PayloadFormatVersion != "2.0" ||
+		integration.URI != invoke {
+		t.Errorf("the webhook is %+v", integration)
+	}
+	if limits := api.RouteSettings["ANY "+path]; limits["ThrottlingRateLimit"] < 100 || limits["ThrottlingBurstLimit"] < 100 {
+		t.Errorf("the webhook's limits are %v", limits)
+	}
+	permissions := resources(t, loaded, permissionType)
+	want := map[string]any{
+		"Action": "lambda:InvokeFunction", "FunctionName": "${ProcessMessageFunction.Alias}", "Principal": "apigateway.amazonaws.com",
+		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path,
+	}
+	if diff := cmp.Diff(any(want), permissions[0].Property()); diff != "" || len(permissions) != 1 {
+		t.Errorf("%d permissions, the first (-want +got):\n%s", len(permissions), diff)
+	}
+}
+
+func TestWebhookURL(t *testing.T) {
+	t.Parallel()
+	const own = "https://sufrah.example/v1/webhooks/whatsapp"
+	loaded := load(t)
+	for want, given := range map[string]*sam.Template{
+		"${HttpApi.ApiEndpoint}/webhooks/whatsapp": loaded, own: with(t, loaded, "WebhookUrl", own),
+	} {
+		if got := environment(t, given, "ProcessMessageFunction")["WEBHOOK_URL"]; got != want {
+			t.Errorf("the URL that Twilio signs is %s, want %s", got, want)
+		}
+	}
+}
+
+// deployed turns what only AWS knows into what it could be.
+var deployed = strings.NewReplacer(
+	"${BootstrapQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-bootstrap",
+	"${BootstrapDeadLetterQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-dead",
+	"${Cache.Endpoint.Address}", "sufrah-test-cache.serverless.euc1.cache.amazonaws.com",
+	"${Cache.Endpoint.Port}", "6379",
+	"${HttpApi.ApiEndpoint}", "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+	"${SufrahSecret}", "arn:aws:secretsmanager:eu-central-1:000000000000:secret:sufrah-test/sufrah-AbCdEf",
+	"${TwilioSecret}", "arn:aws:secretsmanager:eu-central-1:000000000000:secret:sufrah-test/twilio-AbCdEf",
+)
+
+// localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
+var localOnly = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN"}
+
+// TestFunctionsAreToldWhatTheyRead: each function's code accepts the template's variables, reads all of them, and misses
+// none.
+func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
+	t.Parallel()
+	loaders := map[string]func(config.Lookup, []string) error{
+		"UsageApiFunction": func(lookup config.Lookup, _ []string) error {
+			_, err := config.LoadUsageAPI(lookup)
+			return err
+		},
+		"UsageAdminFunction": func(lookup config.Lookup, _ []string) error {
+			_, err := config.LoadUsageAdmin(lookup)
+			return err
+		},
+		"ProcessMessageFunction": func(lookup config.Lookup, environ []string) error {
+			_, err := config.LoadProcessMessage(lookup, environ)
+			return err
+		},
+		"WelcomeBootstrapFunction": func(lookup config.Lookup, environ []string) error {
+			_, err := config.LoadWelcomeBootstrap(lookup, environ)
+			return err
+		},
+	}
+	loaded := load(t)
+	for _, function := range resources(t, loaded, functionType) {
+		variables := environment(t, loaded, function.LogicalID)
+		var environ []string
+		told, read := map[string]bool{}, map[string]bool{}
+		for name, value := range variables {
+			variables[name] = deployed.Replace(value)
+			environ = append(environ, name+"="+variables[name])
+			// The ones are read from the list of all, the others by the SDK's configuration.
+			if !strings.HasPrefix(name, "CONTENT_SID_") && !strings.HasPrefix(name, endpointPrefix) {
+				told[name] = true
+			}
+		}
+		lookup := func(name string) (string, bool) {
+			read[name] = true
+			value, ok := variables[name]
+			return value, ok
+		}
+		load, ok := loaders[function.LogicalID]
+		if !ok {
+			t.Fatalf("%s has no configuration", function.LogicalID)
+		}
+		if err := load(lookup, environ); err != nil {
+			t.Errorf("%s: %v", function.LogicalID, err)
+		}
+		for _, name := range localOnly {
+			delete(read, name)
+		}
+		delete(told, "RELEASE") // which only makes versions differ
+		if diff := cmp.Diff(read, told); diff != "" {
+			t.Errorf("%s (-variables it reads +variables it is told):\n%s", function.LogicalID, diff)
+		}
+	}
+}
+
+// endpointPrefix begins the variables that send a service's requests elsewhere.
+const endpointPrefix = "AWS_ENDPOINT_URL_"
+
+// TestNothingLocalIsDeployed: what can lead a function to a local stack is there for `sam local` to set, and empty.
+func TestNothingLocalIsDeployed(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	for function, want := range map[string][]string{
+		"UsageApiFunction":         {"AWS_ENDPOINT_URL_DYNAMODB"},
+		"ProcessMessageFunction":   {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_API_BASE"},
+		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS"},
+	} {
+		var got []string
+		for name, value := range environment(t, loaded, function) {
+			if strings.HasPrefix(name, endpointPrefix) || name == "TWILIO_API_BASE" {
+				got = append(got, name+value)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function, diff)
+		}
+	}
+}
+
+// TestTemplateSIDs: both functions know all content templates, each by the key that the code knows it by.
+func TestTemplateSIDs(t *testing.T) {
+	t.Parallel()
+	parameters := map[string]string{
+		"welcome": "ContentSidWelcome", "order_type": "ContentSidOrderType", "categories": "ContentSidCategories",
+		"post_item_choice": "ContentSidPostItemChoice", "location_request": "ContentSidLocationRequest",
+		"quantity": "ContentSidQuantity", "cart_options": "ContentSidCartOptions",
+		"payment_options": "ContentSidPaymentOptions", "branch_list": "ContentSidBranchList",
+		"rating_list": "ContentSidRatingList", "quota_alert": "ContentSidQuotaAlert",
+	}
+	loaded := load(t)
+	want := map[string]string{}
+	for i, key := range slices.Sorted(maps.Keys(parameters)) {
+		want[key] = fmt.Sprintf("HX%032d", i)
+		loaded = with(t, loaded, parameters[key], want[key])
+	}
+	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
+		var environ []string
+		for name, value := range environment(t, loaded, function) {
+			environ = append(environ, name+"="+value)
+		}
+		got, err := cache.ParseTemplateSIDs(environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function, diff)
+		}
+	}
+	for _, key := range []string{
+		conversation.TemplateWelcome, conversation.TemplateCategories, conversation.TemplateBranches,
+	} {
+		if want[key] == "" {
+			t.Errorf("the template has no parameter for %s", key)
+		}
+	}
+}
+
+func TestSecretsAreNoVariables(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	suspicious := regexp.MustCompile("TOKEN|KEY|PASSWORD|SECRET")
+	for _, function := range resources(t, loaded, functionType) {
+		for name, value := range environment(t, loaded, function.LogicalID) {
+			reference := strings.HasSuffix(name, "_SECRET_ARN") && strings.HasPrefix(value, "${")
+			if suspicious.MatchString(name) && value != "" && !reference && !strings.HasSuffix(name, "_TABLE") {
+				t.Errorf("%s: %s looks like a secret", function.LogicalID, name)
+			}
+		}
+	}
+}
+
+// TestSecretsSurvive: they are made empty, since the template is no place for them, and stay when the stack goes.
+func TestSecretsSurvive(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{"TwilioSecret": `{}`, "SufrahSecret": `{"apiKey": ""}`}
+	for _, secret := range resources(t, load(t), secretType) {
+		if got := secret.Property("SecretString"); got != want[secret.LogicalID] {
+			t.Errorf("%s is made as %v, want %s", secret.LogicalID, got, want[secret.LogicalID])
+		}
+		deletion, replacement := secret.Attribute("DeletionPolicy"), secret.Attribute("UpdateReplacePolicy")
+		if deletion != "RetainExceptOnCreate" || replacement != "Retain" {
+			t.Errorf("%s is deleted by %v, %v", secret.LogicalID, deletion, replacement)
+		}
+		// Secrets Manager adds a hyphen and six characters, and finds no secret by part of an ARN that looks like that.
+		name, _ := secret.Property("Name").(string)
+		if !strings.HasPrefix(name, stackName+"/") || regexp.MustCompile("-[A-Za-z0-9]{6}$").MatchString(name) {
+			t.Errorf("%s is called %q", secret.LogicalID, name)
+		}
+	}
+}
+
+// TestCacheIsForTheFunctionsOnly: they authenticate with IAM, and get at no keys but the project's.
+func TestCacheIsForTheFunctionsOnly(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	caches, groups := resources(t, loaded, cacheType), resources(t, loaded, userGroupType)
+	users := resources(t, loaded, cacheUserType)
+	if len(caches) != 1 || len(users) != 1 || len(groups) != 1 {
+		t.Fatalf("%d caches, %d users, %d groups", len(caches), len(users), len(groups))
+	}
+	for what, pair := range map[string][2]any{
+		"engine":              {"valkey", caches[0].Property("Engine")},
+		"group":               {"sufrah-test-functions", caches[0].Property("UserGroupId")},
+		"group's engine":      {"valkey", groups[0].Property("Engine")}, // it takes nobody without a password or IAM
+		"group's id":          {"sufrah-test-functions", groups[0].Property("UserGroupId")},
+		"group's users":       {[]any{"sufrah-test-functions"}, groups[0].Property("UserIds")},
+		"user's id":           {"sufrah-test-functions", users[0].Property("UserId")},
+		"user's name":         {"sufrah-test-functions", users[0].Property("UserName")}, // the same, for IAM
+		"user authenticates":  {map[string]any{"Type": "iam"}, users[0].Property("AuthenticationMode")},
+		"user's password":     {nil, users[0].Property("Passwords")},
+		"user needs no proof": {nil, users[0].Property("NoPasswordRequired")},
+	} {
+		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	prefix, _, _ := strings.Cut(cache.Key("merchant", "part"), ":")
+	access, _ := users[0].Property("AccessString").(string)
+	for i, rule := range strings.Fields(access) {
+		if rule[0] == '~' && rule != "~"+prefix+":*" || i == 2 && rule != "-@all" || rule == "+@all" {
+			t.Errorf("the user may %s", access)
+		}
+	}
+	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
+		variables := environment(t, loaded, function)
+		if variables["CACHE_USER"] != "sufrah-test-functions" || variables["CACHE_NAME"] != "sufrah-test-cache" {
+			t.Errorf("%s signs for %s at %s", function, variables["CACHE_USER"], variables["CACHE_NAME"])
+		}
+	}
+}
+
+// TestNetwork: what uses the cache is in its VPC, the template's own or an existing one, and the usage API in none.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	own := load(t)
+	existing := with(t, with(t, own, "VpcId", "vpc-0a"), "SubnetIds", "subnet-0a,subnet-1b,subnet-2c")
+	cases := map[string]struct {
+		loaded  *sam.Template
+		vpc     string
+		subnets []any
+	}{
+		"own":      {own, "${Vpc}", []any{"${PrivateSubnetA}", "${PrivateSubnetB}"}},
+		"existing": {existing, "vpc-0a", []any{"subnet-0a", "subnet-1b", "subnet-2c"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inside := any(map[string]any{"SecurityGroupIds": []any{"${FunctionSecurityGroup}"}, "SubnetIds": c.subnets})
+			for function, want := range map[string]any{
+				"UsageApiFunction": nil, "ProcessMessageFunction": inside, "WelcomeBootstrapFunction": inside,
+			} {
+				got := resource(t, c.loaded, functionType, function).Property("VpcConfig")
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", function, diff)
+				}
+			}
+			cache := resource(t, c.loaded, cacheType, "Cache")
+			if diff := cmp.Diff(any(c.subnets), cache.Property("SubnetIds")); diff != "" {
+				t.Errorf("the cache's subnets (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(any([]any{"${CacheSecurityGroup}"}), cache.Property("SecurityGroupIds")); diff != "" {
+				t.Errorf("the cache's groups (-want +got):\n%s", diff)
+			}
+			for _, group := range resources(t, c.loaded, securityGroupType) {
+				if got := group.Property("VpcId"); got != c.vpc {
+					t.Errorf("%s is in %v, want %s", group.LogicalID, got, c.vpc)
+				}
+			}
+		})
+	}
+	for _, resourceType := range []string{
+		"AWS::EC2::VPC", "AWS::EC2::EIP", "AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route",
+		"AWS::EC2::RouteTable", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint",
+		"AWS::EC2::VPCGatewayAttachment",
+	} {
+		resources(t, own, resourceType)
+		if made, err := existing.Resources(resourceType, stackName); err != nil || len(made) > 0 {
+			t.Errorf("beside an existing network the stack makes %d %s, %v", len(made), resourceType, err)
+		}
+	}
+}
+
+// TestSecurityGroupsOpenNothingElse lists every rule there is.
+func TestSecurityGroupsOpenNothingElse(t *testing.T) {
+	t.Parallel()
+	type rule struct {
+		From, To, Protocol string
+		FirstPort, Last    int
+	}
+	read := func(properties any) (r rule) {
+		mapping, _ := properties.(map[string]any)
+		for _, from := range []string{"SourceSecurityGroupId", "GroupId"} {
+			if group, ok := mapping[from].(string); ok {
+				r.From = group
+			}
+		}
+		for _, to := range []string{"CidrIp", "DestinationSecurityGroupId"} {
+			if target, ok := mapping[to].(string); ok {
+				r.To = target
+			}
+		}
+		r.Protocol, _ = mapping["IpProtocol"].(string)
+		r.FirstPort, _ = mapping["FromPort"].(int)
+		r.Last, _ = mapping["ToPort"].(int)
+		return r
+	}
+	loaded := load(t)
+	var got []rule
+	for _, group := range resources(t, loaded, securityGroupType) {
+		ingress, _ := group.Property("SecurityGroupIngress").([]any)
+		for _, properties := range ingress {
+			r := read(properties)
+			r.To = "${" + group.LogicalID + "}"
+			got = append(got, r)
+		}
+		egress, _ := group.Property("SecurityGroupEgress").([]any)
+		for _, properties := range egress {
+			r := read(properties)
+			r.From = "${" + group.LogicalID + "}"
+			got = append(got, r)
+		}
+	}
+	for _, egress := range resources(t, loaded, egressType) {
+		got = append(got, read(egress.Property()))
+	}
+	want := []rule{
+		{"${FunctionSecurityGroup}", "${CacheSecurityGroup}", "tcp", 6379, 6380},
+		{"${CacheSecurityGroup}", "127.0.0.1/32", "tcp", 1, 1},
+		{"${FunctionSecurityGroup}", "0.0.0.0/0", "tcp", 443, 443},
+		{"${FunctionSecurityGroup}", "${CacheSecurityGroup}", "tcp", 6379, 6380},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}

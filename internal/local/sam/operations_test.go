@@ -1,0 +1,259 @@
+package sam_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// These are the invariants of what operators live with: releases, alarms, and the documentation of both. What dashboard,
+// alarms and queries name is held against the functions' output in internal/local/devstack.
+
+const (
+	alarmType  = "AWS::CloudWatch::Alarm"
+	queryType  = "AWS::Logs::QueryDefinition"
+	filterType = "AWS::Logs::MetricFilter"
+	topicType  = "AWS::SNS::TopicPolicy"
+)
+
+// readManual returns what operators read.
+func readManual(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReleasesAreGradualAndTakenBack: outside dev, and by alarms that the manual tells of.
+func TestReleasesAreGradualAndTakenBack(t *testing.T) {
+	t.Parallel()
+	manual := readManual(t)
+	alarms := map[string]bool{}
+	for _, alarm := range resources(t, load(t), alarmType) {
+		name, _ := alarm.Property("AlarmName").(string)
+		alarms[name] = true
+	}
+	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
+		loaded := with(t, load(t), "Stage", stage)
+		for _, function := range resources(t, loaded, functionType) {
+			// That a changed parameter makes one too, make lint-template sees from what SAM makes of the template.
+			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
+				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
+			}
+			release := map[string]any{"Type": kind, "Role": "${" + releaseRole + ".Arn}"}
+			got, _ := function.Property("DeploymentPreference").(map[string]any)
+			brakes, _ := got["Alarms"].([]any)
+			delete(got, "Alarms")
+			if diff := cmp.Diff(release, got); diff != "" {
+				t.Errorf("release of %s in %s (-want +got):\n%s", function.LogicalID, stage, diff)
+			}
+			newVersion := function.Property("FunctionName").(string) + "-new-version"
+			if !slices.Contains(brakes, any(newVersion)) {
+				t.Errorf("%s is taken back by %v, want %s among them", function.LogicalID, brakes, newVersion)
+			}
+			row := "| " + strings.TrimPrefix(function.Property("FunctionName").(string), stackName+"-") + " | "
+			for i, brake := range brakes {
+				name, _ := brake.(string)
+				if !alarms[name] {
+					t.Errorf("%s is taken back by %v, which is no alarm", function.LogicalID, brake)
+				}
+				if i > 0 {
+					row += ", "
+				}
+				row += "`" + strings.TrimPrefix(name, stackName+"-") + "`"
+			}
+			if !strings.Contains(manual, row+" |\n") {
+				t.Errorf("docs/OPERATIONS.md doesn't say %q", row)
+			}
+		}
+	}
+	atOnce := with(t, with(t, load(t), "Stage", "prod"), "Rollout", "at-once")
+	for _, function := range resources(t, atOnce, functionType) {
+		if got := function.Property("DeploymentPreference", "Type"); got != "AllAtOnce" {
+			t.Errorf("%s goes back to what was good by %v", function.LogicalID, got)
+		}
+	}
+	for _, function := range resources(t, with(t, load(t), "AlarmsHoldReleases", "false"), functionType) {
+		if got, _ := function.Property("DeploymentPreference", "Alarms").([]any); len(got) > 0 {
+			t.Errorf("%s is taken back by %v, want nothing", function.LogicalID, got)
+		}
+	}
+}
+
+func TestAlarmsTellTheTopic(t *testing.T) {
+	t.Parallel()
+	topic := any([]any{"${AlarmTopic}"})
+	for _, alarm := range resources(t, load(t), alarmType) {
+		for _, actions := range []string{"AlarmActions", "OKActions"} {
+			if diff := cmp.Diff(topic, alarm.Property(actions)); diff != "" {
+				t.Errorf("%s: %s (-want +got):\n%s", alarm.LogicalID, actions, diff)
+			}
+		}
+		if alarm.Property("TreatMissingData") != "notBreaching" {
+			t.Errorf("%s: missing data are %v", alarm.LogicalID, alarm.Property("TreatMissingData"))
+		}
+	}
+}
+
+// TestEachFunctionIsWatched: every function has the same alarms, so that none is forgotten with a new one.
+func TestEachFunctionIsWatched(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	var got []string
+	for _, alarm := range resources(t, loaded, alarmType) {
+		name, _ := alarm.Property("AlarmName").(string)
+		got = append(got, name)
+	}
+	groups := map[any]bool{}
+	for _, filter := range resources(t, loaded, filterType) {
+		groups[filter.Property("LogGroupName")] = true
+	}
+	for _, function := range resources(t, loaded, functionType) {
+		name, _ := function.Property("FunctionName").(string)
+		for _, what := range []string{"errors", "error-lines", "new-version", "p99-duration", "throttles"} {
+			if !slices.Contains(got, name+"-"+what) {
+				t.Errorf("there is no alarm %s-%s", name, what)
+			}
+		}
+		if group := function.Property("LoggingConfig", "LogGroup"); !groups[group] {
+			t.Errorf("the error lines in %v aren't counted", group)
+		}
+	}
+}
+
+func TestOnlyAlarmsPublish(t *testing.T) {
+	t.Parallel()
+	for _, policy := range resources(t, load(t), topicType) {
+		var got struct {
+			Topics         []string
+			PolicyDocument struct{ Statement []statement }
+		}
+		if err := policy.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		alarms := "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:sufrah-test-*"
+		want := []statement{
+			{
+				Effect: "Allow", Principal: principal{Service: oneOrMore{"cloudwatch.amazonaws.com"}}, Action: oneOrMore{"sns:Publish"},
+				Resource: oneOrMore{"${AlarmTopic}"}, Condition: condition{"ArnLike": {"aws:SourceArn": alarms}},
+			},
+			{
+				Effect: "Deny", Principal: principal{Anyone: true}, Action: oneOrMore{"sns:Publish"},
+				Resource: oneOrMore{"${AlarmTopic}"}, Condition: condition{"Bool": {"aws:SecureTransport": false}},
+			},
+		}
+		if diff := cmp.Diff(want, got.PolicyDocument.Statement); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", policy.LogicalID, diff)
+		}
+	}
+}
+
+// TestOperatorsFindEverything: docs/OPERATIONS.md has a section for each alarm and for no other, names each saved query, and
+// its links lead somewhere.
+func TestOperatorsFindEverything(t *testing.T) {
+	t.Parallel()
+	manual := readManual(t)
+	_, alarmSections, found := strings.Cut(manual, "\n## Alarms\n")
+	alarmSections, _, ended := strings.Cut(alarmSections, "\n## ")
+	if !found || !ended {
+		t.Fatal("there is no chapter about alarms")
+	}
+	documented := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^### (.*)$").FindAllStringSubmatch(alarmSections, -1) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(heading[1], -1) {
+			documented[name[1]] = true
+		}
+	}
+	loaded := load(t)
+	alarms := map[string]bool{}
+	for _, alarm := range resources(t, loaded, alarmType) {
+		name, _ := alarm.Property("AlarmName").(string)
+		alarms[strings.TrimPrefix(name, stackName+"-")] = true
+	}
+	if diff := cmp.Diff(alarms, documented); diff != "" {
+		t.Errorf("alarms (-of the template +with a section):\n%s", diff)
+	}
+	for _, query := range resources(t, loaded, queryType) {
+		name, _ := query.Property("Name").(string)
+		if name = strings.TrimPrefix(name, stackName+"/"); !strings.Contains(manual, "`"+name+"`") {
+			t.Errorf("the query %s is not mentioned", name)
+		}
+	}
+	anchors := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^##+ (.*)$").FindAllStringSubmatch(manual, -1) {
+		anchor := regexp.MustCompile("[^a-z0-9 -]").ReplaceAllString(strings.ToLower(heading[1]), "")
+		anchors[strings.ReplaceAll(anchor, " ", "-")] = true
+	}
+	for _, link := range regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(manual, -1) {
+		if !anchors[link[1]] {
+			t.Errorf("there is nothing at #%s", link[1])
+		}
+	}
+}
+
+// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows what the code under sufrahctl calls, and nothing
+// else.
+func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(readManual(t), "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []statement }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range policy.Statement {
+		for _, action := range s.Action {
+			got[action] = true
+		}
+	}
+	// A move of messages is done in the caller's name: receiving, deleting and sending.
+	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
+	for service, patterns := range map[string][]string{
+		"dynamodb": {"../../dynamo/*.go"}, "sqs": {"../../sqsqueue/deadletters.go", "../../cmd/sufrahctl/deadletters.go"},
+	} {
+		calls := regexp.MustCompile(`&?` + service + `\.(?:New)?(\w+?)(?:Input\{|Paginator\()`)
+		for _, pattern := range patterns {
+			files, err := filepath.Glob(pattern)
+			if err != nil || len(files) == 0 {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			for _, file := range files {
+				source, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				for _, call := range calls.FindAllStringSubmatch(string(source), -1) {
+					for _, action := range actionsOf(call[1]) {
+						want[service+":"+action] = true
+					}
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("actions (-called +allowed):\n%s", diff)
+	}
+}
+
+// actionsOf returns what IAM calls a call: transactions have no action of their own, and batches in SQS those of single calls.
+func actionsOf(call string) []string {
+	switch call {
+	case "TransactWriteItems":
+		return []string{"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"}
+	case "ChangeMessageVisibilityBatch", "DeleteMessageBatch":
+		return []string{strings.TrimSuffix(call, "Batch")}
+	}
+	return []string{call}
+}

@@ -1,0 +1,128 @@
+package sam
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// parameter is a parameter of the template. Values are text, whatever the parameter's type, as CloudFormation has them.
+type parameter struct {
+	value   *string // nil where the template has no default and With gave none
+	allowed []string
+	pattern *regexp.Regexp // nil where any text will do
+	number  bool
+	min     *float64 // nil where there is no bound
+	max     *float64
+}
+
+func newParameter(value any) (parameter, error) {
+	definition, ok := value.(map[string]any)
+	if !ok {
+		return parameter{}, errors.New("want a mapping")
+	}
+	p := parameter{number: definition["Type"] == "Number"}
+	var faults []error
+	if stated, ok := definition["Default"]; ok {
+		value, err := text(stated)
+		p.value, faults = &value, append(faults, err)
+	}
+	if stated, ok := definition["AllowedValues"]; ok {
+		allowed, err := texts(stated)
+		p.allowed, faults = allowed, append(faults, err)
+	}
+	if stated, ok := definition["AllowedPattern"]; ok {
+		pattern, err := text(stated)
+		if err == nil {
+			p.pattern, err = regexp.Compile(pattern)
+		}
+		faults = append(faults, err)
+	}
+	for name, bound := range map[string]**float64{"MinValue": &p.min, "MaxValue": &p.max} {
+		if stated, ok := definition[name]; ok {
+			number, err := toNumber(stated)
+			*bound, faults = &number, append(faults, err)
+		}
+	}
+	return p, errors.Join(faults...)
+}
+
+// allow returns an error where the parameter can't have the value.
+func (p parameter) allow(value string) error {
+	if p.allowed != nil && !slices.Contains(p.allowed, value) {
+		return fmt.Errorf("%q is none of %q", value, p.allowed)
+	}
+	if p.pattern != nil && !p.pattern.MatchString(value) {
+		return fmt.Errorf("%q doesn't match %s", value, p.pattern)
+	}
+	if !p.number {
+		return nil
+	}
+	number, err := toNumber(value)
+	switch {
+	case err != nil:
+		return err
+	case p.min != nil && number < *p.min:
+		return fmt.Errorf("%s is below %v", value, *p.min)
+	case p.max != nil && number > *p.max:
+		return fmt.Errorf("%s is above %v", value, *p.max)
+	}
+	return nil
+}
+
+// text returns a scalar as CloudFormation writes it where it needs text.
+func text(value any) (string, error) {
+	switch value := value.(type) {
+	case string:
+		return value, nil
+	case int:
+		return strconv.Itoa(value), nil
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64), nil
+	case bool:
+		return strconv.FormatBool(value), nil
+	}
+	return "", errors.New("want a text")
+}
+
+func texts(value any) ([]string, error) {
+	list, ok := value.([]any)
+	if !ok {
+		return nil, errors.New("want a list of texts")
+	}
+	values := make([]string, len(list))
+	for i := range list {
+		var err error
+		if values[i], err = text(list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+func toNumber(value any) (float64, error) {
+	s, err := text(value)
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number", s)
+	}
+	return number, nil
+}
+
+// integer reads a whole number, which may be written as text: parameters' values are.
+func integer(value any) (int, error) {
+	s, err := text(value)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no whole number", s)
+	}
+	return n, nil
+}

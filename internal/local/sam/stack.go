@@ -1,0 +1,375 @@
+package sam
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// stack resolves a template's values for a stack of one name.
+type stack struct {
+	template   *Template
+	name       string
+	conditions map[string]bool     // those that have been decided
+	deciding   map[string]struct{} // those that are being decided: one that needs itself never ends
+}
+
+func newStack(t *Template, name string) *stack {
+	return &stack{template: t, name: name, conditions: map[string]bool{}, deciding: map[string]struct{}{}}
+}
+
+// nothing is what !Ref AWS::NoValue resolves to: whatever has this value is left out.
+type nothing struct{}
+
+// nameProperties are the properties that !Ref resolves to, by the resource's type. A resource of another type, or
+// without a name of its own, has one that only AWS knows.
+var nameProperties = map[string]string{
+	tableType:                           "TableName",
+	functionType:                        "FunctionName",
+	"AWS::CloudWatch::Alarm":            "AlarmName",
+	"AWS::CloudWatch::Dashboard":        "DashboardName",
+	"AWS::ElastiCache::ServerlessCache": "ServerlessCacheName",
+	"AWS::ElastiCache::User":            "UserId",
+	"AWS::ElastiCache::UserGroup":       "UserGroupId",
+	"AWS::Logs::LogGroup":               "LogGroupName",
+}
+
+// resource returns a resource and whether the stack has it: one whose condition isn't met is not created.
+func (s *stack) resource(logicalID string) (Resource, bool, error) {
+	d := s.template.resources[logicalID]
+	if d.condition != "" {
+		if met, err := s.condition(d.condition); err != nil || !met {
+			return Resource{}, false, err
+		}
+	}
+	properties, err := s.resolveMapping(d.properties)
+	if err != nil {
+		return Resource{}, false, err
+	}
+	attributes, err := s.resolveMapping(d.attributes)
+	if err != nil {
+		return Resource{}, false, err
+	}
+	return Resource{logicalID, d.resourceType, properties, attributes}, true, nil
+}
+
+func (s *stack) resolve(value any) (any, error) {
+	switch value := value.(type) {
+	case call:
+		resolved, err := s.call(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", value.function, err)
+		}
+		return resolved, nil
+	case map[string]any:
+		return s.resolveMapping(value)
+	case []any:
+		return s.resolveList(value)
+	}
+	return value, nil
+}
+
+func (s *stack) resolveMapping(mapping map[string]any) (map[string]any, error) {
+	resolved := make(map[string]any, len(mapping))
+	for _, key := range slices.Sorted(maps.Keys(mapping)) { // in a fixed order, so that errors are the same every time
+		value, err := s.resolve(mapping[key])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if _, absent := value.(nothing); !absent {
+			resolved[key] = value
+		}
+	}
+	return resolved, nil
+}
+
+func (s *stack) resolveList(list []any) ([]any, error) {
+	resolved := make([]any, 0, len(list))
+	for _, item := range list {
+		value, err := s.resolve(item)
+		if err != nil {
+			return nil, err
+		}
+		if _, absent := value.(nothing); !absent {
+			resolved = append(resolved, value)
+		}
+	}
+	return resolved, nil
+}
+
+func (s *stack) call(c call) (any, error) {
+	switch c.function {
+	case "Ref":
+		return s.ref(c.argument)
+	case "Fn::GetAtt":
+		return s.attribute(c.argument)
+	case "Fn::Sub":
+		return s.substitute(c.argument)
+	case "Fn::Split":
+		return s.split(c.argument)
+	case "Fn::Select":
+		return s.selectOne(c.argument)
+	case "Fn::GetAZs":
+		return zones, nil
+	case "Fn::If":
+		return s.choose(c.argument)
+	case "Fn::Equals":
+		return s.equals(c.argument)
+	case "Fn::Not":
+		return s.not(c.argument)
+	case "Fn::And":
+		return s.and(c.argument)
+	}
+	return nil, errors.New("this function is not supported")
+}
+
+// ref resolves the name of a parameter, of a resource, or of what AWS itself provides.
+func (s *stack) ref(argument any) (any, error) {
+	name, ok := argument.(string)
+	if !ok {
+		return nil, errors.New("want a name")
+	}
+	if name == "AWS::NoValue" {
+		return nothing{}, nil
+	}
+	if name == "AWS::StackName" {
+		return s.name, nil
+	}
+	if strings.HasPrefix(name, "AWS::") {
+		return symbol(name), nil
+	}
+	if p, ok := s.template.parameters[name]; ok {
+		if p.value == nil {
+			return nil, fmt.Errorf("parameter %s has no default", name)
+		}
+		return *p.value, nil
+	}
+	if d, ok := s.template.resources[name]; ok {
+		return s.physicalName(name, d)
+	}
+	if s.made(name) {
+		return symbol(name), nil
+	}
+	return nil, fmt.Errorf("there is no parameter or resource %q", name)
+}
+
+// made says whether a name is that of the alias or the version that SAM makes of a function with AutoPublishAlias.
+func (s *stack) made(name string) bool {
+	logicalID, kind, _ := strings.Cut(name, ".")
+	function := s.template.resources[logicalID]
+	return function.resourceType == functionType && function.properties["AutoPublishAlias"] != nil && (kind == "Alias" || kind == "Version")
+}
+
+// symbol stands for what only AWS knows.
+func symbol(name string) string { return "${" + name + "}" }
+
+// physicalName returns a resource's own name. It may be made of parameters only, and not of other resources' names: so
+// names can't go round in circles.
+func (s *stack) physicalName(logicalID string, d definition) (any, error) {
+	name, named := d.properties[nameProperties[d.resourceType]]
+	if !named {
+		return symbol(logicalID), nil
+	}
+	parametersOnly := &Template{parameters: s.template.parameters}
+	resolved, err := newStack(parametersOnly, s.name).resolve(name)
+	if err != nil {
+		return nil, fmt.Errorf("name of %s: %w", logicalID, err)
+	}
+	return resolved, nil
+}
+
+// attribute resolves "LogicalID.Attribute", or the two in a list.
+func (s *stack) attribute(argument any) (any, error) {
+	if list, ok := argument.([]any); ok {
+		names, err := texts(list)
+		if err != nil {
+			return nil, err
+		}
+		argument = strings.Join(names, ".")
+	}
+	name, _ := argument.(string)
+	logicalID, attribute, _ := strings.Cut(name, ".")
+	if attribute == "" {
+		return nil, errors.New("want a resource's name and an attribute's")
+	}
+	if _, ok := s.template.resources[logicalID]; !ok {
+		return nil, fmt.Errorf("there is no resource %q", logicalID)
+	}
+	return symbol(name), nil
+}
+
+var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
+
+// substitute replaces ${Name} and ${LogicalID.Attribute} in a text by what !Ref and !GetAtt resolve them to, and the
+// escaped ${!Name} by ${Name}.
+func (s *stack) substitute(argument any) (any, error) {
+	pattern, ok := argument.(string)
+	if !ok {
+		return nil, errors.New("want a text")
+	}
+	var faults []error
+	replaced := placeholder.ReplaceAllStringFunc(pattern, func(found string) string {
+		name := found[len("${") : len(found)-len("}")]
+		if literal, escaped := strings.CutPrefix(name, "!"); escaped {
+			return symbol(literal)
+		}
+		lookUp := s.ref
+		if strings.Contains(name, ".") {
+			lookUp = s.attribute
+		}
+		value, err := lookUp(name)
+		if err != nil {
+			faults = append(faults, err)
+			return ""
+		}
+		replacement, err := text(value)
+		faults = append(faults, err)
+		return replacement
+	})
+	return replaced, errors.Join(faults...)
+}
+
+// split cuts a text, the second argument, at each occurrence of the first.
+func (s *stack) split(argument any) (any, error) {
+	arguments, err := s.arguments(argument, 2)
+	if err != nil {
+		return nil, err
+	}
+	var parts []any
+	for _, part := range strings.Split(arguments[1], arguments[0]) {
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+// zones stand for the availability zones of a region. Regions have two or more.
+var zones = []any{symbol("AWS::AvailabilityZone.0"), symbol("AWS::AvailabilityZone.1")}
+
+// selectOne returns the entry of a list, the second argument, whose index is the first.
+func (s *stack) selectOne(argument any) (any, error) {
+	resolved, err := s.resolve(argument)
+	if err != nil {
+		return nil, err
+	}
+	arguments, ok := resolved.([]any)
+	if !ok || len(arguments) != 2 {
+		return nil, errors.New("want 2 arguments")
+	}
+	list, ok := arguments[1].([]any)
+	if !ok {
+		return nil, errors.New("want a list")
+	}
+	index, err := integer(arguments[0])
+	if err != nil {
+		return nil, err
+	}
+	if index < 0 || index >= len(list) {
+		return nil, fmt.Errorf("there is no entry %d in a list of %d", index, len(list))
+	}
+	return list[index], nil
+}
+
+// choose resolves the second argument where the condition that the first one names is met, and else the third.
+func (s *stack) choose(argument any) (any, error) {
+	arguments, ok := argument.([]any)
+	if !ok || len(arguments) != 3 {
+		return nil, errors.New("want three arguments")
+	}
+	name, ok := arguments[0].(string)
+	if !ok {
+		return nil, errors.New("want a condition's name")
+	}
+	met, err := s.condition(name)
+	if err != nil {
+		return nil, err
+	}
+	if met {
+		return s.resolve(arguments[1])
+	}
+	return s.resolve(arguments[2])
+}
+
+// condition reports whether the condition of that name is met.
+func (s *stack) condition(name string) (bool, error) {
+	if met, decided := s.conditions[name]; decided {
+		return met, nil
+	}
+	value, ok := s.template.conditions[name]
+	if !ok {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	if _, circular := s.deciding[name]; circular {
+		return false, fmt.Errorf("condition %s depends on itself", name)
+	}
+	s.deciding[name] = struct{}{}
+	met, err := s.truth(value)
+	if err != nil {
+		return false, fmt.Errorf("condition %s: %w", name, err)
+	}
+	s.conditions[name] = met
+	return met, nil
+}
+
+func (s *stack) truth(value any) (bool, error) {
+	resolved, err := s.resolve(value)
+	if err != nil {
+		return false, err
+	}
+	truth, ok := resolved.(bool)
+	if !ok {
+		return false, errors.New("want a condition")
+	}
+	return truth, nil
+}
+
+func (s *stack) equals(argument any) (any, error) {
+	arguments, err := s.arguments(argument, 2)
+	if err != nil {
+		return nil, err
+	}
+	return arguments[0] == arguments[1], nil
+}
+
+func (s *stack) not(argument any) (any, error) {
+	arguments, ok := argument.([]any)
+	if !ok || len(arguments) != 1 {
+		return nil, errors.New("want one argument")
+	}
+	truth, err := s.truth(arguments[0])
+	return !truth, err
+}
+
+func (s *stack) and(argument any) (any, error) {
+	arguments, ok := argument.([]any)
+	if !ok || len(arguments) < 2 || len(arguments) > 10 {
+		return nil, errors.New("want two to ten arguments")
+	}
+	all := true
+	for _, a := range arguments {
+		truth, err := s.truth(a)
+		if err != nil {
+			return nil, err
+		}
+		all = all && truth
+	}
+	return all, nil
+}
+
+// arguments resolves a list of exactly n texts.
+func (s *stack) arguments(argument any, n int) ([]string, error) {
+	resolved, err := s.resolve(argument)
+	if err != nil {
+		return nil, err
+	}
+	arguments, err := texts(resolved)
+	if err != nil {
+		return nil, err
+	}
+	if len(arguments) != n {
+		return nil, fmt.Errorf("want %d arguments", n)
+	}
+	return arguments, nil
+}

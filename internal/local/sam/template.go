@@ -1,0 +1,244 @@
+// Package sam reads the project's SAM template, the one definition of what is deployed. Local stacks and tests
+// take their tables, queues and the functions' environments from here, so that they can't drift from what runs on AWS.
+//
+// Values are resolved as CloudFormation would for a stack of a given name whose parameters have their defaults. What
+// only AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". Of
+// CloudFormation's functions, those that the template uses are understood; any other is an error where its value is
+// asked for.
+package sam
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	serverlessPrefix = "AWS::Serverless::" // of the types that SAM has and Globals can speak of
+	functionType     = serverlessPrefix + "Function"
+	queueType        = "AWS::SQS::Queue"
+	tableType        = "AWS::DynamoDB::Table"
+)
+
+// Template is a SAM template. It is never changed, and can be used by several goroutines.
+type Template struct {
+	parameters map[string]parameter
+	conditions map[string]any
+	resources  map[string]definition
+}
+
+// definition is a resource as it stands in the template, with what Globals says of its type merged into its properties.
+type definition struct {
+	resourceType string
+	condition    string // empty: always created
+	properties   map[string]any
+	attributes   map[string]any // what stands beside the properties, such as DeletionPolicy
+}
+
+// Load reads the template in a file. Parse says what is an error.
+func Load(path string) (*Template, error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading template: %w", err)
+	}
+	t, err := Parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// Parse reads a template. YAML that is malformed or that CloudFormation would refuse (aliases, keys that stand twice)
+// is an error, and so is a template whose parts don't have the form that CloudFormation gives them.
+func Parse(source []byte) (*Template, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(source, &document); err != nil {
+		return nil, fmt.Errorf("parsing template: %w", err)
+	}
+	if len(document.Content) == 0 {
+		return nil, errors.New("parsing template: it is empty")
+	}
+	root, err := decodeMapping(document.Content[0])
+	if err != nil {
+		return nil, fmt.Errorf("parsing template: %w", err)
+	}
+	return newTemplate(root)
+}
+
+func newTemplate(root map[string]any) (*Template, error) {
+	t := &Template{parameters: map[string]parameter{}, resources: map[string]definition{}}
+	parameters, err := mappingAt(root, "Parameters")
+	if err != nil {
+		return nil, err
+	}
+	for name := range parameters {
+		if t.parameters[name], err = newParameter(parameters[name]); err != nil {
+			return nil, fmt.Errorf("parameter %s: %w", name, err)
+		}
+	}
+	if t.conditions, err = mappingAt(root, "Conditions"); err != nil {
+		return nil, err
+	}
+	globals, err := mappingAt(root, "Globals")
+	if err != nil {
+		return nil, err
+	}
+	resources, err := mappingAt(root, "Resources")
+	if err != nil {
+		return nil, err
+	}
+	for logicalID := range resources {
+		if t.resources[logicalID], err = newDefinition(resources[logicalID], globals); err != nil {
+			return nil, fmt.Errorf("resource %s: %w", logicalID, err)
+		}
+	}
+	return t, nil
+}
+
+func newDefinition(value any, globals map[string]any) (definition, error) {
+	attributes, ok := value.(map[string]any)
+	if !ok {
+		return definition{}, errors.New("want a mapping")
+	}
+	resourceType, ok := attributes["Type"].(string)
+	if !ok {
+		return definition{}, errors.New("its Type is no text")
+	}
+	properties, err := mappingAt(attributes, "Properties")
+	if err != nil {
+		return definition{}, err
+	}
+	if kind, serverless := strings.CutPrefix(resourceType, serverlessPrefix); serverless {
+		shared, err := mappingAt(globals, kind)
+		if err != nil {
+			return definition{}, fmt.Errorf("globals: %w", err)
+		}
+		properties = merge(shared, properties).(map[string]any)
+	}
+	condition, ok := attributes["Condition"].(string)
+	if _, stated := attributes["Condition"]; stated && !ok {
+		return definition{}, errors.New("its Condition is no name")
+	}
+	attributes = maps.Clone(attributes)
+	delete(attributes, "Properties")
+	return definition{resourceType, condition, properties, attributes}, nil
+}
+
+// mappingAt returns the mapping under a key, which is empty where the key is missing.
+func mappingAt(values map[string]any, key string) (map[string]any, error) {
+	value, stated := values[key]
+	if !stated {
+		return map[string]any{}, nil
+	}
+	mapping, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: want a mapping", key)
+	}
+	return mapping, nil
+}
+
+// merge adds a resource's own value to the one that Globals has, by SAM's rules: mappings are united, lists are joined,
+// and of anything else the resource's own counts.
+func merge(shared, own any) any {
+	switch own := own.(type) {
+	case map[string]any:
+		if shared, ok := shared.(map[string]any); ok {
+			united := maps.Clone(shared)
+			for key, value := range own {
+				if sharedValue, ok := shared[key]; ok {
+					value = merge(sharedValue, value)
+				}
+				united[key] = value
+			}
+			return united
+		}
+	case []any:
+		if shared, ok := shared.([]any); ok {
+			return slices.Concat(shared, own)
+		}
+	}
+	return own
+}
+
+// With returns a copy of t in which a parameter has the given value instead of its default. It fails where the template
+// has no such parameter or doesn't allow the value.
+func (t *Template) With(parameterName, value string) (*Template, error) {
+	p, ok := t.parameters[parameterName]
+	if !ok {
+		return nil, fmt.Errorf("no parameter %s", parameterName)
+	}
+	if err := p.allow(value); err != nil {
+		return nil, fmt.Errorf("parameter %s: %w", parameterName, err)
+	}
+	p.value = &value
+	other := *t
+	other.parameters = maps.Clone(t.parameters)
+	other.parameters[parameterName] = p
+	return &other, nil
+}
+
+// Resource is one resource of a stack. Its values are of the types string, int, float64, bool, nil, []any and
+// map[string]any, with all functions resolved.
+type Resource struct {
+	LogicalID  string
+	Type       string
+	properties map[string]any
+	attributes map[string]any
+}
+
+// Resources returns the resources of a type, such as "AWS::IAM::Role", that a stack of that name has, by logical id.
+func (t *Template) Resources(resourceType, stackName string) ([]Resource, error) {
+	s := newStack(t, stackName)
+	var resources []Resource
+	for _, logicalID := range slices.Sorted(maps.Keys(t.resources)) {
+		if t.resources[logicalID].resourceType != resourceType {
+			continue
+		}
+		resource, created, err := s.resource(logicalID)
+		if err != nil {
+			return nil, fmt.Errorf("resource %s: %w", logicalID, err)
+		}
+		if created {
+			resources = append(resources, resource)
+		}
+	}
+	return resources, nil
+}
+
+// Property returns the property at a path of names, or nil where there is none.
+func (r Resource) Property(path ...string) any {
+	return at(r.properties, path)
+}
+
+// Attribute returns what the template says of the resource beside its properties, such as "DeletionPolicy" or
+// "Metadata", "BuildMethod", or nil where it says nothing.
+func (r Resource) Attribute(path ...string) any {
+	return at(r.attributes, path)
+}
+
+func at(value any, path []string) any {
+	for _, name := range path {
+		mapping, _ := value.(map[string]any)
+		value = mapping[name]
+	}
+	return value
+}
+
+// Decode fills a struct, whose fields are named as CloudFormation names the properties, with the properties' values.
+// Properties without a field are left out; one whose value doesn't fit its field is an error.
+func (r Resource) Decode(into any) error {
+	encoded, err := json.Marshal(r.properties)
+	if err == nil {
+		err = json.Unmarshal(encoded, into)
+	}
+	if err != nil {
+		return fmt.Errorf("resource %s: decoding its properties: %w", r.LogicalID, err)
+	}
+	return nil
+}

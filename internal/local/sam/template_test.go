@@ -1,0 +1,695 @@
+package sam_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// These are the invariants of the project's own template: what must stay true of it whatever is added.
+
+const (
+	stackName = "sufrah-test"
+
+	accountSID = "AC00000000000000000000000000000000"
+
+	functionType = "AWS::Serverless::Function"
+	httpAPIType  = "AWS::Serverless::HttpApi"
+	logGroupType = "AWS::Logs::LogGroup"
+	roleType     = "AWS::IAM::Role"
+	tableType    = "AWS::DynamoDB::Table"
+)
+
+// load returns the template with the parameters that have no default.
+func load(t *testing.T) *sam.Template {
+	t.Helper()
+	loaded, err := sam.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return with(t, loaded, "TwilioAccountSid", accountSID)
+}
+
+func with(t *testing.T, loaded *sam.Template, parameter, value string) *sam.Template {
+	t.Helper()
+	changed, err := loaded.With(parameter, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// resources returns the resources of a type, of which there must be some: a loop over none would prove nothing.
+func resources(t *testing.T, loaded *sam.Template, resourceType string) []sam.Resource {
+	t.Helper()
+	found, err := loaded.Resources(resourceType, stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("the template has no %s", resourceType)
+	}
+	return found
+}
+
+func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
+	t.Parallel()
+	restaurant := sam.Key{Name: "restaurantId", Type: "S"}
+	want := []sam.Table{
+		{
+			LogicalID: "AccessTokensTable", Name: "sufrah-test-access-tokens",
+			PartitionKey: sam.Key{Name: "tokenHash", Type: "S"},
+		},
+		{
+			LogicalID: "BotsTable", Name: "sufrah-test-bots", PartitionKey: restaurant,
+			Indexes: []sam.Index{{
+				Name: "by-plan", PartitionKey: sam.Key{Name: "plan", Type: "S"}, Projection: "KEYS_ONLY",
+			}},
+		},
+		{
+			LogicalID: "ConversationsTable", Name: "sufrah-test-conversations", PartitionKey: restaurant,
+			SortKey: sam.Key{Name: "entry", Type: "S"}, TimeToLive: "expiresAt",
+			Indexes: []sam.Index{{
+				Name: "by-opening", PartitionKey: restaurant, SortKey: sam.Key{Name: "openedAt", Type: "S"}, Projection: "KEYS_ONLY",
+			}},
+		},
+		{
+			LogicalID: "DirectoryTable", Name: "sufrah-test-directory",
+			PartitionKey: sam.Key{Name: "id", Type: "S"},
+		},
+		{
+			LogicalID: "RestaurantsTable", Name: "sufrah-test-restaurants", PartitionKey: restaurant,
+		},
+		{
+			LogicalID: "UsageTable", Name: "sufrah-test-usage", PartitionKey: restaurant,
+			SortKey: sam.Key{Name: "period", Type: "S"},
+			Indexes: []sam.Index{{
+				Name: "by-fullness", PartitionKey: sam.Key{Name: "listedIn", Type: "S"},
+				SortKey:    sam.Key{Name: "fullness", Type: "N"},
+				Projection: "INCLUDE", NonKeyAttributes: []string{"conversations", "adjustedBy", "planLimit"},
+			}},
+		},
+	}
+	got, err := load(t).Tables(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tables (-want +got):\n%s", diff)
+	}
+}
+
+func TestTablesSurviveMistakes(t *testing.T) {
+	t.Parallel()
+	first := with(t, load(t), "ProtectTables", "false")
+	for _, test := range []struct {
+		stage     string
+		of        *sam.Template
+		protected bool
+	}{
+		{"dev", load(t), false}, {"staging", load(t), true}, {"prod", load(t), true}, {"prod", first, false},
+	} {
+		stage, protected := test.stage, test.protected
+		for _, table := range resources(t, with(t, test.of, "Stage", stage), tableType) {
+			want := map[string]any{
+				"BillingMode":               "PAY_PER_REQUEST",
+				"PointInTimeRecovery":       true,
+				"SSE":                       true,
+				"DeletionProtectionEnabled": protected,
+				"DeletionPolicy":            "RetainExceptOnCreate",
+				"UpdateReplacePolicy":       "Retain",
+			}
+			got := map[string]any{
+				"BillingMode":               table.Property("BillingMode"),
+				"PointInTimeRecovery":       table.Property("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"),
+				"SSE":                       table.Property("SSESpecification", "SSEEnabled"),
+				"DeletionProtectionEnabled": table.Property("DeletionProtectionEnabled"),
+				"DeletionPolicy":            table.Attribute("DeletionPolicy"),
+				"UpdateReplacePolicy":       table.Attribute("UpdateReplacePolicy"),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s in %s (-want +got):\n%s", table.LogicalID, stage, diff)
+			}
+		}
+	}
+}
+
+func TestFunctionsRunWhatTheMakefileBuilds(t *testing.T) {
+	t.Parallel()
+	for _, function := range resources(t, load(t), functionType) {
+		want := map[string]any{
+			"Runtime": "provided.al2023", "Architectures": []any{"arm64"}, "Handler": "bootstrap",
+			"Tracing": "Active", "LogFormat": "JSON", "BuildMethod": "makefile",
+		}
+		got := map[string]any{
+			"Runtime":       function.Property("Runtime"),
+			"Architectures": function.Property("Architectures"),
+			"Handler":       function.Property("Handler"),
+			"Tracing":       function.Property("Tracing"),
+			"LogFormat":     function.Property("LoggingConfig", "LogFormat"),
+			"BuildMethod":   function.Attribute("Metadata", "BuildMethod"),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function.LogicalID, diff)
+		}
+		if memory, _ := function.Property("MemorySize").(int); memory < 128 {
+			t.Errorf("%s: memory is %v MB", function.LogicalID, function.Property("MemorySize"))
+		}
+	}
+}
+
+func TestLogsAreKeptForALimitedTime(t *testing.T) {
+	t.Parallel()
+	loaded := with(t, load(t), "LogRetentionDays", "14")
+	groups := map[any]bool{}
+	for _, group := range resources(t, loaded, logGroupType) {
+		groups[group.Property("LogGroupName")] = true
+		if got := group.Property("RetentionInDays"); got != "14" {
+			t.Errorf("%s keeps lines for %v days, want 14", group.LogicalID, got)
+		}
+	}
+	for _, function := range resources(t, loaded, functionType) {
+		if group := function.Property("LoggingConfig", "LogGroup"); group == nil || !groups[group] {
+			t.Errorf("%s logs to %v, which is no group of the template", function.LogicalID, group)
+		}
+	}
+}
+
+// statement is what a policy allows. IAM takes one text where a list has one entry.
+type statement struct {
+	Effect    string
+	Action    oneOrMore
+	Resource  oneOrMore
+	Principal principal
+	Condition condition
+}
+
+// principal is who a statement is about; Anyone is how "*" is read.
+type principal struct {
+	Anyone  bool
+	Service oneOrMore
+}
+
+func (p *principal) UnmarshalJSON(encoded []byte) error {
+	if string(encoded) == `"*"` {
+		p.Anyone = true
+		return nil
+	}
+	return json.Unmarshal(encoded, (*struct {
+		Anyone  bool `json:"-"`
+		Service oneOrMore
+	})(p))
+}
+
+// condition is by operator, then by key.
+type condition map[string]map[string]any
+
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(encoded []byte) error {
+	var one string
+	if json.Unmarshal(encoded, &one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	return json.Unmarshal(encoded, (*[]string)(o))
+}
+
+type role struct {
+	AssumeRolePolicyDocument struct{ Statement []statement }
+	Policies                 []struct {
+		PolicyDocument struct{ Statement []statement }
+	}
+	ManagedPolicyArns []string
+}
+
+// roles returns the template's roles by their logical id.
+func roles(t *testing.T, loaded *sam.Template) map[string]role {
+	t.Helper()
+	found := map[string]role{}
+	for _, resource := range resources(t, loaded, roleType) {
+		var r role
+		if err := resource.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		found[resource.LogicalID] = r
+	}
+	return found
+}
+
+// permissions returns what a role allows as sorted lines "action resource".
+func (r role) permissions() []string {
+	var lines []string
+	for _, policy := range r.Policies {
+		for _, statement := range policy.PolicyDocument.Statement {
+			for _, action := range statement.Action {
+				for _, resource := range statement.Resource {
+					lines = append(lines, statement.Effect+" "+action+" "+resource)
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// writing is what every function may do to its own log group, and to X-Ray.
+func writing(logGroup string) []string {
+	return []string{
+		"Allow logs:CreateLogStream ${" + logGroup + ".Arn}",
+		"Allow logs:PutLogEvents ${" + logGroup + ".Arn}",
+		"Allow xray:PutTelemetryRecords *",
+		"Allow xray:PutTraceSegments *",
+	}
+}
+
+// cached is what a function may do that uses the cache, and is therefore in a VPC.
+func cached() []string {
+	lines := []string{
+		"Allow elasticache:Connect ${Cache.ARN}",
+		"Allow elasticache:Connect ${CacheUser.Arn}",
+	}
+	for _, action := range []string{
+		"AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface",
+		"DescribeNetworkInterfaces", "DescribeSubnets", "UnassignPrivateIpAddresses",
+	} {
+		lines = append(lines, "Allow ec2:"+action+" *", "Deny ec2:"+action+" *")
+	}
+	return lines
+}
+
+func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"UsageApiRole": slices.Concat(writing("UsageApiLogGroup"), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
+			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:Query ${BotsTable.Arn}/index/by-plan",
+			"Allow dynamodb:Query ${ConversationsTable.Arn}/index/by-opening",
+			"Allow dynamodb:Query ${UsageTable.Arn}",
+			"Allow dynamodb:Query ${UsageTable.Arn}/index/by-fullness",
+		}),
+		"UsageAdminRole": slices.Concat(writing("UsageAdminLogGroup"), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
+			"Allow dynamodb:PutItem ${UsageTable.Arn}",
+			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
+		}),
+		"ProcessMessageRole": slices.Concat(writing("ProcessMessageLogGroup"), cached(), []string{
+			"Allow dynamodb:BatchGetItem ${BotsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
+			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
+			"Allow dynamodb:PutItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:UpdateItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
+			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
+			"Allow secretsmanager:GetSecretValue ${TwilioSecret}",
+			"Allow sqs:SendMessage ${BootstrapQueue.Arn}",
+		}),
+		"WelcomeBootstrapRole": slices.Concat(writing("WelcomeBootstrapLogGroup"), cached(), []string{
+			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
+			"Allow sqs:ChangeMessageVisibility ${BootstrapQueue.Arn}",
+			"Allow sqs:DeleteMessage ${BootstrapQueue.Arn}",
+			"Allow sqs:GetQueueAttributes ${BootstrapQueue.Arn}",
+			"Allow sqs:ReceiveMessage ${BootstrapQueue.Arn}",
+			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}",
+		}),
+	}
+	releasing := []string{"Allow cloudwatch:DescribeAlarms *"}
+	for _, function := range resources(t, load(t), functionType) {
+		arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", function.Property("FunctionName"))
+		for _, action := range []string{"GetAlias", "GetProvisionedConcurrencyConfig", "UpdateAlias"} {
+			releasing = append(releasing, "Allow lambda:"+action+" "+arn, "Allow lambda:"+action+" "+arn+":*")
+		}
+	}
+	want[releaseRole] = releasing
+	got := map[string][]string{}
+	for logicalID, role := range roles(t, load(t)) {
+		got[logicalID] = role.permissions()
+	}
+	for _, lines := range want {
+		slices.Sort(lines)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("permissions (-want +got):\n%s", diff)
+	}
+}
+
+// unlimited are the only actions that may be allowed on every resource, with the reason.
+var unlimited = map[string]string{
+	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
+	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
+
+	"cloudwatch:DescribeAlarms": "it is asked for several alarms at once, which is allowed for all or for none; it only reads",
+
+	"ec2:AssignPrivateIpAddresses":   lambdasOwn,
+	"ec2:CreateNetworkInterface":     lambdasOwn,
+	"ec2:DeleteNetworkInterface":     lambdasOwn,
+	"ec2:DescribeNetworkInterfaces":  lambdasOwn,
+	"ec2:DescribeSubnets":            lambdasOwn,
+	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
+}
+
+// releaseRole is the one role that no function has: CodeDeploy takes it.
+const releaseRole = "ReleaseRole"
+
+// lambdasOwn is the reason for what Lambda does in the role's name. TestCodeMayNotTouchInterfaces sees to the rest.
+const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
+
+func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
+	t.Parallel()
+	for logicalID, role := range roles(t, load(t)) {
+		if len(role.ManagedPolicyArns) > 0 {
+			t.Errorf("%s has the managed policies %q", logicalID, role.ManagedPolicyArns)
+		}
+		for _, permission := range role.permissions() {
+			effect, rest, _ := strings.Cut(permission, " ")
+			action, resource, _ := strings.Cut(rest, " ")
+			if strings.Contains(action, "*") {
+				t.Errorf("%s: %s: want single actions", logicalID, permission)
+			}
+			whole, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
+			if effect != "Deny" && strings.Contains(whole, "*") && unlimited[action] == "" {
+				t.Errorf("%s: %s: want single resources", logicalID, permission)
+			}
+		}
+		trusted := oneOrMore{"lambda.amazonaws.com"}
+		if logicalID == releaseRole {
+			trusted = oneOrMore{"codedeploy.amazonaws.com"}
+		}
+		for _, statement := range role.AssumeRolePolicyDocument.Statement {
+			if diff := cmp.Diff(trusted, statement.Principal.Service); diff != "" {
+				t.Errorf("%s trusts (-want +got):\n%s", logicalID, diff)
+			}
+		}
+	}
+}
+
+// TestCodeMayNotTouchInterfaces: what Lambda may do with network interfaces, the function itself may not.
+func TestCodeMayNotTouchInterfaces(t *testing.T) {
+	t.Parallel()
+	functions := map[string]any{}
+	loaded := load(t)
+	for _, function := range resources(t, loaded, functionType) {
+		arn, _ := function.Property("Role").(string)
+		functions[strings.TrimSuffix(strings.TrimPrefix(arn, "${"), ".Arn}")] = function.Property("FunctionName")
+	}
+	for logicalID, role := range roles(t, loaded) {
+		var allowed, denied oneOrMore
+		for _, policy := range role.Policies {
+			for _, statement := range policy.PolicyDocument.Statement {
+				switch {
+				case !strings.HasPrefix(statement.Action[0], "ec2:"):
+				case statement.Effect == "Allow":
+					allowed = append(allowed, statement.Action...)
+				default:
+					denied = append(denied, statement.Action...)
+					arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", functions[logicalID])
+					want := condition{"ArnLike": {"lambda:SourceFunctionArn": []any{arn, arn + ":*"}}}
+					if diff := cmp.Diff(want, statement.Condition); diff != "" {
+						t.Errorf("%s: the denial's condition (-want +got):\n%s", logicalID, diff)
+					}
+				}
+			}
+		}
+		if diff := cmp.Diff(allowed, denied); diff != "" {
+			t.Errorf("%s (-allowed +denied to the code):\n%s", logicalID, diff)
+		}
+	}
+}
+
+func TestEachFunctionHasItsOwnRole(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	users := map[string][]string{}
+	for _, function := range resources(t, loaded, functionType) {
+		arn, _ := function.Property("Role").(string)
+		users[arn] = append(users[arn], function.LogicalID)
+		if function.Property("Policies") != nil {
+			t.Errorf("%s has Policies, which SAM ignores beside a Role", function.LogicalID)
+		}
+	}
+	for logicalID := range roles(t, loaded) {
+		if logicalID == releaseRole {
+			continue
+		}
+		arn := "${" + logicalID + ".Arn}"
+		if len(users[arn]) != 1 {
+			t.Errorf("%s is the role of %q, want one function", logicalID, users[arn])
+		}
+		delete(users, arn)
+	}
+	if len(users) > 0 {
+		t.Errorf("functions without a role of the template: %v", users)
+	}
+}
+
+func TestFunctionsAreToldOfTheTablesThatTheyMayUse(t *testing.T) {
+	t.Parallel()
+	loaded := load(t)
+	tables, err := loaded.Tables(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logicalIDs := map[string]string{}
+	for _, table := range tables {
+		logicalIDs[table.Name] = table.LogicalID
+	}
+	allRoles := roles(t, loaded)
+	for _, function := range resources(t, loaded, functionType) {
+		environment, err := loaded.FunctionEnvironment(function.LogicalID, stackName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, allowed := map[string]bool{}, map[string]bool{}
+		for name, value := range environment {
+			if strings.HasSuffix(name, "_TABLE") {
+				told["${"+logicalIDs[value]+".Arn}"] = true
+			}
+		}
+		arn, _ := function.Property("Role").(string)
+		for _, permission := range allRoles[strings.TrimSuffix(strings.TrimPrefix(arn, "${"), ".Arn}")].permissions() {
+			if parts := strings.Fields(permission); strings.HasPrefix(parts[1], "dynamodb:") {
+				table, _, _ := strings.Cut(parts[2], "/index/")
+				allowed[table] = true
+			}
+		}
+		if diff := cmp.Diff(allowed, told); diff != "" {
+			t.Errorf("%s (-tables it may use +tables it is told of):\n%s", function.LogicalID, diff)
+		}
+	}
+}
+
+func TestUsageAPIEnvironment(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"ACCESS_TOKENS_TABLE":          "sufrah-test-access-tokens",
+		"AWS_ENDPOINT_URL_DYNAMODB":    "",
+		"BASE_PATH":                    "",
+		"BOTS_TABLE":                   "sufrah-test-bots",
+		"CONVERSATIONS_TABLE":          "sufrah-test-conversations",
+		"DEFAULT_MAX_MESSAGES_PER_DAY": "1000",
+		"DEFAULT_MAX_MESSAGES_PER_MIN": "60",
+		"DIRECTORY_TABLE":              "sufrah-test-directory",
+		"LOG_LEVEL":                    "INFO",
+		"RELEASE":                      "none",
+		"RESTAURANTS_TABLE":            "sufrah-test-restaurants",
+		"USAGE_TABLE":                  "sufrah-test-usage",
+		"USAGE_TIME_ZONE":              "Asia/Riyadh",
+	}
+	got, err := with(t, load(t), "UsageTimeZone", "Asia/Riyadh").FunctionEnvironment("UsageApiFunction", stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+// route is a function's event that comes from the HTTP API.
+type route struct {
+	Type       string
+	Properties struct{ APIID, Method, Path, PayloadFormatVersion string }
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"UsageAdminFunction ANY /api/admin/usage/{restaurantId}/renew",
+		"UsageApiFunction $default",
+	}
+	var got []string // and the webhook's, which TestWebhookIsReachable looks at
+	for _, function := range resources(t, load(t), functionType) {
+		var properties struct {
+			Timeout int
+			Events  map[string]route
+		}
+		if err := function.Decode(&properties); err != nil {
+			t.Fatal(err)
+		}
+		for name, event := range properties.Events {
+			if event.Type != "HttpApi" {
+				continue
+			}
+			route := event.Properties.Method + " " + event.Properties.Path
+			if route == " " {
+				route = "$default"
+			}
+			got = append(got, function.LogicalID+" "+route)
+			if event.Properties.PayloadFormatVersion != "2.0" || event.Properties.APIID != "${HttpApi}" {
+				t.Errorf("%s: %+v: want payload 2.0 from the template's own API", name, event.Properties)
+			}
+			if properties.Timeout < 1 || properties.Timeout >= 30 {
+				t.Errorf("%s ends after %d s, API Gateway gives up after 30", function.LogicalID, properties.Timeout)
+			}
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+func TestHTTPAPIIsAtTheRootAndThrottled(t *testing.T) {
+	t.Parallel()
+	for _, api := range resources(t, load(t), httpAPIType) {
+		if got := api.Property("StageName"); got != "$default" {
+			t.Errorf("%s: stage %v would become part of every path", api.LogicalID, got)
+		}
+		for _, limit := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
+			if got, _ := api.Property("DefaultRouteSettings", limit).(int); got < 1 {
+				t.Errorf("%s: %s is %v", api.LogicalID, limit, api.Property("DefaultRouteSettings", limit))
+			}
+		}
+	}
+}
+
+func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
+	t.Parallel()
+	want := map[string]any{
+		"AllowOrigins":  []any{"https://dashboard.example.com", "http://localhost:3000"},
+		"AllowMethods":  []any{"GET", "HEAD", "POST"},
+		"AllowHeaders":  []any{"Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Restaurant-Id"},
+		"ExposeHeaders": []any{"Retry-After", "X-Request-Id"},
+		"MaxAge":        7200,
+	}
+	allowing := with(t, load(t), "AllowedOrigins", "https://dashboard.example.com,http://localhost:3000")
+	for _, api := range resources(t, allowing, httpAPIType) {
+		if diff := cmp.Diff(any(want), api.Property("CorsConfiguration")); diff != "" {
+			t.Errorf("%s with origins (-want +got):\n%s", api.LogicalID, diff)
+		}
+	}
+	for _, api := range resources(t, load(t), httpAPIType) {
+		if got := api.Property("CorsConfiguration"); got != nil {
+			t.Errorf("%s without origins: CORS is %v, want none", api.LogicalID, got)
+		}
+	}
+}
+
+// TestAccessLogHoldsNoClientsWords names all that the access log may hold: the request's id, and what can't be worded
+// by a client, whose words may be secret or may forge a line.
+func TestAccessLogHoldsNoClientsWords(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"$context.error.responseType", "$context.identity.sourceIp", "$context.integrationLatency",
+		"$context.integrationStatus", "$context.requestId", "$context.responseLatency", "$context.responseLength",
+		"$context.routeKey", "$context.status",
+	}
+	for _, api := range resources(t, load(t), httpAPIType) {
+		format, _ := api.Property("AccessLogSettings", "Format").(string)
+		if strings.ContainsAny(format, "\r\n") {
+			t.Errorf("%s: the format has several lines", api.LogicalID)
+		}
+		var fields map[string]string
+		if err := json.Unmarshal([]byte(format), &fields); err != nil {
+			t.Fatalf("%s: the format is no JSON object of texts: %v", api.LogicalID, err)
+		}
+		if diff := cmp.Diff(want, slices.Sorted(maps.Values(fields))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", api.LogicalID, diff)
+		}
+		if got := api.Property("AccessLogSettings", "DestinationArn"); got != "${HttpApiAccessLogGroup.Arn}" {
+			t.Errorf("%s logs to %v", api.LogicalID, got)
+		}
+	}
+}
+
+func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ allowed, refused []string }{
+		"Stage": {[]string{"dev", "staging", "prod"}, []string{"", "production", "DEV"}},
+		"UsageTimeZone": {
+			[]string{"UTC", "Asia/Riyadh", "Etc/GMT+3", "America/Argentina/Buenos_Aires"},
+			[]string{"", "utc", "+03:00", "/etc/passwd", "Asia/../UTC", "UTC\n"},
+		},
+		"DefaultMaxMessagesPerDay": {
+			[]string{"-1", "0", "1000", "1000000000"}, []string{"", "-2", "1000000001", "many"},
+		},
+		"DefaultMaxMessagesPerMin": {[]string{"-1", "0", "60"}, []string{"-2", "1000000001"}},
+		"AllowedOrigins": {
+			[]string{"", "https://a.example", "https://a.example,http://localhost:3000"},
+			[]string{"*", "a.example", "https://a.example/", "https://a.example, https://b.example", "https://a.example,"},
+		},
+		"BasePath": {[]string{"", "/sufrah", "/sufrah/v1"}, []string{"/", "sufrah", "/sufrah/", "/a//b"}},
+		"WebhookUrl": {
+			[]string{"", "https://a.example/webhooks/whatsapp", "https://a.example:8443/sufrah/v1/webhooks/whatsapp"},
+			[]string{
+				"http://a.example/webhooks/whatsapp", "https://a.example/webhooks/whatsapp/", "https://a.example",
+				"a.example/webhooks/whatsapp", "https://a.example/webhooks/whatsapp?a=b",
+				"https://u:p@a.example/webhooks/whatsapp", "https:///webhooks/whatsapp",
+			},
+		},
+		"TwilioAccountSid": {[]string{accountSID}, []string{"", "AC0", "SK" + accountSID[2:], accountSID + "0"}},
+		"SufrahApiBase": {
+			[]string{"https://api.sufrah.sa/api/v1/external", "https://a.example", "https://a.example:8443/b/"},
+			[]string{"", "http://a.example", "https://a.example?b", "https://u:p@a.example", "https://"},
+		},
+		"SufrahCacheTtlMs":   {[]string{"1", "180000", "86400000"}, []string{"", "0", "86400001"}},
+		"QueueBackoffDelay":  {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
+		"QueueRetryAttempts": {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
+		"JobRatePerMinute":   {[]string{"10", "20", "60000"}, []string{"", "9", "60001"}},
+		"ContentSidBranchList": {
+			[]string{"", "HX0123456789abcdef0123456789ABCDEF"}, []string{"HX", "HX0123456789abcdef0123456789ABCDEG"},
+		},
+		"VpcId": {[]string{"", "vpc-0a1b2c3d"}, []string{"vpc", "subnet-0a1b2c3d", "vpc-0a1b2c3d,vpc-1"}},
+		"SubnetIds": {
+			[]string{"", "subnet-0a,subnet-1b", "subnet-0a,subnet-1b,subnet-2c"},
+			[]string{"subnet-0a", "subnet-0a, subnet-1b", "subnet-0a,subnet-1b,", "subnet-0a,subnet-1b,subnet-2c,subnet-3d"},
+		},
+		"AlarmEmail":         {[]string{"", "ops@sufrah.example"}, []string{"ops", "ops@", "a b@c"}},
+		"AlarmsHoldReleases": {[]string{"true", "false"}, []string{"", "yes"}},
+		"LogLevel":           {[]string{"DEBUG", "INFO", "WARN", "ERROR"}, []string{"", "debug", "TRACE"}},
+		"LogRetentionDays":   {[]string{"1", "30", "3653"}, []string{"0", "2", "-1"}},
+	}
+	loaded := load(t)
+	for parameter, values := range cases {
+		for _, value := range values.allowed {
+			if _, err := loaded.With(parameter, value); err != nil {
+				t.Errorf("allowed: %v", err)
+			}
+		}
+		for _, value := range values.refused {
+			if _, err := loaded.With(parameter, value); err == nil {
+				t.Errorf("%s may be %q, want it refused", parameter, value)
+			}
+		}
+	}
+}

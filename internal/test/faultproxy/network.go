@@ -1,0 +1,193 @@
+// Package faultproxy puts a network between a client and a server whose weather can be made: slow, silent, cut off. Tests use
+// it on real engines, which don't fail by themselves. No function links it.
+package faultproxy
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Weather is how a network treats the connections through it. The zero Weather is fine.
+type Weather struct {
+	Delay   time.Duration // of each piece of an answer
+	Silent  bool          // takes what is sent, and answers nothing; connections that it was sent over end when it does
+	Reset   bool          // ends each connection when something is sent
+	Cut     int           // ends each answer after so many bytes; 0 lets all of it pass
+	Every   int           // has Cut spare all answers but one in so many; 0 spares none
+	Refuses bool          // takes no connection, and has ended those that there were
+}
+
+// Network is what lies between clients and a server. Its methods may be called concurrently.
+type Network struct {
+	address string
+
+	mu          sync.Mutex
+	server      string
+	weather     Weather
+	listener    net.Listener
+	connections map[*net.TCPConn]*Weather // the clients', each with its own weather where it isn't the network's
+	answers     int                       // pieces, ever
+}
+
+// New returns a network to the server at an address, in fine weather. It must be closed.
+func New(server string) (*Network, error) {
+	n := &Network{server: server, connections: make(map[*net.TCPConn]*Weather)}
+	if err := n.listen("127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	n.address = n.listener.Addr().String()
+	return n, nil
+}
+
+// Address is where clients reach the server.
+func (n *Network) Address() string { return n.address }
+
+// Close ends all connections, and takes no more.
+func (n *Network) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_ = n.listener.Close()
+	n.disconnect()
+}
+
+func (n *Network) disconnect() {
+	for connection := range n.connections {
+		_ = connection.Close()
+	}
+}
+
+func (n *Network) listen(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	n.listener = listener
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go n.pass(connection.(*net.TCPConn))
+		}
+	}()
+	return nil
+}
+
+// Turn changes the weather for all connections, those that exist and those to come. It fails where the network's port was
+// lost to another program while it refused connections.
+func (n *Network) Turn(to Weather) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before := n.weather
+	n.weather = to
+	if to.Refuses && !before.Refuses {
+		_ = n.listener.Close()
+	}
+	if to.Refuses || before.Silent && !to.Silent { // what silence took is lost, and no answer to it will come
+		n.disconnect()
+	}
+	if before.Refuses && !to.Refuses {
+		return n.listen(n.address)
+	}
+	return nil
+}
+
+// Lead has the network lead to another server. Connections to the one before end.
+func (n *Network) Lead(server string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.server = server
+	n.disconnect()
+}
+
+// Forget turns the connections that exist silent for ever, as a network does that has lost track of them, and returns how
+// many there are.
+func (n *Network) Forget() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for connection := range n.connections {
+		n.connections[connection] = &Weather{Silent: true}
+	}
+	return len(n.connections)
+}
+
+func (n *Network) around(client *net.TCPConn) Weather {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if own := n.connections[client]; own != nil {
+		return *own
+	}
+	return n.weather
+}
+
+func (n *Network) pass(client *net.TCPConn) {
+	n.mu.Lock()
+	n.connections[client] = nil
+	address := n.server
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		delete(n.connections, client)
+		n.mu.Unlock()
+		_ = client.Close()
+	}()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(answerTo{client, n}, server)
+		_ = client.Close()
+	}()
+	_, _ = io.Copy(requestFrom{server, client, n}, client)
+	_ = server.Close()
+}
+
+// answerTo sends a client what its weather lets pass.
+type answerTo struct {
+	client  *net.TCPConn
+	network *Network
+}
+
+func (a answerTo) Write(p []byte) (int, error) {
+	w := a.network.around(a.client)
+	time.Sleep(w.Delay)
+	switch {
+	case w.Silent:
+		return len(p), nil
+	case w.Cut > 0 && a.network.isNext(w.Every):
+		_, _ = a.client.Write(p[:min(len(p), w.Cut)])
+		return 0, a.client.Close()
+	}
+	return a.client.Write(p)
+}
+
+// isNext says whether it is an answer's turn that comes round once in so many.
+func (n *Network) isNext(every int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers++
+	return every == 0 || n.answers%every == 0
+}
+
+// requestFrom sends the server what its client's weather lets pass.
+type requestFrom struct {
+	server  net.Conn
+	client  *net.TCPConn
+	network *Network
+}
+
+func (q requestFrom) Write(p []byte) (int, error) {
+	w := q.network.around(q.client)
+	switch {
+	case w.Silent:
+		return len(p), nil
+	case w.Reset:
+		_ = q.client.SetLinger(0)
+		return 0, q.client.Close()
+	}
+	return q.server.Write(p)
+}
