@@ -114,8 +114,8 @@ func (e *environment) basePath(name string) string {
 func (e *environment) limits() restaurant.Limits {
 	const most = 1_000_000_000
 	return restaurant.Limits{
-		MessagesPerDay:    e.integer("DEFAULT_MAX_MESSAGES_PER_DAY", restaurant.DefaultLimits.MessagesPerDay, -1, most),
-		MessagesPerMinute: e.integer("DEFAULT_MAX_MESSAGES_PER_MIN", restaurant.DefaultLimits.MessagesPerMinute, -1, most),
+		ConversationsPerDay: e.integer("DEFAULT_MAX_MESSAGES_PER_DAY", restaurant.DefaultLimits.ConversationsPerDay, -1, most),
+		AnswersPerMinute:    e.integer("DEFAULT_MAX_MESSAGES_PER_MIN", restaurant.DefaultLimits.AnswersPerMinute, -1, most),
 	}
 }
 

@@ -70,7 +70,7 @@ func defaults() config.UsageAPI {
 		FunctionName:     "usage-api",
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
-		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60},
+		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60},
 		LogLevel: slog.LevelInfo,
 	}
 }
@@ -110,12 +110,12 @@ func TestValues(t *testing.T) {
 		"zone":             {"USAGE_TIME_ZONE", "Asia/Riyadh", func(c *config.UsageAPI) { c.TimeZone = riyadh }},
 		"name":             {"AWS_LAMBDA_FUNCTION_NAME", "sufrah-prod-usage-api", func(c *config.UsageAPI) { c.FunctionName = "sufrah-prod-usage-api" }},
 		"zone UTC":         {"USAGE_TIME_ZONE", "UTC", func(*config.UsageAPI) {}},
-		"daily limit":      {daily, "250", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 250 }},
-		"nothing a day":    {daily, "0", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 0 }},
-		"unlimited a day":  {daily, "-1", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = -1 }},
-		"largest a day":    {daily, "1000000000", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerDay = 1e9 }},
-		"minute's limit":   {perMinute, "5", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerMinute = 5 }},
-		"unlimited":        {perMinute, "-1", func(c *config.UsageAPI) { c.DefaultLimits.MessagesPerMinute = -1 }},
+		"daily limit":      {daily, "250", func(c *config.UsageAPI) { c.DefaultLimits.ConversationsPerDay = 250 }},
+		"nothing a day":    {daily, "0", func(c *config.UsageAPI) { c.DefaultLimits.ConversationsPerDay = 0 }},
+		"unlimited a day":  {daily, "-1", func(c *config.UsageAPI) { c.DefaultLimits.ConversationsPerDay = -1 }},
+		"largest a day":    {daily, "1000000000", func(c *config.UsageAPI) { c.DefaultLimits.ConversationsPerDay = 1e9 }},
+		"minute's limit":   {perMinute, "5", func(c *config.UsageAPI) { c.DefaultLimits.AnswersPerMinute = 5 }},
+		"unlimited":        {perMinute, "-1", func(c *config.UsageAPI) { c.DefaultLimits.AnswersPerMinute = -1 }},
 		"base path":        {"BASE_PATH", "/usage", func(c *config.UsageAPI) { c.BasePath = "/usage" }},
 		"two segments":     {"BASE_PATH", "/usage/v1", func(c *config.UsageAPI) { c.BasePath = "/usage/v1" }},
 		"slash at its end": {"BASE_PATH", "/usage/", func(c *config.UsageAPI) { c.BasePath = "/usage" }},
@@ -243,7 +243,7 @@ func TestUsageAdmin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.UsageTable != "t-usage" || got.RestaurantsTable != "t-restaurants" || got.BotsTable != "t-bots" || got.AccessTokensTable != "t-access-tokens" ||
-		got.TimeZone.String() != "Asia/Riyadh" || got.DefaultLimits != (restaurant.Limits{MessagesPerDay: 7, MessagesPerMinute: 60}) ||
+		got.TimeZone.String() != "Asia/Riyadh" || got.DefaultLimits != (restaurant.Limits{ConversationsPerDay: 7, AnswersPerMinute: 60}) ||
 		got.BasePath != "/sufrah" || got.LogLevel != slog.LevelWarn {
 		t.Errorf("configuration %+v", got)
 	}

@@ -101,32 +101,32 @@ type Recorder interface {
 	Release(ctx context.Context, m Message, r Reply) error
 }
 
-// Watched is how a restaurant stood in a month after a conversation was opened in it.
-type Watched struct {
-	Month  usage.Month
-	Quota  usage.Quota
-	Alerts Alerts
+// QuotaState is how a restaurant stood in a month after a conversation was opened in it.
+type QuotaState struct {
+	Month       usage.Month
+	Quota       usage.Quota
+	QuotaAlerts QuotaAlerts
 }
 
-// Alerts says which thresholds of a month's allowance were told of, as the highest one's percentage; 0 is none.
-type Alerts struct {
+// QuotaAlerts says which thresholds of a month's allowance were told of, as the highest one's percentage; 0 is none.
+type QuotaAlerts struct {
 	Noted int64 // in the log and in metrics
 	Sent  int64 // to the restaurant's owner, or it never can be
 }
 
-// Watcher keeps restaurants' allowances in sight. All of it can be done again. It fails with outage.ErrUnavailable.
-type Watcher interface {
-	// Watch returns how the restaurant stands in the month of a conversation that was opened at the time and recorded,
+// QuotaAlerter reads quotas and hands out the right to send quota alerts. Every call may be repeated. It fails with outage.ErrUnavailable.
+type QuotaAlerter interface {
+	// QuotaState returns how the restaurant stands in the month of a conversation that was opened at the time and recorded,
 	// and brings up to date what finds the fullest restaurants.
-	Watch(ctx context.Context, restaurantID string, at time.Time) (Watched, error)
+	QuotaState(ctx context.Context, restaurantID string, at time.Time) (QuotaState, error)
 
-	// ClaimAlerts gives the delivery the right to tell of the month's thresholds, until now + LeaseLength, and returns
+	// ClaimQuotaAlerts gives the delivery the right to tell of the month's thresholds, until now + LeaseLength, and returns
 	// which ones have been told of by then; or false while another delivery has that right.
-	ClaimAlerts(ctx context.Context, m Message, month usage.Month, now time.Time) (Alerts, bool, error)
+	ClaimQuotaAlerts(ctx context.Context, m Message, month usage.Month, now time.Time) (QuotaAlerts, bool, error)
 
-	// SettleAlerts notes which thresholds have been told of, and with done gives the right back. It does nothing where
+	// SettleQuotaAlerts notes which thresholds have been told of, and with done gives the right back. It does nothing where
 	// the delivery doesn't have it.
-	SettleAlerts(ctx context.Context, m Message, month usage.Month, told Alerts, done bool) error
+	SettleQuotaAlerts(ctx context.Context, m Message, month usage.Month, told QuotaAlerts, done bool) error
 }
 
 // ErrElsewhere says that another delivery of the same message is sending its reply. Whether that succeeds isn't known

@@ -75,24 +75,24 @@ type Events struct {
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
-	// ThresholdPassed is called once in a month for each of a restaurant's thresholds, 80, 90 and 100 percent.
-	ThresholdPassed func(percent int64)
+	// QuotaAlert is called once in a month for each of a restaurant's thresholds, 80, 90 and 100 percent.
+	QuotaAlert func(percent int64)
 }
 
 // Service takes messages. All fields are needed, but for those of Events.
 type Service struct {
-	Recorder  Recorder
-	Watcher   Watcher
-	Sender    Sender
-	Queue     Queue
-	Menu      Menu
-	Templates Templates
-	Limiter   Limiter
-	Now       func() time.Time
-	NewID     func() string                // random, for deliveries
-	RequestID func(context.Context) string // names the request in the log
-	Log       *slog.Logger
-	Events    Events
+	Recorder     Recorder
+	QuotaAlerter QuotaAlerter
+	Sender       Sender
+	Queue        Queue
+	Menu         Menu
+	Templates    Templates
+	Limiter      Limiter
+	Now          func() time.Time
+	NewID        func() string                // random, for deliveries
+	RequestID    func(context.Context) string // names the request in the log
+	Log          *slog.Logger
+	Events       Events
 }
 
 // Bounds of what a delivery waits for.
@@ -124,7 +124,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
 	if recorded.Opened {
-		defer s.watch(ctx, log, t, m, recorded.At) // the customer comes first
+		defer s.alertQuota(ctx, log, t, m, recorded.At) // the customer comes first
 	}
 	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
 	err = s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
@@ -262,9 +262,9 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 // answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
 // message whose answer didn't get out isn't counted again.
 func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, intent Intent, repeat bool) error {
-	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.MessagesPerMinute) {
+	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.AnswersPerMinute) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
-			slog.Int64("limit", t.Bot.Limits.MessagesPerMinute))
+			slog.Int64("limit", t.Bot.Limits.AnswersPerMinute))
 		call(s.Events.AnswerLimited)
 		return nil
 	}

@@ -169,7 +169,7 @@ type fixture struct {
 	*conversation.Service
 	store     *memory.Store
 	recorder  *faultyRecorder
-	watcher   *faultyWatcher
+	alerter   *faultyAlerter
 	phones    *phones
 	queue     *queue
 	menus     *menus
@@ -194,14 +194,14 @@ func setup(t testing.TB) *fixture {
 		tenant: conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "clxyz123abc", Name: "Example", MerchantID: "merchant-1", Active: true, CreatedAt: time.Now()},
 			Bot: restaurant.Bot{ID: "bot", PhoneNumber: "+966110000000",
-				Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}},
+				Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}},
 		},
 	}
 	if err := f.store.CreateRestaurant(context.Background(), f.tenant.Restaurant, &f.tenant.Bot); err != nil {
 		t.Fatal(err)
 	}
 	recorder := memory.NewRecorder(f.store, usage.NewCalendar(nil))
-	f.recorder, f.watcher = &faultyRecorder{Recorder: recorder}, &faultyWatcher{Watcher: recorder}
+	f.recorder, f.alerter = &faultyRecorder{Recorder: recorder}, &faultyAlerter{QuotaAlerter: recorder}
 	clock := func() time.Time { return f.now }
 	var mu sync.Mutex
 	deliveries := 0
@@ -213,7 +213,7 @@ func setup(t testing.TB) *fixture {
 		}
 	}
 	f.Service = &conversation.Service{
-		Recorder: f.recorder, Watcher: f.watcher, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
+		Recorder: f.recorder, QuotaAlerter: f.alerter, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
 		Limiter: ratelimit.NewWindow(noScripts{}, clock, slog.New(slog.DiscardHandler)),
 		Now:     clock,
 		NewID: func() string {
@@ -226,8 +226,8 @@ func setup(t testing.TB) *fixture {
 		Log:       logging.New(f.log, slog.LevelDebug, "test"),
 		Events: conversation.Events{
 			WelcomeSent: count("welcome sent"), EnqueueFailed: count("enqueue failed"), AnswerLimited: count("answer limited"),
-			AnswerSent:      func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
-			ThresholdPassed: func(percent int64) { count(fmt.Sprint("passed ", percent))() },
+			AnswerSent: func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
+			QuotaAlert: func(percent int64) { count(fmt.Sprint("passed ", percent))() },
 		},
 	}
 	return f
@@ -783,7 +783,7 @@ func TestLimit(t *testing.T) {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			t.Parallel()
 			f := setup(t)
-			f.tenant.Bot.Limits.MessagesPerMinute = limit
+			f.tenant.Bot.Limits.AnswersPerMinute = limit
 			f.mustReceive(t, "m0", "hello") // the welcome is exempt, and doesn't count
 			f.wantReceived(t, welcome)
 			for i := range 5 {

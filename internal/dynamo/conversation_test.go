@@ -62,7 +62,7 @@ func isWrite(r *http.Request) bool {
 func newLedger(engine *dynamolocal.Engine, calendar usage.Calendar) storetest.Ledger {
 	store := newStore(mortal{engine.Transport()})
 	recorder := dynamo.NewRecorder(store, calendar)
-	return storetest.Ledger{Store: store, Recorder: recorder, Watcher: recorder, Break: breakAfter}
+	return storetest.Ledger{Store: store, Recorder: recorder, QuotaAlerter: recorder, Break: breakAfter}
 }
 
 func TestRecorderContract(t *testing.T) {
@@ -96,7 +96,7 @@ func TestWriteCapacity(t *testing.T) {
 	}
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", Active: true, CreatedAt: start},
-		&restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: 1000}}))
+		&restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: 1000}}))
 	const marker, extension, activity, transaction, refused = 1, 1, 1, 4, 1
 	// A month's first opening is listed in the index by fullness, in a transaction of its own (whose two checks are of other
 	// tables); each further one moves it there, which takes two writes in the index.
@@ -123,7 +123,7 @@ func TestWriteCapacity(t *testing.T) {
 		recorded, err := ledger.Recorder.Record(t.Context(), m)
 		must(t, err)
 		if recorded.Opened {
-			_, err := ledger.Watcher.Watch(t.Context(), "r1", recorded.At)
+			_, err := ledger.QuotaAlerter.QuotaState(t.Context(), "r1", recorded.At)
 			must(t, err)
 		}
 		if got := used() - before; got != step.want {

@@ -61,30 +61,30 @@ func readSession(r *reader) usage.Session {
 	}
 }
 
-// Adjustments implements usage.Journal in one round trip.
-func (s *Store) Adjustments(ctx context.Context, restaurantID string, month usage.Month, most int) ([]usage.Adjustment, error) {
+// TopUps implements usage.Journal in one round trip.
+func (s *Store) TopUps(ctx context.Context, restaurantID string, month usage.Month, most int) ([]usage.TopUp, error) {
 	consistent, backwards, limit := true, false, int32(most)
 	output, err := s.client.Query(ctx, &dynamodb.QueryInput{
 		TableName: &s.tables.Usage, ConsistentRead: &consistent, ScanIndexForward: &backwards, Limit: &limit,
 		KeyConditionExpression:   optional("#id = :id AND begins_with(#period, :prefix)"),
 		ExpressionAttributeNames: map[string]string{"#id": attrRestaurantID, "#period": "period"},
 		ExpressionAttributeValues: item{
-			":id": text(restaurantID), ":prefix": text(adjustmentPrefix(month)),
+			":id": text(restaurantID), ":prefix": text(topUpPrefix(month)),
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the adjustments of restaurant %s: %w", restaurantID, translate(err))
+		return nil, fmt.Errorf("reading the top-ups of restaurant %s: %w", restaurantID, translate(err))
 	}
-	adjustments := make([]usage.Adjustment, len(output.Items))
+	topUps := make([]usage.TopUp, len(output.Items))
 	for i, it := range output.Items {
 		r := reader{item: it}
-		adjustments[i] = usage.Adjustment{
+		topUps[i] = usage.TopUp{
 			ID: r.text("id"), Amount: r.number(attrAmount), Type: r.text("type"), Reason: r.text(attrReason),
 			CreatedAt: r.instant(attrCreatedAt), CreatedBy: r.text("createdBy"),
 		}
 		if r.err != nil {
-			return nil, fmt.Errorf("adjustment of restaurant %s: %w", restaurantID, r.err)
+			return nil, fmt.Errorf("top-up of restaurant %s: %w", restaurantID, r.err)
 		}
 	}
-	return adjustments, nil
+	return topUps, nil
 }

@@ -93,6 +93,6 @@ func TestEngineRecorderContract(t *testing.T) {
 		s := newStack(t)
 		store := s.store(mortal{s})
 		recorder := dynamo.NewRecorder(store, calendar)
-		return storetest.Ledger{Store: store, Recorder: recorder, Watcher: recorder, Break: breakAfter}
+		return storetest.Ledger{Store: store, Recorder: recorder, QuotaAlerter: recorder, Break: breakAfter}
 	})
 }

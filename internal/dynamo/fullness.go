@@ -19,7 +19,7 @@ import (
 // month's items of active restaurants whose plan has a limit, in the order of what share of it is used:
 //
 //	listedIn      fullness            projected
-//	2026-11/0     conversations*step  conversations, adjustedBy, planLimit
+//	2026-11/0     conversations*step  conversations, toppedUp, planLimit
 //	…
 //	2026-11/3
 //	2026-11/default  conversations    those without a bot, whose limit is configured and not stored
@@ -162,7 +162,7 @@ func (s *Store) restate(ctx context.Context, restaurantID, period string) (stand
 		if !errors.As(err, &condition) {
 			return seen, err
 		}
-		if err := s.wait(ctx, adjustDelay); err != nil {
+		if err := s.wait(ctx, topUpDelay); err != nil {
 			return standing{}, translate(err)
 		}
 	}
@@ -328,7 +328,7 @@ func (s *Store) listedFrom(ctx context.Context, place string, least *big.Int, de
 		}
 		for _, it := range page.Items {
 			r := reader{item: it}
-			quota := usage.NewQuota(defaultLimit, r.number(attrConversations), r.number(attrAdjustedBy))
+			quota := usage.NewQuota(defaultLimit, r.number(attrConversations), r.number(attrToppedUp))
 			if _, ok := it[attrPlanLimit]; ok {
 				quota.Limit = r.number(attrPlanLimit)
 			}

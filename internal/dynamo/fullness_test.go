@@ -24,7 +24,7 @@ func TestReindex(t *testing.T) {
 	engine := newEngine(t).Transport()
 	store, client := newStore(engine), newClient(engine)
 	bot := func(perDay int64) *restaurant.Bot {
-		return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: perDay}}
+		return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: perDay}}
 	}
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), bot(1)))
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), bot(usage.Unlimited)))
@@ -59,25 +59,25 @@ func TestReindex(t *testing.T) {
 		}
 		return used
 	}
-	wantSame(t, "before", found(usage.NearingShare), map[string]int64{})
+	wantSame(t, "before", found(usage.AlertShare), map[string]int64{})
 	for range 2 {
 		n, err := store.Reindex(t.Context())
 		must(t, err)
 		wantSame(t, "restaurants", n, 3)
-		wantSame(t, "afterwards", found(usage.NearingShare), map[string]int64{"r00001": 29, "r00003": 290})
+		wantSame(t, "afterwards", found(usage.AlertShare), map[string]int64{"r00001": 29, "r00003": 290})
 		wantSame(t, "all", found(0), map[string]int64{"r00001": 29, "r00003": 290})
 	}
 }
 
-// TestRepeatInAnotherMonth: a renewal and its repeat that arrive together, one before a month's end and one after, are one.
+// TestRepeatInAnotherMonth: a top-up and its repeat that arrive together, one before a month's end and one after, are one.
 func TestRepeatInAnotherMonth(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
 	store := newStore(engine)
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
 	renew := func(ctx context.Context, s *dynamo.Store, month usage.Month) usage.Quota {
-		a := usage.Adjustment{ID: "adj_" + month.String(), Amount: 5, Type: usage.RenewalType, Reason: "r", CreatedAt: start}
-		quota, err := s.Adjust(ctx, "r00001", month, a, "key", 10)
+		a := usage.TopUp{ID: "adj_" + month.String(), Amount: 5, Type: usage.TopUpType, Reason: "r", CreatedAt: start}
+		quota, err := s.AddTopUp(ctx, "r00001", month, a, "key", 10)
 		must(t, err)
 		return quota
 	}
@@ -94,7 +94,7 @@ func TestRepeatInAnotherMonth(t *testing.T) {
 	})
 	record, err := store.Usage(t.Context(), "r00001", december.Last(2))
 	must(t, err)
-	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {AdjustedBy: 5, Days: map[int]int64{}}})
+	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {ToppedUp: 5, Days: map[int]int64{}}})
 }
 
 // TestPlanChangesMeanwhile: a top-up that a change of the plan overtakes is decided by the plan that stands.
@@ -105,7 +105,7 @@ func TestPlanChangesMeanwhile(t *testing.T) {
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &restaurant.Bot{ID: "b", Limits: restaurant.DefaultLimits}))
 	overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
 		roundTrip(func(r *http.Request) (*http.Response, error) {
-			unlimited := restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: usage.Unlimited}}
+			unlimited := restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: usage.Unlimited}}
 			if err := store.SetBot(r.Context(), "r00001", unlimited); err != nil {
 				return nil, err
 			}
@@ -113,8 +113,8 @@ func TestPlanChangesMeanwhile(t *testing.T) {
 		}), nil,
 	}}
 	inBubble(t, func(ctx context.Context, t *testing.T) {
-		a := usage.Adjustment{ID: "adj_1", Amount: 5, Type: usage.RenewalType, Reason: "r", CreatedAt: start}
-		if quota, err := newStore(overtaken).Adjust(ctx, "r00001", november, a, "", 10); !errors.Is(err, usage.ErrUnlimited) {
+		a := usage.TopUp{ID: "adj_1", Amount: 5, Type: usage.TopUpType, Reason: "r", CreatedAt: start}
+		if quota, err := newStore(overtaken).AddTopUp(ctx, "r00001", november, a, "", 10); !errors.Is(err, usage.ErrUnlimited) {
 			t.Errorf("quota %+v, error %v, want ErrUnlimited", quota, err)
 		}
 	})
@@ -127,10 +127,10 @@ func TestTopUpsMeet(t *testing.T) {
 	store := newStore(engine)
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
 	topUp := func(ctx context.Context, s *dynamo.Store, amount int64) usage.Quota {
-		a := usage.Adjustment{
-			ID: fmt.Sprint("adj_", amount), Amount: amount, Type: usage.RenewalType, Reason: "r", CreatedAt: start,
+		a := usage.TopUp{
+			ID: fmt.Sprint("adj_", amount), Amount: amount, Type: usage.TopUpType, Reason: "r", CreatedAt: start,
 		}
-		quota, err := s.Adjust(ctx, "r00001", november, a, "", 10)
+		quota, err := s.AddTopUp(ctx, "r00001", november, a, "", 10)
 		must(t, err)
 		return quota
 	}
@@ -143,7 +143,7 @@ func TestTopUpsMeet(t *testing.T) {
 		}}
 		inBubble(t, func(ctx context.Context, t *testing.T) {
 			quota := topUp(ctx, newStore(overtaken), test.own)
-			wantSame(t, "the month's top-ups", quota.AdjustedBy, test.want)
+			wantSame(t, "the month's top-ups", quota.ToppedUp, test.want)
 		})
 	}
 }

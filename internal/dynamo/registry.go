@@ -45,9 +45,9 @@ func readRestaurant(r *reader) restaurant.Restaurant {
 func botItem(restaurantID string, b restaurant.Bot) item {
 	it := restaurantKey(restaurantID)
 	it[attrBotID] = text(b.ID)
-	it["maxMessagesPerDay"] = number(b.Limits.MessagesPerDay)
-	it["maxMessagesPerMin"] = number(b.Limits.MessagesPerMinute)
-	it[attrPlan] = text(planOf(b.Limits.MessagesPerDay))
+	it["maxMessagesPerDay"] = number(b.Limits.ConversationsPerDay)
+	it["maxMessagesPerMin"] = number(b.Limits.AnswersPerMinute)
+	it[attrPlan] = text(planOf(b.Limits.ConversationsPerDay))
 	setText(it, attrPhoneNumber, b.PhoneNumber)
 	setText(it, "twilioAccountSid", b.TwilioAccountSID)
 	setText(it, "ownerNumber", b.OwnerNumber)
@@ -61,8 +61,8 @@ func readBot(r *reader) restaurant.Bot {
 		TwilioAccountSID: r.text("twilioAccountSid"),
 		OwnerNumber:      r.text("ownerNumber"),
 		Limits: restaurant.Limits{
-			MessagesPerDay:    r.number("maxMessagesPerDay"),
-			MessagesPerMinute: r.number("maxMessagesPerMin"),
+			ConversationsPerDay: r.number("maxMessagesPerDay"),
+			AnswersPerMinute:    r.number("maxMessagesPerMin"),
 		},
 	}
 }

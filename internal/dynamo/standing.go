@@ -64,19 +64,19 @@ func (s *Store) standing(ctx context.Context, restaurantID, period string, other
 func (st standing) quota(defaultLimit int64) usage.Quota {
 	limit := defaultLimit
 	if st.bot != nil {
-		limit = st.bot.Limits.MessagesPerDay
+		limit = st.bot.Limits.ConversationsPerDay
 	}
-	return usage.NewQuota(limit, st.month.Conversations, st.month.AdjustedBy)
+	return usage.NewQuota(limit, st.month.Conversations, st.month.ToppedUp)
 }
 
 // unchanged is the condition that the month is as it was read.
 func (st standing) unchanged() expression {
-	names := map[string]string{"#period": "period", "#conversations": attrConversations, "#adjusted": attrAdjustedBy}
+	names := map[string]string{"#period": "period", "#conversations": attrConversations, "#adjusted": attrToppedUp}
 	if st.item == nil {
 		return expression{condition: "attribute_not_exists(#period)", names: map[string]string{"#period": "period"}}
 	}
 	e := expression{condition: "attribute_exists(#period)", names: names, values: item{}}
-	for name, attribute := range map[string]string{"#conversations": attrConversations, "#adjusted": attrAdjustedBy} {
+	for name, attribute := range map[string]string{"#conversations": attrConversations, "#adjusted": attrToppedUp} {
 		if value, ok := st.item[attribute]; ok {
 			e.condition += fmt.Sprintf(" AND %s = :%s", name, name[1:])
 			e.values[":"+name[1:]] = value
@@ -91,10 +91,10 @@ func (st standing) unchanged() expression {
 func (st standing) adjusted(period string, by int64) expression {
 	e := st.unchanged().and(expression{
 		set:    "#adjusted = :by",
-		names:  map[string]string{"#adjusted": attrAdjustedBy},
+		names:  map[string]string{"#adjusted": attrToppedUp},
 		values: item{":by": number(by)},
 	})
-	st.month.AdjustedBy = by
+	st.month.ToppedUp = by
 	return e.and(st.listed(period))
 }
 
@@ -116,7 +116,7 @@ func (st standing) checks(tables Tables) []types.TransactWriteItem {
 	} else {
 		limit.ConditionExpression = optional("#limit = :limit")
 		limit.ExpressionAttributeNames = map[string]string{"#limit": "maxMessagesPerDay"}
-		limit.ExpressionAttributeValues = item{":limit": number(st.bot.Limits.MessagesPerDay)}
+		limit.ExpressionAttributeValues = item{":limit": number(st.bot.Limits.ConversationsPerDay)}
 	}
 	return []types.TransactWriteItem{{ConditionCheck: &active}, {ConditionCheck: &limit}}
 }

@@ -84,8 +84,8 @@ func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage
 			}
 		}
 		e = e.replaceInstant(seen, attrLastConversation, old.LastConversation, merged.LastConversation)
-		if merged.AdjustedBy != old.AdjustedBy {
-			e = e.replace(seen, attrAdjustedBy, number(merged.AdjustedBy))
+		if merged.ToppedUp != old.ToppedUp {
+			e = e.replace(seen, attrToppedUp, number(merged.ToppedUp))
 		}
 		if e.set != "" || merged.Conversations != old.Conversations || seen.item == nil {
 			// Every conversation that is counted meanwhile changes this one too.

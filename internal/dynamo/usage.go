@@ -24,7 +24,7 @@ const (
 	attrLastConversation = "lastConversationAt"
 	attrFirstActivity    = "firstActivity"
 	attrLastActivity     = "lastActivity"
-	attrAdjustedBy       = "adjustedBy" // of a month: what top-ups added to its allowance
+	attrToppedUp         = "adjustedBy" // of a month: what top-ups added to its allowance
 	dayPrefix            = "d"
 )
 
@@ -139,7 +139,7 @@ func readMonth(r *reader) usage.MonthCount {
 		Conversations:    r.number(attrConversations),
 		LastConversation: r.instant(attrLastConversation),
 		Days:             readDays(r, dayPrefix),
-		AdjustedBy:       r.number(attrAdjustedBy),
+		ToppedUp:         r.number(attrToppedUp),
 	}
 }
 
@@ -175,8 +175,8 @@ func (s *Store) PutUsage(ctx context.Context, restaurantID string, activity usag
 		it[attrConversations] = number(count.Conversations)
 		setInstant(it, attrLastConversation, count.LastConversation)
 		setDays(it, dayPrefix, count.Days)
-		if count.AdjustedBy != 0 {
-			it[attrAdjustedBy] = number(count.AdjustedBy)
+		if count.ToppedUp != 0 {
+			it[attrToppedUp] = number(count.ToppedUp)
 		}
 		items = append(items, it)
 	}

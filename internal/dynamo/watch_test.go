@@ -44,7 +44,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		tenant := conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "r1", Name: "One", Active: true, CreatedAt: time.Now()},
 			Bot: restaurant.Bot{ID: "b", PhoneNumber: "+966110000000", OwnerNumber: "+966500000099",
-				Limits: restaurant.Limits{MessagesPerDay: 1, MessagesPerMinute: -1}},
+				Limits: restaurant.Limits{ConversationsPerDay: 1, AnswersPerMinute: -1}},
 		}
 		check := func(err error) {
 			if err != nil {
@@ -59,12 +59,12 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		var log bytes.Buffer
 		phones, deliveries, events := &inbox{}, 0, make(map[int64]int)
 		service := &conversation.Service{
-			Recorder: ledger.Recorder, Watcher: ledger.Watcher, Sender: phones, Queue: phones, Templates: phones,
+			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Queue: phones, Templates: phones,
 			Now:       func() time.Time { return now },
 			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
 			RequestID: func(context.Context) string { return "" },
 			Log:       slog.New(slog.NewJSONHandler(&log, nil)),
-			Events:    conversation.Events{ThresholdPassed: func(percent int64) { events[percent]++ }},
+			Events:    conversation.Events{QuotaAlert: func(percent int64) { events[percent]++ }},
 		}
 		for i := range 8 { // conversations 23 to 30 of 30
 			in := conversation.Incoming{MessageID: fmt.Sprint("m", i), Customer: fmt.Sprintf("+9665%08d", i), Body: "hello"}

@@ -45,9 +45,9 @@ const (
 	AnswerLimited    Name = "AnswerLimited"
 
 	// Restaurants that passed a threshold of their month's allowance, each once a month.
-	AllowancePassed80  Name = "AllowancePassed80"
-	AllowancePassed90  Name = "AllowancePassed90"
-	AllowancePassed100 Name = "AllowancePassed100"
+	QuotaAlert80  Name = "QuotaAlert80"
+	QuotaAlert90  Name = "QuotaAlert90"
+	QuotaAlert100 Name = "QuotaAlert100"
 )
 
 // Metric is a value of a metric.

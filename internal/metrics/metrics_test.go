@@ -159,7 +159,7 @@ func TestObservers(t *testing.T) {
 		w.CacheLoaded("key", source)
 	}
 	for _, percent := range []int64{80, 90, 100, 95} { // the last isn't a threshold
-		w.ThresholdPassed(percent)
+		w.QuotaAlert(percent)
 	}
 	var got [][]string
 	for line := range strings.Lines(written.String()) {
@@ -180,7 +180,7 @@ func TestObservers(t *testing.T) {
 		{"JobCompleted", "JobDuration", "JobWaited"}, {"JobPartial", "JobDuration", "JobWaited"}, {"JobFailed", "JobDuration", "JobWaited"},
 		{"JobDeadLettered", "JobDuration", "JobWaited"}, {"JobHandedBack", "JobDuration", "JobWaited"},
 		{"CacheFailed"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
-		{"AllowancePassed80"}, {"AllowancePassed90"}, {"AllowancePassed100"},
+		{"QuotaAlert80"}, {"QuotaAlert90"}, {"QuotaAlert100"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

@@ -22,10 +22,10 @@ func (w *Writer) CacheLoaded(_ string, source cache.Source) {
 	w.Write(Count(names[source], 1))
 }
 
-// ThresholdPassed counts a restaurant that passed a threshold of its allowance, in percent. It is a conversation.Events'
-// ThresholdPassed.
-func (w *Writer) ThresholdPassed(percent int64) {
-	names := map[int64]Name{80: AllowancePassed80, 90: AllowancePassed90, 100: AllowancePassed100}
+// QuotaAlert counts a restaurant that passed a threshold of its allowance, in percent. It is a conversation.Events'
+// QuotaAlert.
+func (w *Writer) QuotaAlert(percent int64) {
+	names := map[int64]Name{80: QuotaAlert80, 90: QuotaAlert90, 100: QuotaAlert100}
 	if name, ok := names[percent]; ok {
 		w.Write(Count(name, 1))
 	}

@@ -100,16 +100,16 @@ func (b Bot) Validate() error {
 
 // Limits bound what a bot does. A restaurant without a bot has the configured defaults.
 type Limits struct {
-	MessagesPerDay    int64 // conversations that a day's allowance holds; -1 means unlimited
-	MessagesPerMinute int64 // automated answers in a minute; -1 means unlimited
+	ConversationsPerDay int64 // conversations that a day's allowance holds; -1 means unlimited
+	AnswersPerMinute    int64 // automated answers in a minute; -1 means unlimited
 }
 
 // DefaultLimits are those where nothing else is configured.
-var DefaultLimits = Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}
+var DefaultLimits = Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}
 
 // Validate returns every fault of l, joined, or nil.
 func (l Limits) Validate() error {
-	return errors.Join(validLimit("messages per day", l.MessagesPerDay), validLimit("messages per minute", l.MessagesPerMinute))
+	return errors.Join(validLimit("messages per day", l.ConversationsPerDay), validLimit("messages per minute", l.AnswersPerMinute))
 }
 
 func validLimit(name string, limit int64) error {

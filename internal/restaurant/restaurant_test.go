@@ -106,15 +106,15 @@ func TestBotValidate(t *testing.T) {
 		"number in its local form":         {func(b *restaurant.Bot) { b.PhoneNumber = "0110000000" }, []string{"phone number"}},
 		"owner's number in its local form": {func(b *restaurant.Bot) { b.OwnerNumber = "0500000001" }, []string{"owner's number"}},
 		"number with spaces":               {func(b *restaurant.Bot) { b.PhoneNumber = "+966 11 000 0000" }, []string{"phone number"}},
-		"limits that are impossible":       {func(b *restaurant.Bot) { b.Limits.MessagesPerDay = -2 }, []string{"messages per day"}},
-		"id and limits": {func(b *restaurant.Bot) { b.ID, b.Limits.MessagesPerMinute = "", -2 },
+		"limits that are impossible":       {func(b *restaurant.Bot) { b.Limits.ConversationsPerDay = -2 }, []string{"messages per day"}},
+		"id and limits": {func(b *restaurant.Bot) { b.ID, b.Limits.AnswersPerMinute = "", -2 },
 			[]string{"bot id", "messages per minute"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bot := restaurant.Bot{ID: "bot-1", PhoneNumber: "+966110000000",
-				Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}}
+				Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}}
 			test.change(&bot)
 			wantFaults(t, bot.Validate(), test.faults...)
 		})
@@ -128,15 +128,15 @@ func TestLimitsValidate(t *testing.T) {
 		limits restaurant.Limits
 		faults []string
 	}{
-		"usual":            {restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}, nil},
+		"usual":            {restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}, nil},
 		"nothing":          {restaurant.Limits{}, nil},
-		"unlimited":        {restaurant.Limits{MessagesPerDay: -1, MessagesPerMinute: -1}, nil},
-		"largest":          {restaurant.Limits{MessagesPerDay: most, MessagesPerMinute: most}, nil},
-		"day too small":    {restaurant.Limits{MessagesPerDay: -2}, []string{"messages per day -2"}},
-		"day too large":    {restaurant.Limits{MessagesPerDay: most + 1}, []string{"messages per day 1000000001"}},
-		"minute too small": {restaurant.Limits{MessagesPerMinute: -2}, []string{"messages per minute -2"}},
-		"minute too large": {restaurant.Limits{MessagesPerMinute: most + 1}, []string{"messages per minute 1000000001"}},
-		"both":             {restaurant.Limits{MessagesPerDay: -2, MessagesPerMinute: -3}, []string{"day -2", "minute -3"}},
+		"unlimited":        {restaurant.Limits{ConversationsPerDay: -1, AnswersPerMinute: -1}, nil},
+		"largest":          {restaurant.Limits{ConversationsPerDay: most, AnswersPerMinute: most}, nil},
+		"day too small":    {restaurant.Limits{ConversationsPerDay: -2}, []string{"messages per day -2"}},
+		"day too large":    {restaurant.Limits{ConversationsPerDay: most + 1}, []string{"messages per day 1000000001"}},
+		"minute too small": {restaurant.Limits{AnswersPerMinute: -2}, []string{"messages per minute -2"}},
+		"minute too large": {restaurant.Limits{AnswersPerMinute: most + 1}, []string{"messages per minute 1000000001"}},
+		"both":             {restaurant.Limits{ConversationsPerDay: -2, AnswersPerMinute: -3}, []string{"day -2", "minute -3"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

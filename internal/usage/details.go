@@ -17,9 +17,9 @@ const (
 	// SessionSlots is how many slots a session stays open after a message: 24 hours.
 	SessionSlots = 48
 
-	// RecentSessions is how many sessions the details show, and maxAdjustments how many top-ups.
+	// RecentSessions is how many sessions the details show, and maxTopUps how many top-ups.
 	RecentSessions = 20
-	maxAdjustments = 100
+	maxTopUps      = 100
 )
 
 // SlotOf returns the slot that a time falls in, numbered since 1970.
@@ -82,9 +82,9 @@ type Details struct {
 	Month          Month // the current one
 	History        []MonthReport
 	ActiveSessions int64
-	Days           []DayReport  // each day of the current month, those to come as well
-	Adjustments    []Adjustment // of the current month, the newest first
-	Sessions       []Session    // the newest first
+	Days           []DayReport // each day of the current month, those to come as well
+	TopUps         []TopUp     // of the current month, the newest first
+	Sessions       []Session   // the newest first
 }
 
 // Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
@@ -106,7 +106,7 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 		return err
 	})
 	group.Go(func() (err error) {
-		d.Adjustments, err = s.store.Adjustments(ctx, restaurantID, month, maxAdjustments)
+		d.TopUps, err = s.store.TopUps(ctx, restaurantID, month, maxTopUps)
 		return err
 	})
 	if err := group.Wait(); err != nil {

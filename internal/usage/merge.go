@@ -11,7 +11,7 @@ func (c MonthCount) Merge(other MonthCount) MonthCount {
 		Conversations:    max(c.Conversations, other.Conversations),
 		Days:             make(map[int]int64, len(c.Days)),
 		LastConversation: later(c.LastConversation, other.LastConversation),
-		AdjustedBy:       max(c.AdjustedBy, other.AdjustedBy),
+		ToppedUp:         max(c.ToppedUp, other.ToppedUp),
 	}
 	var sum int64
 	for _, days := range []map[int]int64{c.Days, other.Days} {

@@ -33,9 +33,9 @@ func TestMergeMonths(t *testing.T) {
 			usage.MonthCount{Conversations: 45, Days: days{23: 3}},
 		},
 		"the larger top-up": {
-			usage.MonthCount{Conversations: 3, AdjustedBy: 100},
-			usage.MonthCount{Conversations: 5, AdjustedBy: 70},
-			usage.MonthCount{Conversations: 5, AdjustedBy: 100, Days: days{}},
+			usage.MonthCount{Conversations: 3, ToppedUp: 100},
+			usage.MonthCount{Conversations: 5, ToppedUp: 70},
+			usage.MonthCount{Conversations: 5, ToppedUp: 100, Days: days{}},
 		},
 		"one day, the larger": {
 			usage.MonthCount{Conversations: 3, Days: days{20: 3}},

@@ -7,14 +7,14 @@ import (
 
 // Quota is how much of one month's allowance is used: the plan's, and what was added to it.
 type Quota struct {
-	Used       int64 // conversations opened in the month
-	Limit      int64 // the plan's monthly limit, or Unlimited
-	AdjustedBy int64 // what top-ups added to the limit in the month
+	Used     int64 // conversations opened in the month
+	Limit    int64 // the plan's monthly limit, or Unlimited
+	ToppedUp int64 // what top-ups added to the limit in the month
 }
 
 // NewQuota returns the quota of a bot that may open dailyLimit conversations a day. A negative dailyLimit means Unlimited.
-func NewQuota(dailyLimit, used, adjustedBy int64) Quota {
-	q := Quota{Used: used, Limit: Unlimited, AdjustedBy: adjustedBy}
+func NewQuota(dailyLimit, used, toppedUp int64) Quota {
+	q := Quota{Used: used, Limit: Unlimited, ToppedUp: toppedUp}
 	if dailyLimit >= 0 {
 		q.Limit = dailyLimit * daysPerMonth
 	}
@@ -29,7 +29,7 @@ func (q Quota) EffectiveLimit() int64 {
 	if q.IsUnlimited() {
 		return Unlimited
 	}
-	return q.Limit + q.AdjustedBy
+	return q.Limit + q.ToppedUp
 }
 
 // Remaining returns how many conversations are left, never fewer than 0, or Unlimited.
@@ -47,8 +47,8 @@ type Share int64
 const (
 	Whole   Share = 1_000_000
 	Percent Share = Whole / 100
-	// NearingShare is what has to be used of a quota for it to be nearly used up.
-	NearingShare = 90 * Percent
+	// AlertShare is what has to be used of a quota for it to be nearly used up.
+	AlertShare = 90 * Percent
 )
 
 // Reaches reports whether at least the share of the quota is used, in whole numbers: nothing is rounded. An unlimited
@@ -64,8 +64,8 @@ func (q Quota) Reaches(share Share) bool {
 	return compareProducts(q.Used, int64(Whole), q.EffectiveLimit(), int64(share)) >= 0
 }
 
-// IsNearing reports whether the quota is nearly used up, or more than that.
-func (q Quota) IsNearing() bool { return q.Reaches(NearingShare) }
+// InAlert reports whether the quota is nearly used up, or more than that.
+func (q Quota) InAlert() bool { return q.Reaches(AlertShare) }
 
 // PercentHundredths returns how much is used in hundredths of a percent, 10,000 being all of it and the most, and false
 // where there is no limit. It is rounded down: what shows as 90 % or 100 % has reached it.
@@ -85,9 +85,9 @@ func (q Quota) PercentHundredths() (int64, bool) {
 	return int64(quotient), true
 }
 
-// CompareFullness returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
+// CompareUse returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
 // where more. Both are limited.
-func (q Quota) CompareFullness(other Quota) int {
+func (q Quota) CompareUse(other Quota) int {
 	if q.Used == 0 || other.Used == 0 { // whatever the limits
 		return cmp.Compare(q.Used, other.Used)
 	}

@@ -43,15 +43,15 @@ func TestQuota(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := usage.NewQuota(test.daily, test.used, test.added)
-			if q.Limit != test.limit || q.EffectiveLimit() != test.effective || q.Remaining() != test.remaining || q.AdjustedBy != test.added {
+			if q.Limit != test.limit || q.EffectiveLimit() != test.effective || q.Remaining() != test.remaining || q.ToppedUp != test.added {
 				t.Errorf("%+v: effective limit %d, %d remaining", q, q.EffectiveLimit(), q.Remaining())
 			}
 			hundredths, limited := q.PercentHundredths()
 			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {
 				t.Errorf("%d hundredths of a percent, limited %t", hundredths, limited)
 			}
-			if q.IsNearing() != test.nearing || q.Reaches(usage.Whole) != test.reachesAll || q.Reaches(0) != test.reachesIt {
-				t.Errorf("nearing %t, all %t, nothing %t", q.IsNearing(), q.Reaches(usage.Whole), q.Reaches(0))
+			if q.InAlert() != test.nearing || q.Reaches(usage.Whole) != test.reachesAll || q.Reaches(0) != test.reachesIt {
+				t.Errorf("nearing %t, all %t, nothing %t", q.InAlert(), q.Reaches(usage.Whole), q.Reaches(0))
 			}
 		})
 	}
@@ -70,7 +70,7 @@ func TestQuotaIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, share := draw(t, "one")
 		other, otherShare := draw(t, "other")
-		if got, want := q.CompareFullness(other), share.Cmp(otherShare); got != want {
+		if got, want := q.CompareUse(other), share.Cmp(otherShare); got != want {
 			t.Fatalf("%+v against %+v: %d, want %d", q, other, got, want)
 		}
 		asked := usage.Share(rapid.Int64Range(0, int64(usage.Whole)).Draw(t, "share"))

@@ -1,5 +1,5 @@
 // Package usage answers how much of its conversation allowance a restaurant has used, and adds to it. A Service only ever
-// reads; a Renewer adds.
+// reads; a TopUpService adds.
 //
 // A conversation is a 24-hour session that a customer's message opens and each further message extends; only the
 // opening counts. Package conversation counts them, this one shows the figures.
@@ -49,7 +49,7 @@ type MonthCount struct {
 	Conversations    int64
 	Days             map[int]int64 // by day of the month; days without a conversation are absent
 	LastConversation time.Time
-	AdjustedBy       int64 // what top-ups added to the month's allowance
+	ToppedUp         int64 // what top-ups added to the month's allowance
 }
 
 // Filter chooses restaurants by whether they are active.
@@ -108,8 +108,8 @@ type Journal interface {
 	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
 
-	// Adjustments returns the newest adjustments of the month, the newest first, at most so many.
-	Adjustments(ctx context.Context, restaurantID string, month Month, most int) ([]Adjustment, error)
+	// TopUps returns the newest top-ups of the month, the newest first, at most so many.
+	TopUps(ctx context.Context, restaurantID string, month Month, most int) ([]TopUp, error)
 }
 
 // Filled is how much of its quota a restaurant has used.
@@ -205,7 +205,7 @@ func (s *Service) history(record Record, now time.Time) []MonthReport {
 	history := make([]MonthReport, 0, len(months))
 	for _, month := range months {
 		// A top-up alone makes no history.
-		if count, ok := record.Months[month]; ok && (count.Conversations > 0 || count.AdjustedBy == 0) {
+		if count, ok := record.Months[month]; ok && (count.Conversations > 0 || count.ToppedUp == 0) {
 			history = append(history, MonthReport{month, count.Conversations, count.LastConversation})
 		}
 	}
@@ -244,12 +244,12 @@ func (s *Service) List(ctx context.Context, directory Directory, filter Filter, 
 func (s *Service) Alerts(ctx context.Context, share Share, offset, limit int) (Listing, error) {
 	now := s.now()
 	month := s.calendar.Month(now)
-	filled, err := s.store.Fullest(ctx, month, share, s.defaults.MessagesPerDay)
+	filled, err := s.store.Fullest(ctx, month, share, s.defaults.ConversationsPerDay)
 	if err != nil {
 		return Listing{}, err
 	}
 	slices.SortFunc(filled, func(a, b Filled) int {
-		return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+		return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
 	})
 	page := filled[min(offset, len(filled)):]
 	page = page[:min(limit, len(page))]
@@ -285,13 +285,13 @@ func (s *Service) report(record Record, now time.Time) Report {
 		limits = record.Bot.Limits
 	}
 	month := record.Months[s.calendar.Month(now)]
-	quota := NewQuota(limits.MessagesPerDay, month.Conversations, month.AdjustedBy)
+	quota := NewQuota(limits.ConversationsPerDay, month.Conversations, month.ToppedUp)
 	return Report{
 		RestaurantID:           record.Restaurant.ID,
 		RestaurantName:         record.Restaurant.Name,
 		ConversationsThisMonth: month.Conversations,
 		LastConversationAt:     record.Activity.LastConversation,
-		Allowance:              NewAllowance(limits.MessagesPerDay, month.Days[s.calendar.Day(now)], quota),
+		Allowance:              NewAllowance(limits.ConversationsPerDay, month.Days[s.calendar.Day(now)], quota),
 		Quota:                  quota,
 		FirstActivity:          record.Activity.First,
 		LastActivity:           record.Activity.Last,

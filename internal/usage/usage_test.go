@@ -17,7 +17,7 @@ import (
 )
 
 // defaults differ from every bot's limits, so that it shows whose were applied.
-var defaults = restaurant.Limits{MessagesPerDay: 500, MessagesPerMinute: 30}
+var defaults = restaurant.Limits{ConversationsPerDay: 500, AnswersPerMinute: 30}
 
 type months = map[usage.Month]usage.MonthCount
 
@@ -31,7 +31,7 @@ func create(t *testing.T, store *memory.Store, r restaurant.Restaurant, dailyLim
 	t.Helper()
 	var bot *restaurant.Bot
 	if dailyLimit != 0 {
-		bot = &restaurant.Bot{ID: "bot-" + r.ID, Limits: restaurant.Limits{MessagesPerDay: dailyLimit, MessagesPerMinute: 60}}
+		bot = &restaurant.Bot{ID: "bot-" + r.ID, Limits: restaurant.Limits{ConversationsPerDay: dailyLimit, AnswersPerMinute: 60}}
 	}
 	if err := store.CreateRestaurant(t.Context(), r, bot); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestReportWithoutUsage(t *testing.T) {
 		dailyLimit int64
 		want       int64 // the daily limit that holds
 	}{
-		"without a bot the defaults hold": {0, defaults.MessagesPerDay},
+		"without a bot the defaults hold": {0, defaults.ConversationsPerDay},
 		"with a bot its limits hold":      {7, 7},
 		"unlimited":                       {usage.Unlimited, usage.Unlimited},
 	}

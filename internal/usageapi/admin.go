@@ -15,17 +15,17 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// RenewPattern is where an administrator adds to a restaurant's allowance.
-const RenewPattern = "/api/admin/usage/{restaurantId}/renew"
+// TopUpPattern is where an administrator adds to a restaurant's allowance.
+const TopUpPattern = "/api/admin/usage/{restaurantId}/renew"
 
 // NewAdmin returns the API of those who change allowances. It is apart from the one that shows figures, so that that one
 // needs no right to write anything.
-func NewAdmin(renewer *usage.Renewer, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
+func NewAdmin(topUps *usage.TopUpService, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
 ) *API {
 	a := newAPI(authenticator, logger, now, requestID)
-	a.renewer = renewer
-	a.mux.HandleFunc(RenewPattern, a.serve(RenewPattern, func(c *call) (any, error) {
+	a.topUps = topUps
+	a.mux.HandleFunc(TopUpPattern, a.serve(TopUpPattern, func(c *call) (any, error) {
 		if c.Method != http.MethodPost {
 			c.header.Set("Allow", http.MethodPost)
 			return nil, errPostOnly
@@ -51,60 +51,60 @@ func (a *API) renew(c *call) (any, error) {
 	case presented.kind != credential.APIKey:
 		return nil, errAdministratorsOnly
 	}
-	renewal, err := parseRenewal(c.Request)
+	request, err := parseTopUp(c.Request)
 	if err != nil {
 		return nil, err
 	}
-	renewal.RestaurantID, renewal.By = restaurantID, holder.ID
-	quota, err := a.renewer.Renew(c.Context(), renewal)
+	request.RestaurantID, request.By = restaurantID, holder.ID
+	quota, err := a.topUps.Add(c.Context(), request)
 	if err != nil {
 		return nil, err
 	}
-	c.note(slog.Int64("amount", renewal.Amount), slog.Int64("adjustedBy", quota.AdjustedBy))
-	return renewalBody{Success: true, Data: newQuotaBody(quota)}, nil
+	c.note(slog.Int64("amount", request.Amount), slog.Int64("adjustedBy", quota.ToppedUp))
+	return topUpAnswer{Success: true, Data: newQuotaBody(quota)}, nil
 }
 
-// maxRenewalBody is some ten times what the longest reason takes.
-const maxRenewalBody = 64 << 10
+// maxTopUpBody is some ten times what the longest reason takes.
+const maxTopUpBody = 64 << 10
 
-// parseRenewal reads a renewal's body, in which nothing has to stand, and its Idempotency-Key. A member of another name is
+// parseTopUp reads a top-up's body, in which nothing has to stand, and its Idempotency-Key. A member of another name is
 // refused and not ignored: who misspells the amount must not add the default's.
-func parseRenewal(r *http.Request) (usage.Renewal, error) {
-	renewal := usage.Renewal{Amount: usage.DefaultRenewal, Reason: usage.DefaultRenewalReason}
+func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
+	request := usage.TopUpRequest{Amount: usage.DefaultTopUp, Reason: usage.DefaultTopUpReason}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		renewal.Key = strings.TrimSpace(strings.Join(keys, ","))
-		if renewal.Key == "" {
-			return renewal, invalidParameter("Idempotency-Key", "must not be empty")
+		request.Key = strings.TrimSpace(strings.Join(keys, ","))
+		if request.Key == "" {
+			return request, invalidParameter("Idempotency-Key", "must not be empty")
 		}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRenewalBody+1))
-	if err != nil || len(body) > maxRenewalBody {
-		return renewal, errMalformedBody
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxTopUpBody+1))
+	if err != nil || len(body) > maxTopUpBody {
+		return request, errMalformedBody
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return renewal, nil
+		return request, nil
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return renewal, errMalformedBody
+		return request, errMalformedBody
 	}
 	for name, value := range members {
 		switch name {
 		case "amount":
-			renewal.Amount = wholeAmount(value)
+			request.Amount = wholeAmount(value)
 		case "reason":
 			var reason *string
 			if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
-				return renewal, invalidParameter("reason", "must be a text")
+				return request, invalidParameter("reason", "must be a text")
 			}
 			if strings.TrimSpace(*reason) != "" { // a form's field that was left empty
-				renewal.Reason = *reason
+				request.Reason = *reason
 			}
 		default:
-			return renewal, invalidParameter("body", "may have amount and reason only")
+			return request, invalidParameter("body", "may have amount and reason only")
 		}
 	}
-	return renewal, nil
+	return request, nil
 }
 
 // wholeAmount returns a JSON value that is a whole number, however it is written: 1000, 1000.0 and 1e3 are the same one. It

@@ -23,13 +23,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usageapi"
 )
 
-func (f *faults) Adjust(
-	ctx context.Context, id string, month usage.Month, a usage.Adjustment, key string, defaultLimit int64,
+func (f *faults) AddTopUp(
+	ctx context.Context, id string, month usage.Month, a usage.TopUp, key string, defaultLimit int64,
 ) (usage.Quota, error) {
 	if f.usage != nil {
 		return usage.Quota{}, f.usage
 	}
-	return f.Store.Adjust(ctx, id, month, a, key, defaultLimit)
+	return f.Store.AddTopUp(ctx, id, month, a, key, defaultLimit)
 }
 
 // setupAdmin returns a fixture whose handler changes allowances, and the one that shows them.
@@ -40,9 +40,9 @@ func setupAdmin(t testing.TB) (admin, shown fixture) {
 	admin.log = new(bytes.Buffer)
 	clock := func() time.Time { return now }
 	ids := 0
-	renewer := usage.NewRenewer(shown.faults, usage.NewCalendar(time.UTC), restaurant.Limits{MessagesPerDay: 1000}, clock,
+	topUps := usage.NewTopUpService(shown.faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000}, clock,
 		func() string { ids++; return fmt.Sprint(ids) })
-	admin.handler = usageapi.NewAdmin(renewer, credential.NewAuthenticator(shown.faults, clock),
+	admin.handler = usageapi.NewAdmin(topUps, credential.NewAuthenticator(shown.faults, clock),
 		logging.New(admin.log, slog.LevelDebug, "usage-admin"), clock, func(context.Context) string { return "request-1" })
 	return admin, shown
 }
@@ -201,8 +201,8 @@ func TestRenewLogsWhoAddedWhat(t *testing.T) {
 	}
 }
 
-// FuzzRenewals holds the API to answering any body without failing, and to adding only what it says.
-func FuzzRenewals(f *testing.F) {
+// FuzzTopUps holds the API to answering any body without failing, and to adding only what it says.
+func FuzzTopUps(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"amount": 5, "reason": "a"}`, `{"amount": "5"}`, `[]`, "\xff", `{"amount": 5, "amount": 6}`} {
 		f.Add(seed, "key")
 	}

@@ -26,8 +26,8 @@ type Authenticator interface {
 // API is an http.Handler. It logs one line for each request, and never a credential.
 type API struct {
 	mux           *http.ServeMux
-	usage         *usage.Service // nil where it only changes allowances
-	renewer       *usage.Renewer // nil where it only shows figures
+	usage         *usage.Service      // nil where it only changes allowances
+	topUps        *usage.TopUpService // nil where it only shows figures
 	authenticator Authenticator
 	logger        *slog.Logger
 	now           func() time.Time

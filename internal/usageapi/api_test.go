@@ -105,7 +105,7 @@ func setup(t testing.TB) fixture {
 
 	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "clxyz123abc", Name: "Example Restaurant", Active: true,
 		CreatedAt: now.AddDate(0, -2, 0)},
-		&restaurant.Bot{ID: "bot-1", Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}}))
+		&restaurant.Bot{ID: "bot-1", Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}}))
 	check(store.PutUsage(ctx, "clxyz123abc",
 		usage.Activity{First: time.Date(2025, 9, 1, 8, 0, 0, 0, time.UTC), Last: last, LastConversation: last},
 		map[usage.Month]usage.MonthCount{
@@ -117,7 +117,7 @@ func setup(t testing.TB) fixture {
 	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "new", Name: `مطعم "الجديد" <&>`, Active: true,
 		CreatedAt: now.AddDate(0, -1, 0)}, nil))
 	check(store.CreateRestaurant(ctx, restaurant.Restaurant{ID: "closed", Name: "Closed", CreatedAt: now.AddDate(0, -3, 0)},
-		&restaurant.Bot{ID: "bot-3", Limits: restaurant.Limits{MessagesPerDay: usage.Unlimited}}))
+		&restaurant.Bot{ID: "bot-3", Limits: restaurant.Limits{ConversationsPerDay: usage.Unlimited}}))
 
 	for raw, g := range map[string]credential.Grant{
 		owner:     {Kind: credential.PAT, Restaurants: []string{"clxyz123abc"}},
@@ -135,7 +135,7 @@ func setup(t testing.TB) fixture {
 	faults := &faults{Store: store}
 	log := new(bytes.Buffer)
 	clock := func() time.Time { return now }
-	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}, clock)
+	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}, clock)
 	api := usageapi.New(service, credential.NewAuthenticator(faults, clock),
 		logging.New(log, slog.LevelDebug, "usage-api"), clock, func(context.Context) string { return "request-1" })
 	return fixture{handler: api, store: store, faults: faults, log: log}
@@ -159,8 +159,8 @@ func (f fixture) withSessions(t testing.TB) fixture {
 	t.Helper()
 	f.write(t, "closed")
 	for i, month := range (usage.Month{Year: 2025, Month: time.October}).Last(2) {
-		a := usage.Adjustment{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.RenewalType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}
-		if _, err := f.store.Adjust(t.Context(), "clxyz123abc", month, a, "", 0); err != nil {
+		a := usage.TopUp{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.TopUpType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}
+		if _, err := f.store.AddTopUp(t.Context(), "clxyz123abc", month, a, "", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -531,7 +531,7 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 	october := usage.Month{Year: 2025, Month: time.October}
 	for id, used := range map[string]int64{"a": 24, "b": 27, "c": 26, "d": 40, "e": 27} {
 		r := restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: now}
-		bot := &restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{MessagesPerDay: 1}}
+		bot := &restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{ConversationsPerDay: 1}}
 		if err := f.store.CreateRestaurant(t.Context(), r, bot); err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ type usageBody struct {
 	ConversationsThisMonth int64         `json:"conversationsThisMonth"`
 	LastConversationAt     timestamp     `json:"lastConversationAt"`
 	Allowance              allowanceBody `json:"allowance"`
-	AdjustedBy             int64         `json:"adjustedBy"`
+	ToppedUp               int64         `json:"adjustedBy"`
 	UsagePercent           *percentage   `json:"usagePercent,omitempty"`
 	IsNearingQuota         bool          `json:"isNearingQuota"`
 	FirstActivity          timestamp     `json:"firstActivity"`
@@ -67,9 +67,9 @@ func newUsageBody(r usage.Report) usageBody {
 		ConversationsThisMonth: r.ConversationsThisMonth,
 		LastConversationAt:     timestamp(r.LastConversationAt),
 		Allowance:              allowanceBody(r.Allowance),
-		AdjustedBy:             r.Quota.AdjustedBy,
+		ToppedUp:               r.Quota.ToppedUp,
 		UsagePercent:           percentageOf(r.Quota),
-		IsNearingQuota:         r.Quota.IsNearing(),
+		IsNearingQuota:         r.Quota.InAlert(),
 		FirstActivity:          timestamp(r.FirstActivity),
 		LastActivity:           timestamp(r.LastActivity),
 		IsActive:               r.Active,
@@ -81,7 +81,7 @@ type quotaBody struct {
 	Used           int64       `json:"used"`
 	Limit          int64       `json:"limit"`
 	EffectiveLimit int64       `json:"effectiveLimit"`
-	AdjustedBy     int64       `json:"adjustedBy"`
+	ToppedUp       int64       `json:"adjustedBy"`
 	Remaining      int64       `json:"remaining"`
 	UsagePercent   *percentage `json:"usagePercent,omitempty"`
 	IsNearingQuota bool        `json:"isNearingQuota"`
@@ -89,13 +89,13 @@ type quotaBody struct {
 
 func newQuotaBody(q usage.Quota) quotaBody {
 	return quotaBody{
-		Used: q.Used, Limit: q.Limit, EffectiveLimit: q.EffectiveLimit(), AdjustedBy: q.AdjustedBy, Remaining: q.Remaining(),
-		UsagePercent: percentageOf(q), IsNearingQuota: q.IsNearing(),
+		Used: q.Used, Limit: q.Limit, EffectiveLimit: q.EffectiveLimit(), ToppedUp: q.ToppedUp, Remaining: q.Remaining(),
+		UsagePercent: percentageOf(q), IsNearingQuota: q.InAlert(),
 	}
 }
 
-// renewalBody is what came of a renewal.
-type renewalBody struct {
+// topUpAnswer is what came of a top-up.
+type topUpAnswer struct {
 	Success bool      `json:"success"`
 	Data    quotaBody `json:"data"`
 }
@@ -165,7 +165,7 @@ type alertBody struct {
 	Remaining      int64       `json:"remaining"`
 	UsagePercent   *percentage `json:"usagePercent,omitempty"`
 	IsNearingQuota bool        `json:"isNearingQuota"`
-	AdjustedBy     int64       `json:"adjustedBy"`
+	ToppedUp       int64       `json:"adjustedBy"`
 }
 
 func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
@@ -173,8 +173,8 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 	for i, r := range listing.Reports {
 		data[i] = alertBody{
 			RestaurantID: r.RestaurantID, RestaurantName: r.RestaurantName, Used: r.Quota.Used, Limit: r.Quota.Limit,
-			Remaining: r.Quota.Remaining(), UsagePercent: percentageOf(r.Quota), IsNearingQuota: r.Quota.IsNearing(),
-			AdjustedBy: r.Quota.AdjustedBy,
+			Remaining: r.Quota.Remaining(), UsagePercent: percentageOf(r.Quota), IsNearingQuota: r.Quota.InAlert(),
+			ToppedUp: r.Quota.ToppedUp,
 		}
 	}
 	return alertsBody{data, newPaginationBody(listing.Total, q.offset, q.limit), float64(q.threshold) / float64(usage.Whole)}
@@ -182,17 +182,17 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 
 // detailsBody is all that is shown of one restaurant.
 type detailsBody struct {
-	RestaurantID        string           `json:"restaurantId"`
-	RestaurantName      string           `json:"restaurantName"`
-	IsActive            bool             `json:"isActive"`
-	Quota               quotaBody        `json:"quota"`
-	MonthlyUsage        []monthBody      `json:"monthlyUsage"`
-	FirstActivity       timestamp        `json:"firstActivity"`
-	LastActivity        timestamp        `json:"lastActivity"`
-	ActiveSessionsCount int64            `json:"activeSessionsCount"`
-	DailyBreakdown      []dayBody        `json:"dailyBreakdown"`
-	Adjustments         []adjustmentBody `json:"adjustments"`
-	RecentSessions      []sessionBody    `json:"recentSessions"`
+	RestaurantID        string        `json:"restaurantId"`
+	RestaurantName      string        `json:"restaurantName"`
+	IsActive            bool          `json:"isActive"`
+	Quota               quotaBody     `json:"quota"`
+	MonthlyUsage        []monthBody   `json:"monthlyUsage"`
+	FirstActivity       timestamp     `json:"firstActivity"`
+	LastActivity        timestamp     `json:"lastActivity"`
+	ActiveSessionsCount int64         `json:"activeSessionsCount"`
+	DailyBreakdown      []dayBody     `json:"dailyBreakdown"`
+	TopUps              []topUpBody   `json:"adjustments"`
+	RecentSessions      []sessionBody `json:"recentSessions"`
 }
 
 type dayBody struct {
@@ -201,7 +201,7 @@ type dayBody struct {
 	Messages             int64  `json:"messages"`
 }
 
-type adjustmentBody struct {
+type topUpBody struct {
 	ID        string    `json:"id"`
 	Amount    int64     `json:"amount"`
 	Type      string    `json:"type"`
@@ -224,14 +224,14 @@ func newDetailsBody(d usage.Details) detailsBody {
 		MonthlyUsage: newMonthBodies(d.History), FirstActivity: timestamp(d.FirstActivity), LastActivity: timestamp(d.LastActivity),
 		ActiveSessionsCount: d.ActiveSessions,
 		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the others
-		Adjustments:         make([]adjustmentBody, len(d.Adjustments)),
+		TopUps:              make([]topUpBody, len(d.TopUps)),
 		RecentSessions:      make([]sessionBody, len(d.Sessions)),
 	}
 	for i, day := range d.Days {
 		body.DailyBreakdown[i] = dayBody{fmt.Sprintf("%s-%02d", d.Month, day.Day), day.Conversations, day.Messages}
 	}
-	for i, a := range d.Adjustments {
-		body.Adjustments[i] = adjustmentBody{a.ID, a.Amount, a.Type, a.Reason, timestamp(a.CreatedAt), a.CreatedBy}
+	for i, a := range d.TopUps {
+		body.TopUps[i] = topUpBody{a.ID, a.Amount, a.Type, a.Reason, timestamp(a.CreatedAt), a.CreatedBy}
 	}
 	for i, s := range d.Sessions {
 		body.RecentSessions[i] = sessionBody{s.ID, logging.MaskPhone(s.Customer), timestamp(s.OpenedAt), timestamp(s.LastMessage), s.Messages}

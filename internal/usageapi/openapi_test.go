@@ -104,7 +104,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	}
 	logger := slog.New(slog.DiscardHandler)
 	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
-	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usageapi.RenewPattern: admin.handler} {
+	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usageapi.TopUpPattern: admin.handler} {
 		if err := gateway.Handle(route, lambdahttp.New(handler, lambdahttp.Options{Logger: logger})); err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func invalidParameter(name, problem string) *refusal {
 // refusalFor is the one place where errors become answers.
 func refusalFor(err error) *refusal {
 	var known *refusal
-	var fault *usage.RenewalFault
+	var fault *usage.TopUpFault
 	switch {
 	case errors.As(err, &known):
 		return known

@@ -95,7 +95,7 @@ type alertQuery struct {
 
 // parseAlertQuery reads the parameters of the alerts, as parseListQuery does.
 func parseAlertQuery(raw string) (alertQuery, error) {
-	q := alertQuery{threshold: usage.NearingShare, limit: defaultAlertLimit}
+	q := alertQuery{threshold: usage.AlertShare, limit: defaultAlertLimit}
 	err := parseParameters(raw, map[string]func(name, s string) error{
 		"limit":     func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxAlertLimit); return },
 		"offset":    func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return },

@@ -146,7 +146,7 @@ func (t *tables) read(offset int) (page, error) {
 		}
 		return sum
 	}
-	api := usageapi.New(usage.NewService(t.store, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 1000}, time.Now),
+	api := usageapi.New(usage.NewService(t.store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
 		credential.NewAuthenticator(t.store, time.Now), slog.New(slog.DiscardHandler), time.Now, func(context.Context) string { return "" })
 	r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/api/usage?limit=100&offset=%d", offset), nil)
 	r.Header.Set("X-Api-Key", "key")

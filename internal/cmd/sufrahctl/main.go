@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
 		kong.WithHyphenPrefixedParameters(true), kong.Vars{
-			"perDay": fmt.Sprint(restaurant.DefaultLimits.MessagesPerDay), "perMinute": fmt.Sprint(restaurant.DefaultLimits.MessagesPerMinute),
+			"perDay": fmt.Sprint(restaurant.DefaultLimits.ConversationsPerDay), "perMinute": fmt.Sprint(restaurant.DefaultLimits.AnswersPerMinute),
 		})
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ type shownBot struct {
 func shown(r restaurant.Restaurant, bot *restaurant.Bot) shownRestaurant {
 	s := shownRestaurant{ID: r.ID, Name: r.Name, MerchantID: r.MerchantID, Active: r.Active, CreatedAt: jsonTime(r.CreatedAt)}
 	if bot != nil {
-		s.Bot = &shownBot{bot.ID, bot.PhoneNumber, bot.TwilioAccountSID, bot.OwnerNumber, bot.Limits.MessagesPerDay, bot.Limits.MessagesPerMinute}
+		s.Bot = &shownBot{bot.ID, bot.PhoneNumber, bot.TwilioAccountSID, bot.OwnerNumber, bot.Limits.ConversationsPerDay, bot.Limits.AnswersPerMinute}
 	}
 	return s
 }
@@ -75,8 +75,8 @@ func (f botFlags) given() bool {
 func (f botFlags) apply(bot *restaurant.Bot) error {
 	set(&bot.ID, f.BotID)
 	set(&bot.TwilioAccountSID, f.AccountSID)
-	set(&bot.Limits.MessagesPerDay, f.PerDay)
-	set(&bot.Limits.MessagesPerMinute, f.PerMinute)
+	set(&bot.Limits.ConversationsPerDay, f.PerDay)
+	set(&bot.Limits.AnswersPerMinute, f.PerMinute)
 	return errors.Join(setNumber(&bot.PhoneNumber, "--phone", f.Phone), setNumber(&bot.OwnerNumber, "--owner", f.Owner))
 }
 
@@ -107,7 +107,7 @@ type defaultFlags struct {
 }
 
 func (f defaultFlags) limits() restaurant.Limits {
-	return restaurant.Limits{MessagesPerDay: f.PerDay, MessagesPerMinute: f.PerMinute}
+	return restaurant.Limits{ConversationsPerDay: f.PerDay, AnswersPerMinute: f.PerMinute}
 }
 
 // newBot is a bot before any of its settings is given.

@@ -117,7 +117,7 @@ func (s stack) importAll(t *testing.T, format string, paths map[string]string) {
 // answers returns all that the usage API shows.
 func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	t.Helper()
-	service := usage.NewService(s.store(), usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 77}, func() time.Time { return now })
+	service := usage.NewService(s.store(), usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 77}, func() time.Time { return now })
 	directory, err := service.Directory(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 			t.Fatal(err)
 		}
 		// Not moved: each top-up by itself, the tally of messages, and which messages opened sessions.
-		details.Adjustments = nil
+		details.TopUps = nil
 		for i := range details.Days {
 			details.Days[i].Messages = 0
 		}

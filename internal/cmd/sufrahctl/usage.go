@@ -10,11 +10,11 @@ import (
 )
 
 type usageCommand struct {
-	Renew   renewUsage   `cmd:"" help:"Add to a restaurant's allowance of this month."`
+	TopUp   topUpUsage   `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month."`
 	Reindex reindexUsage `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
 }
 
-type renewUsage struct {
+type topUpUsage struct {
 	ID     string     `arg:"" help:"Id of the restaurant."`
 	Amount int64      `help:"How many conversations to add." default:"1000"`
 	Reason string     `help:"Why, as the restaurant will read it." default:"Manual renewal"`
@@ -35,24 +35,24 @@ type shownQuota struct {
 	Used           int64  `json:"used"`
 	Limit          int64  `json:"limit"`
 	EffectiveLimit int64  `json:"effectiveLimit"`
-	AdjustedBy     int64  `json:"adjustedBy"`
+	ToppedUp       int64  `json:"adjustedBy"`
 	Remaining      int64  `json:"remaining"`
 }
 
-func (c *renewUsage) Run(s *session) error {
+func (c *topUpUsage) Run(s *session) error {
 	zone, err := time.LoadLocation(c.Stack.TimeZone)
 	if err != nil {
 		return fmt.Errorf("--time-zone: %w", err)
 	}
-	renewer := usage.NewRenewer(s.store, usage.NewCalendar(zone), c.Stack.Defaults.limits(), s.now, rand.Text)
-	q, err := renewer.Renew(s.ctx, usage.Renewal{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
+	topUps := usage.NewTopUpService(s.store, usage.NewCalendar(zone), c.Stack.Defaults.limits(), s.now, rand.Text)
+	q, err := topUps.Add(s.ctx, usage.TopUpRequest{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
 	if err != nil {
 		return err
 	}
-	result := shownQuota{c.ID, q.Used, q.Limit, q.EffectiveLimit(), q.AdjustedBy, q.Remaining()}
+	result := shownQuota{c.ID, q.Used, q.Limit, q.EffectiveLimit(), q.ToppedUp, q.Remaining()}
 	return s.out.result(result, func(w io.Writer) {
 		table(w, []string{"ID", "USED", "PLAN", "ADDED", "LIMIT", "REMAINING"}, [][]string{{
-			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.AdjustedBy), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
+			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.ToppedUp), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
 		}})
 	})
 }

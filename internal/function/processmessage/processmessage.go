@@ -82,18 +82,18 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 	options.LockFor = patience
 	recorder := dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
-		Recorder:  recorder,
-		Watcher:   recorder,
-		Sender:    twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
-		Queue:     sqsqueue.New(sqs.NewFromConfig(forSQS), settings.BootstrapQueueURL, ""),
-		Menu:      cache.NewMenu(origin, options),
-		Templates: cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
-		Limiter:   ratelimit.NewWindow(server, now, logger),
-		Now:       now,
-		NewID:     crypto.Text,
-		RequestID: lambdahttp.RequestID,
-		Log:       logger,
-		Events:    events(meter),
+		Recorder:     recorder,
+		QuotaAlerter: recorder,
+		Sender:       twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
+		Queue:        sqsqueue.New(sqs.NewFromConfig(forSQS), settings.BootstrapQueueURL, ""),
+		Menu:         cache.NewMenu(origin, options),
+		Templates:    cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
+		Limiter:      ratelimit.NewWindow(server, now, logger),
+		Now:          now,
+		NewID:        crypto.Text,
+		RequestID:    lambdahttp.RequestID,
+		Log:          logger,
+		Events:       events(meter),
 	}
 	handler := webhook.New(webhook.Config{
 		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(store, now), Tokens: tokens, Receiver: service,
@@ -106,11 +106,11 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 // events has metrics written of what the service does.
 func events(meter *metrics.Writer) conversation.Events {
 	return conversation.Events{
-		WelcomeSent:     counting(meter, metrics.WelcomeSent),
-		EnqueueFailed:   counting(meter, metrics.EnqueueFailed),
-		AnswerLimited:   counting(meter, metrics.AnswerLimited),
-		ThresholdPassed: meter.ThresholdPassed,
-		AnswerSent:      func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
+		WelcomeSent:   counting(meter, metrics.WelcomeSent),
+		EnqueueFailed: counting(meter, metrics.EnqueueFailed),
+		AnswerLimited: counting(meter, metrics.AnswerLimited),
+		QuotaAlert:    meter.QuotaAlert,
+		AnswerSent:    func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
 	}
 }
 

@@ -41,7 +41,7 @@ func New(lookup config.Lookup, now func() time.Time, log io.Writer) (lambdahttp.
 		Usage:        settings.UsageTable,
 		AccessTokens: settings.AccessTokensTable,
 	}, rand.Float64)
-	renewer := usage.NewRenewer(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
-	handler := usageapi.NewAdmin(renewer, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
+	topUps := usage.NewTopUpService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
+	handler := usageapi.NewAdmin(topUps, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

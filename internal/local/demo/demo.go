@@ -99,7 +99,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
 			n := 1 + random.Int64N(899)
 			if nearing, ok := nearlyUsed[t.restaurant.ID]; ok {
-				t.bot.Limits.MessagesPerDay, t.bot.OwnerNumber = 10, OwnerNumber // 300 a month
+				t.bot.Limits.ConversationsPerDay, t.bot.OwnerNumber = 10, OwnerNumber // 300 a month
 				n = nearing
 			}
 			t.count(calendar, now, month, age, n)
@@ -118,7 +118,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	never := newTenant(NeverUsedID, "بيت الكبسة الجديد", now)
 
 	unlimited := newTenant(UnlimitedID, "Unlimited Grill", now)
-	unlimited.bot.Limits.MessagesPerDay = usage.Unlimited
+	unlimited.bot.Limits.ConversationsPerDay = usage.Unlimited
 	unlimited.count(calendar, now, calendar.Month(now), 0, 5000)
 
 	example := newTenant(ExampleID, ExampleName, now)
@@ -139,7 +139,7 @@ func newTenant(id, name string, now time.Time) tenant {
 	return tenant{
 		restaurant: restaurant.Restaurant{ID: id, Name: name, MerchantID: "merchant-" + id, Active: true, CreatedAt: now},
 		bot: &restaurant.Bot{ID: "bot-" + id,
-			Limits: restaurant.Limits{MessagesPerDay: 1000, MessagesPerMinute: 60}},
+			Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}},
 		months: make(map[usage.Month]usage.MonthCount),
 	}
 }

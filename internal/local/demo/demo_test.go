@@ -23,7 +23,7 @@ import (
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // defaults differ from the demo bots' limits, so that it shows whose were applied.
-var defaults = restaurant.Limits{MessagesPerDay: 77, MessagesPerMinute: 7}
+var defaults = restaurant.Limits{ConversationsPerDay: 77, AnswersPerMinute: 7}
 
 // stack is a store with the demo data, and the service that reads it.
 type stack struct {
@@ -157,7 +157,7 @@ func TestSpecialRestaurants(t *testing.T) {
 		t.Errorf("the inactive one is %+v", inactive)
 	}
 	noBot := s.mustReport(t, demo.NoBotID)
-	if noBot.Allowance != usage.NewAllowance(defaults.MessagesPerDay, 0, usage.NewQuota(defaults.MessagesPerDay, noBot.ConversationsThisMonth, 0)) {
+	if noBot.Allowance != usage.NewAllowance(defaults.ConversationsPerDay, 0, usage.NewQuota(defaults.ConversationsPerDay, noBot.ConversationsThisMonth, 0)) {
 		t.Errorf("the one without a bot has %+v", noBot.Allowance)
 	}
 	if bot, err := s.store.Bot(t.Context(), demo.NoBotID); bot != nil || err != nil {
@@ -181,7 +181,7 @@ func TestSpecialRestaurants(t *testing.T) {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	s := setup(t, "UTC", noon)
-	listing, err := s.service.Alerts(t.Context(), usage.NearingShare, 0, 10)
+	listing, err := s.service.Alerts(t.Context(), usage.AlertShare, 0, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

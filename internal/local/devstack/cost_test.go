@@ -71,7 +71,7 @@ func newTables(t testing.TB, restaurants int) tables {
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{MessagesPerDay: 1000}}); err != nil {
+	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{ConversationsPerDay: 1000}}); err != nil {
 		t.Fatal(err)
 	}
 	for raw, g := range map[string]credential.Grant{"key": {Kind: credential.APIKey}, "pat": {Kind: credential.PAT, All: true}} {
@@ -96,7 +96,7 @@ func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Clie
 
 func newAPI(store *dynamo.Store) *usageapi.API {
 	return usageapi.New(
-		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 1000}, time.Now),
+		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
 		credential.NewAuthenticator(store, time.Now), slog.New(slog.DiscardHandler), time.Now,
 		func(context.Context) string { return "" })
 }

@@ -175,7 +175,7 @@ func (s *stories) run() string {
 	get(t, s.Stack, "/api/usage", asOwner, "X-Restaurant-Id: demo-001")
 	get(t, s.Stack, "/api/usage", "X-API-Key: nobody")
 	do(t, s.Stack, http.MethodGet, "/api/usage", strings.Repeat("x", 70<<10), asOwner, ofExample)
-	renew := strings.Replace(usageapi.RenewPattern, "{restaurantId}", "clxyz123abc", 1)
+	renew := strings.Replace(usageapi.TopUpPattern, "{restaurantId}", "clxyz123abc", 1)
 	do(t, s.Stack, http.MethodPost, renew, `{"amount": 100}`, asAdmin)
 	s.behave("store", `{"failRate": 1}`)
 	get(t, s.Stack, "/api/usage/clxyz123abc", asAdmin)

@@ -150,7 +150,7 @@ func (s *Stack) start(ctx context.Context) error {
 	s.running.Go(func() { s.poll(running, functions.welcomeBootstrap) })
 	return errors.Join(
 		s.gateway.Handle("$default", functions.usageAPI),
-		s.gateway.Handle("ANY "+api.RenewPattern, functions.usageAdmin),
+		s.gateway.Handle("ANY "+api.TopUpPattern, functions.usageAdmin),
 		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
 }
 

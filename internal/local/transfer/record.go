@@ -215,8 +215,8 @@ func (p *parser) bot() botRow {
 		ID:               p.optionalID("id", "bot-"+r.restaurantID),
 		TwilioAccountSID: p.optionalID("twilioAccountSid", ""),
 		Limits: restaurant.Limits{
-			MessagesPerDay:    p.number("maxMessagesPerDay", p.defaults.MessagesPerDay, -1, maxLimit),
-			MessagesPerMinute: p.number("maxMessagesPerMin", p.defaults.MessagesPerMinute, -1, maxLimit),
+			ConversationsPerDay: p.number("maxMessagesPerDay", p.defaults.ConversationsPerDay, -1, maxLimit),
+			AnswersPerMinute:    p.number("maxMessagesPerMin", p.defaults.AnswersPerMinute, -1, maxLimit),
 		},
 	}
 	if p.row.cells["phoneNumber"] != "" {
@@ -272,7 +272,7 @@ func (p *parser) usage() usageRow {
 		r.count.Conversations = p.number("conversationCount", 0, 0, maxLimit)
 	}
 	r.count.LastConversation = last
-	r.count.AdjustedBy = p.number("adjustedBy", 0, 0, maxLimit)
+	r.count.ToppedUp = p.number("adjustedBy", 0, 0, maxLimit)
 	r.count.Days = p.days(*r.month, r.count.Conversations)
 	utc := usage.NewCalendar(nil)
 	switch {
@@ -392,7 +392,7 @@ func restaurantValues(r restaurant.Restaurant) []any {
 }
 
 func botValues(restaurantID string, b restaurant.Bot) []any {
-	return []any{restaurantID, b.ID, textValue(b.PhoneNumber), textValue(b.TwilioAccountSID), textValue(b.OwnerNumber), b.Limits.MessagesPerDay, b.Limits.MessagesPerMinute}
+	return []any{restaurantID, b.ID, textValue(b.PhoneNumber), textValue(b.TwilioAccountSID), textValue(b.OwnerNumber), b.Limits.ConversationsPerDay, b.Limits.AnswersPerMinute}
 }
 
 func activityValues(restaurantID string, a usage.Activity) []any {
@@ -400,9 +400,9 @@ func activityValues(restaurantID string, a usage.Activity) []any {
 }
 
 func monthValues(restaurantID string, month usage.Month, count usage.MonthCount) []any {
-	var days, adjustedBy any
-	if count.AdjustedBy != 0 {
-		adjustedBy = count.AdjustedBy
+	var days, toppedUp any
+	if count.ToppedUp != 0 {
+		toppedUp = count.ToppedUp
 	}
 	if len(count.Days) > 0 {
 		var object strings.Builder
@@ -411,7 +411,7 @@ func monthValues(restaurantID string, month usage.Month, count usage.MonthCount)
 		}
 		days = json.RawMessage(object.String() + "}")
 	}
-	return []any{restaurantID, int64(month.Year), int64(month.Month), count.Conversations, timeValue(count.LastConversation), days, adjustedBy, nil, nil}
+	return []any{restaurantID, int64(month.Year), int64(month.Month), count.Conversations, timeValue(count.LastConversation), days, toppedUp, nil, nil}
 }
 
 func sessionValues(s conversation.Session) []any {

@@ -657,11 +657,11 @@ func tenants(t *rapid.T) store {
 		if rapid.Bool().Draw(t, "bot") {
 			bot = &restaurant.Bot{ID: "b" + id, PhoneNumber: rapid.SampledFrom([]string{"", fmt.Sprintf("+96611000000%d", i)}).Draw(t, "number"),
 				OwnerNumber: rapid.SampledFrom([]string{"", "+966500000099"}).Draw(t, "owner"),
-				Limits:      restaurant.Limits{MessagesPerDay: rapid.Int64Range(-1, 9).Draw(t, "limit"), MessagesPerMinute: 60}}
+				Limits:      restaurant.Limits{ConversationsPerDay: rapid.Int64Range(-1, 9).Draw(t, "limit"), AnswersPerMinute: 60}}
 		}
 		must(s.CreateRestaurant(ctx, r, bot))
 		if rapid.Bool().Draw(t, "topped up") {
-			_, err := s.Adjust(ctx, id, november, usage.Adjustment{ID: "a", Amount: rapid.Int64Range(1, 500).Draw(t, "amount"), CreatedAt: now}, "key", 9)
+			_, err := s.AddTopUp(ctx, id, november, usage.TopUp{ID: "a", Amount: rapid.Int64Range(1, 500).Draw(t, "amount"), CreatedAt: now}, "key", 9)
 			if !errors.Is(err, usage.ErrUnlimited) {
 				must(err)
 			}
@@ -731,7 +731,7 @@ type answer struct {
 }
 
 func answers(t *rapid.T, s store) []answer {
-	service := usage.NewService(s, usage.NewCalendar(nil), restaurant.Limits{MessagesPerDay: 77}, func() time.Time { return now })
+	service := usage.NewService(s, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 77}, func() time.Time { return now })
 	directory, err := service.Directory(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -755,7 +755,7 @@ func answers(t *rapid.T, s store) []answer {
 			t.Fatalf("%+v, error %v; the list has %+v", details.Report, err, listed)
 		}
 		latest := make(map[string]bool) // by customer
-		details.Adjustments = nil
+		details.TopUps = nil
 		details.Sessions = slices.DeleteFunc(details.Sessions, func(s usage.Session) bool {
 			known := latest[s.Customer]
 			latest[s.Customer] = true

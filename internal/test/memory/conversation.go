@@ -32,7 +32,7 @@ type session struct {
 
 // alerts is what was told of a month's thresholds, and who may tell of them.
 type alerts struct {
-	told  conversation.Alerts
+	told  conversation.QuotaAlerts
 	lease string // empty: nobody
 	until time.Time
 }
@@ -213,13 +213,13 @@ func (r *Recorder) end(m conversation.Message, which conversation.Reply, as repl
 	}
 }
 
-// Watch implements conversation.Watcher.
-func (r *Recorder) Watch(_ context.Context, restaurantID string, at time.Time) (conversation.Watched, error) {
+// Watch implements conversation.QuotaAlerter.
+func (r *Recorder) QuotaState(_ context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
 	month, t := r.calendar.Month(at), r.store.tenant(restaurantID)
-	return conversation.Watched{
-		Month: month, Quota: t.quota(month, usage.Unlimited), Alerts: r.alertsOf(restaurantID, month).told,
+	return conversation.QuotaState{
+		Month: month, Quota: t.quota(month, usage.Unlimited), QuotaAlerts: r.alertsOf(restaurantID, month).told,
 	}, nil
 }
 
@@ -231,24 +231,24 @@ func (r *Recorder) alertsOf(restaurantID string, month usage.Month) *alerts {
 	return r.alerts[key]
 }
 
-// ClaimAlerts implements conversation.Watcher.
-func (r *Recorder) ClaimAlerts(
+// ClaimQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) ClaimQuotaAlerts(
 	_ context.Context, m conversation.Message, month usage.Month, now time.Time,
-) (conversation.Alerts, bool, error) {
+) (conversation.QuotaAlerts, bool, error) {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
 	of := r.alertsOf(m.RestaurantID, month)
 	now = stored(now)
 	if of.lease != "" && of.lease != m.Delivery && now.Before(of.until) {
-		return conversation.Alerts{}, false, nil
+		return conversation.QuotaAlerts{}, false, nil
 	}
 	of.lease, of.until = m.Delivery, now.Add(conversation.LeaseLength)
 	return of.told, true, nil
 }
 
-// SettleAlerts implements conversation.Watcher.
-func (r *Recorder) SettleAlerts(
-	_ context.Context, m conversation.Message, month usage.Month, told conversation.Alerts, done bool,
+// SettleQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) SettleQuotaAlerts(
+	_ context.Context, m conversation.Message, month usage.Month, told conversation.QuotaAlerts, done bool,
 ) error {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()

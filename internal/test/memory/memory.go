@@ -31,12 +31,12 @@ type tenant struct {
 	bot        *restaurant.Bot
 	activity   usage.Activity
 	months     map[usage.Month]usage.MonthCount
-	adjusted   map[usage.Month][]usage.Adjustment // in the order in which they were made
-	renewals   map[string]renewal                 // by key
-	sessions   []*usage.Session                   // in the order in which they were opened
+	adjusted   map[usage.Month][]usage.TopUp // in the order in which they were made
+	renewals   map[string]renewal            // by key
+	sessions   []*usage.Session              // in the order in which they were opened
 }
 
-// renewal is what was asked for with a key, and what came of it.
+// top-up is what was asked for with a key, and what came of it.
 type renewal struct {
 	amount int64
 	reason string
@@ -48,7 +48,7 @@ func (s *Store) tenant(restaurantID string) *tenant {
 	t, ok := s.tenants[restaurantID]
 	if !ok {
 		t = &tenant{
-			months: make(map[usage.Month]usage.MonthCount), adjusted: make(map[usage.Month][]usage.Adjustment),
+			months: make(map[usage.Month]usage.MonthCount), adjusted: make(map[usage.Month][]usage.TopUp),
 			renewals: make(map[string]renewal),
 		}
 		s.tenants[restaurantID] = t
@@ -228,9 +228,9 @@ func (t *tenant) record(months []usage.Month) usage.Record {
 	return record
 }
 
-// Adjust implements usage.Adjuster.
-func (s *Store) Adjust(
-	_ context.Context, restaurantID string, month usage.Month, a usage.Adjustment, repeatKey string, defaultLimit int64,
+// AddTopUp implements usage.TopUpStore.
+func (s *Store) AddTopUp(
+	_ context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
 ) (usage.Quota, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -248,9 +248,9 @@ func (s *Store) Adjust(
 	if quota.IsUnlimited() {
 		return usage.Quota{}, usage.ErrUnlimited
 	}
-	quota.AdjustedBy += a.Amount
+	quota.ToppedUp += a.Amount
 	count := t.months[month]
-	count.AdjustedBy = quota.AdjustedBy
+	count.ToppedUp = quota.ToppedUp
 	t.months[month] = count
 	a.CreatedAt = stored(a.CreatedAt)
 	t.adjusted[month] = append(t.adjusted[month], a)
@@ -290,9 +290,9 @@ func (s *Store) Records(_ context.Context, restaurantIDs []string, month usage.M
 // quota returns a month's quota. Where there is no bot, its limit is defaultLimit.
 func (t *tenant) quota(month usage.Month, defaultLimit int64) usage.Quota {
 	if t.bot != nil {
-		defaultLimit = t.bot.Limits.MessagesPerDay
+		defaultLimit = t.bot.Limits.ConversationsPerDay
 	}
-	return usage.NewQuota(defaultLimit, t.months[month].Conversations, t.months[month].AdjustedBy)
+	return usage.NewQuota(defaultLimit, t.months[month].Conversations, t.months[month].ToppedUp)
 }
 
 // Sessions implements usage.Journal.
@@ -311,15 +311,15 @@ func (s *Store) Sessions(_ context.Context, restaurantID string, most int) ([]us
 	return sessions[:min(most, len(sessions))], nil
 }
 
-// Adjustments implements usage.Journal.
-func (s *Store) Adjustments(_ context.Context, restaurantID string, month usage.Month, most int) ([]usage.Adjustment, error) {
+// TopUps implements usage.Journal.
+func (s *Store) TopUps(_ context.Context, restaurantID string, month usage.Month, most int) ([]usage.TopUp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, ok := s.tenants[restaurantID]
 	if !ok {
 		return nil, nil
 	}
-	newest := slices.SortedFunc(slices.Values(t.adjusted[month]), func(a, b usage.Adjustment) int {
+	newest := slices.SortedFunc(slices.Values(t.adjusted[month]), func(a, b usage.TopUp) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 	})
 	return newest[:min(most, len(newest))], nil

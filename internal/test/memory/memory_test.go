@@ -18,6 +18,6 @@ func TestRecorderContract(t *testing.T) {
 	storetest.ExerciseRecorder(t, func(_ testing.TB, calendar usage.Calendar) storetest.Ledger {
 		store := memory.New()
 		recorder := memory.NewRecorder(store, calendar)
-		return storetest.Ledger{Store: store, Recorder: recorder, Watcher: recorder}
+		return storetest.Ledger{Store: store, Recorder: recorder, QuotaAlerter: recorder}
 	})
 }

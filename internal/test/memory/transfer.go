@@ -60,7 +60,7 @@ func (s *Store) MergeMonth(_ context.Context, restaurantID string, month usage.M
 	merged := old.Merge(count)
 	t.months[month] = merged
 	return !ok || merged.Conversations != old.Conversations || !merged.LastConversation.Equal(old.LastConversation) ||
-		merged.AdjustedBy != old.AdjustedBy || !maps.Equal(merged.Days, old.Days), nil
+		merged.ToppedUp != old.ToppedUp || !maps.Equal(merged.Days, old.Days), nil
 }
 
 // MergeActivity merges times into the restaurant's own and reports whether that changed them.

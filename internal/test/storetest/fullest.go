@@ -20,7 +20,7 @@ func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaul
 	filled, err := s.Fullest(t.Context(), month, share, defaultLimit)
 	must(t, err)
 	slices.SortFunc(filled, func(a, b usage.Filled) int {
-		return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+		return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
 	})
 	ids := make([]string, len(filled))
 	for i, f := range filled {
@@ -30,7 +30,7 @@ func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaul
 }
 
 func daily(limit int64) *restaurant.Bot {
-	return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: limit}}
+	return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: limit}}
 }
 
 func use(t *testing.T, s Store, restaurantID string, conversations int64) {
@@ -62,20 +62,20 @@ func testFullest(t *testing.T, s Store) {
 		}
 	}
 	nearing := []string{"r00005", "r00003", "r00004", "r00002", "r00000", "r00008"}
-	wantEqual(t, "90 %", fullest(t, s, november, usage.NearingShare, defaultLimit), nearing)
+	wantEqual(t, "90 %", fullest(t, s, november, usage.AlertShare, defaultLimit), nearing)
 	wantEqual(t, "all", fullest(t, s, november, usage.Whole, defaultLimit), []string{"r00005", "r00003", "r00004"})
-	wantEqual(t, "just over 90 %", fullest(t, s, november, usage.NearingShare+1, defaultLimit), nearing[:4])
+	wantEqual(t, "just over 90 %", fullest(t, s, november, usage.AlertShare+1, defaultLimit), nearing[:4])
 	wantEqual(t, "a millionth", fullest(t, s, november, 1, defaultLimit), append(nearing, "r00001"))
 	wantEqual(t, "any", fullest(t, s, november, 0, defaultLimit), append(nearing, "r00001", "r00009", "r00006", "r00010"))
 	wantEqual(t, "December", fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 1, defaultLimit), []string{})
 	wantEqual(t, "any in December", len(fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 0, defaultLimit)), 10)
 
 	// The default is configured, and so may change without a write.
-	wantEqual(t, "90 %, no default", fullest(t, s, november, usage.NearingShare, usage.Unlimited), nearing[:5])
+	wantEqual(t, "90 %, no default", fullest(t, s, november, usage.AlertShare, usage.Unlimited), nearing[:5])
 	wantEqual(t, "any, no default", fullest(t, s, november, 0, usage.Unlimited),
 		[]string{"r00005", "r00003", "r00004", "r00002", "r00000", "r00001", "r00009", "r00006", "r00010"})
-	wantEqual(t, "90 %, a small default", fullest(t, s, november, usage.NearingShare, 1)[:3], []string{"r00005", "r00008", "r00003"})
-	wantEqual(t, "90 %, a large default", fullest(t, s, november, usage.NearingShare, 11), nearing[:5])
+	wantEqual(t, "90 %, a small default", fullest(t, s, november, usage.AlertShare, 1)[:3], []string{"r00005", "r00008", "r00003"})
+	wantEqual(t, "90 %, a large default", fullest(t, s, november, usage.AlertShare, 11), nearing[:5])
 }
 
 func testFullestFollows(t *testing.T, s Store) {
@@ -87,22 +87,22 @@ func testFullestFollows(t *testing.T, s Store) {
 	create(t, s, Restaurant(2), nil)
 	use(t, s, "r00001", 280)
 	use(t, s, "r00002", 290)
-	want("used", usage.NearingShare, "r00002", "r00001")
+	want("used", usage.AlertShare, "r00002", "r00001")
 
 	must(t, s.SetActive(t.Context(), "r00002", false))
-	want("switched off", usage.NearingShare, "r00001")
+	want("switched off", usage.AlertShare, "r00001")
 	want("switched off, any", 0, "r00001")
-	adjust(t, s, "r00001", adjustment(1, 100), "", usage.Quota{Used: 280, Limit: 300, AdjustedBy: 100})
-	adjust(t, s, "r00002", adjustment(2, 5), "", usage.Quota{Used: 290, Limit: 300, AdjustedBy: 5})
-	want("topped up", usage.NearingShare)
+	addTopUp(t, s, "r00001", topUp(1, 100), "", usage.Quota{Used: 280, Limit: 300, ToppedUp: 100})
+	addTopUp(t, s, "r00002", topUp(2, 5), "", usage.Quota{Used: 290, Limit: 300, ToppedUp: 5})
+	want("topped up", usage.AlertShare)
 	want("topped up, 70 %", 70*usage.Percent, "r00001")
 	must(t, s.SetActive(t.Context(), "r00002", true))
-	want("switched on", usage.NearingShare, "r00002")
+	want("switched on", usage.AlertShare, "r00002")
 	want("at its new share", usage.Share(290_000_000/305), "r00002")
 	want("and not more", usage.Share(290_000_000/305)+1)
 
 	must(t, s.SetBot(t.Context(), "r00001", *daily(7))) // 280 of 310
-	want("a smaller plan", usage.NearingShare, "r00002", "r00001")
+	want("a smaller plan", usage.AlertShare, "r00002", "r00001")
 	must(t, s.SetBot(t.Context(), "r00001", *daily(usage.Unlimited)))
 	want("unlimited", 0, "r00002")
 	must(t, s.SetBot(t.Context(), "r00001", *daily(0))) // 280 of 100
@@ -136,10 +136,10 @@ func testWatch(t *testing.T, l Ledger) {
 			if recorded := l.record(t, m); !recorded.Opened {
 				t.Fatalf("message %s opened nothing: %+v", m.ID, recorded)
 			}
-			watched, err := l.Watcher.Watch(t.Context(), "r00001", m.ReceivedAt)
+			state, err := l.QuotaAlerter.QuotaState(t.Context(), "r00001", m.ReceivedAt)
 			must(t, err)
-			if watched.Month != november || watched.Quota.Used != int64(customers) || watched.Alerts != (conversation.Alerts{}) {
-				t.Fatalf("after %d conversations: %+v", customers, watched)
+			if state.Month != november || state.Quota.Used != int64(customers) || state.QuotaAlerts != (conversation.QuotaAlerts{}) {
+				t.Fatalf("after %d conversations: %+v", customers, state)
 			}
 		}
 	}
@@ -150,17 +150,17 @@ func testWatch(t *testing.T, l Ledger) {
 		}
 	}
 	open(26)
-	wantShare(usage.NearingShare, false)
+	wantShare(usage.AlertShare, false)
 	open(1)
-	wantShare(usage.NearingShare, true)
-	wantShare(usage.NearingShare+1, false)
+	wantShare(usage.AlertShare, true)
+	wantShare(usage.AlertShare+1, false)
 	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(2)))
 	wantShare(45*usage.Percent, true)
 	wantShare(45*usage.Percent+1, false)
 	open(3) // 30 of 60
 	wantShare(50*usage.Percent, true)
 	wantShare(50*usage.Percent+1, false)
-	_, err := l.Store.Adjust(t.Context(), "r00001", november, adjustment(1, 2), "", usage.Unlimited)
+	_, err := l.Store.AddTopUp(t.Context(), "r00001", november, topUp(1, 2), "", usage.Unlimited)
 	must(t, err)
 	open(1) // 31 of 62
 	wantShare(50*usage.Percent, true)
@@ -194,7 +194,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 			if _, err := l.Recorder.Record(ctx, m); err != nil {
 				return err
 			}
-			_, err := l.Watcher.Watch(ctx, "r00001", noon)
+			_, err := l.QuotaAlerter.QuotaState(ctx, "r00001", noon)
 			return err
 		})
 	}
@@ -208,7 +208,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 	})
 	group.Go(func() error {
 		for i := range changes {
-			if _, err := l.Store.Adjust(ctx, "r00001", november, adjustment(i, 1), "", usage.Unlimited); err != nil {
+			if _, err := l.Store.AddTopUp(ctx, "r00001", november, topUp(i, 1), "", usage.Unlimited); err != nil {
 				return err
 			}
 		}
@@ -226,7 +226,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 	l.wantConversations(t, customers)
 	filled, err := l.Store.Fullest(t.Context(), november, 1, usage.Unlimited)
 	must(t, err)
-	wantEqual(t, "fullest", filled, []usage.Filled{{RestaurantID: "r00001", Quota: usage.Quota{Used: customers, Limit: 30, AdjustedBy: changes}}})
+	wantEqual(t, "fullest", filled, []usage.Filled{{RestaurantID: "r00001", Quota: usage.Quota{Used: customers, Limit: 30, ToppedUp: changes}}})
 	exact := usage.Share(customers * int64(usage.Whole) / (30 + changes)) // 666,666 millionths
 	wantEqual(t, "reached", len(fullest(t, l.Store, november, exact, usage.Unlimited)), 1)
 	wantEqual(t, "not reached", len(fullest(t, l.Store, november, exact+1, usage.Unlimited)), 0)
@@ -237,27 +237,27 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 	first, second := message("m1", customer, noon), message("m2", "+966500000002", noon.Add(time.Second))
 	l.record(t, first)
 	l.record(t, second)
-	claim := func(m conversation.Message, at time.Time, want conversation.Alerts, held bool) {
+	claim := func(m conversation.Message, at time.Time, want conversation.QuotaAlerts, held bool) {
 		t.Helper()
-		told, ok, err := l.Watcher.ClaimAlerts(t.Context(), m, november, at)
+		told, ok, err := l.QuotaAlerter.ClaimQuotaAlerts(t.Context(), m, november, at)
 		must(t, err)
 		if told != want || ok != held {
 			t.Errorf("%s at %v: told %+v, held %t; want %+v, %t", m.ID, at, told, ok, want, held)
 		}
 	}
-	none := conversation.Alerts{}
+	none := conversation.QuotaAlerts{}
 	claim(first, noon, none, true)
 	claim(first, noon, none, true)
 	claim(second, noon.Add(conversation.LeaseLength-time.Millisecond), none, false)
-	must(t, l.Watcher.SettleAlerts(t.Context(), second, november, conversation.Alerts{Noted: 100}, true)) // not its to tell
-	must(t, l.Watcher.SettleAlerts(t.Context(), first, november, conversation.Alerts{Noted: 80}, false))
-	claim(second, noon.Add(conversation.LeaseLength), conversation.Alerts{Noted: 80}, true) // the first one died
-	must(t, l.Watcher.SettleAlerts(t.Context(), first, november, none, true))               // too late
-	must(t, l.Watcher.SettleAlerts(t.Context(), second, november, conversation.Alerts{Noted: 90, Sent: 80}, true))
-	claim(first, noon.Add(conversation.LeaseLength), conversation.Alerts{Noted: 90, Sent: 80}, true)
-	watched, err := l.Watcher.Watch(t.Context(), "r00001", noon)
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 100}, true)) // not its to tell
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, conversation.QuotaAlerts{Noted: 80}, false))
+	claim(second, noon.Add(conversation.LeaseLength), conversation.QuotaAlerts{Noted: 80}, true) // the first one died
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, none, true))          // too late
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 90, Sent: 80}, true))
+	claim(first, noon.Add(conversation.LeaseLength), conversation.QuotaAlerts{Noted: 90, Sent: 80}, true)
+	state, err := l.QuotaAlerter.QuotaState(t.Context(), "r00001", noon)
 	must(t, err)
-	wantEqual(t, "alerts", watched.Alerts, conversation.Alerts{Noted: 90, Sent: 80})
-	_, err = l.Watcher.Watch(t.Context(), "r00002", noon)
+	wantEqual(t, "alerts", state.QuotaAlerts, conversation.QuotaAlerts{Noted: 90, Sent: 80})
+	_, err = l.QuotaAlerter.QuotaState(t.Context(), "r00002", noon)
 	must(t, err) // nothing was opened there
 }

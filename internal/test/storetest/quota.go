@@ -36,7 +36,7 @@ type quotaTenant struct {
 	limit    int64
 	sessions []usage.Session // in the order in which they were opened
 	messages []time.Time
-	topUps   []usage.Adjustment
+	topUps   []usage.TopUp
 }
 
 func sequenceOfChanges(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
@@ -100,7 +100,7 @@ func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int)
 	recorded, err := q.ledger.Recorder.Record(ctx, m)
 	q.must(err)
 	if recorded.Opened {
-		_, err := q.ledger.Watcher.Watch(ctx, tenant.id, recorded.At)
+		_, err := q.ledger.QuotaAlerter.QuotaState(ctx, tenant.id, recorded.At)
 		q.must(err)
 	}
 	tenant.messages = append(tenant.messages, q.now)
@@ -117,11 +117,11 @@ func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int)
 func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 	q.now = q.now.Add(time.Second)
 	q.topUps++
-	a := usage.Adjustment{ID: fmt.Sprint("adj_", q.topUps), Amount: rapid.Int64Range(1, 40).Draw(q.rt, "amount"), Type: usage.RenewalType,
+	a := usage.TopUp{ID: fmt.Sprint("adj_", q.topUps), Amount: rapid.Int64Range(1, 40).Draw(q.rt, "amount"), Type: usage.TopUpType,
 		Reason: "more", CreatedAt: q.now, CreatedBy: "cr_1"}
 	key := fmt.Sprint("key ", q.topUps)
 	for range rapid.IntRange(1, 2).Draw(q.rt, "times") {
-		got, err := q.ledger.Store.Adjust(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
+		got, err := q.ledger.Store.AddTopUp(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
 		if tenant.limit < 0 {
 			if err == nil {
 				q.rt.Fatal("an unlimited allowance was topped up")
@@ -131,7 +131,7 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 		q.must(err)
 		want := tenant.quota(q)
 		if len(tenant.topUps) == 0 || tenant.topUps[len(tenant.topUps)-1].ID != a.ID {
-			want.AdjustedBy += a.Amount
+			want.ToppedUp += a.Amount
 			tenant.topUps = append(tenant.topUps, a)
 		}
 		if got != want {
@@ -193,7 +193,7 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 	d.Allowance = usage.NewAllowance(t.limit, days[q.calendar.Day(q.now)-1].Conversations, quota)
 	for _, a := range slices.Backward(t.topUps) {
 		if q.calendar.Month(a.CreatedAt) == month {
-			d.Adjustments = append(d.Adjustments, a)
+			d.TopUps = append(d.TopUps, a)
 		}
 	}
 	d.Sessions = slices.Clone(t.sessions)
@@ -205,7 +205,7 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 // compare holds every figure of every route to what was worked out.
 func (q *quotas) compare() {
 	ctx := context.Background()
-	service := usage.NewService(q.ledger.Store, q.calendar, restaurant.Limits{MessagesPerDay: defaultLimit}, func() time.Time { return q.now })
+	service := usage.NewService(q.ledger.Store, q.calendar, restaurant.Limits{ConversationsPerDay: defaultLimit}, func() time.Time { return q.now })
 	wantSame := func(what string, got, want any) {
 		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(usage.Report{}, "RestaurantName")); diff != "" {
 			q.rt.Fatalf("%s at %v (-want +got):\n%s", what, q.now, diff)
@@ -232,7 +232,7 @@ func (q *quotas) compare() {
 	}
 	wantSame("total", listing.Total, len(q.tenants))
 
-	for _, share := range []usage.Share{0, 1, 80 * usage.Percent, usage.NearingShare, usage.Whole, usage.Share(rapid.Int64Range(0, 1_000_000).Draw(q.rt, "share"))} {
+	for _, share := range []usage.Share{0, 1, 80 * usage.Percent, usage.AlertShare, usage.Whole, usage.Share(rapid.Int64Range(0, 1_000_000).Draw(q.rt, "share"))} {
 		var want []usage.Report
 		for _, tenant := range q.tenants {
 			if report := reports[tenant.id]; tenant.active && report.Quota.Reaches(share) {
@@ -240,7 +240,7 @@ func (q *quotas) compare() {
 			}
 		}
 		slices.SortFunc(want, func(a, b usage.Report) int {
-			return cmp.Or(b.Quota.CompareFullness(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+			return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
 		})
 		got, err := service.Alerts(ctx, share, 0, 100)
 		q.must(err)

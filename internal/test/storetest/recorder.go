@@ -20,9 +20,9 @@ import (
 
 // Ledger is a recorder with the store that shows what it recorded.
 type Ledger struct {
-	Store    Store
-	Recorder conversation.Recorder
-	Watcher  conversation.Watcher // over the same store
+	Store        Store
+	Recorder     conversation.Recorder
+	QuotaAlerter conversation.QuotaAlerter // over the same store
 	// Break returns a context in which the process dies right after so many successful writes, whose answers it doesn't
 	// see any more. It is nil where a recorder can't break off.
 	Break func(ctx context.Context, writes int) context.Context
@@ -575,7 +575,7 @@ func (s *stream) mend() {
 
 // compare holds every figure that the API shows to the model's.
 func (s *stream) compare() {
-	service := usage.NewService(s.ledger.Store, s.calendar, restaurant.Limits{MessagesPerDay: 1000}, func() time.Time { return s.now })
+	service := usage.NewService(s.ledger.Store, s.calendar, restaurant.Limits{ConversationsPerDay: 1000}, func() time.Time { return s.now })
 	for id, tenant := range s.model.tenants {
 		report, history, err := service.History(context.Background(), id)
 		if err != nil {

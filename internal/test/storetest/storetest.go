@@ -23,7 +23,7 @@ import (
 // Store is all that a store does, for those who read and those who manage.
 type Store interface {
 	usage.Store
-	usage.Adjuster
+	usage.TopUpStore
 	credential.Finder
 	Transfer
 
@@ -56,10 +56,10 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"phone numbers belong to one":        testPhoneNumbers,
 		"set bot":                            testSetBot,
 		"bots' ids lead to restaurants":      testBotIDs,
-		"adjustments add up":                 testAdjust,
-		"adjustments with a key":             testAdjustOnce,
-		"adjustments that can't be made":     testAdjustRefuses,
-		"concurrent adjustments":             testConcurrentAdjustments,
+		"top-ups add up":                     testTopUp,
+		"top-ups with a key":                 testTopUpOnce,
+		"top-ups that can't be made":         testTopUpRefused,
+		"concurrent top-ups":                 testConcurrentTopUps,
 		"fullest months":                     testFullest,
 		"the fullest follow every change":    testFullestFollows,
 		"list order and ties":                testListOrder,
@@ -122,11 +122,11 @@ func wantEqual(t *testing.T, what string, got, want any) {
 
 func testUsage(t *testing.T, s Store) {
 	bot := restaurant.Bot{ID: "bot-1", PhoneNumber: "+966110000001", TwilioAccountSID: "AC1", OwnerNumber: "+966500000001",
-		Limits: restaurant.Limits{MessagesPerDay: 5, MessagesPerMinute: -1}}
+		Limits: restaurant.Limits{ConversationsPerDay: 5, AnswersPerMinute: -1}}
 	create(t, s, Restaurant(1), &bot)
 	messages := usage.Tally{Month: november, Days: map[int]int64{1: 400, 23: 50}}
 	activity := usage.Activity{First: Start.Add(-time.Hour), Last: Start.Add(time.Hour), LastConversation: Start, Messages: messages}
-	count := usage.MonthCount{Conversations: 45, Days: map[int]int64{1: 40, 23: 5}, LastConversation: Start, AdjustedBy: 70}
+	count := usage.MonthCount{Conversations: 45, Days: map[int]int64{1: 40, 23: 5}, LastConversation: Start, ToppedUp: 70}
 	must(t, s.PutUsage(t.Context(), "r00001", activity, map[usage.Month]usage.MonthCount{november: count}))
 
 	got, err := s.Usage(t.Context(), "r00001", []usage.Month{november})
@@ -204,7 +204,7 @@ func testCreateInvalid(t *testing.T, s Store) {
 		func(r *restaurant.Restaurant, _ *restaurant.Bot) { r.Name = " " },
 		func(r *restaurant.Restaurant, _ *restaurant.Bot) { r.CreatedAt = time.Time{} },
 		func(_ *restaurant.Restaurant, b *restaurant.Bot) { b.ID = "" },
-		func(_ *restaurant.Restaurant, b *restaurant.Bot) { b.Limits.MessagesPerDay = -2 },
+		func(_ *restaurant.Restaurant, b *restaurant.Bot) { b.Limits.ConversationsPerDay = -2 },
 	} {
 		r, bot := Restaurant(1), restaurant.Bot{ID: "bot"}
 		spoil(&r, &bot)
@@ -243,12 +243,12 @@ func testPhoneNumbers(t *testing.T, s Store) {
 
 func testSetBot(t *testing.T, s Store) {
 	create(t, s, Restaurant(1), nil)
-	want := restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: -1, MessagesPerMinute: 60}}
+	want := restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: -1, AnswersPerMinute: 60}}
 	must(t, s.SetBot(t.Context(), "r00001", want))
 	got, err := s.Bot(t.Context(), "r00001")
 	must(t, err)
 	wantEqual(t, "bot", got, &want)
-	if err := s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: -7}}); err == nil {
+	if err := s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: -7}}); err == nil {
 		t.Error("a limit of -7 was accepted")
 	}
 }
@@ -270,7 +270,7 @@ func testBotIDs(t *testing.T, s Store) {
 	wantOwner("bot-1", "r00001")
 	wantOwner("r00001", "")
 	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2"}))
-	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2", Limits: restaurant.Limits{MessagesPerDay: 7}}))
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2", Limits: restaurant.Limits{ConversationsPerDay: 7}}))
 	wantOwner("bot-2", "r00002")
 
 	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // two have it now
@@ -316,7 +316,7 @@ func testListOrder(t *testing.T, s Store) {
 	}
 	wantEqual(t, "order", list(t, s, usage.All, 0, 10), []string{"a", "b", "c", "d", "e", "f"})
 
-	bot := restaurant.Bot{ID: "b", Limits: restaurant.Limits{MessagesPerDay: 7}}
+	bot := restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: 7}}
 	must(t, s.SetBot(t.Context(), "b", bot))
 	must(t, s.PutUsage(t.Context(), "b", usage.Activity{Last: kept(Start)}, map[usage.Month]usage.MonthCount{november: {Conversations: 3}}))
 	directory, err := s.Directory(t.Context())

@@ -71,10 +71,10 @@ func testAddRestaurants(t *testing.T, s Store) {
 func testMergeUsage(t *testing.T, s Store) {
 	create(t, s, Restaurant(1), nil)
 	months := []usage.MonthCount{
-		{Conversations: 45, Days: map[int]int64{3: 40, 20: 5}, LastConversation: Start, AdjustedBy: 100},
+		{Conversations: 45, Days: map[int]int64{3: 40, 20: 5}, LastConversation: Start, ToppedUp: 100},
 		{Conversations: 7, Days: map[int]int64{23: 7}, LastConversation: Start.Add(time.Hour)},
-		{Conversations: 50, AdjustedBy: 99},
-		{AdjustedBy: 101},
+		{Conversations: 50, ToppedUp: 99},
+		{ToppedUp: 101},
 	}
 	activities := []usage.Activity{
 		{First: Start, Last: Start.Add(time.Hour)},
@@ -96,7 +96,7 @@ func testMergeUsage(t *testing.T, s Store) {
 	}
 	record, err := s.Usage(t.Context(), "r00001", []usage.Month{november})
 	must(t, err)
-	want := usage.MonthCount{Conversations: 52, Days: map[int]int64{3: 40, 20: 5, 23: 7}, LastConversation: kept(Start.Add(time.Hour)), AdjustedBy: 101}
+	want := usage.MonthCount{Conversations: 52, Days: map[int]int64{3: 40, 20: 5, 23: 7}, LastConversation: kept(Start.Add(time.Hour)), ToppedUp: 101}
 	wantEqual(t, "month", record.Months[november], want)
 	activity := usage.Activity{First: kept(Start.Add(-2 * time.Hour)), Last: kept(Start.Add(time.Hour)), LastConversation: kept(Start)}
 	wantEqual(t, "activity", record.Activity, activity)
@@ -116,7 +116,7 @@ func testMergeUsage(t *testing.T, s Store) {
 func testEachBot(t *testing.T, s Store) {
 	want := make(map[string]restaurant.Bot)
 	for i := range 3 {
-		bot := restaurant.Bot{ID: fmt.Sprint("bot-", i), Limits: restaurant.Limits{MessagesPerDay: int64(i)}}
+		bot := restaurant.Bot{ID: fmt.Sprint("bot-", i), Limits: restaurant.Limits{ConversationsPerDay: int64(i)}}
 		create(t, s, Restaurant(i), &bot)
 		want[Restaurant(i).ID] = bot
 	}

@@ -28,42 +28,42 @@ func passed(q usage.Quota, told int64) []int64 {
 	return above
 }
 
-// watch looks at the restaurant's allowance after a conversation was opened, and tells of the thresholds that it has passed:
+// alertQuota looks at the restaurant's allowance after a conversation was opened, and tells of the thresholds that it has passed:
 // each once a month in the log and in metrics, and then its owner. What fails here is logged, and is no failure of the
 // customer's message: the restaurant's next conversation makes up for it.
 //
 // Who tells holds a lease. The log's line is written between claiming and settling, which are writes to the store: so a
 // process that dies at either of them makes no difference to it. One that dies just in between has it written again.
-func (s *Service) watch(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
-	watched, err := s.Watcher.Watch(ctx, m.RestaurantID, openedAt)
+func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
+	state, err := s.QuotaAlerter.QuotaState(ctx, m.RestaurantID, openedAt)
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "allowance not watched", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "allowance not state", slog.Any("error", err))
 		return
 	}
-	if len(passed(watched.Quota, min(watched.Alerts.Noted, watched.Alerts.Sent))) == 0 {
+	if len(passed(state.Quota, min(state.QuotaAlerts.Noted, state.QuotaAlerts.Sent))) == 0 {
 		return
 	}
-	told, held, err := s.Watcher.ClaimAlerts(ctx, m, watched.Month, s.Now())
+	told, held, err := s.QuotaAlerter.ClaimQuotaAlerts(ctx, m, state.Month, s.Now())
 	if err == nil && held {
-		err = s.tell(ctx, log, t, m, watched, told)
+		err = s.tell(ctx, log, t, m, state, told)
 	}
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelError, "alert not sent", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "quota alert not sent", slog.Any("error", err))
 	}
 }
 
 // tell tells of what hasn't been told of, and gives the lease back.
-func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Message, watched Watched, told Alerts) error {
-	q := watched.Quota
+func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Message, state QuotaState, told QuotaAlerts) error {
+	q := state.Quota
 	for _, threshold := range passed(q, told.Noted) {
-		log.LogAttrs(ctx, slog.LevelWarn, "allowance threshold passed", slog.Int64("threshold", threshold),
-			slog.String("month", watched.Month.String()), slog.Int64("used", q.Used), slog.Int64("limit", q.Limit),
-			slog.Int64("effectiveLimit", q.EffectiveLimit()), slog.Int64("adjustedBy", q.AdjustedBy))
-		if s.Events.ThresholdPassed != nil {
-			s.Events.ThresholdPassed(threshold)
+		log.LogAttrs(ctx, slog.LevelWarn, "quota alert", slog.Int64("threshold", threshold),
+			slog.String("month", state.Month.String()), slog.Int64("used", q.Used), slog.Int64("limit", q.Limit),
+			slog.Int64("effectiveLimit", q.EffectiveLimit()), slog.Int64("adjustedBy", q.ToppedUp))
+		if s.Events.QuotaAlert != nil {
+			s.Events.QuotaAlert(threshold)
 		}
 		told.Noted = threshold
-		if err := s.settleAlerts(ctx, m, watched.Month, told, false); err != nil {
+		if err := s.settleQuotaAlerts(ctx, m, state.Month, told, false); err != nil {
 			return err
 		}
 	}
@@ -73,11 +73,11 @@ func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Messag
 			break
 		}
 		told.Sent = threshold
-		if err := s.settleAlerts(ctx, m, watched.Month, told, false); err != nil {
+		if err := s.settleQuotaAlerts(ctx, m, state.Month, told, false); err != nil {
 			return err
 		}
 	}
-	return errors.Join(failure, s.settleAlerts(ctx, m, watched.Month, told, true))
+	return errors.Join(failure, s.settleQuotaAlerts(ctx, m, state.Month, told, true))
 }
 
 // alertOwner sends the owner the template, where there are both. It fails where sending it may succeed later.
@@ -93,16 +93,16 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	})
 	switch {
 	case errors.Is(err, ErrUndeliverable), errors.Is(err, ErrTemplateRejected):
-		log.LogAttrs(ctx, slog.LevelError, "owner can't be alerted", slog.Int64("threshold", threshold), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "quota alert can't be sent", slog.Int64("threshold", threshold), slog.Any("error", err))
 		return nil
 	case err != nil:
 		return fmt.Errorf("alerting the owner: %w", err)
 	}
-	log.LogAttrs(ctx, slog.LevelInfo, "owner alerted", slog.Int64("threshold", threshold))
+	log.LogAttrs(ctx, slog.LevelInfo, "quota alert sent", slog.Int64("threshold", threshold))
 	return nil
 }
 
-// settleAlerts notes what was told of.
-func (s *Service) settleAlerts(ctx context.Context, m Message, month usage.Month, told Alerts, done bool) error {
-	return insist(ctx, func() error { return s.Watcher.SettleAlerts(ctx, m, month, told, done) })
+// settleQuotaAlerts notes what was told of.
+func (s *Service) settleQuotaAlerts(ctx context.Context, m Message, month usage.Month, told QuotaAlerts, done bool) error {
+	return insist(ctx, func() error { return s.QuotaAlerter.SettleQuotaAlerts(ctx, m, month, told, done) })
 }

@@ -19,35 +19,35 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// faultyWatcher is a working watcher whose calls fail as long as their errors are set.
-type faultyWatcher struct {
-	conversation.Watcher
-	watch, claim, settle error
+// faultyAlerter is a working QuotaAlerter whose calls fail as long as their errors are set.
+type faultyAlerter struct {
+	conversation.QuotaAlerter
+	state, claim, settle error
 }
 
-func (w *faultyWatcher) Watch(ctx context.Context, restaurantID string, at time.Time) (conversation.Watched, error) {
-	if w.watch != nil {
-		return conversation.Watched{}, w.watch
+func (w *faultyAlerter) QuotaState(ctx context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
+	if w.state != nil {
+		return conversation.QuotaState{}, w.state
 	}
-	return w.Watcher.Watch(ctx, restaurantID, at)
+	return w.QuotaAlerter.QuotaState(ctx, restaurantID, at)
 }
 
-func (w *faultyWatcher) ClaimAlerts(
+func (w *faultyAlerter) ClaimQuotaAlerts(
 	ctx context.Context, m conversation.Message, month usage.Month, now time.Time,
-) (conversation.Alerts, bool, error) {
+) (conversation.QuotaAlerts, bool, error) {
 	if w.claim != nil {
-		return conversation.Alerts{}, false, w.claim
+		return conversation.QuotaAlerts{}, false, w.claim
 	}
-	return w.Watcher.ClaimAlerts(ctx, m, month, now)
+	return w.QuotaAlerter.ClaimQuotaAlerts(ctx, m, month, now)
 }
 
-func (w *faultyWatcher) SettleAlerts(
-	ctx context.Context, m conversation.Message, month usage.Month, told conversation.Alerts, done bool,
+func (w *faultyAlerter) SettleQuotaAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, told conversation.QuotaAlerts, done bool,
 ) error {
 	if w.settle != nil {
 		return w.settle
 	}
-	return w.Watcher.SettleAlerts(ctx, m, month, told, done)
+	return w.QuotaAlerter.SettleQuotaAlerts(ctx, m, month, told, done)
 }
 
 const (
@@ -59,7 +59,7 @@ const (
 // an owner to be alerted.
 func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	t.Helper()
-	f.tenant.Bot.Limits.MessagesPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
+	f.tenant.Bot.Limits.ConversationsPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
 	if err := f.store.SetBot(t.Context(), f.tenant.Restaurant.ID, f.tenant.Bot); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func (f *fixture) wantTold(t *testing.T, events []int, alerts ...string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if lines := strings.Count(f.log.String(), `"message":"allowance threshold passed"`); lines != len(events) {
+	if lines := strings.Count(f.log.String(), `"message":"quota alert"`); lines != len(events) {
 		t.Errorf("%d lines in the log, want %d:\n%s", lines, len(events), f.log)
 	}
 	if diff := cmp.Diff(alerts, f.alerted()); diff != "" {
@@ -121,7 +121,7 @@ func TestThresholds(t *testing.T) {
 	f.wantTold(t, nil)
 	f.open(t, 24, 24)
 	f.wantTold(t, []int{80}, "true Example 80% 24/30")
-	f.wantLogged(t, "INFO", "owner alerted")
+	f.wantLogged(t, "INFO", "quota alert sent")
 	for _, field := range []string{`"threshold":80`, `"month":"2026-11"`, `"used":24`, `"limit":30`, `"effectiveLimit":30`, `"adjustedBy":0`, `"restaurantId":"clxyz123abc"`} {
 		if !strings.Contains(f.log.String(), field) {
 			t.Errorf("the event has no %s", field)
@@ -134,8 +134,8 @@ func TestThresholds(t *testing.T) {
 	f.wantTold(t, []int{80, 90, 100}, all...)
 
 	// After a top-up they are passed again, but not for the first time.
-	a := usage.Adjustment{ID: "adj_1", Amount: 15}
-	if _, err := f.store.Adjust(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
+	a := usage.TopUp{ID: "adj_1", Amount: 15}
+	if _, err := f.store.AddTopUp(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
 		t.Fatal(err)
 	}
 	f.open(t, 41, 50)
@@ -201,7 +201,7 @@ func TestAlertThatFails(t *testing.T) {
 	}
 	f.open(t, 1, 28)
 	f.wantTold(t, []int{80, 90})
-	f.wantLogged(t, "ERROR", "alert not sent")
+	f.wantLogged(t, "ERROR", "quota alert not sent")
 	down = false
 	f.open(t, 29, 29)
 	f.wantTold(t, []int{80, 90}, "true Example 80% 29/30", "true Example 90% 29/30")
@@ -224,7 +224,7 @@ func TestAlertThatNeverCanBeSent(t *testing.T) {
 		}
 		f.open(t, 1, 26)
 		f.wantTold(t, []int{80})
-		f.wantLogged(t, "ERROR", "owner can't be alerted")
+		f.wantLogged(t, "ERROR", "quota alert can't be sent")
 		if tries != 1 {
 			t.Errorf("%v: %d tries", failure, tries)
 		}
@@ -235,22 +235,22 @@ func TestAlertThatNeverCanBeSent(t *testing.T) {
 func TestWatcherThatFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		set    func(*faultyWatcher, error)
+		set    func(*faultyAlerter, error)
 		events []int // that there are meanwhile
 	}{
-		"watch":  {func(w *faultyWatcher, err error) { w.watch = err }, nil},
-		"claim":  {func(w *faultyWatcher, err error) { w.claim = err }, nil},
-		"settle": {func(w *faultyWatcher, err error) { w.settle = err }, []int{80}},
+		"state":  {func(w *faultyAlerter, err error) { w.state = err }, nil},
+		"claim":  {func(w *faultyAlerter, err error) { w.claim = err }, nil},
+		"settle": {func(w *faultyAlerter, err error) { w.settle = err }, []int{80}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := setup(t).limited(t, 1)
 				f.open(t, 1, 23)
-				test.set(f.watcher, errDown)
+				test.set(f.alerter, errDown)
 				f.open(t, 24, 24)
 				f.wantTold(t, test.events)
-				test.set(f.watcher, nil)
+				test.set(f.alerter, nil)
 				f.now = f.now.Add(conversation.LeaseLength)
 				clear(f.events) // what couldn't be noted is told of again
 				f.log.Reset()

@@ -20,27 +20,27 @@ const (
 	attrAlertUntil  = "alertUntil"
 )
 
-// Watch implements conversation.Watcher in one round trip, and in another one for a month's first conversation.
-func (r *Recorder) Watch(ctx context.Context, restaurantID string, at time.Time) (conversation.Watched, error) {
+// Watch implements conversation.QuotaAlerter in one round trip, and in another one for a month's first conversation.
+func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	month := r.calendar.Month(at)
 	seen, err := r.store.restate(ctx, restaurantID, month.String())
 	if err != nil {
-		return conversation.Watched{}, fmt.Errorf("watching restaurant %s: %w", restaurantID, err)
+		return conversation.QuotaState{}, fmt.Errorf("reading the quota of restaurant %s: %w", restaurantID, err)
 	}
 	in := reader{item: seen.item}
 	// A restaurant that customers can write to has a bot. The limit of one without is not known here.
-	watched := conversation.Watched{Month: month, Quota: seen.quota(usage.Unlimited), Alerts: readAlerts(&in)}
-	return watched, in.err
+	state := conversation.QuotaState{Month: month, Quota: seen.quota(usage.Unlimited), QuotaAlerts: readAlerts(&in)}
+	return state, in.err
 }
 
-func readAlerts(r *reader) conversation.Alerts {
-	return conversation.Alerts{Noted: r.number(attrAlertsNoted), Sent: r.number(attrAlertsSent)}
+func readAlerts(r *reader) conversation.QuotaAlerts {
+	return conversation.QuotaAlerts{Noted: r.number(attrAlertsNoted), Sent: r.number(attrAlertsSent)}
 }
 
-// ClaimAlerts implements conversation.Watcher.
-func (r *Recorder) ClaimAlerts(
+// ClaimQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) ClaimQuotaAlerts(
 	ctx context.Context, m conversation.Message, month usage.Month, now time.Time,
-) (conversation.Alerts, bool, error) {
+) (conversation.QuotaAlerts, bool, error) {
 	e := expression{
 		set:       "#lease = :delivery, #until = :until",
 		condition: "attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery",
@@ -63,17 +63,17 @@ func (r *Recorder) ClaimAlerts(
 		return err
 	})
 	if failedCondition(err, 0) {
-		return conversation.Alerts{}, false, nil
+		return conversation.QuotaAlerts{}, false, nil
 	}
 	if err != nil {
-		return conversation.Alerts{}, false, fmt.Errorf("claiming the alerts of restaurant %s: %w", m.RestaurantID, err)
+		return conversation.QuotaAlerts{}, false, fmt.Errorf("claiming the alerts of restaurant %s: %w", m.RestaurantID, err)
 	}
 	return readAlerts(&claimed), true, claimed.err
 }
 
-// SettleAlerts implements conversation.Watcher.
-func (r *Recorder) SettleAlerts(
-	ctx context.Context, m conversation.Message, month usage.Month, told conversation.Alerts, done bool,
+// SettleQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) SettleQuotaAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, told conversation.QuotaAlerts, done bool,
 ) error {
 	e := expression{
 		set:       "#noted = :noted, #sent = :sent",

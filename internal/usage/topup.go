@@ -1,0 +1,125 @@
+package usage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// Bounds and defaults of a top-up.
+const (
+	DefaultTopUp       = 1000
+	DefaultTopUpReason = "Manual renewal"
+	maxTopUp           = 1_000_000
+	maxReasonLength    = 500
+	maxRepeatKeyLength = 255
+)
+
+// Faults of a top-up.
+var (
+	// ErrUnlimited says that a restaurant's plan has no limit that could be added to.
+	ErrUnlimited = errors.New("the allowance is unlimited")
+	// ErrKeyReused says that another top-up of the restaurant had the same key.
+	ErrKeyReused = errors.New("the key belongs to another top-up")
+)
+
+// TopUpType is the type of a top-up in the store and in the API. There is only one so far.
+const TopUpType = "renewal"
+
+// TopUp is an amount added to the allowance of one month.
+type TopUp struct {
+	ID        string
+	Amount    int64
+	Type      string
+	Reason    string
+	CreatedAt time.Time
+	CreatedBy string // the credential's public id, or who else it was
+}
+
+// TopUpRequest is a request to add to a restaurant's allowance of the current month.
+type TopUpRequest struct {
+	RestaurantID string
+	Amount       int64
+	Reason       string
+	// Key makes a repeat harmless: of the top-ups of a restaurant that have the same one, only the first is carried out,
+	// whoever sends the others and whenever. Empty: each is carried out.
+	Key string
+	By  string
+}
+
+// TopUpFault says what of a top-up makes no sense.
+type TopUpFault struct{ Name, Problem string }
+
+func (f *TopUpFault) Error() string { return f.Name + " " + f.Problem }
+
+// Validate returns a *TopUpFault, or nil.
+func (r TopUpRequest) Validate() error {
+	switch {
+	case r.Amount < 1 || r.Amount > maxTopUp:
+		return &TopUpFault{"amount", fmt.Sprintf("must be a whole number from 1 to %d", maxTopUp)}
+	case strings.TrimSpace(r.Reason) == "" || !restaurant.Printable(r.Reason, maxReasonLength):
+		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line, of up to %d characters", maxReasonLength)}
+	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' }):
+		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must have 1 to %d printable ASCII characters, and no spaces", maxRepeatKeyLength)}
+	}
+	return nil
+}
+
+// TopUpStore changes allowances.
+type TopUpStore interface {
+	// AddTopUp adds to a restaurant's allowance of the month and keeps the top-up, both or neither, and returns the
+	// month's quota right after. Where the restaurant has no bot, its limit is defaultLimit.
+	//
+	// With a repeatKey, only the first top-up of that key is made. For another one of the same amount and reason
+	// AddTopUp returns what it returned for the first; for any other it fails with ErrKeyReused. It fails with
+	// restaurant.ErrNotFound, ErrUnlimited or outage.ErrUnavailable.
+	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (Quota, error)
+}
+
+// TopUpService adds to restaurants' allowances.
+type TopUpService struct {
+	store    TopUpStore
+	calendar Calendar
+	defaults restaurant.Limits
+	now      func() time.Time
+	newID    func() string
+}
+
+// NewTopUpService returns a TopUpService of the calendar's current month. newID returns ids that are never the same.
+func NewTopUpService(store TopUpStore, calendar Calendar, defaults restaurant.Limits, now func() time.Time, newID func() string) *TopUpService {
+	return &TopUpService{store: store, calendar: calendar, defaults: defaults, now: now, newID: newID}
+}
+
+// Add carries out a top-up and returns the quota right after it. It fails with *TopUpFault, restaurant.ErrNotFound,
+// ErrUnlimited, ErrKeyReused or outage.ErrUnavailable. After the last it isn't known whether it was carried out: only with
+// a key is it safe to try again.
+func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (Quota, error) {
+	if err := r.Validate(); err != nil {
+		return Quota{}, err
+	}
+	if !restaurant.ValidID(r.RestaurantID) {
+		return Quota{}, restaurant.ErrNotFound
+	}
+	now := n.now().UTC().Truncate(time.Millisecond)
+	a := TopUp{ID: "adj_" + n.newID(), Amount: r.Amount, Type: TopUpType, Reason: r.Reason, CreatedAt: now, CreatedBy: r.By}
+	quota, err := n.store.AddTopUp(ctx, r.RestaurantID, n.calendar.Month(now), a, repeatKey(r.Key), n.defaults.ConversationsPerDay)
+	if err != nil {
+		return Quota{}, fmt.Errorf("topping up the allowance of restaurant %s: %w", r.RestaurantID, err)
+	}
+	return quota, nil
+}
+
+// repeatKey is what a store keeps of a key: callers may put into it what nobody else should read.
+func repeatKey(key string) string {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
