@@ -10,35 +10,66 @@ import (
 )
 
 const (
+	sidList     = "CONTENT_SIDS" // of KEY=HX…, separated by commas
 	sidVariable = "CONTENT_SID_" // followed by the template's key
 	sidPrefix   = "HX"           // followed by hexadecimal digits
 	sidLength   = 34
 )
 
-// ParseTemplateSIDs returns the template SIDs that variables of the form CONTENT_SID_<KEY>=HX… give, by key in lower
-// case. Empty ones are left out: that is what SAM makes of a parameter that isn't set. It reports all faults at once.
+// ParseTemplateSIDs returns the SIDs of templates, by key in lower case. They are given as a list, CONTENT_SIDS=KEY=HX…,KEY=HX…,
+// and as single variables, CONTENT_SID_<KEY>=HX…, which win over the list. An empty variable gives nothing: that is what SAM
+// makes of a parameter that isn't set. All faults are reported at once.
 func ParseTemplateSIDs(environ []string) (map[string]string, error) {
+	var listed, single []sidEntry
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		key, one := strings.CutPrefix(name, sidVariable)
+		switch {
+		case value == "":
+		case name == sidList:
+			for i, entry := range strings.Split(value, ",") {
+				key, sid, _ := strings.Cut(entry, "=")
+				listed = append(listed, sidEntry{fmt.Sprintf("%s, entry %d,", sidList, i+1), key, sid})
+			}
+		case one:
+			single = append(single, sidEntry{name, key, value})
+		}
+	}
 	sids := make(map[string]string)
 	var faults []error
-	for _, variable := range environ {
-		name, sid, _ := strings.Cut(variable, "=")
-		key, ok := strings.CutPrefix(name, sidVariable)
-		if !ok || sid == "" {
-			continue
+	for _, entry := range listed {
+		key := strings.ToLower(entry.key)
+		if _, twice := sids[key]; twice {
+			faults = append(faults, fmt.Errorf("%s must not name the key of an earlier entry", entry.origin))
 		}
-		switch {
-		case !validKey(key):
-			faults = append(faults, fmt.Errorf("%s must end in a key of capital letters, digits and underscores", name))
-		case !validSID(sid):
-			faults = append(faults, fmt.Errorf("%s must be a content SID: HX and 32 hexadecimal digits", name))
-		default:
-			sids[strings.ToLower(key)] = sid
-		}
+		faults = append(faults, entry.fault())
+		sids[key] = entry.sid
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	for _, entry := range single {
+		faults = append(faults, entry.fault())
+		sids[strings.ToLower(entry.key)] = entry.sid
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	return sids, nil
+}
+
+// sidEntry is the SID of one template as the environment gives it.
+type sidEntry struct {
+	origin   string // the variable, and the entry where it is a list
+	key, sid string
+}
+
+// fault returns what is wrong with an entry, without its value, or nil.
+func (e sidEntry) fault() error {
+	switch {
+	case !validKey(e.key):
+		return fmt.Errorf("%s must have a key of capital letters, digits and underscores", e.origin)
+	case !validSID(e.sid):
+		return fmt.Errorf("%s must have a content SID: HX and 32 hexadecimal digits", e.origin)
+	}
+	return nil
 }
 
 func validKey(key string) bool {

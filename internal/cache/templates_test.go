@@ -125,3 +125,46 @@ func TestParseTemplateSIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestParseTemplateSIDList(t *testing.T) {
+	t.Parallel()
+	welcome, branches := "WELCOME="+sids["welcome"], "BRANCH_LIST="+sids["branch_list"]
+	other := strings.Replace(sids["welcome"], "0", "f", 1)
+	for name, test := range map[string]struct {
+		environ []string
+		want    map[string]string
+	}{
+		"nothing":           {[]string{"CONTENT_SIDS="}, map[string]string{}},
+		"one":               {[]string{"CONTENT_SIDS=" + welcome}, map[string]string{"welcome": sids["welcome"]}},
+		"two":               {[]string{"CONTENT_SIDS=" + welcome + "," + branches}, sids},
+		"and a variable":    {[]string{"CONTENT_SIDS=" + welcome, "CONTENT_SID_" + branches}, sids},
+		"a variable wins":   {[]string{"CONTENT_SID_" + welcome, "CONTENT_SIDS=" + branches + ",WELCOME=" + other}, sids},
+		"and by any order":  {[]string{"CONTENT_SIDS=" + branches + ",WELCOME=" + other, "CONTENT_SID_" + welcome}, sids},
+		"an empty variable": {[]string{"CONTENT_SIDS=" + welcome + "," + branches, "CONTENT_SID_WELCOME="}, sids},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ParseTemplateSIDs(test.environ)
+			if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	// Each entry of these is faulty in its own way, and each has to be reported.
+	faulty := []string{"welcome=" + sids["welcome"], "SHORT=HX12", "NO_SID", "", " SPACE=" + sids["welcome"], "=" + sids["welcome"]}
+	_, err := ParseTemplateSIDs([]string{"CONTENT_SIDS=" + strings.Join(faulty, ","), "CONTENT_SID_OTHER=MG1"})
+	if err == nil {
+		t.Fatal("faults are accepted")
+	}
+	for _, name := range []string{"entry 1,", "entry 2,", "entry 3,", "entry 4,", "entry 5,", "entry 6,", "CONTENT_SID_OTHER "} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "HX12") || strings.Contains(err.Error(), sids["welcome"]) {
+		t.Errorf("a value is shown in: %v", err)
+	}
+	if _, err := ParseTemplateSIDs([]string{"CONTENT_SIDS=" + welcome + "," + branches + "," + welcome}); err == nil || !strings.Contains(err.Error(), "entry 3,") {
+		t.Errorf("a key that is given twice: %v", err)
+	}
+}

@@ -66,9 +66,11 @@ func (s *Stack) addresses() map[string]string {
 		"CACHE_USER":                      "",
 		"CACHE_NAME":                      "",
 	}
+	var sids []string
 	for _, key := range templates {
-		variables["CONTENT_SID_"+key] = contentSID(key)
+		sids = append(sids, key+"="+contentSID(key))
 	}
+	variables["CONTENT_SIDS"] = strings.Join(sids, ",")
 	return variables
 }
 

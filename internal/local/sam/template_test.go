@@ -666,8 +666,15 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 		"QueueBackoffDelay":  {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
 		"QueueRetryAttempts": {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
 		"JobRatePerMinute":   {[]string{"10", "20", "60000"}, []string{"", "9", "60001"}},
-		"ContentSidBranchList": {
-			[]string{"", "HX0123456789abcdef0123456789ABCDEF"}, []string{"HX", "HX0123456789abcdef0123456789ABCDEG"},
+		"ContentSids": {
+			[]string{
+				"", "BRANCH_LIST=HX0123456789abcdef0123456789ABCDEF",
+				"WELCOME=HX0123456789abcdef0123456789ABCDEF,LIST_2=HX0123456789abcdef0123456789abcdef",
+			},
+			[]string{
+				"HX0123456789abcdef0123456789ABCDEF", "WELCOME=HX0123456789abcdef0123456789ABCDEG", "welcome=HX0123456789abcdef0123456789ABCDEF",
+				"WELCOME=HX0123456789abcdef0123456789ABCDEF,", "WELCOME=HX0123456789abcdef0123456789ABCDEF, LIST=HX0123456789abcdef0123456789ABCDEF",
+			},
 		},
 		"VpcId": {[]string{"", "vpc-0a1b2c3d"}, []string{"vpc", "subnet-0a1b2c3d", "vpc-0a1b2c3d,vpc-1"}},
 		"SubnetIds": {
