@@ -166,7 +166,7 @@ type (
 		ConversationsThisMonth                          int64
 		LastConversationAt, FirstActivity, LastActivity *time.Time
 		Allowance                                       allowance
-		ToppedUp                                        int64
+		AdjustedBy                                      int64
 		UsagePercent                                    *float64 // absent where there is no limit
 		IsNearingQuota, IsActive                        bool
 	}
