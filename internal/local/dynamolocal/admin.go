@@ -1,7 +1,9 @@
 package dynamolocal
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -77,14 +79,11 @@ func (e *Engine) createTable(r *createTableRequest) (*createTableResponse, error
 
 // definition reads the table that a request describes.
 func (r *createTableRequest) definition() (Table, error) {
-	if len(r.TableName) < 3 || len(r.TableName) > 255 {
-		return Table{}, validation("Invalid table/index name.  Table/index names must be between 3 and 255 characters long")
+	if err := r.check(); err != nil {
+		return Table{}, err
 	}
 	types := make(map[string]string)
 	for _, a := range r.AttributeDefinitions {
-		if err := oneOf("attributeDefinitions.attributeType", a.AttributeType, "B", "N", "S"); err != nil {
-			return Table{}, err
-		}
 		types[a.AttributeName] = a.AttributeType
 	}
 	used := make(map[string]bool)
@@ -101,6 +100,9 @@ func (r *createTableRequest) definition() (Table, error) {
 		if !slices.Contains([]string{"ALL", "KEYS_ONLY", "INCLUDE"}, index.Projection) {
 			return Table{}, invalidParameter("Unknown ProjectionType: %s", index.Projection)
 		}
+		if slices.ContainsFunc(definition.Indexes, func(known Index) bool { return known.Name == index.Name }) {
+			return Table{}, invalidParameter("Duplicate index name: %s", index.Name)
+		}
 		definition.Indexes = append(definition.Indexes, index)
 	}
 	if len(used) != len(types) {
@@ -109,20 +111,55 @@ func (r *createTableRequest) definition() (Table, error) {
 	return definition, nil
 }
 
-func keysOf(schema []keySchemaElement, types map[string]string, used map[string]bool) (partition, sort Key, err error) {
-	kinds := []string{"HASH", "RANGE"}
-	if len(schema) < 1 || len(schema) > len(kinds) {
-		return Key{}, Key{}, constraint("keySchema", "Member must have length between 1 and 2")
+// check checks the request's members one by one.
+func (r *createTableRequest) check() error {
+	var failed constraints
+	for i, a := range r.AttributeDefinitions {
+		failed.oneOf(fmt.Sprintf("attributeDefinitions.%d.member.attributeType", i+1), a.AttributeType, "B", "N", "S")
 	}
-	keys := make([]Key, len(kinds))
+	failed.oneOf("billingMode", r.BillingMode, "PROVISIONED", "PAY_PER_REQUEST")
+	failed.name("tableName", r.TableName, minName)
+	failed.keySchema("keySchema", r.KeySchema)
+	for i, index := range r.GlobalSecondaryIndexes {
+		member := fmt.Sprintf("globalSecondaryIndexes.%d.member.", i+1)
+		failed.name(member+"indexName", index.IndexName, minName)
+		failed.keySchema(member+"keySchema", index.KeySchema)
+	}
+	return failed.err()
+}
+
+func (c *constraints) keySchema(member string, schema []keySchemaElement) {
+	elements := make([]string, len(schema))
 	for i, element := range schema {
-		if element.KeyType != kinds[i] {
+		elements[i] = fmt.Sprintf("KeySchemaElement(attributeName=%s, keyType=%s)", element.AttributeName, element.KeyType)
+		c.oneOf(fmt.Sprintf("%s.%d.member.keyType", member, i+1), element.KeyType, "HASH", "RANGE")
+	}
+	given := "[" + strings.Join(elements, ", ") + "]"
+	switch {
+	case len(schema) < 1:
+		c.failValue(given, member, "Member must have length greater than or equal to 1")
+	case len(schema) > len(keyTypes):
+		c.failValue(given, member, "Member must have length less than or equal to 2")
+	}
+}
+
+// keyTypes are the types of a key's attributes, in their order.
+var keyTypes = []string{"HASH", "RANGE"}
+
+func keysOf(schema []keySchemaElement, types map[string]string, used map[string]bool) (partition, sort Key, err error) {
+	keys := make([]Key, len(keyTypes))
+	for i, element := range schema {
+		if element.KeyType != keyTypes[i] {
 			return Key{}, Key{}, invalidParameter("Invalid KeySchema: The first KeySchemaElement is not a HASH key type " +
 				"or the second one not a RANGE key type")
 		}
 		if types[element.AttributeName] == "" {
 			return Key{}, Key{}, invalidParameter("Some index key attributes are not defined in "+
 				"AttributeDefinitions. Keys: [%s]", element.AttributeName)
+		}
+		if element.AttributeName == keys[0].Name {
+			// The wording is AWS's, though the attribute has a definition.
+			return Key{}, Key{}, validation("Invalid KeySchema: Some index key attribute have no definition")
 		}
 		keys[i] = Key{element.AttributeName, types[element.AttributeName]}
 		used[element.AttributeName] = true
@@ -133,7 +170,7 @@ func keysOf(schema []keySchemaElement, types map[string]string, used map[string]
 func (e *Engine) deleteTable(r *tableRequest) (*createTableResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t, err := e.table(r.TableName)
+	t, err := e.checkedTable(r.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +183,7 @@ func (e *Engine) deleteTable(r *tableRequest) (*createTableResponse, error) {
 func (e *Engine) describeTable(r *tableRequest) (*describeTableResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t, err := e.table(r.TableName)
+	t, err := e.checkedTable(r.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -214,8 +251,10 @@ func (e *Engine) listTables(r *listTablesRequest) (*listTablesResponse, error) {
 	if r.Limit != nil {
 		limit = *r.Limit
 	}
-	if limit < 1 || limit > 100 {
-		return nil, constraint("limit", "Member must have value between 1 and 100")
+	var failed constraints
+	failed.between("Limit", &limit, 1, 100)
+	if err := failed.err(); err != nil {
+		return nil, err
 	}
 	names := e.tableNames()
 	first, found := slices.BinarySearch(names, r.ExclusiveStartTableName)
@@ -251,14 +290,16 @@ type describeTimeToLiveResponse struct {
 func (e *Engine) updateTimeToLive(r *updateTimeToLiveRequest) (*updateTimeToLiveResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t, err := e.table(r.TableName)
+	t, err := e.checkedTable(r.TableName)
 	if err != nil {
 		return nil, err
 	}
 	asked := r.TimeToLiveSpecification
 	switch {
 	case asked.AttributeName == "":
-		return nil, constraint("timeToLiveSpecification.attributeName", "Member must have length greater than or equal to 1")
+		failed := constraints{"Value '' at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: " +
+			"Member must have length greater than or equal to 1"}
+		return nil, failed.err()
 	case asked.Enabled && t.TimeToLive != "":
 		return nil, validation("TimeToLive is already enabled")
 	case !asked.Enabled && t.TimeToLive == "":
@@ -277,7 +318,7 @@ func (e *Engine) updateTimeToLive(r *updateTimeToLiveRequest) (*updateTimeToLive
 func (e *Engine) describeTimeToLive(r *tableRequest) (*describeTimeToLiveResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t, err := e.table(r.TableName)
+	t, err := e.checkedTable(r.TableName)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,10 @@ package dynamolocal
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 )
 
 const (
@@ -78,30 +80,28 @@ type batchGet struct {
 
 // prepareBatch checks a BatchGetItem and returns each table's reads in the order in which they are answered.
 func (e *Engine) prepareBatch(r *batchGetRequest) (map[string][]batchGet, error) {
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
+	names := slices.Sorted(maps.Keys(r.RequestItems))
+	if err := r.check(names); err != nil {
 		return nil, err
 	}
-	keys := 0
-	for _, asked := range r.RequestItems {
-		keys += len(asked.Keys)
-	}
-	switch {
-	case keys == 0:
-		return nil, constraint("requestItems", "Member must have length greater than or equal to 1")
-	case keys > maxBatchGet:
-		return nil, validation("Too many items requested for the BatchGetItem call")
-	}
 	gets := make(map[string][]batchGet)
-	for name, asked := range r.RequestItems {
+	for _, name := range names {
+		asked := r.RequestItems[name]
 		for _, key := range asked.Keys {
-			g, err := e.prepareGet(&getRequest{
-				TableName: name, Key: key,
+			g, err := parseGet(&getRequest{
 				ProjectionExpression: asked.ProjectionExpression, ExpressionAttributeNames: asked.ExpressionAttributeNames,
 			})
 			if err != nil {
 				return nil, err
 			}
 			gets[name] = append(gets[name], batchGet{g, key})
+		}
+	}
+	for _, name := range names {
+		for _, g := range gets[name] {
+			if err := e.bindGet(g.get, &getRequest{TableName: name, Key: g.asked}); err != nil {
+				return nil, err
+			}
 		}
 		slices.SortFunc(gets[name], func(a, b batchGet) int { return cmp.Compare(a.key, b.key) })
 		for i, g := range gets[name] {
@@ -111,6 +111,38 @@ func (e *Engine) prepareBatch(r *batchGetRequest) (map[string][]batchGet, error)
 		}
 	}
 	return gets, nil
+}
+
+// check checks what holds for the request without its tables, whose names are given in order.
+func (r *batchGetRequest) check(names []string) error {
+	var failed constraints
+	if len(names) == 0 {
+		failed.fail("RequestItems", "Member must have length greater than or equal to 1")
+	}
+	failed.mapKeys(names, func() string {
+		// The message repeats the request's items as JSON.
+		encoded, _ := json.Marshal(r.RequestItems)
+		return string(encoded)
+	})
+	keys := 0
+	for _, name := range names {
+		n := len(r.RequestItems[name].Keys)
+		keys += n
+		switch member := "RequestItems." + name + ".member.Keys"; {
+		case n == 0:
+			failed.fail(member, "Member must have length greater than or equal to 1")
+		case n > maxBatchGet:
+			failed.fail(member, "Member must have length less than or equal to 100")
+		}
+	}
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	if err := failed.err(); err != nil {
+		return err
+	}
+	if keys > maxBatchGet {
+		return validation("Too many items requested for the BatchGetItem call")
+	}
+	return nil
 }
 
 type batchWriteRequest struct {
@@ -159,45 +191,94 @@ func (e *Engine) batchWriteItem(r *batchWriteRequest) (*batchWriteResponse, erro
 
 // prepareBatchWrite checks a BatchWriteItem and returns each table's writes in the order of the request.
 func (e *Engine) prepareBatchWrite(r *batchWriteRequest) (map[string][]*write, error) {
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
+	names := slices.Sorted(maps.Keys(r.RequestItems))
+	if err := r.check(names); err != nil {
 		return nil, err
 	}
-	requested := 0
-	for _, items := range r.RequestItems {
-		requested += len(items)
-	}
-	if requested < 1 || requested > maxBatchWrite {
-		return nil, constraint("requestItems", "Map value must satisfy constraint: "+
-			"[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]")
-	}
 	writes := make(map[string][]*write)
-	seen := make(map[itemID]bool)
-	for name, items := range r.RequestItems {
-		for _, item := range items {
-			w, err := e.prepareBatchItem(name, item)
+	for _, name := range names {
+		for _, item := range r.RequestItems[name] {
+			w, err := item.parse(name)
 			if err != nil {
+				return nil, err
+			}
+			writes[name] = append(writes[name], w)
+		}
+	}
+	seen := make(map[itemID]bool)
+	for _, name := range names {
+		for _, w := range writes[name] {
+			if err := e.bind(w); isMisfit(err) {
+				return nil, keyMismatch()
+			} else if err != nil {
+				return nil, err
+			}
+			if err := w.table.checkIndexKeys(w.request.Item); err != nil {
 				return nil, err
 			}
 			if seen[w.itemID] {
 				return nil, validation("Provided list of item keys contains duplicates")
 			}
 			seen[w.itemID] = true
-			writes[name] = append(writes[name], w)
 		}
 	}
 	return writes, nil
 }
 
-func (e *Engine) prepareBatchItem(table string, item batchWrite) (*write, error) {
-	switch {
-	case item.PutRequest != nil && item.DeleteRequest == nil:
-		w, err := e.preparePut(&writeRequest{TableName: table, Item: item.PutRequest.Item})
-		if err != nil {
-			return nil, err
+// check checks what holds for the request without its tables, whose names are given in order.
+func (r *batchWriteRequest) check(names []string) error {
+	var failed constraints
+	if len(names) == 0 {
+		failed.fail("RequestItems", "Member must have length greater than or equal to 1")
+	}
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	failed.collectionMetrics(r.ReturnItemCollectionMetrics)
+	requested := 0
+	for _, name := range names {
+		n := len(r.RequestItems[name])
+		requested += n
+		if n < 1 || n > maxBatchWrite {
+			failed.failValue(r.echo(names), "requestItems", "Map value must satisfy constraint: "+
+				"[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]")
+			break
 		}
-		return w, w.table.checkIndexKeys(item.PutRequest.Item)
-	case item.DeleteRequest != nil && item.PutRequest == nil:
-		return e.prepareDelete(&writeRequest{TableName: table, Key: item.DeleteRequest.Key})
+	}
+	if len(failed) == 0 {
+		// Unlike BatchGetItem's, malformed names give way to what else there is to tell.
+		failed.mapKeys(names, func() string { return r.echo(names) })
+	}
+	if err := failed.err(); err != nil {
+		return err
+	}
+	if requested > maxBatchWrite {
+		return validation("Too many items requested for the BatchWriteItem call")
+	}
+	return nil
+}
+
+// echo is how messages repeat the request: as Java prints it, here without the items' attributes, whose form AWS has
+// changed before.
+func (r *batchWriteRequest) echo(names []string) string {
+	tables := make([]string, len(names))
+	for i, name := range names {
+		requests := make([]string, len(r.RequestItems[name]))
+		for j, item := range r.RequestItems[name] {
+			requests[j] = "WriteRequest(deleteRequest=DeleteRequest())"
+			if item.PutRequest != nil {
+				requests[j] = "WriteRequest(putRequest=PutRequest())"
+			}
+		}
+		tables[i] = name + "=[" + strings.Join(requests, ", ") + "]"
+	}
+	return "{" + strings.Join(tables, ", ") + "}"
+}
+
+func (b batchWrite) parse(table string) (*write, error) {
+	switch {
+	case b.PutRequest != nil && b.DeleteRequest == nil:
+		return parsePut(&writeRequest{TableName: table, Item: b.PutRequest.Item})
+	case b.DeleteRequest != nil && b.PutRequest == nil:
+		return parseDelete(&writeRequest{TableName: table, Key: b.DeleteRequest.Key})
 	}
 	return nil, validation("Supplied WriteRequest must contain exactly one of PutRequest and DeleteRequest")
 }

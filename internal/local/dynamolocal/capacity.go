@@ -141,7 +141,3 @@ func (u units) report(table, detail string) *consumedCapacity {
 	}
 	return nil
 }
-
-func checkCapacityDetail(detail string) error {
-	return oneOf("returnConsumedCapacity", detail, "INDEXES", "TOTAL", "NONE")
-}

@@ -117,11 +117,19 @@ func (e *Engine) Sweep() int {
 	return swept
 }
 
-// table returns the named table or the service's error. The engine must be locked.
-func (e *Engine) table(name string) (*table, error) {
-	if name == "" {
-		return nil, constraint("tableName", "Member must not be null")
+// checkedTable returns the named table of a request that has no other member than the name. The engine must be locked.
+func (e *Engine) checkedTable(name string) (*table, error) {
+	var failed constraints
+	failed.tableName("tableName", name)
+	if err := failed.err(); err != nil {
+		return nil, err
 	}
+	return e.table(name)
+}
+
+// table returns the named table or the service's error. Requests are checked as far as they can be without their table
+// first. The engine must be locked.
+func (e *Engine) table(name string) (*table, error) {
 	if t := e.tables[name]; t != nil {
 		return t, nil
 	}

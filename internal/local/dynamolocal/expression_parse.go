@@ -392,10 +392,14 @@ func (p *parser) parentheses() (term, error) {
 		return term{}, err
 	}
 	if inner.parenthesized {
-		return term{}, p.fault("The expression has redundant parentheses;")
+		return term{}, p.redundant()
 	}
 	inner.parenthesized = true
 	return inner, nil
+}
+
+func (p *parser) redundant() error {
+	return p.fault("The expression has redundant parentheses;")
 }
 
 // value takes a :placeholder and returns what it stands for.

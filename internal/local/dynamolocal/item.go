@@ -21,6 +21,10 @@ type placeholderFields struct {
 	ExpressionAttributeValues document
 }
 
+func (c *constraints) onConditionFailure(member string, r *writeRequest) {
+	c.oneOf(member, r.ReturnValuesOnConditionCheckFailure, "ALL_OLD", "NONE")
+}
+
 type writeResponse struct {
 	Attributes       document          `json:",omitempty"`
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
@@ -32,58 +36,68 @@ type itemID struct {
 	key   string
 }
 
-// write is a checked request to write one item.
+// write is a request to write one item. It is parsed as far as it can be without its table, and then bound to that.
 type write struct {
 	itemID
+	request   *writeRequest
 	condition condition // nil where there is none
-	showOld   bool      // the item that fails the condition is to be returned
 	update    *update   // what an UpdateItem does
+	// keyIn returns the stored key of the write's item in its table, after the checks that need the table.
+	keyIn func(*table) (string, error)
 	// change returns the item that is to take the old one's place; nil is none.
 	change func(old document) (document, error)
 }
 
-// prepare parses and checks what the kinds of writes have in common. The engine must be locked.
-func (e *Engine) prepare(r *writeRequest) (*write, *placeholders, error) {
-	t, err := e.table(r.TableName)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
-		return nil, nil, err
-	}
-	onFailure := r.ReturnValuesOnConditionCheckFailure
-	if err := oneOf("returnValuesOnConditionCheckFailure", onFailure, "ALL_OLD", "NONE"); err != nil {
-		return nil, nil, err
-	}
+// parse parses the request's expressions, of which it may have an update if that is what it is for.
+func (r *writeRequest) parse(updates bool) (*write, error) {
 	known, err := newPlaceholders(r.ExpressionAttributeNames, r.ExpressionAttributeValues)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	w := &write{itemID: itemID{table: t}, showOld: onFailure == "ALL_OLD"}
-	w.condition, _, err = known.condition("ConditionExpression", r.ConditionExpression)
-	return w, known, err
+	w := &write{request: r, keyIn: func(t *table) (string, error) { return t.keyOf(r.Key) }}
+	if updates {
+		if w.update, err = known.update(r.UpdateExpression); err != nil {
+			return nil, err
+		}
+	}
+	if w.condition, _, err = known.condition("ConditionExpression", r.ConditionExpression); err != nil {
+		return nil, err
+	}
+	return w, known.unused(r.ConditionExpression != nil || updates && r.UpdateExpression != nil)
 }
 
-func (e *Engine) preparePut(r *writeRequest) (*write, error) {
-	w, known, err := e.prepare(r)
+// bind finds the write's table and item. The engine must be locked.
+func (e *Engine) bind(w *write) error {
+	t, err := e.table(w.request.TableName)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := known.unused(r.ConditionExpression != nil); err != nil {
-		return nil, err
-	}
-	if w.key, err = w.table.keyOfItem(r.Item); err != nil {
+	w.table = t
+	w.key, err = w.keyIn(t)
+	return err
+}
+
+func parsePut(r *writeRequest) (*write, error) {
+	w, err := r.parse(false)
+	if err != nil {
 		return nil, err
 	}
 	if r.Item.size() > maxItem {
 		return nil, validation("Item size has exceeded the maximum allowed size")
 	}
+	w.keyIn = func(t *table) (string, error) {
+		key, err := t.keyOfItem(r.Item)
+		if err != nil {
+			return "", err
+		}
+		return key, t.checkFilledKeys(r.Item.get)
+	}
 	w.change = func(document) (document, error) { return r.Item, nil }
 	return w, nil
 }
 
-func (e *Engine) prepareDelete(r *writeRequest) (*write, error) {
-	w, err := e.prepareCheck(r)
+func parseDelete(r *writeRequest) (*write, error) {
+	w, err := r.parse(false)
 	if err != nil {
 		return nil, err
 	}
@@ -91,38 +105,32 @@ func (e *Engine) prepareDelete(r *writeRequest) (*write, error) {
 	return w, nil
 }
 
-// prepareCheck prepares a write that leaves the item as it is.
-func (e *Engine) prepareCheck(r *writeRequest) (*write, error) {
-	w, known, err := e.prepare(r)
+// parseCheck parses a write that leaves the item as it is.
+func parseCheck(r *writeRequest) (*write, error) {
+	w, err := r.parse(false)
 	if err != nil {
 		return nil, err
 	}
-	if err := known.unused(r.ConditionExpression != nil); err != nil {
-		return nil, err
-	}
-	w.key, err = w.table.keyOf(r.Key)
 	w.change = func(old document) (document, error) { return old, nil }
-	return w, err
+	return w, nil
 }
 
-func (e *Engine) prepareUpdate(r *writeRequest) (*write, error) {
-	w, known, err := e.prepare(r)
+func parseUpdate(r *writeRequest) (*write, error) {
+	w, err := r.parse(true)
 	if err != nil {
 		return nil, err
 	}
-	if w.update, err = known.update(r.UpdateExpression); err != nil {
-		return nil, err
-	}
-	if err := known.unused(r.UpdateExpression != nil || r.ConditionExpression != nil); err != nil {
-		return nil, err
-	}
-	if w.key, err = w.table.keyOf(r.Key); err != nil {
-		return nil, err
-	}
-	for _, p := range w.update.paths {
-		if name := p[0].name; slices.Contains(w.table.schema.names(), name) {
-			return nil, invalidParameter("Cannot update attribute %s. This attribute is part of the key", name)
+	w.keyIn = func(t *table) (string, error) {
+		key, err := t.keyOf(r.Key)
+		if err != nil {
+			return "", err
 		}
+		for _, p := range w.update.paths {
+			if name := p[0].name; slices.Contains(t.schema.names(), name) {
+				return "", misfit(invalidParameter("Cannot update attribute %s. This attribute is part of the key", name))
+			}
+		}
+		return key, t.checkFilledKeys(w.update.literal)
 	}
 	w.change = func(old document) (document, error) {
 		if old == nil {
@@ -142,7 +150,7 @@ func (w *write) evaluate() (old, changed document, err error) {
 	old = w.table.items.get(w.key)
 	if w.condition != nil && !w.condition.holds(old) {
 		failure := &serviceError{code: "ConditionalCheckFailedException", message: "The conditional request failed"}
-		if w.showOld {
+		if w.request.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
 			failure.item = old
 		}
 		return old, nil, failure
@@ -169,28 +177,40 @@ func (e *Engine) carryOut(w *write) (old, changed document, used units, err erro
 }
 
 func (e *Engine) putItem(r *writeRequest) (*writeResponse, error) {
-	return e.write(r, e.preparePut, "NONE", "ALL_OLD")
+	return e.write(r, parsePut, "NONE", "ALL_OLD")
 }
 
 func (e *Engine) deleteItem(r *writeRequest) (*writeResponse, error) {
-	return e.write(r, e.prepareDelete, "NONE", "ALL_OLD")
+	return e.write(r, parseDelete, "NONE", "ALL_OLD")
 }
 
 func (e *Engine) updateItem(r *writeRequest) (*writeResponse, error) {
-	return e.write(r, e.prepareUpdate, "NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
+	return e.write(r, parseUpdate, "NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
 }
 
 // write answers one of the requests that write a single item.
 func (e *Engine) write(
-	r *writeRequest, prepare func(*writeRequest) (*write, error), returns ...string,
+	r *writeRequest, parse func(*writeRequest) (*write, error), returns ...string,
 ) (*writeResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var failed constraints
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	failed.collectionMetrics(r.ReturnItemCollectionMetrics)
+	failed.tableName("tableName", r.TableName)
+	failed.oneOf("returnValues", r.ReturnValues, "ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW")
+	failed.onConditionFailure("returnValuesOnConditionCheckFailure", r)
+	if err := failed.err(); err != nil {
+		return nil, err
+	}
 	if r.ReturnValues != "" && !slices.Contains(returns, r.ReturnValues) {
 		return nil, validation("Return values set to invalid value")
 	}
-	w, err := prepare(r)
+	w, err := parse(r)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.bind(w); err != nil {
 		return nil, err
 	}
 	old, changed, used, err := e.carryOut(w)
@@ -226,27 +246,26 @@ type getResponse struct {
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
 }
 
-// get is a checked request to read one item.
+// get is a request to read one item, parsed and then bound to its table as a write is.
 type get struct {
 	itemID
 	projection *projection // nil where there is none
 }
 
-// prepareGet checks a read. The engine must be locked.
-func (e *Engine) prepareGet(r *getRequest) (*get, error) {
+func parseGet(r *getRequest) (*get, error) {
+	selected, err := parseProjection(r.ProjectionExpression, r.ExpressionAttributeNames)
+	return &get{projection: selected}, err
+}
+
+// bindGet finds the table and the item of a read. The engine must be locked.
+func (e *Engine) bindGet(g *get, r *getRequest) error {
 	t, err := e.table(r.TableName)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
-		return nil, err
-	}
-	selected, err := parseProjection(r.ProjectionExpression, r.ExpressionAttributeNames)
-	if err != nil {
-		return nil, err
-	}
-	key, err := t.keyOf(r.Key)
-	return &get{itemID{t, key}, selected}, err
+	g.table = t
+	g.key, err = t.keyOf(r.Key)
+	return err
 }
 
 // parseProjection parses the projection of a request that has no other expression.
@@ -274,8 +293,17 @@ func (g *get) read() (document, int) {
 func (e *Engine) getItem(r *getRequest) (*getResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g, err := e.prepareGet(r)
+	var failed constraints
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	failed.tableName("tableName", r.TableName)
+	if err := failed.err(); err != nil {
+		return nil, err
+	}
+	g, err := parseGet(r)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.bindGet(g, r); err != nil {
 		return nil, err
 	}
 	item, size := g.read()

@@ -1,17 +1,22 @@
 package dynamolocal
 
-// setRange sets the range of stored keys that the key condition describes.
-func (p *page) setRange(known *placeholders, text *string) error {
+// keyConditions parses a KeyConditionExpression into the conditions on single attributes.
+func (p *placeholders) keyConditions(text *string) (map[string]keyCondition, error) {
 	if text == nil {
-		return validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	parsed, _, err := known.condition("KeyConditionExpression", text)
+	parsed, _, err := p.condition("KeyConditionExpression", text)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	conditions, err := keyConditions(parsed)
-	if err != nil {
-		return err
+	return keyConditions(parsed)
+}
+
+// setRange sets the range of stored keys that the key conditions describe.
+func (p *page) setRange(conditions map[string]keyCondition) error {
+	if attributes := p.schema.names(); len(conditions) > len(attributes) {
+		return validation("The number of query conditions (%d) exceeds the number of key attributes defined in the schema (%d)",
+			len(conditions), len(attributes))
 	}
 	partition, given := conditions[p.schema.partition.Name]
 	if !given {
@@ -29,7 +34,7 @@ func (p *page) setRange(known *placeholders, text *string) error {
 		return nil
 	}
 	sort, given := conditions[p.schema.sort.Name]
-	if !given || p.schema.sort.Name == "" || len(conditions) > 2 {
+	if !given || p.schema.sort.Name == "" {
 		return validation("Query key condition not supported")
 	}
 	if err := sort.check(p.schema.sort); err != nil {
@@ -59,7 +64,8 @@ func keyConditions(c condition) (map[string]keyCondition, error) {
 		}
 		for name, condition := range right {
 			if _, twice := left[name]; twice {
-				return nil, validation("KeyConditionExpressions must only contain one condition per key")
+				return nil, validation("Invalid KeyConditionExpression: " +
+					"KeyConditionExpressions must only contain one condition per key")
 			}
 			left[name] = condition
 		}

@@ -123,26 +123,30 @@ func (s source) storedKey(key document) (string, bool) {
 	return s.index.storedKey(key)
 }
 
+// preparePage checks a Query or Scan: what can be checked without its table before it is looked for.
 func (e *Engine) preparePage(r *pageRequest, isQuery bool) (*page, error) {
-	t, err := e.table(r.TableName)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkPageParameters(r); err != nil {
 		return nil, err
 	}
-	from, err := t.source(r)
-	if err != nil {
-		return nil, err
-	}
-	p := &page{source: from, high: endOfKeys, ascending: true, limit: math.MaxInt}
+	p := &page{high: endOfKeys, ascending: true, limit: math.MaxInt}
 	if r.ScanIndexForward != nil {
 		p.ascending = *r.ScanIndexForward
 	}
 	if r.Limit != nil {
 		p.limit = *r.Limit
 	}
-	if err := p.parse(r, isQuery); err != nil {
+	expressions, err := parsePage(r, isQuery)
+	if err != nil {
+		return nil, err
+	}
+	t, err := e.table(r.TableName)
+	if err != nil {
+		return nil, err
+	}
+	if p.source, err = t.source(r); err != nil {
+		return nil, err
+	}
+	if err := p.bind(r, expressions); err != nil {
 		return nil, err
 	}
 	if r.ExclusiveStartKey != nil {
@@ -152,14 +156,17 @@ func (e *Engine) preparePage(r *pageRequest, isQuery bool) (*page, error) {
 }
 
 func checkPageParameters(r *pageRequest) error {
-	if r.Limit != nil && *r.Limit < 1 {
-		return validation("Limit must be greater than or equal to 1")
+	var failed constraints
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	failed.tableName("tableName", r.TableName)
+	if r.IndexName != nil {
+		failed.name("indexName", *r.IndexName, minName)
 	}
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
-		return err
-	}
-	err := oneOf("select", r.Select, "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "COUNT", "SPECIFIC_ATTRIBUTES")
-	if err != nil {
+	failed.oneOf("select", r.Select, "SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")
+	failed.between("Limit", r.Limit, 1, math.MaxInt)
+	failed.between("Segment", r.Segment, 0, maxSegments-1)
+	failed.between("TotalSegments", r.TotalSegments, 1, maxSegments)
+	if err := failed.err(); err != nil {
 		return err
 	}
 	switch {
@@ -193,40 +200,55 @@ func (t *table) source(r *pageRequest) (source, error) {
 	return source{t, i, i.schema, i.entries}, nil
 }
 
-// parse reads the request's expressions.
-func (p *page) parse(r *pageRequest, isQuery bool) error {
+// pageExpressions are the parsed expressions of a Query or Scan.
+type pageExpressions struct {
+	keys       map[string]keyCondition // nil for a Scan
+	filter     condition               // nil where there is none
+	filtered   []string                // the attributes that the filter looks at
+	projection *projection             // nil where there is none
+}
+
+func parsePage(r *pageRequest, isQuery bool) (*pageExpressions, error) {
 	known, err := newPlaceholders(r.ExpressionAttributeNames, r.ExpressionAttributeValues)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	parsed := new(pageExpressions)
 	if isQuery {
-		err = p.setRange(known, r.KeyConditionExpression)
+		parsed.keys, err = known.keyConditions(r.KeyConditionExpression)
 	} else {
-		err = p.setSegment(r)
+		err = checkSegment(r)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var filtered []string
-	if p.filter, filtered, err = known.condition("FilterExpression", r.FilterExpression); err != nil {
-		return err
+	if parsed.filter, parsed.filtered, err = known.condition("FilterExpression", r.FilterExpression); err != nil {
+		return nil, err
 	}
-	if p.projection, err = known.projection(r.ProjectionExpression); err != nil {
-		return err
+	if parsed.projection, err = known.projection(r.ProjectionExpression); err != nil {
+		return nil, err
 	}
 	anyExpression := r.KeyConditionExpression != nil || r.FilterExpression != nil || r.ProjectionExpression != nil
-	if err := known.unused(anyExpression); err != nil {
+	return parsed, known.unused(anyExpression)
+}
+
+// bind holds the expressions against what the request reads.
+func (p *page) bind(r *pageRequest, expressions *pageExpressions) error {
+	p.filter, p.projection = expressions.filter, expressions.projection
+	if expressions.keys == nil {
+		p.setSegment(r)
+		return p.checkProjected(expressions.filtered)
+	}
+	if err := p.setRange(expressions.keys); err != nil {
 		return err
 	}
-	if isQuery {
-		for _, name := range filtered {
-			if slices.Contains(p.schema.names(), name) {
-				return validation("Filter Expression can only contain non-primary key attributes: "+
-					"Primary key attribute: %s", name)
-			}
+	for _, name := range expressions.filtered {
+		if slices.Contains(p.schema.names(), name) {
+			return validation("Filter Expression can only contain non-primary key attributes: "+
+				"Primary key attribute: %s", name)
 		}
 	}
-	return p.checkProjected(filtered)
+	return p.checkProjected(expressions.filtered)
 }
 
 // checkProjected refuses expressions on attributes that the index doesn't have.
@@ -252,8 +274,10 @@ func (p *page) checkProjected(filtered []string) error {
 	return nil
 }
 
-// setSegment limits a parallel scan to its share of the hashes that stored keys start with.
-func (p *page) setSegment(r *pageRequest) error {
+// maxSegments is into how many parts a scan may be split.
+const maxSegments = 1_000_000
+
+func checkSegment(r *pageRequest) error {
 	switch {
 	case r.Segment == nil && r.TotalSegments == nil:
 		return nil
@@ -263,17 +287,22 @@ func (p *page) setSegment(r *pageRequest) error {
 	case r.Segment == nil:
 		return validation("The Segment parameter is required but was not present in the request " +
 			"when parameter TotalSegments is present")
-	case *r.TotalSegments < 1 || *r.TotalSegments > 1_000_000:
-		return constraint("totalSegments", "Member must have value between 1 and 1000000")
-	case *r.Segment < 0 || *r.Segment >= *r.TotalSegments:
+	case *r.Segment >= *r.TotalSegments:
 		return validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: "+
 			"Segment: %d is not less than TotalSegments: %d", *r.Segment, *r.TotalSegments)
+	}
+	return nil
+}
+
+// setSegment limits a parallel scan to its share of the hashes that stored keys start with.
+func (p *page) setSegment(r *pageRequest) {
+	if r.Segment == nil {
+		return
 	}
 	p.low = segmentStart(*r.Segment, *r.TotalSegments)
 	if *r.Segment+1 < *r.TotalSegments {
 		p.high = segmentStart(*r.Segment+1, *r.TotalSegments)
 	}
-	return nil
 }
 
 func segmentStart(segment, total int) string {

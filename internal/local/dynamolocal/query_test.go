@@ -193,10 +193,11 @@ func TestInvalidQueries(t *testing.T) {
 		{"nr = :b", dynamodb.QueryInput{}, "Query condition missed key schema element: shop"},
 		{"shop = :a", byState, "Query condition missed key schema element: phase"},
 		{"shop = :a AND extra = :b", dynamodb.QueryInput{}, "Query key condition not supported"},
-		{"shop = :a AND nr = :b AND extra = :b", dynamodb.QueryInput{}, "Query key condition not supported"},
-		{"phase = :a AND nr = :b", noteByState, "Query key condition not supported"},
+		{"shop = :a AND nr = :b AND extra = :b", dynamodb.QueryInput{}, "The number of query conditions (3) exceeds"},
+		{"phase = :a AND nr = :b", noteByState, "The number of query conditions (2) exceeds the number of key attributes defined in the schema (1)"},
 		{"shop = :a AND shop = :a", dynamodb.QueryInput{}, "only contain one condition per key"},
-		{"shop = :a AND nr > :b AND nr < :c", dynamodb.QueryInput{}, "only contain one condition per key"},
+		{"shop = :a AND nr > :b AND nr < :c", dynamodb.QueryInput{},
+			"Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"},
 		{"shop = :a OR nr = :b", dynamodb.QueryInput{}, "Invalid operator used in KeyConditionExpression: OR"},
 		{"NOT shop = :a", dynamodb.QueryInput{}, "Invalid operator used in KeyConditionExpression: NOT"},
 		{"shop = :a AND nr <> :b", dynamodb.QueryInput{}, "Invalid operator used in KeyConditionExpression: <>"},
@@ -214,7 +215,7 @@ func TestInvalidQueries(t *testing.T) {
 		{"shop = :a", dynamodb.QueryInput{IndexName: aws.String("none")}, "does not have the specified index: none"},
 		{"phase = :a", dynamodb.QueryInput{IndexName: aws.String("byState"), ConsistentRead: aws.Bool(true)},
 			"Consistent reads are not supported on global secondary indexes"},
-		{"shop = :a", dynamodb.QueryInput{Limit: aws.Int32(0)}, "Limit must be greater than or equal to 1"},
+		{"shop = :a", dynamodb.QueryInput{Limit: aws.Int32(0)}, "at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"shop = :a", dynamodb.QueryInput{FilterExpression: aws.String("nr = :b")}, "Primary key attribute: nr"},
 		{"phase = :a", dynamodb.QueryInput{IndexName: aws.String("byState"), FilterExpression: aws.String("due = :b")}, "Primary key attribute: due"},
 		{"phase = :a", dynamodb.QueryInput{IndexName: aws.String("noteByState"), FilterExpression: aws.String("extra = :b")},
@@ -488,7 +489,7 @@ func TestParallelScan(t *testing.T) {
 		"TotalSegments parameter is required":  {Segment: aws.Int32(0)},
 		"Segment parameter is required":        {TotalSegments: aws.Int32(1)},
 		"is not less than TotalSegments":       {Segment: aws.Int32(1), TotalSegments: aws.Int32(1)},
-		"'totalSegments' failed to satisfy":    {Segment: aws.Int32(0), TotalSegments: aws.Int32(0)},
+		"'TotalSegments' failed to satisfy":    {Segment: aws.Int32(0), TotalSegments: aws.Int32(0)},
 		"The provided starting key is invalid": {ExclusiveStartKey: attributes(object{"x": "1"})},
 	} {
 		input.TableName = aws.String("users")
@@ -544,7 +545,7 @@ func TestBatchGetItemLimits(t *testing.T) {
 		ids = append(ids, i)
 	}
 	_, err := get(ids...)
-	wantError(t, err, validationException, "Too many items requested")
+	wantError(t, err, validationException, "at 'RequestItems.users.member.Keys' failed to satisfy constraint: Member must have length less than or equal to 100")
 	_, err = get(1, 2, 1)
 	wantError(t, err, validationException, "contains duplicates")
 	_, err = get()

@@ -61,9 +61,13 @@ func (t *table) index(name string) *index {
 func (t *table) keyOf(key document) (string, error) {
 	stored, ok := t.schema.storedKey(key)
 	if !ok || len(key) != len(t.schema.names()) {
-		return "", validation("The provided key element does not match the schema")
+		return "", keyMismatch()
 	}
 	return stored, t.schema.check(key)
+}
+
+func keyMismatch() error {
+	return misfit(validation("The provided key element does not match the schema"))
 }
 
 // keyOfItem returns the stored key for an item to be put.
@@ -71,9 +75,9 @@ func (t *table) keyOfItem(item document) (string, error) {
 	for _, key := range t.schema.keys() {
 		switch v := item.get(key.Name); {
 		case v == nil:
-			return "", invalidParameter("Missing the key %s in the item", key.Name)
+			return "", misfit(invalidParameter("Missing the key %s in the item", key.Name))
 		case v.kind() != key.Type:
-			return "", invalidParameter("Type mismatch for key %s expected: %s actual: %s", key.Name, key.Type, v.kind())
+			return "", misfit(invalidParameter("Type mismatch for key %s expected: %s actual: %s", key.Name, key.Type, v.kind()))
 		}
 	}
 	stored, _ := t.schema.storedKey(item)
@@ -139,13 +143,34 @@ func (i *index) check(item document) error {
 			return invalidParameter("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s",
 				key.Name, key.Type, v.kind(), i.Name)
 		}
-		if empty := emptyKind(v); empty != "" {
+	}
+	if err := i.checkFilled(item.get); err != nil {
+		return err
+	}
+	return i.schema.checkSize(item)
+}
+
+// checkFilled refuses an empty value for an attribute of the index's key. The attributes are those that get knows.
+func (i *index) checkFilled(get func(name string) value) error {
+	for _, key := range i.schema.keys() {
+		if empty := emptyKind(get(key.Name)); empty != "" {
 			return validation("One or more parameter values are not valid. A value specified for a secondary index key "+
 				"is not supported. The AttributeValue for a key attribute cannot contain an empty %s value. "+
 				"IndexName: %s, IndexKey: %s", empty, i.Name, key.Name)
 		}
 	}
-	return i.schema.checkSize(item)
+	return nil
+}
+
+// checkFilledKeys refuses an empty value that a request itself has for an attribute of an index's key. It holds before
+// any condition is looked at, so that a transaction is refused and not cancelled for it.
+func (t *table) checkFilledKeys(get func(name string) value) error {
+	for _, i := range t.indexes {
+		if err := i.checkFilled(get); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // store puts the changed item in the place of the old one, under the stored key of both, brings the indexes up to

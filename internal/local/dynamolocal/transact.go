@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ const (
 )
 
 type transactWriteRequest struct {
-	TransactItems               []transactWriteItem
+	TransactItems               []json.RawMessage // each a transactWriteItem, whose faults are told in the order of the request
 	ClientRequestToken          string
 	ReturnConsumedCapacity      string
 	ReturnItemCollectionMetrics string
@@ -55,18 +56,21 @@ type clientToken struct {
 func (e *Engine) transactWriteItems(r *transactWriteRequest) (*transactResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	writes, err := e.prepareAll(r)
+	transaction, err := r.parse()
 	if err != nil {
 		return nil, err
 	}
-	if r.ClientRequestToken == "" {
-		return e.transact(r, writes)
+	if err := e.bindAll(transaction); err != nil {
+		return nil, err
 	}
-	repeat, err := e.claimToken(r, writes)
+	if r.ClientRequestToken == "" {
+		return e.transact(transaction)
+	}
+	repeat, err := e.claimToken(transaction)
 	if err != nil || repeat != nil {
 		return repeat, err
 	}
-	response, err := e.transact(r, writes)
+	response, err := e.transact(transaction)
 	if err != nil {
 		delete(e.tokens, r.ClientRequestToken)
 		return nil, err
@@ -75,77 +79,143 @@ func (e *Engine) transactWriteItems(r *transactWriteRequest) (*transactResponse,
 	return response, nil
 }
 
-// prepareAll checks the writes of a transaction.
-func (e *Engine) prepareAll(r *transactWriteRequest) ([]*write, error) {
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
-		return nil, err
-	}
-	if len(r.ClientRequestToken) > maxToken {
-		return nil, constraint("clientRequestToken", "Member must have length less than or equal to 36")
-	}
-	if err := checkTransactLength(len(r.TransactItems)); err != nil {
-		return nil, err
-	}
-	writes := make([]*write, len(r.TransactItems))
-	seen := make(map[itemID]bool)
-	for i, item := range r.TransactItems {
-		var err error
-		if writes[i], err = e.prepareOne(item); err != nil {
-			return nil, err
-		}
-		if seen[writes[i].itemID] {
-			return nil, validation("Transaction request cannot include multiple operations on one item")
-		}
-		seen[writes[i].itemID] = true
-	}
-	return writes, nil
+// transaction is a TransactWriteItems, parsed and then bound to its tables.
+type transaction struct {
+	*transactWriteRequest
+	items  []transactWriteItem
+	writes []*write
+	// misfits has, for each write whose key doesn't fit its table, the error that cancels the transaction.
+	misfits []error
 }
 
-func checkTransactLength(items int) error {
-	if items < 1 || items > maxTransactItems {
-		return constraint("transactItems", "Member must have length less than or equal to 100, "+
-			"Member must have length greater than or equal to 1")
+// parse checks what holds for the transaction without its tables. Of several actions at fault it tells the first one's.
+func (r *transactWriteRequest) parse() (*transaction, error) {
+	t := &transaction{transactWriteRequest: r, items: make([]transactWriteItem, len(r.TransactItems))}
+	faults := make([]error, len(t.items))
+	for i, encoded := range r.TransactItems {
+		faults[i] = decodeRequest(encoded, &t.items[i])
+		if failure, ok := errors.AsType[*serviceError](faults[i]); ok && failure.code == "SerializationException" {
+			return nil, faults[i]
+		}
+	}
+	if err := r.check(t.items); err != nil {
+		return nil, err
+	}
+	for i, item := range t.items {
+		if faults[i] != nil {
+			return nil, faults[i]
+		}
+		w, err := item.parse()
+		if err != nil {
+			return nil, err
+		}
+		t.writes = append(t.writes, w)
+	}
+	return t, nil
+}
+
+func (r *transactWriteRequest) check(items []transactWriteItem) error {
+	var failed constraints
+	if len(r.ClientRequestToken) > maxToken {
+		failed.failValue(r.ClientRequestToken, "clientRequestToken", "Member must have length less than or equal to 36")
+	}
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	failed.collectionMetrics(r.ReturnItemCollectionMetrics)
+	echo := make([]string, len(items))
+	for i, item := range items {
+		kind, request := item.only()
+		if request == nil {
+			echo[i] = "TransactWriteItem()"
+			continue
+		}
+		echo[i] = fmt.Sprintf("TransactWriteItem(%s=(tableName=%s))", kind, request.TableName)
+		member := fmt.Sprintf("transactItems.%d.member.%s.", i+1, kind)
+		failed.tableName(member+"tableName", request.TableName)
+		failed.onConditionFailure(member+"returnValuesOnConditionCheckFailure", request)
+		if kind == "conditionCheck" && request.ConditionExpression == nil {
+			failed.add("Value null at '%sconditionExpression' failed to satisfy constraint: Member must not be null", member)
+		}
+	}
+	failed.transactItems(echo)
+	return failed.err()
+}
+
+// transactItems checks the number of a transaction's actions, which the message repeats as Java prints them, in a form
+// that AWS has changed before.
+func (c *constraints) transactItems(echo []string) {
+	given := "[" + strings.Join(echo, ", ") + "]"
+	switch {
+	case len(echo) < 1:
+		c.failValue(given, "transactItems", "Member must have length greater than or equal to 1")
+	case len(echo) > maxTransactItems:
+		c.failValue(given, "transactItems", "Member must have length less than or equal to 100")
+	}
+}
+
+// only returns the one action that the item has, and its name. The action is nil where there is none or several.
+func (item transactWriteItem) only() (kind string, action *writeRequest) {
+	for name, r := range map[string]*writeRequest{
+		"conditionCheck": item.ConditionCheck, "put": item.Put, "delete": item.Delete, "update": item.Update,
+	} {
+		if r == nil {
+			continue
+		}
+		if action != nil {
+			return "", nil
+		}
+		kind, action = name, r
+	}
+	return kind, action
+}
+
+func (item transactWriteItem) parse() (*write, error) {
+	switch kind, action := item.only(); kind {
+	case "put":
+		return parsePut(action)
+	case "delete":
+		return parseDelete(action)
+	case "update":
+		return parseUpdate(action)
+	case "conditionCheck":
+		return parseCheck(action)
+	}
+	return nil, validation("TransactItems can only contain one of Check, Put, Update or Delete")
+}
+
+// bindAll finds the tables and items of a transaction's writes. The engine must be locked.
+func (e *Engine) bindAll(t *transaction) error {
+	t.misfits = make([]error, len(t.writes))
+	seen := make(map[itemID]bool)
+	for i, w := range t.writes {
+		err := e.bind(w)
+		switch {
+		case isMisfit(err):
+			t.misfits[i] = err
+			continue
+		case err != nil:
+			return err
+		case seen[w.itemID]:
+			return validation("Transaction request cannot include multiple operations on one item")
+		}
+		seen[w.itemID] = true
 	}
 	return nil
 }
 
-func (e *Engine) prepareOne(item transactWriteItem) (*write, error) {
-	given := 0
-	for _, r := range []*writeRequest{item.ConditionCheck, item.Put, item.Delete, item.Update} {
-		if r != nil {
-			given++
-		}
-	}
-	if given != 1 {
-		return nil, validation("TransactItems can only contain one of Check, Put, Update or Delete")
-	}
-	switch {
-	case item.Put != nil:
-		return e.preparePut(item.Put)
-	case item.Delete != nil:
-		return e.prepareDelete(item.Delete)
-	case item.Update != nil:
-		return e.prepareUpdate(item.Update)
-	case item.ConditionCheck.ConditionExpression == nil:
-		return nil, constraint("transactItems.conditionCheck.conditionExpression", "Member must not be null")
-	}
-	return e.prepareCheck(item.ConditionCheck)
-}
-
 // claimToken enters a transaction's client token, or returns the answer for a repeat of one that was carried out.
-func (e *Engine) claimToken(r *transactWriteRequest, writes []*write) (*transactResponse, error) {
+func (e *Engine) claimToken(t *transaction) (*transactResponse, error) {
 	e.forgetTokens()
 	// The fields of a request are encoded in one order, so that equal requests have equal fingerprints.
-	encoded, err := json.Marshal(r.TransactItems)
+	encoded, err := json.Marshal(t.items)
 	if err != nil {
 		return nil, err
 	}
 	fingerprint := sha256.Sum256(encoded)
-	known := e.tokens[r.ClientRequestToken]
+	known := e.tokens[t.ClientRequestToken]
 	switch {
 	case known == nil:
-		e.tokens[r.ClientRequestToken] = &clientToken{fingerprint, e.now().Add(tokenLifetime), true, itemsOf(writes)}
-		e.tokenOrder = append(e.tokenOrder, r.ClientRequestToken)
+		e.tokens[t.ClientRequestToken] = &clientToken{fingerprint, e.now().Add(tokenLifetime), true, itemsOf(t.writes)}
+		e.tokenOrder = append(e.tokenOrder, t.ClientRequestToken)
 		return nil, nil
 	case known.fingerprint != fingerprint:
 		return nil, &serviceError{code: "IdempotentParameterMismatchException",
@@ -154,7 +224,7 @@ func (e *Engine) claimToken(r *transactWriteRequest, writes []*write) (*transact
 		return nil, &serviceError{code: "TransactionInProgressException",
 			message: "Transaction with the given client token is already in progress"}
 	}
-	return &transactResponse{ConsumedCapacity: repeatCost(r, known.items)}, nil
+	return &transactResponse{ConsumedCapacity: repeatCost(t.transactWriteRequest, known.items)}, nil
 }
 
 // forgetTokens drops the tokens whose time is over. They expire in the order in which they came.
@@ -190,23 +260,27 @@ func itemsOf(writes []*write) []itemID {
 }
 
 // transact carries out the writes together. While it holds their items, the engine is unlocked for other requests.
-func (e *Engine) transact(r *transactWriteRequest, writes []*write) (*transactResponse, error) {
-	ids := itemsOf(writes)
-	if err := e.conflicts(ids); err != nil {
+func (e *Engine) transact(t *transaction) (*transactResponse, error) {
+	ids := itemsOf(t.writes)
+	if err := e.conflicts(ids, nil); err != nil {
 		return nil, err
 	}
 	e.hold(ids)
 	type outcome struct{ old, changed document }
-	outcomes := make([]outcome, len(writes))
-	reasons := make([]cancellationReason, len(writes))
+	outcomes := make([]outcome, len(t.writes))
+	reasons := make([]cancellationReason, len(t.writes))
 	bytes := 0
-	for i, w := range writes {
+	for i, w := range t.writes {
+		if t.misfits[i] != nil {
+			reasons[i] = reasonFor(t.misfits[i])
+			continue
+		}
 		old, changed, err := w.evaluate()
 		outcomes[i], reasons[i] = outcome{old, changed}, reasonFor(err)
 		bytes += max(old.size(), changed.size())
 	}
 	if err := canceled(reasons); err != nil {
-		for i, w := range writes {
+		for i, w := range t.writes {
 			w.table.written += writeUnits(outcomes[i].old, nil) * transactionFactor
 		}
 		return nil, err
@@ -215,19 +289,23 @@ func (e *Engine) transact(r *transactWriteRequest, writes []*write) (*transactRe
 		return nil, validation("Collective item size of the transaction exceeds the maximum of 4 MB")
 	}
 	used := make(tableUnits)
-	for i, w := range writes {
+	for i, w := range t.writes {
 		n := w.table.store(w.key, outcomes[i].old, outcomes[i].changed).times(transactionFactor)
 		w.table.written += n.total()
 		used.add(w.table, n)
 	}
-	return &transactResponse{ConsumedCapacity: used.reportWritten(r.ReturnConsumedCapacity)}, nil
+	return &transactResponse{ConsumedCapacity: used.reportWritten(t.ReturnConsumedCapacity)}, nil
 }
 
-// conflicts is the error for a transaction some of whose items another one holds, or nil.
-func (e *Engine) conflicts(ids []itemID) error {
+// conflicts is the error for a transaction some of whose items another one holds, or some of whose keys don't fit their
+// tables, or nil. Misfits has an error for each of the latter, or is nil where they are told later.
+func (e *Engine) conflicts(ids []itemID, misfits []error) error {
 	reasons := make([]cancellationReason, len(ids))
 	for i, id := range ids {
 		reasons[i] = cancellationReason{Code: "None"}
+		if misfits != nil {
+			reasons[i] = reasonFor(misfits[i])
+		}
 		if e.held[id] {
 			reasons[i] = cancellationReason{Code: "TransactionConflict", Message: "Transaction is ongoing for the item"}
 		}
@@ -284,30 +362,54 @@ type transactGetRequest struct {
 	ReturnConsumedCapacity string
 }
 
-func (e *Engine) transactGetItems(r *transactGetRequest) (*transactResponse, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := checkCapacityDetail(r.ReturnConsumedCapacity); err != nil {
-		return nil, err
+// parse checks what holds for the transaction without its tables.
+func (r *transactGetRequest) parse() ([]*get, error) {
+	var failed constraints
+	failed.capacityDetail(r.ReturnConsumedCapacity)
+	echo := make([]string, len(r.TransactItems))
+	for i, item := range r.TransactItems {
+		if item.Get == nil {
+			failed.add("Value null at 'transactItems.%d.member.get' failed to satisfy constraint: Member must not be null", i+1)
+			continue
+		}
+		echo[i] = fmt.Sprintf("TransactGetItem(get=(tableName=%s))", item.Get.TableName)
+		failed.tableName(fmt.Sprintf("transactItems.%d.member.get.tableName", i+1), item.Get.TableName)
 	}
-	if err := checkTransactLength(len(r.TransactItems)); err != nil {
+	failed.transactItems(echo)
+	if err := failed.err(); err != nil {
 		return nil, err
 	}
 	gets := make([]*get, len(r.TransactItems))
-	ids := make([]itemID, len(r.TransactItems))
 	for i, item := range r.TransactItems {
-		if item.Get == nil {
-			return nil, constraint("transactItems.get", "Member must not be null")
-		}
 		var err error
-		if gets[i], err = e.prepareGet(item.Get); err != nil {
+		if gets[i], err = parseGet(item.Get); err != nil {
 			return nil, err
 		}
-		if ids[i] = gets[i].itemID; slices.Contains(ids[:i], ids[i]) {
+	}
+	return gets, nil
+}
+
+func (e *Engine) transactGetItems(r *transactGetRequest) (*transactResponse, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	gets, err := r.parse()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]itemID, len(gets))
+	misfits := make([]error, len(gets))
+	for i, g := range gets {
+		if err := e.bindGet(g, r.TransactItems[i].Get); isMisfit(err) {
+			misfits[i] = err
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if ids[i] = g.itemID; slices.Contains(ids[:i], ids[i]) {
 			return nil, validation("Transaction request cannot include multiple operations on one item")
 		}
 	}
-	if err := e.conflicts(ids); err != nil {
+	if err := e.conflicts(ids, misfits); err != nil {
 		return nil, err
 	}
 	response := &transactResponse{Responses: make([]getResponse, len(gets))}

@@ -130,7 +130,6 @@ func TestInvalidTransactions(t *testing.T) {
 		{"two kinds", validationException, "can only contain one of", []types.TransactWriteItem{both}},
 		{"no table", "ResourceNotFoundException", "", []types.TransactWriteItem{transactPut("none", object{"id": "1"})}},
 		{"wrong condition", validationException, "Syntax error", []types.TransactWriteItem{transactCheck("1", "n", "")}},
-		{"wrong key", validationException, "Missing the key id", []types.TransactWriteItem{transactPut("users", object{"x": "1"})}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

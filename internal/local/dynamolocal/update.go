@@ -110,8 +110,8 @@ func (p *parser) setAction() (action, error) {
 	if err := p.expect("="); err != nil {
 		return nil, err
 	}
-	to, err := p.sum()
-	return setAction{to}, err
+	to, err := p.setValue()
+	return setAction{to.expression}, err
 }
 
 func (p *parser) removeAction() (action, error) { return removeAction{}, nil }
@@ -146,34 +146,73 @@ func (p *parser) notInSection(section string, v value) error {
 		section, cmp.Or(names[v.kind()], v.kind()), section)
 }
 
-// sum parses the right side of a SET: a term, or two joined by + or -.
-func (p *parser) sum() (expression, error) {
-	if p.accept("(") {
-		inner, err := p.sum()
-		if err != nil {
-			return nil, err
-		}
-		return inner, p.expect(")")
-	}
-	left, err := p.setTerm(true)
+// setSide is a parsed part of the right side of a SET.
+type setSide struct {
+	expression
+	isSum       bool
+	parentheses int // how many pairs there are around it
+}
+
+// setValue parses the right side of a SET: an operand, or two joined by + or -. The value and each operand may be in
+// parentheses, but a sum is no operand.
+func (p *parser) setValue() (setSide, error) {
+	left, err := p.setOperand()
 	if err != nil {
-		return nil, err
+		return setSide{}, err
 	}
 	operator := p.peek()
 	if !operator.is("+") && !operator.is("-") {
 		return left, nil
 	}
-	p.operator()
-	right, err := p.setTerm(true)
-	if err != nil {
-		return nil, err
+	if err := p.checkAddend(left); err != nil {
+		return setSide{}, err
 	}
-	for _, side := range []expression{left, right} {
+	p.operator()
+	right, err := p.setOperand()
+	if err != nil {
+		return setSide{}, err
+	}
+	if err := p.checkAddend(right); err != nil {
+		return setSide{}, err
+	}
+	for _, side := range []expression{left.expression, right.expression} {
 		if kind := literalKind(side); kind != "" && kind != "N" {
-			return nil, p.wrongType(operator.text, kind)
+			return setSide{}, p.wrongType(operator.text, kind)
 		}
 	}
-	return sum{left, right, operator.is("-")}, nil
+	return setSide{expression: sum{left.expression, right.expression, operator.is("-")}, isSum: true}, nil
+}
+
+// checkAddend refuses sums as operands of sums, and more than one pair of parentheses around an operand.
+func (p *parser) checkAddend(side setSide) error {
+	switch {
+	case side.isSum:
+		return p.syntaxError()
+	case side.parentheses > 1:
+		return p.redundant()
+	}
+	return nil
+}
+
+// setOperand parses a term, or something in parentheses.
+func (p *parser) setOperand() (setSide, error) {
+	if !p.accept("(") {
+		term, err := p.setTerm(true)
+		return setSide{expression: term}, err
+	}
+	inner, err := p.setValue()
+	if err != nil {
+		return setSide{}, err
+	}
+	if err := p.expect(")"); err != nil {
+		return setSide{}, err
+	}
+	inner.parentheses++
+	// A sum has the value's pair of parentheses only, an operand also its own.
+	if allowed := 2; inner.parentheses > allowed || inner.isSum && inner.parentheses == allowed {
+		return setSide{}, p.redundant()
+	}
+	return inner, nil
 }
 
 // literalKind returns the type of an expression that is just a :value, or "".
@@ -250,7 +289,7 @@ func (p *parser) listAppend(outermost bool, first, second expression) (expressio
 func (p *parser) setArguments() ([]expression, error) {
 	var arguments []expression
 	for {
-		argument, err := p.setTerm(false)
+		argument, err := p.setArgument()
 		if err != nil {
 			return nil, err
 		}
@@ -262,6 +301,18 @@ func (p *parser) setArguments() ([]expression, error) {
 			return nil, err
 		}
 	}
+}
+
+// setArgument parses an argument of a function, which may be in parentheses.
+func (p *parser) setArgument() (expression, error) {
+	if !p.accept("(") {
+		return p.setTerm(false)
+	}
+	argument, err := p.setTerm(false)
+	if err != nil {
+		return nil, err
+	}
+	return argument, p.expect(")")
 }
 
 func (r read) evaluate(item document) (value, error) {
@@ -347,8 +398,7 @@ func (a addAction) apply(_ document, old value) (value, error) {
 		}
 	case setValue:
 		if added, isSet := a.what.(setValue); isSet && added.element == old.element {
-			members := slices.Sorted(slices.Values(slices.Concat(old.members, added.members)))
-			return setValue{old.element, slices.Compact(members)}, nil
+			return setOf(old.element, slices.Concat(old.members, added.members)), nil
 		}
 	}
 	return nil, wrongOperand()
@@ -367,6 +417,22 @@ func (a deleteAction) apply(_ document, old value) (value, error) {
 		return nil, nil
 	}
 	return setValue{set.element, left}, nil
+}
+
+// literal returns the :value that a SET gives the named attribute, or nil.
+func (u *update) literal(name string) value {
+	node := u.actions.names[name]
+	if node == nil || node.leaf == nil {
+		return nil
+	}
+	if set, isSet := (*node.leaf).(setAction); isSet {
+		if r, isRead := set.to.(read); isRead {
+			if l, isLiteral := r.of.(literal); isLiteral {
+				return l.value
+			}
+		}
+	}
+	return nil
 }
 
 // apply returns the item with every action done. The item itself stays as it is.

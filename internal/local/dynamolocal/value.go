@@ -30,7 +30,7 @@ type (
 	listValue   []value
 	setValue    struct {
 		element string   // "S", "N" or "B"
-		members []string // sorted, as stringValue, numberValue or binaryValue would hold them
+		members []string // in order, as stringValue, numberValue or binaryValue would hold them
 	}
 )
 
@@ -293,20 +293,51 @@ func newNumberSet(texts []string) (value, error) {
 	return newSet("N", members)
 }
 
-// newSet checks the rules of sets: at least one member, no member twice, none empty.
+// newSet checks the rules of sets: at least one member, and none twice. A member may be empty.
 func newSet(element string, members []string) (value, error) {
-	name := map[string]string{"S": "string", "N": "number", "B": "binary"}[element]
 	if len(members) == 0 {
-		return nil, invalidParameter("An %s set  may not be empty", name)
+		switch element {
+		case "S":
+			return nil, invalidParameter("An string set  may not be empty")
+		case "N":
+			return nil, invalidParameter("An number set  may not be empty")
+		}
+		return nil, invalidParameter("Binary sets should not be empty")
 	}
-	sorted := slices.Sorted(slices.Values(members))
-	if sorted[0] == "" {
-		return nil, invalidParameter("An %s set may not have a empty %s as a member", name, name)
+	set := setOf(element, members)
+	if len(set.members) < len(members) {
+		return nil, invalidParameter("Input collection %scontains duplicates.", shownMembers(element, members))
 	}
-	if len(slices.Compact(slices.Clone(sorted))) < len(members) {
-		return nil, invalidParameter("Input collection [%s] contains duplicates.", strings.Join(members, ", "))
+	return set, nil
+}
+
+// setOf returns the set of the members, of which some may be given twice. Numbers are in the order of their values.
+func setOf(element string, members []string) setValue {
+	sorted := slices.Clone(members)
+	if element == "N" {
+		slices.SortFunc(sorted, func(a, b string) int {
+			order, _ := compare(numberValue(a), numberValue(b))
+			return order
+		})
+	} else {
+		slices.Sort(sorted)
 	}
-	return setValue{element, sorted}, nil
+	return setValue{element, slices.Compact(sorted)}
+}
+
+// shownMembers spells a set's members as the message about duplicates does, which leaves out numbers.
+func shownMembers(element string, members []string) string {
+	switch element {
+	case "S":
+		return "[" + strings.Join(members, ", ") + "] "
+	case "B":
+		encoded := make([]string, len(members))
+		for i, member := range members {
+			encoded[i] = base64.StdEncoding.EncodeToString([]byte(member))
+		}
+		return "[" + strings.Join(encoded, ", ") + "]of type BS "
+	}
+	return ""
 }
 
 // MarshalJSON writes the attributes in their wire form.

@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,7 +23,9 @@ const (
 type serviceError struct {
 	code    string
 	message string
-	status  int      // 0 means 400
+	status  int // 0 means 400
+	// misfit is set where a request's key doesn't fit its table's schema, for which a transaction is cancelled.
+	misfit  bool
 	item    document // the item that failed a condition, where that was asked for
 	reasons []cancellationReason
 }
@@ -53,21 +54,21 @@ func validation(format string, arguments ...any) error {
 	return &serviceError{code: "ValidationException", message: fmt.Sprintf(format, arguments...)}
 }
 
-// constraint is the error for a parameter outside its bounds, which holds before anything else is looked at.
-func constraint(parameter, rule string) error {
-	return validation("1 validation error detected: Value at '%s' failed to satisfy constraint: %s", parameter, rule)
-}
-
-// oneOf refuses a parameter whose value is none of those allowed. An absent one is empty.
-func oneOf(parameter, given string, allowed ...string) error {
-	if given == "" || slices.Contains(allowed, given) {
-		return nil
-	}
-	return constraint(parameter, "Member must satisfy enum value set: ["+strings.Join(allowed, ", ")+"]")
-}
-
 func invalidParameter(format string, arguments ...any) error {
 	return validation("One or more parameter values were invalid: "+format, arguments...)
+}
+
+// misfit marks a validation error as one of a key that doesn't fit its table's schema.
+func misfit(err error) error {
+	if failure, ok := errors.AsType[*serviceError](err); ok {
+		failure.misfit = true
+	}
+	return err
+}
+
+func isMisfit(err error) bool {
+	failure, ok := errors.AsType[*serviceError](err)
+	return ok && failure.misfit
 }
 
 // operation answers a request's body with the response to be written as JSON.

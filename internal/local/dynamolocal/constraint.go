@@ -1,0 +1,112 @@
+package dynamolocal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// constraints are the members of a request that are outside their bounds. DynamoDB checks them before it looks at
+// anything else and reports all of them at once.
+//
+// The wording is that of the answers recorded from AWS in October 2026 (github.com/paritysuite/dynamodb-conformance,
+// tests/tier3). Where regions differ, it is the wording of most.
+type constraints []string
+
+// err returns the error for all failed constraints, or nil.
+func (c constraints) err() error {
+	switch len(c) {
+	case 0:
+		return nil
+	case 1:
+		return validation("1 validation error detected: %s", c[0])
+	}
+	return validation("%d validation errors detected: %s", len(c), strings.Join(c, "; "))
+}
+
+func (c *constraints) add(format string, arguments ...any) {
+	*c = append(*c, fmt.Sprintf(format, arguments...))
+}
+
+// fail adds a member whose value isn't repeated in the message.
+func (c *constraints) fail(member, rule string) {
+	c.add("Value at '%s' failed to satisfy constraint: %s", member, rule)
+}
+
+// failValue adds a member with the value that was given.
+func (c *constraints) failValue(value, member, rule string) {
+	c.add("Value '%s' at '%s' failed to satisfy constraint: %s", value, member, rule)
+}
+
+// oneOf checks a member that has one of some values. An absent one is empty.
+func (c *constraints) oneOf(member, given string, allowed ...string) {
+	if given != "" && !slices.Contains(allowed, given) {
+		c.failValue(given, member, "Member must satisfy enum value set: ["+strings.Join(allowed, ", ")+"]")
+	}
+}
+
+func (c *constraints) capacityDetail(given string) {
+	c.oneOf("returnConsumedCapacity", given, "INDEXES", "TOTAL", "NONE")
+}
+
+func (c *constraints) collectionMetrics(given string) {
+	c.oneOf("returnItemCollectionMetrics", given, "SIZE", "NONE")
+}
+
+// between checks a number. An absent one is nil.
+func (c *constraints) between(member string, given *int, low, high int) {
+	switch {
+	case given == nil:
+	case *given < low:
+		c.fail(member, fmt.Sprintf("Member must have value greater than or equal to %d", low))
+	case *given > high:
+		c.fail(member, fmt.Sprintf("Member must have value less than or equal to %d", high))
+	}
+}
+
+// The length of a new table's or index's name.
+const (
+	minName = 3
+	maxName = 255
+)
+
+const namePattern = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+
+// tableName checks the name of a table to be used.
+func (c *constraints) tableName(member, name string) {
+	if name == "" {
+		c.fail("T"+strings.TrimPrefix(member, "t"), "Member must have length greater than or equal to 1")
+		return
+	}
+	c.name(member, name, 1)
+}
+
+// name checks a name of at least some length.
+func (c *constraints) name(member, name string, shortest int) {
+	if strings.ContainsFunc(name, func(r rune) bool { return !isTableNameRune(r) }) {
+		c.failValue(name, member, namePattern)
+	}
+	switch {
+	case len(name) < shortest:
+		c.failValue(name, member, fmt.Sprintf("Member must have length greater than or equal to %d", shortest))
+	case len(name) > maxName:
+		c.failValue(name, member, fmt.Sprintf("Member must have length less than or equal to %d", maxName))
+	}
+}
+
+func isTableNameRune(r rune) bool {
+	return r < 0x80 && isNameByte(byte(r)) || r == '.' || r == '-'
+}
+
+// mapKeys checks the table names of a batch, which are the keys of its map. The request is as the message repeats it.
+func (c *constraints) mapKeys(names []string, request func() string) {
+	malformed := func(name string) bool {
+		var own constraints
+		own.name("", name, minName)
+		return len(own) > 0
+	}
+	if slices.ContainsFunc(names, malformed) {
+		c.failValue(request(), "requestItems", "Map keys must satisfy constraint: [Member must have length less than or equal "+
+			"to 255, Member must have length greater than or equal to 3, "+namePattern+"]")
+	}
+}
