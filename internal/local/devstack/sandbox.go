@@ -26,9 +26,12 @@ func (s *Stack) serveSandbox() {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 	})
 	s.mux.Handle(DynamoDBPath, s.store.Wrap(s.dynamoDB))
+	// AWS's SDK for JavaScript appends a slash to an endpoint that has a path.
+	s.mux.Handle(DynamoDBPath+"/{$}", s.store.Wrap(s.dynamoDB))
 	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
-	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // a queue's URL is a path below
+	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // the same slash, and queues' URLs
 	s.mux.Handle(secretsPath, secrets)
+	s.mux.Handle(secretsPath+"/{$}", secrets)
 	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
 	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
 

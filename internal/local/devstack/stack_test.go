@@ -702,6 +702,41 @@ func start(t *testing.T, port int) (*devstack.Server, error) {
 }
 
 // TestServe goes through a served stack's life.
+// TestEndpointsOfOtherSDKs uses the endpoints that the README names as AWS's SDK for JavaScript does: it appends a slash
+// to an endpoint that has a path, and sends requests about a queue to the queue's own URL.
+func TestEndpointsOfOtherSDKs(t *testing.T) {
+	t.Parallel()
+	stack := serve(t, noon)
+	send := func(path, target, body string) answer {
+		t.Helper()
+		got := do(t, stack, http.MethodPost, path, body, "X-Amz-Target: "+target, "Content-Type: application/x-amz-json-1.0")
+		if got.status != http.StatusOK {
+			t.Errorf("POST %s answered %d %s", path, got.status, got.body)
+		}
+		return got
+	}
+	for _, slash := range []string{"", "/"} {
+		tables := send(devstack.DynamoDBPath+slash, "DynamoDB_20120810.ListTables", `{}`)
+		if !bytes.Contains(tables.body, []byte(`"sufrah-local-restaurants"`)) {
+			t.Errorf("listed tables: %s", tables.body)
+		}
+		var queues struct{ QueueUrls []string }
+		if err := json.Unmarshal(send(devstack.SQSPath+slash, "AmazonSQS.ListQueues", `{}`).body, &queues); err != nil || len(queues.QueueUrls) == 0 {
+			t.Fatalf("listed queues: %v, %v", queues, err)
+		}
+		for _, url := range queues.QueueUrls {
+			path, here := strings.CutPrefix(url, stack.BaseURL)
+			if !here {
+				t.Fatalf("a queue is at %s, not at %s", url, stack.BaseURL)
+			}
+			send(path, "AmazonSQS.GetQueueAttributes", fmt.Sprintf(`{"QueueUrl":%q}`, url))
+		}
+	}
+	if beyond := do(t, stack, http.MethodPost, devstack.DynamoDBPath+"/x", `{}`); beyond.status != http.StatusNotFound {
+		t.Errorf("below the endpoint is %d, want 404", beyond.status)
+	}
+}
+
 func TestServe(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)

@@ -2,7 +2,10 @@ package sqslocal_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +53,27 @@ func TestCreateQueue(t *testing.T) {
 				t.Fatalf("CreateQueue = %+v, %v", out, err)
 			}
 		})
+	}
+}
+
+func TestQueueURLsAreBelowTheEndpoint(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"":                                 "http://stack.test",
+		"/":                                "http://stack.test",
+		"/000000000000/jobs":               "http://stack.test",
+		"/sandbox/sqs":                     "http://stack.test/sandbox/sqs",
+		"/sandbox/sqs/":                    "http://stack.test/sandbox/sqs",
+		"/sandbox/sqs/000000000000/jobs":   "http://stack.test/sandbox/sqs",
+		"/sandbox/sqs/000000000000/queues": "http://stack.test/sandbox/sqs",
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://stack.test"+path, strings.NewReader(`{"QueueName":"jobs"}`))
+		r.Header.Set("X-Amz-Target", "AmazonSQS.GetQueueUrl")
+		w := httptest.NewRecorder()
+		setup().engine.ServeHTTP(w, r)
+		if got, want := w.Body.String(), `{"QueueUrl":"`+sqslocal.QueueURL(want, "jobs")+`"}`; got != want {
+			t.Errorf("at %q: %s, want %s", path, got, want)
+		}
 	}
 }
 

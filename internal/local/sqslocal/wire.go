@@ -90,13 +90,18 @@ func handle[In, Out any](body []byte, operation func(In) (Out, error)) (any, err
 	return operation(in)
 }
 
-// endpoint returns the scheme and host by which the caller reached the engine.
+// endpoint returns the address by which the caller reached the engine: without the path of a queue's URL, which SDKs
+// send requests about the queue to, and without the slash that some of them append.
 func endpoint(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.URL.Scheme == "https" {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host
+	path := r.URL.Path
+	if queue := strings.LastIndex(path, "/"+AccountID+"/"); queue >= 0 {
+		path = path[:queue]
+	}
+	return scheme + "://" + r.Host + strings.TrimRight(path, "/")
 }
 
 func writeJSON(w http.ResponseWriter, status int, answer any) {
