@@ -32,8 +32,8 @@ func main() {
 // cacheDir is where engines are kept between runs.
 const cacheDir = ".cache/engines"
 
-// run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends. It announces itself on stdout; the functions' log lines go
-// to log.
+// run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends, counting in USAGE_TIME_ZONE and callable from pages of
+// ALLOWED_ORIGINS (default: any of this machine). It announces itself on stdout; the functions' log lines go to log.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -52,6 +52,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		if host, _ := lookup("HOST"); host != "" {
 			o.Host = host
 		}
+		o.TimeZone, _ = lookup("USAGE_TIME_ZONE")
+		o.AllowedOrigins, _ = lookup("ALLOWED_ORIGINS")
 	}}
 	switch *on {
 	case "":

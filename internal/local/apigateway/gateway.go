@@ -41,6 +41,9 @@ type Options struct {
 	// Timeout bounds an invocation, after which the client is answered 503. Zero: MaxTimeout.
 	Timeout time.Duration
 
+	// CORS says which web sites' pages may call the API. nil: none, and functions see preflights like any other request.
+	CORS *CORS
+
 	// Now is the time that events carry. It must not be nil.
 	Now func() time.Time
 
@@ -52,6 +55,7 @@ type Options struct {
 type Gateway struct {
 	stage   string
 	timeout time.Duration
+	cors    *CORS
 	now     func() time.Time
 	logger  *slog.Logger
 	routes  routeTable
@@ -59,7 +63,7 @@ type Gateway struct {
 
 // New returns a gateway without routes.
 func New(opts Options) *Gateway {
-	g := &Gateway{stage: opts.Stage, timeout: opts.Timeout, now: opts.Now, logger: opts.Logger}
+	g := &Gateway{stage: opts.Stage, timeout: opts.Timeout, cors: opts.CORS, now: opts.Now, logger: opts.Logger}
 	if g.stage == "" {
 		g.stage = DefaultStage
 	}
@@ -89,6 +93,9 @@ func (g *Gateway) Handle(route string, invoke Invoke) error {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := newRequestID()
 	w.Header().Set("Apigw-Requestid", requestID)
+	if g.cors.answer(w, r) {
+		return
+	}
 
 	route, parameters := g.routes.find(r.Method, r.URL.Path)
 	if route == nil {
@@ -110,7 +117,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	answer, err := g.call(r.Context(), route.invoke, event)
 	if err == nil {
-		err = writeAnswer(w, answer)
+		err = g.writeAnswer(w, answer)
 	}
 	if err != nil {
 		g.logger.ErrorContext(r.Context(), "invocation failed", slog.String("route", route.key),
@@ -162,7 +169,7 @@ var (
 )
 
 // writeAnswer sends a function's answer to the client. If it fails, nothing has been sent.
-func writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2HTTPResponse) error {
+func (g *Gateway) writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2HTTPResponse) error {
 	if answer.StatusCode < 200 || answer.StatusCode > 599 {
 		return fmt.Errorf("%w: status %d", errNoAnswer, answer.StatusCode)
 	}
@@ -175,7 +182,9 @@ func writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2HTTPResponse) 
 	}
 	header := w.Header()
 	for name, value := range answer.Headers {
-		header.Set(name, value)
+		if !g.cors.ignoresHeader(name) {
+			header.Set(name, value)
+		}
 	}
 	for _, cookie := range answer.Cookies {
 		header.Add("Set-Cookie", cookie)

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
@@ -64,6 +65,10 @@ type Options struct {
 	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock
+	// TimeZone is the IANA zone whose days and months are counted; empty means the template's default.
+	TimeZone string
+	// AllowedOrigins are those whose pages may call the API, as in the template's parameter; empty means any of this machine.
+	AllowedOrigins string
 	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
 	WebhookURL string
 	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
@@ -77,11 +82,24 @@ type Options struct {
 
 // New returns a stack with the demo data, which takes jobs from its queue until it is closed.
 func New(ctx context.Context, o Options) (*Stack, error) {
-	var err error
-	if o.Template, err = o.Template.With("TwilioAccountSid", twilioAccountSID); err != nil {
-		return nil, fmt.Errorf("setting the template's parameters: %w", err)
-	}
 	o.Name = cmp.Or(o.Name, StackName)
+	parameters := map[string]string{
+		"TwilioAccountSid": twilioAccountSID,
+		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // one at least: without any, the template has no CORS at all
+	}
+	if o.TimeZone != "" {
+		parameters["UsageTimeZone"] = o.TimeZone
+	}
+	var err error
+	for name, value := range parameters {
+		if o.Template, err = o.Template.With(name, value); err != nil {
+			return nil, fmt.Errorf("setting the template's parameters: %w", err)
+		}
+	}
+	cors, err := corsOf(o)
+	if err != nil {
+		return nil, err
+	}
 	s := &Stack{
 		Options: o,
 		Twilio:  sandbox.NewTwilio(o.Clock.Now, rand.Float64),
@@ -91,7 +109,7 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 		jobs:    &jobLog{next: o.Log},
 		mux:     http.NewServeMux(),
 		gateway: apigateway.New(apigateway.Options{
-			Now: o.Clock.Now, Logger: logging.New(o.Log, slog.LevelInfo, "api-gateway"),
+			CORS: cors, Now: o.Clock.Now, Logger: logging.New(o.Log, slog.LevelInfo, "api-gateway"),
 		}),
 	}
 	s.Log = s.jobs
@@ -132,7 +150,11 @@ func (s *Stack) open(ctx context.Context) error {
 
 // start loads the demo data and puts the functions behind their routes and their queue.
 func (s *Stack) start(ctx context.Context) error {
-	if err := demo.Load(ctx, s.Store(), usage.NewCalendar(nil), s.Clock.Now()); err != nil {
+	zone, err := s.zone()
+	if err != nil {
+		return err
+	}
+	if err := demo.Load(ctx, s.Store(), usage.NewCalendar(zone), s.Clock.Now()); err != nil {
 		return err
 	}
 	s.serveSandbox()
@@ -152,6 +174,37 @@ func (s *Stack) start(ctx context.Context) error {
 		s.gateway.Handle("$default", functions.usageAPI),
 		s.gateway.Handle("ANY "+api.TopUpPattern, functions.usageAdmin),
 		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
+}
+
+// zone returns the time zone of the stack's functions.
+func (s *Stack) zone() (*time.Location, error) {
+	variables, err := s.Template.FunctionEnvironment(logicalID(usageapi.Name), s.Name)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(variables["USAGE_TIME_ZONE"])
+	if err != nil {
+		return nil, fmt.Errorf("the stack's time zone: %w", err)
+	}
+	return zone, nil
+}
+
+// corsOf returns the CORS of the template's only HTTP API.
+func corsOf(o Options) (*apigateway.CORS, error) {
+	apis, err := o.Template.Resources("AWS::Serverless::HttpApi", o.Name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the template's API: %w", err)
+	}
+	if len(apis) != 1 {
+		return nil, fmt.Errorf("the template has %d HTTP APIs, want one", len(apis))
+	}
+	var properties struct{ CorsConfiguration apigateway.CORS }
+	if err := apis[0].Decode(&properties); err != nil {
+		return nil, fmt.Errorf("reading the template's CORS: %w", err)
+	}
+	cors := &properties.CorsConfiguration
+	cors.AllowLocalhost = o.AllowedOrigins == ""
+	return cors, nil
 }
 
 // Store returns the stack's tables, without the faults that functions see.

@@ -589,7 +589,7 @@ func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
 		"AllowOrigins":  []any{"https://dashboard.example.com", "http://localhost:3000"},
 		"AllowMethods":  []any{"GET", "HEAD", "POST"},
 		"AllowHeaders":  []any{"Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Restaurant-Id"},
-		"ExposeHeaders": []any{"Retry-After", "X-Request-Id"},
+		"ExposeHeaders": []any{"Apigw-Requestid", "Retry-After", "X-Request-Id"},
 		"MaxAge":        7200,
 	}
 	allowing := with(t, load(t), "AllowedOrigins", "https://dashboard.example.com,http://localhost:3000")

@@ -1,0 +1,88 @@
+package devstack_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+)
+
+// serveChanged serves a stack with options of the test's own.
+func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *devstack.Stack {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	options := devstack.Options{
+		Template: mustLoad(t), BaseURL: "http://" + server.Listener.Addr().String(), WebhookURL: devstack.EventsWebhookURL,
+		Clock: devstack.NewClock(func() time.Time { return at }), Log: io.Discard,
+	}
+	change(&options)
+	stack, err := devstack.New(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = stack
+	server.Start()
+	t.Cleanup(server.Close)
+	return stack
+}
+
+// TestPagesOfOtherOrigins: a stack answers browsers as the template's AllowedOrigins have API Gateway do, and without any it
+// lets in the pages of this machine.
+func TestPagesOfOtherOrigins(t *testing.T) {
+	t.Parallel()
+	const dashboard = "https://dashboard.example.com"
+	for allowed, origins := range map[string]map[string]bool{
+		"":        {"http://localhost:3000": true, dashboard: false},
+		dashboard: {"http://localhost:3000": false, dashboard: true},
+	} {
+		stack := serveChanged(t, noon, func(o *devstack.Options) { o.AllowedOrigins = allowed })
+		for origin, want := range origins {
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodOptions, stack.BaseURL+"/api/usage", nil)
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Access-Control-Request-Method", "GET")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := response.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := response.Header.Get("Access-Control-Allow-Origin") == origin; got != want {
+				t.Errorf("with %q, %s may call: %v, want %v", allowed, origin, got, want)
+			}
+			if headers := response.Header.Get("Access-Control-Allow-Headers"); want && headers != "authorization,content-type,idempotency-key,x-api-key,x-restaurant-id" {
+				t.Errorf("headers that may be sent: %q", headers)
+			}
+		}
+	}
+}
+
+// TestTimeZone: in the first hour of a month in Riyadh, which UTC hasn't come to yet, a stack of that zone counts the new one,
+// and so does its demo data.
+func TestTimeZone(t *testing.T) {
+	t.Parallel()
+	newYear := time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC) // 01:00 on 1 January in Riyadh
+	stack := serveChanged(t, newYear, func(o *devstack.Options) { o.TimeZone = "Asia/Riyadh" })
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.BaseURL+"/api/usage/"+demo.ExampleID, nil)
+	r.Header.Set("X-API-Key", demo.AdminKey)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got struct {
+		ConversationsThisMonth int
+		History                []struct{ Year, Month, ConversationCount int }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.ConversationsThisMonth != 45 || len(got.History) != 2 || got.History[0].Year != 2027 || got.History[0].Month != 1 {
+		t.Errorf("got %+v, want 45 conversations in January 2027", got)
+	}
+}
