@@ -5,12 +5,15 @@ export function restaurant(restaurantId = 'clxyz123abc'): RestaurantUsage {
   return {
     restaurantId,
     restaurantName: 'Example Restaurant',
+    conversationsToday: 0,
     conversationsThisMonth: 45,
     lastConversationAt: '2025-10-20T15:30:00.000Z',
+    period: { year: 2025, month: 10, timeZone: 'UTC', startsAt: '2025-10-01T00:00:00.000Z', resetsAt: '2025-11-01T00:00:00.000Z' },
     allowance: { dailyLimit: 1000, dailyRemaining: 1000, monthlyLimit: 30000, monthlyRemaining: 29955 },
     adjustedBy: 0,
     usagePercent: 0.15,
     isNearingQuota: false,
+    hasAccess: true,
     firstActivity: '2025-09-01T08:00:00.000Z',
     lastActivity: '2025-10-20T15:30:00.000Z',
     isActive: true,
@@ -30,9 +33,9 @@ export const quota: Quota = {
 
 /** The restaurant in all detail. */
 export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
-  const { restaurantName, isActive, firstActivity, lastActivity } = restaurant();
+  const { restaurantName, isActive, firstActivity, lastActivity, conversationsToday, period, hasAccess } = restaurant();
   return {
-    restaurantId, restaurantName, isActive, firstActivity, lastActivity, quota,
+    restaurantId, restaurantName, isActive, firstActivity, lastActivity, conversationsToday, period, hasAccess, quota,
     monthlyUsage: detail().history,
     activeSessionsCount: 2,
     dailyBreakdown: Array.from({ length: 31 }, (_, i) => ({

@@ -7,8 +7,7 @@ const Unlimited = -1
 // calendar.
 const daysPerMonth = 30
 
-// Allowance is how many conversations a restaurant may hold, and how many of them are left. All four are Unlimited
-// where the plan has no limit.
+// Allowance is the plan's limits and how many conversations are left. All four are Unlimited where the plan has no limit.
 type Allowance struct {
 	DailyLimit       int64
 	DailyRemaining   int64
@@ -16,17 +15,17 @@ type Allowance struct {
 	MonthlyRemaining int64
 }
 
-// NewAllowance returns the allowance of a bot that may open dailyLimit conversations a day, of which it opened today
-// today, and whose month's quota is month. What remains is never below 0; a negative dailyLimit means Unlimited. What was
-// added to the month counts in the monthly figures, and changes no day's.
+// NewAllowance returns the allowance of a bot that may open dailyLimit conversations a day, opened today of them today, and
+// has the month's quota. The limits are the plan's, without top-ups; MonthlyRemaining includes the month's top-ups. What
+// remains is never below 0; a negative dailyLimit means Unlimited.
 func NewAllowance(dailyLimit, today int64, month Quota) Allowance {
 	if dailyLimit < 0 {
 		return Allowance{Unlimited, Unlimited, Unlimited, Unlimited}
 	}
 	return Allowance{
 		DailyLimit:       dailyLimit,
-		DailyRemaining:   max(0, dailyLimit-today),
-		MonthlyLimit:     month.EffectiveLimit(),
+		DailyRemaining:   max(0, dailyLimit-max(0, today)),
+		MonthlyLimit:     month.Limit,
 		MonthlyRemaining: month.Remaining(),
 	}
 }

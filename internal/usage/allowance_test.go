@@ -28,6 +28,7 @@ func TestNewAllowance(t *testing.T) {
 		"nothing allowed, yet used": {0, 5, 5, 0, 0, 0, 0},
 		"unlimited":                 {usage.Unlimited, 5000, 5000, -1, -1, -1, -1},
 		"any negative limit":        {math.MinInt64, 0, 0, -1, -1, -1, -1},
+		"negative counts":           {10, -1, math.MinInt64, 10, 10, 300, 300},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,17 +50,17 @@ func TestAllowanceStaysWithinItsLimits(t *testing.T) {
 		limit := rapid.Int64Range(0, largestLimit).Draw(t, "limit")
 		today := rapid.Int64Range(0, math.MaxInt64).Draw(t, "today")
 		thisMonth := rapid.Int64Range(today, math.MaxInt64).Draw(t, "this month")
-		added := rapid.Int64Range(0, 1_000_000).Draw(t, "added")
+		added := rapid.Int64Range(-1_000_000, 1_000_000).Draw(t, "added")
 		got := usage.NewAllowance(limit, today, usage.NewQuota(limit, thisMonth, added))
-		monthly := 30*limit + added
-		if got.DailyLimit != limit || got.MonthlyLimit != monthly {
+		monthly := max(0, 30*limit+added)
+		if got.DailyLimit != limit || got.MonthlyLimit != 30*limit {
 			t.Errorf("limits are %d and %d", got.DailyLimit, got.MonthlyLimit)
 		}
 		if got.DailyRemaining < 0 || got.DailyRemaining > got.DailyLimit {
 			t.Errorf("%d of %d remain today", got.DailyRemaining, got.DailyLimit)
 		}
-		if got.MonthlyRemaining < 0 || got.MonthlyRemaining > got.MonthlyLimit {
-			t.Errorf("%d of %d remain this month", got.MonthlyRemaining, got.MonthlyLimit)
+		if got.MonthlyRemaining < 0 || got.MonthlyRemaining > monthly {
+			t.Errorf("%d of %d remain this month", got.MonthlyRemaining, monthly)
 		}
 		if today < limit && got.DailyRemaining+today != limit {
 			t.Errorf("%d remain of %d after %d", got.DailyRemaining, limit, today)

@@ -30,6 +30,33 @@ func (c Calendar) Day(t time.Time) int {
 	return t.In(c.location).Day()
 }
 
+// Period is a month as instants: what a quota covers.
+type Period struct {
+	Month    Month
+	TimeZone string    // IANA name
+	StartsAt time.Time // the month's first instant
+	ResetsAt time.Time // the next month's first instant
+}
+
+// Period returns the period that t falls in.
+func (c Calendar) Period(t time.Time) Period {
+	month := c.Month(t)
+	return Period{Month: month, TimeZone: c.location.String(), StartsAt: c.start(month), ResetsAt: c.start(month.next())}
+}
+
+// start returns the first instant of a month. It is midnight, but for zones that move their clocks at that very hour.
+func (c Calendar) start(m Month) time.Time {
+	start := time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, c.location)
+	if c.Month(start) != m { // clocks skip midnight: time.Date went back over the gap
+		_, start = start.ZoneBounds()
+	}
+	if from, _ := start.ZoneBounds(); !from.IsZero() && c.Month(from.Add(-1)) == m { // clocks repeat midnight: the first one counts
+		_, offset := from.Add(-1).Zone()
+		start = time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, time.FixedZone("", offset))
+	}
+	return start.UTC()
+}
+
 // Month is a calendar month, without a time zone: the Calendar that produced it knows which.
 type Month struct {
 	Year  int
@@ -58,6 +85,12 @@ func (m Month) Days() int {
 // Before reports whether m is an earlier month than other.
 func (m Month) Before(other Month) bool {
 	return m.index() < other.index()
+}
+
+// next returns the month after m.
+func (m Month) next() Month {
+	index := m.index() + 1
+	return Month{Year: index / 12, Month: time.Month(index%12 + 1)}
 }
 
 // Last returns n months, the newest first: m itself and those just before it.

@@ -115,6 +115,45 @@ func TestDaysFollowOneAnother(t *testing.T) {
 	})
 }
 
+func TestPeriod(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ zone, instant, startsAt, resetsAt string }{
+		"UTC":                  {"UTC", "2026-11-30T23:59:59.999Z", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"},
+		"at its start":         {"UTC", "2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"},
+		"Riyadh":               {"Asia/Riyadh", "2026-11-30T22:00:00Z", "2026-11-30T21:00:00Z", "2026-12-31T21:00:00Z"},
+		"clocks skip midnight": {"America/Asuncion", "2023-10-15T00:00:00Z", "2023-10-01T04:00:00Z", "2023-11-01T03:00:00Z"},
+		"the next one's too":   {"America/Asuncion", "2023-09-15T00:00:00Z", "2023-09-01T04:00:00Z", "2023-10-01T04:00:00Z"},
+		"midnight comes twice": {"America/Havana", "2020-11-15T00:00:00Z", "2020-11-01T04:00:00Z", "2020-12-01T05:00:00Z"},
+		"New York's long day":  {"America/New_York", "2026-11-15T00:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calendar := usage.NewCalendar(location(test.zone))
+			want := usage.Period{Month: calendar.Month(at(test.instant)), TimeZone: test.zone,
+				StartsAt: at(test.startsAt), ResetsAt: at(test.resetsAt)}
+			wantEqual(t, "period", calendar.Period(at(test.instant)), want)
+		})
+	}
+}
+
+// TestPeriodsAreWhatIsCounted: a period has all instants of its month, and no other.
+func TestPeriodsAreWhatIsCounted(t *testing.T) {
+	t.Parallel()
+	zones := append([]string{"America/Asuncion", "America/Havana", "Asia/Amman", "Asia/Beirut", "Africa/Cairo"}, zones...)
+	rapid.Check(t, func(t *rapid.T) {
+		calendar := usage.NewCalendar(location(rapid.SampledFrom(zones).Draw(t, "zone")))
+		now := at("1990-01-01T00:00:00Z").Add(time.Duration(rapid.Int64Range(0, 50*365*24*60*60).Draw(t, "seconds")) * time.Second)
+		p := calendar.Period(now)
+		if now.Before(p.StartsAt) || !now.Before(p.ResetsAt) {
+			t.Errorf("%s is not in its period %+v", now, p)
+		}
+		if calendar.Month(p.StartsAt) != p.Month || !calendar.Month(p.StartsAt.Add(-1)).Before(p.Month) ||
+			calendar.Month(p.ResetsAt.Add(-1)) != p.Month || !p.Month.Before(calendar.Month(p.ResetsAt)) {
+			t.Errorf("%+v begins or ends elsewhere", p)
+		}
+	})
+}
+
 func TestLast(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -120,7 +120,7 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 		tally.Days = nil
 	}
 	for day := 1; day <= month.Days(); day++ {
-		d.Days = append(d.Days, DayReport{Day: day, Conversations: count.Days[day], Messages: tally.Days[day]})
+		d.Days = append(d.Days, DayReport{Day: day, Conversations: max(0, count.Days[day]), Messages: max(0, tally.Days[day])})
 	}
 	return d, nil
 }

@@ -5,16 +5,17 @@ import (
 	"math/bits"
 )
 
-// Quota is how much of one month's allowance is used: the plan's, and what was added to it.
+// Quota is one month's allowance: how much the plan and the top-ups allow, and how much of it is used.
 type Quota struct {
 	Used     int64 // conversations opened in the month
 	Limit    int64 // the plan's monthly limit, or Unlimited
-	ToppedUp int64 // what top-ups added to the limit in the month
+	ToppedUp int64 // the sum of the month's top-ups; negative where corrections took more than top-ups gave
 }
 
 // NewQuota returns the quota of a bot that may open dailyLimit conversations a day. A negative dailyLimit means Unlimited.
+// A negative count of used conversations is a fault of the stored data, and counts as 0.
 func NewQuota(dailyLimit, used, toppedUp int64) Quota {
-	q := Quota{Used: used, Limit: Unlimited, ToppedUp: toppedUp}
+	q := Quota{Used: max(0, used), Limit: Unlimited, ToppedUp: toppedUp}
 	if dailyLimit >= 0 {
 		q.Limit = dailyLimit * daysPerMonth
 	}
@@ -24,12 +25,13 @@ func NewQuota(dailyLimit, used, toppedUp int64) Quota {
 // IsUnlimited reports whether the plan has no limit. Top-ups make no difference to it then.
 func (q Quota) IsUnlimited() bool { return q.Limit < 0 }
 
-// EffectiveLimit returns the plan's limit and what was added to it, or Unlimited.
+// EffectiveLimit returns the plan's limit plus the top-ups, or Unlimited. It is never below 0, which it would be where the
+// plan was reduced after a correction.
 func (q Quota) EffectiveLimit() int64 {
 	if q.IsUnlimited() {
 		return Unlimited
 	}
-	return q.Limit + q.ToppedUp
+	return max(0, q.Limit+q.ToppedUp)
 }
 
 // Remaining returns how many conversations are left, never fewer than 0, or Unlimited.
@@ -39,6 +41,9 @@ func (q Quota) Remaining() int64 {
 	}
 	return max(0, q.EffectiveLimit()-q.Used)
 }
+
+// HasAccess reports whether a further conversation is covered: the quota is unlimited, or something of it remains.
+func (q Quota) HasAccess() bool { return q.Remaining() != 0 }
 
 // Share is a part of an allowance, in millionths.
 type Share int64

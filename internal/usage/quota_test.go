@@ -34,6 +34,10 @@ func TestQuota(t *testing.T) {
 		"nothing allowed, unused":       {0, 0, 0, 0, 0, 0, 0, false, false, true},
 		"nothing allowed, used":         {0, 1, 0, 0, 0, 0, 10000, true, true, true},
 		"nothing allowed, but added":    {0, 9, 10, 0, 10, 1, 9000, true, false, true},
+		"corrected":                     {1, 10, -10, 30, 20, 10, 5000, false, false, true},
+		"corrected below what was used": {1, 25, -10, 30, 20, 0, 10000, true, true, true},
+		"corrected to nothing":          {1, 0, -30, 30, 0, 0, 0, false, false, true},
+		"corrected, then a lower plan":  {1, 1, -40, 30, 0, 0, 10000, true, true, true},
 		"unlimited":                     {-1, 5000, 0, -1, -1, -1, -1, false, false, false},
 		"unlimited, topped up before":   {-1, 5000, 70, -1, -1, -1, -1, false, false, false},
 		"as many as can be counted":     {1_000_000_000, math.MaxInt64, 0, 30_000_000_000, 30_000_000_000, 0, 10000, true, true, true},
@@ -46,6 +50,9 @@ func TestQuota(t *testing.T) {
 			if q.Limit != test.limit || q.EffectiveLimit() != test.effective || q.Remaining() != test.remaining || q.ToppedUp != test.added {
 				t.Errorf("%+v: effective limit %d, %d remaining", q, q.EffectiveLimit(), q.Remaining())
 			}
+			if q.HasAccess() != (test.remaining != 0) {
+				t.Errorf("access %t with %d remaining", q.HasAccess(), test.remaining)
+			}
 			hundredths, limited := q.PercentHundredths()
 			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {
 				t.Errorf("%d hundredths of a percent, limited %t", hundredths, limited)
@@ -54,6 +61,17 @@ func TestQuota(t *testing.T) {
 				t.Errorf("nearing %t, all %t, nothing %t", q.InAlert(), q.Reaches(usage.Whole), q.Reaches(0))
 			}
 		})
+	}
+}
+
+// TestNegativeCountIsNone: what a fault left in the store as a negative count shows as 0, never as a huge percentage.
+func TestNegativeCountIsNone(t *testing.T) {
+	t.Parallel()
+	for _, used := range []int64{-1, -300, math.MinInt64} {
+		q := usage.NewQuota(10, used, 0)
+		if hundredths, _ := q.PercentHundredths(); q.Used != 0 || q.Remaining() != 300 || hundredths != 0 || q.Reaches(1) {
+			t.Errorf("%d used: %+v, %d remaining, %d hundredths", used, q, q.Remaining(), hundredths)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "allowance", report.Allowance, usage.Allowance{DailyLimit: 10, DailyRemaining: 10, MonthlyLimit: 400, MonthlyRemaining: 400})
+	wantEqual(t, "allowance", report.Allowance, usage.Allowance{DailyLimit: 10, DailyRemaining: 10, MonthlyLimit: 300, MonthlyRemaining: 400})
 }
 
 func TestRenewalsThatMakeNoSense(t *testing.T) {

@@ -49,7 +49,7 @@ type MonthCount struct {
 	Conversations    int64
 	Days             map[int]int64 // by day of the month; days without a conversation are absent
 	LastConversation time.Time
-	ToppedUp         int64 // what top-ups added to the month's allowance
+	ToppedUp         int64 // the sum of the month's top-ups
 }
 
 // Filter chooses restaurants by whether they are active.
@@ -133,10 +133,12 @@ type Directory interface {
 type Report struct {
 	RestaurantID           string
 	RestaurantName         string
+	ConversationsToday     int64
 	ConversationsThisMonth int64
 	LastConversationAt     time.Time
 	Allowance              Allowance
-	Quota                  Quota // of the current month
+	Quota                  Quota // of the period
+	Period                 Period
 	FirstActivity          time.Time
 	LastActivity           time.Time
 	Active                 bool
@@ -206,7 +208,7 @@ func (s *Service) history(record Record, now time.Time) []MonthReport {
 	for _, month := range months {
 		// A top-up alone makes no history.
 		if count, ok := record.Months[month]; ok && (count.Conversations > 0 || count.ToppedUp == 0) {
-			history = append(history, MonthReport{month, count.Conversations, count.LastConversation})
+			history = append(history, MonthReport{month, max(0, count.Conversations), count.LastConversation})
 		}
 	}
 	return history
@@ -285,14 +287,17 @@ func (s *Service) report(record Record, now time.Time) Report {
 		limits = record.Bot.Limits
 	}
 	month := record.Months[s.calendar.Month(now)]
+	today := max(0, month.Days[s.calendar.Day(now)])
 	quota := NewQuota(limits.ConversationsPerDay, month.Conversations, month.ToppedUp)
 	return Report{
 		RestaurantID:           record.Restaurant.ID,
 		RestaurantName:         record.Restaurant.Name,
-		ConversationsThisMonth: month.Conversations,
+		ConversationsToday:     today,
+		ConversationsThisMonth: quota.Used,
 		LastConversationAt:     record.Activity.LastConversation,
-		Allowance:              NewAllowance(limits.ConversationsPerDay, month.Days[s.calendar.Day(now)], quota),
+		Allowance:              NewAllowance(limits.ConversationsPerDay, today, quota),
 		Quota:                  quota,
+		Period:                 s.calendar.Period(now),
 		FirstActivity:          record.Activity.First,
 		LastActivity:           record.Activity.Last,
 		Active:                 record.Restaurant.Active,

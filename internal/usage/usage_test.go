@@ -65,12 +65,17 @@ func example(t *testing.T) *memory.Store {
 	return store
 }
 
+var october = usage.Period{
+	Month: month("2025-10"), TimeZone: "UTC", StartsAt: at("2025-10-01T00:00:00Z"), ResetsAt: at("2025-11-01T00:00:00Z"),
+}
+
 // exampleReport is what the documentation shows of it on the day after.
 var exampleReport = usage.Report{
 	RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant",
 	ConversationsThisMonth: 45, LastConversationAt: at("2025-10-20T15:30:00Z"),
 	Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
 	Quota:         usage.Quota{Used: 45, Limit: 30000},
+	Period:        october,
 	FirstActivity: at("2025-09-01T08:00:00Z"), LastActivity: at("2025-10-20T15:30:00Z"), Active: true,
 }
 
@@ -95,7 +100,7 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 	tests := map[string]struct {
 		zone, now      string
 		thisMonth      int64
-		remainingToday int64
+		remainingToday int64 // of 100
 	}{
 		"UTC: a day with conversations":      {"UTC", "2026-10-31T12:00:00Z", 30, 90},
 		"UTC: its last moment":               {"UTC", "2026-10-31T23:59:59.999Z", 30, 90},
@@ -126,6 +131,9 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 			}
 			if got.ConversationsThisMonth != test.thisMonth {
 				t.Errorf("%d conversations this month, want %d", got.ConversationsThisMonth, test.thisMonth)
+			}
+			if want := 100 - test.remainingToday; got.ConversationsToday != want {
+				t.Errorf("%d conversations today, want %d", got.ConversationsToday, want)
 			}
 			wantEqual(t, "allowance", got.Allowance, usage.Allowance{DailyLimit: 100, DailyRemaining: test.remainingToday,
 				MonthlyLimit: 3000, MonthlyRemaining: 3000 - test.thisMonth})
@@ -172,7 +180,9 @@ func TestReportWithoutUsage(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantEqual(t, "report", got, usage.Report{RestaurantID: "quiet", RestaurantName: "Quiet",
-				Allowance: usage.NewAllowance(test.want, 0, usage.NewQuota(test.want, 0, 0)), Quota: usage.NewQuota(test.want, 0, 0)})
+				Allowance: usage.NewAllowance(test.want, 0, usage.NewQuota(test.want, 0, 0)), Quota: usage.NewQuota(test.want, 0, 0),
+				Period: usage.Period{Month: month("2025-10"), TimeZone: "Asia/Riyadh",
+					StartsAt: at("2025-09-30T21:00:00Z"), ResetsAt: at("2025-10-31T21:00:00Z")}})
 			if len(history) != 0 {
 				t.Errorf("history is %v, want none", history)
 			}

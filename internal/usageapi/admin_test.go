@@ -98,7 +98,7 @@ func TestRenew(t *testing.T) {
 		}
 	}
 	w := shown.do(t, request("/api/usage", asOwner, ofExample))
-	if !strings.Contains(w.Body.String(), `"monthlyLimit":1032000,"monthlyRemaining":1031955},"adjustedBy":1002000,"usagePercent":0,`) {
+	if !strings.Contains(w.Body.String(), `"monthlyLimit":30000,"monthlyRemaining":1031955},"adjustedBy":1002000,"usagePercent":0,`) {
 		t.Errorf("the owner sees %s", w.Body)
 	}
 }

@@ -42,15 +42,31 @@ func percentageOf(q usage.Quota) *percentage {
 type usageBody struct {
 	RestaurantID           string        `json:"restaurantId"`
 	RestaurantName         string        `json:"restaurantName"`
+	ConversationsToday     int64         `json:"conversationsToday"`
 	ConversationsThisMonth int64         `json:"conversationsThisMonth"`
 	LastConversationAt     timestamp     `json:"lastConversationAt"`
+	Period                 periodBody    `json:"period"`
 	Allowance              allowanceBody `json:"allowance"`
 	ToppedUp               int64         `json:"adjustedBy"`
 	UsagePercent           *percentage   `json:"usagePercent,omitempty"`
 	IsNearingQuota         bool          `json:"isNearingQuota"`
+	HasAccess              bool          `json:"hasAccess"`
 	FirstActivity          timestamp     `json:"firstActivity"`
 	LastActivity           timestamp     `json:"lastActivity"`
 	IsActive               bool          `json:"isActive"`
+}
+
+// periodBody is what this month's figures cover.
+type periodBody struct {
+	Year     int       `json:"year"`
+	Month    int       `json:"month"`
+	TimeZone string    `json:"timeZone"`
+	StartsAt timestamp `json:"startsAt"`
+	ResetsAt timestamp `json:"resetsAt"`
+}
+
+func newPeriodBody(p usage.Period) periodBody {
+	return periodBody{p.Month.Year, int(p.Month.Month), p.TimeZone, timestamp(p.StartsAt), timestamp(p.ResetsAt)}
 }
 
 type allowanceBody struct {
@@ -64,12 +80,15 @@ func newUsageBody(r usage.Report) usageBody {
 	return usageBody{
 		RestaurantID:           r.RestaurantID,
 		RestaurantName:         r.RestaurantName,
+		ConversationsToday:     r.ConversationsToday,
 		ConversationsThisMonth: r.ConversationsThisMonth,
 		LastConversationAt:     timestamp(r.LastConversationAt),
+		Period:                 newPeriodBody(r.Period),
 		Allowance:              allowanceBody(r.Allowance),
 		ToppedUp:               r.Quota.ToppedUp,
 		UsagePercent:           percentageOf(r.Quota),
 		IsNearingQuota:         r.Quota.InAlert(),
+		HasAccess:              r.Quota.HasAccess(),
 		FirstActivity:          timestamp(r.FirstActivity),
 		LastActivity:           timestamp(r.LastActivity),
 		IsActive:               r.Active,
@@ -157,6 +176,7 @@ type alertsBody struct {
 	Threshold  float64        `json:"threshold"`
 }
 
+// alertBody is a restaurant in that list. Its limit is the effective one: plan plus top-ups.
 type alertBody struct {
 	RestaurantID   string      `json:"restaurantId"`
 	RestaurantName string      `json:"restaurantName"`
@@ -172,7 +192,7 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 	data := make([]alertBody, len(listing.Reports)) // never null
 	for i, r := range listing.Reports {
 		data[i] = alertBody{
-			RestaurantID: r.RestaurantID, RestaurantName: r.RestaurantName, Used: r.Quota.Used, Limit: r.Quota.Limit,
+			RestaurantID: r.RestaurantID, RestaurantName: r.RestaurantName, Used: r.Quota.Used, Limit: r.Quota.EffectiveLimit(),
 			Remaining: r.Quota.Remaining(), UsagePercent: percentageOf(r.Quota), IsNearingQuota: r.Quota.InAlert(),
 			ToppedUp: r.Quota.ToppedUp,
 		}
@@ -185,6 +205,9 @@ type detailsBody struct {
 	RestaurantID        string        `json:"restaurantId"`
 	RestaurantName      string        `json:"restaurantName"`
 	IsActive            bool          `json:"isActive"`
+	ConversationsToday  int64         `json:"conversationsToday"`
+	Period              periodBody    `json:"period"`
+	HasAccess           bool          `json:"hasAccess"`
 	Quota               quotaBody     `json:"quota"`
 	MonthlyUsage        []monthBody   `json:"monthlyUsage"`
 	FirstActivity       timestamp     `json:"firstActivity"`
@@ -220,7 +243,8 @@ type sessionBody struct {
 
 func newDetailsBody(d usage.Details) detailsBody {
 	body := detailsBody{
-		RestaurantID: d.RestaurantID, RestaurantName: d.RestaurantName, IsActive: d.Active, Quota: newQuotaBody(d.Quota),
+		RestaurantID: d.RestaurantID, RestaurantName: d.RestaurantName, IsActive: d.Active,
+		ConversationsToday: d.ConversationsToday, Period: newPeriodBody(d.Period), HasAccess: d.Quota.HasAccess(), Quota: newQuotaBody(d.Quota),
 		MonthlyUsage: newMonthBodies(d.History), FirstActivity: timestamp(d.FirstActivity), LastActivity: timestamp(d.LastActivity),
 		ActiveSessionsCount: d.ActiveSessions,
 		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the others

@@ -135,14 +135,18 @@ export interface components {
         RestaurantUsage: {
             restaurantId: string;
             restaurantName: string;
-            /** @description Conversations opened this month. */
+            /** @description Conversations opened today; it may be more than the daily limit. */
+            conversationsToday: number;
+            /** @description Conversations opened this month; it may be more than the limit. */
             conversationsThisMonth: number;
             /** @description When the latest conversation was opened, in whichever month. */
             lastConversationAt: components["schemas"]["Timestamp"];
+            period: components["schemas"]["Period"];
             allowance: components["schemas"]["Allowance"];
             adjustedBy: components["schemas"]["AdjustedBy"];
             usagePercent?: components["schemas"]["UsagePercent"];
             isNearingQuota: components["schemas"]["IsNearingQuota"];
+            hasAccess: components["schemas"]["HasAccess"];
             /** @description The first message ever. */
             firstActivity: components["schemas"]["Timestamp"];
             /** @description The latest message. */
@@ -150,14 +154,25 @@ export interface components {
             /** @description Whether the restaurant is switched on. */
             isActive: boolean;
         };
+        /** @description The month that the figures cover. */
+        Period: {
+            year: number;
+            month: number;
+            /** @description IANA name of the zone whose days and months are counted. */
+            timeZone: string;
+            /** @description The month's first instant. */
+            startsAt: components["schemas"]["Timestamp"];
+            /** @description The next month's first instant, when counting starts anew and top-ups end. */
+            resetsAt: components["schemas"]["Timestamp"];
+        };
         /**
-         * @description How many conversations a restaurant may open, and how many of them are left: the limit minus those opened today (or
-         *     this month), never below 0. All four are -1 where there is no limit.
+         * @description The plan's limits, and how many conversations are left, never below 0. What is left of the month includes its top-ups.
+         *     All four are -1 where there is no limit.
          */
         Allowance: {
             dailyLimit: number;
             dailyRemaining: number;
-            /** @description 30 times the daily limit, and what was added to the allowance this month. */
+            /** @description The plan, 30 times the daily limit. Top-ups are in `adjustedBy`. */
             monthlyLimit: number;
             monthlyRemaining: number;
         };
@@ -168,6 +183,8 @@ export interface components {
          *     there is no limit. Of a limit of 0 nothing is used before the first conversation, and all of it from then on.
          */
         UsagePercent: number;
+        /** @description Whether something of the month's effective limit remains, or there is no limit. */
+        HasAccess: boolean;
         /** @description Whether 90 percent of the effective limit are used, or more; false where there is no limit. */
         IsNearingQuota: boolean;
         /** @description How much of this month's allowance is used. The limits and what remains are -1 where there is no limit. */
@@ -202,6 +219,10 @@ export interface components {
             restaurantName: string;
             /** @description Whether the restaurant is switched on. */
             isActive: boolean;
+            /** @description Conversations opened today; it may be more than the daily limit. */
+            conversationsToday: number;
+            period: components["schemas"]["Period"];
+            hasAccess: components["schemas"]["HasAccess"];
             quota: components["schemas"]["Quota"];
             /** @description The current month and the five before it, the newest first; only months that have a record. */
             monthlyUsage: components["schemas"]["MonthUsage"][];
@@ -272,7 +293,7 @@ export interface components {
             restaurantName: string;
             /** @description Conversations opened this month. */
             used: number;
-            /** @description The plan's monthly limit. What `adjustedBy` says comes to it. */
+            /** @description The effective limit, plan plus top-ups. */
             limit: number;
             /** @description What is left of the effective limit, never below 0. */
             remaining: number;

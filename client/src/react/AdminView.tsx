@@ -309,7 +309,7 @@ function AlertTable({ rows, dimmed, open }: { rows: AlertPage['data']; dimmed: b
             <NameCell of={alert} open={open} />
             <MonthCell
               month={{
-                limit: alert.limit + alert.adjustedBy, remaining: alert.remaining, percent: alert.usagePercent, isNearing: alert.isNearingQuota,
+                limit: alert.limit, remaining: alert.remaining, percent: alert.usagePercent, isNearing: alert.isNearingQuota,
               }}
             />
             <td role="cell" className="sud-numeric sud-cell-count" data-label={text.used}>{format.percent((alert.usagePercent) / 100)}</td>

@@ -42,8 +42,8 @@ export function RestaurantUsage({ usage, children }: { usage: Usage; children?: 
 }
 
 /** Returns a restaurant's allowance of the month. */
-export const monthOf = ({ allowance, usagePercent, isNearingQuota }: Usage): Allowance => ({
-  limit: allowance.monthlyLimit, remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
+export const monthOf = ({ allowance, adjustedBy, usagePercent, isNearingQuota }: Usage): Allowance => ({
+  limit: allowance.monthlyLimit < 0 ? allowance.monthlyLimit : Math.max(0, allowance.monthlyLimit + adjustedBy), remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
 });
 
 /** Says whether a restaurant is active. */

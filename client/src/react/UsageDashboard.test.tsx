@@ -17,9 +17,10 @@ const now = () => new Date('2026-11-24T12:00:00.000Z');
 
 function restaurant(id: string, change: Partial<RestaurantUsage> = {}): RestaurantUsage {
   return {
-    restaurantId: id, restaurantName: `Restaurant ${id}`, conversationsThisMonth: 45, lastConversationAt: '2026-11-23T12:00:00.000Z',
+    restaurantId: id, restaurantName: `Restaurant ${id}`, conversationsToday: 2, conversationsThisMonth: 45, lastConversationAt: '2026-11-23T12:00:00.000Z',
     allowance: { dailyLimit: 1000, dailyRemaining: 998, monthlyLimit: 30000, monthlyRemaining: 29955 },
-    adjustedBy: 0, usagePercent: 0.15, isNearingQuota: false,
+    adjustedBy: 0, usagePercent: 0.15, isNearingQuota: false, hasAccess: true,
+    period: { year: 2026, month: 11, timeZone: 'UTC', startsAt: '2026-11-01T00:00:00.000Z', resetsAt: '2026-12-01T00:00:00.000Z' },
     firstActivity: '2026-10-20T14:30:00.000Z', lastActivity: '2026-11-23T12:00:00.000Z', isActive: true,
     ...change,
   };

@@ -130,6 +130,7 @@ func TestExample(t *testing.T) {
 			ConversationsThisMonth: 45, LastConversationAt: noon.AddDate(0, 0, -1),
 			Allowance:     usage.Allowance{DailyLimit: 1000, DailyRemaining: 1000, MonthlyLimit: 30000, MonthlyRemaining: 29955},
 			Quota:         usage.Quota{Used: 45, Limit: 30000},
+			Period:        usage.NewCalendar(nil).Period(noon),
 			FirstActivity: last.Add(-time.Hour), LastActivity: noon.AddDate(0, 0, -1), Active: true,
 		},
 		History: []usage.MonthReport{

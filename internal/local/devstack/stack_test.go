@@ -161,14 +161,20 @@ func read[T any](t *testing.T, a answer, status int) T {
 // The answers, as a client would declare them.
 type (
 	allowance struct{ DailyLimit, DailyRemaining, MonthlyLimit, MonthlyRemaining int64 }
-	figures   struct {
+	period    struct {
+		Year, Month        int
+		TimeZone           string
+		StartsAt, ResetsAt time.Time
+	}
+	figures struct {
 		RestaurantID, RestaurantName                    string
-		ConversationsThisMonth                          int64
+		ConversationsToday, ConversationsThisMonth      int64
 		LastConversationAt, FirstActivity, LastActivity *time.Time
+		Period                                          period
 		Allowance                                       allowance
 		AdjustedBy                                      int64
 		UsagePercent                                    *float64 // absent where there is no limit
-		IsNearingQuota, IsActive                        bool
+		IsNearingQuota, HasAccess, IsActive             bool
 	}
 	month struct {
 		Month, Year        int
@@ -221,25 +227,27 @@ func demoFigures(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	yesterday := at(2026, 11, 22, 12, 0)
 	thousand := allowance{1000, 1000, 30_000, 30_000}
+	november := period{2026, 11, "UTC", *at(2026, 11, 1, 0, 0), *at(2026, 12, 1, 0, 0)}
 	example := figures{
 		RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant", ConversationsThisMonth: 45,
 		LastConversationAt: yesterday, FirstActivity: at(2026, 10, 20, 14, 30), LastActivity: yesterday,
-		Allowance: allowance{1000, 1000, 30_000, 29_955}, UsagePercent: percent(0.15), IsActive: true,
+		Allowance: allowance{1000, 1000, 30_000, 29_955}, UsagePercent: percent(0.15), Period: november, HasAccess: true, IsActive: true,
 	}
 	for _, want := range []detail{
 		{example, []month{{11, 2026, 45, yesterday}, {10, 2026, 123, at(2026, 10, 20, 15, 30)}}},
 		{figures{RestaurantID: "demo-inactive", RestaurantName: "مطعم مغلق", LastConversationAt: at(2026, 8, 20, 15, 30),
 			FirstActivity: at(2026, 8, 20, 14, 30), LastActivity: at(2026, 8, 20, 15, 30), Allowance: thousand,
-			UsagePercent: percent(0)},
+			UsagePercent: percent(0), Period: november, HasAccess: true},
 			[]month{{8, 2026, 17, at(2026, 8, 20, 15, 30)}}},
 		{figures{RestaurantID: "demo-no-bot", RestaurantName: "Shawarma Without a Bot", ConversationsThisMonth: 3,
 			LastConversationAt: yesterday, FirstActivity: at(2026, 11, 22, 11, 0), LastActivity: yesterday,
-			Allowance: allowance{1000, 1000, 30_000, 29_997}, UsagePercent: percent(0.01), IsActive: true}, []month{{11, 2026, 3, yesterday}}},
+			Allowance: allowance{1000, 1000, 30_000, 29_997}, UsagePercent: percent(0.01),
+			Period: november, HasAccess: true, IsActive: true}, []month{{11, 2026, 3, yesterday}}},
 		{figures{RestaurantID: "demo-never", RestaurantName: "بيت الكبسة الجديد", Allowance: thousand,
-			UsagePercent: percent(0), IsActive: true}, []month{}},
+			UsagePercent: percent(0), Period: november, HasAccess: true, IsActive: true}, []month{}},
 		{figures{RestaurantID: "demo-unlimited", RestaurantName: "Unlimited Grill", ConversationsThisMonth: 5000,
 			LastConversationAt: yesterday, FirstActivity: at(2026, 11, 22, 11, 0), LastActivity: yesterday,
-			Allowance: allowance{-1, -1, -1, -1}, IsActive: true}, []month{{11, 2026, 5000, yesterday}}},
+			Allowance: allowance{-1, -1, -1, -1}, Period: november, HasAccess: true, IsActive: true}, []month{{11, 2026, 5000, yesterday}}},
 	} {
 		id := want.RestaurantID
 		wantEqual(t, id+" in detail", read[detail](t, get(t, stack, "/api/usage/"+id, asAdmin), 200), want)

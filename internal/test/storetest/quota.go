@@ -159,7 +159,8 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 	month, quota := q.calendar.Month(q.now), t.quota(q)
 	d := usage.Details{
 		Month: month, History: nil,
-		Report: usage.Report{RestaurantID: t.id, Active: t.active, ConversationsThisMonth: quota.Used, Quota: quota},
+		Report: usage.Report{RestaurantID: t.id, Active: t.active, ConversationsThisMonth: quota.Used, Quota: quota,
+			Period: q.calendar.Period(q.now)},
 	}
 	days := make([]usage.DayReport, month.Days())
 	for i := range days {
@@ -190,7 +191,8 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 		}
 	}
 	d.Days = days
-	d.Allowance = usage.NewAllowance(t.limit, days[q.calendar.Day(q.now)-1].Conversations, quota)
+	d.ConversationsToday = days[q.calendar.Day(q.now)-1].Conversations
+	d.Allowance = usage.NewAllowance(t.limit, d.ConversationsToday, quota)
 	for _, a := range slices.Backward(t.topUps) {
 		if q.calendar.Month(a.CreatedAt) == month {
 			d.TopUps = append(d.TopUps, a)

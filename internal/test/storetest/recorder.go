@@ -583,12 +583,13 @@ func (s *stream) compare() {
 		}
 		month := s.calendar.Month(s.now)
 		quota := usage.NewQuota(1000, tenant.months[month], 0)
+		today := tenant.days[date(s.calendar, s.now)]
 		want := usage.Report{
-			RestaurantID: id, RestaurantName: report.RestaurantName, ConversationsThisMonth: tenant.months[month],
+			RestaurantID: id, RestaurantName: report.RestaurantName, ConversationsToday: today, ConversationsThisMonth: tenant.months[month],
 			LastConversationAt: tenant.lastConversation,
-			Allowance:          usage.NewAllowance(1000, tenant.days[date(s.calendar, s.now)], quota),
-			Quota:              quota,
-			FirstActivity:      tenant.first, LastActivity: tenant.last, Active: true,
+			Allowance:          usage.NewAllowance(1000, today, quota),
+			Quota:              quota, Period: s.calendar.Period(s.now),
+			FirstActivity: tenant.first, LastActivity: tenant.last, Active: true,
 		}
 		if diff := cmp.Diff(want, report); diff != "" {
 			s.rt.Fatalf("restaurant %s at %v (-want +got):\n%s", id, s.now, diff)
