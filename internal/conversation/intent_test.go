@@ -30,6 +30,9 @@ func TestIntentOf(t *testing.T) {
 		{button("rate_us", "المنيو"), wantsMenu},            // an unknown one leaves it to the text
 		{button("rate_us", "قيّمنا"), none},
 		{button("browse menu", ""), none},
+		{conversation.Incoming{ListID: "view_branches", ListTitle: "فروعنا"}, wantsBranches},
+		{conversation.Incoming{ListID: "row-7", ListTitle: "المنيو"}, wantsMenu}, // an unknown row leaves it to the text
+		{conversation.Incoming{ListID: "row-7", ListTitle: "برجر", Body: "برجر"}, none},
 
 		{text("menu"), wantsMenu},
 		{text("Menu"), wantsMenu},
@@ -66,7 +69,7 @@ func TestIntentOf(t *testing.T) {
 		{text("my order is late"), none}, // a phrase only when it is all of it
 		{text("أين طلبي"), none},
 		{text("طلب توظيف"), none},
-		{text("menus"), none},
+		{text("menus"), wantsMenu},
 		{text("submenu"), none},
 		{text("12345"), none},
 		{text("👍🏽"), none},

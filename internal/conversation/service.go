@@ -29,6 +29,8 @@ type Incoming struct {
 	Body          string
 	ButtonPayload string
 	ButtonText    string
+	ListID        string
+	ListTitle     string
 }
 
 // Faults of sending. Any other error of a Sender may pass: sending can be tried again.

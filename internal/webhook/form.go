@@ -85,6 +85,8 @@ func (f form) incoming() (conversation.Incoming, error) {
 		Body:          f.text("Body", maxText),
 		ButtonPayload: f.text("ButtonPayload", maxShort),
 		ButtonText:    f.text("ButtonText", maxShort),
+		ListID:        f.text("ListId", maxShort),
+		ListTitle:     f.text("ListTitle", maxShort),
 	}, nil
 }
 
