@@ -132,13 +132,23 @@ $(SAM_TOOLS)/installed-1.170.0:
 
 .PHONY: lint-template
 lint-template: export SAM_CLI_TELEMETRY = 0
-lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and build it, with cfn-lint and SAM's CLI
-	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml
+lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and what it nests, and build it, with cfn-lint and SAM's CLI
+	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml internal/stack/*.yaml
 	$(SAM_TOOLS)/bin/sam validate --lint
 	$(SAM_TOOLS)/bin/sam build
 	@ls -l .aws-sam/build/*/bootstrap
 	@$(SAM_TOOLS)/bin/python .ci/versions
 	@large="$$(find .aws-sam/build -name bootstrap -size +15000k)"; test -z "$$large" || { echo "over 15 MB: $$large"; exit 1; }
+
+# A test sees to it that both files are up to date.
+.PHONY: alarms
+alarms: ## write the alarms of internal/cmd/alarms into template.yaml and internal/stack/operations.yaml
+	@go run ./internal/cmd/alarms
+
+BASE ?= main
+.PHONY: compare-stack
+compare-stack: $(SAM_TOOLS)/installed-1.170.0 ## show which of the stack's resources differ from those of the commit BASE (main)
+	@$(SAM_TOOLS)/bin/python .ci/compare $(BASE)
 
 # A release has an id, made of what is built and of the parameters that it is deployed with; template.yaml says what for.
 # The parameters are the stage's of samconfig.toml, since --parameter-overrides replaces that list, and after them

@@ -163,7 +163,11 @@ func hastened(t *testing.T) string {
 	if strings.Count(string(content), deployed) != 1 {
 		t.Fatalf("the template doesn't have one %q", deployed)
 	}
-	path := filepath.Join(t.TempDir(), "template.yaml")
+	folder := t.TempDir()
+	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // what it nests
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "template.yaml")
 	if err := os.WriteFile(path, []byte(strings.Replace(string(content), deployed, "VisibilityTimeout: 30", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}

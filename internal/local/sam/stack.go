@@ -56,6 +56,44 @@ func (s *stack) resource(logicalID string) (Resource, bool, error) {
 	return Resource{logicalID, d.resourceType, properties, attributes}, true, nil
 }
 
+// nested returns a nested stack, whose parameters have the values that the stack around it gives, and whether there is one. Its
+// name is nobody's to rely on: CloudFormation adds a part to it that only AWS knows.
+func (s *stack) nested(logicalID string) (*stack, bool, error) {
+	resource, created, err := s.resource(logicalID)
+	if err != nil || !created {
+		return nil, false, err
+	}
+	template := s.template.nested[logicalID]
+	given, _ := resource.Property("Parameters").(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		value, err := text(given[name])
+		if err == nil {
+			template, err = template.With(name, value)
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("nested stack %s: %w", logicalID, err)
+		}
+	}
+	return newStack(template, symbol(logicalID)), true, nil
+}
+
+// output returns an output of a nested stack.
+func (s *stack) output(logicalID, name string) (any, error) {
+	nested, created, err := s.nested(logicalID)
+	if err != nil {
+		return nil, err
+	}
+	definition, ok := s.template.nested[logicalID].outputs[name].(map[string]any)
+	if !created || !ok {
+		return nil, fmt.Errorf("nested stack %s has no output %s", logicalID, name)
+	}
+	value, err := nested.resolve(definition["Value"])
+	if err != nil {
+		return nil, fmt.Errorf("nested stack %s: output %s: %w", logicalID, name, err)
+	}
+	return value, nil
+}
+
 func (s *stack) resolve(value any) (any, error) {
 	switch value := value.(type) {
 	case call:
@@ -197,6 +235,9 @@ func (s *stack) attribute(argument any) (any, error) {
 	}
 	if _, ok := s.template.resources[logicalID]; !ok {
 		return nil, fmt.Errorf("there is no resource %q", logicalID)
+	}
+	if output, ok := strings.CutPrefix(attribute, "Outputs."); ok && s.template.nested[logicalID] != nil {
+		return s.output(logicalID, output)
 	}
 	return symbol(name), nil
 }

@@ -5,6 +5,9 @@
 // only AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". Of
 // CloudFormation's functions, those that the template uses are understood; any other is an error where its value is
 // asked for.
+//
+// Nested stacks whose templates are files beside the template are read with it, and their resources are the stack's: it
+// makes no difference to readers in which file a resource stands.
 package sam
 
 import (
@@ -13,6 +16,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,6 +26,7 @@ import (
 const (
 	serverlessPrefix = "AWS::Serverless::" // of the types that SAM has and Globals can speak of
 	functionType     = serverlessPrefix + "Function"
+	nestedType       = "AWS::CloudFormation::Stack"
 	queueType        = "AWS::SQS::Queue"
 	tableType        = "AWS::DynamoDB::Table"
 )
@@ -31,6 +36,8 @@ type Template struct {
 	parameters map[string]parameter
 	conditions map[string]any
 	resources  map[string]definition
+	outputs    map[string]any
+	nested     map[string]*Template // by the logical id of the nested stack
 }
 
 // definition is a resource as it stands in the template, with what Globals says of its type merged into its properties.
@@ -41,7 +48,8 @@ type definition struct {
 	attributes   map[string]any // what stands beside the properties, such as DeletionPolicy
 }
 
-// Load reads the template in a file. Parse says what is an error.
+// Load reads the template in a file, and those of its nested stacks. Parse says what is an error. So is a logical id that two
+// of the templates use.
 func Load(path string) (*Template, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -51,10 +59,30 @@ func Load(path string) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	for _, logicalID := range slices.Sorted(maps.Keys(t.resources)) {
+		d := t.resources[logicalID]
+		if d.resourceType != nestedType {
+			continue
+		}
+		location, ok := d.properties["TemplateURL"].(string)
+		if !ok {
+			return nil, fmt.Errorf("%s: resource %s: its TemplateURL is no path", path, logicalID)
+		}
+		nested, err := Load(filepath.Join(filepath.Dir(path), location))
+		if err != nil {
+			return nil, fmt.Errorf("nested stack %s: %w", logicalID, err)
+		}
+		for other := range nested.resources {
+			if _, taken := t.resources[other]; taken {
+				return nil, fmt.Errorf("%s: resource %s stands in nested stack %s too", path, other, logicalID)
+			}
+		}
+		t.nested[logicalID] = nested
+	}
 	return t, nil
 }
 
-// Parse reads a template. YAML that is malformed or that CloudFormation would refuse (aliases, keys that stand twice)
+// Parse reads a template without its nested stacks. YAML that is malformed or that CloudFormation would refuse (aliases, keys that stand twice)
 // is an error, and so is a template whose parts don't have the form that CloudFormation gives them.
 func Parse(source []byte) (*Template, error) {
 	var document yaml.Node
@@ -72,7 +100,7 @@ func Parse(source []byte) (*Template, error) {
 }
 
 func newTemplate(root map[string]any) (*Template, error) {
-	t := &Template{parameters: map[string]parameter{}, resources: map[string]definition{}}
+	t := &Template{parameters: map[string]parameter{}, resources: map[string]definition{}, nested: map[string]*Template{}}
 	parameters, err := mappingAt(root, "Parameters")
 	if err != nil {
 		return nil, err
@@ -83,6 +111,9 @@ func newTemplate(root map[string]any) (*Template, error) {
 		}
 	}
 	if t.conditions, err = mappingAt(root, "Conditions"); err != nil {
+		return nil, err
+	}
+	if t.outputs, err = mappingAt(root, "Outputs"); err != nil {
 		return nil, err
 	}
 	globals, err := mappingAt(root, "Globals")
@@ -192,12 +223,36 @@ type Resource struct {
 	attributes map[string]any
 }
 
-// Resources returns the resources of a type, such as "AWS::IAM::Role", that a stack of that name has, by logical id.
+// Resources returns the resources of a type, such as "AWS::IAM::Role", that a stack of that name has, its nested stacks'
+// included, by logical id.
 func (t *Template) Resources(resourceType, stackName string) ([]Resource, error) {
-	s := newStack(t, stackName)
+	resources, err := newStack(t, stackName).all(resourceType)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(resources, func(a, b Resource) int { return strings.Compare(a.LogicalID, b.LogicalID) })
+	return resources, nil
+}
+
+// all returns the resources of a type, in no order.
+func (s *stack) all(resourceType string) ([]Resource, error) {
 	var resources []Resource
-	for _, logicalID := range slices.Sorted(maps.Keys(t.resources)) {
-		if t.resources[logicalID].resourceType != resourceType {
+	for _, logicalID := range slices.Sorted(maps.Keys(s.template.nested)) {
+		nested, created, err := s.nested(logicalID)
+		if err != nil {
+			return nil, err
+		}
+		if !created {
+			continue
+		}
+		inside, err := nested.all(resourceType)
+		if err != nil {
+			return nil, fmt.Errorf("nested stack %s: %w", logicalID, err)
+		}
+		resources = append(resources, inside...)
+	}
+	for _, logicalID := range slices.Sorted(maps.Keys(s.template.resources)) {
+		if s.template.resources[logicalID].resourceType != resourceType {
 			continue
 		}
 		resource, created, err := s.resource(logicalID)

@@ -1,0 +1,116 @@
+package sam_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// nesting is a template whose alarms are in a nested stack that needs an alarm's topic and gives back a name.
+var nesting = map[string]string{
+	"template.yaml": `
+Parameters: { Stage: { Type: String, Default: dev } }
+Conditions: { IsProd: !Equals [!Ref Stage, prod] }
+Resources:
+  Topic: { Type: AWS::SNS::Topic }
+  Alarms:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: below/alarms.yaml
+      Parameters: { Stack: !Ref AWS::StackName, Topic: !Ref Topic, Least: 3 }
+  Prod:
+    Type: AWS::CloudFormation::Stack
+    Condition: IsProd
+    Properties: { TemplateURL: below/prod.yaml }
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Timeout: !GetAtt Alarms.Outputs.Least
+      Environment: { Variables: { ALARM: !GetAtt Alarms.Outputs.Name, STACK: !Ref Alarms, ZONE: !Sub "in ${Alarms.Outputs.Name}" } }
+`,
+	"below/alarms.yaml": `
+Parameters: { Stack: { Type: String }, Topic: { Type: String }, Least: { Type: Number, MaxValue: 9 } }
+Resources:
+  A: { Type: AWS::CloudWatch::Alarm, Properties: { AlarmName: !Sub "${Stack}-a", Threshold: !Ref Least, AlarmActions: [!Ref Topic] } }
+Outputs:
+  Name: { Value: !Ref A }
+  Least: { Value: !Ref Least }
+`,
+	"below/prod.yaml": `Resources: { B: { Type: AWS::CloudWatch::Alarm, Properties: { AlarmName: b } } }`,
+}
+
+func loadNesting(t *testing.T, changes map[string]string) (*sam.Template, error) {
+	t.Helper()
+	files := maps.Clone(nesting)
+	maps.Copy(files, changes)
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return sam.Load(filepath.Join(folder, "template.yaml"))
+}
+
+func TestNestedStacks(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadNesting(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms := resources(t, loaded, alarmType)
+	want := map[string]any{"AlarmName": "sufrah-test-a", "Threshold": "3", "AlarmActions": []any{"${Topic}"}}
+	if diff := cmp.Diff(any(want), alarms[0].Property()); diff != "" || len(alarms) != 1 {
+		t.Errorf("%d alarms (-want +got):\n%s", len(alarms), diff)
+	}
+	wantVariables := map[string]string{"ALARM": "sufrah-test-a", "STACK": "${Alarms}", "ZONE": "in sufrah-test-a"}
+	if diff := cmp.Diff(wantVariables, environment(t, loaded, "Function")); diff != "" {
+		t.Errorf("what the nested stack gives (-want +got):\n%s", diff)
+	}
+	if got := timeout(t, loaded, "Function").Seconds(); got != 3 {
+		t.Errorf("the time-out is %v s, want 3", got)
+	}
+	if got := resources(t, with(t, loaded, "Stage", "prod"), alarmType); len(got) != 2 || got[1].LogicalID != "B" {
+		t.Errorf("in prod there are %v", got)
+	}
+}
+
+func TestNestedStacksRefused(t *testing.T) {
+	t.Parallel()
+	const head = "Resources:\n  Alarms: { Type: AWS::CloudFormation::Stack, Properties: "
+	for name, test := range map[string]struct {
+		changes map[string]string
+		want    string
+	}{
+		"no file":            {map[string]string{"template.yaml": head + "{ TemplateURL: nowhere.yaml } }"}, "nested stack Alarms: reading template"},
+		"no path":            {map[string]string{"template.yaml": head + "{ TemplateURL: !Ref Url } }"}, "its TemplateURL is no path"},
+		"malformed":          {map[string]string{"below/alarms.yaml": "Resources: []"}, "alarms.yaml: Resources: want a mapping"},
+		"an id taken":        {map[string]string{"below/prod.yaml": "Resources: { Topic: { Type: AWS::SNS::Topic } }"}, "Topic stands in nested stack Prod too"},
+		"an unknown value":   {map[string]string{"below/alarms.yaml": "Parameters: { Stack: { Type: String } }"}, "no parameter Least"},
+		"a value over bound": {map[string]string{"below/alarms.yaml": "Parameters: { Least: { Type: Number, MaxValue: 2 } }"}, "3 is above 2"},
+		"an unknown output": {
+			map[string]string{"template.yaml": head + "{ TemplateURL: below/prod.yaml } }\n  F: { Type: AWS::Serverless::Function, Properties: { A: !GetAtt Alarms.Outputs.C } }"},
+			"nested stack Alarms has no output C",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			loaded, err := loadNesting(t, test.changes)
+			if err == nil {
+				_, err = loaded.Resources(alarmType, stackName)
+			}
+			if err == nil {
+				_, err = loaded.Resources(functionType, stackName)
+			}
+			wantError(t, err, test.want)
+		})
+	}
+}
