@@ -1,12 +1,11 @@
 // Package awsconfig builds the SDK's configuration in a Lambda function.
 //
-// Everything it needs is in the environment that Lambda sets. Reading it there, instead of linking the SDK's own config
-// package with its profiles, SSO and instance metadata, saves some 2 ms of every cold start.
+// Lambda puts the region and the credentials into the environment. Taking them from there, instead of linking the SDK's own
+// config package with its profiles, SSO and instance metadata, saves some 2 ms of every cold start.
 package awsconfig
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -16,9 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
-
-// Lookup returns an environment variable and whether it is set; os.LookupEnv is one.
-type Lookup = func(name string) (string, bool)
 
 const (
 	// Three attempts within some 300 ms: a throttled or failing table is then reported as such while the caller, who
@@ -30,28 +26,6 @@ const (
 	// A stalled answer leaves time for the other attempts within an invocation.
 	answerTimeout = 2 * time.Second
 )
-
-// FromEnvironment returns the configuration that Lambda's environment describes. The endpoint variable, such as
-// AWS_ENDPOINT_URL_DYNAMODB, sends the requests of a service elsewhere: to a local stand-in. It fails where the region
-// or the credentials are missing.
-func FromEnvironment(lookup Lookup, endpointVariable string) (aws.Config, error) {
-	get := func(name string) string { value, _ := lookup(name); return value }
-	region := get("AWS_REGION")
-	credentials := aws.Credentials{
-		AccessKeyID:     get("AWS_ACCESS_KEY_ID"),
-		SecretAccessKey: get("AWS_SECRET_ACCESS_KEY"),
-		SessionToken:    get("AWS_SESSION_TOKEN"),
-		Source:          "environment",
-	}
-	if region == "" || !credentials.HasKeys() {
-		return aws.Config{}, errors.New("AWS_REGION, AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing")
-	}
-	config := New(region, credentials)
-	if endpoint := get(endpointVariable); endpoint != "" {
-		config.BaseEndpoint = &endpoint
-	}
-	return config, nil
-}
 
 // New returns the configuration for a region and fixed credentials.
 func New(region string, credentials aws.Credentials) aws.Config {

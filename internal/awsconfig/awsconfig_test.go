@@ -21,85 +21,6 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 )
 
-const endpointVariable = "AWS_ENDPOINT_URL_DYNAMODB"
-
-// lambda returns the environment that Lambda sets, with changes: alternating names and values.
-func lambda(changes ...string) awsconfig.Lookup {
-	environment := map[string]string{
-		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3cr3t",
-		"AWS_SESSION_TOKEN": "session",
-	}
-	for i := 0; i < len(changes); i += 2 {
-		environment[changes[i]] = changes[i+1]
-	}
-	return func(name string) (string, bool) {
-		value, ok := environment[name]
-		return value, ok
-	}
-}
-
-func TestFromEnvironment(t *testing.T) {
-	t.Parallel()
-	endpoint := "http://127.0.0.1:8000"
-	tests := map[string]struct {
-		lookup   awsconfig.Lookup
-		endpoint *string
-		session  string
-	}{
-		"Lambda":                  {lambda(), nil, "session"},
-		"an endpoint of its own":  {lambda(endpointVariable, endpoint), &endpoint, "session"},
-		"an empty endpoint":       {lambda(endpointVariable, ""), nil, "session"},
-		"another service's":       {lambda("AWS_ENDPOINT_URL_SQS", endpoint), nil, "session"},
-		"without a session token": {lambda("AWS_SESSION_TOKEN", ""), nil, ""},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config, err := awsconfig.FromEnvironment(test.lookup, endpointVariable)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if config.Region != "eu-central-1" {
-				t.Errorf("region is %q", config.Region)
-			}
-			if diff := cmp.Diff(test.endpoint, config.BaseEndpoint); diff != "" {
-				t.Errorf("endpoint (-want +got):\n%s", diff)
-			}
-			credentials, err := config.Credentials.Retrieve(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t", SessionToken: test.session,
-				Source: "environment"}
-			if diff := cmp.Diff(want, credentials); diff != "" {
-				t.Errorf("credentials (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestFromEnvironmentMissing(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := awsconfig.FromEnvironment(lambda(name, ""), endpointVariable)
-			if err == nil || !strings.Contains(err.Error(), name) {
-				t.Fatalf("error is %v, want one that names %s", err, name)
-			}
-			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "AKIDEXAMPLE") {
-				t.Errorf("the error shows a value: %v", err)
-			}
-		})
-	}
-	t.Run("nothing set", func(t *testing.T) {
-		t.Parallel()
-		if _, err := awsconfig.FromEnvironment(func(string) (string, bool) { return "", false }, endpointVariable); err == nil {
-			t.Error("an empty environment was accepted")
-		}
-	})
-}
-
 // answer writes what DynamoDB would: a JSON body with its checksum.
 func answer(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
@@ -113,10 +34,8 @@ func client(t *testing.T, handler http.HandlerFunc) *dynamodb.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	config, err := awsconfig.FromEnvironment(lambda(endpointVariable, server.URL), endpointVariable)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t", SessionToken: "session"})
+	config.BaseEndpoint = &server.URL
 	return dynamodb.NewFromConfig(config)
 }
 

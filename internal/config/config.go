@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +15,18 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Lookup returns an environment variable and whether it is set; os.LookupEnv is one.
-type Lookup func(name string) (string, bool)
+// Environment lists variables as "NAME=value"; os.Environ returns one. If a name is there twice, the first one counts.
+type Environment []string
+
+// Get returns a variable, or "" if it isn't set.
+func (e Environment) Get(name string) string {
+	for _, variable := range e {
+		if value, ok := strings.CutPrefix(variable, name); ok && strings.HasPrefix(value, "=") {
+			return value[1:]
+		}
+	}
+	return ""
+}
 
 // Fault is what is wrong with one variable. The value isn't part of it: it may be a secret.
 type Fault struct {
@@ -27,7 +38,7 @@ func (f *Fault) Error() string { return f.Variable + " " + f.Problem }
 
 // environment reads variables and collects their faults. Where a variable is faulty, the zero value is returned.
 type environment struct {
-	lookup Lookup
+	given  Environment
 	faults []error
 }
 
@@ -45,10 +56,7 @@ func (e *environment) err() error {
 
 // optional returns a variable, or fallback where it is not set or empty: SAM sets an unset parameter to "".
 func (e *environment) optional(name, fallback string) string {
-	if value, ok := e.lookup(name); ok && value != "" {
-		return value
-	}
-	return fallback
+	return cmp.Or(e.given.Get(name), fallback)
 }
 
 // functionName is what Lambda calls the function: two stacks' functions in one account have different names.
@@ -132,11 +140,12 @@ type UsageAPI struct {
 	DefaultLimits      restaurant.Limits
 	BasePath           string
 	LogLevel           slog.Level
+	AWS
 }
 
 // LoadUsageAPI returns the configuration of usage-api, or every fault of it as *Fault, joined.
-func LoadUsageAPI(lookup Lookup) (UsageAPI, error) {
-	e := environment{lookup: lookup}
+func LoadUsageAPI(given Environment) (UsageAPI, error) {
+	e := environment{given: given}
 	c := UsageAPI{
 		FunctionName:       e.functionName("usage-api"),
 		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
@@ -149,6 +158,8 @@ func LoadUsageAPI(lookup Lookup) (UsageAPI, error) {
 		DefaultLimits:      e.limits(),
 		BasePath:           e.basePath("BASE_PATH"),
 		LogLevel:           e.level("LOG_LEVEL"),
+		AWS:                e.aws(),
 	}
+	c.DynamoDB = e.dynamoDB()
 	return c, e.err()
 }

@@ -22,6 +22,7 @@ func required() map[string]string {
 		"RESTAURANTS_TABLE": "t-restaurants", "BOTS_TABLE": "t-bots", "USAGE_TABLE": "t-usage",
 		"ACCESS_TOKENS_TABLE": "t-access-tokens", "DIRECTORY_TABLE": "t-directory",
 		"CONVERSATIONS_TABLE": "t-conversations",
+		"AWS_REGION":          "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "key",
 	}
 }
 
@@ -29,14 +30,15 @@ func required() map[string]string {
 func load(changes map[string]string) (config.UsageAPI, error) {
 	environment := required()
 	maps.Copy(environment, changes)
-	return config.LoadUsageAPI(lookup(environment))
+	return config.LoadUsageAPI(environ(environment))
 }
 
-func lookup(environment map[string]string) config.Lookup {
-	return func(name string) (string, bool) {
-		value, ok := environment[name]
-		return value, ok
+func environ(variables map[string]string) config.Environment {
+	var list config.Environment
+	for name, value := range variables {
+		list = append(list, name+"="+value)
 	}
+	return list
 }
 
 // faulty returns the names of the variables that err complains of, sorted.
@@ -71,7 +73,7 @@ func defaults() config.UsageAPI {
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", AccessTokensTable: "t-access-tokens", DirectoryTable: "t-directory",
 		TimeZone: time.UTC, DefaultLimits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60},
-		LogLevel: slog.LevelInfo,
+		LogLevel: slog.LevelInfo, AWS: config.AWS{Region: "me-south-1", AccessKeyID: "AKID", SecretAccessKey: "key"},
 	}
 }
 
@@ -80,6 +82,7 @@ func TestDefaults(t *testing.T) {
 	empty := make(map[string]string)
 	for _, name := range []string{
 		"USAGE_TIME_ZONE", "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN", "BASE_PATH", "LOG_LEVEL", "AWS_LAMBDA_FUNCTION_NAME",
+		"AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_DYNAMODB",
 	} {
 		empty[name] = ""
 	}
@@ -122,6 +125,9 @@ func TestValues(t *testing.T) {
 		"only a slash":     {"BASE_PATH", "/", func(*config.UsageAPI) {}},
 		"debug":            {"LOG_LEVEL", "DEBUG", func(c *config.UsageAPI) { c.LogLevel = slog.LevelDebug }},
 		"warn":             {"LOG_LEVEL", "WARN", func(c *config.UsageAPI) { c.LogLevel = slog.LevelWarn }},
+		"region":           {"AWS_REGION", "eu-central-1", func(c *config.UsageAPI) { c.Region = "eu-central-1" }},
+		"session":          {"AWS_SESSION_TOKEN", "t", func(c *config.UsageAPI) { c.SessionToken = "t" }},
+		"a stand-in":       {"AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000/x", func(c *config.UsageAPI) { c.DynamoDB = "http://127.0.0.1:8000/x" }},
 		"error":            {"LOG_LEVEL", "ERROR", func(c *config.UsageAPI) { c.LogLevel = slog.LevelError }},
 	}
 	for name, test := range tests {
@@ -146,7 +152,7 @@ func TestMissing(t *testing.T) {
 			_, emptyErr := load(map[string]string{name: ""})
 			environment := required()
 			delete(environment, name)
-			_, unsetErr := config.LoadUsageAPI(lookup(environment))
+			_, unsetErr := config.LoadUsageAPI(environ(environment))
 			for how, err := range map[string]error{"empty": emptyErr, "not set": unsetErr} {
 				if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
 					t.Errorf("faulty variables where it is %s (-want +got):\n%s", how, diff)
@@ -167,6 +173,7 @@ func impossible() map[string][]string {
 		"DEFAULT_MAX_MESSAGES_PER_DAY": numbers,
 		"DEFAULT_MAX_MESSAGES_PER_MIN": numbers,
 		"BASE_PATH":                    {"usage", "https://example.com/usage", "/usage?x=1", "/usage#top", "/us%61ge", "/my usage", "?"},
+		"AWS_ENDPOINT_URL_DYNAMODB":    {"127.0.0.1:8000", "http://dynamodb.example.com", "https://user:pass@example.com"},
 		"LOG_LEVEL":                    {"VERBOSE", "TRACE", "INFORMATION", "9", " INFO", "INFO,DEBUG"},
 	}
 }
@@ -193,7 +200,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	for name := range impossible() {
 		environment[name] = secret
 	}
-	_, err := config.LoadUsageAPI(lookup(environment))
+	_, err := config.LoadUsageAPI(environ(environment))
 	want := slices.Sorted(maps.Keys(required()))
 	want = append(want, slices.Collect(maps.Keys(environment))...)
 	slices.Sort(want)
@@ -238,7 +245,7 @@ func TestUsageAdmin(t *testing.T) {
 	delete(environment, "DIRECTORY_TABLE")
 	delete(environment, "CONVERSATIONS_TABLE")
 	maps.Copy(environment, map[string]string{"USAGE_TIME_ZONE": "Asia/Riyadh", "DEFAULT_MAX_MESSAGES_PER_DAY": "7", "BASE_PATH": "/sufrah", "LOG_LEVEL": "WARN"})
-	got, err := config.LoadUsageAdmin(lookup(environment))
+	got, err := config.LoadUsageAdmin(environ(environment))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,8 +258,10 @@ func TestUsageAdmin(t *testing.T) {
 		environment[name] = ""
 	}
 	environment["USAGE_TIME_ZONE"] = "Mars/Olympus"
-	_, err = config.LoadUsageAdmin(lookup(environment))
-	want := []string{"ACCESS_TOKENS_TABLE", "BOTS_TABLE", "RESTAURANTS_TABLE", "USAGE_TABLE", "USAGE_TIME_ZONE"}
+	_, err = config.LoadUsageAdmin(environ(environment))
+	want := []string{
+		"ACCESS_TOKENS_TABLE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "BOTS_TABLE", "RESTAURANTS_TABLE", "USAGE_TABLE", "USAGE_TIME_ZONE",
+	}
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(faulty(err)))); diff != "" {
 		t.Errorf("faulty variables (-want +got):\n%s", diff)
 	}

@@ -20,16 +20,16 @@ type ProcessMessage struct {
 	LogLevel           slog.Level
 	WebhookURL         string // the public address that Twilio signs
 	BootstrapQueueURL  string
+	AWS
 	Twilio
 	Sufrah
 	Cache
 	TemplateSIDs map[string]string // of content templates, by key
 }
 
-// LoadProcessMessage returns the configuration of process-message, or every fault of it, joined. environ lists all
-// variables as "NAME=value".
-func LoadProcessMessage(lookup Lookup, environ []string) (ProcessMessage, error) {
-	e := environment{lookup: lookup}
+// LoadProcessMessage returns the configuration of process-message, or every fault of it, joined.
+func LoadProcessMessage(given Environment) (ProcessMessage, error) {
+	e := environment{given: given}
 	c := ProcessMessage{
 		FunctionName:       e.functionName("process-message"),
 		RestaurantsTable:   e.required("RESTAURANTS_TABLE"),
@@ -42,11 +42,13 @@ func LoadProcessMessage(lookup Lookup, environ []string) (ProcessMessage, error)
 		LogLevel:           e.level("LOG_LEVEL"),
 		WebhookURL:         e.webhookURL("WEBHOOK_URL"),
 		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
+		AWS:                e.aws(),
 		Sufrah:             e.sufrah(),
 		Cache:              e.cache(),
-		TemplateSIDs:       e.templateSIDs(environ),
+		TemplateSIDs:       e.templateSIDs(),
 	}
 	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // a faulty address says nothing about the token
+	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()
 	return c, e.err()
 }
 

@@ -28,6 +28,7 @@ func ofProcessMessage() map[string]string {
 		"CONVERSATIONS_TABLE": "t-conversations", "DIRECTORY_TABLE": "t-directory",
 		"WEBHOOK_URL": "https://bot.example.com/prod/webhooks/whatsapp", "TWILIO_ACCOUNT_SID": masterSID, "TWILIO_SECRET_ARN": twilioARN,
 		"BOOTSTRAP_QUEUE_URL": queueURL, "CACHE_ENDPOINT": "cache.example.com:6379", "SUFRAH_SECRET_ARN": sufrahARN,
+		"AWS_REGION": "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "key",
 	}
 }
 
@@ -36,6 +37,7 @@ func ofWelcomeBootstrap() map[string]string {
 	return map[string]string{
 		"BOOTSTRAP_QUEUE_URL": queueURL, "DEAD_LETTER_QUEUE_URL": deadURL,
 		"CACHE_ENDPOINT": "cache.example.com:6379", "SUFRAH_SECRET_ARN": sufrahARN,
+		"AWS_REGION": "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "key",
 	}
 }
 
@@ -58,20 +60,12 @@ func merged(environment map[string]string, changes ...map[string]string) map[str
 	return environment
 }
 
-func environ(environment map[string]string) []string {
-	var list []string
-	for name, value := range environment {
-		list = append(list, name+"="+value)
-	}
-	return list
-}
-
 func loadProcessMessage(environment map[string]string) (config.ProcessMessage, error) {
-	return config.LoadProcessMessage(lookup(environment), environ(environment))
+	return config.LoadProcessMessage(environ(environment))
 }
 
 func loadWelcomeBootstrap(environment map[string]string) (config.WelcomeBootstrap, error) {
-	return config.LoadWelcomeBootstrap(lookup(environment), environ(environment))
+	return config.LoadWelcomeBootstrap(environ(environment))
 }
 
 func processMessageDefaults() config.ProcessMessage {
@@ -80,6 +74,7 @@ func processMessageDefaults() config.ProcessMessage {
 		RestaurantsTable: "t-restaurants", BotsTable: "t-bots", UsageTable: "t-usage",
 		ConversationsTable: "t-conversations", DirectoryTable: "t-directory",
 		TimeZone:   time.UTC,
+		AWS:        config.AWS{Region: "me-south-1", AccessKeyID: "AKID", SecretAccessKey: "key"},
 		WebhookURL: "https://bot.example.com/prod/webhooks/whatsapp", BootstrapQueueURL: queueURL,
 		Twilio: config.Twilio{AccountSID: masterSID, SecretARN: twilioARN, APIBase: "https://api.twilio.com"},
 		Sufrah: config.Sufrah{
@@ -128,6 +123,12 @@ func TestProcessMessage(t *testing.T) {
 			map[string]string{"SUFRAH_SECRET_ARN": "", "SUFRAH_API_KEY": "k"},
 			func(c *config.ProcessMessage) { c.Sufrah.SecretARN, c.APIKey = "", "k" },
 		},
+		"stand-ins for AWS": {
+			map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": "http://localhost:1", "AWS_ENDPOINT_URL_SQS": "http://localhost:2", "AWS_ENDPOINT_URL_SECRETSMANAGER": "http://localhost:3"},
+			func(c *config.ProcessMessage) {
+				c.DynamoDB, c.SQS, c.SecretsManager = "http://localhost:1", "http://localhost:2", "http://localhost:3"
+			},
+		},
 		"templates": {
 			map[string]string{"CONTENT_SID_WELCOME": welcome, "CONTENT_SID_BRANCH_LIST": "", "CONTENT_SID_NEW_ONE": welcome},
 			func(c *config.ProcessMessage) {
@@ -172,7 +173,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 		return config.WelcomeBootstrap{
 			FunctionName:      "welcome-bootstrap",
 			BootstrapQueueURL: queueURL, DeadLetterQueueURL: deadURL, BackoffDelay: 5 * time.Second, Attempts: 3, JobsPerMinute: 20,
-			Sufrah: of.Sufrah, Cache: of.Cache, TemplateSIDs: map[string]string{},
+			AWS: of.AWS, Sufrah: of.Sufrah, Cache: of.Cache, TemplateSIDs: map[string]string{},
 		}
 	}
 	tests := map[string]struct {

@@ -36,6 +36,40 @@ type Cache struct {
 	Name     string
 }
 
+// AWS says where a function's AWS is, and who the function is there. Lambda sets the region and the credentials. The
+// endpoints are those of stand-ins; "" is AWS's own.
+type AWS struct {
+	Region          string
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string
+	DynamoDB        string
+	SQS             string
+	SecretsManager  string
+}
+
+// aws reads where the function is. The endpoints are read by the functions that call those services.
+func (e *environment) aws() AWS {
+	return AWS{
+		Region:          e.required("AWS_REGION"),
+		AccessKeyID:     e.required("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: e.required("AWS_SECRET_ACCESS_KEY"),
+		SessionToken:    e.optional("AWS_SESSION_TOKEN", ""),
+	}
+}
+
+func (e *environment) dynamoDB() string       { return e.endpoint("AWS_ENDPOINT_URL_DYNAMODB") }
+func (e *environment) sqs() string            { return e.endpoint("AWS_ENDPOINT_URL_SQS") }
+func (e *environment) secretsManager() string { return e.endpoint("AWS_ENDPOINT_URL_SECRETSMANAGER") }
+
+// endpoint is a service's URL, or "".
+func (e *environment) endpoint(name string) string {
+	if e.optional(name, "") == "" {
+		return ""
+	}
+	return e.serviceURL(name, "")
+}
+
 func (e *environment) twilio(local bool) Twilio {
 	t := Twilio{
 		AccountSID: e.required("TWILIO_ACCOUNT_SID"),
@@ -156,10 +190,9 @@ func (e *environment) milliseconds(name string, fallback, least, most time.Durat
 	return time.Duration(e.integer(name, fallback.Milliseconds(), least.Milliseconds(), most.Milliseconds())) * time.Millisecond
 }
 
-// templateSIDs returns the SIDs of content templates by key. Their variables can be any that begin with CONTENT_SID_, so
-// they come from the list of all.
-func (e *environment) templateSIDs(environ []string) map[string]string {
-	sids, err := cache.ParseTemplateSIDs(environ)
+// templateSIDs returns the SIDs of content templates by key. Any variable that begins with CONTENT_SID_ is one.
+func (e *environment) templateSIDs() map[string]string {
+	sids, err := cache.ParseTemplateSIDs(e.given)
 	if err != nil {
 		e.faults = append(e.faults, err)
 	}

@@ -18,11 +18,12 @@ type UsageAdmin struct {
 	DefaultLimits     restaurant.Limits
 	BasePath          string
 	LogLevel          slog.Level
+	AWS
 }
 
 // LoadUsageAdmin returns the configuration of usage-admin, or every fault of it as *Fault, joined.
-func LoadUsageAdmin(lookup Lookup) (UsageAdmin, error) {
-	e := environment{lookup: lookup}
+func LoadUsageAdmin(given Environment) (UsageAdmin, error) {
+	e := environment{given: given}
 	c := UsageAdmin{
 		FunctionName:      e.functionName("usage-admin"),
 		RestaurantsTable:  e.required("RESTAURANTS_TABLE"),
@@ -33,6 +34,8 @@ func LoadUsageAdmin(lookup Lookup) (UsageAdmin, error) {
 		DefaultLimits:     e.limits(),
 		BasePath:          e.basePath("BASE_PATH"),
 		LogLevel:          e.level("LOG_LEVEL"),
+		AWS:               e.aws(),
 	}
+	c.DynamoDB = e.dynamoDB()
 	return c, e.err()
 }

@@ -14,15 +14,15 @@ type WelcomeBootstrap struct {
 	Attempts           int64         // at a job, before the queue moves it to the dead-letter queue
 	JobsPerMinute      int64         // that may call Sufrah, over all instances
 	LogLevel           slog.Level
+	AWS
 	Sufrah
 	Cache
 	TemplateSIDs map[string]string // of content templates, by key
 }
 
-// LoadWelcomeBootstrap returns the configuration of welcome-bootstrap, or every fault of it, joined. environ lists all
-// variables as "NAME=value".
-func LoadWelcomeBootstrap(lookup Lookup, environ []string) (WelcomeBootstrap, error) {
-	e := environment{lookup: lookup}
+// LoadWelcomeBootstrap returns the configuration of welcome-bootstrap, or every fault of it, joined.
+func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
+	e := environment{given: given}
 	c := WelcomeBootstrap{
 		FunctionName:       e.functionName("welcome-bootstrap"),
 		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
@@ -32,9 +32,11 @@ func LoadWelcomeBootstrap(lookup Lookup, environ []string) (WelcomeBootstrap, er
 		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // as many as a redrive policy may have
 		JobsPerMinute: e.integer("JOB_RATE_PER_MINUTE", 20, 1, 60_000),
 		LogLevel:      e.level("LOG_LEVEL"),
+		AWS:           e.aws(),
 		Sufrah:        e.sufrah(),
 		Cache:         e.cache(),
-		TemplateSIDs:  e.templateSIDs(environ),
+		TemplateSIDs:  e.templateSIDs(),
 	}
+	c.SQS, c.SecretsManager = e.sqs(), e.secretsManager()
 	return c, e.err()
 }

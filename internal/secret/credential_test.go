@@ -16,6 +16,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/secret"
 )
 
+// now is the time at which the tests begin.
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
 const (
 	masterSID = "AC00000000000000000000000000000001"
 	ownSID    = "AC00000000000000000000000000000002"

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -90,23 +89,15 @@ func countAllocations(function string, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&w); err != nil {
 		return err
 	}
-	lookup := func(wanted string) (value string, ok bool) {
-		for _, variable := range w.Environment {
-			if name, v, _ := strings.Cut(variable, "="); name == wanted {
-				value, ok = v, true // the last one counts
-			}
-		}
-		return value, ok
-	}
 	var handler any
 	var err error
 	switch function {
 	case usageapi.Name:
-		handler, err = usageapi.New(lookup, time.Now, io.Discard)
+		handler, err = usageapi.New(w.Environment, time.Now, io.Discard)
 	case processmessage.Name:
-		handler, err = processmessage.New(lookup, w.Environment, time.Now, io.Discard)
+		handler, err = processmessage.New(w.Environment, time.Now, io.Discard)
 	case welcomebootstrap.Name:
-		handler, err = welcomebootstrap.New(lookup, w.Environment, time.Now, io.Discard)
+		handler, err = welcomebootstrap.New(w.Environment, time.Now, io.Discard)
 	default:
 		err = errors.New("there is no function " + function)
 	}

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/secret"
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
@@ -23,7 +25,7 @@ import (
 const StaleFor = 24 * time.Hour
 
 // Cache returns the client of the cache, which has metrics written of its failures. Nothing is dialed yet.
-func Cache(settings config.Cache, lookup config.Lookup, meter *metrics.Writer) (*valkey.Client, error) {
+func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*valkey.Client, error) {
 	c := valkey.Config{
 		Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User,
 		Failed: func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) },
@@ -32,12 +34,8 @@ func Cache(settings config.Cache, lookup config.Lookup, meter *metrics.Writer) (
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	if settings.User != "" {
-		aws, err := awsconfig.FromEnvironment(lookup, "")
-		if err != nil {
-			return nil, fmt.Errorf("configuring the cache's credentials: %w", err)
-		}
 		c.Token = valkey.IAM{
-			Credentials: aws.Credentials, Region: aws.Region, CacheName: settings.Name, UserID: settings.User,
+			Credentials: function.AWS(account, "").Credentials, Region: account.Region, CacheName: settings.Name, UserID: settings.User,
 			// The endpoints of serverless caches are below a name of their own.
 			Serverless: strings.Contains(settings.Endpoint, ".serverless."),
 			Now:        time.Now, // AWS's, whatever the time of a local stack is
@@ -60,14 +58,10 @@ func CacheOptions(
 }
 
 // Sufrah returns the client of the Sufrah API. Its key is read with the first call.
-func Sufrah(settings config.Sufrah, lookup config.Lookup, now func() time.Time, log *slog.Logger) (*sufrah.KeyedClient, error) {
+func Sufrah(settings config.Sufrah, account config.AWS, now func() time.Time, log *slog.Logger) (*sufrah.KeyedClient, error) {
 	keys := sufrah.Keys(secret.StaticKey(settings.APIKey))
 	if settings.SecretARN != "" {
-		manager, err := manager(lookup)
-		if err != nil {
-			return nil, err
-		}
-		keys = secret.NewSufrahKey(manager.Secret(settings.SecretARN), now, log)
+		keys = secret.NewSufrahKey(manager(account).Secret(settings.SecretARN), now, log)
 	}
 	client, err := sufrah.NewKeyed(sufrah.Config{BaseURL: settings.APIBase}, keys)
 	if err != nil {
@@ -77,12 +71,8 @@ func Sufrah(settings config.Sufrah, lookup config.Lookup, now func() time.Time, 
 }
 
 // manager returns where deployed functions have their secrets.
-func manager(lookup config.Lookup) (*secret.Manager, error) {
-	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SECRETSMANAGER")
-	if err != nil {
-		return nil, fmt.Errorf("configuring Secrets Manager: %w", err)
-	}
-	return secret.NewManager(aws, nil, time.Now), nil // signed with AWS's time, whatever that of a local stack is
+func manager(account config.AWS) *secret.Manager {
+	return secret.NewManager(secretsmanager.NewFromConfig(function.AWS(account, account.SecretsManager)))
 }
 
 // Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.
@@ -92,13 +82,9 @@ type Tokens interface {
 }
 
 // TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first is asked for.
-func TwilioTokens(settings config.Twilio, lookup config.Lookup, now func() time.Time, log *slog.Logger) (Tokens, error) {
+func TwilioTokens(settings config.Twilio, account config.AWS, now func() time.Time, log *slog.Logger) Tokens {
 	if settings.SecretARN == "" {
-		return secret.StaticTokens{AccountSID: settings.AccountSID, Token: settings.AuthToken}, nil
+		return secret.StaticTokens{AccountSID: settings.AccountSID, Token: settings.AuthToken}
 	}
-	manager, err := manager(lookup)
-	if err != nil {
-		return nil, err
-	}
-	return secret.NewTwilioTokens(manager.Secret(settings.SecretARN), settings.AccountSID, now, log), nil
+	return secret.NewTwilioTokens(manager(account).Secret(settings.SecretARN), settings.AccountSID, now, log)
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -38,40 +38,28 @@ const patience = 1500 * time.Millisecond
 // twilioTimeout is nearly what an invocation has: a message that Twilio takes after it was given up goes out twice.
 const twilioTimeout = 10 * time.Second
 
-// New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
-// environ lists as "NAME=value".
-func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
-	settings, err := config.LoadProcessMessage(lookup, environ)
+// New is a function.Build.
+func New(environ config.Environment, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
+	settings, err := config.LoadProcessMessage(environ)
 	if err != nil {
 		return nil, err
-	}
-	forDynamoDB, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_DYNAMODB")
-	if err != nil {
-		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
-	}
-	forSQS, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SQS")
-	if err != nil {
-		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
 	meter := metrics.New(log, settings.FunctionName, now)
-	server, err := backend.Cache(settings.Cache, lookup, meter)
+	server, err := backend.Cache(settings.Cache, settings.AWS, meter)
 	if err != nil {
 		return nil, err
 	}
-	origin, err := backend.Sufrah(settings.Sufrah, lookup, now, logger)
+	origin, err := backend.Sufrah(settings.Sufrah, settings.AWS, now, logger)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := backend.TwilioTokens(settings.Twilio, lookup, now, logger)
-	if err != nil {
-		return nil, err
-	}
+	tokens := backend.TwilioTokens(settings.Twilio, settings.AWS, now, logger)
 	client, err := twilio.New(twilio.Config{BaseURL: settings.Twilio.APIBase, Timeout: twilioTimeout})
 	if err != nil {
 		return nil, fmt.Errorf("configuring Twilio: %w", err)
 	}
-	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.Tables{
+	store := dynamo.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), dynamo.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
 		Usage:         settings.UsageTable,
@@ -85,7 +73,7 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 		Recorder:     recorder,
 		QuotaAlerter: recorder,
 		Sender:       twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
-		Queue:        sqsqueue.New(sqs.NewFromConfig(forSQS), settings.BootstrapQueueURL, ""),
+		Queue:        sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, ""),
 		Menu:         cache.NewMenu(origin, options),
 		Templates:    cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
 		Limiter:      ratelimit.NewWindow(server, now, logger),

@@ -27,8 +27,11 @@ func deployed(endpoint string) map[string]string {
 	}
 }
 
-func lookup(environment map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) { value, ok := environment[name]; return value, ok }
+func environ(variables map[string]string) (list []string) {
+	for name, value := range variables {
+		list = append(list, name+"="+value)
+	}
+	return list
 }
 
 // TestStartsWithoutACall: nothing is asked for before the first message, so that a cold start is short and an outage
@@ -40,7 +43,7 @@ func TestStartsWithoutACall(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var log bytes.Buffer
-	handle, err := processmessage.New(lookup(deployed(server.URL)), nil, time.Now, &log)
+	handle, err := processmessage.New(environ(deployed(server.URL)), time.Now, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +62,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 	} {
 		environment := deployed("http://localhost:1")
 		delete(environment, name)
-		if _, err := processmessage.New(lookup(environment), nil, time.Now, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := processmessage.New(environ(environment), time.Now, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("without %s: error %v", name, err)
 		}
 	}

@@ -3,17 +3,16 @@
 package usageapi
 
 import (
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -23,18 +22,14 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "usage-api"
 
-// New builds what every invocation shares, and returns the handler. It fails with every fault of the environment.
-func New(lookup config.Lookup, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
-	settings, err := config.LoadUsageAPI(lookup)
+// New is a function.Build.
+func New(environ config.Environment, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
+	settings, err := config.LoadUsageAPI(environ)
 	if err != nil {
 		return nil, err
 	}
-	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_DYNAMODB")
-	if err != nil {
-		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
-	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
-	store := dynamo.New(dynamodb.NewFromConfig(aws), dynamo.Tables{
+	store := dynamo.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), dynamo.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
 		Usage:         settings.UsageTable,

@@ -13,10 +13,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -36,24 +36,19 @@ const maxWait = 30 * time.Second
 // Handler is a Lambda handler of SQS events.
 type Handler = func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
 
-// New builds what every invocation shares, and returns the handler. It fails with every fault of the environment, which
-// environ lists as "NAME=value".
-func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Writer) (Handler, error) {
-	settings, err := config.LoadWelcomeBootstrap(lookup, environ)
+// New is a function.Build.
+func New(environ config.Environment, now func() time.Time, log io.Writer) (Handler, error) {
+	settings, err := config.LoadWelcomeBootstrap(environ)
 	if err != nil {
 		return nil, err
-	}
-	aws, err := awsconfig.FromEnvironment(lookup, "AWS_ENDPOINT_URL_SQS")
-	if err != nil {
-		return nil, fmt.Errorf("configuring the AWS SDK: %w", err)
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
 	meter := metrics.New(log, settings.FunctionName, now)
-	server, err := backend.Cache(settings.Cache, lookup, meter)
+	server, err := backend.Cache(settings.Cache, settings.AWS, meter)
 	if err != nil {
 		return nil, err
 	}
-	origin, err := backend.Sufrah(settings.Sufrah, lookup, now, logger)
+	origin, err := backend.Sufrah(settings.Sufrah, settings.AWS, now, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +75,7 @@ func New(lookup config.Lookup, environ []string, now func() time.Time, log io.Wr
 		Log:        logger,
 		Observe:    meter.JobEnded,
 	}
-	queue := sqsqueue.New(sqs.NewFromConfig(aws), settings.BootstrapQueueURL, settings.DeadLetterQueueURL)
+	queue := sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, settings.DeadLetterQueueURL)
 	return lambdasqs.New(worker, queue, logger), nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
@@ -92,22 +91,6 @@ func contentSID(key string) string { return "HX" + digits(strings.ToUpper(key)) 
 func digits(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:16])
-}
-
-// environment returns the environment of a function in the two forms in which its config reads it.
-func (s *Stack) environment(function string) (config.Lookup, []string, error) {
-	environ, err := s.FunctionEnvironment(function)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func(name string) (string, bool) {
-		for _, variable := range environ {
-			if value, ok := strings.CutPrefix(variable, name+"="); ok {
-				return value, true
-			}
-		}
-		return "", false
-	}, environ, nil
 }
 
 // logicalID returns how the template calls a function: "usage-api" is "UsageApiFunction".

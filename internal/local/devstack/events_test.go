@@ -51,24 +51,16 @@ func newFunction(stack *devstack.Stack, name string, log io.Writer, variables []
 		return nil, err
 	}
 	environ = append(slices.Clone(variables), environ...) // the first of a name counts
-	lookup := func(wanted string) (string, bool) {
-		for _, variable := range environ {
-			if name, value, _ := strings.Cut(variable, "="); name == wanted {
-				return value, true
-			}
-		}
-		return "", false
-	}
 	var handler any
 	switch name {
 	case usageapi.Name:
-		handler, err = usageapi.New(lookup, stack.Clock.Now, log)
+		handler, err = usageapi.New(environ, stack.Clock.Now, log)
 	case usageadmin.Name:
-		handler, err = usageadmin.New(lookup, stack.Clock.Now, log)
+		handler, err = usageadmin.New(environ, stack.Clock.Now, log)
 	case processmessage.Name:
-		handler, err = processmessage.New(lookup, environ, stack.Clock.Now, log)
+		handler, err = processmessage.New(environ, stack.Clock.Now, log)
 	case welcomebootstrap.Name:
-		handler, err = welcomebootstrap.New(lookup, environ, stack.Clock.Now, log)
+		handler, err = welcomebootstrap.New(environ, stack.Clock.Now, log)
 	}
 	return lambda.NewHandler(handler), err
 }

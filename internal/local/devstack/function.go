@@ -1,10 +1,12 @@
 package devstack
 
 import (
+	"errors"
 	"path/filepath"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
@@ -22,39 +24,25 @@ type handlers struct {
 
 // assembled returns the functions in this process, at the stack's time.
 func (s *Stack) assembled() (h handlers, err error) {
-	lookup, _, err := s.environment(usageapi.Name) // it takes no variables of unknown names
-	if err != nil {
-		return h, err
-	}
-	usageAPI, err := usageapi.New(lookup, s.Clock.Now, s.Log)
-	if err != nil {
-		return h, err
-	}
-	if lookup, _, err = s.environment(usageadmin.Name); err != nil {
-		return h, err
-	}
-	usageAdmin, err := usageadmin.New(lookup, s.Clock.Now, s.Log)
-	if err != nil {
-		return h, err
-	}
-	lookup, environ, err := s.environment(processmessage.Name)
-	if err != nil {
-		return h, err
-	}
-	processMessage, err := processmessage.New(lookup, environ, s.Clock.Now, s.Log)
-	if err != nil {
-		return h, err
-	}
-	if lookup, environ, err = s.environment(welcomebootstrap.Name); err != nil {
-		return h, err
-	}
-	welcomeBootstrap, err := welcomebootstrap.New(lookup, environ, s.Clock.Now, s.Log)
-	if err != nil {
+	usageAPI, err1 := build(s, usageapi.Name, usageapi.New)
+	usageAdmin, err2 := build(s, usageadmin.Name, usageadmin.New)
+	processMessage, err3 := build(s, processmessage.Name, processmessage.New)
+	welcomeBootstrap, err4 := build(s, welcomebootstrap.Name, welcomebootstrap.New)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return h, err
 	}
 	return handlers{
 		apigateway.Invoke(usageAPI), apigateway.Invoke(usageAdmin), apigateway.Invoke(processMessage), named(welcomeBootstrap),
 	}, nil
+}
+
+// build returns a function in this process, at the stack's time.
+func build[H any](s *Stack, name string, build function.Build[H]) (handler H, err error) {
+	environ, err := s.FunctionEnvironment(name)
+	if err != nil {
+		return handler, err
+	}
+	return build(environ, s.Clock.Now, s.Log)
 }
 
 // compiled returns the functions as processes of their own, which go by the machine's clock.

@@ -241,14 +241,8 @@ func (s *stories) runOutOfTime() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	variables := map[string]string{}
-	for _, variable := range environ {
-		name, value, _ := strings.Cut(variable, "=")
-		variables[name] = value
-	}
-	variables["JOB_RATE_PER_MINUTE"] = "1"
-	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
-	handle, err := welcomebootstrap.New(lookup, environ, s.Clock.Now, s.log)
+	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first of a name counts
+	handle, err := welcomebootstrap.New(environ, s.Clock.Now, s.log)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -3,6 +3,9 @@ package sam_test
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -266,54 +269,44 @@ var deployed = strings.NewReplacer(
 )
 
 // localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
-var localOnly = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN"}
+var localOnly = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION", "AWS_SAM_LOCAL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN",
+}
 
 // TestFunctionsAreToldWhatTheyRead: each function's code accepts the template's variables, reads all of them, and misses
 // none.
 func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 	t.Parallel()
-	loaders := map[string]func(config.Lookup, []string) error{
-		"UsageApiFunction": func(lookup config.Lookup, _ []string) error {
-			_, err := config.LoadUsageAPI(lookup)
-			return err
-		},
-		"UsageAdminFunction": func(lookup config.Lookup, _ []string) error {
-			_, err := config.LoadUsageAdmin(lookup)
-			return err
-		},
-		"ProcessMessageFunction": func(lookup config.Lookup, environ []string) error {
-			_, err := config.LoadProcessMessage(lookup, environ)
-			return err
-		},
-		"WelcomeBootstrapFunction": func(lookup config.Lookup, environ []string) error {
-			_, err := config.LoadWelcomeBootstrap(lookup, environ)
-			return err
-		},
+	loaders := map[string]func(config.Environment) (any, error){
+		"UsageApiFunction":         func(given config.Environment) (any, error) { return config.LoadUsageAPI(given) },
+		"UsageAdminFunction":       func(given config.Environment) (any, error) { return config.LoadUsageAdmin(given) },
+		"ProcessMessageFunction":   func(given config.Environment) (any, error) { return config.LoadProcessMessage(given) },
+		"WelcomeBootstrapFunction": func(given config.Environment) (any, error) { return config.LoadWelcomeBootstrap(given) },
 	}
 	loaded := load(t)
 	for _, function := range resources(t, loaded, functionType) {
-		variables := environment(t, loaded, function.LogicalID)
-		var environ []string
-		told, read := map[string]bool{}, map[string]bool{}
-		for name, value := range variables {
-			variables[name] = deployed.Replace(value)
-			environ = append(environ, name+"="+variables[name])
-			// The one is read from the list of all, the others by the SDK's configuration.
-			if name != "CONTENT_SIDS" && !strings.HasPrefix(name, endpointPrefix) {
-				told[name] = true
-			}
-		}
-		lookup := func(name string) (string, bool) {
-			read[name] = true
-			value, ok := variables[name]
-			return value, ok
-		}
 		load, ok := loaders[function.LogicalID]
 		if !ok {
 			t.Fatalf("%s has no configuration", function.LogicalID)
 		}
-		if err := load(lookup, environ); err != nil {
+		environ := slices.Clone(fromLambda)
+		told := map[string]bool{}
+		for name, value := range environment(t, loaded, function.LogicalID) {
+			environ = append(environ, name+"="+deployed.Replace(value))
+			told[name] = true
+		}
+		whole, err := load(environ)
+		if err != nil {
 			t.Errorf("%s: %v", function.LogicalID, err)
+		}
+		read := map[string]bool{}
+		for _, name := range slices.Concat(configured(t), slices.Collect(maps.Keys(told))) {
+			// A variable is read if another value of it makes a difference, or a fault.
+			other, err := load(append(config.Environment{name + "=" + config.Environment(environ).Get(name) + "?"}, environ...))
+			if err != nil || !reflect.DeepEqual(other, whole) {
+				read[name] = true
+			}
 		}
 		for _, name := range localOnly {
 			delete(read, name)
@@ -324,6 +317,37 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 	}
 }
+
+// fromLambda is what Lambda itself sets.
+var fromLambda = []string{"AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=AKID", "AWS_SECRET_ACCESS_KEY=key"}
+
+// configured returns the names of all variables that package config knows.
+func configured(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("../../config/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, path := range paths {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		for _, match := range variableName.FindAllSubmatch(source, -1) {
+			names = append(names, string(match[1]))
+		}
+	}
+	if len(names) < 20 {
+		t.Fatalf("package config knows the variables %v only", names)
+	}
+	return names
+}
+
+var variableName = regexp.MustCompile(`"([A-Z][A-Z0-9]*_[A-Z0-9_]+)"`)
 
 // endpointPrefix begins the variables that send a service's requests elsewhere.
 const endpointPrefix = "AWS_ENDPOINT_URL_"

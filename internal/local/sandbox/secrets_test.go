@@ -5,9 +5,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
@@ -22,7 +22,7 @@ func TestSecrets(t *testing.T) {
 	t.Cleanup(server.Close)
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = &server.URL
-	manager := secret.NewManager(config, nil, time.Now)
+	manager := secret.NewManager(secretsmanager.NewFromConfig(config))
 	if value, err := manager.Secret(arn)(t.Context()); err != nil || value != `{"apiKey":"k"}` {
 		t.Errorf("secret %q, error %v", value, err)
 	}

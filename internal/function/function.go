@@ -1,0 +1,46 @@
+// Package function runs a Lambda function: it builds the handler from the environment, and serves its invocations.
+package function
+
+import (
+	"cmp"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+)
+
+// Build returns the handler that all invocations share. It makes no call, so that a cold start is short and an outage
+// elsewhere keeps no instance from starting. If the environment is faulty, the error names every fault.
+type Build[H any] func(environ config.Environment, now func() time.Time, log io.Writer) (H, error)
+
+// AWS returns the SDK's configuration for a service at the endpoint; "" is AWS's own.
+func AWS(settings config.AWS, endpoint string) aws.Config {
+	c := awsconfig.New(settings.Region, aws.Credentials{
+		AccessKeyID: settings.AccessKeyID, SecretAccessKey: settings.SecretAccessKey, SessionToken: settings.SessionToken,
+		Source: "environment",
+	})
+	if endpoint != "" {
+		c.BaseEndpoint = &endpoint
+	}
+	return c
+}
+
+// Run builds the function's handler and serves invocations until Lambda ends the process. It returns only if the handler
+// can't be built, after it has logged why.
+func Run[H any](name string, build Build[H], environ config.Environment, log io.Writer) error {
+	handler, err := build(environ, time.Now, log)
+	if err != nil {
+		// Alarms find a function's lines by the name that it is deployed under.
+		deployed := cmp.Or(environ.Get("AWS_LAMBDA_FUNCTION_NAME"), name)
+		logging.New(log, slog.LevelError, deployed).Error("start failed", slog.Any("error", err))
+		return err
+	}
+	lambda.Start(handler)
+	return nil
+}
