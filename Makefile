@@ -44,6 +44,11 @@ dev-aws: ## the same on DynamoDB Local, an SQS server and Redis, at the ports 80
 test: ## run all tests that need only Go
 	go test ./...
 
+# What takes long is smaller or left out, by testing.Short(): storms, properties, large tables, and what builds programs.
+.PHONY: test-short
+test-short: ## run them in their short form, in seconds
+	go test -short ./...
+
 .PHONY: race
 race: ## run them with the race detector
 	go test -race -timeout=30m ./...

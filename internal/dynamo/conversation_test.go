@@ -75,6 +75,9 @@ func TestRecorderContract(t *testing.T) {
 // TestRecorderContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another
 // and the ordinary writes.
 func TestRecorderContractWithConflicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: TestRecorderContract has the same suite, without the conflicts")
+	}
 	t.Parallel()
 	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
 		return newLedger(newEngine(t).WithTransactionTime(time.Millisecond), calendar)
@@ -242,7 +245,10 @@ func TestBurst(t *testing.T) {
 		ledger := newLedger(engine, usage.NewCalendar(nil))
 		ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
 		defer cancel()
-		const customers = 100
+		customers := int64(100)
+		if testing.Short() {
+			customers = 20
+		}
 		at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		var group errgroup.Group
 		for i := range customers {

@@ -121,6 +121,9 @@ func TestPagesSplit(t *testing.T) {
 		999:  {500, 500, 1},
 		1000: {500, 500, 2},
 	} {
+		if testing.Short() && imported > 500 {
+			continue // a page that is full is enough
+		}
 		t.Run(fmt.Sprint(imported), func(t *testing.T) {
 			t.Parallel()
 			engine := newEngine(t).Transport()
@@ -138,6 +141,9 @@ func TestPagesSplit(t *testing.T) {
 
 // TestPageBoundaries has creations that meet a full page's bounds: they stay in order whatever page takes them.
 func TestPageBoundaries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: each case imports a full page of restaurants; TestPagesSplit does it once")
+	}
 	t.Parallel()
 	at := func(all []restaurant.Restaurant, first, last int, created time.Time) {
 		for i := first; i <= last; i++ {

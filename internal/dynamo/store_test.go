@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +18,19 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
+// stackTables reads the template once: that takes longer than most tests.
+var stackTables = sync.OnceValues(func() ([]dynamolocal.Table, error) {
+	parsed, err := sam.Load("../../template.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return devstack.Tables(parsed)
+})
+
 // newEngine returns an empty engine with the tables of the template.
 func newEngine(t testing.TB) *dynamolocal.Engine {
 	t.Helper()
-	parsed, err := sam.Load("../../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := devstack.Tables(parsed)
+	tables, err := stackTables()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +52,9 @@ func TestContract(t *testing.T) {
 
 // TestContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another.
 func TestContractWithConflicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: TestContract has the same suite, without the conflicts")
+	}
 	t.Parallel()
 	storetest.Exercise(t, func(t *testing.T) storetest.Store {
 		return newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())

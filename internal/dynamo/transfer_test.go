@@ -37,6 +37,9 @@ func wantNoDifference(t *testing.T, store *dynamo.Store, restaurants int) {
 // TestAddManyRestaurants: in whatever order and portions they are added, all are listed, on pages of the size that they
 // have when they are created one by one.
 func TestAddManyRestaurants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: each case imports two full pages of restaurants; TestPagesSplit does it once")
+	}
 	t.Parallel()
 	const n = 1040
 	for name, order := range map[string]func([]restaurant.Restaurant){
@@ -81,6 +84,9 @@ func TestAddManyRestaurants(t *testing.T) {
 
 // TestAddWhereNoRoomIs: pages that can't take any more are laid anew.
 func TestAddWhereNoRoomIs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it adds thousands of restaurants")
+	}
 	t.Parallel()
 	engine := newEngine(t).Transport()
 	store := newStore(engine)
@@ -96,6 +102,9 @@ func TestAddWhereNoRoomIs(t *testing.T) {
 
 // TestAddToFullMillisecond: a page can't be split between restaurants of one millisecond, and that is said.
 func TestAddToFullMillisecond(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it adds thousands of restaurants")
+	}
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
 	all := series(4001)

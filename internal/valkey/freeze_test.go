@@ -15,6 +15,9 @@ import (
 // TestFrozenAndThawed stops a process between its commands, as Lambda does, ends its connections meanwhile, and lets it
 // go on: its next commands must be answered, within a time-out.
 func TestFrozenAndThawed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it builds a program")
+	}
 	t.Parallel()
 	const rounds = 20
 	program := filepath.Join(t.TempDir(), "pinger")

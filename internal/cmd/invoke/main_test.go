@@ -16,6 +16,9 @@ import (
 
 // TestRun is not parallel: it compiles testdata/functions/hello from the directory that holds it.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it builds a function")
+	}
 	t.Chdir("testdata")
 	event := func(path string) string {
 		file := filepath.Join(t.TempDir(), "event.json")

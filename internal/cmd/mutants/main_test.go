@@ -23,6 +23,9 @@ func TestList(t *testing.T) {
 // TestOutcomes checks mutants of a small module: one that its test notices, one that it doesn't, one that doesn't compile,
 // one whose line isn't there, and one whose line is there twice.
 func TestOutcomes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it builds and runs tests")
+	}
 	t.Parallel()
 	module := t.TempDir()
 	for name, text := range map[string]string{

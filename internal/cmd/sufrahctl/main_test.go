@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,13 +38,18 @@ type stack struct {
 	endpoint string
 }
 
-func newStack(t *testing.T) stack {
-	t.Helper()
+// stackTables reads the template once.
+var stackTables = sync.OnceValues(func() ([]dynamolocal.Table, error) {
 	parsed, err := sam.Load("../../../template.yaml")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	tables, err := devstack.Tables(parsed)
+	return devstack.Tables(parsed)
+})
+
+func newStack(t *testing.T) stack {
+	t.Helper()
+	tables, err := stackTables()
 	if err != nil {
 		t.Fatal(err)
 	}

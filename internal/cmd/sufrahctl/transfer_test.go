@@ -167,6 +167,9 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 // TestMove moves a stack in use into an empty one, in each format: the new one answers the same, and goes on with the
 // customers' sessions.
 func TestMove(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it imports all demo data six times")
+	}
 	t.Parallel()
 	now := time.Now()
 	calendar := usage.NewCalendar(nil)
@@ -245,6 +248,9 @@ func (s stack) conversations(t *testing.T, month usage.Month) int64 {
 // TestImportGoesOn: an import that is called off leaves a checkpoint, the same command goes on from there, and the report
 // holds each refused row once.
 func TestImportGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it imports thousands of restaurants")
+	}
 	t.Parallel()
 	const rows = 4000
 	var file strings.Builder

@@ -24,6 +24,9 @@ func TestSuites(t *testing.T) {
 
 // TestNoTestIsAFailure: a package with a file for engines whose tests have other names must not pass unnoticed.
 func TestNoTestIsAFailure(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it builds and runs tests")
+	}
 	t.Parallel()
 	var stdout, stderr strings.Builder
 	err := test(t.Context(), []string{"."}, nil, &stdout, &stderr)

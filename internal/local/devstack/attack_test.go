@@ -53,6 +53,9 @@ var attacks = slices.Concat(forgeries, parameters, paths, credentials, oversized
 // TestAttacks makes every attack, most of them on one stack: each comes from a customer of its own, and is on a restaurant of
 // its own where one is to take something.
 func TestAttacks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: attacks take as much of a processor as a third of all other short tests")
+	}
 	t.Parallel()
 	stack, log := serveTarget(t)
 	t.Run("all", func(t *testing.T) {

@@ -63,6 +63,9 @@ func newStandIns(o Options, tables []sam.Table, queues []sam.Queue, source sam.E
 		return nil, err
 	}
 	dynamoDB := dynamolocal.New(o.Clock.Now, standInTables(tables)...)
+	if o.Tables != nil {
+		dynamoDB = o.Tables.Clone(o.Clock.Now)
+	}
 	sqs := sqslocal.New(o.Clock.Now, standInQueues(queues)...)
 	o.Clock.OnMove(func(time.Duration) { sqs.Wake() })
 	return &backend{

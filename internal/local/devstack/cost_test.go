@@ -21,7 +21,6 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
-	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usageapi"
@@ -49,7 +48,7 @@ type tables struct {
 
 func newTables(t testing.TB, restaurants int) tables {
 	t.Helper()
-	parsed, err := sam.Load("../../../template.yaml")
+	parsed, err := loadTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,14 +154,20 @@ var (
 	withToken = http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
 )
 
-// The two sizes are filled once for all tests: a hundred thousand take some seconds.
-var few, many = once(100), once(100_000)
+// The two sizes are filled once for all tests: a hundred thousand take some seconds. With -short, many are as many as
+// fill a few pages of the directory.
+var few, many = once(100, 100), once(100_000, 3_000)
 
-func once(restaurants int) func(testing.TB) tables {
+func once(restaurants, short int) func(testing.TB) tables {
 	var do sync.Once
 	var tb tables
 	return func(t testing.TB) tables {
-		do.Do(func() { tb = newTables(t, restaurants) })
+		do.Do(func() {
+			if testing.Short() {
+				restaurants = short
+			}
+			tb = newTables(t, restaurants)
+		})
 		return tb
 	}
 }
@@ -207,14 +212,19 @@ func TestRoundTrips(t *testing.T) {
 func TestReadCapacity(t *testing.T) {
 	_, base := costOf(t, few(t), "/api/usage?limit=100", withKey)
 	t.Logf("100 restaurants: %v units", base.units)
-	for _, query := range []string{
-		"limit=100", "limit=100&offset=50250", "limit=100&offset=99900",
-		"limit=100&isActive=true&offset=89900", "limit=100&isActive=false", "limit=100&isActive=false&offset=9900",
+	all := many(t).restaurants
+	for _, test := range []struct {
+		filter string
+		offset int
+	}{
+		{"", 0}, {"", all/2 + 250}, {"", all - 100},
+		{"&isActive=true", all*9/10 - 100}, {"&isActive=false", 0}, {"&isActive=false", all/10 - 100},
 	} {
+		query := fmt.Sprintf("limit=100%s&offset=%d", test.filter, test.offset)
 		_, got := costOf(t, many(t), "/api/usage?"+query, withKey)
-		t.Logf("100,000 restaurants, %s: %v units", query, got.units)
+		t.Logf("%d restaurants, %s: %v units", all, query, got.units)
 		if got.units > 2*base.units || got.units < base.units/2 {
-			t.Errorf("100,000 restaurants, %s: %v units; with 100 restaurants they are %v", query, got.units, base.units)
+			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
 		}
 	}
 	for target, most := range map[string]float64{"/api/usage": 6, "/api/usage/clxyz000007": 10} {
@@ -317,14 +327,18 @@ func TestDetailsCost(t *testing.T) {
 		}
 	}
 	_, few := costOf(t, tb, path, withKey)
-	fill(10_000)
+	busy := 10_000
+	if testing.Short() {
+		busy = 1_000
+	}
+	fill(busy)
 	status, got := costOf(t, tb, path, withKey)
-	t.Logf("50 sessions: %+v, 10,000 sessions: %+v", few, got)
+	t.Logf("50 sessions: %+v, %d sessions: %+v", few, busy, got)
 	if status != 200 || got.roundTrips != few.roundTrips || got.units > few.units+1 {
-		t.Errorf("10,000 sessions: status %d, %+v; with 50 it is %+v", status, got, few)
+		t.Errorf("%d sessions: status %d, %+v; with 50 it is %+v", busy, status, got, few)
 	}
 	if status, got := costOf(t, many(t), path, withKey); status != 200 || got.roundTrips > few.roundTrips || got.units > few.units {
-		t.Errorf("100,000 restaurants: status %d, %+v; with 100 it is %+v", status, got, few)
+		t.Errorf("many restaurants: status %d, %+v; with 100 it is %+v", status, got, few)
 	}
 }
 

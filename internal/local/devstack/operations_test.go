@@ -102,10 +102,14 @@ func newStories(t *testing.T, parsed *sam.Template) *stories {
 	if err != nil {
 		t.Fatal(err)
 	}
+	demo, err := demoTables(noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := new(syncBuffer)
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := devstack.New(t.Context(), devstack.Options{
-		Template: parsed, BaseURL: "http://" + server.Listener.Addr().String(),
+		Template: parsed, Tables: demo, BaseURL: "http://" + server.Listener.Addr().String(),
 		Clock: devstack.NewClock(func() time.Time { return noon }), Log: log,
 	})
 	if err != nil {
@@ -495,7 +499,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 // against what the functions really write, and the other way round has every metric be seen somewhere.
 func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	t.Parallel()
-	loaded, err := sam.Load("../../../template.yaml")
+	loaded, err := loadTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -618,7 +622,7 @@ func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 // tables take for what comes in over HTTP, all functions together.
 func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	t.Parallel()
-	loaded, err := sam.Load("../../../template.yaml")
+	loaded, err := loadTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}

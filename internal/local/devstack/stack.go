@@ -24,6 +24,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/eventsource"
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/page"
@@ -73,6 +74,9 @@ type Options struct {
 	WebhookURL string
 	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
 	Log io.Writer
+	// Tables are what the stack's tables start with, in place of the demo data: those of a stack of this name. They stay
+	// as they are. Only stand-ins can start with any; nil means the demo data.
+	Tables *dynamolocal.Engine
 	// Engines are what the stack stores things in; nil means stand-ins in this process.
 	Engines *Engines
 	// Binaries is a folder with the compiled functions, each as <name>/bootstrap, which then run as processes of their own;
@@ -80,7 +84,7 @@ type Options struct {
 	Binaries string
 }
 
-// New returns a stack with the demo data, which takes jobs from its queue until it is closed.
+// New returns a stack with the demo data or with the tables of the options, which takes jobs from its queue until it is closed.
 func New(ctx context.Context, o Options) (*Stack, error) {
 	o.Name = cmp.Or(o.Name, StackName)
 	parameters := map[string]string{
@@ -154,8 +158,10 @@ func (s *Stack) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := demo.Load(ctx, s.Store(), usage.NewCalendar(zone), s.Clock.Now()); err != nil {
-		return err
+	if s.Tables == nil || s.Engines != nil {
+		if err := demo.Load(ctx, s.Store(), usage.NewCalendar(zone), s.Clock.Now()); err != nil {
+			return err
+		}
 	}
 	s.serveSandbox()
 	build := s.assembled

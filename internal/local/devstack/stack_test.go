@@ -19,9 +19,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/local/demo"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/test/openapitest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 // noon is when most tests' stacks are: in the middle of a month and of a day.
@@ -43,14 +46,22 @@ func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	return stack
 }
 
+// loadTemplate reads the template once. Nothing changes it: its With returns another one.
+var loadTemplate = sync.OnceValues(func() (*sam.Template, error) { return sam.Load("../../../template.yaml") })
+
 func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stack, *httptest.Server, error) {
-	parsed, err := sam.Load("../../../template.yaml")
+	parsed, err := loadTemplate()
+	if err != nil {
+		return nil, nil, err
+	}
+	tables, err := demoTables(at)
 	if err != nil {
 		return nil, nil, err
 	}
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := devstack.New(ctx, devstack.Options{
 		Template:   parsed,
+		Tables:     tables,
 		BaseURL:    "http://" + server.Listener.Addr().String(),
 		WebhookURL: devstack.EventsWebhookURL,
 		Clock:      devstack.NewClock(func() time.Time { return at }),
@@ -61,9 +72,40 @@ func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stac
 	return stack, server, err
 }
 
+var demos struct {
+	sync.Mutex
+	at map[time.Time]*dynamolocal.Engine
+}
+
+// demoTables returns tables with the demo data of a moment, which are loaded once: that takes much longer than a copy.
+func demoTables(at time.Time) (*dynamolocal.Engine, error) {
+	demos.Lock()
+	defer demos.Unlock()
+	if loaded := demos.at[at]; loaded != nil {
+		return loaded, nil
+	}
+	parsed, err := loadTemplate()
+	if err != nil {
+		return nil, err
+	}
+	defined, err := devstack.Tables(parsed)
+	if err != nil {
+		return nil, err
+	}
+	tb := tables{engine: dynamolocal.New(func() time.Time { return at }, defined...)}
+	if err := demo.Load(context.Background(), tb.store(), usage.NewCalendar(nil), at); err != nil {
+		return nil, err
+	}
+	if demos.at == nil {
+		demos.at = make(map[time.Time]*dynamolocal.Engine)
+	}
+	demos.at[at] = tb.engine
+	return tb.engine, nil
+}
+
 func mustLoad(t *testing.T) *sam.Template {
 	t.Helper()
-	parsed, err := sam.Load("../../../template.yaml")
+	parsed, err := loadTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,11 @@ func (s *storm) post(target, signature string, form url.Values) (status int, ans
 // are exact, and everybody is welcomed once.
 func TestStorm(t *testing.T) {
 	t.Parallel()
-	weather(t, serveStory(t), *stormMessages, *stormCustomers, *stormRestaurants)
+	messages := *stormMessages
+	if testing.Short() {
+		messages = min(messages, 40)
+	}
+	weather(t, serveStory(t), messages, *stormCustomers, *stormRestaurants)
 }
 
 // weather sends a storm over a fresh stack.

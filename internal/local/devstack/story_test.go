@@ -223,11 +223,23 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/clock", `{"offset": "0s"}`)
 }
 
+// started is the moment of stories' demo data. Their clock is the machine's.
+var started = time.Now()
+
 // serveStory returns a stack of a test's own, at the machine's time, that is served.
 func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stack {
 	t.Helper()
 	log := new(syncBuffer)
-	server, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, log, changes...)
+	demo, err := demoTables(started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withDemo := func(o *devstack.Options) {
+		if o.TimeZone == "" {
+			o.Tables = demo
+		}
+	}
+	server, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, log, append(changes, withDemo)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,19 @@ func New(now func() time.Time, tables ...Table) *Engine {
 	return e
 }
 
+// Clone returns an engine with the same tables and items, which from then on has nothing to do with this one. Its clock
+// is its own. What was consumed and which transactions are known isn't copied.
+func (e *Engine) Clone(now func() time.Time) *Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clone := New(now)
+	clone.transactionTime = e.transactionTime
+	for name, t := range e.tables {
+		clone.tables[name] = t.clone()
+	}
+	return clone
+}
+
 // WithTransactionTime makes every TransactWriteItems hold its items for the duration before it is carried out. Other
 // writes and transactions that meet a held item fail with a conflict; all else goes on meanwhile. The default, zero,
 // never lets transactions conflict. Call it before the engine is in use; it returns the engine.

@@ -244,6 +244,38 @@ func TestRoundTripOfEveryType(t *testing.T) {
 	}
 }
 
+func TestClone(t *testing.T) {
+	t.Parallel()
+	engine, client := setup(t)
+	for nr := range 1_000 { // more than a block
+		put(t, client, "orders", object{"shop": "a", "nr": nr, "phase": "new", "due": nr})
+	}
+	clone := engine.Clone(func() time.Time { return noon })
+	copied := newClient("http://dynamodb.test", &http.Client{Transport: clone.Transport()})
+	if read, written := clone.Consumed("orders"); read != 0 || written != 0 {
+		t.Errorf("the clone has consumed %v and %v units, want none", read, written)
+	}
+	put(t, client, "orders", object{"shop": "a", "nr": 1, "phase": "old", "due": 1})
+	put(t, copied, "orders", object{"shop": "b", "nr": 1})
+	for name, test := range map[string]struct {
+		client *dynamodb.Client
+		engine *dynamolocal.Engine
+		items  int
+		new    int32
+	}{"original": {client, engine, 1_000, 999}, "clone": {copied, clone, 1_001, 1_000}} {
+		page, err := test.client.Query(t.Context(), &dynamodb.QueryInput{
+			TableName: aws.String("orders"), IndexName: aws.String("byState"), KeyConditionExpression: aws.String("phase = :p"),
+			ExpressionAttributeValues: attributes(object{":p": "new"}), Select: types.SelectCount,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := test.engine.ItemCount("orders"); n != test.items || page.Count != test.new {
+			t.Errorf("%s: %d items of which %d in the index, want %d and %d", name, n, page.Count, test.items, test.new)
+		}
+	}
+}
+
 func TestWireForm(t *testing.T) {
 	t.Parallel()
 	engine, _ := setup(t)

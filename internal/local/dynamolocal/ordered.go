@@ -23,6 +23,14 @@ type record struct {
 	item document
 }
 
+func (o *ordered) clone() *ordered {
+	clone := &ordered{blocks: make([][]record, len(o.blocks)), length: o.length}
+	for i, block := range o.blocks {
+		clone.blocks[i] = slices.Clone(block)
+	}
+	return clone
+}
+
 // locate returns where the key is, or where it would have to be inserted.
 func (o *ordered) locate(key string) (block, i int, found bool) {
 	block = sort.Search(len(o.blocks), func(b int) bool { return o.blocks[b][len(o.blocks[b])-1].key >= key })

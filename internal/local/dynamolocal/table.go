@@ -47,6 +47,16 @@ func newTable(definition Table, created time.Time) *table {
 	return t
 }
 
+// clone copies the table. Items are never changed, so that both tables share them.
+func (t *table) clone() *table {
+	clone := newTable(t.Table, t.created)
+	clone.items, clone.bytes = t.items.clone(), t.bytes
+	for n, i := range t.indexes {
+		clone.indexes[n].entries, clone.indexes[n].bytes = i.entries.clone(), i.bytes
+	}
+	return clone
+}
+
 // index returns the named index, or nil.
 func (t *table) index(name string) *index {
 	for _, i := range t.indexes {
