@@ -97,7 +97,7 @@ test-client: chromium ## check and test the TypeScript client, the dashboard and
 	cd client && npm ci --no-audit --no-fund
 	cd client && npm run generate:check && npm run typecheck
 	@cd client && npm run page:check || { echo "internal/local/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
-	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e'
+	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e && npm run fixtures'
 
 # Pictures of the page's states, in both languages and themes and at two widths, end up in .cache/screenshots.
 .PHONY: chromium

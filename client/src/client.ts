@@ -1,15 +1,9 @@
-import type { components, paths } from './generated/openapi.js';
+import type { paths } from './generated/openapi.js';
 import { newKey } from './key.js';
-import { type AlertPage, type AlertPages, type RestaurantUsage, type UsagePage, UsagePages } from './pages.js';
+import { type AlertPages, type PageAt, UsagePages } from './pages.js';
+import type { AlertPage, Quota, RestaurantDetails, RestaurantUsage, RestaurantUsageWithHistory, UsagePage } from './schemas.js';
+import { shapes } from './shape.js';
 import { type ClientOptions, type RequestOptions, Transport } from './transport.js';
-
-/** One restaurant's usage with its history. */
-export type RestaurantUsageWithHistory = components['schemas']['RestaurantUsageWithHistory'];
-
-/** All that is shown of one restaurant. */
-export type RestaurantDetails = components['schemas']['RestaurantDetails'];
-/** How much of this month's allowance is used. */
-export type Quota = components['schemas']['Quota'];
 
 /** Which restaurants to list, and how the call behaves. */
 export interface ListOptions extends RequestOptions {
@@ -17,8 +11,12 @@ export interface ListOptions extends RequestOptions {
   limit?: number | undefined;
   /** Restaurants to skip. Default: 0. */
   offset?: number | undefined;
+  /** Instead of an offset: the `pagination.nextCursor` of the page before. */
+  cursor?: string | undefined;
   /** Only those that are active, or only those that are not. Default: all. */
   isActive?: boolean | undefined;
+  /** Only those with a word in their name that begins so, or with an id that does. Spellings of Arabic letters are one. */
+  search?: string | undefined;
 }
 
 /** From which threshold on to list restaurants, and how the call behaves. */
@@ -33,18 +31,19 @@ export interface AlertOptions extends RequestOptions {
 
 /** What to add to an allowance, and how the call behaves. */
 export interface RenewOptions extends RequestOptions {
-  /** How many conversations: 1 to 1,000,000. Default: 1000. */
+  /** How many conversations: 1 to 1,000,000, or as many below 0 to correct an earlier top-up. Default: 1000. */
   amount?: number | undefined;
   /** Why, in one line of 500 characters at most. Default: "Manual renewal". */
   reason?: string | undefined;
   /**
-   * Of the calls for a restaurant with the same key only the first adds anything. Give one if you may call again after a failure.
+   * Of the calls for a restaurant with the same key only the first adds anything. Give one if you may call again after a failure,
+   * and keep it for as long as the person means the same top-up.
    * Default: another one for each call, which covers the call's own repetitions.
    */
   idempotencyKey?: string | undefined;
 }
 
-/** A client with an access token: it sees one restaurant. */
+/** A client that sees one restaurant. */
 export interface OwnerClient {
   readonly role: 'owner';
   /** Returns the restaurant's usage. */
@@ -53,7 +52,7 @@ export interface OwnerClient {
   details(options?: RequestOptions): Promise<RestaurantDetails>;
 }
 
-/** A client with an API key: it sees all restaurants. */
+/** A client that sees all restaurants. */
 export interface AdministratorClient {
   readonly role: 'administrator';
   /** Returns one page of restaurants, the newest restaurant first. */
@@ -93,14 +92,66 @@ const ownDetailsPath = '/api/usage/details' satisfies keyof paths;
 const detailsPath = '/api/usage/{restaurantId}/details' satisfies keyof paths;
 const renewPath = '/api/admin/usage/{restaurantId}/renew' satisfies keyof paths;
 
+/** All calls. Which of them a client has, its role decides. */
+class Client {
+  readonly role: UsageApiClient['role'];
+  readonly #transport: Transport;
+
+  constructor(role: UsageApiClient['role'], transport: Transport) {
+    this.role = role;
+    this.#transport = transport;
+  }
+
+  listUsage(options: ListOptions = {}): Promise<RestaurantUsage | UsagePage> {
+    return this.role === 'owner' ? this.#transport.get<RestaurantUsage>(listPath, {}, shapes.usage, options) : this.#page(options);
+  }
+
+  listAllUsage({ offset, cursor, ...options }: ListOptions = {}): UsagePages {
+    this.#administratorsOnly('listAllUsage');
+    return new UsagePages((at: PageAt) => this.#page({ ...options, ...at }), { offset, cursor });
+  }
+
+  async getUsage(restaurantId: string, options: RequestOptions = {}): Promise<RestaurantUsageWithHistory> {
+    return this.#transport.get(pathOf(detailPath, 'getUsage', restaurantId), {}, shapes.usageWithHistory, options);
+  }
+
+  async details(first?: string | RequestOptions, options: RequestOptions = {}): Promise<RestaurantDetails> {
+    return this.role === 'owner'
+      ? this.#transport.get(ownDetailsPath, {}, shapes.details, first as RequestOptions | undefined ?? {})
+      : this.#transport.get(pathOf(detailsPath, 'details', first), {}, shapes.details, options);
+  }
+
+  alerts({ threshold, limit, offset: start, ...options }: AlertOptions = {}): AlertPages {
+    this.#administratorsOnly('alerts');
+    return new UsagePages<AlertPage>(
+      ({ offset, cursor }) => this.#transport.get(alertsPath, { threshold, limit, offset, cursor }, shapes.alertPage, options),
+      { offset: start },
+    );
+  }
+
+  async renew(restaurantId: string, { amount, reason, idempotencyKey = newKey(), ...options }: RenewOptions = {}): Promise<Quota> {
+    this.#administratorsOnly('renew');
+    const path = pathOf(renewPath, 'renew', restaurantId);
+    const { data } = await this.#transport.post<{ data: Quota }>(path, { amount, reason }, idempotencyKey, shapes.topUp, options);
+    return data;
+  }
+
+  #administratorsOnly(method: string): void {
+    if (this.role !== 'administrator') throw new TypeError(`${method} is an administrator's: it needs an API key.`);
+  }
+
+  #page({ limit, offset, cursor, isActive, search, ...options }: ListOptions): Promise<UsagePage> {
+    return this.#transport.get(
+      listPath, { limit, offset, cursor, isActive, search: search?.trim() || undefined }, shapes.usagePage, options,
+    );
+  }
+}
+
 /**
  * A client of the usage API. With an access token and a restaurant id it is an OwnerClient, with an API key an
  * AdministratorClient; anything else is a TypeError.
  */
-export const UsageApiClient = class UsageApiClient {
-  readonly role: 'owner' | 'administrator';
-  readonly #transport: Transport;
-
+export const UsageApiClient = class UsageApiClient extends Client {
   constructor(
     baseUrl: string,
     pat: string | null | undefined,
@@ -108,56 +159,28 @@ export const UsageApiClient = class UsageApiClient {
     restaurantId?: string | null,
     options: ClientOptions = {},
   ) {
-    this.role = pat ? 'owner' : 'administrator';
-    this.#transport = new Transport(baseUrl, credentialHeaders(pat, apiKey, restaurantId), options);
-  }
-
-  listUsage(options: ListOptions = {}): Promise<RestaurantUsage | UsagePage> {
-    return this.role === 'owner' ? this.#transport.get<RestaurantUsage>(listPath, {}, options) : this.#page(options);
-  }
-
-  listAllUsage(options: ListOptions = {}): UsagePages {
-    this.#administratorsOnly('listAllUsage');
-    return new UsagePages((offset) => this.#page({ ...options, offset }), options.offset);
-  }
-
-  async getUsage(restaurantId: string, options: RequestOptions = {}): Promise<RestaurantUsageWithHistory> {
-    return this.#transport.get(pathOf(detailPath, 'getUsage', restaurantId), {}, options);
-  }
-
-  async details(first?: string | RequestOptions, options: RequestOptions = {}): Promise<RestaurantDetails> {
-    if (this.role === 'owner') return this.#transport.get(ownDetailsPath, {}, first as RequestOptions | undefined ?? {});
-    return this.#transport.get(pathOf(detailsPath, 'details', first), {}, options);
-  }
-
-  alerts({ threshold, limit, offset: start, ...options }: AlertOptions = {}): AlertPages {
-    this.#administratorsOnly('alerts');
-    return new UsagePages<AlertPage>(
-      (offset) => this.#transport.get(alertsPath, { threshold, limit, offset }, options), start,
-    );
-  }
-
-  async renew(restaurantId: string, { amount, reason, idempotencyKey = newKey(), ...options }: RenewOptions = {}): Promise<Quota> {
-    this.#administratorsOnly('renew');
-    const path = pathOf(renewPath, 'renew', restaurantId);
-    const { data } = await this.#transport.post<{ data: Quota }>(path, { amount, reason }, idempotencyKey, options);
-    return data;
-  }
-
-  #administratorsOnly(method: string): void {
-    if (this.role !== 'administrator') throw new TypeError(`${method} needs an API key.`);
-  }
-
-  #page({ limit, offset, isActive, ...options }: ListOptions): Promise<UsagePage> {
-    return this.#transport.get(listPath, { limit, offset, isActive }, options);
+    super(pat ? 'owner' : 'administrator', new Transport(baseUrl, credentialHeaders(pat, apiKey, restaurantId), options));
   }
 } as unknown as UsageApiClientConstructor;
 
+/**
+ * Returns a client without a credential, for a page whose server mounts usageProxy. The base URL is where that is mounted, such
+ * as "/usage": the page's cookies go along, and only there.
+ */
+export function proxiedClient(baseUrl: string, role: 'administrator', options?: ClientOptions): AdministratorClient;
+export function proxiedClient(baseUrl: string, role: 'owner', options?: ClientOptions): OwnerClient;
+export function proxiedClient(baseUrl: string, role: UsageApiClient['role'], options?: ClientOptions): UsageApiClient;
+export function proxiedClient(baseUrl: string, role: UsageApiClient['role'], options: ClientOptions = {}): UsageApiClient {
+  if (role !== 'administrator' && role !== 'owner') throw new TypeError("The role is either 'administrator' or 'owner'.");
+  return new Client(role, new Transport(baseUrl, {}, options, 'proxied')) as UsageApiClient;
+}
+
 /** Returns the path of a restaurant. */
 function pathOf(path: string, method: string, restaurantId: unknown): string {
-  // The URL standard would take dots for steps within the path, and an empty id leads elsewhere too.
+  // The URL standard would take dots for steps within the path, and an empty id leads elsewhere too. What was given instead
+  // isn't quoted: it may be a credential in the wrong place.
   if (typeof restaurantId !== 'string' || !restaurantId || restaurantId === '.' || restaurantId === '..') {
-    throw new TypeError(`${method} needs a restaurant's id, not ${JSON.stringify(restaurantId)}.`);
+    throw new TypeError(`${method} needs a restaurant's id.`);
   }
   return path.replace('{restaurantId}', () => encodeURIComponent(restaurantId));
 }
@@ -168,8 +191,19 @@ function credentialHeaders(
   restaurantId: string | null | undefined,
 ): Record<string, string> {
   if (pat && apiKey) throw new TypeError('Give the client either an access token or an API key, not both.');
-  if (apiKey) return { 'X-API-Key': apiKey };
+  if (apiKey) return { 'X-API-Key': headerValue(apiKey, 'The API key') };
   if (!pat) throw new TypeError('Give the client an access token or an API key.');
   if (!restaurantId) throw new TypeError('An access token needs a restaurant id beside it.');
-  return { Authorization: `Bearer ${pat}`, 'X-Restaurant-Id': restaurantId };
+  return {
+    Authorization: `Bearer ${headerValue(pat, 'The access token')}`,
+    'X-Restaurant-Id': headerValue(restaurantId, 'The restaurant id'),
+  };
+}
+
+/** Returns a value that can be sent in a header. fetch would refuse any other one as well, and quote it in its error. */
+function headerValue(value: unknown, what: string): string {
+  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
+    throw new TypeError(`${what} has a character that can't be in one, such as a space or a line break.`);
+  }
+  return value;
 }

@@ -5,8 +5,8 @@ export type ApiErrorCode = components['schemas']['ErrorCode'];
 
 /**
  * A code that the client gives where the API gave none: `timeout` and `network_error` where no answer came (status 0),
- * `invalid_response` for a success that isn't JSON, and `http_error` for an error that isn't the API's own, such as API
- * Gateway's 429.
+ * `invalid_response` for a success whose content isn't what it should be, and `http_error` for an error that isn't the API's own, such
+ * as API Gateway's 429 or a redirect.
  */
 export type ClientErrorCode = 'timeout' | 'network_error' | 'invalid_response' | 'http_error';
 

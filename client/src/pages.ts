@@ -1,15 +1,14 @@
-import type { components } from './generated/openapi.js';
+import { UsageApiError } from './errors.js';
+import type { AlertPage, UsagePage } from './schemas.js';
 
-/** How much of its allowance one restaurant has used. */
-export type RestaurantUsage = components['schemas']['RestaurantUsage'];
-/** One page of restaurants' usage. */
-export type UsagePage = components['schemas']['UsagePage'];
-/** A restaurant whose allowance is used up to a threshold. */
-export type Alert = components['schemas']['Alert'];
-/** One page of such restaurants. */
-export type AlertPage = components['schemas']['AlertPage'];
-/** All such restaurants, page by page. */
+/** All restaurants with a nearly used allowance, page by page. */
 export type AlertPages = UsagePages<AlertPage>;
+
+/** Which page to read: what the one before named as its next, or what is at an offset. */
+export interface PageAt {
+  offset?: number | undefined;
+  cursor?: string | undefined;
+}
 
 /**
  * All restaurants that a call of listAllUsage or alerts asks for, page by page. Nothing is requested before it is used:
@@ -18,26 +17,31 @@ export type AlertPages = UsagePages<AlertPage>;
  * - `for await (const page of pages)` is one page after the other, each requested when it is its turn,
  * - `for await (const restaurant of pages.restaurants())` is one restaurant after the other.
  *
- * A restaurant that is created meanwhile moves the others by one place, so that one of them may come twice.
+ * Pages follow one another by the cursor that each names, so that nothing is skipped or comes twice where restaurants come or
+ * are switched meanwhile. An API that names none is paged by offset, which promises neither.
  */
 export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implements Promise<Page>, AsyncIterable<Page> {
   readonly [Symbol.toStringTag] = 'UsagePages';
-  readonly #read: (offset: number | undefined) => Promise<Page>;
-  readonly #offset: number | undefined;
+  readonly #read: (at: PageAt) => Promise<Page>;
+  readonly #start: PageAt;
   #first: Promise<Page> | undefined;
 
-  /** Takes what reads the page at an offset, and the first page's offset. */
-  constructor(read: (offset: number | undefined) => Promise<Page>, offset: number | undefined) {
+  /** Takes what reads a page, and where the first one is. */
+  constructor(read: (at: PageAt) => Promise<Page>, start: PageAt) {
     this.#read = read;
-    this.#offset = offset;
+    this.#start = start;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Page, void, undefined> {
-    for (let offset = this.#offset; ; ) {
-      const page = await this.#read(offset);
+    for (let at = this.#start; ;) {
+      const page = await this.#read(at);
       yield page;
-      if (!page.pagination.hasMore || page.data.length === 0) return;
-      offset = page.pagination.offset + page.data.length;
+      const next = following(page);
+      if (!next) return;
+      if (next.cursor !== undefined ? next.cursor === at.cursor : next.offset === at.offset) {
+        throw new UsageApiError('The usage API named a page as the one that follows it.', 200, 'invalid_response');
+      }
+      at = next;
     }
   }
 
@@ -50,7 +54,7 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
     onFulfilled?: ((page: Page) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.#first ??= this.#read(this.#offset);
+    this.#first ??= this.#read(this.#start);
     return this.#first.then(onFulfilled, onRejected);
   }
 
@@ -61,4 +65,15 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
   finally(onFinally?: (() => void) | null): Promise<Page> {
     return this.then().finally(onFinally);
   }
+}
+
+/**
+ * Returns where the page after one is, or undefined after the last. An empty page need not be the last one: those that were to
+ * be on it may have been switched off since they were counted.
+ */
+function following({ data, pagination: { nextCursor, hasMore, offset, limit, total } }: UsagePage | AlertPage): PageAt | undefined {
+  if (nextCursor !== undefined) return { cursor: nextCursor };
+  if (!hasMore) return undefined;
+  const next = offset + (data.length || limit);
+  return data.length > 0 || next < total ? { offset: next } : undefined;
 }

@@ -1,4 +1,5 @@
 import { UsageApiError } from './errors.js';
+import type { Check } from './shape.js';
 
 /** How a client behaves. */
 export interface ClientOptions {
@@ -26,44 +27,52 @@ export type Query = Record<string, string | number | boolean | null | undefined>
 const longestTimer = 2 ** 31 - 1;
 const firstBackoffMs = 500;
 
-/** Sends requests with one set of headers, and repeats those that the API had no time for. */
+/**
+ * Sends requests with one set of headers, and repeats those that the API had no time for. A proxied one may have the address of
+ * its own page's server, and sends that page's cookies there.
+ */
 export class Transport {
   readonly #baseUrl: string;
   readonly #headers: Headers; // private, so that logging a client doesn't show its credential
+  readonly #credentials: RequestCredentials;
   readonly #timeoutMs: number;
   readonly #maxRetries: number;
   readonly #maxRetryDelayMs: number;
   readonly #fetch: typeof globalThis.fetch;
 
-  constructor(baseUrl: string, headers: Record<string, string>, options: ClientOptions) {
-    this.#baseUrl = parseBaseUrl(baseUrl);
+  constructor(baseUrl: string, headers: Record<string, string>, options: ClientOptions, kind: 'direct' | 'proxied' = 'direct') {
+    this.#baseUrl = parseBaseUrl(baseUrl, kind === 'proxied');
     this.#headers = new Headers({ Accept: 'application/json', ...headers });
-    this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#credentials = kind === 'proxied' ? 'same-origin' : 'omit';
+    this.#timeoutMs = duration(options.timeoutMs ?? 10_000, 'timeoutMs');
     this.#maxRetries = options.maxRetries ?? 2;
     this.#maxRetryDelayMs = options.maxRetryDelayMs ?? 10_000;
+    if (!(this.#maxRetries >= 0)) throw new TypeError('maxRetries must be 0 or more.');
+    if (!(this.#maxRetryDelayMs >= 0)) throw new TypeError('maxRetryDelayMs must be 0 or more.');
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
-  /** Returns the JSON at a path, or fails with a UsageApiError or the signal's reason. */
-  get<T>(path: string, query: Query, options: RequestOptions): Promise<T> {
-    return this.#send<T>(this.#url(path, query), { headers: this.#headers }, options);
+  /** Returns the JSON at a path, which is of the shape, or fails with a UsageApiError or the signal's reason. */
+  async get<T>(path: string, query: Query, shape: Check, options: RequestOptions): Promise<T> {
+    return this.#send<T>(this.#url(path, query), { headers: this.#headers }, shape, options);
   }
 
   /**
    * Posts JSON to a path, and returns the JSON of the answer or fails as get does. What is posted may arrive more than once: the
    * key, which stays the same, has the API carry it out once.
    */
-  post<T>(path: string, body: object, idempotencyKey: string, options: RequestOptions): Promise<T> {
+  async post<T>(path: string, body: object, idempotencyKey: string, shape: Check, options: RequestOptions): Promise<T> {
     const headers = new Headers(this.#headers);
     headers.set('Content-Type', 'application/json');
     headers.set('Idempotency-Key', idempotencyKey);
-    return this.#send<T>(this.#url(path, {}), { method: 'POST', headers, body: JSON.stringify(body) }, options);
+    return this.#send<T>(this.#url(path, {}), { method: 'POST', headers, body: JSON.stringify(body) }, shape, options);
   }
 
-  async #send<T>(url: string, init: RequestInit, options: RequestOptions): Promise<T> {
+  async #send<T>(url: string, init: RequestInit, shape: Check, options: RequestOptions): Promise<T> {
+    const timeoutMs = duration(options.timeoutMs ?? this.#timeoutMs, 'timeoutMs');
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#attempt<T>(url, init, options);
+        return await this.#attempt<T>(url, init, shape, timeoutMs, options.signal);
       } catch (error) {
         const delay = this.#delayAfter(error, attempt);
         if (delay === undefined) throw error;
@@ -81,7 +90,9 @@ export class Transport {
     return this.#baseUrl + path + (search && `?${search}`);
   }
 
-  async #attempt<T>(url: string, init: RequestInit, { signal, timeoutMs = this.#timeoutMs }: RequestOptions): Promise<T> {
+  async #attempt<T>(
+    url: string, init: RequestInit, shape: Check, timeoutMs: number, signal: AbortSignal | undefined,
+  ): Promise<T> {
     signal?.throwIfAborted();
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -94,12 +105,11 @@ export class Transport {
     try {
       const response = await this.#fetch(url, {
         ...init,
+        ...supported({ cache: 'no-store', credentials: this.#credentials }),
         signal: controller.signal,
-        cache: 'no-store',
-        credentials: 'omit',
-        redirect: 'error', // a redirect would carry the API key to wherever it leads
+        redirect: 'manual', // a redirect would carry the API key to wherever it leads; workers refuse 'error'
       });
-      return read<T>(response, await response.text());
+      return read<T>(response, await response.text(), shape);
     } catch (error) {
       if (error instanceof UsageApiError) throw error;
       signal?.throwIfAborted();
@@ -123,15 +133,32 @@ export class Transport {
   }
 }
 
-function parseBaseUrl(baseUrl: string): string {
-  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+/**
+ * Returns those of a request's settings that the platform knows. Cloudflare's workers, which have neither cookies nor a cache to
+ * keep out of, fail for one that they don't implement (cloudflare/workers-sdk #2514, cloudflare/workerd #698).
+ */
+function supported(settings: Pick<RequestInit, 'cache' | 'credentials'>): RequestInit {
+  const known = typeof Request === 'function' ? Request.prototype : {};
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => name in known));
+}
+
+/** Returns a time of so many milliseconds, of which setTimeout would take 0 and NaN for "at once". */
+function duration(ms: unknown, name: string): number {
+  if (typeof ms !== 'number' || !(ms > 0)) throw new TypeError(`${name} must be more than 0 milliseconds.`);
+  return ms;
+}
+
+// What was given instead isn't quoted: it may be, or hold, a credential.
+function parseBaseUrl(baseUrl: unknown, isProxied: boolean): string {
+  if (isProxied && typeof baseUrl === 'string' && /^(\/[\w.~%-]+)*\/?$/.test(baseUrl)) return baseUrl.replace(/\/$/, '');
+  const url = typeof baseUrl === 'string' && URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
-    throw new TypeError(`The base URL must be of the form https://host/path, not ${JSON.stringify(baseUrl)}.`);
+    throw new TypeError(`The base URL must be of the form https://host/path${isProxied ? ' or /path' : ''}.`);
   }
   return url.href.replace(/\/+$/, '');
 }
 
-function read<T>(response: Response, text: string): T {
+function read<T>(response: Response, text: string, shape: Check): T {
   let body: unknown;
   let isJson = true;
   try {
@@ -139,15 +166,21 @@ function read<T>(response: Response, text: string): T {
   } catch {
     isJson = false;
   }
+  const { status } = response;
   const requestId = response.headers.get('X-Request-Id') ?? response.headers.get('Apigw-Requestid') ?? undefined;
   if (response.ok) {
-    if (isJson) return body as T;
-    throw new UsageApiError('The usage API answered something other than JSON.', response.status, 'invalid_response', { requestId });
+    const fault = isJson ? shape(body, '') : 'it is no JSON';
+    if (!fault) return body as T;
+    throw new UsageApiError(`The usage API's answer can't be used: ${fault}.`, status, 'invalid_response', { requestId });
+  }
+  // Browsers hide where a redirect leads, and its status with it.
+  if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+    throw new UsageApiError('The usage API answered with a redirect, which is not followed.', status, 'http_error', { requestId });
   }
   const { error, code } = (body ?? {}) as { error?: unknown; code?: unknown };
   throw new UsageApiError(
-    typeof error === 'string' ? error : `The usage API answered with status ${response.status}.`,
-    response.status,
+    typeof error === 'string' ? error : `The usage API answered with status ${status}.`,
+    status,
     typeof code === 'string' ? code : 'http_error',
     { requestId, retryAfterMs: retryAfter(response.headers) },
   );

@@ -150,12 +150,45 @@ describe('listAllUsage', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('ends at an empty page, whatever that page says', async () => {
+  test('does not end at an empty page that is not the last', async () => {
+    const { url } = await serve((response, request, index) => {
+      const answer = page(new URL(request.url, url).searchParams, 45);
+      json(response, 200, index === 1 ? { ...answer, data: [] } : answer);
+    });
+    const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage());
+    expect(pages.map((p) => p.data.length)).toEqual([20, 0, 5]);
+  });
+
+  test('ends at an empty page beyond the total, whatever that page says', async () => {
     const { url, received } = await serve((response) =>
       json(response, 200, { data: [], pagination: { total: 5, limit: 20, offset: 0, hasMore: true } }),
     );
     await collect(new UsageApiClient(url, undefined, 'key').listAllUsage());
     expect(received).toHaveLength(1);
+  });
+
+  test('goes by the cursors that pages name, empty ones too', async () => {
+    const { url, received } = await serve((response, request) => {
+      const at = Number(new URL(request.url, url).searchParams.get('cursor') ?? 0);
+      json(response, 200, {
+        data: at === 1 ? [] : [restaurant(`r${at}`)],
+        pagination: { total: 3, limit: 1, offset: 0, hasMore: at < 2, ...(at < 2 ? { nextCursor: String(at + 1) } : {}) },
+      });
+    });
+    const ids: string[] = [];
+    const pages = new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 1, search: ' kab ' });
+    for await (const { restaurantId } of pages.restaurants()) ids.push(restaurantId);
+    expect(ids).toEqual(['r0', 'r2']);
+    expect(received.map((r) => r.url)).toEqual([
+      '/api/usage?limit=1&search=kab', '/api/usage?limit=1&cursor=1&search=kab', '/api/usage?limit=1&cursor=2&search=kab',
+    ]);
+  });
+
+  test('fails where a page is said to follow itself, which would never end', async () => {
+    const { url } = await serve((response) => json(response, 200, {
+      data: [restaurant()], pagination: { total: 3, limit: 1, offset: 0, hasMore: true, nextCursor: 'again' },
+    }));
+    await expect(collect(new UsageApiClient(url, undefined, 'key').listAllUsage())).rejects.toMatchObject({ code: 'invalid_response' });
   });
 
   test('yields restaurants one by one', async () => {
@@ -206,6 +239,15 @@ describe('the constructor', () => {
     ['no base URL', undefined, undefined, 'key'],
   ])('refuses %s', (_, ...args) => {
     expect(() => create(...args)).toThrow(TypeError);
+  });
+
+  test.each([
+    ['a key with a line break', 'http://localhost', undefined, 'secret\nkey'],
+    ['a token with a line break', 'http://localhost', 'secret\r', undefined, 'id'],
+    ['a password in the base URL', 'http://me:secret@localhost', undefined, 'key'],
+    ['a key in the place of the base URL', 'secret', undefined, 'key'],
+  ])('quotes no credential: %s', (_, ...args) => {
+    expect(() => create(...args)).toThrow(expect.not.objectContaining({ message: expect.stringContaining('secret') }));
   });
 
   test.each([

@@ -16,7 +16,7 @@ function compile(blocks: Block[]): string[] {
     ...ts.parseJsonConfigFileContent(config, ts.sys, root).options,
     allowJs: true,
     checkJs: true,
-    paths: { '@sufrah/usage-api': [join(root, 'src/index.ts')], '@sufrah/usage-api/react': [join(root, 'src/react/index.ts')] },
+    paths: { '@sufrah/usage-api': [join(root, 'src/index.ts')], '@sufrah/usage-api/proxy': [join(root, 'src/proxy.ts')], '@sufrah/usage-api/react': [join(root, 'src/react/index.ts')], '@sufrah/usage-api/react/*': [join(root, 'src/react/*')] },
   };
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile } = host;
@@ -56,4 +56,9 @@ test('every exported name and every code is explained', () => {
   expect(names).toContain('UsageApiClient');
   expect(codes).toEqual(expect.arrayContaining(['unauthorized', 'timeout']));
   expect([...names, ...codes].filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('the file that is to be installed is the one that is packed', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  expect(docs).toContain(`npm install ../usage/client/sufrah-usage-api-${version}.tgz`);
 });

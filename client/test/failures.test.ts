@@ -42,6 +42,34 @@ describe('an answer that is an error', () => {
     expect(received).toHaveLength(1);
   });
 
+  test.each([
+    ['a list', [], 'the answer is no object'],
+    ['null', null, 'the answer is no object'],
+    ['an object without the figures', { ...restaurant(), allowance: null }, 'allowance is no object'],
+    ['a figure that is text', { ...restaurant(), conversationsThisMonth: '45' }, 'conversationsThisMonth is no number'],
+    ['a time that is none', { ...restaurant(), lastActivity: 'yesterday' }, 'lastActivity is no time'],
+    ['a time that is missing', { ...restaurant(), lastActivity: undefined }, 'lastActivity is no time'],
+    ['a new field of another kind', { ...restaurant(), conversationsToday: 'two' }, 'conversationsToday is no number'],
+  ])('is a success that is %s', async (_, body, fault) => {
+    const { client } = await setup((response) => json(response, 200, body, { 'X-Request-Id': 'q3' }));
+    const error = await failure(client.listUsage());
+    expect(error).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q3' });
+    expect(error.message).toContain(fault);
+  });
+
+  test('names the place in a list where the shape ends', async () => {
+    const { url } = await serve((response) => json(response, 200, {
+      data: [restaurant(), { ...restaurant(), isActive: 1 }], pagination: { total: 2, limit: 20, offset: 0, hasMore: false },
+    }));
+    const error = await failure(new UsageApiClient(url, undefined, 'key').listUsage());
+    expect(error.message).toContain('data[1].isActive is no boolean');
+  });
+
+  test('is none for what a later version adds, or an earlier one lacks', async () => {
+    const { client } = await setup((response) => json(response, 200, { ...restaurant(), futureField: [1] }));
+    expect(await client.listUsage()).toMatchObject(restaurant());
+  });
+
   test('may be a success that is no JSON', async () => {
     const { client } = await setup((response) => response.writeHead(200, { 'Apigw-Requestid': 'q2' }).end('<html>'));
     expect(await failure(client.listUsage())).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q2' });
@@ -60,7 +88,7 @@ describe('where no answer comes', () => {
   test('a redirect is not followed, for the credential would go along', async () => {
     const elsewhere = await serve((response) => json(response, 200, restaurant()));
     const { client } = await setup((response) => response.writeHead(307, { Location: elsewhere.url }).end());
-    expect(await failure(client.listUsage())).toMatchObject({ status: 0, code: 'network_error' });
+    expect(await failure(client.listUsage())).toMatchObject({ status: 307, code: 'http_error' });
     expect(elsewhere.received).toHaveLength(0);
   });
 
@@ -72,6 +100,13 @@ describe('where no answer comes', () => {
   test('a call may have a time-out of its own', async () => {
     const { client } = await setup(() => {}, { timeoutMs: Infinity });
     expect(await failure(client.listUsage({ timeoutMs: 30 }))).toMatchObject({ code: 'timeout' });
+  });
+
+  test.each([0, -1, NaN, '5'])('a time-out of %j is refused', async (timeoutMs) => {
+    expect(() => new UsageApiClient('http://localhost', undefined, 'key', null, { timeoutMs: timeoutMs as number })).toThrow(/timeoutMs/);
+    const { client, received } = await setup(() => {});
+    await expect(client.listUsage({ timeoutMs: timeoutMs as number })).rejects.toThrow(TypeError);
+    expect(received).toHaveLength(0);
   });
 
   test('the time-out covers the body too', async () => {

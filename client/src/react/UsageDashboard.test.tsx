@@ -72,7 +72,7 @@ function administrator(count: number) {
     details: async (id) => detailsOf(id),
     alerts: ({ threshold, limit, offset }: AlertOptions = {}) => {
       const query = new URLSearchParams(JSON.parse(JSON.stringify({ threshold, limit, offset })) as Record<string, string>);
-      return new UsagePages<AlertPage>(async () => alertPage(query, 2), offset);
+      return new UsagePages<AlertPage>(async () => alertPage(query, 2), { offset });
     },
     async renew(_, options = {}) {
       renewals.push(options);
@@ -135,7 +135,7 @@ describe('an owner', () => {
   test('has no meter without a limit, and no time where nothing ever happened', async () => {
     const unlimited = restaurant('r1', {
       allowance: { dailyLimit: -1, dailyRemaining: -1, monthlyLimit: -1, monthlyRemaining: -1 },
-      usagePercent: undefined, firstActivity: null, lastActivity: null, lastConversationAt: null,
+      firstActivity: null, lastActivity: null, lastConversationAt: null,
     });
     render(<UsageDashboard client={ownerOf(async () => unlimited)} now={now} />);
     expect(await screen.findAllByText('Unlimited')).toHaveLength(2);

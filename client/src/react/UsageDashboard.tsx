@@ -9,15 +9,15 @@ import { OwnerView } from './OwnerView.js';
 /** How the dashboard is shown. */
 export interface Appearance {
   /** The language; Arabic is laid out from right to left. Default: English. */
-  locale?: Locale;
+  locale?: Locale | undefined;
   /** Default: what the reader's system prefers. */
-  theme?: 'auto' | 'light' | 'dark';
+  theme?: 'auto' | 'light' | 'dark' | undefined;
   /** IANA zone in which times are shown. Default: the browser's. */
-  timeZone?: string;
+  timeZone?: string | undefined;
   /** Any value: when it changes, the figures are read again. */
   revision?: unknown;
   /** The clock. Default: the browser's. */
-  now?: () => Date;
+  now?: (() => Date) | undefined;
 }
 
 /** An owner's dashboard: one restaurant. */
@@ -46,13 +46,13 @@ export function UsageDashboard(props: UsageDashboardProps) {
     () => ({ text: messages[locale], format: makeFormat(locale, timeZone), now, announce }), [locale, timeZone, now, announce],
   );
   return (
-    <Surrounding value={surroundings}>
+    <Surrounding.Provider value={surroundings}>
       <div className="sud sud-theme" lang={locale} dir={locale === 'ar' ? 'rtl' : 'ltr'} data-theme={theme}>
         {client.role === 'owner'
           ? <OwnerView client={client} revision={revision} />
           : <AdminView client={client} revision={revision} />}
         <p className="sud-visually-hidden" role="status">{announced}</p>
       </div>
-    </Surrounding>
+    </Surrounding.Provider>
   );
 }

@@ -1,0 +1,35 @@
+import type { components } from './generated/openapi.js';
+
+type Schemas = components['schemas'];
+
+/** The month that figures cover, in the API's time zone. */
+export type Period = Schemas['Period'];
+/** How much of its allowance one restaurant has used. */
+export type RestaurantUsage = Schemas['RestaurantUsage'];
+/** One restaurant's usage with its history. */
+export type RestaurantUsageWithHistory = Schemas['RestaurantUsageWithHistory'];
+/** All that is shown of one restaurant. */
+export type RestaurantDetails = Schemas['RestaurantDetails'];
+/** How much of this month's allowance is used. */
+export type Quota = Schemas['Quota'];
+/** How many conversations a restaurant's plan has, and how many of them are left. -1 is no limit. */
+export type Allowance = Schemas['Allowance'];
+/** One change of an allowance. */
+export type Adjustment = Schemas['Adjustment'];
+/** One day of the current month. */
+export type DayUsage = Schemas['DayUsage'];
+/** A customer's session. */
+export type Session = Schemas['Session'];
+/** One month of a restaurant's history. */
+export type MonthUsage = Schemas['MonthUsage'];
+/** Where a page is among all restaurants. */
+export type Pagination = Schemas['Pagination'] & {
+  /** Names the page that follows; absent on the last one. */
+  nextCursor?: string | undefined;
+};
+/** One page of restaurants' usage. */
+export type UsagePage = Omit<Schemas['UsagePage'], 'pagination'> & { pagination: Pagination };
+/** A restaurant whose allowance is used up to a threshold. */
+export type Alert = Schemas['Alert'];
+/** One page of such restaurants. */
+export type AlertPage = Omit<Schemas['AlertPage'], 'pagination'> & { pagination: Pagination };
