@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
@@ -41,6 +42,9 @@ func New(region string, credentials aws.Credentials) aws.Config {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = attempts
 				o.MaxBackoff = maxBackoff
+				// The SDK's quota of retries refills only by successes: an instance that has been through an outage would
+				// go without retries long after it. The attempts are bounded, and so is the caller's time.
+				o.RateLimiter = ratelimit.None
 			})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -113,6 +114,40 @@ func TestATransientFailureIsNotSeen(t *testing.T) {
 	})
 	if _, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
 		t.Errorf("after %d attempts: %v", attempts.Load(), err)
+	}
+}
+
+// TestAnOutageCostsNoLaterRetries: an instance that has been through an outage answers as a fresh one does.
+func TestAnOutageCostsNoLaterRetries(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	var attempts atomic.Int64
+	dynamo := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n := attempts.Add(1); down.Load() || n%3 != 0 {
+			answer(w, http.StatusInternalServerError, `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"}`)
+			return
+		}
+		answer(w, http.StatusOK, `{"TableNames":[]}`)
+	})
+	down.Store(true)
+	const calls = 150 // with 300 retries, three times the SDK's quota
+	var group sync.WaitGroup
+	for range calls {
+		group.Go(func() {
+			if _, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err == nil {
+				t.Error("a call succeeded in the outage")
+			}
+		})
+	}
+	group.Wait()
+	if got := attempts.Swap(0); got != 3*calls {
+		t.Errorf("%d attempts in the outage, want %d", got, 3*calls)
+	}
+	down.Store(false)
+	for range 5 { // each succeeds at its third attempt
+		if _, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
+			t.Errorf("after the outage: %v", err)
+		}
 	}
 }
 

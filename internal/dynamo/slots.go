@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -25,8 +24,16 @@ import (
 // count after a day.
 const slotPlaces = 2 * usage.SessionSlots
 
+// slotAttributes are made once: a page of a list reads thousands of them.
+var slotAttributes = func() (names [slotPlaces]string) {
+	for place := range names {
+		names[place] = "s" + string([]byte{'0' + byte(place/10), '0' + byte(place%10)})
+	}
+	return names
+}()
+
 func slotAttribute(slot int64) string {
-	return fmt.Sprintf("s%02d", ((slot%slotPlaces)+slotPlaces)%slotPlaces)
+	return slotAttributes[((slot%slotPlaces)+slotPlaces)%slotPlaces]
 }
 
 // slotStart returns when a slot begins.

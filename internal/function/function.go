@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"io"
 	"log/slog"
+	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -31,9 +33,30 @@ func AWS(settings config.AWS, endpoint string) aws.Config {
 	return c
 }
 
+// A function's heap is a few megabytes, so that by Go's default every fifty or so invocations one pays for a collection.
+// It may grow to this many percent of what is live, and the limit keeps it below the function's memory, of which the
+// binary and stacks need a part too.
+const (
+	heapGrowth   = 400
+	heapPart     = 3
+	memoryParts  = 4
+	bytesPerMega = 1 << 20
+)
+
+// setHeap sets the garbage collector for small heaps that may grow. GOGC and GOMEMLIMIT, where they are set, win.
+func setHeap(environ config.Environment) {
+	if environ.Get("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
+	if megabytes, err := strconv.ParseInt(environ.Get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil && environ.Get("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(megabytes * bytesPerMega / memoryParts * heapPart)
+	}
+}
+
 // Run builds the function's handler and serves invocations until Lambda ends the process. It returns only if the handler
 // can't be built, after it has logged why.
 func Run[H any](name string, build Build[H], environ config.Environment, log io.Writer) error {
+	setHeap(environ)
 	handler, err := build(environ, time.Now, log)
 	if err != nil {
 		// Alarms find a function's lines by the name that it is deployed under.

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -46,6 +48,31 @@ func run(name string, environ []string, log io.Writer) error {
 		return function.Run(name, processmessage.New, environ, log)
 	default:
 		return function.Run(name, welcomebootstrap.New, environ, log)
+	}
+}
+
+// TestHeap isn't parallel: the garbage collector is the process's.
+func TestHeap(t *testing.T) {
+	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64)
+	t.Cleanup(func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) })
+	for name, test := range map[string]struct {
+		environ []string
+		percent int
+		limit   int64
+	}{
+		"on Lambda":    {[]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512"}, 400, 384 << 20},
+		"elsewhere":    {nil, 400, math.MaxInt64},
+		"set already":  {[]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512", "GOGC=50", "GOMEMLIMIT=1GiB"}, 100, math.MaxInt64},
+		"unreadable":   {[]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=much"}, 400, math.MaxInt64},
+		"only percent": {[]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "GOMEMLIMIT=1GiB"}, 400, math.MaxInt64},
+	} {
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(math.MaxInt64)
+		stop := errors.New("enough")
+		err := function.Run("test", func(config.Environment, func() time.Time, io.Writer) (func(), error) { return nil, stop }, test.environ, io.Discard)
+		if percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1); !errors.Is(err, stop) || percent != test.percent || limit != test.limit {
+			t.Errorf("%s: the heap may grow by %d %% up to %d bytes, want %d %% and %d; %v", name, percent, limit, test.percent, test.limit, err)
+		}
 	}
 }
 
