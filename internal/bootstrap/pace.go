@@ -137,15 +137,3 @@ func (t *ticket) refused() bool {
 	defer t.mu.Unlock()
 	return t.err != nil
 }
-
-// Sleep waits for d, or fails with the context's error where that ends first.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
@@ -68,7 +69,7 @@ func setup(parts ...bootstrap.Part) *bench {
 	b := &bench{pace: &pace{}}
 	b.Worker = &bootstrap.Worker{
 		Parts: parts, Pace: b.pace, Attempts: 3, Backoff: 5 * time.Second, RetryAfter: retryAfter,
-		Now: time.Now, Sleep: bootstrap.Sleep, RequestID: func(context.Context) string { return "request-1" },
+		Now: time.Now, Sleep: clock.Sleep, RequestID: func(context.Context) string { return "request-1" },
 		Log:     logging.New(&b.log, slog.LevelInfo, "welcome-bootstrap"),
 		Observe: func(o bootstrap.Outcome) { b.observed = append(b.observed, o) },
 	}
@@ -291,7 +292,7 @@ func (o *origin) call(ctx context.Context) error {
 	o.calls++
 	o.began = append(o.began, time.Since(o.start))
 	o.mu.Unlock()
-	return bootstrap.Sleep(ctx, o.takes)
+	return clock.Sleep(ctx, o.takes)
 }
 
 func (o *origin) Categories(ctx context.Context, _ string) ([]menu.Category, error) {

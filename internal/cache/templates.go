@@ -98,7 +98,7 @@ type Templates struct {
 }
 
 // NewTemplates returns templates that the server keeps for ttl after each Warm. own are those of the function itself, by
-// key, for when the server has none.
+// key, which are never looked up.
 func NewTemplates(server TemplateServer, own map[string]string, ttl time.Duration, log *slog.Logger) *Templates {
 	return &Templates{server: server, own: own, ttl: ttl, log: log}
 }
@@ -117,16 +117,19 @@ func (t *Templates) Warm(ctx context.Context, sids map[string]string) (int, erro
 }
 
 // SID returns the SID of the template with the key, in lower case, or false where it has none.
+//
+// The function's own environment comes first, and costs no round trip. The cache can't hold a newer value: a worker has
+// warmed it from an environment that the same deployment sets, up to a TTL ago. Only keys that the function isn't
+// configured with are looked up.
 func (t *Templates) SID(ctx context.Context, key string) (string, bool) {
+	if own, ok := t.own[key]; ok {
+		return own, true
+	}
 	sid, _, err := t.server.Get(ctx, sidKey(key))
 	if err != nil && ctx.Err() == nil {
 		t.log.WarnContext(ctx, "the cache failed", "operation", "read", "key", sidKey(key), "error", err)
 	}
-	if validSID(string(sid)) {
-		return string(sid), true
-	}
-	own, ok := t.own[key]
-	return own, ok
+	return string(sid), validSID(string(sid))
 }
 
 func sidKey(key string) string {

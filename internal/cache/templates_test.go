@@ -19,6 +19,25 @@ var sids = map[string]string{
 	"branch_list": "HXfedcba9876543210FEDCBA9876543210",
 }
 
+// forbidden is a cache that must not be asked.
+type forbidden struct {
+	TemplateServer
+	t *testing.T
+}
+
+func (f forbidden) Get(_ context.Context, key string) ([]byte, bool, error) {
+	f.t.Errorf("the cache was asked for %s", key)
+	return nil, false, nil
+}
+
+func TestOwnTemplatesAreNotLookedUp(t *testing.T) {
+	t.Parallel()
+	templates := NewTemplates(forbidden{t: t}, sids, time.Hour, slog.New(slog.DiscardHandler))
+	if sid, ok := templates.SID(t.Context(), "welcome"); !ok || sid != sids["welcome"] {
+		t.Errorf("SID %q, %t", sid, ok)
+	}
+}
+
 func TestTemplates(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -45,12 +64,12 @@ func TestTemplates(t *testing.T) {
 	if n := w.redis.TotalConnectionCount() - before; n != 0 {
 		t.Errorf("Warm made %d connections", n)
 	}
-	warm := map[string]string{"welcome": sids["welcome"], "branch_list": sids["branch_list"], "rating_list": own["rating_list"]}
+	warm := map[string]string{"welcome": own["welcome"], "branch_list": sids["branch_list"], "rating_list": own["rating_list"]}
 	check("warm", warm)
-	if err := w.redis.Set(sidKey("welcome"), "HX1"); err != nil {
+	if err := w.redis.Set(sidKey("branch_list"), "HX1"); err != nil {
 		t.Fatal(err)
 	}
-	warm["welcome"] = own["welcome"]
+	delete(warm, "branch_list")
 	check("with a cached SID that is none", warm)
 	w.advance(time.Hour)
 	check("after an hour", own)

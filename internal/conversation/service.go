@@ -10,6 +10,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -196,7 +197,7 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 			if wait > lastWait || !patient {
 				return false, ErrElsewhere
 			}
-			if err := bootstrap.Sleep(ctx, wait); err != nil {
+			if err := clock.Sleep(ctx, wait); err != nil {
 				return false, err
 			}
 		}
@@ -219,7 +220,7 @@ func insist(ctx context.Context, note func() error) error {
 		if err == nil || attempt == settleAttempts {
 			return err
 		}
-		if sleepErr := bootstrap.Sleep(ctx, wait); sleepErr != nil {
+		if sleepErr := clock.Sleep(ctx, wait); sleepErr != nil {
 			return err
 		}
 	}

@@ -5,14 +5,15 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
 // MaxCacheAge is how long an instance may go on accepting a credential after it was revoked.
 const MaxCacheAge = 60 * time.Second
 
-// maxCached bounds the memory that cached credentials take: a full cache is emptied, and the next look-ups fill it.
+// maxCached bounds the memory that cached credentials take.
 const maxCached = 1000
 
 // Finder looks credentials up. Its answers are strongly consistent, so that what was revoked before the call is
@@ -28,19 +29,12 @@ type Finder interface {
 type Authenticator struct {
 	finder Finder
 	now    func() time.Time
-
-	mu     sync.Mutex
-	cached map[Hash]cacheEntry
-}
-
-type cacheEntry struct {
-	credential Credential
-	fetchedAt  time.Time
+	cached *ttl.Cache[Hash, Credential]
 }
 
 // NewAuthenticator returns an Authenticator that finds credentials with finder and takes the time from now.
 func NewAuthenticator(finder Finder, now func() time.Time) *Authenticator {
-	return &Authenticator{finder: finder, now: now, cached: make(map[Hash]cacheEntry)}
+	return &Authenticator{finder: finder, now: now, cached: ttl.New[Hash, Credential](maxCached)}
 }
 
 // Authenticate returns the credential that raw is the value of. It fails with ErrRefused (more exactly ErrUnknown,
@@ -52,7 +46,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 	}
 	hash := HashOf(raw)
 	now := a.now().Round(0) // the wall clock's: the monotonic one may stand still while the instance is frozen
-	c, ok := a.remembered(hash, now)
+	c, ok := a.cached.Get(hash, now, MaxCacheAge)
 	if !ok {
 		var err error
 		if c, err = a.finder.FindCredential(ctx, hash); err != nil {
@@ -61,7 +55,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 			}
 			return Credential{}, fmt.Errorf("looking up the credential: %w", err)
 		}
-		a.remember(c, now)
+		a.cached.Put(c.Hash, c, now)
 	}
 	// The store found the row by its key; the comparison keeps that from being the only thing between a caller and
 	// a restaurant's figures, and takes the same time wherever the two differ.
@@ -72,24 +66,4 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 		return Credential{}, err
 	}
 	return c, nil
-}
-
-func (a *Authenticator) remembered(hash Hash, now time.Time) (Credential, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	entry, ok := a.cached[hash]
-	// An instance may be frozen between two invocations; its age is that of the clock, and never negative.
-	if age := now.Sub(entry.fetchedAt); !ok || age < 0 || age >= MaxCacheAge {
-		return Credential{}, false
-	}
-	return entry.credential, true
-}
-
-func (a *Authenticator) remember(c Credential, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.cached) >= maxCached {
-		clear(a.cached)
-	}
-	a.cached[c.Hash] = cacheEntry{credential: c, fetchedAt: now}
 }

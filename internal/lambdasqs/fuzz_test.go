@@ -12,6 +12,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
 )
 
@@ -39,7 +40,7 @@ func FuzzMessages(f *testing.F) {
 				prefetched[j.MerchantID]++
 				return 1, cache.Fetched, nil
 			}}},
-			Pace: always{}, Attempts: 3, Backoff: time.Second, Now: time.Now, Sleep: bootstrap.Sleep,
+			Pace: always{}, Attempts: 3, Backoff: time.Second, Now: time.Now, Sleep: clock.Sleep,
 			RequestID: func(context.Context) string { return "request" }, Log: slog.New(slog.DiscardHandler),
 		}
 		queue := &ledger{}

@@ -45,20 +45,20 @@ const (
 	visibility  = 6 * time.Minute
 )
 
-// clock is the time of everything but the invocations' own deadlines.
-type clock struct {
+// stopped is the time of everything but the invocations' own deadlines.
+type stopped struct {
 	mu       sync.Mutex
 	now      time.Time
 	sleepers map[chan struct{}]time.Time
 }
 
-func (c *clock) Now() time.Time {
+func (c *stopped) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+func (c *stopped) Sleep(ctx context.Context, d time.Duration) error {
 	woken := make(chan struct{})
 	c.mu.Lock()
 	c.sleepers[woken] = c.now.Add(d)
@@ -76,7 +76,7 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (c *clock) advance(d time.Duration) {
+func (c *stopped) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -89,7 +89,7 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // alarms returns when those who sleep are to be woken.
-func (c *clock) alarms() []time.Time {
+func (c *stopped) alarms() []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Values(c.sleepers))
@@ -115,7 +115,7 @@ func (o *output) String() string {
 
 // system is everything from the queue to Sufrah: the production code on stand-ins for what is at its ends.
 type system struct {
-	*clock
+	*stopped
 	engine    *sqslocal.Engine
 	client    *sqs.Client
 	queue     *sqsqueue.Queue
@@ -151,7 +151,7 @@ func setup(t testing.TB, p pacing) *system {
 	t.Helper()
 	s := &system{
 		parked:    map[string]string{},
-		clock:     &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sleepers: map[chan struct{}]time.Time{}},
+		stopped:   &stopped{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sleepers: map[chan struct{}]time.Time{}},
 		redis:     miniredis.RunT(t),
 		sufrah:    sandbox.NewSufrah(rand.New(rand.NewPCG(1, 2)).Float64),
 		out:       &output{},

@@ -3,8 +3,9 @@ package secret
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
 const (
@@ -29,17 +30,20 @@ type cached[T any] struct {
 	log    *slog.Logger
 
 	turn chan struct{} // holds one while the source is asked
-	kept atomic.Pointer[entry[T]]
+	kept *ttl.Cache[struct{}, reading[T]]
 }
 
-type entry[T any] struct {
-	value   T
-	readAt  time.Time // or, after a failure, such that it is read again in retryAfter
-	askedAt time.Time // the source was asked, whether it answered or not
+// reading is what came of asking the source.
+type reading[T any] struct {
+	value  T
+	failed bool // and the value is an older one
 }
+
+// only is the key of the one value.
+var only struct{}
 
 func newCached[T any](source Source, parse func(string) (T, error), now func() time.Time, log *slog.Logger) *cached[T] {
-	return &cached[T]{source: source, parse: parse, now: now, log: log, turn: make(chan struct{}, 1)}
+	return &cached[T]{source: source, parse: parse, now: now, log: log, turn: make(chan struct{}, 1), kept: ttl.New[struct{}, reading[T]](1)}
 }
 
 // get returns what the value says. Callers who come at the same time share one reading.
@@ -50,9 +54,9 @@ func (c *cached[T]) get(ctx context.Context) (T, error) { return c.getIf(ctx, c.
 func (c *cached[T]) getAnew(ctx context.Context) (T, error) { return c.getIf(ctx, c.beyondDoubt) }
 
 // getIf returns the value that is kept, if it is good enough, and else reads it.
-func (c *cached[T]) getIf(ctx context.Context, good func() *entry[T]) (T, error) {
-	if e := good(); e != nil {
-		return e.value, nil
+func (c *cached[T]) getIf(ctx context.Context, good func() (T, bool)) (T, error) {
+	if value, ok := good(); ok {
+		return value, nil
 	}
 	var nothing T
 	select {
@@ -61,50 +65,39 @@ func (c *cached[T]) getIf(ctx context.Context, good func() *entry[T]) (T, error)
 		return nothing, ctx.Err()
 	}
 	defer func() { <-c.turn }()
-	if e := good(); e != nil { // read by whoever had the turn before
-		return e.value, nil
-	}
-	askedAt := c.wallClock()
-	value, err := c.read(ctx)
-	old := c.kept.Load()
-	switch {
-	case err == nil:
-		c.kept.Store(&entry[T]{value, askedAt, askedAt})
+	if value, ok := good(); ok { // read by whoever had the turn before
 		return value, nil
-	case old == nil:
+	}
+	askedAt := c.now()
+	value, err := c.read(ctx)
+	if err == nil {
+		c.kept.Put(only, reading[T]{value: value}, askedAt)
+		return value, nil
+	}
+	old, ok := c.kept.Last(only)
+	if !ok {
 		return nothing, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelWarn, "secret not read anew, the old one is used", slog.Any("error", err))
-	c.kept.Store(&entry[T]{old.value, askedAt.Add(retryAfter - MaxAge), askedAt})
+	c.kept.Put(only, reading[T]{old.value, true}, askedAt)
 	return old.value, nil
 }
 
-// fresh returns what is kept, unless it is older than MaxAge.
-func (c *cached[T]) fresh() *entry[T] {
-	e := c.kept.Load()
-	if e == nil || !c.within(e.readAt, MaxAge) {
-		return nil
+// fresh returns what is kept, unless it is older than MaxAge, or is to be read again after a failure.
+func (c *cached[T]) fresh() (T, bool) {
+	now := c.now()
+	kept, ok := c.kept.Get(only, now, MaxAge)
+	if kept.failed {
+		kept, ok = c.kept.Get(only, now, retryAfter)
 	}
-	return e
+	return kept.value, ok
 }
 
 // beyondDoubt returns what is kept, unless the source can be asked again.
-func (c *cached[T]) beyondDoubt() *entry[T] {
-	e := c.kept.Load()
-	if e == nil || !c.within(e.askedAt, doubtAfter) {
-		return nil
-	}
-	return e
+func (c *cached[T]) beyondDoubt() (T, bool) {
+	kept, ok := c.kept.Get(only, c.now(), doubtAfter)
+	return kept.value, ok
 }
-
-// within says whether less than d has passed since a time. A clock that was put back says nothing.
-func (c *cached[T]) within(since time.Time, d time.Duration) bool {
-	passed := c.wallClock().Sub(since)
-	return passed >= 0 && passed < d
-}
-
-// wallClock is the time that goes on while the instance is frozen, unlike the monotonic one.
-func (c *cached[T]) wallClock() time.Time { return c.now().Round(0) }
 
 func (c *cached[T]) read(ctx context.Context) (T, error) {
 	value, err := c.source(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"math"
 	"strconv"
@@ -162,6 +163,20 @@ func (o object) scalar(name string) string {
 	return strings.TrimSpace(s)
 }
 
+// shown is scalar for what customers read. Sufrah's own editor escapes names for HTML ("Burgers &amp; Fries"), and a chat
+// shows entities as they are written.
+func (o object) shown(name string) string {
+	return strings.TrimSpace(html.UnescapeString(o.scalar(name)))
+}
+
+// id returns the entry's id, "" for 0 too: Sufrah gives it to every entry that has none yet.
+func (o object) id() string {
+	if id := o.scalar("id"); id != "0" {
+		return id
+	}
+	return ""
+}
+
 func visible(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r)
 }
@@ -181,7 +196,7 @@ func (o object) object(name string) object {
 
 // text returns a text whose two languages are the fields prefixAr and prefixEn.
 func (o object) text(prefix string) menu.Text {
-	return menu.Text{Arabic: o.scalar(prefix + "Ar"), English: o.scalar(prefix + "En")}
+	return menu.Text{Arabic: o.shown(prefix + "Ar"), English: o.shown(prefix + "En")}
 }
 
 // degrees returns a coordinate, written as a number or a string; nil where it is unknown or not on the globe.
@@ -210,21 +225,21 @@ func category(o object) (menu.Category, string, bool) {
 		Description:  o.text("description"),
 		ImageURL:     o.scalar("imageUrl"),
 	}
-	return c, c.ID, !c.Name.Blank()
+	return c, o.id(), !c.Name.Blank()
 }
 
 func branch(o object) (menu.Branch, string, bool) {
 	b := menu.Branch{
 		ID:        o.scalar("id"),
 		Name:      o.text("name"),
-		Address:   withUnmarked(o.text("address"), o.scalar("address")),
+		Address:   withUnmarked(o.text("address"), o.shown("address")),
 		Phone:     o.scalar("phoneNumber"),
 		Latitude:  o.degrees("latitude", 90),
 		Longitude: o.degrees("longitude", 180),
-		District:  o.scalar("district"),
+		District:  o.shown("district"),
 		City:      o.object("city").text("name"),
 	}
-	return b, b.ID, !b.Name.Blank()
+	return b, o.id(), !b.Name.Blank()
 }
 
 // withUnmarked puts a text whose language isn't given into the place that its script tells, where that one is empty.

@@ -39,6 +39,10 @@ func TestParseList(t *testing.T) {
 		"a name as a list":             {`[{"id": 1, "nameEn": ["a"]}]`, list{}},
 		"a name of broken UTF-8":       {"[{\"id\": 1, \"nameEn\": \"a\xff\"}]", list{named("1", "a\ufffd")}},
 		"names of other letter case":   {`[{"ID": 1, "NAMEEN": "a"}]`, list{}},
+		"two of the id 0":              {`[{"id": 0, "nameEn": "a"}, {"id": 0, "nameEn": "b"}, {"id": "0", "nameEn": "c"}]`, list{named("0", "a"), named("0", "b"), named("0", "c")}},
+		"HTML entities":                {`[{"id": 1, "nameEn": "Burgers &amp; Fries &#39;n&#x27; more"}]`, list{named("1", "Burgers & Fries 'n' more")}},
+		"what only looks like one":     {`[{"id": 1, "nameEn": "A&B; fish &amp;amp; chips"}]`, list{named("1", "A&B; fish &amp; chips")}},
+		"entities that show nothing":   {`[{"id": 1, "nameEn": "&nbsp;"}]`, list{}},
 		"unknown fields":               {`[{"id": 1, "x": {"x": [1, {"id": 2}]}, "nameEn": "a"}]`, list{named("1", "a")}},
 		"an order as a string": {`[{"id": 1, "displayOrder": "3", "nameEn": "a"}]`, list{
 			{ID: "1", DisplayOrder: 3, Name: menu.Text{English: "a"}},

@@ -95,7 +95,12 @@ func (r *relay) cut(reset bool) {
 
 // tellRelay makes the server tell the relay's address as that of the cluster's one node, instead of its own.
 func tellRelay(m *miniredis.Miniredis, r *relay) {
-	m.Server().SetPreHook(func(peer *server.Peer, command string, args ...string) bool {
+	m.Server().SetPreHook(shardsHook(r))
+}
+
+// shardsHook answers CLUSTER SHARDS with the relay's address.
+func shardsHook(r *relay) server.Hook {
+	return func(peer *server.Peer, command string, args ...string) bool {
 		if command != "CLUSTER" || args[0] != "SHARDS" {
 			return false
 		}
@@ -117,5 +122,5 @@ func tellRelay(m *miniredis.Miniredis, r *relay) {
 		peer.WriteBulk("health")
 		peer.WriteBulk("online")
 		return true
-	})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -71,13 +72,23 @@ func (s *session) connect(config Config) {
 			return driver.AuthCredentials{Username: config.Username, Password: token}, err
 		}
 	}
-	client, err := driver.NewClient(option)
+	client, err := newDriver(option)
 	if errors.Is(err, errNotYet) && client != nil {
 		err = nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client, s.err, s.dialing = client, err, true
+}
+
+// newDriver is driver.NewClient, which panics at replies that it can't parse.
+func newDriver(option driver.ClientOption) (client driver.Client, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v", errUnreadable, cause)
+		}
+	}()
+	return driver.NewClient(option)
 }
 
 // dial makes a connection that ends with the session.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,9 @@ const (
 // errPaused says that the server failed a moment ago and was not asked.
 var errPaused = errors.New("the server failed a moment ago")
 
+// errUnreadable says that the server's reply is none of the protocol's.
+var errUnreadable = errors.New("the reply can't be read")
+
 // Config says how to reach a server.
 type Config struct {
 	Address string // host:port; of a cluster, its configuration endpoint
@@ -62,8 +66,8 @@ type Config struct {
 // Some few commands are under way at once; the others wait for their turn. A command ends with its context's deadline or
 // after the config's time-outs, whichever is first; a context that is cancelled before its deadline is noticed at the end
 // of a round trip. Every error wraps outage.ErrUnavailable, or else the error of the command's own context. A command
-// whose connection turns out to be closed is repeated once, on a new connection: one that did arrive the first time is
-// then carried out twice.
+// whose connection turns out to be closed, or to lead to a server that takes no writes any more, is repeated once, on a new
+// connection: one that did arrive the first time is then carried out twice.
 type Client struct {
 	config  Config
 	pause   time.Duration
@@ -223,7 +227,7 @@ func (c *Client) tried(ctx context.Context, command func(context.Context, driver
 	bounded, cancel := context.WithTimeout(ctx, c.config.DialTimeout+c.config.CommandTimeout)
 	defer cancel()
 	err := c.attempt(bounded, command)
-	if lost(err) && !timedOut(err) && !ended(ctx) {
+	if (lost(err) && !timedOut(err) || misplaced(err)) && !ended(ctx) {
 		err = c.attempt(bounded, command)
 	}
 	if !ended(ctx) { // a caller who left early says nothing about the server
@@ -237,11 +241,22 @@ func (c *Client) attempt(ctx context.Context, command func(context.Context, driv
 	if err != nil {
 		return err
 	}
-	if err = command(ctx, s.client); lost(err) && !ended(ctx) {
+	if err = guarded(ctx, s.client, command); (lost(err) || misplaced(err)) && !ended(ctx) {
 		// Its other connections are as old as the one that failed. Keeping them would fail the next commands too.
 		c.drop(s)
 	}
 	return err
+}
+
+// guarded carries a command out. The driver panics at a reply that it can't parse: that is an error of this command, whose
+// connection can't be used any more.
+func guarded(ctx context.Context, d driver.Client, command func(context.Context, driver.Client) error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v", errUnreadable, cause)
+		}
+	}()
+	return command(ctx, d)
 }
 
 // session returns the current session, or a new one where there is none or the current one has lain idle.
@@ -312,6 +327,17 @@ func ended(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
+// misplaced says whether the server can't carry the command out, and another one behind the same address may: a failover
+// leaves connections to the old primary open, which is a replica from then on.
+func misplaced(err error) bool {
+	reply, ok := driver.IsValkeyErr(err)
+	if !ok {
+		return false
+	}
+	// Before Redis 7 a script's failure only quotes the refusal of its command.
+	return strings.Contains(reply.Error(), "-READONLY ") || beginsWith(reply, "READONLY", "MASTERDOWN", "LOADING")
+}
+
 // lost says whether there was no answer, or none to be had on any connection.
 func lost(err error) bool {
 	if err == nil {
@@ -321,12 +347,11 @@ func lost(err error) bool {
 	if !ok {
 		return true
 	}
-	for _, refusal := range []string{"WRONGPASS", "NOAUTH", "ERR max number of clients"} {
-		if strings.HasPrefix(reply.Error(), refusal) {
-			return true
-		}
-	}
-	return false
+	return beginsWith(reply, "WRONGPASS", "NOAUTH", "ERR max number of clients")
+}
+
+func beginsWith(err error, refusals ...string) bool {
+	return slices.ContainsFunc(refusals, func(refusal string) bool { return strings.HasPrefix(err.Error(), refusal) })
 }
 
 func timedOut(err error) bool {

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/local/transfer"
 )
 
@@ -62,7 +62,7 @@ func (c *importCommand) Run(s *session) (err error) {
 	progress := newProgress(s.progress, s.now, "import of "+c.File, size)
 	work := transfer.Import{
 		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Overwrite: c.Overwrite, Defaults: c.Defaults.limits(), Concurrency: c.Concurrency,
-		Store: s.store, Now: s.now, Wait: bootstrap.Sleep, Refused: report.add,
+		Store: s.store, Now: s.now, Wait: clock.Sleep, Refused: report.add,
 		Checkpoint: func(done transfer.Checkpoint) error {
 			progress.show(done.Summary.Rows, counted.n)
 			var err error

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
@@ -70,7 +71,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		Backoff:    settings.BackoffDelay,
 		RetryAfter: retryAfter,
 		Now:        now,
-		Sleep:      bootstrap.Sleep,
+		Sleep:      clock.Sleep,
 		RequestID:  requestID,
 		Log:        logger,
 		Observe:    meter.JobEnded,

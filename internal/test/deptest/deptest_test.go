@@ -35,7 +35,7 @@ var (
 	}
 	// foundations serve every package above and know none of them.
 	foundations = []string{
-		"./internal/config", "./internal/logging", "./internal/metrics", "./internal/outbound", "./internal/awsconfig",
+		"./internal/clock", "./internal/config", "./internal/logging", "./internal/metrics", "./internal/outbound", "./internal/awsconfig", "./internal/ttl",
 	}
 	// joiners choose adapters and put everything together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/..."}

@@ -1,0 +1,19 @@
+// Package clock waits.
+package clock
+
+import (
+	"context"
+	"time"
+)
+
+// Sleep waits for d, or fails with the context's error where that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

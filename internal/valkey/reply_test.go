@@ -1,0 +1,102 @@
+package valkey
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+)
+
+// answering makes the server answer commands of the given names as answer does, where that returns true. A cluster's
+// commands go through the relay, so that every connection is one of the test's.
+func answering(m *miniredis.Miniredis, r *relay, names string, answer func(*server.Peer) bool) {
+	hook := func(peer *server.Peer, command string, args ...string) bool {
+		return strings.Contains(names, command+" ") && answer(peer)
+	}
+	m.Server().SetPreHook(joined(shardsHook(r), hook))
+}
+
+func joined(hooks ...server.Hook) server.Hook {
+	return func(peer *server.Peer, command string, args ...string) bool {
+		for _, hook := range hooks {
+			if hook(peer, command, args...) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// TestReadOnlyConnectionIsReplaced: after a failover, connections to the old primary stay open and refuse every write. Each
+// costs one command one repetition on a new connection.
+func TestReadOnlyConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]string{
+		"a command's":              "READONLY You can't write against a read only replica.",
+		"a script's, before 7":     "ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write against a read only replica.",
+		"a primary that is away":   "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+		"a server that starts now": "LOADING Redis is loading the dataset in memory",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				m := miniredis.RunT(t)
+				r := newRelay(t, m.Addr())
+				var old atomic.Pointer[server.Peer] // the connection that the first write comes on
+				answering(m, r, "SET EVALSHA EVAL ", func(peer *server.Peer) bool {
+					old.CompareAndSwap(nil, peer)
+					if old.Load() != peer {
+						return false
+					}
+					peer.WriteError(refusal)
+					return true
+				})
+				c := setup(t, r.address(), mode)
+				for i := range 30 {
+					if err := c.Set(t.Context(), "k", []byte("v"), patience); err != nil {
+						t.Fatalf("write %d: %v", i+1, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestUnreadableReply: the driver panics at some replies that are none. The command fails as if the cache were down, and the
+// next one is served.
+func TestUnreadableReply(t *testing.T) {
+	t.Parallel()
+	for _, reply := range []string{"$-99\r\n", "*-99\r\n", "?1\r\n", "$abc\r\n", "%-5\r\n"} {
+		t.Run(strings.TrimSpace(reply), func(t *testing.T) {
+			t.Parallel()
+			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				m := miniredis.RunT(t)
+				r := newRelay(t, m.Addr())
+				var broken atomic.Bool
+				broken.Store(true)
+				answering(m, r, "GET ", func(peer *server.Peer) bool {
+					if !broken.Load() {
+						return false
+					}
+					peer.Block(func(w *server.Writer) { w.WriteRaw(reply) })
+					return true
+				})
+				c := setup(t, r.address(), mode)
+				if _, _, err := c.Get(t.Context(), "k"); !errors.Is(err, outage.ErrUnavailable) {
+					t.Fatalf("error %v, want that the cache is unavailable", err)
+				}
+				broken.Store(false)
+				time.Sleep(2 * c.pause) // for which the server is left alone
+				if _, _, err := c.Get(t.Context(), "k"); err != nil {
+					t.Errorf("after the server is well: %v", err)
+				}
+			})
+		})
+	}
+}
