@@ -68,7 +68,7 @@ var list = []mutant{
 	{"reads may be old", "internal/dynamo/batch.go",
 		"consistent := true", "consistent := false", []string{"internal/dynamo"}, "TestReadsAreConsistent"},
 	{"what remains of a day may be below 0", "internal/usage/allowance.go",
-		"max(0, dailyLimit-today)", "dailyLimit - today", []string{"internal/usage"}, ""},
+		"max(0, dailyLimit-max(0, today))", "dailyLimit - today", []string{"internal/usage"}, ""},
 	{"what remains of a month may be below 0", "internal/usage/quota.go",
 		"max(0, q.EffectiveLimit()-q.Used)", "q.EffectiveLimit() - q.Used", []string{"internal/usage"}, ""},
 

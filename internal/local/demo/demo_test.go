@@ -173,7 +173,7 @@ func TestSpecialRestaurants(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := usage.Report{RestaurantID: demo.NeverUsedID, RestaurantName: never.RestaurantName,
-		Allowance: usage.NewAllowance(1000, 0, usage.NewQuota(1000, 0, 0)), Quota: usage.NewQuota(1000, 0, 0), Active: true}
+		Allowance: usage.NewAllowance(1000, 0, usage.NewQuota(1000, 0, 0)), Quota: usage.NewQuota(1000, 0, 0), Period: noBot.Period, Active: true}
 	if diff := cmp.Diff(want, never); diff != "" || len(history) != 0 {
 		t.Errorf("the one that was never used has the history %v and (-want +got):\n%s", history, diff)
 	}
