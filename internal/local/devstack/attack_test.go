@@ -606,7 +606,7 @@ var injections = []attack{
 		for _, m := range v.Twilio.Messages(v.customer) {
 			name := m.ContentVariables["2"]
 			if strings.ContainsAny(name, "\r\n\x00\u2028") || utf8.RuneCountInString(name) > 100 {
-				t.Errorf("the template got %q", name)
+				t.Errorf("template.yaml got %q", name)
 			}
 		}
 	}},

@@ -34,7 +34,7 @@ type Engines struct {
 	CachePort int
 }
 
-// backend is what a stack's functions store things in. Its tables and queues are the template's, and empty at first.
+// backend is what a stack's functions store things in. Its tables and queues are template.yaml's, and empty at first.
 type backend struct {
 	dynamoDB, sqs service
 	cache         *cacheServer

@@ -17,7 +17,7 @@ func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *d
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	options := devstack.Options{
-		Template: mustLoad(t), BaseURL: "http://" + server.Listener.Addr().String(), WebhookURL: devstack.EventsWebhookURL,
+		Definition: mustLoad(t), BaseURL: "http://" + server.Listener.Addr().String(), WebhookURL: devstack.EventsWebhookURL,
 		Clock: devstack.NewClock(func() time.Time { return at }), Log: io.Discard,
 	}
 	change(&options)
@@ -31,7 +31,7 @@ func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *d
 	return stack
 }
 
-// TestPagesOfOtherOrigins: a stack answers browsers as the template's AllowedOrigins have API Gateway do, and without any it
+// TestPagesOfOtherOrigins: a stack answers browsers as template.yaml's AllowedOrigins have API Gateway do, and without any it
 // lets in the pages of this machine.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()

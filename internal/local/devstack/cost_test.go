@@ -48,7 +48,7 @@ type tables struct {
 
 func newTables(t testing.TB, restaurants int) tables {
 	t.Helper()
-	parsed, err := loadTemplate()
+	parsed, err := loadDefinition()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,9 @@ var templates = []string{
 }
 
 // FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
-// under functions runs against this stack: those of the template, with this stack's addresses.
+// under functions runs against this stack: those of template.yaml, with this stack's addresses.
 func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
-	variables, err := s.Template.FunctionEnvironment(logicalID(function), s.Name)
+	variables, err := s.Definition.FunctionEnvironment(logicalID(function), s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func digits(name string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// logicalID returns how the template calls a function: "usage-api" is "UsageApiFunction".
+// logicalID returns how template.yaml calls a function: "usage-api" is "UsageApiFunction".
 func logicalID(function string) string {
 	var id strings.Builder
 	for word := range strings.SplitSeq(function, "-") {

@@ -127,12 +127,12 @@ func TestEvents(t *testing.T) {
 const samEnvironment = "../../../events/env.json"
 
 // TestSAMEnvironment: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
-// no variables but the template's, for `sam local` leaves others out.
+// no variables but template.yaml's, for `sam local` leaves others out.
 func TestSAMEnvironment(t *testing.T) {
 	t.Parallel()
 	const baseURL, machine = "http://localhost:8080", "host.docker.internal" // as containers call it
 	stack, err := devstack.New(t.Context(), devstack.Options{
-		Template: mustLoad(t), BaseURL: baseURL, WebhookURL: devstack.EventsWebhookURL,
+		Definition: mustLoad(t), BaseURL: baseURL, WebhookURL: devstack.EventsWebhookURL,
 		Clock: devstack.NewClock(time.Now), Log: io.Discard,
 	})
 	if err != nil {
@@ -144,7 +144,7 @@ func TestSAMEnvironment(t *testing.T) {
 		"UsageApiFunction": usageapi.Name, "UsageAdminFunction": usageadmin.Name,
 		"ProcessMessageFunction": processmessage.Name, "WelcomeBootstrapFunction": welcomebootstrap.Name,
 	} {
-		declared, err := stack.Template.FunctionEnvironment(function, devstack.StackName)
+		declared, err := stack.Definition.FunctionEnvironment(function, devstack.StackName)
 		if err != nil {
 			t.Fatal(err)
 		}

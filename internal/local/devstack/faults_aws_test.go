@@ -127,7 +127,7 @@ func newFaulty(t *testing.T, seed uint64) *faulty {
 		for parameter, value := range map[string]string{
 			"JobRatePerMinute": "60000", "QueueBackoffDelay": "1000", "SufrahCacheTtlMs": "2000",
 		} {
-			if o.Template, err = o.Template.With(parameter, value); err != nil {
+			if o.Definition, err = o.Definition.With(parameter, value); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -161,7 +161,7 @@ func hastened(t *testing.T) string {
 	}
 	const deployed = "VisibilityTimeout: 360"
 	if strings.Count(string(content), deployed) != 1 {
-		t.Fatalf("the template doesn't have one %q", deployed)
+		t.Fatalf("template.yaml doesn't have one %q", deployed)
 	}
 	folder := t.TempDir()
 	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // what it nests

@@ -53,7 +53,7 @@ func (s *Stack) compiled() (h handlers, err error) {
 		if err != nil {
 			return h, err
 		}
-		timeout, err := s.Template.FunctionTimeout(logicalID(name), s.Name)
+		timeout, err := s.Definition.FunctionTimeout(logicalID(name), s.Name)
 		if err != nil {
 			return h, err
 		}

@@ -96,7 +96,7 @@ type stories struct {
 	moved    time.Duration
 }
 
-func newStories(t *testing.T, parsed *sam.Template) *stories {
+func newStories(t *testing.T, parsed *sam.Definition) *stories {
 	t.Helper()
 	parsed, err := parsed.With("JobRatePerMinute", "60000") // nobody waits for slots here
 	if err != nil {
@@ -109,7 +109,7 @@ func newStories(t *testing.T, parsed *sam.Template) *stories {
 	log := new(syncBuffer)
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := devstack.New(t.Context(), devstack.Options{
-		Template: parsed, Tables: demo, BaseURL: "http://" + server.Listener.Addr().String(),
+		Definition: parsed, Tables: demo, BaseURL: "http://" + server.Listener.Addr().String(),
 		Clock: devstack.NewClock(func() time.Time { return noon }), Log: log,
 	})
 	if err != nil {
@@ -499,7 +499,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 // against what the functions really write, and the other way round has every metric be seen somewhere.
 func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	t.Parallel()
-	loaded, err := loadTemplate()
+	loaded, err := loadDefinition()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -622,7 +622,7 @@ func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 // tables take for what comes in over HTTP, all functions together.
 func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	t.Parallel()
-	loaded, err := loadTemplate()
+	loaded, err := loadDefinition()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const (
 	shutdownGrace     = 3 * time.Second // for requests under way
 )
 
-// Serve builds the stack of the template in a file and serves it on a port of this machine; port 0 takes a free one. It
+// Serve builds the stack that a file defines and serves it on a port of this machine; port 0 takes a free one. It
 // returns when the stack answers. It fails with ErrPortTaken where it can't have the port. The changes are made to the stack's
 // options, in which only the address is left open.
 func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
@@ -37,7 +37,7 @@ func Serve(ctx context.Context, templatePath string, port int, log io.Writer, ch
 	if err != nil {
 		return nil, err
 	}
-	options := Options{Template: parsed, Host: "localhost", Clock: NewClock(time.Now), Log: log}
+	options := Options{Definition: parsed, Host: "localhost", Clock: NewClock(time.Now), Log: log}
 	for _, change := range changes {
 		change(&options)
 	}

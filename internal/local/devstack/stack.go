@@ -58,7 +58,7 @@ type Stack struct {
 
 // Options say where and when a stack is, and of what.
 type Options struct {
-	Template *sam.Template
+	Definition *sam.Definition
 	// Name is the stack's, after which its tables and queues are called; empty means StackName.
 	Name string
 	// Host is the address of this machine at which the stack takes connections; empty means those of its own only.
@@ -66,9 +66,9 @@ type Options struct {
 	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock
-	// TimeZone is the IANA zone whose days and months are counted; empty means the template's default.
+	// TimeZone is the IANA zone whose days and months are counted; empty means template.yaml's default.
 	TimeZone string
-	// AllowedOrigins are those whose pages may call the API, as in the template's parameter; empty means any of this machine.
+	// AllowedOrigins are those whose pages may call the API, as in template.yaml's parameter; empty means any of this machine.
 	AllowedOrigins string
 	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
 	WebhookURL string
@@ -89,15 +89,15 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	o.Name = cmp.Or(o.Name, StackName)
 	parameters := map[string]string{
 		"TwilioAccountSid": twilioAccountSID,
-		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // one at least: without any, the template has no CORS at all
+		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // one at least: without any, template.yaml has no CORS at all
 	}
 	if o.TimeZone != "" {
 		parameters["UsageTimeZone"] = o.TimeZone
 	}
 	var err error
 	for name, value := range parameters {
-		if o.Template, err = o.Template.With(name, value); err != nil {
-			return nil, fmt.Errorf("setting the template's parameters: %w", err)
+		if o.Definition, err = o.Definition.With(name, value); err != nil {
+			return nil, fmt.Errorf("setting the stack's parameters: %w", err)
 		}
 	}
 	cors, err := corsOf(o)
@@ -126,22 +126,22 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// open makes what the template defines.
+// open makes what template.yaml defines.
 func (s *Stack) open(ctx context.Context) error {
-	tables, err := s.Template.Tables(s.Name)
+	tables, err := s.Definition.Tables(s.Name)
 	if err != nil {
-		return fmt.Errorf("reading the template's tables: %w", err)
+		return fmt.Errorf("reading template.yaml's tables: %w", err)
 	}
-	queues, err := s.Template.Queues(s.Name)
+	queues, err := s.Definition.Queues(s.Name)
 	if err != nil {
-		return fmt.Errorf("reading the template's queues: %w", err)
+		return fmt.Errorf("reading template.yaml's queues: %w", err)
 	}
-	sources, err := s.Template.EventSources(s.Name)
+	sources, err := s.Definition.EventSources(s.Name)
 	if err != nil {
-		return fmt.Errorf("reading the template's event sources: %w", err)
+		return fmt.Errorf("reading template.yaml's event sources: %w", err)
 	}
 	if len(sources) != 1 || sources[0].FunctionID != logicalID(welcomebootstrap.Name) {
-		return fmt.Errorf("the template has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
+		return fmt.Errorf("template.yaml has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
 	}
 	s.source = sources[0]
 	if s.Engines == nil {
@@ -184,7 +184,7 @@ func (s *Stack) start(ctx context.Context) error {
 
 // zone returns the time zone of the stack's functions.
 func (s *Stack) zone() (*time.Location, error) {
-	variables, err := s.Template.FunctionEnvironment(logicalID(usageapi.Name), s.Name)
+	variables, err := s.Definition.FunctionEnvironment(logicalID(usageapi.Name), s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -195,18 +195,18 @@ func (s *Stack) zone() (*time.Location, error) {
 	return zone, nil
 }
 
-// corsOf returns the CORS of the template's only HTTP API.
+// corsOf returns the CORS of template.yaml's only HTTP API.
 func corsOf(o Options) (*apigateway.CORS, error) {
-	apis, err := o.Template.Resources("AWS::Serverless::HttpApi", o.Name)
+	apis, err := o.Definition.Resources("AWS::Serverless::HttpApi", o.Name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the template's API: %w", err)
+		return nil, fmt.Errorf("reading template.yaml's API: %w", err)
 	}
 	if len(apis) != 1 {
-		return nil, fmt.Errorf("the template has %d HTTP APIs, want one", len(apis))
+		return nil, fmt.Errorf("template.yaml has %d HTTP APIs, want one", len(apis))
 	}
 	var properties struct{ CorsConfiguration apigateway.CORS }
 	if err := apis[0].Decode(&properties); err != nil {
-		return nil, fmt.Errorf("reading the template's CORS: %w", err)
+		return nil, fmt.Errorf("reading template.yaml's CORS: %w", err)
 	}
 	cors := &properties.CorsConfiguration
 	cors.AllowLocalhost = o.AllowedOrigins == ""
@@ -243,7 +243,7 @@ func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pollPause is how long the poller waits before it starts again, after it failed.
 const pollPause = time.Second
 
-// poll hands the queue's messages to the function, as the template's event source mapping does.
+// poll hands the queue's messages to the function, as template.yaml's event source mapping does.
 func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
 	client := sqs.NewFromConfig(s.sqs.config()) // AWS's own poller doesn't share our outages
 	mapping := eventsource.Mapping{

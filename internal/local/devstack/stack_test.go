@@ -46,11 +46,11 @@ func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	return stack
 }
 
-// loadTemplate reads the template once. Nothing changes it: its With returns another one.
-var loadTemplate = sync.OnceValues(func() (*sam.Template, error) { return sam.Load("../../../template.yaml") })
+// loadDefinition reads template.yaml once. Nothing changes it: its With returns another one.
+var loadDefinition = sync.OnceValues(func() (*sam.Definition, error) { return sam.Load("../../../template.yaml") })
 
 func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stack, *httptest.Server, error) {
-	parsed, err := loadTemplate()
+	parsed, err := loadDefinition()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +60,7 @@ func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stac
 	}
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := devstack.New(ctx, devstack.Options{
-		Template:   parsed,
+		Definition: parsed,
 		Tables:     tables,
 		BaseURL:    "http://" + server.Listener.Addr().String(),
 		WebhookURL: devstack.EventsWebhookURL,
@@ -84,7 +84,7 @@ func demoTables(at time.Time) (*dynamolocal.Engine, error) {
 	if loaded := demos.at[at]; loaded != nil {
 		return loaded, nil
 	}
-	parsed, err := loadTemplate()
+	parsed, err := loadDefinition()
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +103,9 @@ func demoTables(at time.Time) (*dynamolocal.Engine, error) {
 	return tb.engine, nil
 }
 
-func mustLoad(t *testing.T) *sam.Template {
+func mustLoad(t *testing.T) *sam.Definition {
 	t.Helper()
-	parsed, err := loadTemplate()
+	parsed, err := loadDefinition()
 	if err != nil {
 		t.Fatal(err)
 	}

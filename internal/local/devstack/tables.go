@@ -16,11 +16,11 @@ const StackName = "sufrah-local"
 // Region is the AWS region that local stacks pretend to be in.
 const Region = sqslocal.Region
 
-// Tables returns the tables that the template gives a stack of StackName.
-func Tables(t *sam.Template) ([]dynamolocal.Table, error) {
+// Tables returns the tables that template.yaml gives a stack of StackName.
+func Tables(t *sam.Definition) ([]dynamolocal.Table, error) {
 	defined, err := t.Tables(StackName)
 	if err != nil {
-		return nil, fmt.Errorf("reading the template's tables: %w", err)
+		return nil, fmt.Errorf("reading template.yaml's tables: %w", err)
 	}
 	return standInTables(defined), nil
 }

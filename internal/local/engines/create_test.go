@@ -26,7 +26,7 @@ func newConfig(transport http.RoundTripper) aws.Config {
 	}
 }
 
-func load(t *testing.T) *sam.Template {
+func load(t *testing.T) *sam.Definition {
 	t.Helper()
 	loaded, err := sam.Load("../../../template.yaml")
 	if err != nil {

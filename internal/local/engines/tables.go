@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// CreateTables creates the tables of a stack as the template defines them, all at the same time.
+// CreateTables creates the tables of a stack as template.yaml defines them, all at the same time.
 func CreateTables(ctx context.Context, client *dynamodb.Client, tables []sam.Table) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, table := range tables {

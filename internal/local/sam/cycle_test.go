@@ -44,7 +44,7 @@ func (g graph) add(from string, to ...string) {
 	}
 }
 
-func dependencies(t *Template) graph {
+func dependencies(t *Definition) graph {
 	g := graph{}
 	for logicalID, d := range t.resources {
 		properties := maps.Clone(d.properties)

@@ -6,7 +6,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-func ExampleTemplate_Tables() {
+func ExampleDefinition_Tables() {
 	loaded, err := sam.Load("../../../template.yaml")
 	if err != nil {
 		fmt.Println(err)
@@ -29,7 +29,7 @@ func ExampleTemplate_Tables() {
 	// sufrah-local-usage by restaurantId
 }
 
-func ExampleTemplate_EventSources() {
+func ExampleDefinition_EventSources() {
 	loaded, err := sam.Load("../../../template.yaml")
 	if err == nil {
 		loaded, err = loaded.With("TwilioAccountSid", "AC00000000000000000000000000000000")

@@ -9,7 +9,7 @@ import (
 // FunctionEnvironment returns the environment variables of a function in a stack of that name: what its code reads its
 // configuration from. Tables' names are those that Tables returns. What only AWS knows is symbolic here too: a queue's URL
 // is "${BootstrapQueue}", after its logical id.
-func (t *Template) FunctionEnvironment(logicalID, stackName string) (map[string]string, error) {
+func (t *Definition) FunctionEnvironment(logicalID, stackName string) (map[string]string, error) {
 	var properties struct {
 		Environment struct{ Variables map[string]any }
 	}
@@ -27,7 +27,7 @@ func (t *Template) FunctionEnvironment(logicalID, stackName string) (map[string]
 }
 
 // FunctionTimeout returns how long an invocation of a function may take.
-func (t *Template) FunctionTimeout(logicalID, stackName string) (time.Duration, error) {
+func (t *Definition) FunctionTimeout(logicalID, stackName string) (time.Duration, error) {
 	var properties struct{ Timeout any }
 	if err := t.decodeFunction(logicalID, stackName, &properties); err != nil {
 		return 0, err
@@ -41,7 +41,7 @@ func (t *Template) FunctionTimeout(logicalID, stackName string) (time.Duration, 
 }
 
 // decodeFunction stores the properties of a function.
-func (t *Template) decodeFunction(logicalID, stackName string, into any) error {
+func (t *Definition) decodeFunction(logicalID, stackName string, into any) error {
 	if t.resources[logicalID].resourceType != functionType {
 		return fmt.Errorf("there is no function %q", logicalID)
 	}

@@ -38,17 +38,17 @@ const (
 )
 
 // resource returns the resource of a type with a logical id.
-func resource(t *testing.T, loaded *sam.Template, resourceType, logicalID string) sam.Resource {
+func resource(t *testing.T, loaded *sam.Definition, resourceType, logicalID string) sam.Resource {
 	t.Helper()
 	all := resources(t, loaded, resourceType)
 	i := slices.IndexFunc(all, func(r sam.Resource) bool { return r.LogicalID == logicalID })
 	if i < 0 {
-		t.Fatalf("the template has no %s %s", resourceType, logicalID)
+		t.Fatalf("template.yaml has no %s %s", resourceType, logicalID)
 	}
 	return all[i]
 }
 
-func environment(t *testing.T, loaded *sam.Template, logicalID string) map[string]string {
+func environment(t *testing.T, loaded *sam.Definition, logicalID string) map[string]string {
 	t.Helper()
 	variables, err := loaded.FunctionEnvironment(logicalID, stackName)
 	if err != nil {
@@ -57,7 +57,7 @@ func environment(t *testing.T, loaded *sam.Template, logicalID string) map[strin
 	return variables
 }
 
-func timeout(t *testing.T, loaded *sam.Template, logicalID string) time.Duration {
+func timeout(t *testing.T, loaded *sam.Definition, logicalID string) time.Duration {
 	t.Helper()
 	d, err := loaded.FunctionTimeout(logicalID, stackName)
 	if err != nil {
@@ -167,7 +167,7 @@ func TestQueuesAreEncryptedAndRefusePlainHTTP(t *testing.T) {
 	}
 }
 
-// TestTimesFit holds the template's time-outs against the times that the code is written for.
+// TestTimesFit holds template.yaml's time-outs against the times that the code is written for.
 func TestTimesFit(t *testing.T) {
 	t.Parallel()
 	const twilioGivesUp = 15 * time.Second
@@ -248,7 +248,7 @@ func TestWebhookURL(t *testing.T) {
 	t.Parallel()
 	const own = "https://sufrah.example/v1/webhooks/whatsapp"
 	loaded := load(t)
-	for want, given := range map[string]*sam.Template{
+	for want, given := range map[string]*sam.Definition{
 		"${HttpApi.ApiEndpoint}/webhooks/whatsapp": loaded, own: with(t, loaded, "WebhookUrl", own),
 	} {
 		if got := environment(t, given, "ProcessMessageFunction")["WEBHOOK_URL"]; got != want {
@@ -274,7 +274,7 @@ var localOnly = []string{
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN",
 }
 
-// TestFunctionsAreToldWhatTheyRead: each function's code accepts the template's variables, reads all of them, and misses
+// TestFunctionsAreToldWhatTheyRead: each function's code accepts template.yaml's variables, reads all of them, and misses
 // none.
 func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 	t.Parallel()
@@ -415,7 +415,7 @@ func TestSecretsAreNoVariables(t *testing.T) {
 	}
 }
 
-// TestSecretsSurvive: they are made empty, since the template is no place for them, and stay when the stack goes.
+// TestSecretsSurvive: they are made empty, since template.yaml is no place for them, and stay when the stack goes.
 func TestSecretsSurvive(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{"TwilioSecret": `{}`, "SufrahSecret": `{"apiKey": ""}`}
@@ -475,13 +475,13 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	}
 }
 
-// TestNetwork: what uses the cache is in its VPC, the template's own or an existing one, and the usage API in none.
+// TestNetwork: what uses the cache is in its VPC, template.yaml's own or an existing one, and the usage API in none.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	own := load(t)
 	existing := with(t, with(t, own, "VpcId", "vpc-0a"), "SubnetIds", "subnet-0a,subnet-1b,subnet-2c")
 	cases := map[string]struct {
-		loaded  *sam.Template
+		loaded  *sam.Definition
 		vpc     string
 		subnets []any
 	}{

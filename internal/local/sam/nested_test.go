@@ -44,7 +44,7 @@ Outputs:
 	"below/prod.yaml": `Resources: { B: { Type: AWS::CloudWatch::Alarm, Properties: { AlarmName: b } } }`,
 }
 
-func loadNesting(t *testing.T, changes map[string]string) (*sam.Template, error) {
+func loadNesting(t *testing.T, changes map[string]string) (*sam.Definition, error) {
 	t.Helper()
 	files := maps.Clone(nesting)
 	maps.Copy(files, changes)

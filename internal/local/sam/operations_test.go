@@ -44,7 +44,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
 		loaded := with(t, load(t), "Stage", stage)
 		for _, function := range resources(t, loaded, functionType) {
-			// That a changed parameter makes one too, make lint-template sees from what SAM makes of the template.
+			// That a changed parameter makes one too, make lint-template sees from what SAM makes of template.yaml.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
 				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
@@ -179,7 +179,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 		alarms[strings.TrimPrefix(name, stackName+"-")] = true
 	}
 	if diff := cmp.Diff(alarms, documented); diff != "" {
-		t.Errorf("alarms (-of the template +with a section):\n%s", diff)
+		t.Errorf("alarms (-of template.yaml +with a section):\n%s", diff)
 	}
 	for _, query := range resources(t, loaded, queryType) {
 		name, _ := query.Property("Name").(string)

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// parameter is a parameter of the template. Values are text, whatever the parameter's type, as CloudFormation has them.
+// parameter is a parameter of template.yaml. Values are text, whatever the parameter's type, as CloudFormation has them.
 type parameter struct {
-	value   *string // nil where the template has no default and With gave none
+	value   *string // nil where template.yaml has no default and With gave none
 	allowed []string
 	pattern *regexp.Regexp // nil where any text will do
 	number  bool

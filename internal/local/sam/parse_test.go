@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-func parse(t *testing.T, source string) *sam.Template {
+func parse(t *testing.T, source string) *sam.Definition {
 	t.Helper()
 	parsed, err := sam.Parse([]byte(source))
 	if err != nil {
@@ -264,7 +264,7 @@ Resources:
 		t.Errorf("in prod there are %v, %v", functions, err)
 	}
 	if functions, err := parsed.Resources("AWS::Serverless::Function", stackName); err != nil || len(functions) > 0 {
-		t.Errorf("With changed the template that it was called on: %v, %v", functions, err)
+		t.Errorf("With changed the definition that it was called on: %v, %v", functions, err)
 	}
 	if _, err := parsed.With("Nobody", "1"); err == nil {
 		t.Error("With sets a parameter that doesn't exist")
@@ -392,7 +392,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		// Whether there are event sources is the template's matter; that asking ends is ours.
+		// Whether there are event sources is template.yaml's matter; that asking ends is ours.
 		_, _ = parsed.EventSources(stackName)
 		functions, err := parsed.Resources(functionType, stackName)
 		if err != nil {

@@ -19,7 +19,7 @@ type Queue struct {
 	MaxReceiveCount   int    // after which a message goes there
 }
 
-// What SQS and Lambda take where the template says nothing.
+// What SQS and Lambda take where template.yaml says nothing.
 const (
 	defaultVisibilitySeconds = 30
 	defaultRetentionSeconds  = 4 * 24 * 60 * 60
@@ -39,7 +39,7 @@ type queueProperties struct {
 }
 
 // Queues returns the queues that a stack of that name has, by logical id.
-func (t *Template) Queues(stackName string) ([]Queue, error) {
+func (t *Definition) Queues(stackName string) ([]Queue, error) {
 	resources, err := t.Resources(queueType, stackName)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func newQueue(resource Resource) (q Queue, deadLetterARN string, err error) {
 func queueOf(queues []Queue, arn string) (Queue, error) {
 	i := slices.IndexFunc(queues, func(q Queue) bool { return arn == symbol(q.LogicalID+".Arn") })
 	if i < 0 {
-		return Queue{}, fmt.Errorf("%s is none of the template's queues", arn)
+		return Queue{}, fmt.Errorf("%s is none of template.yaml's queues", arn)
 	}
 	return queues[i], nil
 }
@@ -116,7 +116,7 @@ type functionEvents struct {
 }
 
 // EventSources returns the event sources of a stack of that name, by their functions' logical ids and their own names.
-func (t *Template) EventSources(stackName string) ([]EventSource, error) {
+func (t *Definition) EventSources(stackName string) ([]EventSource, error) {
 	queues, err := t.Queues(stackName)
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func eventSources(function Resource, queues []Queue) ([]EventSource, error) {
 // numbers reads numbers and collects what is wrong with them.
 type numbers struct{ faults []error }
 
-// integer reads a number, or returns fallback where the template has none.
+// integer reads a number, or returns fallback where template.yaml has none.
 func (n *numbers) integer(value any, fallback int) int {
 	if value == nil {
 		return fallback

@@ -11,13 +11,13 @@ import (
 
 // stack resolves a template's values for a stack of one name.
 type stack struct {
-	template   *Template
+	template   *Definition
 	name       string
 	conditions map[string]bool     // those that have been decided
 	deciding   map[string]struct{} // those that are being decided: one that needs itself never ends
 }
 
-func newStack(t *Template, name string) *stack {
+func newStack(t *Definition, name string) *stack {
 	return &stack{template: t, name: name, conditions: map[string]bool{}, deciding: map[string]struct{}{}}
 }
 
@@ -211,7 +211,7 @@ func (s *stack) physicalName(logicalID string, d definition) (any, error) {
 	if !named {
 		return symbol(logicalID), nil
 	}
-	parametersOnly := &Template{parameters: s.template.parameters}
+	parametersOnly := &Definition{parameters: s.template.parameters}
 	resolved, err := newStack(parametersOnly, s.name).resolve(name)
 	if err != nil {
 		return nil, fmt.Errorf("name of %s: %w", logicalID, err)

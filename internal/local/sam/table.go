@@ -31,7 +31,7 @@ type Index struct {
 }
 
 // Tables returns the tables that a stack of that name has, by logical id.
-func (t *Template) Tables(stackName string) ([]Table, error) {
+func (t *Definition) Tables(stackName string) ([]Table, error) {
 	resources, err := t.Resources(tableType, stackName)
 	if err != nil {
 		return nil, err

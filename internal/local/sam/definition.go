@@ -3,10 +3,10 @@
 //
 // Values are resolved as CloudFormation would for a stack of a given name whose parameters have their defaults. What
 // only AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". Of
-// CloudFormation's functions, those that the template uses are understood; any other is an error where its value is
+// CloudFormation's functions, those that template.yaml uses are understood; any other is an error where its value is
 // asked for.
 //
-// Nested stacks whose templates are files beside the template are read with it, and their resources are the stack's: it
+// Nested stacks whose templates are files beside template.yaml are read with it, and their resources are the stack's: it
 // makes no difference to readers in which file a resource stands.
 package sam
 
@@ -31,16 +31,16 @@ const (
 	tableType        = "AWS::DynamoDB::Table"
 )
 
-// Template is a SAM template. It is never changed, and can be used by several goroutines.
-type Template struct {
+// Definition is a SAM template. It is never changed, and can be used by several goroutines.
+type Definition struct {
 	parameters map[string]parameter
 	conditions map[string]any
 	resources  map[string]definition
 	outputs    map[string]any
-	nested     map[string]*Template // by the logical id of the nested stack
+	nested     map[string]*Definition // by the logical id of the nested stack
 }
 
-// definition is a resource as it stands in the template, with what Globals says of its type merged into its properties.
+// definition is a resource as it stands in template.yaml, with what Globals says of its type merged into its properties.
 type definition struct {
 	resourceType string
 	condition    string // empty: always created
@@ -48,9 +48,9 @@ type definition struct {
 	attributes   map[string]any // what stands beside the properties, such as DeletionPolicy
 }
 
-// Load reads the template in a file, and those of its nested stacks. Parse says what is an error. So is a logical id that two
+// Load reads the stack's definition in a file, and those of its nested stacks. Parse says what is an error. So is a logical id that two
 // of the templates use.
-func Load(path string) (*Template, error) {
+func Load(path string) (*Definition, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading template: %w", err)
@@ -84,7 +84,7 @@ func Load(path string) (*Template, error) {
 
 // Parse reads a template without its nested stacks. YAML that is malformed or that CloudFormation would refuse (aliases, keys that stand twice)
 // is an error, and so is a template whose parts don't have the form that CloudFormation gives them.
-func Parse(source []byte) (*Template, error) {
+func Parse(source []byte) (*Definition, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(source, &document); err != nil {
 		return nil, fmt.Errorf("parsing template: %w", err)
@@ -99,8 +99,8 @@ func Parse(source []byte) (*Template, error) {
 	return newTemplate(root)
 }
 
-func newTemplate(root map[string]any) (*Template, error) {
-	t := &Template{parameters: map[string]parameter{}, resources: map[string]definition{}, nested: map[string]*Template{}}
+func newTemplate(root map[string]any) (*Definition, error) {
+	t := &Definition{parameters: map[string]parameter{}, resources: map[string]definition{}, nested: map[string]*Definition{}}
 	parameters, err := mappingAt(root, "Parameters")
 	if err != nil {
 		return nil, err
@@ -197,9 +197,9 @@ func merge(shared, own any) any {
 	return own
 }
 
-// With returns a copy of t in which a parameter has the given value instead of its default. It fails where the template
+// With returns a copy of t in which a parameter has the given value instead of its default. It fails where template.yaml
 // has no such parameter or doesn't allow the value.
-func (t *Template) With(parameterName, value string) (*Template, error) {
+func (t *Definition) With(parameterName, value string) (*Definition, error) {
 	p, ok := t.parameters[parameterName]
 	if !ok {
 		return nil, fmt.Errorf("no parameter %s", parameterName)
@@ -225,7 +225,7 @@ type Resource struct {
 
 // Resources returns the resources of a type, such as "AWS::IAM::Role", that a stack of that name has, its nested stacks'
 // included, by logical id.
-func (t *Template) Resources(resourceType, stackName string) ([]Resource, error) {
+func (t *Definition) Resources(resourceType, stackName string) ([]Resource, error) {
 	resources, err := newStack(t, stackName).all(resourceType)
 	if err != nil {
 		return nil, err
@@ -271,7 +271,7 @@ func (r Resource) Property(path ...string) any {
 	return at(r.properties, path)
 }
 
-// Attribute returns what the template says of the resource beside its properties, such as "DeletionPolicy" or
+// Attribute returns what template.yaml says of the resource beside its properties, such as "DeletionPolicy" or
 // "Metadata", "BuildMethod", or nil where it says nothing.
 func (r Resource) Attribute(path ...string) any {
 	return at(r.attributes, path)

@@ -27,8 +27,8 @@ const (
 	tableType    = "AWS::DynamoDB::Table"
 )
 
-// load returns the template with the parameters that have no default.
-func load(t *testing.T) *sam.Template {
+// load returns template.yaml with the parameters that have no default.
+func load(t *testing.T) *sam.Definition {
 	t.Helper()
 	loaded, err := sam.Load("../../../template.yaml")
 	if err != nil {
@@ -37,7 +37,7 @@ func load(t *testing.T) *sam.Template {
 	return with(t, loaded, "TwilioAccountSid", accountSID)
 }
 
-func with(t *testing.T, loaded *sam.Template, parameter, value string) *sam.Template {
+func with(t *testing.T, loaded *sam.Definition, parameter, value string) *sam.Definition {
 	t.Helper()
 	changed, err := loaded.With(parameter, value)
 	if err != nil {
@@ -47,14 +47,14 @@ func with(t *testing.T, loaded *sam.Template, parameter, value string) *sam.Temp
 }
 
 // resources returns the resources of a type, of which there must be some: a loop over none would prove nothing.
-func resources(t *testing.T, loaded *sam.Template, resourceType string) []sam.Resource {
+func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.Resource {
 	t.Helper()
 	found, err := loaded.Resources(resourceType, stackName)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(found) == 0 {
-		t.Fatalf("the template has no %s", resourceType)
+		t.Fatalf("template.yaml has no %s", resourceType)
 	}
 	return found
 }
@@ -111,7 +111,7 @@ func TestTablesSurviveMistakes(t *testing.T) {
 	first := with(t, load(t), "ProtectTables", "false")
 	for _, test := range []struct {
 		stage     string
-		of        *sam.Template
+		of        *sam.Definition
 		protected bool
 	}{
 		{"dev", load(t), false}, {"staging", load(t), true}, {"prod", load(t), true}, {"prod", first, false},
@@ -177,7 +177,7 @@ func TestLogsAreKeptForALimitedTime(t *testing.T) {
 	}
 	for _, function := range resources(t, loaded, functionType) {
 		if group := function.Property("LoggingConfig", "LogGroup"); group == nil || !groups[group] {
-			t.Errorf("%s logs to %v, which is no group of the template", function.LogicalID, group)
+			t.Errorf("%s logs to %v, which is no group of template.yaml", function.LogicalID, group)
 		}
 	}
 }
@@ -230,8 +230,8 @@ type role struct {
 	ManagedPolicyArns []string
 }
 
-// roles returns the template's roles by their logical id.
-func roles(t *testing.T, loaded *sam.Template) map[string]role {
+// roles returns template.yaml's roles by their logical id.
+func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 	t.Helper()
 	found := map[string]role{}
 	for _, resource := range resources(t, loaded, roleType) {
@@ -459,7 +459,7 @@ func TestEachFunctionHasItsOwnRole(t *testing.T) {
 		delete(users, arn)
 	}
 	if len(users) > 0 {
-		t.Errorf("functions without a role of the template: %v", users)
+		t.Errorf("functions without a role of template.yaml: %v", users)
 	}
 }
 
@@ -556,7 +556,7 @@ func TestRoutes(t *testing.T) {
 			}
 			got = append(got, function.LogicalID+" "+route)
 			if event.Properties.PayloadFormatVersion != "2.0" || event.Properties.APIID != "${HttpApi}" {
-				t.Errorf("%s: %+v: want payload 2.0 from the template's own API", name, event.Properties)
+				t.Errorf("%s: %+v: want payload 2.0 from template.yaml's own API", name, event.Properties)
 			}
 			if properties.Timeout < 1 || properties.Timeout >= 30 {
 				t.Errorf("%s ends after %d s, API Gateway gives up after 30", function.LogicalID, properties.Timeout)
