@@ -39,7 +39,7 @@ func NewAuthenticator(finder Finder, now func() time.Time) *Authenticator {
 
 // Authenticate returns the credential that raw is the value of. It fails with ErrRefused (more exactly ErrUnknown,
 // ErrExpired or ErrRevoked; a value of the other kind is unknown) or with outage.ErrUnavailable: whoever can't be
-// verified doesn't get in.
+// verified doesn't get in. The refusal of a credential that was issued is a *RefusedError.
 func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string) (Credential, error) {
 	if raw == "" || len(raw) > maxRawLength {
 		return Credential{}, ErrUnknown
@@ -51,6 +51,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 		var err error
 		if c, err = a.finder.FindCredential(ctx, hash); err != nil {
 			if errors.Is(err, ErrUnknown) {
+				a.cached.Delete(hash)
 				return Credential{}, ErrUnknown
 			}
 			return Credential{}, fmt.Errorf("looking up the credential: %w", err)
@@ -59,11 +60,27 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 	}
 	// The store found the row by its key; the comparison keeps that from being the only thing between a caller and
 	// a restaurant's figures, and takes the same time wherever the two differ.
-	if subtle.ConstantTimeCompare(c.Hash[:], hash[:]) != 1 || c.Kind != kind {
+	if subtle.ConstantTimeCompare(c.Hash[:], hash[:]) != 1 {
 		return Credential{}, ErrUnknown
 	}
+	if c.Kind != kind {
+		return Credential{}, &RefusedError{c.ID, errOtherKind}
+	}
 	if err := c.Check(now); err != nil {
-		return Credential{}, err
+		return Credential{}, &RefusedError{c.ID, err}
 	}
 	return c, nil
+}
+
+// Seen returns the credential as this instance last saw it, if it was good then and hasn't expired since. It asks nobody, and
+// is no verification: the credential may have been revoked since.
+func (a *Authenticator) Seen(kind Kind, raw string) (Credential, bool) {
+	if len(raw) > maxRawLength {
+		return Credential{}, false
+	}
+	c, ok := a.cached.Last(HashOf(raw))
+	if !ok || c.Kind != kind || c.Check(a.now()) != nil {
+		return Credential{}, false
+	}
+	return c, true
 }

@@ -381,3 +381,65 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSeen: an instance knows what it has seen good for longer than it takes it without a look, and nothing else.
+func TestSeen(t *testing.T) {
+	t.Parallel()
+	f := setup()
+	raw, c := f.issued(t, credential.Grant{Kind: credential.PAT, Restaurants: []string{"r1"}, ExpiresAt: start.Add(time.Hour)})
+	wantSeen := func(when string, kind credential.Kind, raw string, want bool) {
+		t.Helper()
+		seen, ok := f.Seen(kind, raw)
+		if ok != want || ok && seen.ID != c.ID || !ok && seen.ID != "" {
+			t.Errorf("%s: seen %t, %+v", when, ok, seen)
+		}
+	}
+	wantSeen("before", credential.PAT, raw, false)
+	f.want(t, credential.PAT, raw, nil)
+	wantSeen("after", credential.PAT, raw, true)
+	wantSeen("as a key", credential.APIKey, raw, false)
+	wantSeen("another", credential.PAT, raw+"x", false)
+	wantSeen("none", credential.PAT, "", false)
+	f.clock.set(time.Hour - 1)
+	wantSeen("an hour later", credential.PAT, raw, true)
+	f.clock.set(time.Hour)
+	wantSeen("expired", credential.PAT, raw, false)
+	f.wantLookups(t, 1)
+
+	f.clock.set(10 * time.Minute)
+	if err := f.finder.RevokeCredential(t.Context(), c.ID, start); err != nil {
+		t.Fatal(err)
+	}
+	wantSeen("revoked elsewhere", credential.PAT, raw, true)
+	f.want(t, credential.PAT, raw, credential.ErrRevoked)
+	wantSeen("known to be revoked", credential.PAT, raw, false)
+
+	deleted, c := f.issued(t, keyGrant)
+	f.want(t, credential.APIKey, deleted, nil)
+	f.finder.find = func(context.Context, credential.Hash) (credential.Credential, error) {
+		return credential.Credential{}, credential.ErrUnknown
+	}
+	f.clock.set(20 * time.Minute)
+	f.want(t, credential.APIKey, deleted, credential.ErrUnknown)
+	if _, ok := f.Seen(credential.APIKey, deleted); ok {
+		t.Errorf("%s is gone, and still seen", c.ID)
+	}
+}
+
+// TestRefusedIsNamed: the refusal of what was issued names it, and that of a guess names nothing.
+func TestRefusedIsNamed(t *testing.T) {
+	t.Parallel()
+	f := setup()
+	raw, c := f.issued(t, credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: start.Add(time.Second)})
+	f.clock.set(time.Second)
+	for _, kind := range []credential.Kind{credential.PAT, credential.APIKey} {
+		_, err := f.Authenticate(t.Context(), kind, raw)
+		if refused, ok := errors.AsType[*credential.RefusedError](err); !ok || refused.ID != c.ID {
+			t.Errorf("as %s: error %#v", kind, err)
+		}
+	}
+	_, err := f.Authenticate(t.Context(), credential.PAT, "guess")
+	if _, ok := errors.AsType[*credential.RefusedError](err); ok || !errors.Is(err, credential.ErrUnknown) {
+		t.Errorf("a guess: error %#v", err)
+	}
+}

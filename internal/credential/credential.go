@@ -25,7 +25,20 @@ var (
 	ErrUnknown = fmt.Errorf("%w: unknown", ErrRefused)
 	ErrExpired = fmt.Errorf("%w: expired", ErrRefused)
 	ErrRevoked = fmt.Errorf("%w: revoked", ErrRefused)
+
+	errOtherKind = fmt.Errorf("%w as this kind of credential", ErrUnknown)
 )
+
+// RefusedError says which credential was refused, where it is one that was issued.
+type RefusedError struct {
+	ID  string // the credential's
+	Err error  // an ErrRefused
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Faults of managing credentials.
 var (
@@ -89,7 +102,17 @@ type Credential struct {
 
 // Covers reports whether the credential may read the restaurant.
 func (c Credential) Covers(restaurantID string) bool {
-	return c.Kind == APIKey || c.All || slices.Contains(c.Restaurants, restaurantID)
+	return c.Kind == APIKey || c.All || c.Names(restaurantID)
+}
+
+// Names reports whether a token was issued for this restaurant by name.
+func (c Credential) Names(restaurantID string) bool {
+	return slices.Contains(c.Restaurants, restaurantID)
+}
+
+// SameAccess reports whether two credentials may read the same restaurants.
+func (c Credential) SameAccess(other Credential) bool {
+	return c.Kind == other.Kind && c.All == other.All && slices.Equal(c.Restaurants, other.Restaurants)
 }
 
 // Check returns ErrRevoked or ErrExpired where the credential is no longer good at now, else nil.

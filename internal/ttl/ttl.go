@@ -56,3 +56,10 @@ func (c *Cache[K, V]) Put(key K, value V, at time.Time) {
 	}
 	c.entries[key] = entry[V]{value, at.Round(0)}
 }
+
+// Delete forgets the key's value.
+func (c *Cache[K, V]) Delete(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entries, key)
+}

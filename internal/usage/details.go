@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 const (
@@ -96,7 +95,7 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 	month := s.calendar.Month(now)
 	var d Details
 	var record Record
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := task.WithContext(ctx)
 	group.Go(func() (err error) {
 		record, err = s.record(ctx, restaurantID, month.Last(HistoryMonths))
 		return err

@@ -29,12 +29,12 @@ type form struct {
 }
 
 // readForm returns the form in the body of a request, and nothing of its query.
-func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+func readForm(r *http.Request) (form, error) {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
 		mediaType != "application/x-www-form-urlencoded" {
 		return form{}, errNoForm
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return form{}, errTooLarge
 	}

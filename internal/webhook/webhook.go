@@ -4,15 +4,14 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -63,11 +62,29 @@ type Config struct {
 
 // Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
 type Handler struct {
+	*httpedge.Edge
 	config Config
 }
 
-// New returns a handler of the webhook.
-func New(config Config) *Handler { return &Handler{config} }
+// New returns a handler of the webhook. It answers with an empty TwiML document once nothing is left to be done for the
+// message, or with an error, after which Twilio delivers the message again.
+func New(config Config) *Handler {
+	h := &Handler{config: config}
+	h.Edge = httpedge.New(httpedge.Options{
+		Log: config.Log, Now: config.Now, RequestID: config.RequestID, Translate: translate, Answered: h.answered,
+	}, httpedge.Route{Pattern: Path, Methods: []string{http.MethodPost}, Answer: h.answer})
+	return h
+}
+
+// answered tells metrics of a request's end.
+func (h *Handler) answered(err error) {
+	switch {
+	case err == nil:
+		tell(h.config.Taken)
+	case errors.Is(err, errNotSigned):
+		tell(h.config.NotSigned)
+	}
+}
 
 func tell(f func()) {
 	if f != nil {
@@ -75,89 +92,20 @@ func tell(f func()) {
 	}
 }
 
-// call is one request on its way through the handler, which adds what the log line should say of it.
-type call struct {
-	*http.Request
-	log []slog.Attr
-}
+// empty is a TwiML document that asks Twilio for nothing: replies go out over its API.
+var empty = httpedge.Document{ContentType: "text/xml", Body: "<Response/>"}
 
-func (c *call) note(attrs ...slog.Attr) { c.log = append(c.log, attrs...) }
-
-// ServeHTTP answers a request: with an empty TwiML document once nothing is left to be done for the message, or with an
-// error, after which Twilio delivers the message again.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := h.config.Now()
-	c := &call{Request: r}
-	requestID := h.config.RequestID(r.Context())
-	if requestID != "" {
-		w.Header().Set("X-Request-Id", requestID)
+func (h *Handler) answer(c *httpedge.Call) (any, error) {
+	if err := h.receive(c); err != nil {
+		return nil, err
 	}
-	route := ""
-	if r.URL.Path == Path {
-		route = Path
-	}
-	status, level := http.StatusOK, slog.LevelInfo
-	if err := h.receive(w, c); err != nil {
-		refusal := refusalFor(err)
-		status, level = refusal.status, levelOf(refusal.status, err)
-		c.note(slog.String("code", refusal.Code), slog.Any("error", err), slog.String("sourceIp", r.RemoteAddr))
-		if errors.Is(err, errNotSigned) {
-			tell(h.config.NotSigned)
-		}
-		refusal.write(w)
-	} else {
-		tell(h.config.Taken)
-		writeEmpty(w)
-	}
-	h.config.Log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
-		slog.String("requestId", requestID), slog.String("method", r.Method), slog.String("route", route),
-		slog.Int("status", status), slog.Int64("durationMs", h.config.Now().Sub(start).Milliseconds()),
-	}, c.log...)...)
-}
-
-func levelOf(status int, err error) slog.Level {
-	switch {
-	case status >= http.StatusInternalServerError, errors.Is(err, errNoToken):
-		return slog.LevelError
-	case status >= http.StatusBadRequest:
-		return slog.LevelWarn
-	}
-	return slog.LevelInfo
-}
-
-// writeEmpty answers with a TwiML document that asks Twilio for nothing: replies go out over its API.
-func writeEmpty(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/xml")
-	// The only error is that of writing to a caller who has gone away.
-	_, _ = io.WriteString(w, "<Response/>")
-}
-
-func (r *refusal) write(w http.ResponseWriter) {
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	switch r.status {
-	case http.StatusMethodNotAllowed:
-		header.Set("Allow", http.MethodPost)
-	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", retryAfterSeconds)
-	}
-	w.WriteHeader(r.status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(r) // as above
+	return empty, nil
 }
 
 // receive takes the message in a request. Whom it is for is looked at before its signature, whose key depends on it;
 // everything else only after that.
-func (h *Handler) receive(w http.ResponseWriter, c *call) error {
-	switch {
-	case c.URL.Path != Path:
-		return errUnknownPath
-	case c.Method != http.MethodPost:
-		return errMethodNotAllowed
-	}
-	f, err := readForm(w, c.Request)
+func (h *Handler) receive(c *httpedge.Call) error {
+	f, err := readForm(c.Request)
 	if err != nil {
 		return err
 	}
@@ -165,7 +113,7 @@ func (h *Handler) receive(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	c.note(slog.String("restaurantId", t.Restaurant.ID))
+	c.Note(slog.String("restaurantId", t.Restaurant.ID))
 	if err := h.verify(c, t, f); err != nil {
 		return err
 	}
@@ -173,9 +121,9 @@ func (h *Handler) receive(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	c.note(slog.String("messageId", in.MessageID), logging.Phone("customer", in.Customer))
+	c.Note(slog.String("messageId", in.MessageID), logging.Phone("customer", in.Customer))
 	if !t.Restaurant.Active {
-		c.note(slog.String("ignored", "the restaurant is inactive"))
+		c.Note(slog.String("ignored", "the restaurant is inactive"))
 		return nil
 	}
 	return h.config.Receiver.Receive(c.Context(), t, in)
@@ -196,7 +144,7 @@ func (h *Handler) tenant(ctx context.Context, f form) (conversation.Tenant, erro
 
 // verify fails with errNotSigned unless the request bears one signature, which the account of the bot made for it: with
 // the bot's own token or, where it has no account, with that of Sufrah's account.
-func (h *Handler) verify(c *call, t conversation.Tenant, f form) error {
+func (h *Handler) verify(c *httpedge.Call, t conversation.Tenant, f form) error {
 	signatures := c.Header.Values("X-Twilio-Signature")
 	if len(signatures) != 1 || signatures[0] == "" {
 		return errNotSigned

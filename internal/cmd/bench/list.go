@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // lists reports the round trips and read capacity units of a page of 100, at the begin, in the middle and at the end of short
@@ -146,7 +146,7 @@ func (t *tables) read(offset int) (page, error) {
 		}
 		return sum
 	}
-	api := usageapi.New(usage.NewService(t.store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
+	api := usagehttp.New(usage.NewService(t.store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
 		credential.NewAuthenticator(t.store, time.Now), slog.New(slog.DiscardHandler), time.Now, func(context.Context) string { return "" })
 	r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/api/usage?limit=100&offset=%d", offset), nil)
 	r.Header.Set("X-Api-Key", "key")

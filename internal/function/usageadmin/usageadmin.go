@@ -17,7 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // Name is the function's name, in its log and under functions.
@@ -37,6 +37,6 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		AccessTokens: settings.AccessTokensTable,
 	}, rand.Float64)
 	topUps := usage.NewTopUpService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
-	handler := usageapi.NewAdmin(topUps, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
+	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	api "github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // Name is the function's name, in its log and under functions.
@@ -38,6 +38,6 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Directory:     settings.DirectoryTable,
 	}, rand.Float64)
 	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
-	handler := api.New(service, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
+	handler := usagehttp.New(service, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // roundTrip is what every DynamoDB call takes in these tests' own time. Nothing else takes any, so a request's duration
@@ -93,8 +93,8 @@ func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Clie
 	return dynamodb.NewFromConfig(config)
 }
 
-func newAPI(store *dynamo.Store) *usageapi.API {
-	return usageapi.New(
+func newAPI(store *dynamo.Store) *usagehttp.API {
+	return usagehttp.New(
 		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
 		credential.NewAuthenticator(store, time.Now), slog.New(slog.DiscardHandler), time.Now,
 		func(context.Context) string { return "" })
@@ -128,25 +128,39 @@ type cost struct {
 	units      float64
 }
 
-// costOf sends one request to a cold function and returns its status and cost.
+// costOf sends a request to a function that has seen the credential before, but too long ago to take it without a look, and
+// returns its status and cost.
 func costOf(t *testing.T, tb tables, target string, header http.Header) (status int, c cost) {
 	t.Helper()
-	before := tb.capacity()
-	w := httptest.NewRecorder()
-	synctest.Test(t, func(*testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		api := newAPI(tb.store(slow))
-		r := httptest.NewRequest(http.MethodGet, target, nil)
-		r.Header = header
-		start := time.Now()
-		api.ServeHTTP(w, r)
-		status = w.Code
-		c.roundTrips = int(time.Since(start) / roundTrip)
+		measure(t, tb, api, target, header)
+		time.Sleep(2 * credential.MaxCacheAge)
+		status, c = measure(t, tb, api, target, header)
 	})
-	c.units = tb.capacity() - before
+	return status, c
+}
+
+// coldCostOf sends a request to a function that has seen no credential yet.
+func coldCostOf(t *testing.T, tb tables, target string, header http.Header) (status int, c cost) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { status, c = measure(t, tb, newAPI(tb.store(slow)), target, header) })
+	return status, c
+}
+
+// measure sends a request in a bubble.
+func measure(t *testing.T, tb tables, api http.Handler, target string, header http.Header) (status int, c cost) {
+	t.Helper()
+	before, start := tb.capacity(), time.Now()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Header = header
+	api.ServeHTTP(w, r)
+	c = cost{int(time.Since(start) / roundTrip), tb.capacity() - before}
 	if err := checkDescribed(http.MethodGet, target, w.Result(), w.Body.Bytes()); err != nil {
 		t.Error(err)
 	}
-	return status, c
+	return w.Code, c
 }
 
 var (
@@ -204,6 +218,55 @@ func TestRoundTrips(t *testing.T) {
 				t.Errorf("%d restaurants, %s: status %d with %d round trips, want %d with %d",
 					restaurants, test.target, status, got.roundTrips, test.status, test.want)
 			}
+		}
+	}
+}
+
+// TestGuessCost: whoever has no good credential has one item of one unit read, on any route and with whatever name, also
+// where the function has good credentials in its memory.
+func TestGuessCost(t *testing.T) {
+	tb := few(t)
+	for _, kind := range []string{"Authorization", "X-Api-Key"} {
+		for _, target := range []string{
+			"/api/usage", "/api/usage?restaurantId=clxyz000007", "/api/usage?tenantId=bot-7", "/api/usage?limit=100&offset=3", "/api/usage/alerts",
+			"/api/usage/alerts?threshold=0", "/api/usage/details?tenantId=clxyz000007", "/api/usage/details", "/api/usage/clxyz000007",
+			"/api/usage/clxyz000007/details", "/api/usage/nobody",
+		} {
+			for guess, want := range map[string]cost{"nobody": {1, 1}, "": {0, 0}, "Bearer ": {}} {
+				if guess == "Bearer " {
+					guess = string(make([]byte, 300)) // longer than any credential
+				}
+				header := http.Header{"X-Restaurant-Id": {"clxyz000007"}, kind: {guess}}
+				if kind == "Authorization" {
+					header.Set(kind, "Bearer "+guess)
+				}
+				for _, costOf := range []func(*testing.T, tables, string, http.Header) (int, cost){coldCostOf, costOf} {
+					if status, got := costOf(t, tb, target, header); got != want || status != 401 && status != 400 {
+						t.Errorf("%s with %s %.10q: status %d, %+v; want %+v", target, kind, guess, status, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestFirstSight: a good credential that the function hasn't seen yet costs one round trip more, and no more units.
+func TestFirstSight(t *testing.T) {
+	tb := few(t)
+	for target, header := range map[string]http.Header{
+		"/api/usage": withToken, "/api/usage/details": withToken, "/api/usage?limit=10": withKey, "/api/usage/clxyz000007": withKey,
+		"/api/usage/clxyz000007/details": withKey,
+	} {
+		_, first := coldCostOf(t, tb, target, header)
+		if status, later := costOf(t, tb, target, header); status != 200 || first.roundTrips != later.roundTrips+1 || first.units != later.units {
+			t.Errorf("%s: status %d, first %+v, later %+v", target, status, first, later)
+		}
+	}
+	// A token is no key, whoever has seen it: nothing is read for it.
+	header := http.Header{"Authorization": {"Bearer pat"}}
+	for _, target := range []string{"/api/usage/clxyz000007", "/api/usage/clxyz000007/details", "/api/usage/alerts"} {
+		if status, got := costOf(t, tb, target, header); status != 403 || got != (cost{1, 1}) {
+			t.Errorf("%s with a token: status %d, %+v", target, status, got)
 		}
 	}
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -179,7 +179,7 @@ func (s *stories) run() string {
 	get(t, s.Stack, "/api/usage", asOwner, "X-Restaurant-Id: demo-001")
 	get(t, s.Stack, "/api/usage", "X-API-Key: nobody")
 	do(t, s.Stack, http.MethodGet, "/api/usage", strings.Repeat("x", 70<<10), asOwner, ofExample)
-	renew := strings.Replace(usageapi.TopUpPattern, "{restaurantId}", "clxyz123abc", 1)
+	renew := strings.Replace(usagehttp.TopUpPattern, "{restaurantId}", "clxyz123abc", 1)
 	do(t, s.Stack, http.MethodPost, renew, `{"amount": 100}`, asAdmin)
 	s.behave("store", `{"failRate": 1}`)
 	get(t, s.Stack, "/api/usage/clxyz123abc", asAdmin)

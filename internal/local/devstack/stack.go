@@ -33,7 +33,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	api "github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -178,7 +178,7 @@ func (s *Stack) start(ctx context.Context) error {
 	s.running.Go(func() { s.poll(running, functions.welcomeBootstrap) })
 	return errors.Join(
 		s.gateway.Handle("$default", functions.usageAPI),
-		s.gateway.Handle("ANY "+api.TopUpPattern, functions.usageAdmin),
+		s.gateway.Handle("ANY "+usagehttp.TopUpRoute, functions.usageAdmin),
 		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
 }
 

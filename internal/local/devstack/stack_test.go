@@ -507,6 +507,10 @@ func TestFormsOfOneRequest(t *testing.T) {
 	if plain.status != 200 || slash.status != 200 || !bytes.Equal(plain.body, slash.body) {
 		t.Errorf("detail with a trailing slash: %d %s", slash.status, slash.body)
 	}
+	// A top-up forgives it too; an amount that makes no sense changes nothing.
+	if slash := do(t, stack, http.MethodPost, "/api/admin/usage/clxyz123abc/renew/", `{"amount": 0}`, asAdmin); slash.status != 400 {
+		t.Errorf("top-up with a trailing slash: %d %s", slash.status, slash.body)
+	}
 }
 
 // TestHead: HEAD answers as GET does, without the body.

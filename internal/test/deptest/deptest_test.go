@@ -22,12 +22,12 @@ const module = "github.com/sufrah/usage-bootstrap"
 var (
 	// domain decides what the system does, whatever it runs on.
 	domain = []string{
-		"./internal/usage", "./internal/usageapi", "./internal/restaurant", "./internal/credential", "./internal/outage",
+		"./internal/usage", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/intent", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
 		"./internal/ratelimit",
 	}
 	// edges take requests from outside and hand them to the domain.
-	edges = []string{"./internal/webhook"}
+	edges = []string{"./internal/httpedge", "./internal/usagehttp", "./internal/webhook"}
 	// adapters each translate between the domain and one technology.
 	adapters = []string{
 		"./internal/dynamo/...", "./internal/valkey", "./internal/twilio", "./internal/sufrah", "./internal/lambdahttp",
@@ -36,6 +36,7 @@ var (
 	// foundations serve every package above and know none of them.
 	foundations = []string{
 		"./internal/clock", "./internal/config", "./internal/logging", "./internal/metrics", "./internal/outbound", "./internal/awsconfig", "./internal/ttl",
+		"./internal/task",
 	}
 	// joiners choose adapters and put everything together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/..."}

@@ -1,4 +1,4 @@
-package usageapi_test
+package usagehttp_test
 
 import (
 	"encoding/json"

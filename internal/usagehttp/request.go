@@ -1,4 +1,4 @@
-package usageapi
+package usagehttp
 
 import (
 	"cmp"
@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -25,32 +25,6 @@ const (
 	// It is the largest number that JavaScript counts exactly.
 	maxOffset = 1<<53 - 1
 )
-
-// presented is a credential as a caller presents it: not yet verified.
-type presented struct {
-	kind credential.Kind
-	raw  string
-}
-
-// presentedBy returns the credential in the headers. API Gateway joins a repeated header with commas; joining what
-// arrives apart gives such a header one meaning everywhere: a value that no credential has.
-func presentedBy(header http.Header) (presented, error) {
-	authorization := strings.TrimSpace(strings.Join(header.Values("Authorization"), ","))
-	apiKey := strings.TrimSpace(strings.Join(header.Values("X-Api-Key"), ","))
-	switch {
-	case authorization != "" && apiKey != "":
-		return presented{}, errTwoCredentials
-	case apiKey != "":
-		return presented{credential.APIKey, apiKey}, nil
-	case authorization == "":
-		return presented{}, errNoCredential
-	}
-	scheme, token, _ := strings.Cut(authorization, " ")
-	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(token) == "" {
-		return presented{}, errNoCredential
-	}
-	return presented{credential.PAT, strings.TrimSpace(token)}, nil
-}
 
 // restaurantNamed returns what a token's request calls its restaurant: in the header, or as restaurantId or tenantId in the
 // query, for dashboards that were made before the header. It may be named in several places, by the same name.
@@ -116,7 +90,7 @@ func parseParameters(raw string, parsers map[string]func(name, s string) error) 
 			continue
 		}
 		if len(given) > 1 {
-			return invalidParameter(name, "must be given once")
+			return httpedge.InvalidParameter(name, "must be given once")
 		}
 		if err := parsers[name](name, given[0]); err != nil {
 			return err
@@ -131,11 +105,11 @@ func share(name, s string) (usage.Share, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	digits := whole + fraction
 	if whole == "" || len(whole) > 1 || len(fraction) > decimals || strings.HasSuffix(s, ".") || strings.Trim(digits, "0123456789") != "" {
-		return 0, invalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
+		return 0, httpedge.InvalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
 	}
 	millionths, err := strconv.Atoi(digits + strings.Repeat("0", decimals-len(fraction)))
 	if err != nil || usage.Share(millionths) > usage.Whole {
-		return 0, invalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
+		return 0, httpedge.InvalidParameter(name, "must be a number from 0 to 1 with at most six decimals")
 	}
 	return usage.Share(millionths), nil
 }
@@ -144,14 +118,14 @@ func share(name, s string) (usage.Share, error) {
 func wholeNumber(name, s string, least, most int) (int, error) {
 	wanted := fmt.Sprintf("must be a whole number of at least %d", least)
 	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return 0, invalidParameter(name, wanted)
+		return 0, httpedge.InvalidParameter(name, wanted)
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil { // only a number too large for an int is left
 		return most, nil
 	}
 	if n < least {
-		return 0, invalidParameter(name, wanted)
+		return 0, httpedge.InvalidParameter(name, wanted)
 	}
 	return min(n, most), nil
 }
@@ -163,5 +137,5 @@ func activeFilter(name, s string) (usage.Filter, error) {
 	case "false":
 		return usage.InactiveOnly, nil
 	}
-	return usage.All, invalidParameter(name, `must be "true" or "false"`)
+	return usage.All, httpedge.InvalidParameter(name, `must be "true" or "false"`)
 }

@@ -1,4 +1,4 @@
-package usageapi
+package usagehttp
 
 import (
 	"bytes"
@@ -11,45 +11,47 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 // TopUpPattern is where an administrator adds to a restaurant's allowance.
 const TopUpPattern = "/api/admin/usage/{restaurantId}/renew"
 
-// NewAdmin returns the API of those who change allowances. It is apart from the one that shows figures, so that that one
-// needs no right to write anything.
-func NewAdmin(topUps *usage.TopUpService, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
+// TopUpRoute is what API Gateway hands to TopUpAPI. It is wider than TopUpPattern because API Gateway takes a path with a
+// trailing slash for another one.
+const TopUpRoute = "/api/admin/{proxy+}"
+
+// TopUpAPI is an http.Handler that changes allowances. It is apart from API, so that the function that shows figures needs
+// no right to write anything.
+type TopUpAPI struct {
+	*httpedge.Edge
+	topUps        *usage.TopUpService
+	authenticator Authenticator
+}
+
+// NewTopUpAPI returns the API over the given service. The rest is as for New.
+func NewTopUpAPI(topUps *usage.TopUpService, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
-) *API {
-	a := newAPI(authenticator, logger, now, requestID)
-	a.topUps = topUps
-	a.mux.HandleFunc(TopUpPattern, a.serve(TopUpPattern, func(c *call) (any, error) {
-		if c.Method != http.MethodPost {
-			c.header.Set("Allow", http.MethodPost)
-			return nil, errPostOnly
-		}
-		return a.renew(c)
-	}))
+) *TopUpAPI {
+	a := &TopUpAPI{topUps: topUps, authenticator: authenticator}
+	a.Edge = httpedge.New(edgeOptions(logger, now, requestID),
+		httpedge.Route{Pattern: TopUpPattern, Methods: []string{http.MethodPost}, Answer: a.topUp})
 	return a
 }
 
-// renew serves POST /api/admin/usage/{restaurantId}/renew: it adds to this month's allowance. The body is looked at once
+// topUp serves POST /api/admin/usage/{restaurantId}/renew: it adds to this month's allowance. The body is looked at once
 // who asks is verified.
-func (a *API) renew(c *call) (any, error) {
-	presented, err := presentedBy(c.Header)
+func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
+	restaurantID := c.PathValue("restaurantId")
+	noteRestaurant(c, restaurantID)
+	presented, err := presentedKey(c, a.authenticator)
 	if err != nil {
 		return nil, err
 	}
-	restaurantID := c.PathValue("restaurantId")
-	c.noteRestaurant(restaurantID)
-	holder, err := a.verify(c, presented)
-	switch {
-	case err != nil:
+	holder, err := verify(c, a.authenticator, presented)
+	if err != nil {
 		return nil, err
-	case presented.kind != credential.APIKey:
-		return nil, errAdministratorsOnly
 	}
 	request, err := parseTopUp(c.Request)
 	if err != nil {
@@ -60,7 +62,7 @@ func (a *API) renew(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.note(slog.Int64("amount", request.Amount), slog.Int64("adjustedBy", quota.ToppedUp))
+	c.Note(slog.Int64("amount", request.Amount), slog.Int64("adjustedBy", quota.ToppedUp))
 	return topUpAnswer{Success: true, Data: newQuotaBody(quota)}, nil
 }
 
@@ -74,7 +76,7 @@ func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
 		request.Key = strings.TrimSpace(strings.Join(keys, ","))
 		if request.Key == "" {
-			return request, invalidParameter("Idempotency-Key", "must not be empty")
+			return request, httpedge.InvalidParameter("Idempotency-Key", "must not be empty")
 		}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxTopUpBody+1))
@@ -95,13 +97,13 @@ func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 		case "reason":
 			var reason *string
 			if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
-				return request, invalidParameter("reason", "must be a text")
+				return request, httpedge.InvalidParameter("reason", "must be a text")
 			}
 			if strings.TrimSpace(*reason) != "" { // a form's field that was left empty
 				request.Reason = *reason
 			}
 		default:
-			return request, invalidParameter("body", "may have amount and reason only")
+			return request, httpedge.InvalidParameter("body", "may have amount and reason only")
 		}
 	}
 	return request, nil

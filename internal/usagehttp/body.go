@@ -1,4 +1,4 @@
-package usageapi
+package usagehttp
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package usageapi_test
+package usagehttp_test
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 func (f *faults) AddTopUp(
@@ -42,7 +42,7 @@ func setupAdmin(t testing.TB) (admin, shown fixture) {
 	ids := 0
 	topUps := usage.NewTopUpService(shown.faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000}, clock,
 		func() string { ids++; return fmt.Sprint(ids) })
-	admin.handler = usageapi.NewAdmin(topUps, credential.NewAuthenticator(shown.faults, clock),
+	admin.handler = usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(shown.faults, clock),
 		logging.New(admin.log, slog.LevelDebug, "usage-admin"), clock, func(context.Context) string { return "request-1" })
 	return admin, shown
 }

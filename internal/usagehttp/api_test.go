@@ -1,4 +1,4 @@
-package usageapi_test
+package usagehttp_test
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/test/memory"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -48,45 +48,54 @@ type fixture struct {
 	store   *memory.Store
 	faults  *faults
 	log     *bytes.Buffer
+	passed  *time.Duration // since the fixture was set up, for credentials
 }
+
+// later lets time pass for what is remembered of credentials. Figures stay those of now.
+func (f fixture) later(by time.Duration) { *f.passed += by }
 
 // faults makes a working store fail.
 type faults struct {
 	*memory.Store
 	usage, directory, credentials, bots, alerts error
+
+	find func(credential.Hash) credential.Credential // answers in the store's place
 }
 
 func (f *faults) Fullest(ctx context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
 	if f.alerts != nil {
-		return nil, f.alerts
+		return nil, raise(f.alerts)
 	}
 	return f.Store.Fullest(ctx, month, share, defaultLimit)
 }
 
 func (f *faults) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
 	if f.bots != nil {
-		return "", f.bots
+		return "", raise(f.bots)
 	}
 	return f.Store.RestaurantOfBot(ctx, botID)
 }
 
 func (f *faults) Usage(ctx context.Context, id string, months []usage.Month) (usage.Record, error) {
 	if f.usage != nil {
-		return usage.Record{}, f.usage
+		return usage.Record{}, raise(f.usage)
 	}
 	return f.Store.Usage(ctx, id, months)
 }
 
 func (f *faults) Directory(ctx context.Context) (usage.Directory, error) {
 	if f.directory != nil {
-		return nil, f.directory
+		return nil, raise(f.directory)
 	}
 	return f.Store.Directory(ctx)
 }
 
 func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (credential.Credential, error) {
 	if f.credentials != nil {
-		return credential.Credential{}, f.credentials
+		return credential.Credential{}, raise(f.credentials)
+	}
+	if f.find != nil {
+		return f.find(hash), nil
 	}
 	return f.Store.FindCredential(ctx, hash)
 }
@@ -136,9 +145,10 @@ func setup(t testing.TB) fixture {
 	log := new(bytes.Buffer)
 	clock := func() time.Time { return now }
 	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}, clock)
-	api := usageapi.New(service, credential.NewAuthenticator(faults, clock),
+	passed := new(time.Duration)
+	api := usagehttp.New(service, credential.NewAuthenticator(faults, func() time.Time { return now.Add(*passed) }),
 		logging.New(log, slog.LevelDebug, "usage-api"), clock, func(context.Context) string { return "request-1" })
-	return fixture{handler: api, store: store, faults: faults, log: log}
+	return fixture{handler: api, store: store, faults: faults, log: log, passed: passed}
 }
 
 // write has two customers write to a restaurant, one of them twice.
@@ -180,10 +190,9 @@ func request(target string, headers ...string) *http.Request {
 // do sends a request, and holds the answer to the API's description.
 func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
-	method, path := r.Method, r.URL.Path // which the API changes
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)
-	if err := loadDescription(t).Check(method, path, w.Result(), w.Body.Bytes()); err != nil {
+	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
 		t.Error(err)
 	}
 	return w
@@ -505,7 +514,7 @@ func TestLogLines(t *testing.T) {
 		{"level": "INFO", "route": "/api/usage", "status": 200.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + owner},
 		{"level": "WARN", "route": "/api/usage", "status": 403.0, "restaurantId": "new", "credentialId": "cr_" + owner,
 			"sourceIp": "192.0.2.1:1234", "code": "forbidden", "error": "This access token does not cover that restaurant."},
-		{"level": "WARN", "route": "/api/usage", "status": 401.0, "restaurantId": "clxyz123abc",
+		{"level": "WARN", "route": "/api/usage", "status": 401.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + expired,
 			"sourceIp": "192.0.2.1:1234", "code": "unauthorized", "error": "credential refused: expired"},
 		{"level": "ERROR", "route": "/api/usage/{restaurantId}", "status": 503.0, "restaurantId": "new", "credentialId": "cr_" + admin,
 			"sourceIp": "192.0.2.1:1234", "code": "unavailable", "error": "reading usage of restaurant new: temporarily unavailable: table is on fire"},

@@ -1,4 +1,4 @@
-package usageapi_test
+package usagehttp_test
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/test/openapitest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
-	"github.com/sufrah/usage-bootstrap/internal/usageapi"
+	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // description is what fixture.do holds every answer to.
@@ -104,7 +104,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	}
 	logger := slog.New(slog.DiscardHandler)
 	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
-	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usageapi.TopUpPattern: admin.handler} {
+	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usagehttp.TopUpRoute: admin.handler} {
 		if err := gateway.Handle(route, lambdahttp.New(handler, lambdahttp.Options{Logger: logger})); err != nil {
 			t.Fatal(err)
 		}

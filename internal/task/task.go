@@ -1,0 +1,80 @@
+// Package task runs parts of a request in goroutines of their own, whose panics become errors: a panic in a goroutine
+// that nothing recovers ends the process, and with it every other request of the instance.
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// PanicError is a panic as an error.
+type PanicError struct {
+	Value any
+	Stack string // of the goroutine that panicked
+}
+
+func (e *PanicError) Error() string { return fmt.Sprint("panic: ", e.Value) }
+
+// IsPanic reports whether an error comes from a panic.
+func IsPanic(err error) bool {
+	_, ok := errors.AsType[*PanicError](err)
+	return ok
+}
+
+// Recover is to be deferred: it has the surrounding function return a *PanicError if it panics.
+func Recover(err *error) {
+	if value := recover(); value != nil {
+		*err = &PanicError{Value: value, Stack: string(debug.Stack())}
+	}
+}
+
+// Task is work that runs in a goroutine of its own.
+type Task[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+}
+
+// Start starts work in a goroutine.
+func Start[T any](work func() (T, error)) *Task[T] {
+	t := &Task[T]{done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		defer Recover(&t.err)
+		t.value, t.err = work()
+	}()
+	return t
+}
+
+// Wait waits for the work to end and returns what it returned, or a *PanicError. It may be called several times.
+func (t *Task[T]) Wait() (T, error) {
+	<-t.done
+	return t.value, t.err
+}
+
+// Group is an errgroup.Group whose Wait returns the first panic as an error, like any other failure.
+type Group struct{ group *errgroup.Group }
+
+// WithContext returns a Group, and a context that ends when its first function fails or all have returned.
+func WithContext(ctx context.Context) (Group, context.Context) {
+	group, ctx := errgroup.WithContext(ctx)
+	return Group{group}, ctx
+}
+
+// Go runs work in a goroutine.
+func (g Group) Go(work func() error) {
+	g.group.Go(func() (err error) {
+		defer Recover(&err)
+		return work()
+	})
+}
+
+// SetLimit bounds how many functions run at the same time.
+func (g Group) SetLimit(n int) { g.group.SetLimit(n) }
+
+// Wait waits for all functions and returns the first error.
+func (g Group) Wait() error { return g.group.Wait() }

@@ -1,0 +1,216 @@
+// Package usagehttp serves usage figures and top-ups over HTTP: to restaurants' owners with a personal access token, to
+// administrators with an API key.
+package usagehttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/httpedge"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/task"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// API is an http.Handler that shows figures. It logs one line for each request, and never a credential.
+type API struct {
+	*httpedge.Edge
+	usage         *usage.Service
+	authenticator Authenticator
+}
+
+// New returns the API over the given service. requestID names the request in the logs and in the answer's X-Request-Id
+// header; an empty name is left out.
+func New(service *usage.Service, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
+	requestID func(context.Context) string,
+) *API {
+	a := &API{usage: service, authenticator: authenticator}
+	get := func(pattern string, answer func(*httpedge.Call) (any, error)) httpedge.Route {
+		return httpedge.Route{Pattern: pattern, Methods: []string{http.MethodGet, http.MethodHead}, Answer: answer}
+	}
+	a.Edge = httpedge.New(edgeOptions(logger, now, requestID),
+		get("/api/usage", a.usageOfOneOrAll),
+		get("/api/usage/alerts", a.alerts),
+		get("/api/usage/details", a.detailsOfOwn),
+		get("/api/usage/{restaurantId}/details", a.details),
+		get("/api/usage/{restaurantId}", a.usageInDetail),
+	)
+	return a
+}
+
+func edgeOptions(logger *slog.Logger, now func() time.Time, requestID func(context.Context) string) httpedge.Options {
+	return httpedge.Options{Log: logger, Now: now, RequestID: requestID, Translate: translate}
+}
+
+// usageOfOneOrAll serves GET /api/usage: with a token one restaurant, with an API key a page of all.
+func (a *API) usageOfOneOrAll(c *httpedge.Call) (any, error) {
+	presented, err := presentedBy(c.Header)
+	if err != nil {
+		return nil, err
+	}
+	if presented.kind == credential.PAT {
+		return a.ofOwn(c, presented, a.readUsage)
+	}
+	return a.usageOfAll(c, presented)
+}
+
+func (a *API) readUsage(ctx context.Context, restaurantID string) (any, error) {
+	report, err := a.usage.Report(ctx, restaurantID)
+	if err != nil {
+		return nil, err
+	}
+	return newUsageBody(report), nil
+}
+
+// ofOwn answers with what read tells of the restaurant that a token's request names, by the restaurant's id or its bot's.
+func (a *API) ofOwn(c *httpedge.Call, presented presented, read func(context.Context, string) (any, error)) (any, error) {
+	name, nameErr := restaurantNamed(c.Request)
+	noteRestaurant(c, name)
+	found, err := whileVerifying(c, a.authenticator, presented,
+		func(ctx context.Context, holder credential.Credential) (named, error) {
+			switch {
+			case nameErr != nil:
+				return named{}, nameErr
+			case name == "":
+				return named{}, errRestaurantMissing
+			}
+			return a.readNamed(ctx, holder, name, read)
+		})
+	if found.restaurantID != name {
+		noteRestaurant(c, found.restaurantID)
+	}
+	return found.body, err
+}
+
+// named is a restaurant that a request named, and what was read of it.
+type named struct {
+	restaurantID string
+	body         any
+}
+
+// readNamed returns what read tells the holder of a token of the restaurant that a name stands for. It fails with
+// errNotCovered, whether there is such a restaurant or not.
+//
+// A token that names the restaurant costs one round trip, and so does a restaurant's id with a token for all: its bot is
+// looked up at the same time. A bot's id takes a second round trip.
+func (a *API) readNamed(
+	ctx context.Context, holder credential.Credential, name string, read func(context.Context, string) (any, error),
+) (named, error) {
+	if holder.Names(name) { // ids of restaurants and of bots are one name space
+		body, err := read(ctx, name)
+		return named{name, body}, err
+	}
+	resolving := task.Start(func() (string, error) { return a.usage.RestaurantOfBot(ctx, name) })
+	if holder.All {
+		body, err := read(ctx, name)
+		if !errors.Is(err, restaurant.ErrNotFound) {
+			_, resolveErr := resolving.Wait()
+			if task.IsPanic(resolveErr) {
+				return named{}, resolveErr
+			}
+			return named{name, body}, err
+		}
+	}
+	id, err := resolving.Wait()
+	switch {
+	case errors.Is(err, restaurant.ErrNotFound) && !holder.All, err == nil && !holder.Covers(id):
+		return named{}, errNotCovered
+	case err != nil:
+		return named{}, err
+	}
+	body, err := read(ctx, id)
+	return named{id, body}, err
+}
+
+func (a *API) usageOfAll(c *httpedge.Call, presented presented) (any, error) {
+	directory, err := whileVerifying(c, a.authenticator, presented,
+		func(ctx context.Context, _ credential.Credential) (usage.Directory, error) {
+			return a.usage.Directory(ctx)
+		})
+	if err != nil {
+		return nil, err
+	}
+	query, err := parseListQuery(c.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := a.usage.List(c.Context(), directory, query.filter, query.offset, query.limit)
+	if err != nil {
+		return nil, err
+	}
+	return newListBody(listing, query), nil
+}
+
+// alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators. What it costs
+// depends on how many they are, so nothing is read before it is known who asks.
+func (a *API) alerts(c *httpedge.Call) (any, error) {
+	presented, err := presentedKey(c, a.authenticator)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := verify(c, a.authenticator, presented); err != nil {
+		return nil, err
+	}
+	query, err := parseAlertQuery(c.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := a.usage.Alerts(c.Context(), query.threshold, query.offset, query.limit)
+	if err != nil {
+		return nil, err
+	}
+	return newAlertsBody(listing, query), nil
+}
+
+// usageInDetail serves GET /api/usage/{restaurantId}: one restaurant with its history, for administrators.
+func (a *API) usageInDetail(c *httpedge.Call) (any, error) {
+	return a.forAdministrator(c, func(ctx context.Context, restaurantID string) (any, error) {
+		report, history, err := a.usage.History(ctx, restaurantID)
+		if err != nil {
+			return nil, err
+		}
+		return newDetailBody(report, history), nil
+	})
+}
+
+// details serves GET /api/usage/{restaurantId}/details: all that is shown of one restaurant, for administrators.
+func (a *API) details(c *httpedge.Call) (any, error) { return a.forAdministrator(c, a.readDetails) }
+
+func (a *API) readDetails(ctx context.Context, restaurantID string) (any, error) {
+	details, err := a.usage.Details(ctx, restaurantID)
+	if err != nil {
+		return nil, err
+	}
+	return newDetailsBody(details), nil
+}
+
+// detailsOfOwn serves GET /api/usage/details: the same of a token's restaurant.
+func (a *API) detailsOfOwn(c *httpedge.Call) (any, error) {
+	presented, err := presentedBy(c.Header)
+	if err != nil {
+		return nil, err
+	}
+	if presented.kind == credential.APIKey {
+		if _, err := verify(c, a.authenticator, presented); err != nil {
+			return nil, err
+		}
+		return nil, errRestaurantInPath
+	}
+	return a.ofOwn(c, presented, a.readDetails)
+}
+
+// forAdministrator answers with what read tells of the restaurant in the path, if an administrator asks.
+func (a *API) forAdministrator(c *httpedge.Call, read func(context.Context, string) (any, error)) (any, error) {
+	restaurantID := c.PathValue("restaurantId")
+	noteRestaurant(c, restaurantID)
+	presented, err := presentedKey(c, a.authenticator)
+	if err != nil {
+		return nil, err
+	}
+	return whileVerifying(c, a.authenticator, presented,
+		func(ctx context.Context, _ credential.Credential) (any, error) { return read(ctx, restaurantID) })
+}
