@@ -184,6 +184,10 @@ vulncheck: ## look for known vulnerabilities in what the code calls
 bench: ## measure every figure beside its baseline: a line of JSON for each, and a table
 	@go run ./internal/cmd/bench $(BENCH)
 
+.PHONY: costs
+costs: ## count each operation's units and round trips: ARGS=--json for lines, --write for docs, --check for CI
+	@go run ./internal/cmd/costs $(ARGS)
+
 .PHONY: invoke
 invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
 	@go run ./internal/cmd/invoke -function $(FUNCTION) -event $(EVENT) $(if $(BEFORE),-before $(BEFORE))

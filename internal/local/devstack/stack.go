@@ -218,6 +218,12 @@ func (s *Stack) Store() *dynamo.Store {
 	return dynamo.New(dynamodb.NewFromConfig(s.dynamoDB.config()), dynamo.StackTables(s.Name), rand.Float64)
 }
 
+// StandIn returns the stack's stand-in for DynamoDB, which counts units, or nil if the stack is on engines.
+func (s *Stack) StandIn() *dynamolocal.Engine {
+	engine, _ := s.dynamoDB.Handler.(*dynamolocal.Engine)
+	return engine
+}
+
 // Close stops taking jobs, and what the stack started.
 func (s *Stack) Close() error {
 	if s.stop != nil {

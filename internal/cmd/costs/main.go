@@ -1,0 +1,130 @@
+// Command costs counts what each operation costs: read and write units, and DynamoDB's round trips one after the other, with
+// 100 and with 100,000 restaurants. The compiled-in functions handle the operations' events; the units are counted by the
+// stand-in that they call, and the round trips at a proxy before it. Nothing is estimated, and nothing taken from the
+// functions' own code.
+//
+//	go run ./internal/cmd/costs [--json] [--write] [--check]
+//
+// It prints a table. --json prints a line of JSON for each operation instead. --write puts those lines into docs/costs.jsonl,
+// and the prices that follow from them into docs/OPERATIONS.md. --check fails if either differs from what was counted. It is
+// run from the module's root.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"text/tabwriter"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "costs:", err)
+		os.Exit(1)
+	}
+}
+
+// The files that what was counted is compared with.
+const (
+	countedFile = "docs/costs.jsonl"
+	pricesFile  = "docs/OPERATIONS.md"
+)
+
+// sizes are the numbers of restaurants that every operation is counted with.
+var sizes = []int{100, 100_000}
+
+// cost is what one operation costs.
+type cost struct {
+	Operation       string  `json:"operation"`
+	Restaurants     int     `json:"restaurants"`
+	ReadUnits       float64 `json:"readUnits"`
+	WriteUnits      float64 `json:"writeUnits"`
+	SequentialTrips int     `json:"sequentialTrips"`
+}
+
+// errDiffers says that a cost isn't what the repository says.
+var errDiffers = errors.New("the costs have changed: see what `make costs ARGS=--write` changes, and commit it if it is meant")
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("costs", flag.ContinueOnError)
+	asJSON := flags.Bool("json", false, "print a line of JSON for each operation")
+	write := flags.Bool("write", false, "bring "+countedFile+" and "+pricesFile+" up to date")
+	check := flags.Bool("check", false, "fail if these aren't up to date")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var counted []cost
+	for _, restaurants := range sizes {
+		costs, err := count(ctx, restaurants)
+		if err != nil {
+			return fmt.Errorf("counting with %d restaurants: %w", restaurants, err)
+		}
+		counted = append(counted, costs...)
+	}
+	var lines bytes.Buffer
+	encoder := json.NewEncoder(&lines)
+	for _, c := range counted {
+		if err := encoder.Encode(c); err != nil {
+			return err
+		}
+	}
+	var err error
+	if *asJSON {
+		_, err = out.Write(lines.Bytes())
+	} else {
+		err = printTable(out, counted)
+	}
+	if err != nil {
+		return err
+	}
+	document, err := os.ReadFile(pricesFile)
+	if err != nil {
+		return err
+	}
+	priced, err := withPrices(document, counted)
+	if err != nil {
+		return err
+	}
+	if *write {
+		return errors.Join(os.WriteFile(countedFile, lines.Bytes(), 0o644), os.WriteFile(pricesFile, priced, 0o644))
+	}
+	if *check {
+		before, err := os.ReadFile(countedFile)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(before, lines.Bytes()) || !bytes.Equal(document, priced) {
+			return errDiffers
+		}
+	}
+	return nil
+}
+
+// printTable prints a row for each operation, with few restaurants and with many.
+func printTable(out io.Writer, counted []cost) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "operation\t")
+	for _, n := range sizes {
+		fmt.Fprintf(w, "%d restaurants: read\twritten\ttrips\t", n)
+	}
+	fmt.Fprintln(w)
+	each := len(counted) / len(sizes)
+	for i := range each {
+		fmt.Fprintf(w, "%s\t", counted[i].Operation)
+		for k := range sizes {
+			c := counted[k*each+i]
+			fmt.Fprintf(w, "%g\t%g\t%d\t", c.ReadUnits, c.WriteUnits, c.SequentialTrips)
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
