@@ -15,10 +15,11 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
@@ -53,7 +54,7 @@ func (b *bench) lists(ctx context.Context) error {
 type tables struct {
 	engine *dynamolocal.Engine
 	calls  *spans
-	store  *dynamo.Store
+	store  *stackstore.Store
 }
 
 // page is what a page costs.
@@ -115,7 +116,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 	t.calls = &spans{next: t.engine.Transport()}
 	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: t.calls}
-	t.store = dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+	t.store = stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 
 	created := time.Now().AddDate(-5, 0, 0)
 	const batch = 10_000 // what is in memory besides the tables
@@ -138,7 +139,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 
 // read has an instance that has just started read a page of 100.
 func (t *tables) read(offset int) (page, error) {
-	names := dynamo.StackTables(devstack.StackName)
+	names := schema.StackTables(devstack.StackName)
 	units := func() (sum float64) {
 		for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory} {
 			read, _ := t.engine.Consumed(name)

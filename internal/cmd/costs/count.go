@@ -16,10 +16,11 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -102,7 +103,7 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now time.Time) error {
 	config := awsconfig.New(devstack.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: engine.Transport()}
-	store := dynamo.New(dynamodb.NewFromConfig(config), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+	store := stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 	created := now.AddDate(-1, 0, 0)
 	all := make([]restaurant.Restaurant, restaurants)
 	for i := range all {

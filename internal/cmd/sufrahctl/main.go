@@ -24,7 +24,8 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -60,7 +61,7 @@ type session struct {
 	ctx         context.Context
 	stack       string
 	endpoint    string // of DynamoDB, empty on AWS
-	store       *dynamo.Store
+	store       *stackstore.Store
 	sqs         *sqs.Client // nil where the tables are local and no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
@@ -100,7 +101,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 		queues = sqs.NewFromConfig(forSQS)
 	}
-	store := dynamo.New(dynamodb.NewFromConfig(forDynamoDB), dynamo.StackTables(line.Stack), mathrand.Float64)
+	store := stackstore.New(dynamodb.NewFromConfig(forDynamoDB), schema.StackTables(line.Stack), mathrand.Float64)
 	err = command.Run(&session{
 		ctx: ctx, stack: line.Stack, store: store, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON}, endpoint: line.Endpoint, progress: progress,

@@ -24,10 +24,11 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 )
 
 var update = flag.Bool("update", false, "write the transcripts anew")
@@ -215,7 +216,7 @@ func (s stack) issue(t *testing.T, args ...string) issued {
 // check returns how a function would answer to a raw value after a time.
 func (s stack) check(t *testing.T, kind credential.Kind, raw string, after time.Duration) error {
 	t.Helper()
-	store := dynamo.New(s.client(), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+	store := stackstore.New(s.client(), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 	clock := func() time.Time { return time.Now().Add(after) }
 	_, err := credential.NewAuthenticator(store, clock).Authenticate(t.Context(), kind, raw)
 	return err
@@ -288,7 +289,7 @@ func TestOnlyHashesAreStored(t *testing.T) {
 	token := s.issue(t, "token", "issue", "--all", "--label", "dashboard")
 	key := s.issue(t, "key", "issue")
 	successor := s.issue(t, "token", "rotate", token.ID)
-	names := dynamo.StackTables(devstack.StackName)
+	names := schema.StackTables(devstack.StackName)
 	var stored strings.Builder
 	for _, table := range []string{
 		names.Restaurants, names.Bots, names.Usage, names.Conversations, names.AccessTokens, names.Directory,

@@ -18,15 +18,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-func (s stack) store() *dynamo.Store {
-	return dynamo.New(s.client(), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+func (s stack) store() *stackstore.Store {
+	return stackstore.New(s.client(), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 }
 
 // TestImportDocumentation writes the files that docs/IMPORT.md shows and carries out its commands.
@@ -180,7 +181,7 @@ func TestMove(t *testing.T) {
 	message := func(s stack, id, customer string, at time.Time) conversation.Recorded {
 		t.Helper()
 		m := conversation.Message{ID: id, RestaurantID: demo.ExampleID, Customer: customer, ReceivedAt: at, Delivery: id}
-		recorder := dynamo.NewRecorder(s.store(), calendar)
+		recorder := s.store().Recorder(calendar)
 		recorded, err := recorder.Record(t.Context(), m)
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,7 @@
 // _aws_test.go (build tag aws, functions TestEngine…) against them, and stops them. An engine that can't be had is a
 // failure. Arguments are passed on to go test; packages among them are tested instead of all:
 //
-//	go run ./internal/cmd/testaws -v ./internal/dynamo
+//	go run ./internal/cmd/testaws -v ./internal/local/stackstore
 //
 // It is run from the module's root.
 package main

@@ -12,7 +12,7 @@ func TestSuites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"internal/dynamo", "internal/test/queuetest", "internal/valkey"} {
+	for _, want := range []string{"internal/local/stackstore", "internal/test/queuetest", "internal/valkey"} {
 		if n := len(slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !strings.HasSuffix(p, want) })); n != 1 {
 			t.Errorf("%s is there %d times: %q", want, n, packages)
 		}

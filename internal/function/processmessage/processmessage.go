@@ -15,7 +15,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/recording"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/registry"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
@@ -59,16 +62,17 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	if err != nil {
 		return nil, fmt.Errorf("configuring Twilio: %w", err)
 	}
-	store := dynamo.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), dynamo.Tables{
+	tables := schema.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
 		Usage:         settings.UsageTable,
 		Conversations: settings.ConversationsTable,
 		Directory:     settings.DirectoryTable,
-	}, rand.Float64)
+	}
+	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
 	options.LockFor = patience
-	recorder := dynamo.NewRecorder(store, usage.NewCalendar(settings.TimeZone))
+	recorder := recording.New(db, tables, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
 		Recorder:     recorder,
 		QuotaAlerter: recorder,
@@ -84,7 +88,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Events:       events(meter),
 	}
 	handler := webhook.New(webhook.Config{
-		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(store, now), Tokens: tokens, Receiver: service,
+		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(registry.New(db, tables), now), Tokens: tokens, Receiver: service,
 		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
 		Taken: counting(meter, metrics.MessageTaken), NotSigned: counting(meter, metrics.MessageNotSigned),
 	})

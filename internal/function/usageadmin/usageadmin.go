@@ -12,7 +12,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/token"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/topup"
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -30,13 +33,14 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		return nil, err
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
-	store := dynamo.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), dynamo.Tables{
+	tables := schema.Tables{
 		Restaurants:  settings.RestaurantsTable,
 		Bots:         settings.BotsTable,
 		Usage:        settings.UsageTable,
 		AccessTokens: settings.AccessTokensTable,
-	}, rand.Float64)
-	topUps := usage.NewTopUpService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
-	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
+	}
+	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
+	topUps := usage.NewTopUpService(topup.New(db, tables), usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
+	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

@@ -11,7 +11,12 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/registry"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/token"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/topup"
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -29,15 +34,21 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		return nil, err
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
-	store := dynamo.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), dynamo.Tables{
+	tables := schema.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
 		Usage:         settings.UsageTable,
 		Conversations: settings.ConversationsTable,
 		AccessTokens:  settings.AccessTokensTable,
 		Directory:     settings.DirectoryTable,
-	}, rand.Float64)
+	}
+	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
+	store := struct {
+		*registry.Registry
+		*ranking.Ranking
+		*topup.Store
+	}{registry.New(db, tables), ranking.New(db, tables), topup.New(db, tables)}
 	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
-	handler := usagehttp.New(service, credential.NewAuthenticator(store, now), logger, now, lambdahttp.RequestID)
+	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

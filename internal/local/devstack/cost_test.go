@@ -18,9 +18,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
@@ -81,8 +82,8 @@ func newTables(t testing.TB, restaurants int) tables {
 	return tb
 }
 
-func (tb tables) store(options ...func(*middleware.Stack) error) *dynamo.Store {
-	return dynamo.New(tb.client(options...), dynamo.StackTables(devstack.StackName), func() float64 { return 0 })
+func (tb tables) store(options ...func(*middleware.Stack) error) *stackstore.Store {
+	return stackstore.New(tb.client(options...), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 }
 
 func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Client {
@@ -93,7 +94,7 @@ func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Clie
 	return dynamodb.NewFromConfig(config)
 }
 
-func newAPI(store *dynamo.Store) *usagehttp.API {
+func newAPI(store *stackstore.Store) *usagehttp.API {
 	return usagehttp.New(
 		usage.NewService(store, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 1000}, time.Now),
 		credential.NewAuthenticator(store, time.Now), slog.New(slog.DiscardHandler), time.Now,
@@ -102,7 +103,7 @@ func newAPI(store *dynamo.Store) *usagehttp.API {
 
 // capacity returns the read units that all tables have used so far.
 func (tb tables) capacity() float64 {
-	names := dynamo.StackTables(devstack.StackName)
+	names := schema.StackTables(devstack.StackName)
 	var sum float64
 	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory, names.Conversations} {
 		read, _ := tb.engine.Consumed(name)
@@ -113,7 +114,7 @@ func (tb tables) capacity() float64 {
 
 // written returns the write units that all tables have used so far.
 func (tb tables) written() float64 {
-	names := dynamo.StackTables(devstack.StackName)
+	names := schema.StackTables(devstack.StackName)
 	var sum float64
 	for _, name := range []string{names.Restaurants, names.Bots, names.Usage, names.AccessTokens, names.Directory, names.Conversations} {
 		_, written := tb.engine.Consumed(name)
@@ -356,7 +357,7 @@ func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
 		}}
 	}
 	_, err := tb.client().BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{
-		RequestItems: map[string][]types.WriteRequest{dynamo.StackTables(devstack.StackName).Conversations: requests},
+		RequestItems: map[string][]types.WriteRequest{schema.StackTables(devstack.StackName).Conversations: requests},
 	})
 	if err != nil {
 		t.Fatal(err)

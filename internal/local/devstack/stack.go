@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/sufrah/usage-bootstrap/internal/dynamo"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
@@ -31,6 +31,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
@@ -214,8 +215,8 @@ func corsOf(o Options) (*apigateway.CORS, error) {
 }
 
 // Store returns the stack's tables, without the faults that functions see.
-func (s *Stack) Store() *dynamo.Store {
-	return dynamo.New(dynamodb.NewFromConfig(s.dynamoDB.config()), dynamo.StackTables(s.Name), rand.Float64)
+func (s *Stack) Store() *stackstore.Store {
+	return stackstore.New(dynamodb.NewFromConfig(s.dynamoDB.config()), schema.StackTables(s.Name), rand.Float64)
 }
 
 // StandIn returns the stack's stand-in for DynamoDB, which counts units, or nil if the stack is on engines.

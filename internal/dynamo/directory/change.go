@@ -1,0 +1,225 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// A write starts again so often, after a random part of the delay, because the directory's pages changed under it.
+const (
+	Attempts = 10
+	Delay    = 200 * time.Millisecond
+)
+
+// ErrBusy says that others changed the directory whenever it was to be written.
+var ErrBusy = fmt.Errorf("%w: the directory is being changed by others", outage.ErrUnavailable)
+
+// FullError says that the page of a restaurant takes no more. Rebuild makes room, unless all of it were created at the same
+// moment.
+type FullError struct{ Restaurant restaurant.Restaurant }
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the directory page of restaurant %s has no room left: run 'sufrahctl directory rebuild'", e.Restaurant.ID)
+}
+
+// Change carries out the writes that build returns for the directory as it is, the first own of which are the caller's and
+// the others the directory's. Where only conditions of the directory fail, others changed its pages meanwhile, and it
+// starts again.
+func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) ([]table.Write, error)) error {
+	for range Attempts {
+		snapshot, err := d.Read(ctx)
+		if err != nil {
+			return err
+		}
+		writes, err := build(snapshot)
+		if err != nil || len(writes) == 0 {
+			return err
+		}
+		err = d.db.Transact(ctx, writes, "")
+		var condition *table.ConditionError
+		if !errors.As(err, &condition) || condition.Lowest() < own {
+			return err
+		}
+		if err := d.db.Wait(ctx, Delay); err != nil {
+			return err
+		}
+	}
+	return ErrBusy
+}
+
+// MaxEntered is how many restaurants Enter takes at most: each may be on a page of its own, of which one may be opened.
+const MaxEntered = 30
+
+// Enter returns the writes that enter restaurants, to go into one transaction with the restaurants themselves: at most one
+// for each, and four. It fails with *FullError.
+func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
+	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
+	entered := make(map[string][]entry) // by page item
+	var newest *int64                   // creation of the last page's newest restaurant, once it matters
+	for _, r := range restaurants {
+		e := entry{r.ID, r.CreatedAt.UnixMilli()}
+		page := len(after.all)
+		if page > 0 {
+			page = after.pageFor(e.createdAt)
+		}
+		if page == len(after.all)-1 && page < len(s.all) && after.all[page] >= pageSize {
+			if newest == nil {
+				var err error
+				if newest, err = s.newest(ctx, page); err != nil {
+					return nil, err
+				}
+				for _, earlier := range slices.Concat(entered[pageID(s.generation, page, true)], entered[pageID(s.generation, page, false)]) {
+					*newest = max(*newest, earlier.createdAt)
+				}
+			}
+			if e.createdAt > *newest {
+				page++
+			}
+		}
+		switch {
+		case page == len(after.all):
+			from := e.createdAt
+			if page == 0 {
+				from = 0
+			}
+			after.all, after.active, after.from = append(after.all, 0), append(after.active, 0), append(after.from, from)
+		case after.all[page] >= maxPageSize:
+			return nil, &FullError{r}
+		}
+		id := pageID(s.generation, page, r.Active)
+		entered[id] = append(entered[id], e)
+		after.all[page]++
+		after.active[page] += btoi(r.Active)
+	}
+	return append(s.enterPages(entered, len(after.all)), s.recount(after)), nil
+}
+
+// newest returns when the newest restaurant of a page was created.
+func (s *Snapshot) newest(ctx context.Context, page int) (*int64, error) {
+	entries, err := s.entries(ctx, []int{page}, usage.All)
+	newest := int64(-1)
+	if len(entries) > 0 {
+		newest = entries[0].createdAt
+	}
+	return &newest, err
+}
+
+// enterPages returns the writes that enter restaurants in pages, of which there are so many then.
+func (s *Snapshot) enterPages(entered map[string][]entry, pages int) []table.Write {
+	var writes []table.Write
+	for page := len(s.all); page < pages; page++ {
+		for _, active := range []bool{true, false} {
+			id := pageID(s.generation, page, active)
+			writes = append(writes, table.Put(s.directory.names.Directory, pageItem(s.generation, page, active, entered[id]), table.Expression{}))
+			delete(entered, id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(entered)) {
+		e := table.Expression{
+			Condition: "attribute_exists(#entries)", // the page may be gone, with its generation
+			Names:     map[string]string{"#entries": attrEntries}, Values: make(table.Item),
+		}
+		for i, of := range entered[id] {
+			name, value := fmt.Sprint("#n", i), fmt.Sprint(":v", i)
+			e.Set = table.Joined(e.Set, ", ", fmt.Sprintf("#entries.%s = %s", name, value))
+			e.Names[name], e.Values[value] = of.id, table.Number(of.createdAt)
+		}
+		writes = append(writes, table.Update(s.directory.names.Directory, key(id), e))
+	}
+	return writes
+}
+
+// Move returns the writes that switch a restaurant's entry between active and inactive.
+func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
+	createdAt := r.CreatedAt.UnixMilli()
+	page := s.pageFor(createdAt)
+	names := map[string]string{"#entries": attrEntries, "#id": r.ID}
+	after := counts{all: s.all, active: slices.Clone(s.active), from: s.from}
+	after.active[page] += 2*btoi(active) - 1
+	return []table.Write{
+		table.Update(s.directory.names.Directory, key(pageID(s.generation, page, !active)), table.Expression{
+			Remove:    "#entries.#id",
+			Condition: "attribute_exists(#entries.#id)",
+			Names:     names,
+		}),
+		table.Update(s.directory.names.Directory, key(pageID(s.generation, page, active)), table.Expression{
+			Set:       "#entries.#id = :createdAt",
+			Condition: "attribute_exists(#entries)",
+			Names:     names,
+			Values:    table.Item{":createdAt": table.Number(createdAt)},
+		}),
+		s.recount(after),
+	}
+}
+
+// recount changes the counts: by what was added, while the pages are those of s; or, if pages are opened, as a whole, if
+// nobody changed the directory meanwhile.
+func (s *Snapshot) recount(after counts) table.Write {
+	if len(after.all) > len(s.all) {
+		return table.Put(s.directory.names.Directory, countsItem(s.generation, s.version+1, after), s.unchanged())
+	}
+	e := table.Expression{
+		Add:       "#version :one",
+		Condition: "#generation = :generation AND size(#all) = :pages",
+		Names: map[string]string{
+			"#all": attrAll, "#active": attrActive, "#version": "version", "#generation": "generation",
+		},
+		Values: table.Item{
+			":one": table.Number(1), ":generation": table.Number(s.generation), ":pages": table.Number(int64(len(s.all))),
+		},
+	}
+	for page := range s.all {
+		all, active := after.all[page]-s.all[page], after.active[page]-s.active[page]
+		if all == 0 && active == 0 {
+			continue
+		}
+		e.Set = table.Joined(e.Set, ", ", fmt.Sprintf("#all[%[1]d] = #all[%[1]d] + :all%[1]d, #active[%[1]d] = #active[%[1]d] + :active%[1]d", page))
+		e.Values[fmt.Sprint(":all", page)], e.Values[fmt.Sprint(":active", page)] = table.Number(all), table.Number(active)
+	}
+	return table.Update(s.directory.names.Directory, key(countsID), e)
+}
+
+// unchanged is the condition that nobody wrote the directory since s was read.
+func (s *Snapshot) unchanged() table.Expression {
+	names := map[string]string{"#version": "version"}
+	if s.stored == nil {
+		return table.Expression{Condition: "attribute_not_exists(#version)", Names: names}
+	}
+	return table.Expression{Condition: "#version = :version", Names: names, Values: table.Item{":version": s.stored}}
+}
+
+func countsItem(generation, version int64, c counts) table.Item {
+	it := key(countsID)
+	it["generation"] = table.Number(generation)
+	it["version"] = table.Number(version)
+	it[attrAll] = table.Numbers(c.all)
+	it[attrActive] = table.Numbers(c.active)
+	it[attrFrom] = table.Numbers(c.from)
+	return it
+}
+
+func pageItem(generation int64, page int, active bool, entries []entry) table.Item {
+	byID := make(table.Item, len(entries))
+	for _, e := range entries {
+		byID[e.id] = table.Number(e.createdAt)
+	}
+	it := key(pageID(generation, page, active))
+	it[attrEntries] = table.Map(byID)
+	return it
+}
+
+func btoi(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

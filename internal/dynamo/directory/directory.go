@@ -1,0 +1,230 @@
+// Package directory orders restaurants by their creation and counts them, and has bots' numbers and ids lead to restaurants.
+package directory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// The directory makes any offset into the list of restaurants as cheap as the first. It assigns restaurants to pages of
+// bounded size in order of their creation, and keeps in one small item, the counts, how many of them each page holds:
+//
+//	counts            all: [500 500 …  41]     page 0 is the oldest
+//	                  active: [498 499 … 41]
+//	                  from: [0 1700000000000 …]  each page holds those created at or after its from, in milliseconds
+//	g1/0/active       entries: {clxyz123abc: 1700000000123, …}   the page's active restaurants with their creation
+//	g1/0/inactive     entries: {…}                               and the others
+//
+// Summing counts finds the pages that an offset lies in, and only they are read. Active and inactive restaurants of a
+// page are apart so that a filter reads no more than it shows, however rare what it admits.
+//
+// Whoever creates, activates or deactivates a restaurant changes its page and the counts in the same transaction.
+// The generation ("g1") changes when Rebuild lays all pages anew; version changes with every write.
+
+const (
+	attrID   = "id" // of every item
+	countsID = "counts"
+	// pageSize is how many restaurants a page takes before the next one is opened. A full page is some 17 KB, five
+	// read units; a million restaurants make 2,000 pages, whose counts are some 36 KB.
+	pageSize = 500
+	// maxPageSize is how many a page takes at all: restaurants created in the same millisecond, or before the newest
+	// one, go to the page of their time even when it is full. It keeps a page well below DynamoDB's 400 KB.
+	maxPageSize = 8 * pageSize
+
+	attrEntries = "entries"
+	attrAll     = "all"
+	attrActive  = "active"
+	attrFrom    = "from"
+)
+
+// Directory reads and changes the directory. It is safe for concurrent use.
+type Directory struct {
+	db    *table.DB
+	names schema.Tables
+}
+
+// New returns a Directory over the tables.
+func New(db *table.DB, names schema.Tables) *Directory { return &Directory{db: db, names: names} }
+
+// Snapshot is the directory's counts as they were read at one moment.
+type Snapshot struct {
+	directory  *Directory
+	generation int64
+	version    int64
+	stored     table.Value // the version as it is stored: nil where there is none, or something else than a number
+	counts
+}
+
+// counts say how many restaurants each page holds, the oldest page first.
+type counts struct {
+	all    []int64 // restaurants of each page
+	active []int64 // those of them that are active
+	from   []int64 // lower bound of each page's creation times, in milliseconds
+}
+
+func key(id string) table.Item { return table.Item{attrID: table.Text(id)} }
+
+// pageID names the item of a page's active or inactive restaurants.
+func pageID(generation int64, page int, active bool) string {
+	state := "inactive"
+	if active {
+		state = "active"
+	}
+	return fmt.Sprintf("g%d/%d/%s", generation, page, state)
+}
+
+// Read returns the counts, in one round trip.
+func (d *Directory) Read(ctx context.Context) (*Snapshot, error) {
+	s, fault, err := d.readCounts(ctx)
+	if err == nil && fault != nil {
+		err = fmt.Errorf("the directory's counts need 'sufrahctl directory rebuild': %w", fault)
+	}
+	return s, err
+}
+
+// readCounts returns the counts as far as they make sense, and what doesn't as fault.
+func (d *Directory) readCounts(ctx context.Context) (s *Snapshot, fault, err error) {
+	it, err := d.db.Get(ctx, d.names.Directory, key(countsID))
+	if err != nil {
+		return nil, nil, err
+	}
+	r := table.Reader{Item: it}
+	s = &Snapshot{
+		directory: d, generation: r.Number("generation"), version: r.Number("version"), stored: it["version"],
+		counts: counts{all: r.Numbers(attrAll), active: r.Numbers(attrActive), from: r.Numbers(attrFrom)},
+	}
+	if r.Err == nil && (len(s.all) != len(s.active) || len(s.all) != len(s.from)) {
+		r.Err = fmt.Errorf("%d, %d and %d pages", len(s.all), len(s.active), len(s.from))
+	}
+	return s, r.Err, nil
+}
+
+// admitted returns how many restaurants of a page the filter admits.
+func (c counts) admitted(page int, filter usage.Filter) int {
+	switch filter {
+	case usage.ActiveOnly:
+		return int(c.active[page])
+	case usage.InactiveOnly:
+		return int(c.all[page] - c.active[page])
+	}
+	return int(c.all[page])
+}
+
+// Total returns how many restaurants the filter admits.
+func (c counts) Total(filter usage.Filter) int {
+	total := 0
+	for page := range c.all {
+		total += c.admitted(page, filter)
+	}
+	return total
+}
+
+// locate returns the pages, newest first, that hold the limit restaurants after offset, and how many of the first
+// page's restaurants come before them.
+func (c counts) locate(filter usage.Filter, offset, limit int) (pages []int, skip int) {
+	skip = offset
+	wanted := 0
+	for page := len(c.all) - 1; page >= 0 && (len(pages) == 0 || wanted > 0); page-- {
+		n := c.admitted(page, filter)
+		switch {
+		case n == 0:
+		case len(pages) > 0:
+			pages = append(pages, page)
+			wanted -= n
+		case skip < n:
+			pages = append(pages, page)
+			wanted = limit - (n - skip)
+		default:
+			skip -= n
+		}
+	}
+	return pages, skip
+}
+
+// pageFor returns the page that a restaurant created at the time belongs to. There must be one.
+func (c counts) pageFor(createdAt int64) int {
+	return max(0, sort.Search(len(c.from), func(i int) bool { return c.from[i] > createdAt })-1)
+}
+
+// entry is one restaurant in a page.
+type entry struct {
+	id        string
+	createdAt int64 // milliseconds since 1970
+}
+
+// newestFirst is the order of the list.
+func newestFirst(a, b entry) int {
+	return cmp.Or(cmp.Compare(b.createdAt, a.createdAt), cmp.Compare(a.id, b.id))
+}
+
+// IDs returns the restaurants that the filter admits, newest first by creation and then by id, after skipping offset of them
+// and at most limit, in one round trip.
+func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit int) ([]string, error) {
+	pages, skip := s.locate(filter, offset, limit)
+	if len(pages) == 0 {
+		return nil, nil
+	}
+	entries, err := s.entries(ctx, pages, filter)
+	if err != nil {
+		return nil, err
+	}
+	// A restaurant that was switched on or off since the counts were read makes a page hold one more or fewer.
+	first := min(skip, len(entries))
+	entries = entries[first:min(len(entries), first+limit)]
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.id
+	}
+	return ids, nil
+}
+
+// entries returns the restaurants of the pages that the filter admits, in the list's order.
+func (s *Snapshot) entries(ctx context.Context, pages []int, filter usage.Filter) ([]entry, error) {
+	var keys []table.Key
+	byID := make(map[string][]entry)
+	for _, page := range pages {
+		for _, active := range []bool{true, false} {
+			if filter.Admits(active) {
+				keys = append(keys, table.Key{Table: s.directory.names.Directory, Key: key(pageID(s.generation, page, active))})
+			}
+		}
+	}
+	var fault error
+	missing := len(keys)
+	err := s.directory.db.GetAll(ctx, keys, func(_ string, it table.Item) {
+		missing--
+		r := table.Reader{Item: it}
+		id := r.Text(attrID)
+		for restaurantID, createdAt := range r.NumberMap(attrEntries) {
+			byID[id] = append(byID[id], entry{restaurantID, createdAt})
+		}
+		if r.Err != nil {
+			fault = fmt.Errorf("directory page %s: %w", id, r.Err)
+		}
+	})
+	if err == nil {
+		err = fault
+	}
+	if err != nil {
+		return nil, err
+	}
+	if missing > 0 {
+		// The pages of a generation stay until the one after the next: this reader was slower than two rebuilds.
+		return nil, fmt.Errorf("%w: the directory was rebuilt while it was read", outage.ErrUnavailable)
+	}
+	var entries []entry
+	for _, page := range pages {
+		of := slices.Concat(byID[pageID(s.generation, page, true)], byID[pageID(s.generation, page, false)])
+		slices.SortFunc(of, newestFirst)
+		entries = append(entries, of...)
+	}
+	return entries, nil
+}

@@ -1,0 +1,120 @@
+package directory
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// TestLocate holds the pages that an offset lies in to a list that is written out in full.
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var d counts
+		filter := usage.Filter(rapid.IntRange(0, 2).Draw(t, "filter"))
+		for range rapid.IntRange(0, 12).Draw(t, "pages") {
+			all := rapid.Int64Range(0, 6).Draw(t, "restaurants")
+			d.all = append(d.all, all)
+			d.active = append(d.active, rapid.Int64Range(0, all).Draw(t, "active"))
+		}
+		offset := rapid.IntRange(0, 80).Draw(t, "offset")
+		limit := rapid.IntRange(1, 30).Draw(t, "limit")
+
+		content := func(pages []int) []string {
+			list := []string{}
+			for _, page := range pages {
+				for i := range d.admitted(page, filter) {
+					list = append(list, fmt.Sprintf("%d/%d", page, i))
+				}
+			}
+			return list
+		}
+		window := func(list []string, offset int) []string {
+			first := min(offset, len(list))
+			return list[first:min(len(list), first+limit)]
+		}
+		var newestFirst []int
+		for page := range d.all {
+			newestFirst = append([]int{page}, newestFirst...)
+		}
+		want := window(content(newestFirst), offset)
+
+		pages, skip := d.locate(filter, offset, limit)
+		if diff := cmp.Diff(want, window(content(pages), skip)); diff != "" {
+			t.Fatalf("pages %v from %d on (-want +got):\n%s", pages, skip, diff)
+		}
+		for _, page := range pages { // no page is read in vain
+			if !slices.ContainsFunc(content([]int{page}), func(entry string) bool { return slices.Contains(want, entry) }) {
+				t.Fatalf("page %d of %v has nothing of %v", page, pages, want)
+			}
+		}
+		if got := d.Total(filter); got != len(content(newestFirst)) {
+			t.Fatalf("total %d, want %d", got, len(content(newestFirst)))
+		}
+	})
+}
+
+// TestLayOut: whenever restaurants were created, each is on the page that its creation time leads to, no page but one
+// of a single millisecond is larger than it should be, and none is empty.
+func TestLayOut(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		start := time.UnixMilli(rapid.Int64Range(0, 1<<40).Draw(t, "start"))
+		span := rapid.Int64Range(0, 3000).Draw(t, "span")
+		random := rapid.Uint64().Draw(t, "seed")
+		all := make([]listed, rapid.IntRange(0, 1700).Draw(t, "restaurants"))
+		active := 0
+		for i := range all {
+			random = random*6364136223846793005 + 1442695040888963407
+			createdAt := start.Add(time.Duration(int64(random>>33)%(span+1)) * time.Millisecond)
+			all[i] = listed{entry{fmt.Sprint(i), createdAt.UnixMilli()}, random>>60 < 11}
+			if all[i].active {
+				active++
+			}
+		}
+		d, laid := layOut(3, all)
+		var items []table.Item
+		for _, p := range laid {
+			items = append(items, p.items()...)
+		}
+		if len(items) != 2*len(d.all) || d.Total(usage.All) != len(all) || d.Total(usage.ActiveOnly) != active {
+			t.Fatalf("%d items; counts %v and %v of %d restaurants, %d active", len(items), d.all, d.active, len(all), active)
+		}
+		pages := make(map[string]map[string]int64)
+		for _, it := range items {
+			in := table.Reader{Item: it}
+			pages[in.Text("id")] = in.NumberMap(attrEntries)
+		}
+		for _, r := range all {
+			id := pageID(3, d.pageFor(r.createdAt), r.active)
+			if createdAt, ok := pages[id][r.id]; !ok || createdAt != r.createdAt {
+				t.Fatalf("restaurant %+v is not on page %s", r, id)
+			}
+		}
+		for page := range d.all {
+			both := []map[string]int64{pages[pageID(3, page, true)], pages[pageID(3, page, false)]}
+			times := make(map[int64]int64) // how many were created in each millisecond
+			for _, half := range both {
+				for _, createdAt := range half {
+					times[createdAt]++
+				}
+			}
+			size := int64(len(both[0]) + len(both[1]))
+			if size != d.all[page] || int64(len(both[0])) != d.active[page] || size == 0 {
+				t.Fatalf("page %d holds %d and %d, its counts are %d and %d", page, size, len(both[0]), d.all[page], d.active[page])
+			}
+			newest := slices.Max(slices.Collect(maps.Keys(times)))
+			if before := size - times[newest]; before >= pageSize {
+				t.Fatalf("page %d went on after %d restaurants", page, before)
+			}
+		}
+	})
+}

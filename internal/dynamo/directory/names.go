@@ -1,0 +1,250 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+)
+
+// name is what leads to a restaurant: an item of the directory for a bot's phone number or id.
+type name struct {
+	item         string // its id: number/… or bot/…
+	restaurantID string
+}
+
+const (
+	attrRestaurants = "restaurants" // of a bot's id: those whose bots have it
+
+	numberPrefix = "number/"
+	botPrefix    = "bot/"
+)
+
+// readNames returns the names that bots ask for, and those that the directory has.
+func (d *Directory) readNames(ctx context.Context) (asked, stored map[name]bool, err error) {
+	asked, stored = make(map[name]bool), make(map[name]bool)
+	err = d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
+		id := r.Text(schema.AttrRestaurantID)
+		bot := schema.ReadBot(r)
+		asked[name{botPrefix + bot.ID, id}] = true
+		if bot.PhoneNumber != "" {
+			asked[name{numberPrefix + bot.PhoneNumber, id}] = true
+		}
+		if r.Err != nil {
+			return fmt.Errorf("bot of restaurant %q: %w", id, r.Err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = d.db.Scan(ctx, d.names.Directory, func(r *table.Reader) error {
+		var owners []string
+		id := r.Text("id")
+		switch {
+		case strings.HasPrefix(id, numberPrefix):
+			owners = []string{r.Text(schema.AttrRestaurantID)}
+		case strings.HasPrefix(id, botPrefix):
+			owners = r.Texts(attrRestaurants)
+		}
+		for _, owner := range owners {
+			stored[name{id, owner}] = true
+		}
+		if r.Err != nil {
+			return fmt.Errorf("directory item %s: %w", id, r.Err)
+		}
+		return nil
+	})
+	return asked, stored, err
+}
+
+// wrongNames returns the names that the directory lacks, and those that it has too many.
+func (d *Directory) wrongNames(ctx context.Context) (missing, left []name, err error) {
+	asked, stored, err := d.readNames(ctx)
+	return without(asked, stored), without(stored, asked), err
+}
+
+// without returns those of all that aren't among the others, in order.
+func without(all, others map[name]bool) []name {
+	var rest []name
+	for n := range all {
+		if !others[n] {
+			rest = append(rest, n)
+		}
+	}
+	slices.SortFunc(rest, func(a, b name) int {
+		return cmp.Or(cmp.Compare(a.restaurantID, b.restaurantID), cmp.Compare(a.item, b.item))
+	})
+	return rest
+}
+
+// checkNames returns what the directory says otherwise than bots do. A bot that was set between the two readings looks like
+// a difference, but not twice.
+func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
+	missing, left, err := d.wrongNames(ctx)
+	if err != nil || len(missing)+len(left) == 0 {
+		return nil, err
+	}
+	stillMissing, stillLeft, err := d.wrongNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Difference
+	for _, n := range missing {
+		if slices.Contains(stillMissing, n) {
+			found = append(found, Difference{n.restaurantID, n.String() + " is its bot's, and doesn't lead to it"})
+		}
+	}
+	for _, n := range left {
+		if slices.Contains(stillLeft, n) {
+			found = append(found, Difference{n.restaurantID, n.String() + " leads to it, and isn't its bot's"})
+		}
+	}
+	return found, nil
+}
+
+// String returns the name for a person.
+func (n name) String() string {
+	if number, ok := strings.CutPrefix(n.item, numberPrefix); ok {
+		return "phone number " + number
+	}
+	return "bot id " + strings.TrimPrefix(n.item, botPrefix)
+}
+
+// mendNames removes the names that the directory has too many and then enters those that it lacks, each only if the bot is
+// still as it was read. A number that two bots have stays with the one that it leads to.
+func (d *Directory) mendNames(ctx context.Context) error {
+	missing, left, err := d.wrongNames(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range left {
+		if err := d.mendName(ctx, n, false); err != nil {
+			return err
+		}
+	}
+	for _, n := range missing {
+		if err := d.mendName(ctx, n, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Directory) mendName(ctx context.Context, n name, asked bool) error {
+	number, isNumber := strings.CutPrefix(n.item, numberPrefix)
+	id := strings.TrimPrefix(n.item, botPrefix)
+	attribute, value := schema.AttrBotID, id
+	if isNumber {
+		attribute, value = schema.AttrPhoneNumber, number
+	}
+	bot := table.Expression{
+		Condition: "#name = :name",
+		Names:     map[string]string{"#name": attribute},
+		Values:    table.Item{":name": table.Text(value)},
+	}
+	if !asked {
+		bot.Condition = "attribute_not_exists(#name) OR #name <> :name"
+	}
+	var write table.Write
+	switch {
+	case isNumber && asked:
+		write = d.ClaimNumber(number, n.restaurantID)
+	case isNumber:
+		write = d.ReleaseNumber(number, n.restaurantID)
+	case asked:
+		write = d.NameBot(id, n.restaurantID)
+	default:
+		write = d.UnnameBot(id, n.restaurantID)
+	}
+	err := d.db.Transact(ctx, []table.Write{write, table.Check(d.names.Bots, schema.RestaurantKey(n.restaurantID), bot)}, "")
+	var condition *table.ConditionError
+	if errors.As(err, &condition) { // the bot was set meanwhile, or the number is another one's
+		return nil
+	}
+	return err
+}
+
+// numberKey is the directory's item for a phone number. Finding a restaurant by it is strongly consistent, and writing
+// it conditionally keeps a number from belonging to two restaurants: an index would give neither.
+func numberKey(phoneNumber string) table.Item { return key(numberPrefix + phoneNumber) }
+
+// ClaimNumber is the write that gives a phone number to a restaurant, unless another one has it.
+func (d *Directory) ClaimNumber(phoneNumber, restaurantID string) table.Write {
+	it := numberKey(phoneNumber)
+	it[schema.AttrRestaurantID] = table.Text(restaurantID)
+	return table.Put(d.names.Directory, it, table.Expression{
+		Condition: "attribute_not_exists(#id) OR #owner = :owner",
+		Names:     map[string]string{"#id": "id", "#owner": schema.AttrRestaurantID},
+		Values:    table.Item{":owner": table.Text(restaurantID)},
+	})
+}
+
+// ReleaseNumber is the write that takes a phone number from a restaurant, unless another one has it.
+func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write {
+	return table.Delete(d.names.Directory, numberKey(phoneNumber), table.Expression{
+		Condition: "attribute_not_exists(#owner) OR #owner = :owner",
+		Names:     map[string]string{"#owner": schema.AttrRestaurantID},
+		Values:    table.Item{":owner": table.Text(restaurantID)},
+	})
+}
+
+// botKey is the directory's item for a bot's id. Bots' ids need not be unique, so it holds the set of the restaurants whose
+// bots have it.
+func botKey(botID string) table.Item { return key(botPrefix + botID) }
+
+// NameBot is the write that has a bot's id lead to a restaurant, and UnnameBot the one that ends that.
+func (d *Directory) NameBot(botID, restaurantID string) table.Write {
+	return table.Update(d.names.Directory, botKey(botID), table.Expression{
+		Add:    "#restaurants :one",
+		Names:  map[string]string{"#restaurants": attrRestaurants},
+		Values: table.Item{":one": table.TextSet(restaurantID)},
+	})
+}
+
+func (d *Directory) UnnameBot(botID, restaurantID string) table.Write {
+	return table.Update(d.names.Directory, botKey(botID), table.Expression{
+		Drop:   "#restaurants :one",
+		Names:  map[string]string{"#restaurants": attrRestaurants},
+		Values: table.Item{":one": table.TextSet(restaurantID)},
+	})
+}
+
+// OfBot returns the restaurant whose bot has an id, in one round trip. It fails with restaurant.ErrNotFound or
+// outage.ErrUnavailable.
+func (d *Directory) OfBot(ctx context.Context, botID string) (string, error) {
+	it, err := d.db.Get(ctx, d.names.Directory, botKey(botID))
+	if err != nil {
+		return "", fmt.Errorf("looking up bot %s: %w", botID, err)
+	}
+	r := table.Reader{Item: it}
+	owners := r.Texts(attrRestaurants)
+	if r.Err != nil {
+		return "", r.Err
+	}
+	if len(owners) != 1 {
+		return "", restaurant.ErrNotFound
+	}
+	return owners[0], nil
+}
+
+// OfNumber returns the restaurant whose bot answers at a phone number, in one round trip. It fails with
+// restaurant.ErrNotFound or outage.ErrUnavailable.
+func (d *Directory) OfNumber(ctx context.Context, phoneNumber string) (string, error) {
+	it, err := d.db.Get(ctx, d.names.Directory, numberKey(phoneNumber))
+	if err != nil {
+		return "", fmt.Errorf("looking up a phone number: %w", err)
+	}
+	r := table.Reader{Item: it}
+	id := r.Text(schema.AttrRestaurantID)
+	if r.Err == nil && id == "" {
+		r.Err = restaurant.ErrNotFound
+	}
+	return id, r.Err
+}

@@ -1,0 +1,119 @@
+package ranking
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Standing is all that a restaurant's quota of one month depends on, as it was read at one moment. Whoever writes
+// something that follows from it makes the write conditional on it, and starts again where it has changed.
+type Standing struct {
+	id         string
+	Restaurant restaurant.Restaurant // its ID is empty where there is none
+	Bot        *restaurant.Bot       // nil where there is none
+	Month      usage.MonthCount
+	Item       table.Item // the month's, nil where there is none
+}
+
+// Standing reads, in one round trip, how a restaurant stands in a period, which is a month's, and one more item of the
+// usage table, nil where there is none.
+func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, other table.Item) (seen Standing, found table.Item, err error) {
+	keys := []table.Key{
+		{Table: r.names.Restaurants, Key: schema.RestaurantKey(restaurantID)}, {Table: r.names.Bots, Key: schema.RestaurantKey(restaurantID)},
+		{Table: r.names.Usage, Key: schema.UsageKey(restaurantID, period)},
+	}
+	if other != nil {
+		keys = append(keys, table.Key{Table: r.names.Usage, Key: other})
+	}
+	seen.id = restaurantID
+	record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
+	var fault error
+	err = r.db.GetAll(ctx, keys, func(name string, it table.Item) {
+		in := table.Reader{Item: it}
+		switch {
+		case name == r.names.Restaurants:
+			seen.Restaurant = schema.ReadRestaurant(&in)
+		case name == r.names.Bots:
+			bot := schema.ReadBot(&in)
+			seen.Bot = &bot
+		case in.Text("period") == period:
+			seen.Item = it
+			schema.ReadUsage(&in, &record)
+		default:
+			found = it
+		}
+		if in.Err != nil {
+			fault = fmt.Errorf("table %s, restaurant %s: %w", name, restaurantID, in.Err)
+		}
+	})
+	for _, count := range record.Months {
+		seen.Month = count
+	}
+	if err == nil {
+		err = fault
+	}
+	return seen, found, err
+}
+
+// Quota returns the month's quota. Where the restaurant has no bot, its limit is defaultLimit.
+func (st Standing) Quota(defaultLimit int64) usage.Quota {
+	limit := defaultLimit
+	if st.Bot != nil {
+		limit = st.Bot.Limits.ConversationsPerDay
+	}
+	return usage.NewQuota(limit, st.Month.Conversations, st.Month.ToppedUp)
+}
+
+// unchanged is the condition that the month is as it was read.
+func (st Standing) unchanged() table.Expression {
+	names := map[string]string{"#period": "period", "#conversations": schema.AttrConversations, "#adjusted": schema.AttrToppedUp}
+	if st.Item == nil {
+		return table.Expression{Condition: "attribute_not_exists(#period)", Names: map[string]string{"#period": "period"}}
+	}
+	e := table.Expression{Condition: "attribute_exists(#period)", Names: names, Values: table.Item{}}
+	for name, attribute := range map[string]string{"#conversations": schema.AttrConversations, "#adjusted": schema.AttrToppedUp} {
+		if value, ok := st.Item[attribute]; ok {
+			e.Condition += fmt.Sprintf(" AND %s = :%s", name, name[1:])
+			e.Values[":"+name[1:]] = value
+		} else {
+			e.Condition += fmt.Sprintf(" AND attribute_not_exists(%s)", name)
+		}
+	}
+	return e
+}
+
+// Adjusted is the change of the month's item that sets what was added to its allowance, and what follows from it.
+func (st Standing) Adjusted(period string, by int64) table.Expression {
+	e := st.unchanged().And(table.Expression{
+		Set:    "#adjusted = :by",
+		Names:  map[string]string{"#adjusted": schema.AttrToppedUp},
+		Values: table.Item{":by": table.Number(by)},
+	})
+	st.Month.ToppedUp = by
+	return e.And(st.listed(period))
+}
+
+// Checks are the conditions, to go into one transaction, that the restaurant and its bot are as they were read.
+func (st Standing) Checks(tables schema.Tables) []table.Write {
+	active := table.Expression{Condition: "attribute_not_exists(#id)", Names: map[string]string{"#id": schema.AttrRestaurantID}}
+	limit := active
+	if st.Restaurant.ID != "" {
+		active = table.Expression{
+			Condition: "#active = :active", Names: map[string]string{"#active": schema.AttrActive},
+			Values: table.Item{":active": table.Flag(st.Restaurant.Active)},
+		}
+	}
+	if st.Bot != nil {
+		limit = table.Expression{
+			Condition: "#limit = :limit", Names: map[string]string{"#limit": schema.AttrDailyLimit},
+			Values: table.Item{":limit": table.Number(st.Bot.Limits.ConversationsPerDay)},
+		}
+	}
+	key := schema.RestaurantKey(st.id)
+	return []table.Write{table.Check(tables.Restaurants, key, active), table.Check(tables.Bots, key, limit)}
+}

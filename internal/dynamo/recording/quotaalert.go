@@ -1,0 +1,82 @@
+package recording
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// A month's item says which thresholds were told of, and who is about to.
+const (
+	attrAlertsNoted = "alertsNoted" // the highest threshold of those in the log
+	attrAlertsSent  = "alertsSent"  // and of those that the owner was told of
+	attrAlertLease  = "alertLease"  // the delivery that tells of them
+	attrAlertUntil  = "alertUntil"
+)
+
+// QuotaState implements conversation.QuotaAlerter in one round trip, and in another one for a month's first conversation.
+func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
+	month := r.calendar.Month(at)
+	seen, err := r.ranking.Restate(ctx, restaurantID, month.String())
+	if err != nil {
+		return conversation.QuotaState{}, fmt.Errorf("reading the quota of restaurant %s: %w", restaurantID, err)
+	}
+	in := table.Reader{Item: seen.Item}
+	// A restaurant that customers can write to has a bot. The limit of one without is not known here.
+	state := conversation.QuotaState{Month: month, Quota: seen.Quota(usage.Unlimited), QuotaAlerts: readAlerts(&in)}
+	return state, in.Err
+}
+
+func readAlerts(r *table.Reader) conversation.QuotaAlerts {
+	return conversation.QuotaAlerts{Noted: r.Number(attrAlertsNoted), Sent: r.Number(attrAlertsSent)}
+}
+
+// ClaimQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) ClaimQuotaAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, now time.Time,
+) (conversation.QuotaAlerts, bool, error) {
+	e := table.Expression{
+		Set:       "#lease = :delivery, #until = :until",
+		Condition: "attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery",
+		Names:     map[string]string{"#lease": attrAlertLease, "#until": attrAlertUntil},
+		Values: table.Item{
+			":delivery": table.Text(m.Delivery), ":now": table.Instant(now), ":until": table.Instant(now.Add(conversation.LeaseLength)),
+		},
+	}
+	it, err := r.db.Change(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, month.String()), e, types.ReturnValueAllNew)
+	claimed := table.Reader{Item: it}
+	if table.FailedCondition(err, 0) {
+		return conversation.QuotaAlerts{}, false, nil
+	}
+	if err != nil {
+		return conversation.QuotaAlerts{}, false, fmt.Errorf("claiming the alerts of restaurant %s: %w", m.RestaurantID, err)
+	}
+	return readAlerts(&claimed), true, claimed.Err
+}
+
+// SettleQuotaAlerts implements conversation.QuotaAlerter.
+func (r *Recorder) SettleQuotaAlerts(
+	ctx context.Context, m conversation.Message, month usage.Month, told conversation.QuotaAlerts, done bool,
+) error {
+	e := table.Expression{
+		Set:       "#noted = :noted, #sent = :sent",
+		Condition: "#lease = :delivery",
+		Names:     map[string]string{"#lease": attrAlertLease, "#noted": attrAlertsNoted, "#sent": attrAlertsSent},
+		Values:    table.Item{":delivery": table.Text(m.Delivery), ":noted": table.Number(told.Noted), ":sent": table.Number(told.Sent)},
+	}
+	if done {
+		e = e.And(table.Expression{Remove: "#lease, #until", Names: map[string]string{"#until": attrAlertUntil}})
+	}
+	err := r.db.Update(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, month.String()), e)
+	if err != nil && !table.FailedCondition(err, 0) {
+		return fmt.Errorf("noting the alerts of restaurant %s: %w", m.RestaurantID, err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package schema
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// The usage table holds, for each restaurant, one item for each month with its conversations, and one item of the
+// period ActivityPeriod with what every message changes. They are apart because a conversation is counted in a
+// transaction, and messages must not conflict with it.
+const ActivityPeriod = "activity"
+
+// Attributes of the usage table. Conversations and messages by day are attributes of their own ("d07", "m07") rather
+// than entries of a map, because ADD creates an attribute that is missing.
+const (
+	AttrConversations    = "conversations"
+	AttrLastConversation = "lastConversationAt"
+	AttrFirstActivity    = "firstActivity"
+	AttrLastActivity     = "lastActivity"
+	AttrToppedUp         = "adjustedBy" // of a month: what top-ups added to its allowance
+	AttrTallyMonth       = "tallyMonth" // the month that the tally's days belong to
+	DayPrefix            = "d"
+	TallyPrefix          = "m"
+	MaxDay               = 31
+)
+
+// DayAttribute names the attribute of a day of the month.
+func DayAttribute(prefix string, day int) string { return fmt.Sprintf("%s%02d", prefix, day) }
+
+// SetDays sets the attributes of days.
+func SetDays(it table.Item, prefix string, days map[int]int64) {
+	for day, n := range days {
+		it[DayAttribute(prefix, day)] = table.Number(n)
+	}
+}
+
+// UsageKey is the key of an item of the usage table.
+func UsageKey(restaurantID, period string) table.Item {
+	return table.Item{AttrRestaurantID: table.Text(restaurantID), "period": table.Text(period)}
+}
+
+// ReadUsage enters an activity or a month in a record.
+func ReadUsage(r *table.Reader, record *usage.Record) {
+	period := r.Text("period")
+	if period == ActivityPeriod {
+		record.Activity = ReadActivity(r)
+		record.Activity.Sessions = ReadSlots(r, record.Activity.Last)
+		if month := r.Text(AttrTallyMonth); month != "" {
+			var err error
+			if record.Activity.Messages.Month, err = usage.ParseMonth(month); err != nil {
+				r.Err = err
+			}
+			record.Activity.Messages.Days = readDays(r, TallyPrefix)
+		}
+		return
+	}
+	month, err := usage.ParseMonth(period)
+	if err != nil {
+		r.Err = err
+		return
+	}
+	record.Months[month] = ReadMonth(r)
+}
+
+// ReadActivity reads the times of an activity, without its tally.
+func ReadActivity(r *table.Reader) usage.Activity {
+	return usage.Activity{
+		First:            r.Instant(AttrFirstActivity),
+		Last:             r.Instant(AttrLastActivity),
+		LastConversation: r.Instant(AttrLastConversation),
+	}
+}
+
+// ReadMonth reads a month.
+func ReadMonth(r *table.Reader) usage.MonthCount {
+	return usage.MonthCount{
+		Conversations:    r.Number(AttrConversations),
+		LastConversation: r.Instant(AttrLastConversation),
+		Days:             readDays(r, DayPrefix),
+		ToppedUp:         r.Number(AttrToppedUp),
+	}
+}
+
+// readDays returns the numbers of the attributes that DayAttribute names.
+func readDays(r *table.Reader, prefix string) map[int]int64 {
+	days := make(map[int]int64)
+	for name := range r.Item {
+		if day, ok := strings.CutPrefix(name, prefix); ok && len(day) == len("01") {
+			if d, err := strconv.Atoi(day); err == nil {
+				days[d] = r.Number(name)
+			}
+		}
+	}
+	return days
+}

@@ -1,0 +1,132 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+)
+
+const (
+	BatchGetKeys   = 100 // DynamoDB's bound for one BatchGetItem
+	BatchWriteRows = 25  // and for one BatchWriteItem
+	// The attempts at what DynamoDB left unprocessed: it does so when throttled, or past 16 MB.
+	batchAttempts   = 6
+	batchFirstDelay = 20 * time.Millisecond
+	batchMaxDelay   = 400 * time.Millisecond
+)
+
+// Key is an item's key with its table.
+type Key struct {
+	Table string
+	Key   Item
+}
+
+// GetAll reads the items with the given keys, strongly consistent and at the same time, in as many requests as it
+// takes, and hands each that exists to found, in no order and never two at once.
+func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, it Item)) error {
+	batches := (len(keys) + BatchGetKeys - 1) / BatchGetKeys
+	if batches == 1 {
+		return db.getBatch(ctx, keys, found)
+	}
+	items := make([][]Key, batches) // each request's own, so that found need not be safe for concurrent use
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range batches {
+		group.Go(func() error {
+			return db.getBatch(ctx, keys[i*BatchGetKeys:min(len(keys), (i+1)*BatchGetKeys)], func(table string, it Item) {
+				items[i] = append(items[i], Key{table, it})
+			})
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, batch := range items {
+		for _, it := range batch {
+			found(it.Table, it.Key)
+		}
+	}
+	return nil
+}
+
+func (db *DB) getBatch(ctx context.Context, keys []Key, found func(string, Item)) error {
+	consistent := true
+	request := make(map[string]types.KeysAndAttributes)
+	for _, k := range keys {
+		table := request[k.Table]
+		table.ConsistentRead = &consistent
+		table.Keys = append(table.Keys, k.Key)
+		request[k.Table] = table
+	}
+	return db.untilProcessed(ctx, func() (int, error) {
+		output, err := db.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
+		if err != nil {
+			return 0, Translate(err)
+		}
+		for table, items := range output.Responses {
+			for _, it := range items {
+				found(table, it)
+			}
+		}
+		request = output.UnprocessedKeys
+		return len(request), nil
+	})
+}
+
+// Get reads one item, strongly consistent; nil where there is none.
+func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
+	consistent := true
+	output, err := db.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: &consistent})
+	if err != nil {
+		return nil, Translate(err)
+	}
+	return output.Item, nil
+}
+
+// untilProcessed repeats a batch operation, which returns what it left undone, until nothing is.
+func (db *DB) untilProcessed(ctx context.Context, operation func() (left int, err error)) error {
+	delay := batchFirstDelay
+	for attempt := 1; ; attempt++ {
+		left, err := operation()
+		if err != nil || left == 0 {
+			return err
+		}
+		if attempt == batchAttempts {
+			return fmt.Errorf("%w: DynamoDB left part of a batch unprocessed %d times", outage.ErrUnavailable, attempt)
+		}
+		if err := db.Wait(ctx, delay); err != nil {
+			return err
+		}
+		delay = min(2*delay, batchMaxDelay)
+	}
+}
+
+// PutAll writes items, each on its own, overwriting what is there.
+func (db *DB) PutAll(ctx context.Context, table string, items []Item) error {
+	for len(items) > 0 {
+		n := min(len(items), BatchWriteRows)
+		requests := make([]types.WriteRequest, n)
+		for i, it := range items[:n] {
+			requests[i] = types.WriteRequest{PutRequest: &types.PutRequest{Item: it}}
+		}
+		items = items[n:]
+		pending := map[string][]types.WriteRequest{table: requests}
+		err := db.untilProcessed(ctx, func() (int, error) {
+			output, err := db.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: pending})
+			if err != nil {
+				return 0, Translate(err)
+			}
+			pending = output.UnprocessedItems
+			return len(pending), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+// Package table reads and writes items of DynamoDB tables: what the rooms of package dynamo are built on.
+//
+// Every fault leaves it as *ConditionError, which the caller translates to an error of the domain, or, if the fault passes
+// by itself (throttling, outages, time-outs), wrapping outage.ErrUnavailable. The SDK's error types are not part of its
+// contract.
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+)
+
+// DB reads and writes items of any table. It is safe for concurrent use.
+type DB struct {
+	client *dynamodb.Client
+	random func() float64
+}
+
+// New returns a DB over the client. random returns a number in [0, 1).
+func New(client *dynamodb.Client, random func() float64) *DB {
+	return &DB{client: client, random: random}
+}
+
+// Wait sleeps for a random part of the given time: between attempts that would meet each other again.
+func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
+	timer := time.NewTimer(time.Duration(db.random() * float64(atMost)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return Translate(ctx.Err())
+	}
+}
+
+// The attempts at a transaction that conflicts with another one on the same item: the SDK does not repeat these by
+// itself. A hundred customers who open conversations with one restaurant at the same moment take turns on its month's
+// item for some seconds, so what ends the attempts is the invocation's time and not their number.
+const (
+	ConflictAttempts   = 100
+	conflictFirstDelay = 10 * time.Millisecond
+	conflictMaxDelay   = time.Second
+)
+
+// Transact writes all items or none, again while it conflicts with other writers. A condition that fails is reported
+// as *ConditionError.
+func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
+	return db.RetryConflicts(ctx, func() error {
+		// The same token on every attempt lets DynamoDB recognise a transaction whose answer got lost.
+		input := &dynamodb.TransactWriteItemsInput{TransactItems: items}
+		if token != "" {
+			input.ClientRequestToken = &token
+		}
+		_, err := db.client.TransactWriteItems(ctx, input)
+		return err
+	})
+}
+
+// RetryConflicts runs write until it ends otherwise than in a conflict with a transaction on the same item.
+func (db *DB) RetryConflicts(ctx context.Context, write func() error) error {
+	delay := conflictFirstDelay
+	for attempt := 1; ; attempt++ {
+		err := write()
+		if err == nil {
+			return nil
+		}
+		if !isConflict(err) || attempt == ConflictAttempts {
+			return Translate(err)
+		}
+		if err := db.Wait(ctx, delay); err != nil {
+			return err
+		}
+		delay = min(2*delay, conflictMaxDelay)
+	}
+}
+
+// isConflict reports whether nothing but other writers kept err's operation from happening. A condition that failed
+// decides: trying again can't change it.
+func isConflict(err error) bool {
+	var conflict *types.TransactionConflictException
+	if errors.As(err, &conflict) {
+		return true
+	}
+	var cancelled *types.TransactionCanceledException
+	if !errors.As(err, &cancelled) {
+		return false
+	}
+	conflicts := false
+	for _, reason := range cancelled.CancellationReasons {
+		switch code(reason) {
+		case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
+			conflicts = true
+		case "None":
+		default:
+			return false
+		}
+	}
+	return conflicts
+}
+
+func code(reason types.CancellationReason) string {
+	if reason.Code == nil {
+		return "None"
+	}
+	return *reason.Code
+}
+
+// ConditionError says which items' conditions kept a write from happening, with the items as they were where the
+// write asked for them.
+type ConditionError struct {
+	Failed map[int]Item // by the item's place in the transaction; 0 for a single write
+}
+
+func (e *ConditionError) Error() string { return "a condition of the write was not met" }
+
+// Lowest returns the first place whose condition failed.
+func (e *ConditionError) Lowest() int { return slices.Min(slices.Collect(maps.Keys(e.Failed))) }
+
+// FailedCondition reports whether err is due to the condition of the item at index.
+func FailedCondition(err error, index int) bool {
+	var condition *ConditionError
+	if !errors.As(err, &condition) {
+		return false
+	}
+	_, ok := condition.Failed[index]
+	return ok
+}
+
+// Translate turns an error of the SDK into one of the domain, or into *ConditionError.
+func Translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var single *types.ConditionalCheckFailedException
+	if errors.As(err, &single) {
+		return &ConditionError{Failed: map[int]Item{0: single.Item}}
+	}
+	var cancelled *types.TransactionCanceledException
+	if errors.As(err, &cancelled) {
+		failed := make(map[int]Item)
+		for i, reason := range cancelled.CancellationReasons {
+			if code(reason) == "ConditionalCheckFailed" {
+				failed[i] = reason.Item
+			}
+		}
+		if len(failed) > 0 {
+			return &ConditionError{Failed: failed}
+		}
+	}
+	if passes(err) {
+		return fmt.Errorf("%w: %w", outage.ErrUnavailable, err)
+	}
+	return err
+}
+
+// passes reports whether the same request may succeed later: it was throttled, DynamoDB or the network failed, time ran
+// out, or other writers held the items.
+func passes(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError {
+		return true
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return true // no answer at all, or none that could be read
+	}
+	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
+	return throttled || api.ErrorFault() == smithy.FaultServer || isConflict(err)
+}

@@ -1,0 +1,187 @@
+package table
+
+import (
+	"fmt"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Item is an item of any table, Value an attribute's, and Write a part of a transaction.
+type (
+	Item  = map[string]types.AttributeValue
+	Value = types.AttributeValue
+	Write = types.TransactWriteItem
+)
+
+// TimeLayout is how times are stored: text of one width, which sorts and compares as time passes and which a person
+// can read in the console.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// Text, Flag, Number, Big, Instant, TextSet and Numbers return values as they are stored.
+func Text(s string) Value              { return &types.AttributeValueMemberS{Value: s} }
+func Flag(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
+func Number(n int64) Value {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+
+func Big(n *big.Int) Value { return &types.AttributeValueMemberN{Value: n.String()} }
+
+func Instant(t time.Time) Value {
+	return Text(t.UTC().Format(TimeLayout))
+}
+
+func TextSet(members ...string) Value {
+	return &types.AttributeValueMemberSS{Value: members}
+}
+
+func Numbers(ns []int64) Value {
+	list := make([]Value, len(ns))
+	for i, n := range ns {
+		list[i] = Number(n)
+	}
+	return &types.AttributeValueMemberL{Value: list}
+}
+
+// SetText and SetInstant store optional attributes only where they have a value.
+func SetText(it Item, name, value string) {
+	if value != "" {
+		it[name] = Text(value)
+	}
+}
+
+func SetInstant(it Item, name string, value time.Time) {
+	if !value.IsZero() {
+		it[name] = Instant(value)
+	}
+}
+
+// Reader reads the attributes of an item; an absent one is its type's zero value. The first attribute of another type
+// than expected is kept as Err: such an item was written by something else than this system.
+type Reader struct {
+	Item Item
+	Err  error
+}
+
+// Fail keeps the fault that an attribute is not what it should be.
+func (r *Reader) Fail(name, want string) {
+	if r.Err == nil {
+		r.Err = fmt.Errorf("stored attribute %q is not %s", name, want)
+	}
+}
+
+// Text returns a text.
+func (r *Reader) Text(name string) string {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberS:
+		return v.Value
+	default:
+		r.Fail(name, "a text")
+	}
+	return ""
+}
+
+// Texts returns the members of a set of texts.
+func (r *Reader) Texts(name string) []string {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberSS:
+		return v.Value
+	default:
+		r.Fail(name, "a set of texts")
+	}
+	return nil
+}
+
+// Flag returns a boolean.
+func (r *Reader) Flag(name string) bool {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberBOOL:
+		return v.Value
+	default:
+		r.Fail(name, "a boolean")
+	}
+	return false
+}
+
+// Number returns a whole number.
+func (r *Reader) Number(name string) int64 { return r.parseNumber(name, r.Item[name]) }
+
+func (r *Reader) parseNumber(name string, value Value) int64 {
+	switch v := value.(type) {
+	case nil:
+		return 0
+	case *types.AttributeValueMemberN:
+		if n, err := strconv.ParseInt(v.Value, 10, 64); err == nil {
+			return n
+		}
+	}
+	r.Fail(name, "a whole number")
+	return 0
+}
+
+// Numbers returns a list of whole numbers.
+func (r *Reader) Numbers(name string) []int64 {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberL:
+		ns := make([]int64, len(v.Value))
+		for i, value := range v.Value {
+			ns[i] = r.parseNumber(name, value)
+		}
+		return ns
+	default:
+		r.Fail(name, "a list of numbers")
+	}
+	return nil
+}
+
+// NumberMap returns a map of whole numbers.
+func (r *Reader) NumberMap(name string) map[string]int64 {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberM:
+		ns := make(map[string]int64, len(v.Value))
+		for key, value := range v.Value {
+			ns[key] = r.parseNumber(name, value)
+		}
+		return ns
+	default:
+		r.Fail(name, "a map of numbers")
+	}
+	return nil
+}
+
+// Instant returns a time.
+func (r *Reader) Instant(name string) time.Time {
+	s := r.Text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(TimeLayout, s)
+	if err != nil {
+		r.Fail(name, "a time")
+	}
+	return t
+}
+
+// Map returns a map as it is stored.
+func Map(m Item) Value { return &types.AttributeValueMemberM{Value: m} }
+
+// Same reports whether two texts or numbers are stored alike. Values of other types never are, but two that are absent are.
+func Same(a, b Value) bool { return scalar(a) == scalar(b) }
+
+// scalar returns a text or a number as it is stored, and "" for anything else.
+func scalar(value Value) string {
+	switch v := value.(type) {
+	case *types.AttributeValueMemberS:
+		return v.Value
+	case *types.AttributeValueMemberN:
+		return v.Value
+	}
+	return ""
+}

@@ -1,0 +1,145 @@
+// Package topup keeps what was added to restaurants' allowances.
+package topup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// TopUps are items of the usage table, beside the months that they belong to: in order of their creation, and for each
+// key that makes repeats harmless another one, which holds what was asked for and what came of it.
+//
+//	2026-11                                           adjustedBy: 1500
+//	adjustment/2026-11/2026-11-23T12:00:00.000Z/adj_…  amount: 1000, …
+//	renewal/<SHA-256 of the key>                       amount, reason; used, limit, toppedUp right after
+const (
+	attrAmount    = "amount"
+	attrReason    = "reason"
+	attrUsed      = "used"
+	attrLimit     = "limit"
+	attrCreatedAt = "createdAt"
+)
+
+// Store keeps top-ups. It is safe for concurrent use.
+type Store struct {
+	db      *table.DB
+	names   schema.Tables
+	ranking *ranking.Ranking
+}
+
+// New returns a Store over the tables.
+func New(db *table.DB, names schema.Tables) *Store {
+	return &Store{db: db, names: names, ranking: ranking.New(db, names)}
+}
+
+func topUpPrefix(month usage.Month) string { return "adjustment/" + month.String() + "/" }
+
+func topUpItem(restaurantID string, month usage.Month, a usage.TopUp) table.Item {
+	it := schema.UsageKey(restaurantID, topUpPrefix(month)+a.CreatedAt.UTC().Format(table.TimeLayout)+"/"+a.ID)
+	it["id"] = table.Text(a.ID)
+	it[attrAmount] = table.Number(a.Amount)
+	it["type"] = table.Text(a.Type)
+	it[attrReason] = table.Text(a.Reason)
+	it[attrCreatedAt] = table.Instant(a.CreatedAt)
+	it["createdBy"] = table.Text(a.CreatedBy)
+	return it
+}
+
+// AddTopUp implements usage.TopUpStore, in two round trips where nobody else changes the month meanwhile.
+func (t *Store) AddTopUp(
+	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
+) (usage.Quota, error) {
+	for range table.ConflictAttempts {
+		quota, err := t.addTopUp(ctx, restaurantID, month, a, repeatKey, defaultLimit)
+		var condition *table.ConditionError
+		if !errors.As(err, &condition) {
+			return quota, err
+		}
+		if err := t.db.Wait(ctx, ranking.Delay); err != nil {
+			return usage.Quota{}, err
+		}
+	}
+	return usage.Quota{}, fmt.Errorf("%w: others keep changing the month", outage.ErrUnavailable)
+}
+
+// addTopUp makes the top-up, provided that nothing that it depends on changes between being read and being written.
+func (t *Store) addTopUp(
+	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
+) (usage.Quota, error) {
+	var repeat table.Item
+	if repeatKey != "" {
+		repeat = schema.UsageKey(restaurantID, "renewal/"+repeatKey)
+	}
+	seen, first, err := t.ranking.Standing(ctx, restaurantID, month.String(), repeat)
+	switch {
+	case err != nil:
+		return usage.Quota{}, err
+	case first != nil:
+		return repeatedQuota(first, a)
+	case seen.Restaurant.ID == "":
+		return usage.Quota{}, restaurant.ErrNotFound
+	}
+	quota := seen.Quota(defaultLimit)
+	if quota.IsUnlimited() {
+		return usage.Quota{}, usage.ErrUnlimited
+	}
+	quota.ToppedUp += a.Amount
+	items := append([]table.Write{
+		table.Update(t.names.Usage, schema.UsageKey(restaurantID, month.String()), seen.Adjusted(month.String(), quota.ToppedUp)),
+		table.Put(t.names.Usage, topUpItem(restaurantID, month, a), table.Expression{}),
+	}, seen.Checks(t.names)...)
+	if repeat != nil {
+		repeat[attrAmount], repeat[attrReason], repeat[attrCreatedAt] = table.Number(a.Amount), table.Text(a.Reason), table.Instant(a.CreatedAt)
+		repeat[attrUsed], repeat[attrLimit], repeat[schema.AttrToppedUp] = table.Number(quota.Used), table.Number(quota.Limit), table.Number(quota.ToppedUp)
+		items = append(items, table.Put(t.names.Usage, repeat, table.Expression{
+			Condition: "attribute_not_exists(#period)",
+			Names:     map[string]string{"#period": "period"},
+		}))
+	}
+	return quota, t.db.Transact(ctx, items, "")
+}
+
+// repeatedQuota returns what came of the first top-up of a key, if a is the same again.
+func repeatedQuota(first table.Item, a usage.TopUp) (usage.Quota, error) {
+	r := table.Reader{Item: first}
+	amount, reason := r.Number(attrAmount), r.Text(attrReason)
+	quota := usage.Quota{Used: r.Number(attrUsed), Limit: r.Number(attrLimit), ToppedUp: r.Number(schema.AttrToppedUp)}
+	if r.Err != nil {
+		return usage.Quota{}, fmt.Errorf("an earlier top-up: %w", r.Err)
+	}
+	if amount != a.Amount || reason != a.Reason {
+		return usage.Quota{}, usage.ErrKeyReused
+	}
+	return quota, nil
+}
+
+// TopUps implements usage.Journal in one round trip.
+func (t *Store) TopUps(ctx context.Context, restaurantID string, month usage.Month, most int) ([]usage.TopUp, error) {
+	topUps := make([]usage.TopUp, 0, most)
+	err := t.db.Query(ctx, table.Query{
+		Table: t.names.Usage, Backwards: true, Limit: int32(most),
+		Key: table.Expression{
+			Condition: "#id = :id AND begins_with(#period, :prefix)",
+			Names:     map[string]string{"#id": schema.AttrRestaurantID, "#period": "period"},
+			Values:    table.Item{":id": table.Text(restaurantID), ":prefix": table.Text(topUpPrefix(month))},
+		},
+	}, func(r *table.Reader) error {
+		topUps = append(topUps, usage.TopUp{
+			ID: r.Text("id"), Amount: r.Number(attrAmount), Type: r.Text("type"), Reason: r.Text(attrReason),
+			CreatedAt: r.Instant(attrCreatedAt), CreatedBy: r.Text("createdBy"),
+		})
+		return r.Err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the top-ups of restaurant %s: %w", restaurantID, err)
+	}
+	return topUps, nil
+}

@@ -1,0 +1,274 @@
+package stackstore_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// mortal lets the process that a request belongs to die after some of its writes.
+type mortal struct{ next http.RoundTripper }
+
+// life is what is left of a process: so many writes.
+type life struct {
+	mu     sync.Mutex
+	writes int
+	end    context.CancelFunc
+}
+
+type lifeKey struct{}
+
+// breakAfter returns a context that ends right after so many successful writes, before their answer arrives.
+func breakAfter(ctx context.Context, writes int) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	return context.WithValue(ctx, lifeKey{}, &life{writes: writes, end: end})
+}
+
+func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := m.next.RoundTrip(r)
+	l, ok := r.Context().Value(lifeKey{}).(*life)
+	if err != nil || !ok || response.StatusCode != http.StatusOK || !isWrite(r) {
+		return response, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writes--; l.writes > 0 {
+		return response, nil
+	}
+	l.end()
+	return nil, context.Canceled
+}
+
+func isWrite(r *http.Request) bool {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return operation == "PutItem" || operation == "UpdateItem" || operation == "TransactWriteItems"
+}
+
+func newLedger(engine *dynamolocal.Engine, calendar usage.Calendar) storetest.Ledger {
+	store := newStore(mortal{engine.Transport()})
+	recorder := store.Recorder(calendar)
+	return storetest.Ledger{Store: store, Recorder: recorder, QuotaAlerter: recorder, Break: breakAfter}
+}
+
+func TestRecorderContract(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		return newLedger(newEngine(t), calendar)
+	})
+}
+
+// TestRecorderContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another
+// and the ordinary writes.
+func TestRecorderContractWithConflicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: TestRecorderContract has the same suite, without the conflicts")
+	}
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		return newLedger(newEngine(t).WithTransactionTime(time.Millisecond), calendar)
+	})
+}
+
+// TestWriteCapacity counts what each kind of message costs, in write units of all tables together.
+func TestWriteCapacity(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := schema.StackTables(devstack.StackName)
+	used := func() (units float64) {
+		for _, table := range []string{names.Conversations, names.Usage} {
+			_, written := engine.Consumed(table)
+			units += written
+		}
+		return units
+	}
+	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", Active: true, CreatedAt: start},
+		&restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: 1000}}))
+	const marker, extension, activity, transaction, refused = 1, 1, 1, 4, 1
+	// A month's first opening is listed in the index by fullness, in a transaction of its own (whose two checks are of other
+	// tables); each further one moves it there, which takes two writes in the index.
+	const listing, moved = 2 + 2, 2 * 2
+	// A session is entered in the index by opening; opening it again moves it there, and keeps the one that ended.
+	const entered, again = 2, 2*2 + 2 + 2
+	for _, step := range []struct {
+		kind, id, customer string
+		after              time.Duration
+		want               float64
+	}{
+		{"a restaurant's first", "m1", "+966500000001", 0, marker + refused + transaction + refused + activity + listing + entered},
+		{"ordinary", "m2", "+966500000001", time.Minute, marker + extension + activity},
+		{"ordinary, the next day", "m3", "+966500000001", 13 * time.Hour, marker + extension + activity},
+		{"repeat", "m3", "+966500000001", 13*time.Hour + time.Second, 3 * refused},
+		{"a new customer's first", "m4", "+966500000002", 14 * time.Hour, marker + refused + transaction + activity + moved + entered},
+		{"opening again, the restaurant's first for a day", "m5", "+966500000001", 40 * time.Hour,
+			marker + refused + transaction + refused + activity + moved + again},
+		{"repeat of an opening", "m5", "+966500000001", 41 * time.Hour, 4 * refused},
+		{"ordinary, overtaken by another customer's", "m6", "+966500000002", 30 * time.Hour, marker + extension + refused + activity},
+	} {
+		before := used()
+		m := conversation.Message{ID: step.id, RestaurantID: "r1", Customer: step.customer, ReceivedAt: start.Add(step.after), Delivery: step.kind}
+		recorded, err := ledger.Recorder.Record(t.Context(), m)
+		must(t, err)
+		if recorded.Opened {
+			_, err := ledger.QuotaAlerter.QuotaState(t.Context(), "r1", recorded.At)
+			must(t, err)
+		}
+		if got := used() - before; got != step.want {
+			t.Errorf("%s: %v write units, want %v", step.kind, got, step.want)
+		}
+	}
+}
+
+// TestOpeningsMeet: of two messages that each find no session to extend, only the one whose transaction comes first opens
+// one; the other belongs to it. So it is for a new customer and for one who comes back.
+func TestOpeningsMeet(t *testing.T) {
+	t.Parallel()
+	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		returns bool
+		ahead   time.Duration // of the message that is overtaken: how much earlier the other one was received
+		want    int64
+	}{
+		"new, overtaken by an earlier message":     {false, time.Second, 1},
+		"new, overtaken by a later message":        {false, -time.Second, 1},
+		"coming back, overtaken by an earlier one": {true, time.Second, 2},
+		"coming back, overtaken by a later one":    {true, -time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := newEngine(t).Transport()
+			store := newStore(engine)
+			must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+			record := func(s *stackstore.Store, id string, at time.Time) conversation.Recorded {
+				m := conversation.Message{ID: id, RestaurantID: "r00001", Customer: "+966500000001", ReceivedAt: at, Delivery: id}
+				recorded, err := s.Recorder(usage.NewCalendar(nil)).Record(t.Context(), m)
+				must(t, err)
+				return recorded
+			}
+			at := first
+			if test.returns {
+				record(store, "m0", first)
+				at = at.Add(30 * time.Hour)
+			}
+			var other conversation.Recorded
+			overtaken := newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+				roundTrip(func(r *http.Request) (*http.Response, error) {
+					other = record(store, "m1", at.Add(-test.ahead))
+					return engine.RoundTrip(r)
+				}), nil,
+			}})
+			recorded := record(overtaken, "m2", at)
+			if !other.Opened || recorded.Opened || recorded.First {
+				t.Errorf("recorded %+v, overtaken by %+v, which alone was to open the session", recorded, other)
+			}
+			used, err := store.Usage(t.Context(), "r00001", november.Last(1))
+			must(t, err)
+			wantSame(t, "conversations", used.Months[november].Conversations, test.want)
+		})
+	}
+}
+
+// TestItemsStaySmall holds the items that every message writes to one write unit, however long they are used.
+func TestItemsStaySmall(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := schema.StackTables(devstack.StackName)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for day := range 70 {
+		at = at.Add(23 * time.Hour)
+		_, before := engine.Consumed(names.Usage)
+		m := conversation.Message{ID: at.Format("SM20060102150405"), RestaurantID: "clxyz123abc", Customer: "+966500000001",
+			ReceivedAt: at, Delivery: "d"}
+		if _, err := ledger.Recorder.Record(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		// One unit, and another for the refused one at a month's first message; a count is in the first day's transaction.
+		if _, after := engine.Consumed(names.Usage); day > 0 && after-before > 2 {
+			t.Fatalf("day %d: %v write units", day, after-before)
+		}
+	}
+}
+
+// TestBusyItemsStaySmall has a message from one of many customers in each slot of some weeks: all slots are in use, and the
+// item that every message writes still takes one unit.
+func TestBusyItemsStaySmall(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
+	names := schema.StackTables(devstack.StackName)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const restaurantID = "clxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz1234" // of the longest
+	put := usage.Activity{First: at, Last: at, LastConversation: at, Sessions: make(map[int64]int64),
+		Messages: usage.Tally{Month: usage.Month{Year: 2026, Month: time.January}, Days: make(map[int]int64)}}
+	for slot := range int64(usage.SessionSlots) { // as busy as can be
+		put.Sessions[usage.SlotOf(at)-slot] = 12_345
+	}
+	for day := 1; day <= 31; day++ {
+		put.Messages.Days[day] = 1_234_567
+	}
+	must(t, ledger.Store.PutUsage(t.Context(), restaurantID, put, nil))
+	for i := range 200 {
+		at = at.Add(17 * time.Minute)
+		_, before := engine.Consumed(names.Usage)
+		m := conversation.Message{ID: fmt.Sprint("m", i), RestaurantID: restaurantID, Customer: fmt.Sprintf("+9665%08d", i%20), ReceivedAt: at, Delivery: "d"}
+		recorded, err := ledger.Recorder.Record(t.Context(), m)
+		must(t, err)
+		if _, after := engine.Consumed(names.Usage); !recorded.Opened && after-before > 1 {
+			t.Fatalf("message %d: %v write units", i, after-before)
+		}
+	}
+}
+
+// TestBurst has a hundred customers open conversations with one restaurant at the same moment, where each transaction holds
+// the month's item for a while: all of them are counted within the time of an invocation. Time is the test's own.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := newEngine(t).WithTransactionTime(2 * time.Millisecond)
+		ledger := newLedger(engine, usage.NewCalendar(nil))
+		ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
+		defer cancel()
+		customers := int64(100)
+		if testing.Short() {
+			customers = 20
+		}
+		at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		var group errgroup.Group
+		for i := range customers {
+			group.Go(func() error {
+				_, err := ledger.Recorder.Record(ctx, conversation.Message{
+					ID: fmt.Sprint("m", i), RestaurantID: "r1", Customer: fmt.Sprintf("+9665%08d", i), ReceivedAt: at, Delivery: "d",
+				})
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		month := usage.Month{Year: 2026, Month: time.November}
+		must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", CreatedAt: at}, nil))
+		record, err := ledger.Store.Usage(t.Context(), "r1", []usage.Month{month})
+		must(t, err)
+		if got := record.Months[month].Conversations; got != customers {
+			t.Errorf("%d conversations, want %d", got, customers)
+		}
+	})
+}

@@ -1,0 +1,378 @@
+package stackstore_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	gocmp "github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+func wantSame[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// importAll writes restaurants and then enters all of them in the directory.
+func importAll(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
+	t.Helper()
+	must(t, store.PutRestaurants(t.Context(), restaurants))
+	if entered, err := store.RebuildDirectory(t.Context()); err != nil || entered != len(restaurants) {
+		t.Fatalf("%d of %d restaurants entered, error %v", entered, len(restaurants), err)
+	}
+}
+
+// series returns restaurants created a minute apart, every third of them inactive.
+func series(length int) []restaurant.Restaurant {
+	all := make([]restaurant.Restaurant, length)
+	for i := range all {
+		all[i] = storetest.Restaurant(i)
+		all[i].Active = i%3 != 0
+	}
+	return all
+}
+
+// listed returns the ids that the filter admits, in the list's order, from scratch.
+func listed(restaurants []restaurant.Restaurant, filter usage.Filter) []string {
+	sorted := slices.SortedFunc(slices.Values(restaurants), func(a, b restaurant.Restaurant) int {
+		return cmp.Or(cmp.Compare(b.CreatedAt.UnixMilli(), a.CreatedAt.UnixMilli()), cmp.Compare(a.ID, b.ID))
+	})
+	ids := []string{}
+	for _, r := range sorted {
+		if filter.Admits(r.Active) {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// readAll pages through a directory.
+func readAll(t *testing.T, directory usage.Directory, filter usage.Filter) []string {
+	t.Helper()
+	const limit = 100
+	ids := []string{}
+	for offset := 0; ; offset += limit {
+		records, err := directory.Page(t.Context(), filter, offset, limit, november)
+		must(t, err)
+		for _, record := range records {
+			ids = append(ids, record.Restaurant.ID)
+		}
+		if len(records) < limit {
+			return ids
+		}
+	}
+}
+
+// wantListed holds the store's list to the restaurants that there are.
+func wantListed(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
+	t.Helper()
+	directory, err := store.Directory(t.Context())
+	must(t, err)
+	for _, filter := range []usage.Filter{usage.All, usage.ActiveOnly, usage.InactiveOnly} {
+		want := listed(restaurants, filter)
+		wantSame(t, fmt.Sprint("total of filter ", filter), directory.Total(filter), len(want))
+		wantSame(t, fmt.Sprint("list of filter ", filter), readAll(t, directory, filter), want)
+	}
+}
+
+// pageSizes returns how many restaurants each page of the directory holds, the oldest page first.
+func pageSizes(t *testing.T, transport http.RoundTripper) []int {
+	t.Helper()
+	counts, err := newClient(transport).GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &tables.Directory, Key: item{"id": &types.AttributeValueMemberS{Value: "counts"}},
+	})
+	must(t, err)
+	var sizes []int
+	for _, value := range counts.Item["all"].(*types.AttributeValueMemberL).Value {
+		size, err := strconv.Atoi(value.(*types.AttributeValueMemberN).Value)
+		must(t, err)
+		sizes = append(sizes, size)
+	}
+	return sizes
+}
+
+// TestPagesSplit: pages take 500 restaurants, those that are imported as those that are created one by one.
+func TestPagesSplit(t *testing.T) {
+	t.Parallel()
+	for imported, want := range map[int][]int{
+		1:    {3},
+		498:  {500},
+		499:  {500, 1},
+		500:  {500, 2},
+		501:  {500, 3},
+		999:  {500, 500, 1},
+		1000: {500, 500, 2},
+	} {
+		if testing.Short() && imported > 500 {
+			continue // a page that is full is enough
+		}
+		t.Run(fmt.Sprint(imported), func(t *testing.T) {
+			t.Parallel()
+			engine := newEngine(t).Transport()
+			store := newStore(engine)
+			all := series(imported + 2)
+			importAll(t, store, all[:imported])
+			for _, r := range all[imported:] { // one that finds a page full, or not, and one more
+				must(t, store.CreateRestaurant(t.Context(), r, nil))
+			}
+			wantSame(t, "page sizes", pageSizes(t, engine), want)
+			wantListed(t, store, all)
+		})
+	}
+}
+
+// TestPageBoundaries has creations that meet a full page's bounds: they stay in order whatever page takes them.
+func TestPageBoundaries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: each case imports a full page of restaurants; TestPagesSplit does it once")
+	}
+	t.Parallel()
+	at := func(all []restaurant.Restaurant, first, last int, created time.Time) {
+		for i := first; i <= last; i++ {
+			all[i].CreatedAt = created
+		}
+	}
+	for name, test := range map[string]struct {
+		restaurants int
+		arrange     func([]restaurant.Restaurant)
+		created     []time.Duration // those created afterwards, since start
+		want        []int
+	}{
+		"one millisecond across an import's bound": {510,
+			func(all []restaurant.Restaurant) { at(all, 495, 504, all[500].CreatedAt) }, nil, []int{505, 5}},
+		"one millisecond, all": {510,
+			func(all []restaurant.Restaurant) { at(all, 0, 509, start) }, nil, []int{510}},
+		"as old as the newest of a full page": {500, nil, []time.Duration{499 * time.Minute, 499 * time.Minute}, []int{502}},
+		"parts of one millisecond": {500, nil,
+			[]time.Duration{499*time.Minute + 200*time.Microsecond, 499*time.Minute + 800*time.Microsecond}, []int{502}},
+		"a millisecond newer":              {500, nil, []time.Duration{499*time.Minute + time.Millisecond}, []int{500, 1}},
+		"older than the newest, page full": {500, nil, []time.Duration{200 * time.Minute}, []int{501}},
+		"older than the newest page":       {510, nil, []time.Duration{200 * time.Minute}, []int{501, 10}},
+		"as old as the newest page":        {510, nil, []time.Duration{500 * time.Minute}, []int{500, 11}},
+		"a millisecond older than the newest page": {510, nil,
+			[]time.Duration{500*time.Minute - time.Millisecond}, []int{501, 10}},
+		"older than all":                  {510, nil, []time.Duration{-time.Hour, -20 * 365 * 24 * time.Hour, -80 * 365 * 24 * time.Hour}, []int{503, 10}},
+		"a new page, then the old bounds": {500, nil, []time.Duration{600 * time.Minute, 550 * time.Minute, 600 * time.Minute}, []int{501, 2}},
+		"out of order from the start":     {1, nil, []time.Duration{9, 7, 8, -1, 0}, []int{6}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := newEngine(t).Transport()
+			store := newStore(engine)
+			all := series(test.restaurants)
+			for i := range all {
+				all[i].CreatedAt = start.Add(time.Duration(i) * time.Minute)
+			}
+			if test.arrange != nil {
+				test.arrange(all)
+			}
+			importAll(t, store, all)
+			for i, since := range test.created {
+				r := restaurant.Restaurant{ID: fmt.Sprintf("a%d", 9-i), Name: "created afterwards", Active: i%2 == 0, CreatedAt: start.Add(since)}
+				must(t, store.CreateRestaurant(t.Context(), r, nil))
+				all = append(all, r)
+			}
+			wantSame(t, "page sizes", pageSizes(t, engine), test.want)
+
+			for i := range all { // a switch finds the page that the creation chose
+				if i%50 == 0 || i >= test.restaurants {
+					all[i].Active = !all[i].Active
+					must(t, store.SetActive(t.Context(), all[i].ID, all[i].Active))
+				}
+			}
+			wantListed(t, store, all)
+			if _, err := store.RebuildDirectory(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			wantListed(t, store, all)
+		})
+	}
+}
+
+// TestRebuildLosesNothing: restaurants that are created and switched while the directory is laid anew are all in it.
+func TestRebuildLosesNothing(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
+	const imported, created = 510, 20
+	all := series(imported + created)
+	importAll(t, store, all[:imported])
+
+	group, ctx := errgroup.WithContext(t.Context())
+	done := make(chan struct{})
+	var writers sync.WaitGroup
+	writer := func(write func() error) {
+		writers.Add(1)
+		group.Go(func() error {
+			defer writers.Done()
+			return write()
+		})
+	}
+	writer(func() error {
+		for _, r := range all[imported:] {
+			if err := store.CreateRestaurant(ctx, r, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	writer(func() error {
+		for i := 0; i < imported; i += 20 {
+			all[i].Active = !all[i].Active
+			if err := store.SetActive(ctx, all[i].ID, all[i].Active); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for {
+			// A rebuild that found no quiet moment changed nothing, and that is not what this test is about.
+			if _, err := store.RebuildDirectory(ctx); err != nil && ctx.Err() != nil {
+				return err
+			}
+			select {
+			case <-done:
+				return nil
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	writers.Wait()
+	close(done)
+	must(t, group.Wait())
+	wantListed(t, store, all)
+}
+
+// TestOvertakenWriters: whoever reads the directory before rebuilds and writes it after them starts again.
+func TestOvertakenWriters(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(context.Context, *stackstore.Store, []restaurant.Restaurant) error{
+		"create": func(ctx context.Context, s *stackstore.Store, all []restaurant.Restaurant) error {
+			return s.CreateRestaurant(ctx, all[len(all)-1], nil)
+		},
+		"switch": func(ctx context.Context, s *stackstore.Store, all []restaurant.Restaurant) error {
+			all[1].Active = !all[1].Active
+			return errors.Join(s.SetActive(ctx, all[1].ID, all[1].Active), s.CreateRestaurant(ctx, all[len(all)-1], nil))
+		},
+	} {
+		for _, rebuilds := range []int{1, 2, 3} {
+			t.Run(fmt.Sprintf("%s after %d", name, rebuilds), func(t *testing.T) {
+				t.Parallel()
+				engine := newEngine(t).Transport()
+				store := newStore(engine)
+				all := series(4)
+				importAll(t, store, all[:3])
+				overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+					roundTrip(func(r *http.Request) (*http.Response, error) {
+						for range rebuilds {
+							if _, err := store.RebuildDirectory(r.Context()); err != nil {
+								return nil, err
+							}
+						}
+						return engine.RoundTrip(r)
+					}), nil,
+				}}
+				must(t, write(t.Context(), newStore(overtaken), all))
+				wantListed(t, store, all)
+			})
+		}
+	}
+}
+
+// TestSlowRebuild: a rebuild that was overtaken by another one leaves the newer pages alone, even if it never ends.
+func TestSlowRebuild(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	all := series(12)
+	importAll(t, store, all[:10])
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	overtaken := false
+	slow := newStore(roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch {
+		case operation(r) == "PutItem": // it dies before it says that its pages are the ones to read
+			cancel()
+			return nil, ctx.Err()
+		case operation(r) == "BatchWriteItem" && !overtaken:
+			overtaken = true
+			if _, err := store.RebuildDirectory(t.Context()); err != nil {
+				return nil, err
+			}
+			for _, r := range all[10:] {
+				if err := store.CreateRestaurant(t.Context(), r, nil); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return engine.RoundTrip(r)
+	}))
+	if _, err := slow.RebuildDirectory(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want that of its end", err)
+	}
+	wantListed(t, store, all)
+}
+
+// TestReaderDuringRebuilds: a reader goes on with the pages that it knows through one rebuild, and hears of an outage,
+// not of a list with holes, after two.
+func TestReaderDuringRebuilds(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).Transport())
+	all := series(510)
+	importAll(t, store, all)
+	reader, err := store.Directory(t.Context())
+	must(t, err)
+
+	added := storetest.Restaurant(9000)
+	must(t, store.CreateRestaurant(t.Context(), added, nil))
+	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "total", reader.Total(usage.All), len(all))
+	wantSame(t, "list after one rebuild", readAll(t, reader, usage.InactiveOnly), listed(all, usage.InactiveOnly))
+
+	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if records, err := reader.Page(t.Context(), usage.All, 0, 10, november); !errors.Is(err, outage.ErrUnavailable) {
+		t.Errorf("after two rebuilds it reads %d records, error %v", len(records), err)
+	}
+	wantListed(t, store, append(all, added))
+}
+
+// TestRebuildTidiesUp: pages of past generations don't pile up.
+func TestRebuildTidiesUp(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	store := newStore(engine.Transport())
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}))
+	for range 5 {
+		if _, err := store.RebuildDirectory(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The counts, the number of generations, the phone number, the bot's id, and two generations of two items each.
+	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 8)
+	if err := store.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}); err != nil {
+		t.Errorf("its phone number got lost: %v", err)
+	}
+}

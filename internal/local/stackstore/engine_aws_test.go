@@ -1,0 +1,99 @@
+//go:build aws
+
+package stackstore_test
+
+import (
+	"context"
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// stack is a stack's tables on DynamoDB Local, empty and a test's own, reached as the functions reach theirs, but with more
+// patience: the engine of a busy machine may take longer than they wait.
+type stack struct {
+	config aws.Config
+	tables schema.Tables
+}
+
+// newStack creates the template's tables, which are deleted when the test ends. Nothing expires in them: most tests have
+// a time of their own, by which DynamoDB Local would take new items for expired ones.
+func newStack(t testing.TB) stack {
+	t.Helper()
+	return newStackOf(t, func(table *sam.Table) { table.TimeToLive = "" })
+}
+
+// newStackOf creates the template's tables with a change.
+func newStackOf(t testing.TB, change func(*sam.Table)) stack {
+	t.Helper()
+	endpoint, err := engines.Endpoint(engines.DynamoDB)
+	must(t, err)
+	config := newConfig(endpoint)
+	config.HTTPClient = patient
+	parsed, err := sam.Load("../../../template.yaml")
+	must(t, err)
+	name := "test-" + strings.ToLower(rand.Text())
+	tables, err := parsed.Tables(name)
+	must(t, err)
+	for i := range tables {
+		change(&tables[i])
+	}
+	client := dynamodb.NewFromConfig(config)
+	must(t, engines.CreateTables(t.Context(), client, tables))
+	t.Cleanup(func() { must(t, engines.DeleteTables(context.WithoutCancel(t.Context()), client, tables)) })
+	return stack{config, schema.StackTables(name)}
+}
+
+var patient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
+// newConfig returns the configuration of a function, with connections of its own.
+func newConfig(endpoint string) aws.Config {
+	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config.BaseEndpoint = &endpoint
+	return config
+}
+
+// RoundTrip sends a request as the functions do.
+func (s stack) RoundTrip(r *http.Request) (*http.Response, error) { return s.config.HTTPClient.Do(r) }
+
+// store returns a store whose requests go through transport: the stack itself, or something round it.
+func (s stack) store(transport http.RoundTripper) *stackstore.Store {
+	return stackstore.New(s.client(transport), s.tables, mathrand.Float64)
+}
+
+func (s stack) client(transport http.RoundTripper) *dynamodb.Client {
+	config := s.config
+	config.HTTPClient = &http.Client{Transport: transport}
+	return dynamodb.NewFromConfig(config)
+}
+
+func TestEngineContract(t *testing.T) {
+	t.Parallel()
+	storetest.Exercise(t, func(t *testing.T) storetest.Store {
+		s := newStack(t)
+		return s.store(s)
+	})
+}
+
+func TestEngineRecorderContract(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseRecorder(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		s := newStack(t)
+		store := s.store(mortal{s})
+		recorder := store.Recorder(calendar)
+		return storetest.Ledger{Store: store, Recorder: recorder, QuotaAlerter: recorder, Break: breakAfter}
+	})
+}

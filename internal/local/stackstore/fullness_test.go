@@ -1,0 +1,149 @@
+package stackstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// TestReindex: what was written before there were indexes, or imported beside them, is found after it.
+func TestReindex(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store, client := newStore(engine), newClient(engine)
+	bot := func(perDay int64) *restaurant.Bot {
+		return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: perDay}}
+	}
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), bot(1)))
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), bot(usage.Unlimited)))
+	for id, used := range map[string]int64{"r00001": 29, "r00002": 5000, "r00003": 290} {
+		count := usage.MonthCount{Conversations: used}
+		must(t, store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{november: count}))
+	}
+	for _, id := range []string{"r00001", "r00002"} {
+		key := item{"restaurantId": &types.AttributeValueMemberS{Value: id}}
+		_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: &tables.Bots, Key: key, UpdateExpression: aws.String("REMOVE #plan"),
+			ExpressionAttributeNames: map[string]string{"#plan": "plan"},
+		})
+		must(t, err)
+		key["period"] = &types.AttributeValueMemberS{Value: november.String()}
+		_, err = client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: &tables.Usage, Key: key, UpdateExpression: aws.String("REMOVE listedIn, fullness, step, planLimit"),
+		})
+		must(t, err)
+	}
+	must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{storetest.Restaurant(3)}))
+	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := func(share usage.Share) map[string]int64 {
+		t.Helper()
+		filled, err := store.Fullest(t.Context(), november, share, 10)
+		must(t, err)
+		used := make(map[string]int64)
+		for _, f := range filled {
+			used[f.RestaurantID] = f.Quota.Used
+		}
+		return used
+	}
+	wantSame(t, "before", found(usage.AlertShare), map[string]int64{})
+	for range 2 {
+		n, err := store.Reindex(t.Context())
+		must(t, err)
+		wantSame(t, "restaurants", n, 3)
+		wantSame(t, "afterwards", found(usage.AlertShare), map[string]int64{"r00001": 29, "r00003": 290})
+		wantSame(t, "all", found(0), map[string]int64{"r00001": 29, "r00003": 290})
+	}
+}
+
+// TestRepeatInAnotherMonth: a top-up and its repeat that arrive together, one before a month's end and one after, are one.
+func TestRepeatInAnotherMonth(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+	renew := func(ctx context.Context, s *stackstore.Store, month usage.Month) usage.Quota {
+		a := usage.TopUp{ID: "adj_" + month.String(), Amount: 5, Type: usage.TopUpType, Reason: "r", CreatedAt: start}
+		quota, err := s.AddTopUp(ctx, "r00001", month, a, "key", 10)
+		must(t, err)
+		return quota
+	}
+	december := usage.Month{Year: 2026, Month: time.December}
+	var first usage.Quota
+	overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			first = renew(r.Context(), store, december)
+			return engine.RoundTrip(r)
+		}), nil,
+	}}
+	inBubble(t, func(ctx context.Context, t *testing.T) {
+		wantSame(t, "the repeat's quota", renew(ctx, newStore(overtaken), november), first)
+	})
+	record, err := store.Usage(t.Context(), "r00001", december.Last(2))
+	must(t, err)
+	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {ToppedUp: 5, Days: map[int]int64{}}})
+}
+
+// TestPlanChangesMeanwhile: a top-up that a change of the plan overtakes is decided by the plan that stands.
+func TestPlanChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &restaurant.Bot{ID: "b", Limits: restaurant.DefaultLimits}))
+	overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			unlimited := restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: usage.Unlimited}}
+			if err := store.SetBot(r.Context(), "r00001", unlimited); err != nil {
+				return nil, err
+			}
+			return engine.RoundTrip(r)
+		}), nil,
+	}}
+	inBubble(t, func(ctx context.Context, t *testing.T) {
+		a := usage.TopUp{ID: "adj_1", Amount: 5, Type: usage.TopUpType, Reason: "r", CreatedAt: start}
+		if quota, err := newStore(overtaken).AddTopUp(ctx, "r00001", november, a, "", 10); !errors.Is(err, usage.ErrUnlimited) {
+			t.Errorf("quota %+v, error %v, want ErrUnlimited", quota, err)
+		}
+	})
+}
+
+// TestTopUpsMeet: a top-up that another one overtakes adds to it, also where the month was topped up before both.
+func TestTopUpsMeet(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+	topUp := func(ctx context.Context, s *stackstore.Store, amount int64) usage.Quota {
+		a := usage.TopUp{
+			ID: fmt.Sprint("adj_", amount), Amount: amount, Type: usage.TopUpType, Reason: "r", CreatedAt: start,
+		}
+		quota, err := s.AddTopUp(ctx, "r00001", november, a, "", 10)
+		must(t, err)
+		return quota
+	}
+	for _, test := range []struct{ other, own, want int64 }{{1, 10, 11}, {100, 1000, 1111}} {
+		overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+			roundTrip(func(r *http.Request) (*http.Response, error) {
+				topUp(r.Context(), store, test.other)
+				return engine.RoundTrip(r)
+			}), nil,
+		}}
+		inBubble(t, func(ctx context.Context, t *testing.T) {
+			quota := topUp(ctx, newStore(overtaken), test.own)
+			wantSame(t, "the month's top-ups", quota.ToppedUp, test.want)
+		})
+	}
+}

@@ -1,0 +1,67 @@
+// Package stackstore is all that a stack's tables hold in one value, for operators' commands, local stacks and tests: the
+// rooms of package dynamo that functions link, and what no function does: taking over what was counted elsewhere, and
+// reading everything.
+package stackstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/directory"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/recording"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/registry"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/token"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/topup"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Store is a stack's tables. It is safe for concurrent use.
+type Store struct {
+	*registry.Registry
+	*ranking.Ranking
+	*topup.Store
+	*token.Vault
+
+	db        *table.DB
+	names     schema.Tables
+	directory *directory.Directory
+}
+
+// races is how often a merge starts again because other writers changed its item meanwhile.
+const races = 16
+
+// errRaced says that an item was changed between being read and being written.
+var errRaced = errors.New("others changed the item")
+
+// Difference is something that the directory says otherwise than the restaurants do.
+type Difference = directory.Difference
+
+// New returns the Store of the tables. random returns a number in [0, 1): it spreads the attempts of writes that meet.
+func New(client *dynamodb.Client, names schema.Tables, random func() float64) *Store {
+	db := table.New(client, random)
+	return &Store{
+		Registry: registry.New(db, names), Ranking: ranking.New(db, names), Store: topup.New(db, names), Vault: token.New(db, names),
+		db: db, names: names, directory: directory.New(db, names),
+	}
+}
+
+// Recorder returns a Recorder over the same tables.
+func (s *Store) Recorder(calendar usage.Calendar) *recording.Recorder {
+	return recording.New(s.db, s.names, calendar)
+}
+
+// RebuildDirectory lays the directory anew, as directory.Directory.Rebuild does.
+func (s *Store) RebuildDirectory(ctx context.Context) (int, error) { return s.directory.Rebuild(ctx) }
+
+// CheckDirectory compares the directory with the restaurants, as directory.Directory.Check does.
+func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Difference, err error) {
+	return s.directory.Check(ctx)
+}
+
+// TidyDirectory lays the directory anew where a page holds far too much, as directory.Directory.Tidy does.
+func (s *Store) TidyDirectory(ctx context.Context) (bool, error) { return s.directory.Tidy(ctx) }

@@ -1,0 +1,378 @@
+package stackstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/directory"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// This file is what data that comes from elsewhere, or goes there, passes through. What comes is merged with what is
+// there by conditional writes, so that a stack can be in use meanwhile: its own counts are neither lost nor doubled.
+
+// mergeItem changes one table.Item, again while other writers come between. change returns the update that makes the table.Item
+// as it is, nil where there is none, what it should be, under the condition that it still is so; or no update where
+// nothing is to be changed. mergeItem reports whether anything was.
+func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, change func(seen *table.Reader) table.Expression) (bool, error) {
+	var seen table.Item
+	for range races {
+		r := &table.Reader{Item: seen}
+		e := change(r)
+		if r.Err != nil || e.Set == "" {
+			return false, r.Err
+		}
+		if seen == nil {
+			e = e.And(table.Expression{
+				Condition: "attribute_not_exists(#restaurant)", Names: map[string]string{"#restaurant": schema.AttrRestaurantID},
+			})
+		}
+		err := s.db.Update(ctx, name, key, e)
+		var condition *table.ConditionError
+		if !errors.As(err, &condition) {
+			return err == nil, err
+		}
+		seen = condition.Failed[0]
+	}
+	return false, fmt.Errorf("%w: %w", outage.ErrUnavailable, errRaced)
+}
+
+// replace sets an attribute to another value, under the condition that it still has the one that was seen.
+func replace(e table.Expression, seen *table.Reader, attribute string, value table.Value) table.Expression {
+	name, set, old := "#"+attribute, ":"+attribute, ":seen"+attribute
+	replaced := table.Expression{
+		Set:       name + " = " + set,
+		Condition: name + " = " + old,
+		Names:     map[string]string{name: attribute},
+		Values:    table.Item{set: value, old: seen.Item[attribute]},
+	}
+	if seen.Item[attribute] == nil {
+		replaced.Condition = fmt.Sprintf("attribute_not_exists(%s)", name)
+		delete(replaced.Values, old)
+	}
+	return e.And(replaced)
+}
+
+// replaceInstant is replace for a time, where it is another one.
+func replaceInstant(e table.Expression, seen *table.Reader, attribute string, old, value time.Time) table.Expression {
+	if value.Equal(old) {
+		return e
+	}
+	return replace(e, seen, attribute, table.Instant(value))
+}
+
+// MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and
+// reports whether that changed it. The index by fullness learns of it by Reindex, or by the month's next conversation. It
+// fails with outage.ErrUnavailable.
+func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error) {
+	count.LastConversation = count.LastConversation.Truncate(time.Millisecond)
+	changed, err := s.mergeItem(ctx, s.names.Usage, schema.UsageKey(restaurantID, month.String()), func(seen *table.Reader) table.Expression {
+		old := schema.ReadMonth(seen)
+		merged := old.Merge(count)
+		var e table.Expression
+		for day, n := range merged.Days {
+			if n != old.Days[day] {
+				e = replace(e, seen, schema.DayAttribute(schema.DayPrefix, day), table.Number(n))
+			}
+		}
+		e = replaceInstant(e, seen, schema.AttrLastConversation, old.LastConversation, merged.LastConversation)
+		if merged.ToppedUp != old.ToppedUp {
+			e = replace(e, seen, schema.AttrToppedUp, table.Number(merged.ToppedUp))
+		}
+		if e.Set != "" || merged.Conversations != old.Conversations || seen.Item == nil {
+			// Every conversation that is counted meanwhile changes this one too.
+			e = replace(e, seen, schema.AttrConversations, table.Number(merged.Conversations))
+		}
+		return e
+	})
+	if err != nil {
+		return false, fmt.Errorf("merging %s of restaurant %s: %w", month, restaurantID, err)
+	}
+	return changed, nil
+}
+
+// MergeActivity merges the times of messages that came elsewhere into the restaurant's own, as usage.Activity.Merge
+// does, and reports whether that changed them. It fails with outage.ErrUnavailable.
+func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity usage.Activity) (bool, error) {
+	for _, t := range []*time.Time{&activity.First, &activity.Last, &activity.LastConversation} {
+		*t = t.Truncate(time.Millisecond)
+	}
+	changed, err := s.mergeItem(ctx, s.names.Usage, schema.UsageKey(restaurantID, schema.ActivityPeriod), func(seen *table.Reader) table.Expression {
+		old := schema.ReadActivity(seen)
+		merged := old.Merge(activity)
+		var e table.Expression
+		e = replaceInstant(e, seen, schema.AttrFirstActivity, old.First, merged.First)
+		e = replaceInstant(e, seen, schema.AttrLastActivity, old.Last, merged.Last)
+		e = replaceInstant(e, seen, schema.AttrLastConversation, old.LastConversation, merged.LastConversation)
+		if merged.Last.After(old.Last) && !old.Last.IsZero() {
+			e.Remove = schema.OutdatedSlots(old.Last, merged.Last)
+		}
+		return e
+	})
+	if err != nil {
+		return false, fmt.Errorf("merging the activity of restaurant %s: %w", restaurantID, err)
+	}
+	return changed, nil
+}
+
+// MergeSession takes over a customer's session, as conversation.Session.Merge does, and reports whether that changed
+// anything. Nothing is counted. The recorder goes on with it: the customer isn't new any more, and a message within
+// conversation.SessionLength of its last one extends it. The restaurant's activity has to cover the session already: of
+// those that are open then, it is one. It fails with outage.ErrUnavailable.
+func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
+	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
+	key := schema.SessionKey(c.RestaurantID, c.Customer)
+	moved := schema.Move{Made: true}
+	changed, err := s.mergeItem(ctx, s.names.Conversations, key, func(seen *table.Reader) table.Expression {
+		if moved.From = seen.Instant(schema.AttrLastMessage); seen.Item == nil {
+			reply := schema.ReplyDue
+			if c.Welcomed {
+				reply = schema.ReplySettled
+			}
+			return sessionTimes(c).And(table.Expression{
+				Set: "#reply = :reply", Names: map[string]string{"#reply": schema.AttrReply}, Values: table.Item{":reply": table.Text(reply)},
+			})
+		}
+		old := readLatestSession(seen)
+		if old.Merge(c) == old {
+			return table.Expression{}
+		}
+		return sessionTimes(c).And(table.Expression{
+			Remove: "#by", Condition: "#last = :seen",
+			Names: map[string]string{"#by": schema.AttrOpenedBy}, Values: table.Item{":seen": seen.Item[schema.AttrLastMessage]},
+		})
+	})
+	if err == nil && changed {
+		err = s.moveSession(ctx, c.RestaurantID, moved, c.LastMessageAt)
+	}
+	if err != nil {
+		return false, fmt.Errorf("merging a session of restaurant %s: %w", c.RestaurantID, err)
+	}
+	return changed, nil
+}
+
+// moveSession counts a session in the slot of its latest message, if that is not out of date.
+func (s *Store) moveSession(ctx context.Context, restaurantID string, moved schema.Move, at time.Time) error {
+	key := schema.UsageKey(restaurantID, schema.ActivityPeriod)
+	seen, err := s.db.Get(ctx, s.names.Usage, key)
+	for range races {
+		in := table.Reader{Item: seen}
+		last := in.Instant(schema.AttrLastActivity)
+		if err = errors.Join(err, in.Err); err != nil || last.Before(at) {
+			return err
+		}
+		e := moved.LateSlots(at, last)
+		if e.Add == "" {
+			return nil
+		}
+		err = s.db.Update(ctx, s.names.Usage, key, e)
+		var condition *table.ConditionError
+		if !errors.As(err, &condition) {
+			return err
+		}
+		seen, err = condition.Failed[0], nil
+	}
+	return fmt.Errorf("%w: %w", outage.ErrUnavailable, errRaced)
+}
+
+func sessionTimes(c conversation.Session) table.Expression {
+	return table.Expression{
+		Set:    "#opened = :opened, #last = :last, #messages = :messages",
+		Names:  map[string]string{"#opened": schema.AttrOpened, "#last": schema.AttrLastMessage, "#messages": schema.AttrMessages},
+		Values: table.Item{":opened": table.Instant(c.OpenedAt), ":last": table.Instant(c.LastMessageAt), ":messages": table.Number(c.Messages)},
+	}
+}
+
+func readLatestSession(r *table.Reader) conversation.Session {
+	return conversation.Session{
+		RestaurantID: r.Text(schema.AttrRestaurantID), Customer: strings.TrimPrefix(r.Text(schema.AttrEntry), schema.SessionPrefix),
+		OpenedAt: r.Instant(schema.AttrOpened), LastMessageAt: r.Instant(schema.AttrLastMessage), Messages: r.Number(schema.AttrMessages),
+		Welcomed: r.Text(schema.AttrReply) != schema.ReplyDue,
+	}
+}
+
+// Restaurants returns those of the restaurants that exist, by their ids. It fails with outage.ErrUnavailable.
+func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
+	found := make(map[string]restaurant.Restaurant, len(ids))
+	if len(ids) == 0 {
+		return found, nil
+	}
+	keys := make([]table.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = table.Key{Table: s.names.Restaurants, Key: schema.RestaurantKey(id)}
+	}
+	var fault error
+	err := s.db.GetAll(ctx, keys, func(_ string, it table.Item) {
+		r := table.Reader{Item: it}
+		of := schema.ReadRestaurant(&r)
+		if r.Err != nil {
+			fault = r.Err
+		}
+		found[of.ID] = of
+	})
+	if err = errors.Join(err, fault); err != nil {
+		return nil, fmt.Errorf("reading restaurants: %w", err)
+	}
+	return found, nil
+}
+
+// UpdateRestaurant writes the name and merchant id of a restaurant that exists. It fails with restaurant.ErrNotFound, the
+// restaurant's faults or outage.ErrUnavailable.
+func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	e := table.Expression{
+		Set:       "#name = :name",
+		Condition: "attribute_exists(#id)",
+		Names:     map[string]string{"#name": schema.AttrName, "#merchant": schema.AttrMerchantID, "#id": schema.AttrRestaurantID},
+		Values:    table.Item{":name": table.Text(r.Name)},
+	}
+	if r.MerchantID == "" {
+		e.Remove = "#merchant"
+	} else {
+		e.Set += ", #merchant = :merchant"
+		e.Values[":merchant"] = table.Text(r.MerchantID)
+	}
+	err := s.db.Update(ctx, s.names.Restaurants, schema.RestaurantKey(r.ID), e)
+	if table.FailedCondition(err, 0) {
+		err = restaurant.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("updating restaurant %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment
+// one exists that the list doesn't show. Those that exist already stay as they are. Where the directory's pages have
+// no room left, it is laid anew. The ids must differ. It fails with outage.ErrUnavailable, or where thousands were created
+// in one millisecond; some may then have been added, and adding all again adds the others.
+func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
+	all := slices.Clone(restaurants)
+	for i := range all {
+		if err := all[i].Validate(); err != nil {
+			return fmt.Errorf("restaurant %s: %w", all[i].ID, err)
+		}
+		all[i].CreatedAt = all[i].CreatedAt.Truncate(time.Millisecond)
+	}
+	slices.SortStableFunc(all, func(a, b restaurant.Restaurant) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for some := range slices.Chunk(all, directory.MaxEntered) {
+		err := s.addSome(ctx, some)
+		var full *directory.FullError
+		if errors.As(err, &full) {
+			if _, err = s.directory.Rebuild(ctx); err == nil {
+				err = s.addSome(ctx, some)
+			}
+		}
+		if errors.As(err, &full) {
+			return fmt.Errorf("adding restaurants: too many were created in the millisecond of restaurant %s, %s, and no page of the "+
+				"directory takes more: creation times have to differ",
+				full.Restaurant.ID, full.Restaurant.CreatedAt.UTC().Format(table.TimeLayout))
+		}
+		if err != nil {
+			return fmt.Errorf("adding restaurants: %w", err)
+		}
+	}
+	return nil
+}
+
+// addSome adds restaurants in one transaction, again while others add some of them. It fails with *directory.FullError.
+func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error {
+	for {
+		missing, err := s.missing(ctx, some)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		err = s.directory.Change(ctx, len(missing), func(d *directory.Snapshot) ([]table.Write, error) {
+			var writes []table.Write
+			for _, r := range missing {
+				writes = append(writes, table.Put(s.names.Restaurants, schema.RestaurantItem(r), table.Expression{
+					Condition: "attribute_not_exists(#id)",
+					Names:     map[string]string{"#id": schema.AttrRestaurantID},
+				}))
+			}
+			entries, err := d.Enter(ctx, missing...)
+			return append(writes, entries...), err
+		})
+		var condition *table.ConditionError
+		if !errors.As(err, &condition) { // else at least one of them exists by now
+			return err
+		}
+	}
+}
+
+// missing returns those of the restaurants that don't exist.
+func (s *Store) missing(ctx context.Context, some []restaurant.Restaurant) ([]restaurant.Restaurant, error) {
+	ids := make([]string, len(some))
+	for i, r := range some {
+		ids[i] = r.ID
+	}
+	known, err := s.Restaurants(ctx, ids)
+	return slices.DeleteFunc(slices.Clone(some), func(r restaurant.Restaurant) bool {
+		_, exists := known[r.ID]
+		return exists
+	}), err
+}
+
+// EachRestaurant hands every restaurant to visit, in no order, and stops at its first error.
+func (s *Store) EachRestaurant(ctx context.Context, visit func(restaurant.Restaurant) error) error {
+	return s.db.Scan(ctx, s.names.Restaurants, func(r *table.Reader) error {
+		found := schema.ReadRestaurant(r)
+		if r.Err != nil {
+			return fmt.Errorf("restaurant %q: %w", found.ID, r.Err)
+		}
+		return visit(found)
+	})
+}
+
+// EachBot hands every bot to visit with its restaurant's id, in no order, and stops at its first error.
+func (s *Store) EachBot(ctx context.Context, visit func(restaurantID string, bot restaurant.Bot) error) error {
+	return s.db.Scan(ctx, s.names.Bots, func(r *table.Reader) error {
+		id, bot := r.Text(schema.AttrRestaurantID), schema.ReadBot(r)
+		if r.Err != nil {
+			return fmt.Errorf("bot of restaurant %q: %w", id, r.Err)
+		}
+		return visit(id, bot)
+	})
+}
+
+// EachUsage hands every month and every activity to visit, each alone in a record of its restaurant, in no order, and
+// stops at its first error.
+func (s *Store) EachUsage(ctx context.Context, visit func(usage.Record) error) error {
+	return s.db.Scan(ctx, s.names.Usage, func(r *table.Reader) error {
+		if period := r.Text("period"); strings.Contains(period, "/") {
+			return r.Err // a top-up, or the key of one
+		}
+		record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
+		record.Restaurant.ID = r.Text(schema.AttrRestaurantID)
+		schema.ReadUsage(r, &record)
+		if r.Err != nil {
+			return fmt.Errorf("usage of restaurant %q: %w", record.Restaurant.ID, r.Err)
+		}
+		return visit(record)
+	})
+}
+
+// EachSession hands every customer's latest session to visit, in no order, and stops at its first error.
+func (s *Store) EachSession(ctx context.Context, visit func(conversation.Session) error) error {
+	return s.db.Scan(ctx, s.names.Conversations, func(r *table.Reader) error {
+		if !strings.HasPrefix(r.Text(schema.AttrEntry), schema.SessionPrefix) {
+			return r.Err // a message's marker, or a session that ended
+		}
+		session := readLatestSession(r)
+		if r.Err != nil {
+			return fmt.Errorf("a session of restaurant %q: %w", session.RestaurantID, r.Err)
+		}
+		return visit(session)
+	})
+}

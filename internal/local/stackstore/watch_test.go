@@ -1,0 +1,97 @@
+package stackstore_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// inbox is everyone's phone.
+type inbox struct{ alerts []string }
+
+func (i *inbox) SendTemplate(_ context.Context, _ conversation.Tenant, _, sid string, variables map[string]string) error {
+	if sid == "alert" {
+		i.alerts = append(i.alerts, variables["2"])
+	}
+	return nil
+}
+
+func (*inbox) SendText(context.Context, conversation.Tenant, string, string) error { return nil }
+
+func (*inbox) Enqueue(context.Context, bootstrap.Job) error { return nil }
+
+func (*inbox) SID(_ context.Context, key string) (string, bool) {
+	return map[string]string{conversation.TemplateQuotaAlert: "alert", conversation.TemplateWelcome: "welcome"}[key], true
+}
+
+// TestThresholdsSurviveCrashes has processes die right after any of their writes, and their messages delivered again: each
+// threshold has one event, and its owner hears of it at least once.
+func TestThresholdsSurviveCrashes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		ledger := newLedger(newEngine(t), usage.NewCalendar(nil))
+		tenant := conversation.Tenant{
+			Restaurant: restaurant.Restaurant{ID: "r1", Name: "One", Active: true, CreatedAt: time.Now()},
+			Bot: restaurant.Bot{ID: "b", PhoneNumber: "+966110000000", OwnerNumber: "+966500000099",
+				Limits: restaurant.Limits{ConversationsPerDay: 1, AnswersPerMinute: -1}},
+		}
+		check := func(err error) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		check(ledger.Store.CreateRestaurant(context.Background(), tenant.Restaurant, &tenant.Bot))
+		month := usage.Month{Year: 2026, Month: time.November}
+		check(ledger.Store.PutUsage(context.Background(), "r1", usage.Activity{}, map[usage.Month]usage.MonthCount{month: {Conversations: 22}}))
+
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		var log bytes.Buffer
+		phones, deliveries, events := &inbox{}, 0, make(map[int64]int)
+		service := &conversation.Service{
+			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Queue: phones, Templates: phones,
+			Now:       func() time.Time { return now },
+			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
+			RequestID: func(context.Context) string { return "" },
+			Log:       slog.New(slog.NewJSONHandler(&log, nil)),
+			Events:    conversation.Events{QuotaAlert: func(percent int64) { events[percent]++ }},
+		}
+		for i := range 8 { // conversations 23 to 30 of 30
+			in := conversation.Incoming{MessageID: fmt.Sprint("m", i), Customer: fmt.Sprintf("+9665%08d", i), Body: "hello"}
+			for writes := rapid.IntRange(0, 14).Draw(rt, "writes"); writes > 0; writes = rapid.IntRange(0, 3).Draw(rt, "writes again") {
+				_ = service.Receive(breakAfter(context.Background(), writes), tenant, in) // it may need fewer
+				now = now.Add(conversation.LeaseLength)
+			}
+			check(service.Receive(context.Background(), tenant, in))
+			now = now.Add(time.Minute)
+		}
+		for _, threshold := range []int64{80, 90, 100} {
+			if lines := strings.Count(log.String(), fmt.Sprintf(`"threshold":%d,"month"`, threshold)); events[threshold] != 1 || lines != 1 {
+				rt.Errorf("%d %%: %d events and %d lines", threshold, events[threshold], lines)
+			}
+			if !strings.Contains(strings.Join(phones.alerts, " ")+" ", fmt.Sprint(threshold, " ")) {
+				rt.Errorf("the owner was told of %q", phones.alerts)
+			}
+		}
+		record, err := ledger.Store.Usage(context.Background(), "r1", []usage.Month{month})
+		check(err)
+		if n := record.Months[month].Conversations; n != 30 {
+			rt.Errorf("%d conversations, want 30", n)
+		}
+		filled, err := ledger.Store.Fullest(context.Background(), month, usage.Whole, usage.Unlimited)
+		check(err)
+		if len(filled) != 1 || filled[0].Quota != (usage.Quota{Used: 30, Limit: 30}) {
+			rt.Errorf("the fullest are %+v", filled)
+		}
+	})
+}
