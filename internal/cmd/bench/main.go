@@ -62,6 +62,7 @@ type bench struct {
 	out         io.Writer
 	figures     []figure
 	server      *devstack.Server
+	roots       *roots
 }
 
 // measurement is a group of figures.
@@ -73,6 +74,7 @@ type measurement struct {
 var measurements = []measurement{
 	{"size", (*bench).sizes},
 	{"cold", (*bench).coldStarts},
+	{"first", (*bench).firstInvocations},
 	{"warm", (*bench).warmInvocations},
 	{"allocations", (*bench).allocations},
 	{"job", (*bench).jobs},
@@ -99,6 +101,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(b.directory)
+	if b.roots, err = newRoots(b.directory); err != nil {
+		return err
+	}
 	if b.server, err = devstack.Serve(ctx, "template.yaml", 0, io.Discard); err != nil {
 		return err
 	}

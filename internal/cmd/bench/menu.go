@@ -48,7 +48,7 @@ func (b *bench) jobs(ctx context.Context) error {
 	var took, bare []float64
 	for n := range b.rounds {
 		merchant := fmt.Sprint("merchant-job-", n)
-		d, err := invoke(ctx, instance, job(merchant))
+		d, _, err := invoke(ctx, instance, job(merchant))
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (b *bench) menus(ctx context.Context) error {
 	for restaurant := 1; restaurant <= min(b.rounds, 100); restaurant++ {
 		for n, body := range []string{"hello", "menu", "menu"} {
 			from, to := fmt.Sprintf("+96652%07d", restaurant), fmt.Sprintf("+96611%07d", restaurant)
-			if _, err := invoke(ctx, instance, message(from, to, n, body)); err != nil {
+			if _, _, err := invoke(ctx, instance, message(from, to, n, body)); err != nil {
 				return err
 			}
 		}

@@ -3,43 +3,58 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 )
 
 // call is one call of DynamoDB, as it came over the wire.
 type call struct {
 	Target string
 	Body   json.RawMessage
+	// Wave tells calls that were made at the same time from those made after an answer: the former have the same number.
+	Wave int
 }
 
+// recordedTakes is how long a call lasts while it is recorded, so that calls made at the same time are seen to be.
+const recordedTakes = 20 * time.Millisecond
+
 // replay stands between functions and a DynamoDB. While it records, it passes calls on; from then on it gives each call the
-// answer that the same operation on the same table got: a backend that takes next to no time, and for which every message is
-// new.
+// answer that the same call got: a backend that takes next to no time, and for which every message is new. A call that wasn't
+// recorded is refused: what the caller made of any other call's answer wouldn't be worth measuring.
 type replay struct {
 	next http.Handler
 
 	mu      sync.Mutex
 	record  bool
+	wave    int
+	ended   bool // a call of the wave has its answer
 	calls   []call
 	answers map[string]*httptest.ResponseRecorder
+	// made counts the calls since the last rewind, by what they are recorded under.
+	made map[string]int
 }
 
 func newReplay(next http.Handler) *replay {
-	return &replay{next: next, record: true, answers: make(map[string]*httptest.ResponseRecorder)}
+	return &replay{next: next, record: true, answers: make(map[string]*httptest.ResponseRecorder), made: make(map[string]int)}
 }
 
 // rewind forgets the calls so far, but not their answers.
 func (p *replay) rewind() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls = nil
+	p.calls, p.wave, p.ended = nil, 0, false
+	clear(p.made)
 }
 
-// play ends the recording and returns the calls since the last rewind, in their order.
+// play ends the recording and returns the calls since the last rewind, in the order in which they came.
 func (p *replay) play() []call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,30 +62,118 @@ func (p *replay) play() []call {
 	return p.calls
 }
 
-var tableName = regexp.MustCompile(`"TableName":"[^"]*"`)
+// check fails unless the calls since the last rewind are those wanted. One may have been made again: the SDK as it comes
+// loses connections, and then tries again.
+func (p *replay) check(wanted map[string]int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, n := range wanted {
+		if p.made[key] < n {
+			return fmt.Errorf("a call was made %d times, not %d: %.300s", p.made[key], n, key)
+		}
+	}
+	for key := range p.made {
+		if wanted[key] == 0 {
+			return fmt.Errorf("a call was made that isn't wanted: %.300s", key)
+		}
+	}
+	return nil
+}
+
+// keysOf counts calls by what they are recorded under.
+func keysOf(calls []call) map[string]int {
+	keys := make(map[string]int)
+	for _, c := range calls {
+		keys[keyOf(c.Target, c.Body)]++
+	}
+	return keys
+}
+
+// keyOf returns what a call is recorded under. A read is recorded as it is. A write differs from message to message, in ids
+// and times: it is recorded by its tables and expressions.
+func keyOf(target string, body []byte) string {
+	_, operation, _ := strings.Cut(target, ".")
+	switch operation {
+	case "GetItem", "BatchGetItem", "Query", "TransactGetItems":
+		var read any // with its members in order
+		if err := json.Unmarshal(body, &read); err != nil {
+			return operation + " " + err.Error()
+		}
+		canonical, _ := json.Marshal(read)
+		return operation + " " + string(canonical)
+	}
+	var write map[string]json.RawMessage
+	if err := json.Unmarshal(body, &write); err != nil {
+		return operation + " " + err.Error()
+	}
+	return operation + writeKey(write)
+}
+
+var slotNames = regexp.MustCompile(`\bs[0-9]{2}\b`)
+
+// writeKey is what a write, or each part of a transaction, is told apart by.
+func writeKey(write map[string]json.RawMessage) string {
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(write)) {
+		switch name {
+		case "TableName", "UpdateExpression", "ConditionExpression":
+			var text string
+			_ = json.Unmarshal(write[name], &text)
+			// The half hours of activity's slots move on while the bench runs.
+			key.WriteString(" " + slotNames.ReplaceAllString(text, "s"))
+		case "TransactItems":
+			var parts []map[string]map[string]json.RawMessage
+			_ = json.Unmarshal(write[name], &parts) // what is malformed has a key of its own: none
+			for _, part := range parts {
+				for kind, action := range part {
+					key.WriteString(" " + kind + writeKey(action))
+				}
+			}
+		}
+	}
+	return key.String()
+}
 
 func (p *replay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the caller has gone
 	}
-	target := r.Header.Get("X-Amz-Target")
-	key := target + string(tableName.Find(body))
-	p.mu.Lock()
-	answer, record := p.answers[key], p.record
-	p.mu.Unlock()
-	if record || answer == nil {
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		answer = httptest.NewRecorder()
-		p.next.ServeHTTP(answer, r)
-		p.mu.Lock()
-		p.answers[key] = answer
-		p.calls = append(p.calls, call{target, body})
-		p.mu.Unlock()
-	}
+	answer := p.answer(r, body)
 	for name, values := range answer.Header() {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+func (p *replay) answer(r *http.Request, body []byte) *httptest.ResponseRecorder {
+	target := r.Header.Get("X-Amz-Target")
+	key := keyOf(target, body)
+	p.mu.Lock()
+	p.made[key]++
+	answer, record := p.answers[key], p.record
+	if record {
+		if p.ended {
+			p.wave, p.ended = p.wave+1, false
+		}
+		p.calls = append(p.calls, call{target, body, p.wave})
+	}
+	p.mu.Unlock()
+	switch {
+	case record:
+		time.Sleep(recordedTakes)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		answer = httptest.NewRecorder()
+		p.next.ServeHTTP(answer, r)
+		p.mu.Lock()
+		p.answers[key], p.ended = answer, true
+		p.mu.Unlock()
+	case answer == nil:
+		answer = httptest.NewRecorder()
+		answer.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		answer.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(answer, `{"__type":"com.amazon.coral.validate#ValidationException","message":"This call wasn't recorded."}`)
+	}
+	return answer
 }

@@ -34,6 +34,7 @@ func (b *bench) coldStarts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		environment = append(environment, "SSL_CERT_FILE="+b.roots.file)
 		var took [2][]time.Duration
 		for range b.rounds {
 			for i, path := range []string{function(f.name), program(f.empty)} {

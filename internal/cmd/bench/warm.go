@@ -1,13 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,35 +71,45 @@ func signed(target, from, to string, n int, body string) (url.Values, string) {
 // environment returns a function's, with DynamoDB elsewhere.
 func (b *bench) environment(name, dynamoDB string) ([]string, error) {
 	environment, err := b.server.FunctionEnvironment(name)
-	return append(environment, "AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "WEBHOOK_URL="+devstack.EventsWebhookURL), err // the last value counts
+	own := []string{"AWS_ENDPOINT_URL_DYNAMODB=" + dynamoDB, "WEBHOOK_URL=" + devstack.EventsWebhookURL, "SSL_CERT_FILE=" + b.roots.file}
+	return append(own, slices.DeleteFunc(environment, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name == "AWS_ENDPOINT_URL_DYNAMODB" || name == "WEBHOOK_URL"
+	})...), err
+}
+
+// instance handles events: a function's process, or in tests the function itself.
+type instance interface {
+	Invoke(ctx context.Context, payload []byte) (lambdalocal.Result, error)
 }
 
 // recorded has an instance handle the event until it is warm, and returns the calls that it makes then.
-func recorded(ctx context.Context, instance *lambdalocal.Instance, calls *replay, event func(int) events.APIGatewayV2HTTPRequest) ([]call, error) {
+func recorded(ctx context.Context, of instance, calls *replay, event func(int) events.APIGatewayV2HTTPRequest) ([]call, error) {
 	for n := range 5 {
 		calls.rewind()
-		if _, err := invoke(ctx, instance, event(n)); err != nil {
+		if _, _, err := invoke(ctx, of, event(n)); err != nil {
 			return nil, err
 		}
 	}
 	return calls.play(), nil
 }
 
-// invoke has an instance handle an event, and returns how long it took. It fails unless the answer is 200.
-func invoke(ctx context.Context, instance *lambdalocal.Instance, event any) (time.Duration, error) {
+// invoke has an instance handle an event, and returns how long it took and the answer. It fails unless the answer is 200.
+func invoke(ctx context.Context, of instance, event any) (time.Duration, []byte, error) {
 	encoded, err := json.Marshal(event)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	result, err := instance.Invoke(ctx, encoded)
+	result, err := of.Invoke(ctx, encoded)
 	if err == nil && (result.FunctionError != "" || strings.Contains(string(result.Payload), "statusCode") && !strings.Contains(string(result.Payload), `"statusCode":200`)) {
 		err = fmt.Errorf("the function answered %.500s", result.Payload)
 	}
-	return result.Duration, err
+	return result.Duration, result.Payload, err
 }
 
-// warmInvocations reports how long invocations take of a function, of a minimal one that makes the same calls with the SDK as it
-// comes, of one whose SDK keeps its connections, and of one that makes the calls with a bare client, in turn.
+// warmInvocations reports how long invocations take of a function, and in turn of its baselines: a minimal handler that makes
+// the same calls, keeps its connections and makes at the same time what the function does, the same with the SDK as it comes,
+// and one that makes the calls with a bare client.
 func (b *bench) warmInvocations(ctx context.Context) error {
 	for _, i := range invocations {
 		if err := b.warm(ctx, i); err != nil {
@@ -111,18 +123,20 @@ func (b *bench) warmInvocations(ctx context.Context) error {
 type warmed struct {
 	environment []string
 	instance    *lambdalocal.Instance
+	backend     *replay
 	calls       []call // of one invocation
+	expected    []byte // the answer
 	close       func()
 }
 
 // warmUp starts the function of an invocation, and has a backend record its calls.
 func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
-	calls := newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w := &warmed{backend: newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = devstack.DynamoDBPath
 		b.server.ServeHTTP(w, r)
-	}))
-	backend := httptest.NewServer(calls)
-	w := &warmed{close: backend.Close}
+	}))}
+	backend := b.roots.serve(w.backend)
+	w.close = backend.Close
 	var err error
 	if w.environment, err = b.environment(i.function, backend.URL); err == nil {
 		w.instance, err = b.start(ctx, function(i.function), w.environment, io.Discard)
@@ -132,11 +146,45 @@ func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
 		return nil, err
 	}
 	w.close = func() { _ = w.instance.Close(); backend.Close() }
-	if w.calls, err = recorded(ctx, w.instance, calls, i.event); err != nil {
+	if w.expected, err = b.expected(ctx, i); err == nil {
+		w.calls, err = recorded(ctx, w.instance, w.backend, i.event)
+	}
+	if err != nil {
 		w.close()
 		return nil, err
 	}
 	return w, nil
+}
+
+// expected returns the right answer to an event: that of another instance of the function, on the stack itself.
+func (b *bench) expected(ctx context.Context, i invocation) ([]byte, error) {
+	environment, err := b.server.FunctionEnvironment(i.function)
+	if err != nil {
+		return nil, err
+	}
+	// A process takes a variable's last value.
+	fresh, err := b.start(ctx, function(i.function), append(environment, "WEBHOOK_URL="+devstack.EventsWebhookURL), io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	defer fresh.Close()
+	_, answer, err := invoke(ctx, fresh, i.event(99))
+	return answer, err
+}
+
+// measured has an instance handle an event, and returns how long it took. Afterwards, outside what is timed, it holds the
+// answer to the expected one, if one is given, and the calls that were made to those that were recorded: the answer to a
+// message says nothing of whether it was counted.
+func measured(ctx context.Context, of instance, backend *replay, event any, calls map[string]int, expected []byte) (time.Duration, error) {
+	backend.rewind()
+	took, answer, err := invoke(ctx, of, event)
+	if err != nil {
+		return 0, err
+	}
+	if expected != nil && !bytes.Equal(answer, expected) {
+		return 0, fmt.Errorf("the function answered %.600s, not %.600s", answer, expected)
+	}
+	return took, backend.check(calls)
 }
 
 func (b *bench) warm(ctx context.Context, i invocation) error {
@@ -149,9 +197,10 @@ func (b *bench) warm(ctx context.Context, i invocation) error {
 	if err != nil {
 		return err
 	}
+	calls := keysOf(w.calls)
 	instances := []*lambdalocal.Instance{w.instance}
 	variables := append(w.environment, "CALLS="+string(encoded))
-	for _, baseline := range []struct{ name, variable string }{{"minimal", ""}, {"minimal", "KEEP_CONNECTIONS=true"}, {"bare", ""}} {
+	for _, baseline := range []struct{ name, variable string }{{"minimal", "KEEP_CONNECTIONS=true"}, {"minimal", ""}, {"bare", ""}} {
 		instance, err := b.start(ctx, program(baseline.name), append(variables, baseline.variable), io.Discard)
 		if err != nil {
 			return err
@@ -162,16 +211,70 @@ func (b *bench) warm(ctx context.Context, i invocation) error {
 	took := make([][]time.Duration, len(instances))
 	for n := range 10 * b.rounds {
 		for k, instance := range instances {
-			d, err := invoke(ctx, instance, i.event(100+n))
+			expected := w.expected
+			if k > 0 {
+				expected = nil // the baselines answer nothing
+			}
+			d, err := measured(ctx, instance, w.backend, i.event(100+n), calls, expected)
 			if err != nil {
+				return fmt.Errorf("%s: %w", []string{"the function", "the minimal handler", "the SDK as it comes", "a bare client"}[k], err)
+			}
+			took[k] = append(took[k], d)
+		}
+	}
+	name := fmt.Sprintf("warm invocation, %s (%d calls, %d one after the other)", i.name, len(w.calls), waves(w.calls))
+	b.report(name, milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.10 × baseline")
+	b.report(name+", against the SDK as it comes", milliseconds(median(took[0])), "ms", milliseconds(median(took[2])), "")
+	b.report(name+", against a bare client", milliseconds(median(took[0])), "ms", milliseconds(median(took[3])), "≤ 1.25 × baseline (stretch)")
+	return nil
+}
+
+func waves(calls []call) int {
+	if len(calls) == 0 {
+		return 0
+	}
+	return calls[len(calls)-1].Wave + 1
+}
+
+// firstInvocations reports how long an instance's first invocation takes, in which it opens its connections, beside that of
+// a minimal handler that makes the calls of a warm one.
+func (b *bench) firstInvocations(ctx context.Context) error {
+	for _, i := range invocations {
+		if err := b.first(ctx, i); err != nil {
+			return fmt.Errorf("%s: %w", i.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) first(ctx context.Context, i invocation) error {
+	w, err := b.warmUp(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	encoded, err := json.Marshal(w.calls)
+	if err != nil {
+		return err
+	}
+	variables := append(w.environment, "CALLS="+string(encoded), "KEEP_CONNECTIONS=true")
+	var took [2][]time.Duration
+	for n := range b.rounds {
+		for k, path := range []string{function(i.function), program("minimal")} {
+			instance, err := b.start(ctx, path, variables, io.Discard)
+			if err != nil {
+				return err
+			}
+			d, answer, err := invoke(ctx, instance, i.event(5000+n))
+			if err == nil && k == 0 && !bytes.Equal(answer, w.expected) {
+				err = fmt.Errorf("the function answered %.600s, not %.600s", answer, w.expected)
+			}
+			if err := errors.Join(err, instance.Close()); err != nil {
 				return err
 			}
 			took[k] = append(took[k], d)
 		}
 	}
-	name := fmt.Sprintf("warm invocation, %s (%d calls)", i.name, len(w.calls))
-	b.report(name+", minimal handler", milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.10 × baseline")
-	b.report(name+", minimal handler that keeps its connections", milliseconds(median(took[0])), "ms", milliseconds(median(took[2])), "≤ 1.10 × baseline")
-	b.report(name+", bare client", milliseconds(median(took[0])), "ms", milliseconds(median(took[3])), "≤ 1.25 × baseline (stretch)")
+	b.report("first invocation over TLS, "+i.name, milliseconds(median(took[0])), "ms", milliseconds(median(took[1])), "≤ 1.10 × baseline")
 	return nil
 }

@@ -36,7 +36,8 @@ func main() {
 			}
 			_, err = io.Copy(io.Discard, response.Body)
 			response.Body.Close()
-			if err != nil || response.StatusCode != http.StatusOK {
+			// A condition that failed is 400: the function's call got it too.
+			if err != nil || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusBadRequest {
 				return nil, fmt.Errorf("status %d, %w", response.StatusCode, err)
 			}
 		}

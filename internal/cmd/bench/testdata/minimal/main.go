@@ -1,10 +1,12 @@
 // Command minimal makes, for every event, the DynamoDB calls that it is given in CALLS, through the SDK, and nothing else: a
-// handler that does what a function does can't be faster.
+// handler that does what a function does can't be faster. Calls of the same wave are made at the same time.
 package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 )
@@ -55,6 +58,14 @@ func (v values) typed() map[string]types.AttributeValue {
 				typed[name] = &types.AttributeValueMemberS{Value: content.(string)}
 			case "N":
 				typed[name] = &types.AttributeValueMemberN{Value: content.(string)}
+			case "BOOL":
+				typed[name] = &types.AttributeValueMemberBOOL{Value: content.(bool)}
+			case "B":
+				data, err := base64.StdEncoding.DecodeString(content.(string))
+				if err != nil {
+					panic(err)
+				}
+				typed[name] = &types.AttributeValueMemberB{Value: data}
 			default:
 				panic("no call has had a value of the type " + kind)
 			}
@@ -104,6 +115,25 @@ func call(client *dynamodb.Client, target string, body json.RawMessage) (func(co
 	return nil, fmt.Errorf("no call has been a %s", target)
 }
 
+// together makes calls at the same time. A condition that failed is an answer: the function's call got it too.
+func together(ctx context.Context, calls []func(context.Context) error) error {
+	one := func(call func(context.Context) error) error {
+		err := call(ctx)
+		if _, failed := errors.AsType[*types.ConditionalCheckFailedException](err); failed {
+			return nil
+		}
+		return err
+	}
+	if len(calls) == 1 {
+		return one(calls[0])
+	}
+	var group errgroup.Group
+	for _, c := range calls {
+		group.Go(func() error { return one(c) })
+	}
+	return group.Wait()
+}
+
 func main() {
 	config := aws.Config{
 		Region: "local",
@@ -119,22 +149,26 @@ func main() {
 	var given []struct {
 		Target string
 		Body   json.RawMessage
+		Wave   int
 	}
 	if err := json.Unmarshal([]byte(os.Getenv("CALLS")), &given); err != nil {
 		panic(err)
 	}
-	var calls []func(context.Context) error
+	var waves [][]func(context.Context) error // each of calls that are made at the same time
 	for _, g := range given {
 		c, err := call(client, g.Target, g.Body)
 		if err != nil {
 			panic(err)
 		}
-		calls = append(calls, c)
+		for len(waves) <= g.Wave {
+			waves = append(waves, nil)
+		}
+		waves[g.Wave] = append(waves[g.Wave], c)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		for _, c := range calls {
-			if err := c(r.Context()); err != nil {
+		for _, calls := range waves {
+			if err := together(r.Context(), calls); err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}

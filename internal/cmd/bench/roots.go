@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// lambdaRoots is how many root certificates Amazon Linux has, some more or less from year to year.
+const lambdaRoots = 145
+
+// roots are the certificates that functions under measurement trust, as many as on Lambda. What they call has one that was
+// signed by the last of them.
+type roots struct {
+	file        string
+	certificate tls.Certificate
+}
+
+// newRoots writes the bundle into a directory: this machine's own roots as far as there are any, since those of the world
+// differ from made ones in their keys, filled up with made ones.
+func newRoots(directory string) (*roots, error) {
+	var bundle bytes.Buffer
+	count := 0
+	if system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt"); err == nil {
+		for block, rest := pem.Decode(system); block != nil && count < lambdaRoots-1; block, rest = pem.Decode(rest) {
+			if err := pem.Encode(&bundle, block); err != nil {
+				return nil, err
+			}
+			count++
+		}
+	}
+	for ; count < lambdaRoots-1; count++ {
+		made, _, err := makeRoot(count)
+		if err != nil {
+			return nil, err
+		}
+		if err := pem.Encode(&bundle, &pem.Block{Type: "CERTIFICATE", Bytes: made.Raw}); err != nil {
+			return nil, err
+		}
+	}
+	root, key, err := makeRoot(count)
+	if err != nil {
+		return nil, err
+	}
+	if err := pem.Encode(&bundle, &pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}); err != nil {
+		return nil, err
+	}
+	r := &roots{file: filepath.Join(directory, "roots.pem")}
+	if r.certificate, err = makeCertificate(root, key); err != nil {
+		return nil, err
+	}
+	return r, os.WriteFile(r.file, bundle.Bytes(), 0o600)
+}
+
+func makeRoot(n int) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(int64(n + 1)), Subject: pkix.Name{CommonName: fmt.Sprintf("Bench Root %d", n)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := x509.ParseCertificate(raw)
+	return root, key, err
+}
+
+// makeCertificate returns one for servers on the loopback interface.
+func makeCertificate(root *x509.Certificate, rootKey *ecdsa.PrivateKey) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, root, key.Public(), rootKey)
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, err
+}
+
+// serve serves a handler over TLS on the loopback interface.
+func (r *roots) serve(handler http.Handler) *httptest.Server {
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // an instance that is closed breaks handshakes off
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{r.certificate}}
+	server.StartTLS()
+	return server
+}
