@@ -21,6 +21,9 @@ const Version = 1
 // JobType names the kind of message, as a message attribute, to who looks at a queue.
 const JobType = "welcome-bootstrap"
 
+// AttributeFailures is the message attribute with the number of attempts that had failed when a job was sent anew.
+const AttributeFailures = "failures"
+
 const (
 	maxJobBytes    = 16 << 10
 	maxJobID       = 128

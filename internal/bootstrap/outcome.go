@@ -6,7 +6,7 @@ import "time"
 type Delivery struct {
 	MessageID string // the queue's
 	Body      []byte
-	Attempt   int // 1 for the first delivery
+	Attempt   int // at the job: 1 for the first
 }
 
 // Kind is what became of an attempt at a job.
@@ -18,7 +18,8 @@ type Kind int
 //	one of them, or a stale copy of either ──────────────────────> Partial
 //	none, and no other attempt can have one ─────────────────────> DeadLettered
 //	none ────────────────────────────────────────────────────────> Failed: comes again, or is the last attempt
-//	not both, for lack of time, and this isn't the last attempt ─> HandedBack: comes again
+//	one of them may not be fetched yet ──────────────────────────> Waiting: comes again, and no attempt is used up
+//	the job is older than MaxAge ────────────────────────────────> Late: its customer has long written again
 //
 // A stale copy keeps a job from completing, since the customer's next message will look for a fresh one and wait. It keeps
 // it from failing, since the bot can answer with it.
@@ -27,7 +28,8 @@ const (
 	Partial
 	Failed
 	DeadLettered
-	HandedBack
+	Waiting
+	Late
 )
 
 // String returns the kind as operators read it.
@@ -41,27 +43,31 @@ func (k Kind) String() string {
 		return "failed"
 	case DeadLettered:
 		return "dead-lettered"
-	case HandedBack:
-		return "handed back"
+	case Waiting:
+		return "waiting"
+	case Late:
+		return "late"
 	}
 	return "unknown"
 }
 
-// Outcome is what became of an attempt at a job, and what is to be done about its message: completed and partial ones are
-// acknowledged; failed ones and those handed back are to be seen again after Delay; dead-lettered ones go to the
-// dead-letter queue with their Reason.
+// Outcome is what became of an attempt at a job, and what is to be done about its message: completed, partial and late ones
+// are acknowledged; failed ones are to be seen again after Delay; waiting ones are to come again after Delay at the same
+// attempt; dead-lettered ones go to the dead-letter queue with their Reason.
 type Outcome struct {
 	Kind     Kind
 	Job      Job // the zero Job where the message isn't one
 	Attempt  int
 	Duration time.Duration // of the work, without Waited
-	Waited   time.Duration // for the job's slot
+	Waited   time.Duration // asleep, until the job could go on
 	Delay    time.Duration // 0 after the last attempt: the queue moves the message as soon as it comes up again
 	Reason   string        // for operators, on one line; "" where the job completed
 }
 
 // Acknowledged says whether the queue is done with the message.
-func (o Outcome) Acknowledged() bool { return o.Kind == Completed || o.Kind == Partial }
+func (o Outcome) Acknowledged() bool {
+	return o.Kind == Completed || o.Kind == Partial || o.Kind == Late
+}
 
 // The messages of a job's log lines and the fields in them. Dashboards and alarms search for these.
 const (
@@ -74,7 +80,8 @@ const (
 	MessagePartial              = "bootstrap job partially completed"
 	MessageFailed               = "bootstrap job failed"
 	MessageDeadLettered         = "bootstrap job dead-lettered"
-	MessageHandedBack           = "bootstrap job handed back"
+	MessageWaiting              = "bootstrap job waiting"
+	MessageLate                 = "bootstrap job late"
 
 	// In every line. The job's own are missing where a message is no job.
 	FieldRequestID    = "requestId"
@@ -90,7 +97,7 @@ const (
 	FieldCount       = "count"
 	FieldSource      = "source"
 	FieldDuration    = "durationMs"
-	FieldWaited      = "waitedMs" // for the job's slot, and not in the duration
+	FieldWaited      = "waitedMs" // asleep, and not in the duration
 	FieldCounts      = "counts"   // a group with a member for each part
 	FieldError       = "error"
 	FieldMaxAttempts = "maxAttempts"

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 )
@@ -22,40 +23,38 @@ type Part struct {
 
 // Prefetch has the cache hold what the job's customer will need, and returns how much that is and where it came from. Its
 // error is permanent where it has a method Retryable that says so.
-type Prefetch func(ctx context.Context, j Job) (count int, source cache.Source, err error)
+//
+// It asks admit before it calls Sufrah, and returns its error.
+type Prefetch func(ctx context.Context, j Job, admit cache.Admit) (count int, source cache.Source, err error)
 
 // Parts returns what a job prefetches: a merchant's categories and branches, which decide what becomes of the job, and the
-// ids of the message templates. The menu's origin is to be Paced.
+// ids of the message templates.
 func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string) []Part {
 	return []Part{
-		{Name: "categories", Done: MessageCategoriesPrefetched, Prefetch: listing(menu.Categories)},
-		{Name: "branches", Done: MessageBranchesPrefetched, Prefetch: listing(menu.Branches)},
+		{Name: "categories", Done: MessageCategoriesPrefetched, Prefetch: listing(menu.PrefetchCategories)},
+		{Name: "branches", Done: MessageBranchesPrefetched, Prefetch: listing(menu.PrefetchBranches)},
 		{Name: "templates", Done: MessageTemplatesWarmed, Optional: true, Prefetch: warming(templates, sids)},
 	}
 }
 
 // listing prefetches one of a merchant's lists.
-func listing[T any](load func(ctx context.Context, merchantID string) ([]T, cache.Source, error)) Prefetch {
-	return func(ctx context.Context, j Job) (int, cache.Source, error) {
-		entries, source, err := load(ctx, j.MerchantID)
+func listing[T any](load func(ctx context.Context, merchantID string, admit cache.Admit) ([]T, cache.Source, error)) Prefetch {
+	return func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
+		entries, source, err := load(ctx, j.MerchantID, admit)
 		return len(entries), source, err
 	}
 }
 
 // warming writes the ids of the templates.
 func warming(templates *cache.Templates, sids map[string]string) Prefetch {
-	return func(ctx context.Context, _ Job) (int, cache.Source, error) {
+	return func(ctx context.Context, _ Job, _ cache.Admit) (int, cache.Source, error) {
 		n, err := templates.Warm(ctx, sids)
 		return n, cache.Fetched, err
 	}
 }
 
-var (
-	// errNoTime says that a job's slot would come too late.
-	errNoTime = errors.New("there is no time left for the job's slot")
-	// errStale says that a part's source failed, and that the cache still has what it gave some time ago.
-	errStale = errors.New("only a stale copy is left")
-)
+// errStale says that a part's source failed, and that the cache still has what it gave some time ago.
+var errStale = errors.New("only a stale copy is left")
 
 // result is what became of a part.
 type result struct {
@@ -68,29 +67,40 @@ type result struct {
 // kept says whether customers can be answered with what there is, be it stale.
 func (r result) kept() bool { return r.err == nil || r.source == cache.Stale }
 
-// prefetch runs all parts at the same time, and logs each one's end. None ends another.
-func (w *Worker) prefetch(ctx context.Context, log *slog.Logger, j Job) []result {
-	results := make([]result, len(w.Parts))
+// waits returns how long the part is to wait before it is tried again.
+func (r result) waits() (time.Duration, bool) {
+	if w, ok := errors.AsType[*WaitError](r.err); ok {
+		return w.For, true
+	}
+	return 0, false
+}
+
+// prefetch runs all parts that have no result yet at the same time, and logs each one's end. None ends another.
+func (w *Worker) prefetch(ctx context.Context, log *slog.Logger, j Job, admit cache.Admit, results []result) {
 	var running sync.WaitGroup
 	for i, part := range w.Parts {
+		if _, waits := results[i].waits(); results[i].part.Prefetch != nil && !waits {
+			continue
+		}
 		running.Go(func() {
-			r := part.run(ctx, j)
-			r.log(ctx, log)
+			r := part.run(ctx, j, admit)
+			if _, waits := r.waits(); !waits {
+				r.log(ctx, log)
+			}
 			results[i] = r
 		})
 	}
 	running.Wait()
-	return results
 }
 
-func (p Part) run(ctx context.Context, j Job) (r result) {
+func (p Part) run(ctx context.Context, j Job, admit cache.Admit) (r result) {
 	r.part = p
 	defer func() {
 		if cause := recover(); cause != nil {
 			r.source, r.err = cache.None, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 		}
 	}()
-	r.count, r.source, r.err = p.Prefetch(ctx, j)
+	r.count, r.source, r.err = p.Prefetch(ctx, j, admit)
 	if r.err == nil && r.source == cache.Stale {
 		r.err = errStale
 	}

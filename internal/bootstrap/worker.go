@@ -10,32 +10,28 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 )
 
-const (
-	// maxDelay is below the twelve hours for which a queue can hide a message in all.
-	maxDelay = 11 * time.Hour
-	// handedBackDelay is as long as the slots that others can have ahead of a job. With any less it could run out of time
-	// in the same way again.
-	handedBackDelay = 15 * time.Second
-)
+// maxDelay is below the twelve hours for which a queue can hide a message in all.
+const maxDelay = 11 * time.Hour
 
 // Worker carries jobs out. All fields but RetryAfter and Observe are needed. It is safe for concurrent use, and a job may
 // be carried out again.
 type Worker struct {
 	Parts    []Part
 	Pace     Pace
-	Attempts int           // how often the queue delivers a message before it moves it to its dead-letter queue
+	Attempts int           // at a job, before it is a dead letter
+	MaxAge   time.Duration // of a job that is still worth carrying out
 	Backoff  time.Duration // from the first attempt to the second; doubled for each further one
 	// RetryAfter returns for how long the source of an error asked to be left alone, 0 where it didn't.
 	RetryAfter func(error) time.Duration
 	Now        func() time.Time
-	Sleep      func(context.Context, time.Duration) error // outside of tests, Sleep
+	Sleep      func(context.Context, time.Duration) error // outside of tests, clock.Sleep
 	RequestID  func(context.Context) string               // names the invocation in the log
 	Log        *slog.Logger
 	Observe    func(Outcome)
 }
 
 // Handle makes one attempt at the job in a message and says what became of it. It logs each step, and returns before the
-// context's deadline or soon after it; a job that can't be finished by then is handed back.
+// context's deadline or soon after it; a job that can't be finished by then is to wait.
 func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	start := w.Now()
 	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID),
@@ -48,11 +44,18 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	} else {
 		log = log.With(slog.String(FieldJobID, job.JobID), slog.String(FieldRestaurantID, job.RestaurantID),
 			slog.String(FieldMerchantID, job.MerchantID), logging.Phone(FieldCustomer, job.CustomerWa))
-		log.LogAttrs(ctx, slog.LevelInfo, MessageStarted, slog.Int64(FieldQueued, start.Sub(job.EnqueuedAt).Milliseconds()))
-		jobCtx, t := w.withTicket(ctx)
-		results = w.prefetch(jobCtx, log, job)
-		o = w.judge(ctx, t, d.Attempt, results)
-		o.Job, o.Waited = job, t.wait()
+		queued := start.Sub(job.EnqueuedAt)
+		log = log.With(slog.Int64(FieldQueued, queued.Milliseconds()))
+		if queued > w.MaxAge {
+			o = Outcome{Kind: Late, Reason: "its customer has long written again"}
+		} else {
+			log.LogAttrs(ctx, slog.LevelInfo, MessageStarted)
+			results, o.Waited = w.attempt(ctx, log, job)
+			waited := o.Waited
+			o = w.judge(ctx, d.Attempt, results)
+			o.Waited = waited
+		}
+		o.Job = job
 	}
 	o.Attempt, o.Duration = d.Attempt, w.Now().Sub(start)-o.Waited
 	w.log(ctx, log, o, results)
@@ -62,8 +65,34 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	return o
 }
 
+// attempt runs the job's parts. It sleeps while some may not be fetched yet, for MaxSleep in all, and returns how long.
+func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results []result, slept time.Duration) {
+	results = make([]result, len(w.Parts))
+	s := &slot{pace: w.Pace, merchantID: j.MerchantID}
+	for {
+		w.prefetch(ctx, log, j, s.admit, results)
+		wait := longestWait(results)
+		if deadline, ok := ctx.Deadline(); wait == 0 || slept+wait > MaxSleep || ok && time.Until(deadline) < wait+CallTime {
+			return results, slept
+		}
+		if w.Sleep(ctx, wait) != nil {
+			return results, slept
+		}
+		slept += wait
+	}
+}
+
+// longestWait returns how long the parts are to wait, 0 if all have an end.
+func longestWait(results []result) (longest time.Duration) {
+	for _, r := range results {
+		wait, _ := r.waits()
+		longest = max(longest, wait)
+	}
+	return longest
+}
+
 // judge says what the results of an attempt's parts make of it.
-func (w *Worker) judge(ctx context.Context, t *ticket, attempt int, results []result) Outcome {
+func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outcome {
 	var v verdict
 	for _, r := range results {
 		if !r.part.Optional {
@@ -72,14 +101,16 @@ func (w *Worker) judge(ctx context.Context, t *ticket, attempt int, results []re
 	}
 	o := Outcome{Reason: oneLine(strings.Join(v.faults, "; "))}
 	switch {
+	case v.failed == 0 && v.wait > 0:
+		o.Kind, o.Delay, o.Reason = Waiting, v.wait, v.waitsFor
 	case len(v.faults) == 0:
 		o.Kind = Completed
 	case v.permanent == v.parts:
 		// A refused key is permanent as well: it would be refused again in seconds, and tried three times for each job. With
 		// its reason in the dead-letter queue the job waits for whoever mends the key and then has the queue redriven.
 		o.Kind = DeadLettered
-	case attempt < w.Attempts && (v.outOfTime || ctx.Err() != nil || t.refused()):
-		o.Kind, o.Delay = HandedBack, handedBackDelay
+	case ctx.Err() != nil:
+		o.Kind, o.Delay = Waiting, retryDelay
 	case v.kept > 0:
 		o.Kind = Partial
 	default:
@@ -93,10 +124,11 @@ func (w *Worker) judge(ctx context.Context, t *ticket, attempt int, results []re
 
 // verdict sums up the parts that decide.
 type verdict struct {
-	parts, kept, permanent int
-	faults                 []string
-	outOfTime              bool
-	retryAfter             time.Duration
+	parts, kept, permanent, failed int
+	faults                         []string
+	wait                           time.Duration // of parts that may not be fetched yet
+	waitsFor                       string
+	retryAfter                     time.Duration
 }
 
 func (v *verdict) add(w *Worker, r result) {
@@ -109,7 +141,11 @@ func (v *verdict) add(w *Worker, r result) {
 	}
 	text, _, _ := strings.Cut(r.err.Error(), "\n") // of a panic, its stack is in the part's own line
 	v.faults = append(v.faults, r.part.Name+": "+text)
-	v.outOfTime = v.outOfTime || errors.Is(r.err, errNoTime)
+	if wait, ok := r.waits(); ok {
+		v.wait, v.waitsFor = max(v.wait, wait), oneLine(r.err.Error())
+		return
+	}
+	v.failed++
 	if permanent(r.err) {
 		v.permanent++
 	}
@@ -159,10 +195,12 @@ func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results [
 	case DeadLettered:
 		level, message = slog.LevelError, MessageDeadLettered
 		attrs = append(attrs, slog.String(FieldReason, o.Reason))
-	case HandedBack:
-		message = MessageHandedBack
-		attrs = append(attrs, slog.String(FieldError, o.Reason), slog.Int(FieldMaxAttempts, w.Attempts),
-			slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
+	case Late:
+		level, message = slog.LevelInfo, MessageLate
+		attrs = append(attrs, slog.String(FieldReason, o.Reason))
+	case Waiting:
+		level, message = slog.LevelInfo, MessageWaiting
+		attrs = append(attrs, slog.String(FieldReason, o.Reason), slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
 	case Failed:
 		message = MessageFailed
 		attrs = append(attrs, slog.String(FieldError, o.Reason), slog.Int(FieldMaxAttempts, w.Attempts))

@@ -39,22 +39,24 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// pace is a limiter whose every slot is so far ahead.
+// pace lets jobs start from a time on.
 type pace struct {
-	wait  time.Duration
+	from  time.Time
 	err   error
 	taken atomic.Int32
+	asked []string // for which merchants
 }
 
-func (p *pace) Reserve(ctx context.Context) (time.Duration, error) {
+func (p *pace) Start(ctx context.Context, merchantID string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if deadline, ok := ctx.Deadline(); ok && p.wait > time.Until(deadline) {
-		return 0, errors.New("too far ahead")
+	p.asked = append(p.asked, merchantID)
+	if wait := time.Until(p.from); wait > 0 || p.err != nil {
+		return wait, p.err
 	}
 	p.taken.Add(1)
-	return p.wait, p.err
+	return 0, nil
 }
 
 // bench is a worker with what it has logged and observed.
@@ -68,7 +70,7 @@ type bench struct {
 func setup(parts ...bootstrap.Part) *bench {
 	b := &bench{pace: &pace{}}
 	b.Worker = &bootstrap.Worker{
-		Parts: parts, Pace: b.pace, Attempts: 3, Backoff: 5 * time.Second, RetryAfter: retryAfter,
+		Parts: parts, Pace: b.pace, Attempts: 3, MaxAge: 100 * 365 * 24 * time.Hour, Backoff: 5 * time.Second, RetryAfter: retryAfter,
 		Now: time.Now, Sleep: clock.Sleep, RequestID: func(context.Context) string { return "request-1" },
 		Log:     logging.New(&b.log, slog.LevelInfo, "welcome-bootstrap"),
 		Observe: func(o bootstrap.Outcome) { b.observed = append(b.observed, o) },
@@ -95,7 +97,7 @@ func (b *bench) lines(t *testing.T) []map[string]any {
 
 // part returns one that ends as given.
 func part(name string, count int, source cache.Source, err error) bootstrap.Part {
-	return bootstrap.Part{Name: name, Done: name + " prefetched", Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+	return bootstrap.Part{Name: name, Done: name + " prefetched", Prefetch: func(context.Context, bootstrap.Job, cache.Admit) (int, cache.Source, error) {
 		return count, source, err
 	}}
 }
@@ -117,7 +119,7 @@ func TestOutcomes(t *testing.T) {
 		unknown   = error(&refusal{permanent: true})
 		busy      = error(&refusal{retryAfter: time.Minute})
 		veryBusy  = error(&refusal{retryAfter: 24 * time.Hour})
-		panicking = bootstrap.Part{Name: "branches", Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+		panicking = bootstrap.Part{Name: "branches", Prefetch: func(context.Context, bootstrap.Job, cache.Admit) (int, cache.Source, error) {
 			panic("no such branch")
 		}}
 		ok     = part("categories", 3, cache.Fetched, nil)
@@ -263,7 +265,7 @@ func TestPartsRunTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(name string, takes time.Duration, err error) bootstrap.Part {
-			return bootstrap.Part{Name: name, Done: name, Prefetch: func(context.Context, bootstrap.Job) (int, cache.Source, error) {
+			return bootstrap.Part{Name: name, Done: name, Prefetch: func(context.Context, bootstrap.Job, cache.Admit) (int, cache.Source, error) {
 				time.Sleep(takes)
 				return 1, cache.Fetched, err
 			}}
@@ -349,151 +351,144 @@ func (s *shelf) DeleteIfEquals(_ context.Context, key, value string) error {
 	return nil
 }
 
-// instances returns workers that share a cache and a Sufrah as the instances of a function do.
-func instances(n int, o *origin) []*bench {
-	server := &shelf{values: map[string]string{}}
-	o.start = time.Now()
-	var workers []*bench
-	for i := range n {
-		var random atomic.Uint64
-		random.Store(uint64(i) << 32)
-		discard := slog.New(slog.DiscardHandler)
-		offers := cache.NewMenu(bootstrap.Paced{Origin: o}, cache.Options{
-			Server: server, TTL: time.Minute, StaleFor: time.Hour, LockFor: bootstrap.LockFor, Now: time.Now,
-			Random: func() uint64 { return random.Add(1) }, Log: discard,
-		})
-		sids := map[string]string{"welcome": "HX0123456789abcdef0123456789abcdef"}
-		workers = append(workers, setup(bootstrap.Parts(offers, cache.NewTemplates(server, nil, time.Minute, discard), sids)...))
-	}
-	return workers
+// offers are menus through a cache in the process, of an origin.
+func offers(o *origin) *cache.Menu {
+	return cache.NewMenu(o, cache.Options{
+		Server: &shelf{values: map[string]string{}}, TTL: time.Minute, StaleFor: time.Hour, Now: time.Now,
+		Random: func() uint64 { return 1 }, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
-// TestOneSlotForAJob: both lists are fetched in one slot, and a job that finds them in the cache takes none.
+func prefetching(o *origin) *bench {
+	menu := offers(o)
+	return setup(bootstrap.Parts(menu, cache.NewTemplates(&shelf{values: map[string]string{}}, nil, time.Hour, slog.New(slog.DiscardHandler)), nil)...)
+}
+
+// TestOneSlotForAJob: both lists are fetched in one slot, and what is in the cache takes none.
 func TestOneSlotForAJob(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := &origin{takes: 100 * time.Millisecond}
-		b := instances(1, o)[0]
-		b.pace.wait = 3 * time.Second
-		for i, want := range []time.Duration{3100 * time.Millisecond, 0} {
-			got := b.Handle(t.Context(), delivery(t, 1))
-			if got.Kind != bootstrap.Completed || got.Duration+got.Waited != want {
-				t.Errorf("job %d: %s in %v, want completed in %v", i, got.Kind, got.Duration, want)
+		o := &origin{takes: 100 * time.Millisecond, start: time.Now()}
+		b := prefetching(o)
+		for i := range 3 {
+			if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Completed {
+				t.Errorf("job %d: %s, %s", i+1, got.Kind, got.Reason)
 			}
 		}
-		if diff := cmp.Diff([]time.Duration{3 * time.Second, 3 * time.Second}, o.began); diff != "" || b.pace.taken.Load() != 1 {
-			t.Errorf("%d slots, calls (-want +got):\n%s", b.pace.taken.Load(), diff)
+		if taken := b.pace.taken.Load(); taken != 1 || o.calls != 2 {
+			t.Errorf("%d slots, %d calls; want 1 and 2", taken, o.calls)
+		}
+		if diff := cmp.Diff([]string{"merchant-1"}, b.pace.asked); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// TestJobsOfAMerchantShareASlot: instances whose jobs come at the same time make one call for each list, in one slot, even
-// if the slot is long in coming.
-func TestJobsOfAMerchantShareASlot(t *testing.T) {
+// TestWaiting: a short wait is slept through, a longer one ends the attempt without a call, and none uses an attempt up, not
+// even the last.
+func TestWaiting(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		o := &origin{takes: 100 * time.Millisecond}
-		workers := instances(5, o)
-		var wg sync.WaitGroup
-		for _, b := range workers {
-			b.pace.wait = 15 * time.Second
-			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				if got := b.Handle(ctx, delivery(t, 1)); got.Kind != bootstrap.Completed {
-					t.Errorf("%s: %s", got.Kind, got.Reason)
-				}
-			})
-		}
-		wg.Wait()
-		slots := int32(0)
-		for _, b := range workers {
-			slots += b.pace.taken.Load()
-		}
-		// The two lists may be fetched by two instances.
-		if o.calls != 2 || slots > 2 {
-			t.Errorf("%d calls in %d slots, want 2 in at most 2", o.calls, slots)
-		}
-	})
-}
-
-func TestLackOfTime(t *testing.T) {
-	t.Parallel()
-	const invocation = 20 * time.Second
-	tests := map[string]struct {
-		wait, takes time.Duration // for the slot, and of Sufrah
-		attempt     int
-		want        bootstrap.Kind
-		wantDelay   time.Duration
-		wantSlots   int32
-		wantTime    time.Duration
+	for name, test := range map[string]struct {
+		wait, deadline time.Duration
+		attempt        int
+		want           bootstrap.Outcome
 	}{
-		"enough":                         {15 * time.Second, 4 * time.Second, 1, bootstrap.Completed, 0, 1, 19 * time.Second},
-		"the slot is late":               {16 * time.Second, 0, 1, bootstrap.HandedBack, 15 * time.Second, 0, 0},
-		"the slot is late, the last try": {16 * time.Second, 0, 3, bootstrap.Failed, 0, 0, 0},
-		"Sufrah is slow":                 {15 * time.Second, time.Minute, 2, bootstrap.HandedBack, 15 * time.Second, 1, invocation},
-	}
-	for name, test := range tests {
+		"short":               {5 * time.Second, time.Minute, 1, bootstrap.Outcome{Kind: bootstrap.Completed, Waited: 5 * time.Second}},
+		"long":                {5*time.Second + 1, time.Minute, 1, bootstrap.Outcome{Kind: bootstrap.Waiting, Delay: 5*time.Second + 1}},
+		"at the last attempt": {time.Minute, time.Minute, 3, bootstrap.Outcome{Kind: bootstrap.Waiting, Delay: time.Minute}},
+		"no time for a call":  {time.Second, 6*time.Second - 1, 2, bootstrap.Outcome{Kind: bootstrap.Waiting, Delay: time.Second}},
+		"just enough time":    {time.Second, 6 * time.Second, 2, bootstrap.Outcome{Kind: bootstrap.Completed, Waited: time.Second}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := &origin{takes: test.takes}
-				b := instances(1, o)[0]
-				b.pace.wait = test.wait
-				ctx, cancel := context.WithTimeout(t.Context(), invocation)
+				o := &origin{takes: 100 * time.Millisecond, start: time.Now()}
+				b := prefetching(o)
+				b.pace.from = time.Now().Add(test.wait)
+				ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
 				defer cancel()
 				got := b.Handle(ctx, delivery(t, test.attempt))
-				if got.Kind != test.want || got.Delay != test.wantDelay || got.Duration+got.Waited != test.wantTime || b.pace.taken.Load() != test.wantSlots {
-					t.Errorf("%s (%s) in %v, again after %v, with %d slots; want %s in %v, after %v, with %d", got.Kind, got.Reason,
-						got.Duration, got.Delay, b.pace.taken.Load(), test.want, test.wantTime, test.wantDelay, test.wantSlots)
+				if got.Kind != test.want.Kind || got.Delay != test.want.Delay || got.Waited != test.want.Waited || got.Attempt != test.attempt {
+					t.Errorf("outcome %+v, want %+v", got, test.want)
+				}
+				if calls := map[bool]int{true: 0, false: 2}[got.Kind == bootstrap.Waiting]; o.calls != calls {
+					t.Errorf("%d calls, want %d", o.calls, calls)
+				}
+				if got.Kind == bootstrap.Waiting && (got.Acknowledged() || got.Reason == "" || !strings.Contains(b.log.String(), bootstrap.MessageWaiting)) {
+					t.Errorf("acknowledged %t, reason %q, log %s", got.Acknowledged(), got.Reason, &b.log)
 				}
 			})
 		})
 	}
 }
 
-// TestStaleForLackOfASlot: a stale copy doesn't pass for the best there is while a later attempt can have a fresh one.
-func TestStaleForLackOfASlot(t *testing.T) {
+// TestCustomersDontWaitForASlot: while a job sleeps for its slot, a customer's question is fetched at once, and the job
+// needs no call any more.
+func TestCustomersDontWaitForASlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := instances(1, &origin{})[0]
-		b.Handle(t.Context(), delivery(t, 1))
-		time.Sleep(2 * time.Minute)
-		b.pace.err = errors.New("too far ahead")
-		if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.HandedBack {
-			t.Errorf("%s: %s, want handed back", got.Kind, got.Reason)
+		o := &origin{takes: 100 * time.Millisecond, start: time.Now()}
+		menu := offers(o)
+		b := setup(bootstrap.Parts(menu, cache.NewTemplates(&shelf{values: map[string]string{}}, nil, time.Hour, slog.New(slog.DiscardHandler)), nil)...)
+		b.pace.from = time.Now().Add(4 * time.Second)
+		var running sync.WaitGroup
+		running.Go(func() {
+			if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Completed {
+				t.Errorf("%s, %s", got.Kind, got.Reason)
+			}
+		})
+		time.Sleep(time.Second)
+		asked := time.Now()
+		_, source, err := menu.Categories(t.Context(), "merchant-1")
+		_, other, err2 := menu.Branches(t.Context(), "merchant-1")
+		if err != nil || err2 != nil || source != cache.Fetched || other != cache.Fetched || time.Since(asked) != 200*time.Millisecond {
+			t.Errorf("%s and %s after %s, %v, %v", source, other, time.Since(asked), err, err2)
 		}
-		if got := b.Handle(t.Context(), delivery(t, 3)); got.Kind != bootstrap.Partial {
-			t.Errorf("last attempt: %s: %s, want partial", got.Kind, got.Reason)
-		}
-		b.pace.err = nil
-		if got := b.Handle(t.Context(), delivery(t, 2)); got.Kind != bootstrap.Completed {
-			t.Errorf("next attempt: %s: %s, want completed", got.Kind, got.Reason)
+		running.Wait()
+		if taken := b.pace.taken.Load(); taken != 0 || o.calls != 2 {
+			t.Errorf("%d slots, %d calls; want none and 2", taken, o.calls)
 		}
 	})
 }
 
-// TestCalledOff: a job whose invocation is called off ends at once, and comes again.
+// TestLate: a job that comes too late is acknowledged, with neither slot nor call.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[time.Duration]bootstrap.Kind{
+		-time.Hour: bootstrap.Completed, 10 * time.Minute: bootstrap.Completed, 10*time.Minute + 1: bootstrap.Late,
+	} {
+		o := &origin{start: time.Now()}
+		b := prefetching(o)
+		b.MaxAge = 10 * time.Minute
+		enqueued := newJob("merchant-1").EnqueuedAt
+		b.Now = func() time.Time { return enqueued.Add(age) }
+		got := b.Handle(t.Context(), delivery(t, 1))
+		if got.Kind != want || !got.Acknowledged() {
+			t.Errorf("%s old: %s", age, got.Kind)
+		}
+		if late := want == bootstrap.Late; late && (o.calls != 0 || len(b.pace.asked) != 0 || !strings.Contains(b.log.String(), bootstrap.MessageLate)) {
+			t.Errorf("%s old: %d calls, slots asked for %v, log %s", age, o.calls, b.pace.asked, &b.log)
+		}
+	}
+}
+
+// TestCalledOff: an attempt that its invocation gives no more time is made again.
 func TestCalledOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		o := &origin{takes: time.Minute}
-		b := instances(1, o)[0]
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		got := b.Handle(ctx, delivery(t, 1))
-		if got.Kind != bootstrap.HandedBack || got.Duration != time.Second {
-			t.Errorf("%s in %v, want handed back in 1s", got.Kind, got.Duration)
-		}
-	})
+	b := prefetching(&origin{takes: time.Hour, start: time.Now()})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if got := b.Handle(ctx, delivery(t, 3)); got.Kind != bootstrap.Waiting || got.Delay != time.Second {
+		t.Errorf("%+v", got)
+	}
 }
 
-// TestCallsForNoJob don't wait for a slot: a menu over Paced can be read by anyone.
-func TestCallsForNoJob(t *testing.T) {
+// TestPaceFails: an error of the pace is one of the attempt.
+func TestPaceFails(t *testing.T) {
 	t.Parallel()
-	o := &origin{}
-	categories, err := bootstrap.Paced{Origin: o}.Categories(t.Context(), "merchant-1")
-	if err != nil || len(categories) != 2 || o.calls != 1 {
-		t.Errorf("Categories = %v, %v after %d calls", categories, err, o.calls)
+	b := prefetching(&origin{start: time.Now()})
+	b.pace.err = errors.New("no pace")
+	if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Failed || !strings.Contains(got.Reason, "no pace") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -79,8 +79,9 @@ type Options struct {
 	Server   Server
 	TTL      time.Duration // how long a value is fresh
 	StaleFor time.Duration // how much longer it is kept for when it can't be fetched
-	// LockFor is how long an instance may take to fetch before others do so too; 0 takes DefaultLockFor. When the one
-	// that fetches dies, the others wait for so long.
+	// LockFor is how long an instance may take to fetch before others do so too; 0 takes DefaultLockFor. It is longer than
+	// the origin's time-out, so that all learn what becomes of one fetch. When the one that fetches dies, the others wait
+	// for so long.
 	LockFor  time.Duration
 	Now      func() time.Time
 	Random   func() uint64 // evenly distributed, by instances apart; safe for concurrent use
@@ -88,8 +89,8 @@ type Options struct {
 	Observer Observer
 }
 
-// DefaultLockFor leaves Sufrah some time, and a customer who waits for another's fetch a bearable one.
-const DefaultLockFor = 3 * time.Second
+// DefaultLockFor is a little more than Sufrah's answer may take.
+const DefaultLockFor = 6 * time.Second
 
 // Key returns the key of one part of what belongs to the owner, such as a merchant. All keys of an owner share a slot of
 // a cluster, whatever signs are in its id, and no two owners share a key. A part is a constant without braces.

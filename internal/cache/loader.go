@@ -3,6 +3,8 @@ package cache
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -40,17 +42,45 @@ type kept[T any] struct {
 // A caller whose context ends leaves with its error, and the others get their value; fetch's context ends when all have
 // left. Callers share the value and must not change it.
 func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
+	return l.LoadAdmitted(ctx, key, nil, fetch)
+}
+
+// Admit says whether a value may be fetched now: its error, if any, is returned in place of the value. It is asked when
+// everything else is ready for the fetch, and nobody waits for its answer.
+type Admit func(ctx context.Context) error
+
+// LoadAdmitted is Load, but for that it fetches only if admit lets it; nil always does. Whoever isn't admitted leaves the
+// fetch to the next.
+func (l *Loader[T]) LoadAdmitted(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (T, Source, error) {
 	r := l.flights.join(ctx, key, func(ctx context.Context) result[T] {
-		r := l.load(ctx, key, fetch)
-		l.options.Observer.loaded(key, r.source)
+		r := l.load(ctx, key, admit, fetch)
+		if !errors.Is(r.err, errNotAdmitted) {
+			l.options.Observer.loaded(key, r.source)
+		}
 		return r
 	})
 	return r.value, r.source, r.err
 }
 
-func (l *Loader[T]) load(ctx context.Context, key string, fetch func(context.Context) (T, error)) result[T] {
+// errNotAdmitted is that of an Admit.
+var errNotAdmitted = errors.New("not fetched")
+
+func (a Admit) ask(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
+	if err := a(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errNotAdmitted, err)
+	}
+	return nil
+}
+
+func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) result[T] {
 	old, err := l.read(ctx, key)
 	if err != nil {
+		if err := admit.ask(ctx); err != nil {
+			return result[T]{err: err}
+		}
 		// A server that can't be read isn't waited for a second time, neither for a lock nor to write.
 		value, err := fetch(ctx)
 		return fetched(value, err)
@@ -62,6 +92,9 @@ func (l *Loader[T]) load(ctx context.Context, key string, fetch func(context.Con
 	defer done()
 	if filled.fresh {
 		return result[T]{filled.value, Fresh, nil}
+	}
+	if err := admit.ask(ctx); err != nil {
+		return result[T]{err: err}
 	}
 	at := l.options.Now() // before the fetch: the value is at least as new
 	value, err := fetch(ctx)

@@ -35,6 +35,20 @@ func (m *Menu) Categories(ctx context.Context, merchantID string) ([]menu.Catego
 	})
 }
 
+// PrefetchCategories is Categories as LoadAdmitted does it.
+func (m *Menu) PrefetchCategories(ctx context.Context, merchantID string, admit Admit) ([]menu.Category, Source, error) {
+	return m.categories.LoadAdmitted(ctx, Key(merchantID, "categories"), admit, func(ctx context.Context) ([]menu.Category, error) {
+		return m.origin.Categories(ctx, merchantID)
+	})
+}
+
+// PrefetchBranches is Branches as LoadAdmitted does it.
+func (m *Menu) PrefetchBranches(ctx context.Context, merchantID string, admit Admit) ([]menu.Branch, Source, error) {
+	return m.branches.LoadAdmitted(ctx, Key(merchantID, "branches"), admit, func(ctx context.Context) ([]menu.Branch, error) {
+		return m.origin.Branches(ctx, merchantID)
+	})
+}
+
 // Branches returns the merchant's branches and where they came from, or the origin's error. It is a Load.
 func (m *Menu) Branches(ctx context.Context, merchantID string) ([]menu.Branch, Source, error) {
 	return m.branches.Load(ctx, Key(merchantID, "branches"), func(ctx context.Context) ([]menu.Branch, error) {

@@ -90,7 +90,7 @@ var optionalOfServices = []string{
 	"TWILIO_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN", "CONTENT_SID_WELCOME", "LOG_LEVEL", "BASE_PATH", "USAGE_TIME_ZONE",
 	"AWS_SAM_LOCAL", "AWS_LAMBDA_FUNCTION_NAME",
-	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "JOB_RATE_PER_MINUTE",
+	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "JOB_RATE_PER_MINUTE", "BOOTSTRAP_MAX_AGE_MS",
 }
 
 func unset(names []string) map[string]string {
@@ -172,7 +172,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 		of := processMessageDefaults()
 		return config.WelcomeBootstrap{
 			FunctionName:      "welcome-bootstrap",
-			BootstrapQueueURL: queueURL, DeadLetterQueueURL: deadURL, BackoffDelay: 5 * time.Second, Attempts: 3, JobsPerMinute: 20,
+			BootstrapQueueURL: queueURL, DeadLetterQueueURL: deadURL, BackoffDelay: 5 * time.Second, Attempts: 3, JobsPerMinute: 20, MaxAge: 10 * time.Minute,
 			AWS: of.AWS, Sufrah: of.Sufrah, Cache: of.Cache, TemplateSIDs: map[string]string{},
 		}
 	}
@@ -187,6 +187,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 		"the longest delay":           {map[string]string{"QUEUE_BACKOFF_DELAY": "43200000"}, func(c *config.WelcomeBootstrap) { c.BackoffDelay = 12 * time.Hour }},
 		"one attempt":                 {map[string]string{"QUEUE_RETRY_ATTEMPTS": "1"}, func(c *config.WelcomeBootstrap) { c.Attempts = 1 }},
 		"another rate":                {map[string]string{"JOB_RATE_PER_MINUTE": "600"}, func(c *config.WelcomeBootstrap) { c.JobsPerMinute = 600 }},
+		"a short life":                {map[string]string{"BOOTSTRAP_MAX_AGE_MS": "1000"}, func(c *config.WelcomeBootstrap) { c.MaxAge = time.Second }},
 		"a template":                  {map[string]string{"CONTENT_SID_WELCOME": welcome}, func(c *config.WelcomeBootstrap) { c.TemplateSIDs["welcome"] = welcome }},
 	}
 	for name, test := range tests {
@@ -287,6 +288,7 @@ func TestServicesFaulty(t *testing.T) {
 		"QUEUE_BACKOFF_DELAY":   append([]string{"43200001"}, numbers...),
 		"QUEUE_RETRY_ATTEMPTS":  append([]string{"0", "1001"}, numbers...),
 		"JOB_RATE_PER_MINUTE":   append([]string{"0", "60001"}, numbers...),
+		"BOOTSTRAP_MAX_AGE_MS":  append([]string{"0", "999", "86400001"}, numbers...),
 		"LOG_LEVEL":             {"LOUD"},
 	} {
 		for _, value := range values {
@@ -350,7 +352,7 @@ func TestAllFaultsOfServicesAtOnce(t *testing.T) {
 			"TWILIO_ACCOUNT_SID", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN", "USAGE_TIME_ZONE", "WEBHOOK_URL",
 		}},
 		{bootstrapErr, []string{
-			"BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS", "DEAD_LETTER_QUEUE_URL", "JOB_RATE_PER_MINUTE",
+			"BOOTSTRAP_MAX_AGE_MS", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS", "DEAD_LETTER_QUEUE_URL", "JOB_RATE_PER_MINUTE",
 			"LOG_LEVEL", "QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "SUFRAH_API_BASE", "SUFRAH_API_KEY", "SUFRAH_CACHE_TTL_MS",
 		}},
 	} {

@@ -13,6 +13,7 @@ type WelcomeBootstrap struct {
 	BackoffDelay       time.Duration // before the second attempt at a job; doubled before each further one
 	Attempts           int64         // at a job, before the queue moves it to the dead-letter queue
 	JobsPerMinute      int64         // that may call Sufrah, over all instances
+	MaxAge             time.Duration // of a job that is still worth carrying out
 	LogLevel           slog.Level
 	AWS
 	Sufrah
@@ -31,6 +32,7 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		BackoffDelay:  e.milliseconds("QUEUE_BACKOFF_DELAY", 5*time.Second, 0, 12*time.Hour),
 		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // as many as a redrive policy may have
 		JobsPerMinute: e.integer("JOB_RATE_PER_MINUTE", 20, 1, 60_000),
+		MaxAge:        e.milliseconds("BOOTSTRAP_MAX_AGE_MS", 10*time.Minute, time.Second, 24*time.Hour),
 		LogLevel:      e.level("LOG_LEVEL"),
 		AWS:           e.aws(),
 		Sufrah:        e.sufrah(),

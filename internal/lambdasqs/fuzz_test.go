@@ -19,7 +19,7 @@ import (
 // always has a slot for every job.
 type always struct{}
 
-func (always) Reserve(context.Context) (time.Duration, error) { return 0, nil }
+func (always) Start(context.Context, string) (time.Duration, error) { return 0, nil }
 
 // FuzzMessages holds that whatever is in the queue, the report is one that Lambda takes, and that a message is carried out as
 // the job that it is, or goes to the dead-letter queue with a reason of one line.
@@ -33,14 +33,14 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id1, count, body1, id2, body2 string) {
 		prefetched := map[string]int{}
 		worker := &bootstrap.Worker{
-			Parts: []bootstrap.Part{{Name: "categories", Prefetch: func(_ context.Context, j bootstrap.Job) (int, cache.Source, error) {
+			Parts: []bootstrap.Part{{Name: "categories", Prefetch: func(_ context.Context, j bootstrap.Job, _ cache.Admit) (int, cache.Source, error) {
 				if err := j.Validate(); err != nil {
 					t.Errorf("an invalid job is carried out: %v", err)
 				}
 				prefetched[j.MerchantID]++
 				return 1, cache.Fetched, nil
 			}}},
-			Pace: always{}, Attempts: 3, Backoff: time.Second, Now: time.Now, Sleep: clock.Sleep,
+			Pace: always{}, Attempts: 3, MaxAge: 100 * 365 * 24 * time.Hour, Backoff: time.Second, Now: time.Now, Sleep: clock.Sleep,
 			RequestID: func(context.Context) string { return "request" }, Log: slog.New(slog.DiscardHandler),
 		}
 		queue := &ledger{}

@@ -23,10 +23,12 @@ type Worker interface {
 	Handle(ctx context.Context, d bootstrap.Delivery) bootstrap.Outcome
 }
 
-// Queue settles messages. Both calls end within two seconds, and can be repeated.
+// Queue settles messages. Each call ends within two seconds, and can be repeated.
 type Queue interface {
 	// Delay hides a received message for d from now on.
 	Delay(ctx context.Context, receiptHandle string, d time.Duration) error
+	// Postpone sends a copy of the message to its queue, hidden for d, with the number of attempts that have failed.
+	Postpone(ctx context.Context, m events.SQSMessage, failures int, d time.Duration) error
 	// DeadLetter sends a copy of the message to the dead-letter queue, with the reason.
 	DeadLetter(ctx context.Context, m events.SQSMessage, reason string) error
 }
@@ -102,7 +104,16 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 	switch {
 	case o.Acknowledged():
 		return true
-	case o.Kind == bootstrap.DeadLettered:
+	case o.Kind == bootstrap.Waiting:
+		// Not by hiding it: each receipt would count as an attempt with the queue's redrive policy. A crash between the two
+		// steps leaves the job twice, and never not at all.
+		err := c.queue.Postpone(ctx, m, o.Attempt-1, o.Delay)
+		if err == nil {
+			return true
+		}
+		log.ErrorContext(ctx, "job not postponed", bootstrap.FieldError, err)
+	case o.Kind == bootstrap.DeadLettered || o.Kind == bootstrap.Failed && o.Delay == 0 && failures(m) > 0:
+		// The queue's redrive policy doesn't know of attempts at the messages before this one.
 		err := c.queue.DeadLetter(ctx, m, o.Reason)
 		if err != nil {
 			// It comes again, and gets there at the latest, without its reason, by the queue's redrive policy.
@@ -117,13 +128,27 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 	return false
 }
 
-// attempt returns how often a message has been received. SQS calls that approximate, and it begins with 1.
+// attempt returns how many attempts at the job this message makes: those that it carries, and its receipts. SQS calls their
+// number approximate, and it begins with 1.
 func attempt(m events.SQSMessage) int {
 	n, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	if err != nil {
-		return 1
+		n = 1
 	}
-	return max(n, 1)
+	return failures(m) + max(n, 1)
+}
+
+// failures returns how many attempts had failed before the job was postponed.
+func failures(m events.SQSMessage) int {
+	text := m.MessageAttributes[bootstrap.AttributeFailures].StringValue
+	if text == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(*text)
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 // earlier returns a parent's child that ends so much earlier than the invocation's deadline, if that has one.

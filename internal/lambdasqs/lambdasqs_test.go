@@ -33,8 +33,10 @@ func scripted(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 		return bootstrap.Outcome{Kind: bootstrap.Partial}
 	case "failed":
 		return bootstrap.Outcome{Kind: bootstrap.Failed, Delay: time.Duration(d.Attempt) * time.Second}
-	case "handed back":
-		return bootstrap.Outcome{Kind: bootstrap.HandedBack, Delay: 15 * time.Second}
+	case "waiting":
+		return bootstrap.Outcome{Kind: bootstrap.Waiting, Attempt: d.Attempt, Delay: 15 * time.Second}
+	case "failed for good":
+		return bootstrap.Outcome{Kind: bootstrap.Failed, Reason: "down"}
 	case "dead":
 		return bootstrap.Outcome{Kind: bootstrap.DeadLettered, Reason: "unknown merchant"}
 	default:
@@ -57,6 +59,10 @@ func (l *ledger) DeadLetter(ctx context.Context, m events.SQSMessage, reason str
 	return l.note(ctx, fmt.Sprintf("%s dead: %s", m.ReceiptHandle, reason))
 }
 
+func (l *ledger) Postpone(ctx context.Context, m events.SQSMessage, failures int, d time.Duration) error {
+	return l.note(ctx, fmt.Sprintf("%s anew in %v after %d failures", m.ReceiptHandle, d, failures))
+}
+
 func (l *ledger) note(ctx context.Context, entry string) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		l.left = time.Until(deadline)
@@ -76,6 +82,15 @@ func event(bodies ...string) events.SQSEvent {
 		e.Records = append(e.Records, events.SQSMessage{
 			MessageId: id, Body: after, ReceiptHandle: fmt.Sprint("handle", i), Attributes: map[string]string{"ApproximateReceiveCount": "2"},
 		})
+	}
+	return e
+}
+
+// carrying is an event with a message that carries a number of failures.
+func carrying(body, failures string) events.SQSEvent {
+	e := event(body)
+	e.Records[0].MessageAttributes = map[string]events.SQSMessageAttribute{
+		bootstrap.AttributeFailures: {DataType: "Number", StringValue: &failures},
 	}
 	return e
 }
@@ -104,8 +119,14 @@ func TestSettling(t *testing.T) {
 		"failed":    {event("failed"), nil, failures("failed"), []string{"handle0 again in 2s"}, ""},
 		"failed, and the queue is down": {event("failed"), down, failures("failed"),
 			[]string{"handle0 again in 2s"}, "visibility not changed"},
-		"handed back":   {event("handed back"), nil, failures("handed back"), []string{"handle0 again in 15s"}, ""},
-		"dead-lettered": {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
+		"waiting": {event("waiting"), nil, failures(), []string{"handle0 anew in 15s after 1 failures"}, ""},
+		"waiting, and the queue is down": {event("waiting"), down, failures("waiting"),
+			[]string{"handle0 anew in 15s after 1 failures", "handle0 again in 15s"}, "job not postponed"},
+		"waiting again":                      {carrying("waiting", "2"), nil, failures(), []string{"handle0 anew in 15s after 3 failures"}, ""},
+		"for good":                           {event("failed for good"), nil, failures("failed for good"), []string{"handle0 again in 0s"}, ""},
+		"for good, having waited":            {carrying("failed for good", "1"), nil, failures(), []string{"handle0 dead: down"}, ""},
+		"for good, having waited before all": {carrying("failed for good", "0"), nil, failures("failed for good"), []string{"handle0 again in 0s"}, ""},
+		"dead-lettered":                      {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
 		"dead-lettered, the queue is down": {event("dead"), down, failures("dead"),
 			[]string{"handle0 dead: unknown merchant"}, "dead letter not sent"},
 		"the worker panics": {event("no such thing"), nil, failures("no such thing"), nil, "handling a message panicked"},
@@ -166,6 +187,21 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// TestCarriedAttempts: the attempts of a job that was sent anew are its failures before and the message's receipts.
+func TestCarriedAttempts(t *testing.T) {
+	t.Parallel()
+	for carried, want := range map[string]int{"0": 2, "1": 3, "2": 4, "-7": 2, "many": 2, "": 2} {
+		got := 0
+		handle := lambdasqs.New(workerFunc(func(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
+			got = d.Attempt
+			return bootstrap.Outcome{Kind: bootstrap.Completed}
+		}), &ledger{}, slog.New(slog.DiscardHandler))
+		if _, err := handle(t.Context(), carrying("body", carried)); err != nil || got != want {
+			t.Errorf("carrying %q: attempt %d, want %d; %v", carried, got, want, err)
+		}
+	}
+}
+
 // TestTime: a worker gets the invocation but for a margin, in which the message is settled, however the worker's time ended.
 func TestTime(t *testing.T) {
 	t.Parallel()
@@ -182,7 +218,7 @@ func TestTime(t *testing.T) {
 						cancel()
 					}
 					<-work.Done()
-					return bootstrap.Outcome{Kind: bootstrap.HandedBack, Delay: 15 * time.Second}
+					return bootstrap.Outcome{Kind: bootstrap.Failed, Delay: 15 * time.Second}
 				}), queue, slog.New(slog.DiscardHandler))
 				got, err := handle(ctx, event("a", "b"))
 				if diff := cmp.Diff(failures("a", "b"), got); err != nil || diff != "" {

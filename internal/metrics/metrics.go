@@ -26,9 +26,10 @@ const (
 	JobPartial      Name = "JobPartial"
 	JobFailed       Name = "JobFailed" // an attempt; a job whose last attempt fails is dead-lettered by the queue
 	JobDeadLettered Name = "JobDeadLettered"
-	JobHandedBack   Name = "JobHandedBack"
+	JobWaiting      Name = "JobWaiting"  // sent anew, since it might not call Sufrah yet
+	JobLate         Name = "JobLate"     // acknowledged without a call, for its age
 	JobDuration     Name = "JobDuration" // of an attempt, without the wait for its slot
-	JobWaited       Name = "JobWaited"   // a duration: for the slot
+	JobWaited       Name = "JobWaited"   // a duration: asleep
 
 	CacheHit    Name = "CacheHit"
 	CacheMiss   Name = "CacheMiss"   // fetched

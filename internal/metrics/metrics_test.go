@@ -152,7 +152,7 @@ func TestObservers(t *testing.T) {
 	t.Parallel()
 	var written bytes.Buffer
 	w := metrics.New(&written, "f", clock)
-	for kind := bootstrap.Completed; kind <= bootstrap.HandedBack; kind++ {
+	for kind := bootstrap.Completed; kind <= bootstrap.Late; kind++ {
 		w.JobEnded(bootstrap.Outcome{Kind: kind, Duration: time.Second})
 	}
 	for source := cache.None; source <= cache.Stale; source++ {
@@ -178,7 +178,8 @@ func TestObservers(t *testing.T) {
 	}
 	want := [][]string{
 		{"JobCompleted", "JobDuration", "JobWaited"}, {"JobPartial", "JobDuration", "JobWaited"}, {"JobFailed", "JobDuration", "JobWaited"},
-		{"JobDeadLettered", "JobDuration", "JobWaited"}, {"JobHandedBack", "JobDuration", "JobWaited"},
+		{"JobDeadLettered", "JobDuration", "JobWaited"}, {"JobWaiting", "JobDuration", "JobWaited"},
+		{"JobLate", "JobDuration", "JobWaited"},
 		{"CacheFailed"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
 		{"QuotaAlert80"}, {"QuotaAlert90"}, {"QuotaAlert100"},
 	}

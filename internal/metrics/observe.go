@@ -9,7 +9,7 @@ import (
 func (w *Writer) JobEnded(o bootstrap.Outcome) {
 	names := map[bootstrap.Kind]Name{
 		bootstrap.Completed: JobCompleted, bootstrap.Partial: JobPartial, bootstrap.Failed: JobFailed,
-		bootstrap.DeadLettered: JobDeadLettered, bootstrap.HandedBack: JobHandedBack,
+		bootstrap.DeadLettered: JobDeadLettered, bootstrap.Waiting: JobWaiting, bootstrap.Late: JobLate,
 	}
 	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration), Duration(JobWaited, o.Waited))
 }

@@ -1,171 +1,230 @@
 package ratelimit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// ErrWouldWait says that the next free slot is further ahead than the caller can wait.
-var ErrWouldWait = errors.New("the next free slot is too far ahead")
-
-// LimiterConfig is a pace that callers keep.
+// LimiterConfig is a rate that all instances keep together.
 type LimiterConfig struct {
-	Key  string        // of the cache, the same for all who share the pace
-	Rate int           // slots in each Per, 1 or more
-	Per  time.Duration // a millisecond or longer
-	// Burst is how many slots may be taken at once after a time without any; 0 takes 1. A longer period of Per then has up
-	// to Rate + Burst - 1 slots, so only 1 keeps the rate over every period, wherever it begins. It costs nothing over time:
-	// whatever the burst, Rate slots are had in each Per.
-	Burst   int
-	MaxWait time.Duration // the furthest ahead that a slot is reserved, the same for all who share the pace
-	Now     func() time.Time
-	// LocalTime takes Now for the time of all instances, for a clock that is moved by hand. Otherwise it is the server's, and
-	// Now serves only while that is away: instances' clocks differ.
+	Key    string        // of the cache, with a hash tag; the same for all who share the rate
+	Rate   int           // starts in any Per, 1 or more
+	Per    time.Duration // a millisecond or longer
+	Alone  int           // starts in any Per of one instance while the cache is down; from 1 to Rate
+	Now    func() time.Time
+	Random func() uint64 // evenly distributed, by instances apart
+	// LocalTime takes Now for the time of all instances, for a clock that is moved by hand. Otherwise it is the server's:
+	// instances' clocks differ.
 	LocalTime bool
 }
 
-// Limiter hands out slots at a steady pace: the generic cell rate algorithm, which keeps just the time at which the
-// pace's next slot begins. It is safe for concurrent use.
+// Limiter lets at most Rate callers start in any Per, wherever that begins, and each at the first moment at which this rule
+// lets it: it keeps a log of the latest starts. It is safe for concurrent use.
+//
+// Every answer of the cache also tells the latest starts. So an instance knows of nearly all of them, and holds what it knows
+// against a cache that has lost its content:
+//
+//	the cache's epoch is the instance's ─────────────> its log counts
+//	it is another, seeded by who knew of starts ─────> its log counts
+//	there is none, or one of who knew of nothing
+//	   └─ the instance knows of starts in this Per ──> it seeds: the log is what it knows, and as many starts at
+//	                                                   this very moment as the rule could have let others have
 type Limiter struct {
 	config  LimiterConfig
-	scripts Scripts
-	pace    pace
+	scripts ListScripts
 	outage  outage
 
-	mu   sync.Mutex
-	next int64 // the state of the pace, by Now and as far as this instance knows
+	mu    sync.Mutex
+	epoch int64
+	known []int64 // the latest starts, by Now in microseconds, newest first; at most maxKnown
+	older int     // starts before those, and not older than Per
+	alone []int64 // starts that the cache wasn't told of, newest first
 }
+
+// maxKnown is how many starts an answer tells: the cost of a start doesn't grow with the rate.
+const maxKnown = 32
 
 // NewLimiter returns a limiter, or an error that says what is wrong with its config.
-func NewLimiter(config LimiterConfig, scripts Scripts, log *slog.Logger) (*Limiter, error) {
-	config.Burst = cmp.Or(config.Burst, 1)
-	if config.Key == "" || config.Rate < 1 || config.Per < time.Millisecond || config.Burst < 1 || config.MaxWait < 0 {
-		return nil, errors.New("a rate limit needs a key, a rate, a period, a burst and a longest wait that aren't negative")
+func NewLimiter(config LimiterConfig, scripts ListScripts, log *slog.Logger) (*Limiter, error) {
+	if config.Key == "" || config.Rate < 1 || config.Per < time.Millisecond || config.Alone < 1 || config.Alone > config.Rate {
+		return nil, errors.New("a rate limit needs a key, a rate, a period, and a rate for an instance alone")
 	}
-	interval := (config.Per.Microseconds() + int64(config.Rate) - 1) / int64(config.Rate) // rounded up: never too fast
-	return &Limiter{
-		config:  config,
-		scripts: scripts,
-		pace: pace{
-			interval: interval,
-			slack:    int64(config.Burst-1) * interval,
-			furthest: config.MaxWait.Microseconds(),
-		},
-		outage: outage{limit: config.Key, log: log},
-	}, nil
+	return &Limiter{config: config, scripts: scripts, outage: outage{limit: config.Key, log: log}}, nil
 }
 
-// Reserve takes the next free slot and returns how long to wait for it. It takes none and fails with ErrWouldWait where
-// the slot is further ahead than MaxWait or the context's deadline, and fails with the context's error where that has
-// ended. A slot that isn't used is lost.
+// Start starts the caller and returns 0, or else how long until the caller may expect to start. Callers that give the same
+// name wait for the same moment. It fails only with the context's error.
 //
-// While the cache is down the instance keeps the pace alone: several instances then take so many times as many slots.
-func (l *Limiter) Reserve(ctx context.Context) (time.Duration, error) {
+// A caller who doesn't come back keeps nobody waiting: whoever asks while there is room starts. While the cache is down the
+// instance keeps its share of the rate alone.
+func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	l.mu.Lock() // one at a time: each knows what the one before has taken
+	l.mu.Lock() // one at a time: each knows what the one before was told
 	defer l.mu.Unlock()
-	most := l.pace.furthest
-	if deadline, ok := ctx.Deadline(); ok {
-		most = min(most, time.Until(deadline).Microseconds())
-	}
-	wait, err := l.reserve(ctx, most)
-	if err != nil {
-		return 0, err
-	}
-	if wait < 0 {
-		return 0, ErrWouldWait
-	}
-	return time.Duration(wait) * time.Microsecond, nil
-}
-
-// reserve returns the microseconds to wait, or a negative number where they are more than most.
-func (l *Limiter) reserve(ctx context.Context, most int64) (wait int64, err error) {
 	now := l.config.Now().UnixMicro()
-	wait, err = l.shared(ctx, now, most)
+	wait, err := l.shared(ctx, name, now)
 	if err != nil && ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
 	l.outage.note(ctx, err)
+	if err != nil {
+		wait = l.startAlone(now)
+	}
+	return time.Duration(wait) * time.Microsecond, nil
+}
+
+// What the caller knows is offered to the script in one of these ways.
+const (
+	offerNothing = "" // the script asks for it if it is needed
+	offerStarts  = "starts"
+	offerAll     = "all"
+)
+
+// shared asks the cache, and returns the microseconds to wait.
+func (l *Limiter) shared(ctx context.Context, name string, now int64) (int64, error) {
+	offer, starts := offerNothing, []int64(nil)
+	if len(l.alone) > 0 {
+		offer, starts = offerStarts, l.alone
+	}
+	answer, err := l.ask(ctx, name, now, offer, starts)
+	if err == nil && len(answer) == 1 {
+		answer, err = l.ask(ctx, name, now, offerAll, slices.Concat(l.alone, l.known))
+	}
 	switch {
 	case err != nil:
-		wait, l.next = l.pace.reserve(l.next, now, most)
-	case wait == 0: // of the slots before this one, only the instance's own are known
-		l.next = l.pace.settle(l.next, now) + l.pace.interval
-	case wait > 0:
-		l.next = now + wait + l.pace.slack + l.pace.interval
+		return 0, fmt.Errorf("asking for a start: %w", err)
+	case len(answer) < 4:
+		return 0, errors.New("asking for a start: the script's answer is too short")
 	}
+	wait, taken, behind := answer[0], int(answer[3]), answer[2]-now // by how much this instance's clock is behind
+	l.epoch, l.alone, l.known = answer[1], nil, l.known[:0]
+	for _, at := range answer[4:] {
+		l.known = append(l.known, at-behind)
+	}
+	l.older = taken - len(l.known)
 	return wait, nil
 }
 
-// shared reserves a slot in the cache. What the instance took while the cache was away is counted there too.
-func (l *Limiter) shared(ctx context.Context, now, most int64) (int64, error) {
-	clock := ""
+// ask runs the script, offering starts as far as they are not older than Per.
+func (l *Limiter) ask(ctx context.Context, name string, now int64, offer string, starts []int64) ([]int64, error) {
+	clock, mine := "", l.epoch
 	if l.config.LocalTime {
 		clock = strconv.FormatInt(now, 10)
 	}
-	args := []string{clock}
-	for _, n := range []int64{l.pace.interval, l.pace.slack, l.pace.furthest, most, l.pace.settle(l.next, now) - now} {
-		args = append(args, strconv.FormatInt(n, 10))
+	if len(l.recent(l.known, now)) == 0 && len(l.recent(l.alone, now)) == 0 {
+		mine = 0 // nothing that counts is known: whatever the cache says is right
 	}
-	wait, err := l.scripts.Eval(ctx, reserveScript, []string{l.config.Key}, args...)
-	if err != nil {
-		return 0, fmt.Errorf("reserving a slot: %w", err)
+	older := 0
+	if offer == offerAll && len(l.recent(l.known, now)) == len(l.known) {
+		older = l.older
 	}
-	return wait, nil
+	args := []string{
+		clock, text(l.config.Per.Microseconds()), text(int64(l.config.Rate)), name, text(mine),
+		text(int64(l.config.Random() >> 14)), offer, text(int64(older)),
+	}
+	for _, at := range l.recent(starts, now) {
+		args = append(args, text(now-at)) // ages, since clocks differ
+	}
+	return l.scripts.EvalInts(ctx, startScript, []string{l.config.Key, l.config.Key + ":epoch", l.config.Key + ":waiting"}, args...)
 }
 
-// pace is the algorithm, with all times in microseconds. Its state is next, the time at which the slot after the last
-// one would begin if there were no slack.
-type pace struct {
-	interval int64 // between slots
-	slack    int64 // how much earlier than next a slot may be taken
-	furthest int64 // ahead
+func text(n int64) string { return strconv.FormatInt(n, 10) }
+
+// recent returns those starts that count at the time.
+func (l *Limiter) recent(starts []int64, now int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(starts), func(at int64) bool { return now-at >= l.config.Per.Microseconds() })
 }
 
-// reserve returns how long to wait for the next slot and the new state, or -1 and the old one where the wait is longer
-// than most, which is furthest or less.
-func (p pace) reserve(next, now, most int64) (wait, after int64) {
-	next = p.settle(next, now)
-	if wait = max(0, next-p.slack-now); wait > most {
-		return -1, next
+// startAlone starts the caller by what this instance knows, or returns the microseconds to wait.
+func (l *Limiter) startAlone(now int64) int64 {
+	l.alone = l.recent(l.alone, now)
+	all := l.recent(slices.Concat(l.alone, l.known), now)
+	slices.Sort(all)
+	var wait int64
+	if over := len(all) - l.config.Rate; over >= 0 {
+		wait = all[over] + l.config.Per.Microseconds() - now
 	}
-	return wait, next + p.interval
-}
-
-// settle brings the state up to now. A state further ahead than any slot can be is from before the clock was put back; it
-// becomes that just after a slot.
-func (p pace) settle(next, now int64) int64 {
-	if next > now+p.furthest+p.slack+p.interval {
-		next = now + p.slack + p.interval
+	if over := len(l.alone) - l.config.Alone; over >= 0 {
+		wait = max(wait, l.alone[len(l.alone)-1-over]+l.config.Per.Microseconds()-now)
 	}
-	return max(next, now)
+	if wait <= 0 {
+		l.alone = slices.Insert(l.alone, 0, now)
+		return 0
+	}
+	return wait
 }
 
-// reserveScript is pace.reserve on the server. Its last argument is how far the caller's own state is ahead of now.
-const reserveScript = `
+// startScript takes a start out of a log of the latest, or says how long to wait. KEYS: the log, newest first; the epoch;
+// those who wait, by the moment that they were told. An epoch is even if it was seeded by an instance that knew of starts.
+//
+// It returns {wait, epoch, now, starts in the log, the newest of these …}, or {-1} if the caller is to offer all it knows.
+const startScript = `
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
-local interval, slack, furthest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local most, own = tonumber(ARGV[5]), tonumber(ARGV[6])
+local per, rate, name = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local mine, fresh, offer, older = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local log, epochs, waiting = KEYS[1], KEYS[2], KEYS[3]
 
-local after = tonumber(redis.call('GET', KEYS[1]) or '') or now
-if after > now + furthest + slack + interval then after = now + slack + interval end
-after = math.max(after, now + own)
+local epoch = tonumber(redis.call('GET', epochs) or '0')
+local lost = mine ~= 0 and epoch ~= mine and (epoch == 0 or epoch % 2 == 1)
+if lost and offer ~= 'all' then return {-1} end
+if lost then epoch = fresh * 2 elseif epoch == 0 then epoch = fresh * 2 + 1 end
+redis.call('SET', epochs, string.format('%.0f', epoch), 'PX', 604800000)
 
-local wait = math.max(0, after - slack - now)
-if wait > most then return -1 end
-after = after + interval
-redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
-return wait
+local newest = tonumber(redis.call('LINDEX', log, 0) or '')
+if lost or #ARGV > 8 or newest and newest > now + 1000000 then
+  local starts = {}
+  for _, at in ipairs(redis.call('LRANGE', log, 0, -1)) do
+    starts[#starts + 1] = math.min(tonumber(at), now) -- a start in the future is from before the clock was put back
+  end
+  for i = 9, #ARGV do starts[#starts + 1] = now - tonumber(ARGV[i]) end
+  table.sort(starts, function(a, b) return a > b end)
+  local unknown = 0
+  if lost then
+    unknown = rate - #starts - older
+    for i = 1, older do starts[#starts + 1] = starts[#starts] end
+  end
+  redis.call('DEL', log)
+  for i = 1, unknown do redis.call('RPUSH', log, string.format('%.0f', now)) end
+  for i = 1, math.min(#starts, rate - math.max(0, unknown)) do redis.call('RPUSH', log, string.format('%.0f', starts[i])) end
+end
+
+local oldest = tonumber(redis.call('LINDEX', log, -1) or '')
+while oldest and oldest + per <= now do
+  redis.call('RPOP', log)
+  oldest = tonumber(redis.call('LINDEX', log, -1) or '')
+end
+redis.call('ZREMRANGEBYSCORE', waiting, '-inf', now - 10000000)
+local taken, wait = redis.call('LLEN', log), 0
+if taken < rate then
+  redis.call('LPUSH', log, string.format('%.0f', now))
+  redis.call('ZREM', waiting, name)
+  taken = taken + 1
+else
+  local rank = redis.call('ZRANK', waiting, name) or redis.call('ZCARD', waiting)
+  local at
+  if rank < rate then
+    at = tonumber(redis.call('LINDEX', log, -1 - rank)) + per
+  else
+    at = tonumber(redis.call('ZRANGE', waiting, rank - rate, rank - rate, 'WITHSCORES')[2]) + per
+  end
+  wait = math.max(1, at - now)
+  redis.call('ZADD', waiting, string.format('%.0f', at), name)
+  redis.call('PEXPIRE', waiting, 3600000)
+end
+redis.call('PEXPIRE', log, math.ceil(per / 1000) + 1)
+local answer = {wait, epoch, now, taken}
+for _, at in ipairs(redis.call('LRANGE', log, 0, 31)) do answer[#answer + 1] = tonumber(at) end
+return answer
 `

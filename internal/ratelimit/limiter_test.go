@@ -1,19 +1,25 @@
 package ratelimit
 
 import (
-	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"github.com/alicebob/miniredis/v2"
 )
 
-func newLimiter(t *testing.T, config LimiterConfig, scripts Scripts) *Limiter {
+// jobs are twenty a minute, as for the bootstrap jobs.
+func jobs(now func() time.Time) LimiterConfig {
+	return LimiterConfig{
+		Key: "{jobs}", Rate: 20, Per: time.Minute, Alone: 4, Now: now, Random: rand.New(rand.NewPCG(1, 2)).Uint64, LocalTime: true,
+	}
+}
+
+func newLimiter(t *testing.T, config LimiterConfig, scripts ListScripts) *Limiter {
 	t.Helper()
 	limiter, err := NewLimiter(config, scripts, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -22,19 +28,36 @@ func newLimiter(t *testing.T, config LimiterConfig, scripts Scripts) *Limiter {
 	return limiter
 }
 
-// jobs are twenty a minute, as for the bootstrap jobs.
-func jobs(now func() time.Time) LimiterConfig {
-	return LimiterConfig{Key: "jobs", Rate: 20, Per: time.Minute, MaxWait: 10 * time.Minute, Now: now, LocalTime: true}
+// instances are limiters that share a server, with a source of luck of their own each.
+func instances(t *testing.T, n int, redis *miniredis.Miniredis, config LimiterConfig) ([]*Limiter, []*flaky) {
+	t.Helper()
+	var limiters []*Limiter
+	var connections []*flaky
+	for i := range n {
+		config.Random = rand.New(rand.NewPCG(3, uint64(i))).Uint64
+		connection := connect(t, redis)
+		limiters, connections = append(limiters, newLimiter(t, config, connection)), append(connections, connection)
+	}
+	return limiters, connections
+}
+
+func wait(t *testing.T, l *Limiter, name string) time.Duration {
+	t.Helper()
+	d, err := l.Start(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func TestNewLimiterRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*LimiterConfig){
-		"no key":               func(c *LimiterConfig) { c.Key = "" },
-		"no rate":              func(c *LimiterConfig) { c.Rate = 0 },
-		"too short a period":   func(c *LimiterConfig) { c.Per = time.Microsecond },
-		"a negative burst":     func(c *LimiterConfig) { c.Burst = -1 },
-		"a negative last wait": func(c *LimiterConfig) { c.MaxWait = -1 },
+		"no key":              func(c *LimiterConfig) { c.Key = "" },
+		"no rate":             func(c *LimiterConfig) { c.Rate = 0 },
+		"too short a period":  func(c *LimiterConfig) { c.Per = time.Microsecond },
+		"nothing alone":       func(c *LimiterConfig) { c.Alone = 0 },
+		"alone more than all": func(c *LimiterConfig) { c.Alone = 21 },
 	} {
 		config := jobs(time.Now)
 		change(&config)
@@ -44,266 +67,202 @@ func TestNewLimiterRefuses(t *testing.T) {
 	}
 }
 
-// TestSixtyJobs reserves for sixty jobs of three instances at once: they begin three seconds apart.
-func TestSixtyJobs(t *testing.T) {
+// TestFirstMoment: twenty start at once, and each further one at the moment at which the one twenty before it is a minute
+// old; those who wait are told which moments these are, in the order in which they came.
+func TestFirstMoment(t *testing.T) {
 	t.Parallel()
 	redis, _ := setup(t)
 	c := &clock{at: start}
-	var mu sync.Mutex
-	var waits []time.Duration
-	var wg sync.WaitGroup
-	for range 3 {
-		limiter := newLimiter(t, jobs(c.now), connect(t, redis))
-		for range 20 {
-			wg.Go(func() {
-				wait, err := limiter.Reserve(t.Context())
-				if err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				waits = append(waits, wait)
-			})
+	limiters, _ := instances(t, 3, redis, jobs(c.now))
+	for i := range 20 {
+		if d := wait(t, limiters[i%3], fmt.Sprint("m", i)); d != 0 {
+			t.Fatalf("start %d waits for %v", i+1, d)
 		}
-	}
-	wg.Wait()
-	slices.Sort(waits)
-	for i, wait := range waits {
-		if wait != time.Duration(i)*3*time.Second {
-			t.Fatalf("job %d waits for %v; all: %v", i, wait, waits)
-		}
-	}
-	if ttl := redis.TTL("jobs"); ttl != 180*time.Second {
-		t.Errorf("the state is kept for %v, want it until the next slot is free", ttl)
-	}
-}
-
-// TestBurst takes slots at once after a pause, and no more over the whole time for it.
-func TestBurst(t *testing.T) {
-	t.Parallel()
-	_, scripts := setup(t)
-	for _, down := range []bool{false, true} {
-		scripts.down.Store(down)
-		c := &clock{at: start}
-		config := jobs(c.now)
-		config.Burst = 3
-		limiter := newLimiter(t, config, scripts)
-		for i, want := range []time.Duration{0, 0, 0, 3, 6, 9} {
-			if wait, err := limiter.Reserve(t.Context()); err != nil || wait != want*time.Second {
-				t.Errorf("down %t: slot %d: %v, %v, want %ds", down, i, wait, err, want)
-			}
-		}
-	}
-}
-
-func TestWouldWait(t *testing.T) {
-	t.Parallel()
-	_, scripts := setup(t)
-	for _, down := range []bool{false, true} {
-		scripts.down.Store(down)
-		c := &clock{at: start.Add(time.Hour)}
-		if down {
-			c.advance(time.Hour)
-		}
-		config := jobs(c.now)
-		config.MaxWait = 3 * time.Second
-		limiter := newLimiter(t, config, scripts)
-		reserve := func(ctx context.Context, want time.Duration, wantErr error) {
-			t.Helper()
-			if wait, err := limiter.Reserve(ctx); wait != want || !errors.Is(err, wantErr) {
-				t.Errorf("down %t: Reserve = %v, %v, want %v, %v", down, wait, err, want, wantErr)
-			}
-		}
-		reserve(t.Context(), 0, nil)
-		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		reserve(short, 0, ErrWouldWait)
-		reserve(t.Context(), 3*time.Second, nil) // nothing was taken
-		reserve(t.Context(), 0, ErrWouldWait)
-		reserve(t.Context(), 0, ErrWouldWait)
-		c.advance(2 * time.Second)
-		reserve(t.Context(), 0, ErrWouldWait)
 		c.advance(time.Second)
-		reserve(t.Context(), 3*time.Second, nil)
-		done, cancel := context.WithCancel(t.Context())
-		cancel()
-		reserve(done, 0, context.Canceled)
+	}
+	// The n-th who waits is told the n-th moment, beyond the first minute's, too. Asking again changes nothing.
+	for range 2 {
+		for i := range 45 {
+			want := time.Duration(40+i%20)*time.Second + time.Duration(i/20)*time.Minute
+			if d := wait(t, limiters[i%3], fmt.Sprint("w", i)); d != want {
+				t.Fatalf("waiter %d is told %v, want %v", i, d, want)
+			}
+		}
+	}
+	c.advance(40*time.Second - time.Microsecond)
+	if d := wait(t, limiters[0], "w0"); d != time.Microsecond {
+		t.Errorf("a moment before, it is told %v", d)
+	}
+	c.advance(time.Microsecond)
+	if d := wait(t, limiters[1], "w0"); d != 0 {
+		t.Errorf("at the moment, it is told %v", d)
+	}
+	if d := wait(t, limiters[1], "w1"); d != time.Second {
+		t.Errorf("the next one is told %v, want 1s", d)
+	}
+	// Whoever asks while there is room starts, although somebody who isn't there was told this moment.
+	c.advance(time.Second)
+	if d := wait(t, limiters[2], "new"); d != 0 {
+		t.Errorf("while there is room, it is told %v", d)
 	}
 }
 
-// TestServerTime has two instances whose clocks are an hour apart.
+// windows fails if more than 20 of the starts are in any minute.
+func windows(t *testing.T, starts []time.Time, per time.Duration) {
+	t.Helper()
+	slices.SortFunc(starts, time.Time.Compare)
+	for i := 20; i < len(starts); i++ {
+		if d := starts[i].Sub(starts[i-20]); d < per {
+			t.Fatalf("21 starts in %v from %v on", d, starts[i-20].Sub(start))
+		}
+	}
+}
+
+// TestAnySequence: whatever five instances do, whose clocks differ by up to 2 s, and however often the cache loses all that it
+// has, no minute has more than twenty starts.
+func TestAnySequence(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(9) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			luck := rand.New(rand.NewPCG(seed, 7))
+			redis, _ := setup(t)
+			c := &clock{at: start}
+			redis.SetTime(c.now())
+			var limiters []*Limiter
+			var connections []*flaky
+			for i := range 5 {
+				skew := time.Duration(luck.IntN(4000)-2000) * time.Millisecond
+				config := jobs(func() time.Time { return c.now().Add(skew) })
+				config.LocalTime, config.Random = false, rand.New(rand.NewPCG(seed, uint64(i))).Uint64
+				connection := connect(t, redis)
+				limiters, connections = append(limiters, newLimiter(t, config, connection)), append(connections, connection)
+			}
+			var starts []time.Time
+			for range 400 {
+				c.advance(time.Duration(luck.ExpFloat64() * float64(time.Second)))
+				redis.SetTime(c.now())
+				if luck.IntN(80) == 0 {
+					redis.FlushAll()
+				}
+				i := luck.IntN(5)
+				connections[i].down.Store(seed%3 == 0 && luck.IntN(40) == 0) // for one call
+				if wait(t, limiters[i], fmt.Sprint("m", luck.IntN(60))) == 0 {
+					starts = append(starts, c.now())
+				}
+			}
+			if len(starts) < 60 {
+				t.Errorf("%d starts in %v: the rate is far from used", len(starts), c.now().Sub(start))
+			}
+			if seed%3 != 0 { // the cache can't count what it isn't told of
+				windows(t, starts, time.Minute)
+			}
+		})
+	}
+}
+
+// TestEmptied: the cache loses its content in the middle of a burst. The first instance to notice knows of sixteen starts of
+// twenty, and counts on the others that the rule can have let start.
+func TestEmptied(t *testing.T) {
+	t.Parallel()
+	redis, _ := setup(t)
+	c := &clock{at: start}
+	limiters, _ := instances(t, 5, redis, jobs(c.now))
+	for i := range 20 {
+		if d := wait(t, limiters[min(i/4, 4)], fmt.Sprint("m", i)); d != 0 {
+			t.Fatalf("start %d waits for %v", i+1, d)
+		}
+	}
+	redis.FlushAll()
+	c.advance(10 * time.Second)
+	for i, l := range limiters {
+		if d := wait(t, l, fmt.Sprint("w", i)); d < 50*time.Second {
+			t.Errorf("instance %d is told %v after 10 s", i, d)
+		}
+	}
+	// The fourth instance saw sixteen starts, so that four places are open at the end of the minute at the latest.
+	c.advance(50 * time.Second)
+	if d := wait(t, limiters[0], "w0"); d != 0 {
+		t.Errorf("a minute later it is told %v", d)
+	}
+	// Who knows of nothing that counts takes the cache's word.
+	c.advance(time.Hour)
+	redis.FlushAll()
+	if d := wait(t, limiters[1], "x"); d != 0 {
+		t.Errorf("an hour later, after the next loss, it is told %v", d)
+	}
+}
+
+// TestAlone: while the cache is down each instance keeps to its share, and tells the cache when it is back.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	redis, _ := setup(t)
+	c := &clock{at: start}
+	limiters, connections := instances(t, 2, redis, jobs(c.now))
+	log, text := newLog()
+	limiters[0].outage.log = log
+	connections[0].down.Store(true)
+	for i := range 5 {
+		if d := wait(t, limiters[0], fmt.Sprint("m", i)); (d == 0) != (i < 4) || i == 4 && d != time.Minute {
+			t.Errorf("start %d is told %v", i+1, d)
+		}
+	}
+	connections[0].down.Store(false)
+	if wait(t, limiters[0], "back") != 0 {
+		t.Error("it is told to wait with the cache back")
+	}
+	for i := range 16 {
+		if d := wait(t, limiters[1], fmt.Sprint("o", i)); (d == 0) != (i < 15) {
+			t.Errorf("start %d of the other instance is told %v", i+1, d)
+		}
+	}
+	if n := strings.Count(text.String(), "by this instance alone"); n != 1 || !strings.Contains(text.String(), "in the cache again") {
+		t.Errorf("logged %s", text)
+	}
+}
+
+// TestServerTime: the time is the server's, whatever the instances' clocks say.
 func TestServerTime(t *testing.T) {
 	t.Parallel()
-	redis, scripts := setup(t)
+	redis, _ := setup(t)
 	redis.SetTime(start)
-	early, late := &clock{at: start}, &clock{at: start.Add(time.Hour)}
-	var limiters []*Limiter
-	for _, c := range []*clock{early, late} {
-		config := jobs(c.now)
-		config.LocalTime = false
-		limiters = append(limiters, newLimiter(t, config, scripts))
+	config := jobs(func() time.Time { return start.Add(-5 * time.Hour) })
+	config.LocalTime, config.Rate, config.Alone = false, 1, 1
+	limiters, _ := instances(t, 2, redis, config)
+	if wait(t, limiters[0], "a") != 0 || wait(t, limiters[1], "b") != time.Minute {
+		t.Error("the rate is not the server's minute")
 	}
-	for i := range 6 {
-		if i == 4 {
-			redis.SetTime(start.Add(6 * time.Second))
-			early.advance(6 * time.Second)
-			late.advance(6 * time.Second)
-		}
-		want := []time.Duration{0, 3, 6, 9, 6, 9}[i] * time.Second
-		if wait, err := limiters[i%2].Reserve(t.Context()); err != nil || wait != want {
-			t.Errorf("slot %d: %v, %v, want %v", i, wait, err, want)
-		}
+	redis.SetTime(start.Add(time.Minute))
+	if wait(t, limiters[1], "b") != 0 {
+		t.Error("it is told to wait a minute later")
+	}
+	redis.SetTime(start.Add(-time.Hour)) // by a failover, say
+	if d := wait(t, limiters[0], "c"); d <= 0 || d > time.Minute {
+		t.Errorf("after the clock was put back it is told %v", d)
 	}
 }
 
-// TestClockPutBack must not stop the jobs until the clock is where it was.
-func TestClockPutBack(t *testing.T) {
-	t.Parallel()
-	_, scripts := setup(t)
-	for _, down := range []bool{false, true} {
-		scripts.down.Store(down)
-		c := &clock{at: start.Add(36 * time.Hour)}
-		config := jobs(c.now)
-		config.Key += map[bool]string{true: "-alone"}[down]
-		limiter := newLimiter(t, config, scripts)
-		for _, want := range []time.Duration{0, 3} {
-			if wait, err := limiter.Reserve(t.Context()); err != nil || wait != want*time.Second {
-				t.Errorf("down %t: %v, %v, want %ds", down, wait, err, want)
-			}
-		}
-		c.advance(-36 * time.Hour)
-		for _, want := range []time.Duration{3, 6} {
-			if wait, err := limiter.Reserve(t.Context()); err != nil || wait != want*time.Second {
-				t.Errorf("down %t, after the clock was put back: %v, %v, want %ds", down, wait, err, want)
-			}
-		}
-	}
-}
-
-func TestUnreadableStateIsNone(t *testing.T) {
+// TestFlatCost: an answer is as long at hundreds a minute as at twenty.
+func TestFlatCost(t *testing.T) {
 	t.Parallel()
 	redis, scripts := setup(t)
-	if err := redis.Set("jobs", "soon"); err != nil {
-		t.Fatal(err)
-	}
 	c := &clock{at: start}
-	limiter := newLimiter(t, jobs(c.now), scripts)
-	for _, want := range []time.Duration{0, 3} {
-		if wait, err := limiter.Reserve(t.Context()); err != nil || wait != want*time.Second {
-			t.Errorf("Reserve = %v, %v, want %ds", wait, err, want)
+	config := jobs(c.now)
+	config.Rate = 600
+	l := newLimiter(t, config, scripts)
+	for i := range 200 {
+		if d := wait(t, l, fmt.Sprint("m", i)); d != 0 {
+			t.Fatalf("start %d waits for %v", i, d)
 		}
 	}
-}
-
-func TestOutageIsLoggedOnce(t *testing.T) {
-	t.Parallel()
-	redis, scripts := setup(t)
-	log, text := newLog()
-	c := &clock{at: start}
-	limiter, err := NewLimiter(jobs(c.now), scripts, log)
-	if err != nil {
-		t.Fatal(err)
+	if len(l.known) != maxKnown || l.older != 200-maxKnown {
+		t.Errorf("it knows %d starts and %d older ones", len(l.known), l.older)
 	}
-	window := NewWindow(scripts, c.now, log)
-	use := func() {
-		for range 5 {
-			if _, err := limiter.Reserve(t.Context()); err != nil {
-				t.Error(err)
-			}
-			window.Allow(t.Context(), "r", 100)
-		}
+	redis.FlushAll() // and the next seeds a whole log
+	if d := wait(t, l, "after"); d <= 0 || d > time.Minute {
+		t.Errorf("after a loss it is told %v", d)
 	}
-	use()
-	if text.Len() > 0 {
-		t.Errorf("logged without an outage:\n%s", text)
+	if n, err := redis.List("{jobs}"); err != nil || len(n) != 600 {
+		t.Errorf("the log has %d starts, %v", len(n), err)
 	}
-	redis.Close()
-	use()
-	scripts.down.Store(true)
-	use()
-	if n := strings.Count(text.String(), "this instance alone"); n != 2 {
-		t.Errorf("the outage was logged %d times, want once for each limit:\n%s", n, text)
-	}
-	if err := redis.Restart(); err != nil {
-		t.Fatal(err)
-	}
-	scripts.down.Store(false)
-	time.Sleep(1100 * time.Millisecond) // the client leaves a server that failed alone for a second
-	use()
-	if n := strings.Count(text.String(), "held in the cache again"); n != 2 {
-		t.Errorf("the end of the outage was logged %d times, want once for each limit:\n%s", n, text)
-	}
-}
-
-// bucket is the algorithm in another form: it leaks one unit in each interval and holds as many as the burst.
-type bucket struct {
-	interval, capacity time.Duration // the capacity in units of time: burst times interval
-	level              time.Duration
-	at                 time.Time
-}
-
-func (b *bucket) reserve(now time.Time, most time.Duration) (wait time.Duration, ok bool) {
-	b.level, b.at = max(0, b.level-now.Sub(b.at)), now
-	if wait = max(0, b.level+b.interval-b.capacity); wait > most {
-		return 0, false
-	}
-	b.level += b.interval
-	return wait, true
-}
-
-// TestReserveKeepsThePace takes slots at random times, from several instances or from one that loses and finds the server
-// again and again, and compares with the bucket and with the rate itself.
-func TestReserveKeepsThePace(t *testing.T) {
-	t.Parallel()
-	redis, one := setup(t)
-	several := []*flaky{one, connect(t, redis), connect(t, redis)}
-	rapid.Check(t, func(t *rapid.T) {
-		redis.FlushAll()
-		one.down.Store(false)
-		c := &clock{at: start}
-		config := LimiterConfig{
-			Key: "k", Per: time.Minute, Now: c.now, LocalTime: true,
-			Rate:    rapid.SampledFrom([]int{1, 7, 20, 600}).Draw(t, "rate"),
-			Burst:   rapid.IntRange(1, 4).Draw(t, "burst"),
-			MaxWait: rapid.SampledFrom([]time.Duration{0, 5 * time.Second, 10 * time.Minute}).Draw(t, "most"),
-		}
-		instances := several
-		outages := rapid.Bool().Draw(t, "outages")
-		if outages {
-			instances = several[:1]
-		}
-		var limiters []*Limiter
-		for _, scripts := range instances {
-			limiter, err := NewLimiter(config, scripts, slog.New(slog.DiscardHandler))
-			if err != nil {
-				t.Fatal(err)
-			}
-			limiters = append(limiters, limiter)
-		}
-		interval := time.Duration((time.Minute.Microseconds()+int64(config.Rate)-1)/int64(config.Rate)) * time.Microsecond
-		model := bucket{interval: interval, capacity: time.Duration(config.Burst) * interval, at: start}
-		var starts []time.Time
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			if outages {
-				one.down.Store(rapid.Bool().Draw(t, "down"))
-			}
-			c.advance(time.Duration(rapid.SampledFrom([]int64{0, 0, 1, 999_999, 3_000_000, 7_654_321}).Draw(t, "pass")) * time.Microsecond)
-			limiter := rapid.SampledFrom(limiters).Draw(t, "instance")
-			wait, err := limiter.Reserve(context.Background())
-			want, ok := model.reserve(c.now(), config.MaxWait)
-			if (err == nil) != ok || wait != want || err != nil && !errors.Is(err, ErrWouldWait) {
-				t.Fatalf("Reserve = %v, %v, want %v, %t", wait, err, want, ok)
-			}
-			if ok {
-				starts = append(starts, c.now().Add(wait))
-			}
-		}
-		for i := range starts {
-			for j := i + config.Burst; j < len(starts); j++ {
-				if apart := starts[j].Sub(starts[i]); apart < time.Duration(j-i-config.Burst+1)*interval {
-					t.Fatalf("slots %d and %d are %v apart", i, j, apart)
-				}
-			}
-		}
-	})
 }

@@ -1,4 +1,4 @@
-// Package ratelimit keeps two limits over all instances of a function: the pace of jobs, and the number of automated
+// Package ratelimit keeps two limits over all instances of a function: the rate of jobs, and the number of automated
 // answers in a minute. Both are held in the cache, and by each instance for itself while the cache is down.
 package ratelimit
 
@@ -13,6 +13,12 @@ import (
 type Scripts interface {
 	// Eval runs a script that returns a whole number and touches only the given keys.
 	Eval(ctx context.Context, script string, keys []string, args ...string) (int64, error)
+}
+
+// ListScripts are Scripts that return more than one number.
+type ListScripts interface {
+	// EvalInts runs a script that returns a list of whole numbers.
+	EvalInts(ctx context.Context, script string, keys []string, args ...string) ([]int64, error)
 }
 
 // outage notes when the server goes away and comes back, once each.

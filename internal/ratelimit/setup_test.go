@@ -37,7 +37,7 @@ func (c *clock) advance(d time.Duration) {
 
 // flaky are the scripts of a server that can be out of reach.
 type flaky struct {
-	Scripts
+	*valkey.Client
 	down atomic.Bool
 }
 
@@ -45,7 +45,14 @@ func (f *flaky) Eval(ctx context.Context, script string, keys []string, args ...
 	if f.down.Load() {
 		return 0, errors.New("out of reach")
 	}
-	return f.Scripts.Eval(ctx, script, keys, args...)
+	return f.Client.Eval(ctx, script, keys, args...)
+}
+
+func (f *flaky) EvalInts(ctx context.Context, script string, keys []string, args ...string) ([]int64, error) {
+	if f.down.Load() {
+		return nil, errors.New("out of reach")
+	}
+	return f.Client.EvalInts(ctx, script, keys, args...)
 }
 
 // setup returns a server, and a connection of one instance to it.
@@ -62,7 +69,7 @@ func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &flaky{Scripts: client}
+	return &flaky{Client: client}
 }
 
 // newLog returns a logger and what it has written, which is not to be read while anything logs.

@@ -39,6 +39,7 @@ const (
 	maxReason     = 512            // bytes
 	maxVisibility = 12 * time.Hour // that SQS hides a message for, from its receipt on
 	maxInvocation = 15 * time.Minute
+	maxDelay      = 15 * time.Minute // of a message that is sent
 	traceHeader   = "AWSTraceHeader"
 	runtimeTrace  = "x-amzn-trace-id" // the key of the trace in the contexts of Lambda's runtime
 )
@@ -76,7 +77,7 @@ func (q *Queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
 	return q.send(ctx, "sending a job", q.url, string(body), map[string]types.MessageAttributeValue{
 		attributeVersion: {DataType: aws.String("Number"), StringValue: aws.String(strconv.Itoa(j.Version))},
 		attributeType:    text(bootstrap.JobType),
-	}, trace)
+	}, trace, 0)
 }
 
 // Delay hides a received message from now on for d, in whole seconds, rounded up; 0 shows it at once. The receipt handle is
@@ -92,14 +93,29 @@ func (q *Queue) Delay(ctx context.Context, receiptHandle string, d time.Duration
 	return translate("delaying a message", err)
 }
 
+// Postpone sends a copy of a message to its queue, with its attributes and its trace, hidden for d in whole seconds, rounded
+// down: it is there in time, and may have to wait a little more. It carries the number of attempts that have failed. The
+// message itself stays where it is: it is to be acknowledged when this has succeeded.
+func (q *Queue) Postpone(ctx context.Context, m events.SQSMessage, failures int, d time.Duration) error {
+	attributes := copied(m, map[string]types.MessageAttributeValue{
+		bootstrap.AttributeFailures: {DataType: aws.String("Number"), StringValue: aws.String(strconv.Itoa(failures))},
+	})
+	return q.send(ctx, "postponing a job", q.url, m.Body, attributes, m.Attributes[traceHeader], min(max(d, 0), maxDelay))
+}
+
 // DeadLetter sends a copy of a message to the dead-letter queue, with its attributes, its id, its trace and the reason. The
 // message itself stays where it is: it is to be acknowledged when this has succeeded. Of a message that has too many
 // attributes for that, some are left out.
 func (q *Queue) DeadLetter(ctx context.Context, m events.SQSMessage, reason string) error {
-	attributes := map[string]types.MessageAttributeValue{
+	attributes := copied(m, map[string]types.MessageAttributeValue{
 		attributeReason:          text(bounded(reason)),
 		attributeOriginalMessage: text(m.MessageId),
-	}
+	})
+	return q.send(ctx, "sending a dead letter", q.deadLetterURL, m.Body, attributes, m.Attributes[traceHeader], 0)
+}
+
+// copied adds a message's attributes to others, as far as there is room and they aren't among these.
+func copied(m events.SQSMessage, attributes map[string]types.MessageAttributeValue) map[string]types.MessageAttributeValue {
 	for _, name := range slices.Sorted(maps.Keys(m.MessageAttributes)) {
 		if _, ours := attributes[name]; !ours && len(attributes) < maxAttributes {
 			a := m.MessageAttributes[name]
@@ -108,15 +124,15 @@ func (q *Queue) DeadLetter(ctx context.Context, m events.SQSMessage, reason stri
 			}
 		}
 	}
-	return q.send(ctx, "sending a dead letter", q.deadLetterURL, m.Body, attributes, m.Attributes[traceHeader])
+	return attributes
 }
 
 func (q *Queue) send(
-	ctx context.Context, doing, url, body string, attributes map[string]types.MessageAttributeValue, trace string,
+	ctx context.Context, doing, url, body string, attributes map[string]types.MessageAttributeValue, trace string, delay time.Duration,
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	in := &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body, MessageAttributes: attributes}
+	in := &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body, MessageAttributes: attributes, DelaySeconds: int32(delay / time.Second)}
 	if strings.HasPrefix(trace, "Root=") { // SQS refuses a message whose trace is none
 		in.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
 			traceHeader: {DataType: aws.String("String"), StringValue: &trace},

@@ -195,6 +195,16 @@ func (c *Client) Eval(ctx context.Context, script string, keys []string, args ..
 	return n, err
 }
 
+// EvalInts is Eval for a script that returns a list of whole numbers.
+func (c *Client) EvalInts(ctx context.Context, script string, keys []string, args ...string) (list []int64, err error) {
+	err = c.do(ctx, "EVAL", func(ctx context.Context, d driver.Client) error {
+		var err error
+		list, err = driver.NewLuaScript(script).Exec(ctx, d, keys, args).AsIntSlice()
+		return err
+	})
+	return list, err
+}
+
 // do carries a command out and sees to what follows from a failure.
 func (c *Client) do(ctx context.Context, name string, command func(context.Context, driver.Client) error) error {
 	err := ctx.Err()

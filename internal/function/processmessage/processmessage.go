@@ -34,10 +34,6 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "process-message"
 
-// patience is how long a customer's answer waits for a menu that somebody else is fetching. It may be a job that still
-// waits for its slot: then the customer's own call, which needs none, is sooner.
-const patience = 1500 * time.Millisecond
-
 // twilioTimeout is nearly what an invocation has: a message that Twilio takes after it was given up goes out twice.
 const twilioTimeout = 10 * time.Second
 
@@ -71,7 +67,6 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	}
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
-	options.LockFor = patience
 	recorder := recording.New(db, tables, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
 		Recorder:     recorder,

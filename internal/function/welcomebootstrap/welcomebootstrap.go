@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -30,9 +31,14 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "welcome-bootstrap"
 
-// maxWait is the furthest ahead that a job reserves its slot. Five jobs at once, a slot every three seconds, wait fifteen
-// seconds at most; twice that leaves the fetches their time within an invocation.
-const maxWait = 30 * time.Second
+const (
+	// startSpread is added to the minute of the rate. The rule binds the calls that Sufrah sees, and the time from a job's
+	// start to its first call differs by some milliseconds: without it, a quick call may follow a slow one in under a minute.
+	startSpread = 200 * time.Millisecond
+	// atOnce is how many jobs run at once over all instances: the template's MaximumConcurrency. While the cache is down, each
+	// instance keeps to its part of the rate.
+	atOnce = 5
+)
 
 // Handler is a Lambda handler of SQS events.
 type Handler = func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
@@ -54,20 +60,21 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		return nil, err
 	}
 	pace, err := ratelimit.NewLimiter(ratelimit.LimiterConfig{
-		Key: "sufrah:v1:{jobs}:pace", Rate: int(settings.JobsPerMinute), Per: time.Minute, MaxWait: maxWait, Now: now,
+		Key: "sufrah:v1:{jobs}:starts", Rate: int(settings.JobsPerMinute), Per: time.Minute + startSpread,
+		Alone: max(1, int(settings.JobsPerMinute)/atOnce), Now: now, Random: rand.Uint64,
 	}, server, logger)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the rate of jobs: %w", err)
 	}
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
-	options.LockFor = bootstrap.LockFor
 	worker := &bootstrap.Worker{
 		Parts: bootstrap.Parts(
-			cache.NewMenu(bootstrap.Paced{Origin: origin}, options),
+			cache.NewMenu(origin, options),
 			cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
 			settings.TemplateSIDs),
 		Pace:       pace,
 		Attempts:   int(settings.Attempts),
+		MaxAge:     settings.MaxAge,
 		Backoff:    settings.BackoffDelay,
 		RetryAfter: retryAfter,
 		Now:        now,

@@ -35,7 +35,8 @@ var outcomesByMessage = map[string]bootstrap.Kind{
 	bootstrap.MessagePartial:      bootstrap.Partial,
 	bootstrap.MessageFailed:       bootstrap.Failed,
 	bootstrap.MessageDeadLettered: bootstrap.DeadLettered,
-	bootstrap.MessageHandedBack:   bootstrap.HandedBack,
+	bootstrap.MessageWaiting:      bootstrap.Waiting,
+	bootstrap.MessageLate:         bootstrap.Late,
 }
 
 // Write implements io.Writer. Each call has one line.

@@ -233,13 +233,13 @@ func (s *stories) run() string {
 	s.behave("cache", `{}`)
 	s.write("+966500000008", exampleNumber, "menu", true)
 
-	s.runOutOfTime()
+	s.waitAndComeLate()
 	s.panic()
 	return s.log.String()
 }
 
-// runOutOfTime has a worker handed two jobs when there is time for the slot of one.
-func (s *stories) runOutOfTime() {
+// waitAndComeLate has a worker handed two jobs when one may start, and one whose customer has long written again.
+func (s *stories) waitAndComeLate() {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
 	if err != nil {
@@ -250,13 +250,11 @@ func (s *stories) runOutOfTime() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second) // of which the job and settling it leave 12 for a slot
-	defer cancel()
 	event := events.SQSEvent{}
-	for i := range 2 {
+	for i, age := range []time.Duration{0, 0, time.Hour} {
 		job := bootstrap.Job{
-			Version: bootstrap.Version, JobID: fmt.Sprintf("late-%d", i), RestaurantID: "clxyz123abc", MerchantID: fmt.Sprintf("late-%d", i),
-			CustomerWa: "+966500000009", EnqueuedAt: noon,
+			Version: bootstrap.Version, JobID: fmt.Sprintf("more-%d", i), RestaurantID: "clxyz123abc", MerchantID: fmt.Sprintf("more-%d", i),
+			CustomerWa: "+966500000009", EnqueuedAt: s.Clock.Now().Add(-age),
 		}
 		body, err := json.Marshal(job)
 		if err != nil {
@@ -264,7 +262,7 @@ func (s *stories) runOutOfTime() {
 		}
 		event.Records = append(event.Records, events.SQSMessage{MessageId: job.JobID, Body: string(body)})
 	}
-	if _, err := handle(ctx, event); err != nil {
+	if _, err := handle(s.t.Context(), event); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -331,7 +331,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow sqs:DeleteMessage ${BootstrapQueue.Arn}",
 			"Allow sqs:GetQueueAttributes ${BootstrapQueue.Arn}",
 			"Allow sqs:ReceiveMessage ${BootstrapQueue.Arn}",
-			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}",
+			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}", "Allow sqs:SendMessage ${BootstrapQueue.Arn}",
 		}),
 	}
 	releasing := []string{"Allow cloudwatch:DescribeAlarms *"}
@@ -665,7 +665,8 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 		"SufrahCacheTtlMs":   {[]string{"1", "180000", "86400000"}, []string{"", "0", "86400001"}},
 		"QueueBackoffDelay":  {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
 		"QueueRetryAttempts": {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
-		"JobRatePerMinute":   {[]string{"10", "20", "60000"}, []string{"", "9", "60001"}},
+		"JobRatePerMinute":   {[]string{"1", "20", "60000"}, []string{"", "0", "60001"}},
+		"BootstrapMaxAgeMs":  {[]string{"1000", "600000", "86400000"}, []string{"", "999", "86400001"}},
 		"ContentSids": {
 			[]string{
 				"", "BRANCH_LIST=HX0123456789abcdef0123456789ABCDEF",
