@@ -213,7 +213,7 @@ func checkRequest(event events.APIGatewayV2HTTPRequest) error {
 	if event.RawQueryString != "" {
 		target += "?" + event.RawQueryString
 	}
-	if _, err := http.NewRequest(strings.ToUpper(method), target, nil); err != nil {
+	if _, err := http.NewRequestWithContext(context.Background(), strings.ToUpper(method), target, nil); err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err // the outer error repeats the whole URL
 		}

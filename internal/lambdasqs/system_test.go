@@ -538,8 +538,7 @@ func TestTrace(t *testing.T) {
 	t.Parallel()
 	s := setup(t, designed)
 	const trace = "Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1"
-	//lint:ignore SA1029 the runtime has no other key
-	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", trace)
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", trace) //nolint:staticcheck // the runtime has no other key
 	if err := s.queue.Enqueue(ctx, job("merchant-1")); err != nil {
 		t.Fatal(err)
 	}

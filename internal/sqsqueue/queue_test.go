@@ -93,8 +93,7 @@ func newJob() bootstrap.Job {
 
 // traced returns a context as Lambda's runtime makes them.
 func traced(ctx context.Context, trace string) context.Context {
-	//lint:ignore SA1029 the runtime has no other key
-	return context.WithValue(ctx, "x-amzn-trace-id", trace)
+	return context.WithValue(ctx, "x-amzn-trace-id", trace) //nolint:staticcheck // the runtime has no other key
 }
 
 func TestEnqueue(t *testing.T) {

@@ -113,7 +113,7 @@ type panicking struct{ error }
 
 // raise panics if the error is one that does.
 func raise(err error) error {
-	if _, ok := err.(panicking); ok { //nolint:errorlint // it is never wrapped
+	if _, ok := err.(panicking); ok {
 		panic("on fire")
 	}
 	return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -87,10 +88,10 @@ type shownCredential struct {
 
 func (s *session) shownCredential(c credential.Credential) shownCredential {
 	state := "good"
-	switch c.Check(s.now()) {
-	case credential.ErrRevoked:
+	switch err := c.Check(s.now()); {
+	case errors.Is(err, credential.ErrRevoked):
 		state = "revoked"
-	case credential.ErrExpired:
+	case errors.Is(err, credential.ErrExpired):
 		state = "expired"
 	}
 	return shownCredential{

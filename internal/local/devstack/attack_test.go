@@ -260,8 +260,8 @@ func (v *victim) post(change func(*post)) request {
 }
 
 // signed is a webhook whose signature is made from the right one.
-func signed(make func(right string) string) func(*testing.T, *victim) request {
-	return deliver(func(p *post) { p.signatures = func(right string) []string { return []string{make(right)} } })
+func signed(forge func(right string) string) func(*testing.T, *victim) request {
+	return deliver(func(p *post) { p.signatures = func(right string) []string { return []string{forge(right)} } })
 }
 
 // altered is a webhook that is changed after it was signed.

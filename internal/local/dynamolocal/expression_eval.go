@@ -26,7 +26,7 @@ func (l literal) resolve(document) value { return l.value }
 
 // resolve counts a string's UTF-16 units, a binary's bytes, or the members of a set, list or map.
 func (s sizeOf) resolve(item document) value {
-	size := 0
+	var size int
 	switch v := s.of.resolve(item).(type) {
 	case stringValue:
 		size = len(utf16.Encode([]rune(string(v))))

@@ -280,7 +280,7 @@ func (s *stack) split(argument any) (any, error) {
 		return nil, err
 	}
 	var parts []any
-	for _, part := range strings.Split(arguments[1], arguments[0]) {
+	for part := range strings.SplitSeq(arguments[1], arguments[0]) {
 		parts = append(parts, part)
 	}
 	return parts, nil

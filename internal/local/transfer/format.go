@@ -256,7 +256,7 @@ func (r *rowReader) split(record []byte) ([]cell, error) {
 		return splitCSV(string(record))
 	}
 	var cells []cell
-	for _, part := range strings.Split(string(record), "\t") {
+	for part := range strings.SplitSeq(string(record), "\t") {
 		if part == `\N` {
 			cells = append(cells, cell{null: true})
 			continue

@@ -133,7 +133,7 @@ func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpo
 		return done, err
 	}
 	skipped := uint64(0)
-	for n := int64(0); n < done.Summary.Rows; n++ {
+	for range done.Summary.Rows {
 		row, err := rows.next()
 		if errors.Is(err, io.EOF) {
 			return done, ErrOtherFile
