@@ -10,7 +10,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -39,7 +39,7 @@ type Job struct {
 	JobID        string    `json:"jobId"` // the same for a repeat of the message that caused it
 	RestaurantID string    `json:"restaurantId"`
 	MerchantID   string    `json:"merchantId"`
-	CustomerWa   string    `json:"customerWa"` // E.164
+	CustomerWa   string    `json:"customerWa"` // E.164, or a BSUID
 	ProfileName  string    `json:"profileName"`
 	EnqueuedAt   time.Time `json:"enqueuedAt"`
 }
@@ -59,8 +59,8 @@ func (j Job) Validate() error {
 	if !restaurant.ValidID(j.MerchantID) {
 		faults = append(faults, errors.New("merchantId is no merchant's id"))
 	}
-	if number, err := phone.Parse(j.CustomerWa); err != nil || number != j.CustomerWa {
-		faults = append(faults, errors.New("customerWa is no phone number in E.164 form"))
+	if !customer.Valid(j.CustomerWa) {
+		faults = append(faults, errors.New("customerWa is neither a phone number in E.164 form nor a WhatsApp user id"))
 	}
 	if !restaurant.Printable(j.ProfileName, maxProfileName) {
 		faults = append(faults, fmt.Errorf("profileName: want at most %d printable characters", maxProfileName))

@@ -43,7 +43,7 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 		o = Outcome{Kind: DeadLettered, Reason: oneLine(err.Error())}
 	} else {
 		log = log.With(slog.String(FieldJobID, job.JobID), slog.String(FieldRestaurantID, job.RestaurantID),
-			slog.String(FieldMerchantID, job.MerchantID), logging.Phone(FieldCustomer, job.CustomerWa))
+			slog.String(FieldMerchantID, job.MerchantID), logging.Customer(FieldCustomer, job.CustomerWa))
 		queued := start.Sub(job.EnqueuedAt)
 		log = log.With(slog.Int64(FieldQueued, queued.Milliseconds()))
 		if queued > w.MaxAge {

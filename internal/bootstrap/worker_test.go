@@ -187,7 +187,7 @@ func TestMalformedJobs(t *testing.T) {
 	j := newJob("merchant-1")
 	j.JobID, j.CustomerWa = "", "0501234567"
 	got := b.Handle(t.Context(), bootstrap.Delivery{MessageID: "message-1", Body: encode(t, j), Attempt: 1})
-	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa is no phone number in E.164 form"
+	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa is neither a phone number in E.164 form nor a WhatsApp user id"
 	want := bootstrap.Outcome{Kind: bootstrap.DeadLettered, Attempt: 1, Reason: reason, Duration: got.Duration}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)

@@ -25,7 +25,8 @@ type Tenant struct {
 // Incoming is a customer's message as Twilio delivers it.
 type Incoming struct {
 	MessageID     string // MessageSid
-	Customer      string // E.164
+	Customer      string // E.164, or a BSUID where the number isn't known
+	UserID        string // the BSUID that came beside the number, or ""
 	ProfileName   string
 	Body          string
 	ButtonPayload string
@@ -122,8 +123,8 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	if err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
-	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), slog.String("restaurantId", m.RestaurantID),
-		slog.String("messageId", m.ID), logging.Phone("customer", m.Customer))
+	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", m.RestaurantID),
+		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
 	if recorded.Opened {

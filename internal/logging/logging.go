@@ -41,3 +41,32 @@ func MaskPhone(number string) string {
 	}
 	return number[:kept] + strings.Repeat("*", len(number)-kept-last) + number[len(number)-last:]
 }
+
+// Customer returns an attribute with a customer's id masked: a phone number as Phone does it, a business-scoped user id but
+// for its country and the last two characters.
+func Customer(key, id string) slog.Attr { return slog.String(key, MaskCustomer(id)) }
+
+// MaskCustomer masks a customer's id.
+func MaskCustomer(id string) string {
+	const country, last, hidden = len("SA."), 2, 4
+	if len(id) < country || id[country-1] != '.' {
+		return MaskPhone(id)
+	}
+	if len(id) < country+last+hidden {
+		return id[:country] + strings.Repeat("*", len(id)-country)
+	}
+	return id[:country] + strings.Repeat("*", len(id)-country-last) + id[len(id)-last:]
+}
+
+// Restaurant returns an attribute with a restaurant's id. One that is shaped like a phone number may be somebody's, and is
+// masked as one.
+func Restaurant(key, id string) slog.Attr { return slog.String(key, MaskRestaurant(id)) }
+
+// MaskRestaurant masks a restaurant's id where it has nothing but the digits of a phone number, with a plus sign or without.
+func MaskRestaurant(id string) string {
+	digits := strings.TrimPrefix(id, "+")
+	if len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
+		return id
+	}
+	return MaskPhone(id)
+}

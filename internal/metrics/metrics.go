@@ -40,10 +40,19 @@ const (
 
 	MessageTaken     Name = "MessageTaken"     // a delivery that was answered with 200
 	MessageNotSigned Name = "MessageNotSigned" // one that was refused for its signature
-	WelcomeSent      Name = "WelcomeSent"
-	EnqueueFailed    Name = "EnqueueFailed"
-	AnswerSent       Name = "AnswerSent"
-	AnswerLimited    Name = "AnswerLimited"
+	// Deliveries that were answered with 200 without being a customer's message, by their kind.
+	IgnoredStatus   Name = "IgnoredStatus"
+	IgnoredSMS      Name = "IgnoredSMS"
+	IgnoredOther    Name = "IgnoredOther"
+	IgnoredReaction Name = "IgnoredReaction"
+	IgnoredSystem   Name = "IgnoredSystem"
+	IgnoredOwn      Name = "IgnoredOwn" // from the number of one of our bots
+	IgnoredInactive Name = "IgnoredInactive"
+
+	WelcomeSent   Name = "WelcomeSent"
+	EnqueueFailed Name = "EnqueueFailed"
+	AnswerSent    Name = "AnswerSent"
+	AnswerLimited Name = "AnswerLimited"
 
 	// Restaurants that passed a threshold of their month's allowance, each once a month.
 	QuotaAlert80  Name = "QuotaAlert80"

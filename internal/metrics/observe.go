@@ -30,3 +30,15 @@ func (w *Writer) QuotaAlert(percent int64) {
 		w.Write(Count(name, 1))
 	}
 }
+
+// Ignored counts a delivery that was acknowledged without being a customer's message, by its kind. It is a webhook.Config's
+// Ignored.
+func (w *Writer) Ignored(kind string) {
+	names := map[string]Name{
+		"status": IgnoredStatus, "sms": IgnoredSMS, "other": IgnoredOther, "reaction": IgnoredReaction, "system": IgnoredSystem,
+		"own": IgnoredOwn, "inactive": IgnoredInactive,
+	}
+	if name, ok := names[kind]; ok {
+		w.Write(Count(name, 1))
+	}
+}

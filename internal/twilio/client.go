@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
 )
 
@@ -127,10 +128,10 @@ func (c *Client) request(ctx context.Context, account Account, message Message) 
 // form returns the parameters of the message. Its error doesn't repeat the numbers.
 func (m Message) form() (url.Values, error) {
 	to := strings.TrimPrefix(m.To, channel)
-	if !e164(to) {
-		return nil, errors.New("the receiver's number is not in E.164")
+	if !e164(to) && !customer.IsUserID(to) {
+		return nil, errors.New("the receiver is neither a number in E.164 nor a user id")
 	}
-	form := url.Values{"To": {channel + to}}
+	form := url.Values{"To": {customer.Address(to)}}
 	if m.From != "" {
 		from := strings.TrimPrefix(m.From, channel)
 		if !e164(from) {

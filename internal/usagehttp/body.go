@@ -258,7 +258,7 @@ func newDetailsBody(d usage.Details) detailsBody {
 		body.TopUps[i] = topUpBody{a.ID, a.Amount, a.Type, a.Reason, timestamp(a.CreatedAt), a.CreatedBy}
 	}
 	for i, s := range d.Sessions {
-		body.RecentSessions[i] = sessionBody{s.ID, logging.MaskPhone(s.Customer), timestamp(s.OpenedAt), timestamp(s.LastMessage), s.Messages}
+		body.RecentSessions[i] = sessionBody{s.ID, logging.MaskCustomer(s.Customer), timestamp(s.OpenedAt), timestamp(s.LastMessage), s.Messages}
 	}
 	return body
 }

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
 // Bounds, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts are at most 4,096 characters, and names and buttons
@@ -70,9 +70,9 @@ func (f form) text(name string, most int) string {
 
 // incoming returns the message in a form that is signed.
 func (f form) incoming() (conversation.Incoming, error) {
-	customer, err := phone.Parse(f.only("From"))
+	sender, userID, err := f.sender()
 	if err != nil {
-		return conversation.Incoming{}, errSender
+		return conversation.Incoming{}, err
 	}
 	id := f.only("MessageSid")
 	if !validMessageID(id) {
@@ -80,7 +80,8 @@ func (f form) incoming() (conversation.Incoming, error) {
 	}
 	return conversation.Incoming{
 		MessageID:     id,
-		Customer:      customer,
+		Customer:      sender,
+		UserID:        userID,
 		ProfileName:   f.text("ProfileName", maxShort),
 		Body:          f.text("Body", maxText),
 		ButtonPayload: f.text("ButtonPayload", maxShort),
@@ -88,6 +89,30 @@ func (f form) incoming() (conversation.Incoming, error) {
 		ListID:        f.text("ListId", maxShort),
 		ListTitle:     f.text("ListTitle", maxShort),
 	}, nil
+}
+
+// sender returns who wrote, and the user id that came beside the number, if there was one.
+//
+// Twilio sends the user id as ExternalUserId; of a user who shows no number, From has it, or is missing. An ExternalUserId
+// that can't be read is ignored: it must not cost the message (nyaruka/courier #1000, chatwoot/chatwoot #14436).
+func (f form) sender() (id, userID string, err error) {
+	if given, err := customer.Parse(f.only("ExternalUserId")); err == nil && customer.IsUserID(given) {
+		userID = given
+	}
+	from := f.values["From"]
+	if len(from) == 0 || len(from) == 1 && (from[0] == "" || from[0] == whatsApp) {
+		if userID == "" {
+			return "", "", errSender
+		}
+		return userID, "", nil
+	}
+	if id, err = customer.Parse(f.only("From")); err != nil {
+		return "", "", errSender
+	}
+	if customer.IsUserID(id) {
+		userID = ""
+	}
+	return id, userID, nil
 }
 
 const sidLength = len("SM") + 32 // of Twilio's own ids: two capital letters and hexadecimal digits

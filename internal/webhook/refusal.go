@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
@@ -20,7 +19,7 @@ var (
 		Message: "Send the message as application/x-www-form-urlencoded.", Code: "unsupported_media_type"}
 	errMalformed = &httpedge.Refusal{Status: http.StatusBadRequest, Message: "The form could not be read.", Code: "malformed_form"}
 	errSender    = &httpedge.Refusal{Status: http.StatusBadRequest,
-		Message: "Parameter 'From' must be one phone number in international form.", Code: "invalid_parameter"}
+		Message: "Parameter 'From' must be one phone number in international form, or one WhatsApp user id.", Code: "invalid_parameter"}
 	errMessageID = &httpedge.Refusal{Status: http.StatusBadRequest,
 		Message: "Parameter 'MessageSid' must be one id of up to 64 letters, digits, hyphens and underscores.", Code: "invalid_parameter"}
 	errNotSigned = &httpedge.Refusal{Status: http.StatusForbidden, Message: "The request is not signed by Twilio.", Code: "forbidden"}
@@ -28,16 +27,15 @@ var (
 	errUnavailable = httpedge.Unavailable("The message can't be taken at the moment. Deliver it again shortly.", retryAfterSeconds)
 )
 
-// errNoToken is a refusal that isn't the caller's fault: nobody can sign for that bot until an operator has acted.
-var errNoToken = operatorError("no auth token is known for the Twilio account")
+// errNoToken says in the log that nobody can sign for an account until an operator has acted. Anybody can name an account, so
+// that the line is no error by itself: the alarm for refused signatures tells the operator.
+var errNoToken = errors.New("no auth token is known for the Twilio account")
 
-// operatorError is an error that an operator must be told of, whatever the caller is answered.
-type operatorError string
+// errRecut says in the log why a signature that fits was not taken.
+var errRecut = errors.New("its parameters may be another form's, cut anew")
 
-func (e operatorError) Error() string { return string(e) }
-
-// LogLevel has the request's line written as an error.
-func (operatorError) LogLevel() slog.Level { return slog.LevelError }
+// errOtherAccount is a request that Twilio signed for an account that isn't the bot's.
+var errOtherAccount = errors.New("signed for an account that isn't the bot's")
 
 // retryAfterSeconds is how soon the message may be delivered again: long enough for another delivery of it that is under
 // way to end.

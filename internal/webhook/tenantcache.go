@@ -2,14 +2,23 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
 // MaxTenantAge is how long an instance may go on with what it knows of a restaurant after that was changed.
 const MaxTenantAge = time.Minute
+
+// MaxAbsentAge is how long an instance may take a number for a customer's that has become a bot's. Meanwhile the limit of
+// answers to one customer bounds what two bots say to each other.
+const MaxAbsentAge = 10 * time.Minute
+
+// maxAbsent bounds the memory that customers' numbers take.
+const maxAbsent = 10_000
 
 // maxCachedTenants bounds the memory that cached tenants take.
 const maxCachedTenants = 1000
@@ -20,11 +29,13 @@ type TenantCache struct {
 	tenants Tenants
 	now     func() time.Time
 	cached  *ttl.Cache[string, conversation.Tenant] // by number
+	absent  *ttl.Cache[string, struct{}]            // numbers at which no bot answers
 }
 
 // NewTenantCache returns a cache of tenants that takes the time from now.
 func NewTenantCache(tenants Tenants, now func() time.Time) *TenantCache {
-	return &TenantCache{tenants: tenants, now: now, cached: ttl.New[string, conversation.Tenant](maxCachedTenants)}
+	return &TenantCache{tenants: tenants, now: now, cached: ttl.New[string, conversation.Tenant](maxCachedTenants),
+		absent: ttl.New[string, struct{}](maxAbsent)}
 }
 
 // TenantByNumber implements Tenants.
@@ -38,4 +49,18 @@ func (c *TenantCache) TenantByNumber(ctx context.Context, number string) (conver
 		c.cached.Put(number, t, now)
 	}
 	return t, err
+}
+
+// IsBot implements Bots. A customer's number costs a read the first time that an instance sees it.
+func (c *TenantCache) IsBot(ctx context.Context, number string) (bool, error) {
+	now := c.now()
+	if _, absent := c.absent.Get(number, now, MaxAbsentAge); absent {
+		return false, nil
+	}
+	_, err := c.TenantByNumber(ctx, number)
+	if !errors.Is(err, restaurant.ErrNotFound) {
+		return err == nil, err
+	}
+	c.absent.Put(number, struct{}{}, now)
+	return false, nil
 }

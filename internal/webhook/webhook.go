@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/phone"
@@ -38,6 +39,13 @@ type Tokens interface {
 	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
+// Bots tells our own bots from customers.
+type Bots interface {
+	// IsBot reports whether a bot of ours answers at a number. What it has found may be up to MaxAbsentAge old. It fails
+	// with outage.ErrUnavailable where the store can't tell.
+	IsBot(ctx context.Context, number string) (bool, error)
+}
+
 // Receiver takes one delivery of a message. A delivery that fails may be repeated, whatever it has done already.
 type Receiver interface {
 	Receive(ctx context.Context, t conversation.Tenant, in conversation.Incoming) error
@@ -51,13 +59,19 @@ type Config struct {
 	Tenants  Tenants
 	Tokens   Tokens
 	Receiver Receiver
-	Log      *slog.Logger
-	Now      func() time.Time
+	Bots     Bots
+	// AccountSID is Sufrah's own account, which bots without one of their own belong to.
+	AccountSID string
+	Statuses   Statuses // nil: status callbacks are acknowledged, and that is all
+	Log        *slog.Logger
+	Now        func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
 	// Taken is told of each delivery that is answered with 200, and NotSigned of each that is refused for its signature:
 	// for metrics. Either may be nil.
 	Taken, NotSigned func()
+	// Ignored is told of each request that is acknowledged without being a customer's message. It may be nil.
+	Ignored func(Kind)
 }
 
 // Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
@@ -102,71 +116,122 @@ func (h *Handler) answer(c *httpedge.Call) (any, error) {
 	return empty, nil
 }
 
-// receive takes the message in a request. Whom it is for is looked at before its signature, whose key depends on it;
-// everything else only after that.
+// receive takes what is in a request. Its signature comes first: what isn't signed costs no read, and is answered in the
+// same way whatever it says.
 func (h *Handler) receive(c *httpedge.Call) error {
 	f, err := readForm(c.Request)
 	if err != nil {
 		return err
 	}
-	t, err := h.tenant(c.Context(), f)
-	if err != nil {
+	if err := h.verify(c.Context(), c.Header.Values("X-Twilio-Signature"), c.URL.RawQuery, f); err != nil {
 		return err
 	}
-	c.Note(slog.String("restaurantId", t.Restaurant.ID))
-	if err := h.verify(c, t, f); err != nil {
-		return err
+	switch kind := f.kind(); kind {
+	case KindMessage:
+		return h.message(c, f)
+	case KindStatus:
+		h.ignore(c, kind)
+		if h.config.Statuses == nil {
+			return nil
+		}
+		return h.config.Statuses.ReceiveStatus(c.Context(), f.status())
+	default:
+		h.ignore(c, kind)
+		return nil
+	}
+}
+
+// ignore notes that a request has no effect on conversations.
+func (h *Handler) ignore(c *httpedge.Call, kind Kind) {
+	c.Note(slog.String("kind", string(kind)))
+	if h.config.Ignored != nil {
+		h.config.Ignored(kind)
+	}
+}
+
+// message takes a message over WhatsApp.
+func (h *Handler) message(c *httpedge.Call, f form) error {
+	number, err := phone.Parse(f.only("To"))
+	if err != nil {
+		return restaurant.ErrNotFound
 	}
 	in, err := f.incoming()
 	if err != nil {
 		return err
 	}
-	c.Note(slog.String("messageId", in.MessageID), logging.Phone("customer", in.Customer))
-	if !t.Restaurant.Active {
-		c.Note(slog.String("ignored", "the restaurant is inactive"))
+	c.Note(slog.String("messageId", in.MessageID), logging.Customer("customer", in.Customer))
+	own := make(chan error, 1)
+	go func() { own <- h.fromCustomer(c.Context(), in.Customer) }() // at the same time: neither waits for the other
+	t, err := h.config.Tenants.TenantByNumber(c.Context(), number)
+	ownErr := <-own
+	if err != nil {
+		return fmt.Errorf("looking up the restaurant: %w", err)
+	}
+	c.Note(logging.Restaurant("restaurantId", t.Restaurant.ID))
+	// A bot without an account of its own is in Sufrah's.
+	if account := f.only("AccountSid"); account != t.Bot.TwilioAccountSID && (t.Bot.TwilioAccountSID != "" || account != h.config.AccountSID && account != "") {
+		return fmt.Errorf("%w: %w", errNotSigned, errOtherAccount)
+	}
+	switch {
+	case errors.Is(ownErr, errOwnNumber):
+		h.ignore(c, KindOwn)
+		return nil
+	case ownErr != nil:
+		return ownErr
+	case !t.Restaurant.Active:
+		h.ignore(c, KindInactive)
 		return nil
 	}
 	return h.config.Receiver.Receive(c.Context(), t, in)
 }
 
-// tenant returns whom the message is for.
-func (h *Handler) tenant(ctx context.Context, f form) (conversation.Tenant, error) {
-	number, err := phone.Parse(f.only("To"))
-	if err != nil {
-		return conversation.Tenant{}, restaurant.ErrNotFound
+// errOwnNumber says that a bot wrote: two that answer each other would never end.
+var errOwnNumber = errors.New("the sender is one of our own bots")
+
+// fromCustomer fails with errOwnNumber where the sender is one of our bots.
+func (h *Handler) fromCustomer(ctx context.Context, id string) error {
+	if customer.IsUserID(id) {
+		return nil // bots have numbers
 	}
-	t, err := h.config.Tenants.TenantByNumber(ctx, number)
-	if err != nil {
-		return conversation.Tenant{}, fmt.Errorf("looking up the restaurant: %w", err)
+	bot, err := h.config.Bots.IsBot(ctx, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking up the sender: %w", err)
+	case bot:
+		return errOwnNumber
 	}
-	return t, nil
+	return nil
 }
 
-// verify fails with errNotSigned unless the request bears one signature, which the account of the bot made for it: with
-// the bot's own token or, where it has no account, with that of Sufrah's account.
-func (h *Handler) verify(c *httpedge.Call, t conversation.Tenant, f form) error {
-	signatures := c.Header.Values("X-Twilio-Signature")
+// verify fails with errNotSigned unless the request bears one signature, which the form's account made for it, and the
+// form can't be another one cut anew.
+func (h *Handler) verify(ctx context.Context, signatures []string, query string, f form) error {
 	if len(signatures) != 1 || signatures[0] == "" {
 		return errNotSigned
 	}
 	url := h.config.URL
-	if c.URL.RawQuery != "" {
-		url += "?" + c.URL.RawQuery
+	if query != "" {
+		url += "?" + query
 	}
+	account := f.only("AccountSid")
 	var token string
 	for _, look := range []func(context.Context, string) (string, error){
 		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the token may just have been changed
 	} {
 		var err error
-		if token, err = look(c.Context(), t.Bot.TwilioAccountSID); err != nil {
+		if token, err = look(ctx, account); err != nil {
 			return fmt.Errorf("looking up the auth token: %w", err)
 		}
-		if twilio.ValidSignature(token, url, f.values, signatures[0]) {
-			return nil
+		if !twilio.ValidSignature(token, url, f.values, signatures[0]) {
+			continue
 		}
+		if recut(f.values) {
+			return fmt.Errorf("%w: %w", errNotSigned, errRecut)
+		}
+		return nil
 	}
-	if token == "" {
-		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, t.Bot.TwilioAccountSID)
+	if token == "" && len(account) == sidLength && twilioSID(account) {
+		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, account)
 	}
 	return errNotSigned
 }

@@ -35,6 +35,7 @@ import (
 const publicURL = "https://bot.example.com/webhooks/whatsapp"
 
 const (
+	masterSID   = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	masterToken = "token-of-the-master"
 	ownSID      = "AC0123456789abcdef0123456789abcdef"
 	ownToken    = "token-of-the-bot"
@@ -121,7 +122,8 @@ func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
 	}
 	f := fixture{inbox: &inbox{}, log: new(bytes.Buffer)}
 	config := webhook.Config{
-		URL: publicURL, Tenants: store, Tokens: tokens{"": masterToken, ownSID: ownToken}, Receiver: f.inbox,
+		URL: publicURL, Tenants: store, Bots: webhook.NewTenantCache(store, time.Now), AccountSID: masterSID,
+		Tokens: tokens{"": masterToken, masterSID: masterToken, ownSID: ownToken}, Receiver: f.inbox,
 		Log: logging.New(f.log, slog.LevelDebug, "process-message"), Now: time.Now,
 		RequestID: func(context.Context) string { return "request-1" },
 	}
@@ -132,12 +134,14 @@ func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
 	return f
 }
 
+const userID = "SA.13491208655302741918"
+
 const messageSID = "SM0123456789abcdef0123456789abcdef"
 
 // message is the form of a customer's message, with changes: a value of nil takes a parameter away.
 func message(changes url.Values) url.Values {
 	form := url.Values{
-		"AccountSid": {ownSID}, "MessageSid": {messageSID}, "SmsMessageSid": {messageSID}, "NumMedia": {"0"},
+		"AccountSid": {masterSID}, "MessageSid": {messageSID}, "SmsMessageSid": {messageSID}, "NumMedia": {"0"},
 		"From": {"whatsapp:+966500000001"}, "To": {"whatsapp:" + exampleNumber}, "WaId": {"966500000001"},
 		"ProfileName": {"سارة"}, "Body": {"hello & welcome = 100%"},
 	}
@@ -228,11 +232,11 @@ func TestMessages(t *testing.T) {
 			}),
 		},
 		"a bot with an account of its own": {
-			signed(ownToken, message(url.Values{"To": {"whatsapp:" + ownNumber}})), "own",
+			signed(ownToken, message(url.Values{"To": {"whatsapp:" + ownNumber}, "AccountSid": {ownSID}})), "own",
 			incoming(func(*conversation.Incoming) {}),
 		},
 		"nothing but what is needed": {
-			post(url.Values{"To": {exampleNumber}, "From": {"+966500000001"}, "MessageSid": {"m_1-A"}}), "example",
+			post(url.Values{"To": {"whatsapp:" + exampleNumber}, "From": {"whatsapp:+966500000001"}, "MessageSid": {"m_1-A"}}), "example",
 			conversation.Incoming{MessageID: "m_1-A", Customer: "+966500000001"},
 		},
 		"numbers as people write them": {
@@ -261,6 +265,25 @@ func TestMessages(t *testing.T) {
 		},
 		"a text given twice": {
 			post(message(url.Values{"Body": {"one", "two"}})), "example", incoming(func(in *conversation.Incoming) { in.Body = "" }),
+		},
+		"a user id beside the number": {
+			post(message(url.Values{"ExternalUserId": {userID}, "ParentExternalUserId": {"SA.ENT.7"}})), "example",
+			incoming(func(in *conversation.Incoming) { in.UserID = userID }),
+		},
+		"a user id that can't be read": {
+			post(message(url.Values{"ExternalUserId": {"SA.ENT.7 "}})), "example", incoming(func(*conversation.Incoming) {}),
+		},
+		"a user id instead of the number": {
+			post(message(url.Values{"From": {"whatsapp:" + userID}, "ExternalUserId": {userID}, "WaId": nil})), "example",
+			incoming(func(in *conversation.Incoming) { in.Customer = userID }),
+		},
+		"a user id and no sender": {
+			post(message(url.Values{"From": nil, "ExternalUserId": {userID}, "WaId": nil})), "example",
+			incoming(func(in *conversation.Incoming) { in.Customer = userID }),
+		},
+		"a row of a list": {
+			post(message(url.Values{"ListId": {"row-1"}, "ListTitle": {"المنيو"}})), "example",
+			incoming(func(in *conversation.Incoming) { in.ListID, in.ListTitle = "row-1", "المنيو" }),
 		},
 		"a query, which is signed too": {
 			with(post(message(nil)), func(r *http.Request) {
@@ -343,9 +366,9 @@ func TestRefusals(t *testing.T) {
 		"a receiver whom nobody knows":     {changed("To", "whatsapp:+966119999999"), 404, "restaurant_not_found"},
 		"the receiver twice":               {changed("To", exampleNumber, exampleNumber), 404, "restaurant_not_found"},
 		"two receivers":                    {changed("To", exampleNumber, inactiveNumber), 404, "restaurant_not_found"},
-		"a receiver in the query":          {with(changed("To"), func(r *http.Request) { r.URL.RawQuery = "To=%2B966110000000" }), 404, "restaurant_not_found"},
+		"a receiver in the query":          {with(changed("To"), func(r *http.Request) { r.URL.RawQuery = "To=%2B966110000000" }), 403, "forbidden"},
 		"a receiver in lower case":         {post(url.Values{"to": {exampleNumber}}), 404, "restaurant_not_found"},
-		"an unknown receiver, not signed":  {with(changed("To", "+966119999999"), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 404, "restaurant_not_found"},
+		"an unknown receiver, not signed":  {with(changed("To", "whatsapp:+966119999999"), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 403, "forbidden"},
 		"an id that can't be, not signed":  {with(changed("MessageSid", "a b"), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 403, "forbidden"},
 		"an inactive receiver, not signed": {with(changed("To", inactiveNumber), func(r *http.Request) { r.Header.Del("X-Twilio-Signature") }), 403, "forbidden"},
 
@@ -362,7 +385,7 @@ func TestRefusals(t *testing.T) {
 		"signed with an empty token":     {signed("", message(nil)), 403, "forbidden"},
 		"signed with another's token":    {signed(ownToken, message(nil)), 403, "forbidden"},
 		"signed by the master for a bot of its own account": {
-			signed(masterToken, message(url.Values{"To": {ownNumber}})), 403, "forbidden",
+			signed(masterToken, message(url.Values{"To": {"whatsapp:" + ownNumber}})), 403, "forbidden",
 		},
 		"signed for the host that was asked": {
 			withSignature(twilio.Signature(masterToken, "http://internal.example.com"+webhook.Path, message(nil))), 403, "forbidden",
@@ -376,7 +399,7 @@ func TestRefusals(t *testing.T) {
 		"a query that isn't signed": {with(post(message(nil)), func(r *http.Request) { r.URL.RawQuery = "a=b" }), 403, "forbidden"},
 		"without the query that is": {withSignature(twilio.Signature(masterToken, publicURL+"?a=b", message(nil))), 403, "forbidden"},
 		"an account without a token": {
-			signed("", message(url.Values{"To": {strangeNumber}})), 403, "forbidden",
+			signed("", message(url.Values{"To": {"whatsapp:" + strangeNumber}})), 403, "forbidden",
 		},
 		"another text":       {tampered(func(v url.Values) { v.Set("Body", "menu") }), 403, "forbidden"},
 		"another sender":     {tampered(func(v url.Values) { v.Set("From", "whatsapp:+966500000002") }), 403, "forbidden"},
@@ -393,7 +416,6 @@ func TestRefusals(t *testing.T) {
 
 		"no sender":                     {changed("From"), 400, "invalid_parameter"},
 		"an empty sender":               {changed("From", "whatsapp:"), 400, "invalid_parameter"},
-		"a sender on another channel":   {changed("From", "messenger:1234567"), 400, "invalid_parameter"},
 		"a sender in Arabic digits":     {changed("From", "whatsapp:+٩٦٦٥٠٠٠٠٠٠٠١"), 400, "invalid_parameter"},
 		"the sender twice":              {changed("From", "+966500000001", "+966500000001"), 400, "invalid_parameter"},
 		"no id":                         {changed("MessageSid"), 400, "invalid_parameter"},
@@ -403,7 +425,7 @@ func TestRefusals(t *testing.T) {
 		"an id with an Arabic digit":    {changed("MessageSid", "SM١"), 400, "invalid_parameter"},
 		"an id that is too long":        {changed("MessageSid", strings.Repeat("m", 65)), 400, "invalid_parameter"},
 		"the id twice":                  {changed("MessageSid", "SM1", "SM1"), 400, "invalid_parameter"},
-		"inactive, but with a wrong id": {post(message(url.Values{"To": {inactiveNumber}, "MessageSid": {"?"}})), 400, "invalid_parameter"},
+		"inactive, but with a wrong id": {post(message(url.Values{"To": {"whatsapp:" + inactiveNumber}, "MessageSid": {"?"}})), 400, "invalid_parameter"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -467,11 +489,11 @@ func TestFailures(t *testing.T) {
 func TestInactiveRestaurant(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	wantEmpty(t, f.do(post(message(url.Values{"To": {inactiveNumber}}))))
+	wantEmpty(t, f.do(post(message(url.Values{"To": {"whatsapp:" + inactiveNumber}}))))
 	if len(f.inbox.received) > 0 {
 		t.Errorf("received %v", f.inbox.received)
 	}
-	if line := f.line(t); line["restaurantId"] != "inactive" || line["ignored"] == nil {
+	if line := f.line(t); line["restaurantId"] != "inactive" || line["kind"] != "inactive" {
 		t.Errorf("log line %v", line)
 	}
 }
@@ -493,7 +515,7 @@ func TestChangedToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			known := &changed{tokens: tokens{"": masterToken}, before: test.before}
+			known := &changed{tokens: tokens{masterSID: masterToken}, before: test.before}
 			told := map[int]int{}
 			f := setup(t, func(c *webhook.Config) {
 				c.Tokens = known
@@ -541,13 +563,13 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
-// TestOperatorIsTold: nobody can sign for a bot whose account has no token, which only an operator can mend.
+// TestOperatorIsTold: nobody can sign for an account that has no token, which only an operator can mend.
 func TestOperatorIsTold(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	f.do(post(message(url.Values{"To": {strangeNumber}})))
+	f.do(post(message(url.Values{"To": {"whatsapp:" + strangeNumber}, "AccountSid": {"ACffffffffffffffffffffffffffffffff"}})))
 	line := f.line(t)
-	if message := fmt.Sprint(line["error"]); line["level"] != "ERROR" || !strings.Contains(message, "ACffffffff") {
+	if message := fmt.Sprint(line["error"]); line["level"] != "WARN" || !strings.Contains(message, "ACffffffff") {
 		t.Errorf("log line %v", line)
 	}
 }
@@ -587,7 +609,7 @@ func TestBehindLambda(t *testing.T) {
 		"plain":           {form.Encode(), false, 200},
 		"base64":          {base64.StdEncoding.EncodeToString([]byte(form.Encode())), true, 200},
 		"broken base64":   {"*", true, 400},
-		"base64 unmarked": {base64.StdEncoding.EncodeToString([]byte(form.Encode())), false, 404},
+		"base64 unmarked": {base64.StdEncoding.EncodeToString([]byte(form.Encode())), false, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -632,7 +654,7 @@ func FuzzHandler(f *testing.F) {
 	good := message(nil).Encode()
 	for _, body := range []string{
 		good, "", "&&&", "To=%2B966110000000", "To=%2B966110000000&MessageSid=a&From=%2B966500000001", "a;b", "%", "=&=",
-		message(url.Values{"To": {ownNumber}, "Body": {"\xff", "\x00"}}).Encode(),
+		message(url.Values{"To": {"whatsapp:" + ownNumber}, "Body": {"\xff", "\x00"}}).Encode(),
 		message(url.Values{"MessageSid": {messageSID + "NumMedia0"}, "NumMedia": nil}).Encode(),
 	} {
 		f.Add("POST", webhook.Path, "", "application/x-www-form-urlencoded", "", body, true)

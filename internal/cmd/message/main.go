@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sufrah/usage-bootstrap/internal/phone"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
 func main() {
@@ -64,10 +64,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 type options struct {
-	url, token                          string
-	from, to, body, button, id, profile string
-	wait                                time.Duration
-	json                                bool
+	url, token                                  string
+	from, userID, to, body, button, id, profile string
+	wait                                        time.Duration
+	json                                        bool
 }
 
 // Of a local stack.
@@ -82,7 +82,8 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("message", flag.ContinueOnError)
 	flags.StringVar(&o.url, "url", defaultURL, "address of the local stack")
 	flags.StringVar(&o.token, "token", defaultToken, "auth token that the message is signed with")
-	flags.StringVar(&o.from, "from", "", "customer's number, such as +966500000001")
+	flags.StringVar(&o.from, "from", "", "customer's number, such as +966500000001, or user id, such as SA.13491208655302741918")
+	flags.StringVar(&o.userID, "user-id", "", "customer's user id beside the number, such as SA.13491208655302741918")
 	flags.StringVar(&o.to, "to", "", "restaurant's number (default: the example restaurant's, "+defaultTo+")")
 	flags.StringVar(&o.body, "body", "", "text of the message")
 	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
@@ -106,7 +107,7 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("-url must be an address such as %s, not %q", defaultURL, o.url)
 	}
 	for name, number := range map[string]*string{"-from": &o.from, "-to": &o.to} {
-		parsed, err := phone.Parse(*number)
+		parsed, err := customer.Parse(*number)
 		if err != nil {
 			return o, fmt.Errorf("%s is %q: %w", name, *number, err)
 		}
@@ -125,6 +126,12 @@ func (o options) form() url.Values {
 	form := url.Values{
 		"MessageSid": {o.id}, "SmsMessageSid": {o.id}, "NumMedia": {"0"}, "From": {"whatsapp:" + o.from}, "To": {"whatsapp:" + o.to},
 		"WaId": {strings.TrimPrefix(o.from, "+")}, "Body": {o.body},
+	}
+	if customer.IsUserID(o.from) {
+		form.Set("ExternalUserId", o.from) // which Twilio sends in either case
+	}
+	if o.userID != "" {
+		form.Set("ExternalUserId", o.userID)
 	}
 	if o.profile != "" {
 		form.Set("ProfileName", o.profile)

@@ -95,7 +95,7 @@ func (l *local) send(t *testing.T, r *http.Request) {
 	}
 }
 
-const customer = "+966500000001"
+const sender = "+966500000001"
 
 func TestText(t *testing.T) {
 	t.Parallel()
@@ -122,7 +122,7 @@ The customer received from +966110000000:
 		t.Errorf("printed (-want +got):\n%s", diff)
 	}
 	form := map[string]string{
-		"MessageSid": "SM1", "SmsMessageSid": "SM1", "NumMedia": "0", "From": "whatsapp:" + customer,
+		"MessageSid": "SM1", "SmsMessageSid": "SM1", "NumMedia": "0", "From": "whatsapp:" + sender,
 		"To": "whatsapp:+966110000000", "WaId": "966500000001", "Body": "hello",
 	}
 	posted := make(map[string]string)
@@ -138,7 +138,7 @@ The customer received from +966110000000:
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	l := serve(t)
-	args := []string{"-json", "-url", l.URL, "-from", customer, "-body", "hello", "-button", "browse_menu", "-profile", "Sara"}
+	args := []string{"-json", "-url", l.URL, "-from", sender, "-body", "hello", "-button", "browse_menu", "-profile", "Sara"}
 	for i := range 2 {
 		var out strings.Builder
 		if err := run(t.Context(), args, &out); err != nil {
@@ -148,7 +148,7 @@ func TestJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 			t.Fatalf("printed %q: %v", out.String(), err)
 		}
-		if got.Status != 200 || len(got.Received) != 2 || got.Received[1].Body != "one\ntwo" || got.Received[0].To != customer ||
+		if got.Status != 200 || len(got.Received) != 2 || got.Received[1].Body != "one\ntwo" || got.Received[0].To != sender ||
 			!regexp.MustCompile(`^SM[0-9a-f]{32}$`).MatchString(got.MessageID) {
 			t.Errorf("delivery %d: %+v", i, got)
 		}
@@ -166,7 +166,7 @@ func TestLateMessages(t *testing.T) {
 	l := serve(t)
 	l.delay = 100 * time.Millisecond
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-url", l.URL, "-from", customer, "-body", "hello", "-wait", "20s"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-url", l.URL, "-from", sender, "-body", "hello", "-wait", "20s"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "template HX1") {
@@ -189,7 +189,7 @@ func TestNotTaken(t *testing.T) {
 			l := serve(t)
 			l.status = test.status
 			var out strings.Builder
-			err := run(t.Context(), append([]string{"-url", l.URL, "-from", customer, "-body", "hello", "-wait", "1h"}, test.args...), &out)
+			err := run(t.Context(), append([]string{"-url", l.URL, "-from", sender, "-body", "hello", "-wait", "1h"}, test.args...), &out)
 			if !errors.Is(err, errRefused) || !strings.HasPrefix(out.String(), test.want) || !strings.Contains(out.String(), "received nothing") {
 				t.Errorf("error %v, printed %s", err, out.String())
 			}
@@ -201,14 +201,14 @@ func TestBadArguments(t *testing.T) {
 	t.Parallel()
 	l := serve(t)
 	for args, want := range map[string]string{
-		"":                             "-body or -button",
-		"-body hello":                  "-from is",
-		"-body hello -from 0500000001": "-from is",
-		"-body hello -from " + customer + " -to x":      "-to is",
-		"-body hello -from " + customer + " -wait -1s":  "-wait must not",
-		"-body hello -from " + customer + " -url x":     "-url must be",
-		"-body hello -from " + customer + " more":       "unexpected argument",
-		"-body hello -from " + customer + " -wait soon": "invalid value",
+		"":                                       "-body or -button",
+		"-body hello":                            "-from is",
+		"-body hello -from 0500000001":           "-from is",
+		"-body hello -from " + sender + " -to x": "-to is",
+		"-body hello -from " + sender + " -wait -1s":  "-wait must not",
+		"-body hello -from " + sender + " -url x":     "-url must be",
+		"-body hello -from " + sender + " more":       "unexpected argument",
+		"-body hello -from " + sender + " -wait soon": "invalid value",
 	} {
 		err := run(t.Context(), strings.Fields(fmt.Sprintf("-url %s %s", l.URL, args)), io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -227,7 +227,7 @@ func TestNoStack(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for address, want := range map[string]string{other.URL: "is it a local stack?", gone.URL: "is 'make dev' running?"} {
-		err := run(t.Context(), []string{"-url", address, "-from", customer, "-body", "hello"}, io.Discard)
+		err := run(t.Context(), []string{"-url", address, "-from", sender, "-body", "hello"}, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}

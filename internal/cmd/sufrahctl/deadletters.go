@@ -78,7 +78,7 @@ func (c *listDeadLetters) Run(s *session) error {
 		rows[i] = []string{r.ID, date(letter.SentAt, ""), "", "", "", r.Reason}
 		if job, err := bootstrap.ParseJob([]byte(letter.Body)); err == nil {
 			r.Job = &job
-			rows[i][2], rows[i][3], rows[i][4] = job.RestaurantID, job.MerchantID, logging.MaskPhone(job.CustomerWa)
+			rows[i][2], rows[i][3], rows[i][4] = job.RestaurantID, job.MerchantID, logging.MaskCustomer(job.CustomerWa)
 		} else {
 			r.Body = letter.Body
 		}

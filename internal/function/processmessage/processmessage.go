@@ -82,10 +82,12 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Log:          logger,
 		Events:       events(meter),
 	}
+	tenants := webhook.NewTenantCache(registry.New(db, tables), now)
 	handler := webhook.New(webhook.Config{
-		URL: settings.WebhookURL, Tenants: webhook.NewTenantCache(registry.New(db, tables), now), Tokens: tokens, Receiver: service,
+		URL: settings.WebhookURL, Tenants: tenants, Bots: tenants, AccountSID: settings.Twilio.AccountSID, Tokens: tokens, Receiver: service,
 		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
 		Taken: counting(meter, metrics.MessageTaken), NotSigned: counting(meter, metrics.MessageNotSigned),
+		Ignored: func(k webhook.Kind) { meter.Ignored(string(k)) },
 	})
 	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
 }

@@ -125,10 +125,13 @@ func newStories(t *testing.T, parsed *sam.Definition) *stories {
 // write sends a restaurant a message, and returns the status of the answer.
 func (s *stories) write(from, to, body string, signed bool) int {
 	s.t.Helper()
+	return s.post(signed, url.Values{"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "Body": {body}})
+}
+
+func (s *stories) post(signed bool, form url.Values) int {
+	s.t.Helper()
 	s.messages++
-	form := url.Values{
-		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "Body": {body}, "MessageSid": {fmt.Sprintf("SM%032d", s.messages)},
-	}
+	form.Set("MessageSid", fmt.Sprintf("SM%032d", s.messages))
 	token := devstack.TwilioAuthToken
 	if !signed {
 		token = "forged"
@@ -193,6 +196,19 @@ func (s *stories) run() string {
 		t.Fatal(err)
 	}
 	s.write("+966500000002", closedNumber, "hello", true)
+
+	// What is no customer's message.
+	for _, form := range []url.Values{
+		{"From": {"whatsapp:" + otherNumber}},
+		{"From": {"whatsapp:+966500000002"}, "MessageStatus": {"delivered"}},
+		{"From": {"whatsapp:+966500000002"}, "MessageType": {"reaction"}},
+		{"From": {"whatsapp:+966500000002"}, "MessageType": {"system"}},
+		{"From": {"messenger:1234567"}},
+		{"From": {"+966500000002"}},
+	} {
+		form.Set("To", "whatsapp:"+exampleNumber)
+		s.post(true, form)
+	}
 
 	// A welcome and its job, an answer, a forged message, and more answers than a minute may have.
 	s.write("+966500000001", exampleNumber, "hello", true)
@@ -641,11 +657,11 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		do            func()
 		written, read float64
 	}{
-		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 15, 6},
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 15, 7},
 		{"within a session", time.Second, write(known, "hello"), 3, 0},
 		{"answered with a menu", time.Second, write(known, "menu"), 5, 0},
-		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 20, 6},
-		{"opens a conversation", time.Second, write(stranger, "hello"), 19, 3},
+		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 20, 7},
+		{"opens a conversation", time.Second, write(stranger, "hello"), 19, 4},
 		{"an owner's request", 0, ask("/api/usage", asOwner, ofExample), 0, 6},
 		{"another one, whose token is known by now", 0, ask("/api/usage", asOwner, ofExample), 0, 5},
 		{"one restaurant with history", 0, ask("/api/usage/clxyz123abc", asAdmin), 0, 10},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -74,7 +75,7 @@ func (t *Twilio) Fault() *Fault {
 // most the latest 10,000. A plus sign that a query turned into a space is understood.
 func (t *Twilio) Messages(to string) []SentMessage {
 	to = strings.TrimPrefix(strings.TrimSpace(to), whatsApp)
-	if to = strings.TrimSpace(to); to != "" && to[0] != '+' {
+	if to = strings.TrimSpace(to); to != "" && to[0] != '+' && !isUserID(to) {
 		to = "+" + to
 	}
 	t.mu.Lock()
@@ -178,8 +179,20 @@ func parseMessage(parameter func(string) string) (SentMessage, *twilioError) {
 	}, nil
 }
 
-// refuseReceiver refuses what is no WhatsApp number, and the numbers that Twilio reserves for tests.
+// NotEnabledFor is the country of user ids that the stand-in's senders can't send to yet: some senders answered 21211 to every
+// user id in June 2026 (nyaruka/courier #1083).
+const NotEnabledFor = "XX."
+
+// isUserID reports whether a text is a business-scoped user id: two letters of a country, a dot, and 1 to 128 letters and
+// digits (Meta, "Business-scoped user IDs").
+var isUserID = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9]{1,128}$`).MatchString
+
+// refuseReceiver refuses what is neither a WhatsApp number nor a user id, which has no plus sign, and the numbers that
+// Twilio reserves for tests.
 func refuseReceiver(to string) *twilioError {
+	if id := strings.TrimPrefix(to, whatsApp); id != to && isUserID(id) && !strings.HasPrefix(id, NotEnabledFor) {
+		return nil
+	}
 	number, ok := strings.CutPrefix(to, whatsApp+"+")
 	switch {
 	case !ok || number == "" || strings.Trim(number, "0123456789") != "" || number == "15005550001":

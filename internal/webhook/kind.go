@@ -1,0 +1,89 @@
+package webhook
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/phone"
+)
+
+// whatsApp stands in front of WhatsApp's numbers and ids.
+const whatsApp = "whatsapp:"
+
+// Kind is what a signed form reports. Only a Message has an effect; everything else is acknowledged, so that Twilio
+// doesn't repeat it.
+type Kind string
+
+// The kinds.
+const (
+	KindMessage  Kind = "message"  // a customer's, over WhatsApp
+	KindStatus   Kind = "status"   // what became of a message of ours
+	KindSMS      Kind = "sms"      // a text message, to a number that also has WhatsApp
+	KindOther    Kind = "other"    // over another channel: messenger:, rcs:
+	KindReaction Kind = "reaction" // an emoji on a message of ours
+	KindSystem   Kind = "system"   // a notice of WhatsApp's: the customer's number has changed
+	KindOwn      Kind = "own"      // a message from the number of one of our bots
+	KindInactive Kind = "inactive" // a message to a restaurant that isn't active
+)
+
+// kind returns what a form reports, as far as it alone can tell.
+//
+// A status callback has MessageStatus, and SmsStatus beside it; a customer's message has SmsStatus=received (Twilio,
+// "Track outbound message status", "Twilio's request to your webhook"). MessageType is WhatsApp's type of the message.
+func (f form) kind() Kind {
+	switch status := strings.ToLower(f.values.Get("SmsStatus")); {
+	case f.values.Has("MessageStatus"), status != "" && status != "received":
+		return KindStatus
+	}
+	from, to := f.only("From"), f.only("To")
+	for _, address := range []string{from, to} {
+		switch {
+		case hasChannel(address, whatsApp):
+		case isNumber(address):
+			return KindSMS
+		case strings.IndexByte(address, ':') > 0:
+			return KindOther
+		}
+	}
+	switch strings.ToLower(f.only("MessageType")) {
+	case "reaction":
+		return KindReaction
+	case "system", "notification", "ephemeral", "unsupported", "unknown":
+		return KindSystem
+	}
+	return KindMessage
+}
+
+func hasChannel(address, channel string) bool {
+	address = strings.TrimSpace(address)
+	return len(address) >= len(channel) && strings.EqualFold(address[:len(channel)], channel)
+}
+
+// isNumber reports whether an address is a number, or the short code or the name that text messages can come from.
+func isNumber(address string) bool {
+	if _, err := phone.Parse(address); err == nil {
+		return true
+	}
+	return address != "" && len(address) <= 11 && strings.Trim(address, "0123456789") == ""
+}
+
+// Status is what became of a message that Twilio took from us.
+type Status struct {
+	AccountSID string
+	MessageID  string
+	From, To   string // as Twilio writes them: with "whatsapp:" in front
+	Status     string // queued, sent, delivered, read, failed or undelivered
+	ErrorCode  string
+}
+
+// Statuses takes status callbacks, which come late, repeated and out of order.
+type Statuses interface {
+	ReceiveStatus(ctx context.Context, s Status) error
+}
+
+func (f form) status() Status {
+	return Status{
+		AccountSID: f.only("AccountSid"), MessageID: f.only("MessageSid"), From: f.only("From"), To: f.only("To"),
+		Status: f.only("MessageStatus"), ErrorCode: f.only("ErrorCode"),
+	}
+}
