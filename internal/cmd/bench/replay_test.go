@@ -70,6 +70,9 @@ func (p *replay) change(operation string, change func(body []byte) []byte) {
 // TestABrokenRecordIsRefused measures nothing, but asks as measurements do: with the record as it is, and with records that
 // benchmarks once took for right.
 func TestABrokenRecordIsRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it has a stack with the demo data, and many instances of functions")
+	}
 	t.Parallel()
 	stack, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, io.Discard)
 	if err != nil {
