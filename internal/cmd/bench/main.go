@@ -77,6 +77,7 @@ var measurements = []measurement{
 	{"first", (*bench).firstInvocations},
 	{"warm", (*bench).warmInvocations},
 	{"allocations", (*bench).allocations},
+	{"instructions", (*bench).instructions},
 	{"job", (*bench).jobs},
 	{"menu", (*bench).menus},
 	{"fetches", (*bench).fetches},

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
+)
+
+// The invocations of a short run and of a long one. What they differ in is the cost of the invocations between: what a start
+// takes is in both.
+const (
+	fewInvocations  = 10
+	manyInvocations = 60
+)
+
+// instructions reports how many instructions a warm invocation takes, of a function and of the minimal handler that makes the
+// same calls. Unlike a duration, that doesn't depend on what else the machine does. It needs valgrind, and reports nothing
+// where there is none.
+func (b *bench) instructions(ctx context.Context) error {
+	valgrind, err := exec.LookPath("valgrind")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: valgrind isn't installed: instructions aren't counted")
+		return nil
+	}
+	for _, i := range invocations {
+		if err := b.instructionsOf(ctx, valgrind, i); err != nil {
+			return fmt.Errorf("%s: %w", i.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocation) error {
+	w, err := b.warmUp(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	encoded, err := json.Marshal(w.calls)
+	if err != nil {
+		return err
+	}
+	variables := append(w.environment, "CALLS="+string(encoded), "KEEP_CONNECTIONS=true")
+	programs := []struct{ path, variable string }{
+		{function(i.function), ""}, {program("minimal"), ""},
+		{program("minimal"), "GOGC=400"}, // as the functions set it
+	}
+	each := make([]float64, len(programs))
+	for k, p := range programs {
+		var totals [2]float64
+		for n, times := range []int{fewInvocations, manyInvocations} {
+			expected := w.expected
+			if k > 0 {
+				expected = nil
+			}
+			if totals[n], err = b.countInstructions(ctx, valgrind, p.path, append(variables, p.variable), i, times, expected); err != nil {
+				return err
+			}
+		}
+		each[k] = (totals[1] - totals[0]) / (manyInvocations - fewInvocations)
+	}
+	b.report("instructions, "+i.name, each[0]/1e6, "million", each[1]/1e6, "≤ 1.05 × baseline")
+	b.report("instructions, "+i.name+", against one that collects as seldom", each[0]/1e6, "million", each[2]/1e6, "≤ 1.05 × baseline")
+	return nil
+}
+
+// countInstructions returns how many instructions a program takes from its start to its end, for so many invocations.
+func (b *bench) countInstructions(
+	ctx context.Context, valgrind, path string, variables []string, i invocation, times int, expected []byte,
+) (float64, error) {
+	binary, err := b.build(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	log, wrapper := filepath.Join(b.directory, "valgrind.log"), filepath.Join(b.directory, "under-valgrind")
+	script := fmt.Sprintf("#!/bin/sh\nexec %s --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null --log-file=%s %s\n", valgrind, log, binary)
+	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil {
+		return 0, err
+	}
+	instance, err := lambdalocal.Start(ctx, lambdalocal.Function{Path: wrapper, Env: variables, Timeout: time.Minute, Stdout: io.Discard})
+	if err != nil {
+		return 0, err
+	}
+	for n := range times {
+		_, answer, err := invoke(ctx, instance, i.event(20_000+n))
+		if err == nil && expected != nil && string(answer) != string(expected) {
+			err = fmt.Errorf("the function answered %.600s, not %.600s", answer, expected)
+		}
+		if err != nil {
+			return 0, errors.Join(err, instance.Close())
+		}
+	}
+	if err := instance.Close(); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return 0, err
+	}
+	found := instructionsRead.FindSubmatch(text)
+	if found == nil {
+		return 0, fmt.Errorf("valgrind didn't tell how many instructions there were: %.500s", text)
+	}
+	return strconv.ParseFloat(strings.ReplaceAll(string(found[1]), ",", ""), 64)
+}
+
+var instructionsRead = regexp.MustCompile(`I\s+refs:\s+([0-9,]+)`)
