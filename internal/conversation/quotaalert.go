@@ -10,9 +10,6 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// thresholds are what restaurants are told of when they first pass it in a month, in percent of their allowance.
-var thresholds = []int64{80, 90, 100}
-
 // TemplateQuotaAlert is the key of the template that tells a restaurant's owner of a threshold: 1 is the restaurant, 2 the
 // threshold in percent, 3 how many conversations are used and 4 of how many.
 const TemplateQuotaAlert = "quota_alert"
@@ -20,7 +17,7 @@ const TemplateQuotaAlert = "quota_alert"
 // passed returns the thresholds above told that a quota has passed.
 func passed(q usage.Quota, told int64) []int64 {
 	var above []int64
-	for _, threshold := range thresholds {
+	for _, threshold := range usage.Thresholds {
 		if threshold > told && q.Reaches(usage.Share(threshold)*usage.Percent) {
 			above = append(above, threshold)
 		}

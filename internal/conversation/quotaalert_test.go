@@ -133,13 +133,16 @@ func TestThresholds(t *testing.T) {
 	all := []string{"true Example 80% 24/30", "true Example 90% 27/30", "true Example 100% 30/30"}
 	f.wantTold(t, []int{80, 90, 100}, all...)
 
-	// After a top-up they are passed again, but not for the first time.
+	// After a top-up, 40 of 45 are used: what is above that is passed again, and told again.
 	a := usage.TopUp{ID: "adj_1", Amount: 15}
 	if _, err := f.store.AddTopUp(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
 		t.Fatal(err)
 	}
+	clear(f.events)
+	f.log.Reset()
+	f.phones.received = nil
 	f.open(t, 41, 50)
-	f.wantTold(t, []int{80, 90, 100}, all...)
+	f.wantTold(t, []int{90, 100}, "true Example 90% 41/45", "true Example 100% 45/45")
 	if strings.Contains(f.log.String(), owner) {
 		t.Error("the log shows the owner's number")
 	}

@@ -34,6 +34,19 @@ func (q Quota) EffectiveLimit() int64 {
 	return max(0, q.Limit+q.ToppedUp)
 }
 
+// Add returns the quota after a top-up, or after a correction where the amount is negative. It fails with ErrUnlimited, and
+// with ErrBelowZero where a correction would take the effective limit below 0.
+func (q Quota) Add(amount int64) (Quota, error) {
+	if q.IsUnlimited() {
+		return q, ErrUnlimited
+	}
+	q.ToppedUp += amount
+	if amount < 0 && q.Limit+q.ToppedUp < 0 {
+		return q, ErrBelowZero
+	}
+	return q, nil
+}
+
 // Remaining returns how many conversations are left, never fewer than 0, or Unlimited.
 func (q Quota) Remaining() int64 {
 	if q.IsUnlimited() {
@@ -71,6 +84,21 @@ func (q Quota) Reaches(share Share) bool {
 
 // InAlert reports whether the quota is nearly used up, or more than that.
 func (q Quota) InAlert() bool { return q.Reaches(AlertShare) }
+
+// Thresholds are the percentages of the effective limit at which an owner is told: each once a month, and again where a
+// top-up took the use below it.
+var Thresholds = []int64{80, 90, 100}
+
+// Threshold returns the highest of Thresholds that the quota has reached, or 0.
+func (q Quota) Threshold() int64 {
+	var highest int64
+	for _, threshold := range Thresholds {
+		if q.Reaches(Share(threshold) * Percent) {
+			highest = threshold
+		}
+	}
+	return highest
+}
 
 // PercentHundredths returns how much is used in hundredths of a percent, 10,000 being all of it and the most, and false
 // where there is no limit. It is rounded down: what shows as 90 % or 100 % has reached it.

@@ -53,6 +53,15 @@ func TestQuota(t *testing.T) {
 			if q.HasAccess() != (test.remaining != 0) {
 				t.Errorf("access %t with %d remaining", q.HasAccess(), test.remaining)
 			}
+			var threshold int64
+			for _, at := range usage.Thresholds {
+				if q.Reaches(usage.Share(at) * usage.Percent) {
+					threshold = at
+				}
+			}
+			if q.Threshold() != threshold || (threshold == 100) != test.reachesAll || (threshold >= 90) != test.nearing {
+				t.Errorf("threshold %d", q.Threshold())
+			}
 			hundredths, limited := q.PercentHundredths()
 			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {
 				t.Errorf("%d hundredths of a percent, limited %t", hundredths, limited)

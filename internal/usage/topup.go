@@ -15,24 +15,36 @@ import (
 // Bounds and defaults of a top-up.
 const (
 	DefaultTopUp       = 1000
-	DefaultTopUpReason = "Manual renewal"
 	maxTopUp           = 1_000_000
 	maxReasonLength    = 500
 	maxRepeatKeyLength = 255
 )
 
+// DefaultReason returns the reason of a top-up that has none of its own.
+func DefaultReason(amount int64) string {
+	if amount < 0 {
+		return "Manual correction"
+	}
+	return "Manual renewal"
+}
+
 // Faults of a top-up.
 var (
 	// ErrUnlimited says that a restaurant's plan has no limit that could be added to.
 	ErrUnlimited = errors.New("the allowance is unlimited")
+	// ErrBelowZero says that a correction would take the effective limit below 0.
+	ErrBelowZero = errors.New("the effective limit would fall below 0")
 	// ErrKeyReused says that another top-up of the restaurant had the same key.
 	ErrKeyReused = errors.New("the key belongs to another top-up")
 )
 
-// TopUpType is the type of a top-up in the store and in the API. There is only one so far.
-const TopUpType = "renewal"
+// Types of a top-up, in the store and in the API.
+const (
+	TopUpType      = "renewal"
+	CorrectionType = "correction" // its amount is negative
+)
 
-// TopUp is an amount added to the allowance of one month.
+// TopUp is an amount added to the allowance of one month. A negative amount corrects an earlier top-up.
 type TopUp struct {
 	ID        string
 	Amount    int64
@@ -61,12 +73,13 @@ func (f *TopUpFault) Error() string { return f.Name + " " + f.Problem }
 // Validate returns a *TopUpFault, or nil.
 func (r TopUpRequest) Validate() error {
 	switch {
-	case r.Amount < 1 || r.Amount > maxTopUp:
-		return &TopUpFault{"amount", fmt.Sprintf("must be a whole number from 1 to %d", maxTopUp)}
+	case r.Amount == 0 || r.Amount < -maxTopUp || r.Amount > maxTopUp:
+		return &TopUpFault{"amount", fmt.Sprintf("must be a whole number from -%d to %[1]d, and not 0", maxTopUp)}
 	case strings.TrimSpace(r.Reason) == "" || !restaurant.Printable(r.Reason, maxReasonLength):
 		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line, of up to %d characters", maxReasonLength)}
-	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' }):
-		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must have 1 to %d printable ASCII characters, and no spaces", maxRepeatKeyLength)}
+	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' }):
+		// A comma is what two keys are joined with on their way.
+		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must be one key of 1 to %d printable ASCII characters, without spaces and commas", maxRepeatKeyLength)}
 	}
 	return nil
 }
@@ -78,7 +91,7 @@ type TopUpStore interface {
 	//
 	// With a repeatKey, only the first top-up of that key is made. For another one of the same amount and reason
 	// AddTopUp returns what it returned for the first; for any other it fails with ErrKeyReused. It fails with
-	// restaurant.ErrNotFound, ErrUnlimited or outage.ErrUnavailable.
+	// restaurant.ErrNotFound, the faults of Quota.Add, or outage.ErrUnavailable.
 	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (Quota, error)
 }
 
@@ -97,7 +110,7 @@ func NewTopUpService(store TopUpStore, calendar Calendar, defaults restaurant.Li
 }
 
 // Add carries out a top-up and returns the quota right after it. It fails with *TopUpFault, restaurant.ErrNotFound,
-// ErrUnlimited, ErrKeyReused or outage.ErrUnavailable. After the last it isn't known whether it was carried out: only with
+// ErrUnlimited, ErrBelowZero, ErrKeyReused or outage.ErrUnavailable. After the last it isn't known whether it was carried out: only with
 // a key is it safe to try again.
 func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (Quota, error) {
 	if err := r.Validate(); err != nil {
@@ -107,7 +120,11 @@ func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (Quota, error) {
 		return Quota{}, restaurant.ErrNotFound
 	}
 	now := n.now().UTC().Truncate(time.Millisecond)
-	a := TopUp{ID: "adj_" + n.newID(), Amount: r.Amount, Type: TopUpType, Reason: r.Reason, CreatedAt: now, CreatedBy: r.By}
+	kind := TopUpType
+	if r.Amount < 0 {
+		kind = CorrectionType
+	}
+	a := TopUp{ID: "adj_" + n.newID(), Amount: r.Amount, Type: kind, Reason: r.Reason, CreatedAt: now, CreatedBy: r.By}
 	quota, err := n.store.AddTopUp(ctx, r.RestaurantID, n.calendar.Month(now), a, repeatKey(r.Key), n.defaults.ConversationsPerDay)
 	if err != nil {
 		return Quota{}, fmt.Errorf("topping up the allowance of restaurant %s: %w", r.RestaurantID, err)

@@ -48,14 +48,15 @@ func TestRenewalsThatMakeNoSense(t *testing.T) {
 		spoil func(*usage.TopUpRequest)
 		want  string // what is named
 	}{
-		"nothing":                   {func(r *usage.TopUpRequest) { r.Amount = 0 }, "amount"},
-		"less than nothing":         {func(r *usage.TopUpRequest) { r.Amount = -1 }, "amount"},
 		"too much":                  {func(r *usage.TopUpRequest) { r.Amount = 1_000_001 }, "amount"},
 		"no reason":                 {func(r *usage.TopUpRequest) { r.Reason = " " }, "reason"},
 		"too long a reason":         {func(r *usage.TopUpRequest) { r.Reason = strings.Repeat("م", 501) }, "reason"},
 		"a reason of lines":         {func(r *usage.TopUpRequest) { r.Reason = "a\nb" }, "reason"},
 		"a reason that is no text":  {func(r *usage.TopUpRequest) { r.Reason = "\xff" }, "reason"},
 		"too long a key":            {func(r *usage.TopUpRequest) { r.Key = strings.Repeat("k", 256) }, "Idempotency-Key"},
+		"an amount of nothing":      {func(r *usage.TopUpRequest) { r.Amount = 0 }, "amount"},
+		"too large a correction":    {func(r *usage.TopUpRequest) { r.Amount = -1_000_001 }, "amount"},
+		"two keys":                  {func(r *usage.TopUpRequest) { r.Key = "a,b" }, "Idempotency-Key"},
 		"a key with spaces":         {func(r *usage.TopUpRequest) { r.Key = "a b" }, "Idempotency-Key"},
 		"a key of other characters": {func(r *usage.TopUpRequest) { r.Key = "مفتاح" }, "Idempotency-Key"},
 	} {

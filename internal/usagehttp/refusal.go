@@ -31,6 +31,10 @@ var (
 	errUnknownRestaurant = &httpedge.Refusal{Status: http.StatusNotFound, Message: "There is no such restaurant.", Code: "restaurant_not_found"}
 	errMalformedBody     = &httpedge.Refusal{Status: http.StatusBadRequest,
 		Message: "The body must be empty or one JSON object.", Code: "invalid_body"}
+	errMemberTwice = &httpedge.Refusal{Status: http.StatusBadRequest,
+		Message: "The body has a member twice.", Code: "invalid_body"}
+	errBelowZero = &httpedge.Refusal{Status: http.StatusConflict,
+		Message: "The correction would take this month's effective limit below 0.", Code: "limit_below_zero"}
 	errUnlimited = &httpedge.Refusal{Status: http.StatusConflict,
 		Message: "This restaurant's allowance is unlimited: there is nothing to add to.", Code: "unlimited_allowance"}
 	errKeyReused = &httpedge.Refusal{Status: http.StatusUnprocessableEntity,
@@ -63,6 +67,8 @@ func translate(err error) *httpedge.Refusal {
 		return errUnknownRestaurant
 	case errors.Is(err, usage.ErrUnlimited):
 		return errUnlimited
+	case errors.Is(err, usage.ErrBelowZero):
+		return errBelowZero
 	case errors.Is(err, usage.ErrKeyReused):
 		return errKeyReused
 	case errors.Is(err, outage.ErrUnavailable):

@@ -70,10 +70,12 @@ func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
 const maxTopUpBody = 64 << 10
 
 // parseTopUp reads a top-up's body, in which nothing has to stand, and its Idempotency-Key. A member of another name is
-// refused and not ignored: who misspells the amount must not add the default's.
+// refused and not ignored: who misspells the amount must not add the default's. So is a member that occurs twice, of which
+// every reader would take another one.
 func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
-	request := usage.TopUpRequest{Amount: usage.DefaultTopUp, Reason: usage.DefaultTopUpReason}
+	request := usage.TopUpRequest{Amount: usage.DefaultTopUp}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
+		// API Gateway joins several headers with commas, which no key has.
 		request.Key = strings.TrimSpace(strings.Join(keys, ","))
 		if request.Key == "" {
 			return request, httpedge.InvalidParameter("Idempotency-Key", "must not be empty")
@@ -83,30 +85,59 @@ func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 	if err != nil || len(body) > maxTopUpBody {
 		return request, errMalformedBody
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return request, nil
+	if len(bytes.TrimSpace(body)) > 0 {
+		err = eachMember(body, func(name string, value json.RawMessage) error { return setTopUp(&request, name, value) })
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return request, errMalformedBody
+	if strings.TrimSpace(request.Reason) == "" { // also a form's field that was left empty
+		request.Reason = usage.DefaultReason(request.Amount)
 	}
-	for name, value := range members {
-		switch name {
-		case "amount":
-			request.Amount = wholeAmount(value)
-		case "reason":
-			var reason *string
-			if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
-				return request, httpedge.InvalidParameter("reason", "must be a text")
-			}
-			if strings.TrimSpace(*reason) != "" { // a form's field that was left empty
-				request.Reason = *reason
-			}
-		default:
-			return request, httpedge.InvalidParameter("body", "may have amount and reason only")
+	return request, err
+}
+
+// setTopUp takes over a member of the body.
+func setTopUp(request *usage.TopUpRequest, name string, value json.RawMessage) error {
+	switch name {
+	case "amount":
+		request.Amount = wholeAmount(value)
+	case "reason":
+		var reason *string
+		if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
+			return httpedge.InvalidParameter("reason", "must be a text")
+		}
+		request.Reason = *reason
+	default:
+		return httpedge.InvalidParameter("body", "may have amount and reason only")
+	}
+	return nil
+}
+
+// eachMember calls a function with each member of the JSON object that a body must be, in order. It fails where a name
+// occurs twice, and where the function does.
+func eachMember(body []byte, take func(name string, value json.RawMessage) error) error {
+	if !json.Valid(body) {
+		return errMalformedBody
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, _ := decoder.Token(); start != json.Delim('{') {
+		return errMalformedBody
+	}
+	taken := make(map[string]bool)
+	for decoder.More() {
+		token, _ := decoder.Token() // of a valid object, it is a name
+		name, _ := token.(string)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return errMalformedBody
+		}
+		if taken[name] {
+			return errMemberTwice
+		}
+		taken[name] = true
+		if err := take(name, value); err != nil {
+			return err
 		}
 	}
-	return request, nil
+	return nil
 }
 
 // wholeAmount returns a JSON value that is a whole number, however it is written: 1000, 1000.0 and 1e3 are the same one. It

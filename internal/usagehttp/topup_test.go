@@ -82,6 +82,16 @@ func TestRenew(t *testing.T) {
 			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":1031000,"adjustedBy":1001000,"remaining":1030955,"usagePercent":0,"isNearingQuota":false}}`},
 		{renew("clxyz123abc", " \n", asAdmin), 200,
 			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":1032000,"adjustedBy":1002000,"remaining":1031955,"usagePercent":0,"isNearingQuota":false}}`},
+		{renew("clxyz123abc", `{"amount": -1000000}`, asAdmin, "Idempotency-Key: undo"), 200,
+			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":32000,"adjustedBy":2000,"remaining":31955,"usagePercent":0.14,"isNearingQuota":false}}`},
+		{renew("clxyz123abc", `{"amount": -1000000, "reason": "Manual correction"}`, asAdmin, "Idempotency-Key: undo"), 200, // the default
+			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":32000,"adjustedBy":2000,"remaining":31955,"usagePercent":0.14,"isNearingQuota":false}}`},
+		{renew("clxyz123abc", `{"amount": -32001}`, asAdmin), 409, "limit_below_zero"},
+		{renew("clxyz123abc", `{"amount": -32000}`, asAdmin), 200,
+			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":0,"adjustedBy":-30000,"remaining":0,"usagePercent":100,"isNearingQuota":true}}`},
+		{renew("clxyz123abc", `{"amount": 1002000}`, asAdmin), 400, "invalid_parameter"},
+		{renew("clxyz123abc", `{"amount": 1000000}`, asAdmin), 200,
+			`{"success":true,"data":{"used":45,"limit":30000,"effectiveLimit":1000000,"adjustedBy":970000,"remaining":999955,"usagePercent":0,"isNearingQuota":false}}`},
 		{renew("closed", "", asAdmin), 409, "unlimited_allowance"},
 	} {
 		w := f.do(t, step.request)
@@ -98,7 +108,7 @@ func TestRenew(t *testing.T) {
 		}
 	}
 	w := shown.do(t, request("/api/usage", asOwner, ofExample))
-	if !strings.Contains(w.Body.String(), `"monthlyLimit":30000,"monthlyRemaining":1031955},"adjustedBy":1002000,"usagePercent":0,`) {
+	if !strings.Contains(w.Body.String(), `"monthlyLimit":30000,"monthlyRemaining":999955},"adjustedBy":970000,"usagePercent":0,`) {
 		t.Errorf("the owner sees %s", w.Body)
 	}
 }
@@ -130,7 +140,15 @@ func TestRenewRefuses(t *testing.T) {
 		"misspelt":             {request: renew("new", `{"amout": 5}`, asAdmin), status: 400, code: "invalid_parameter", names: "body"},
 		"in capitals":          {request: renew("new", `{"Amount": 5}`, asAdmin), status: 400, code: "invalid_parameter", names: "body"},
 		"amount 0":             {request: renew("new", `{"amount": 0}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
-		"amount negative":      {request: renew("new", `{"amount": -5}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
+		"amount far negative":  {request: renew("new", `{"amount": -1000001}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
+		"below zero":           {request: renew("new", `{"amount": -30001}`, asAdmin), status: 409, code: "limit_below_zero"},
+		"a member twice":       {request: renew("new", `{"amount": 1, "amount": 1000000}`, asAdmin), status: 400, code: "invalid_body"},
+		"twice the same":       {request: renew("new", `{"reason": "a", "amount": 1, "reason": "a"}`, asAdmin), status: 400, code: "invalid_body"},
+		"twice, once escaped":  {request: renew("new", `{"amount": 1, "\u0061mount": 2}`, asAdmin), status: 400, code: "invalid_body"},
+		"twice, of any name":   {request: renew("new", `{"reason": "a", "reason": {"amount": 5}}`, asAdmin), status: 400, code: "invalid_body"},
+		"two keys":             {request: renew("new", "", asAdmin, "Idempotency-Key: x", "Idempotency-Key: y"), status: 400, code: "invalid_parameter", names: "Idempotency-Key"},
+		"the same key twice":   {request: renew("new", "", asAdmin, "Idempotency-Key: x", "Idempotency-Key: x"), status: 400, code: "invalid_parameter", names: "Idempotency-Key"},
+		"two keys joined":      {request: renew("new", "", asAdmin, "Idempotency-Key: x,y"), status: 400, code: "invalid_parameter", names: "Idempotency-Key"},
 		"amount too large":     {request: renew("new", `{"amount": 1000001}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount far too large": {request: renew("new", `{"amount": 99999999999999999999}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},
 		"amount a fraction":    {request: renew("new", `{"amount": 1.5}`, asAdmin), status: 400, code: "invalid_parameter", names: "amount"},

@@ -115,7 +115,8 @@ export interface paths {
         put?: never;
         /**
          * Adds to a restaurant's allowance of this month
-         * @description `monthlyLimit` and `monthlyRemaining` include the addition from then on, until the month ends.
+         * @description The effective limit and `monthlyRemaining` include the amount from then on, until the month ends; `monthlyLimit` stays
+         *     the plan. A negative amount corrects an earlier top-up, and never takes the effective limit below 0.
          *
          *     After a 5xx, or where no answer comes, it isn't known whether the allowance was added to: only with an
          *     `Idempotency-Key` is it safe to send the request again.
@@ -176,7 +177,7 @@ export interface components {
             monthlyLimit: number;
             monthlyRemaining: number;
         };
-        /** @description What was added to the allowance this month; 0 where nothing was. */
+        /** @description The sum of this month's top-ups and corrections; 0 where there were none. */
         AdjustedBy: number;
         /**
          * @description How much of the effective limit is used, in percent with up to two decimals, rounded down and at most 100. Absent where
@@ -250,9 +251,9 @@ export interface components {
         /** @description One change of a month's allowance. */
         Adjustment: {
             id: string;
-            /** @description How much was added. */
+            /** @description How much was added; negative for a correction. */
             amount: number;
-            /** @description What kind of change it was. So far there is only `renewal`. */
+            /** @description What kind of change it was, `renewal` or `correction`. */
             type: string;
             reason: string;
             createdAt: components["schemas"]["Timestamp"];
@@ -271,12 +272,13 @@ export interface components {
         /** @description A request to add to a restaurant's allowance of this month. */
         Renewal: {
             /**
-             * @description How much to add.
+             * @description How much to add, or with a negative amount to take back.
              * @default 1000
              */
             amount: number;
             /**
-             * @description Why, in one line. A text of nothing but spaces is taken for the default.
+             * @description Why, in one line. A text of nothing but spaces is taken for the default, which is "Manual correction" for a negative
+             *     amount.
              * @default Manual renewal
              */
             reason: string;
@@ -338,7 +340,7 @@ export interface components {
          * @description The reason, for a program.
          * @enum {string}
          */
-        ErrorCode: "ambiguous_credentials" | "ambiguous_restaurant" | "bad_request" | "body_too_large" | "forbidden" | "idempotency_key_reused" | "internal_error" | "invalid_body" | "invalid_parameter" | "method_not_allowed" | "not_found" | "restaurant_id_required" | "restaurant_not_found" | "unauthorized" | "unavailable" | "unlimited_allowance";
+        ErrorCode: "ambiguous_credentials" | "ambiguous_restaurant" | "bad_request" | "body_too_large" | "forbidden" | "idempotency_key_reused" | "internal_error" | "invalid_body" | "invalid_parameter" | "limit_below_zero" | "method_not_allowed" | "not_found" | "restaurant_id_required" | "restaurant_not_found" | "unauthorized" | "unavailable" | "unlimited_allowance";
         /** @description What API Gateway answers by itself. */
         GatewayError: {
             message: string;
@@ -893,7 +895,7 @@ export interface operations {
             header?: {
                 /**
                  * @description Makes a repeat harmless. Of the renewals of a restaurant with the same key only the first is carried out, whoever
-                 *     sends the others and however much later. One of the same amount and reason is answered as the first was, with the
+                 *     sends the others and however much later. A request has one key, without commas. One of the same amount and reason is answered as the first was, with the
                  *     figures of then; one of another amount or reason is refused.
                  */
                 "Idempotency-Key"?: string;
@@ -907,7 +909,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description How much to add, and why. Without a body, both are the defaults. No other members are taken. */
+        /** @description How much to add, and why. Without a body, both are the defaults. No other members are taken, and none twice. */
         requestBody?: {
             content: {
                 "application/json": components["schemas"]["Renewal"];
@@ -949,7 +951,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The plan has no limit */
+            /** @description The plan has no limit, or a correction would take the effective limit below 0 */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];

@@ -10,14 +10,14 @@ import (
 )
 
 type usageCommand struct {
-	TopUp   topUpUsage   `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month."`
+	TopUp   topUpUsage   `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month, or correct a top-up."`
 	Reindex reindexUsage `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
 }
 
 type topUpUsage struct {
 	ID     string     `arg:"" help:"Id of the restaurant."`
-	Amount int64      `help:"How many conversations to add." default:"1000"`
-	Reason string     `help:"Why, as the restaurant will read it." default:"Manual renewal"`
+	Amount int64      `help:"How many conversations to add; negative (--amount=-500) to take back." default:"1000"`
+	Reason string     `help:"Why, as the restaurant will read it. Default: Manual renewal, or Manual correction."`
 	Key    string     `help:"Makes repeating the command harmless: only the first of the same key adds anything."`
 	By     string     `help:"Who adds it." default:"sufrahctl"`
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
@@ -45,6 +45,9 @@ func (c *topUpUsage) Run(s *session) error {
 		return fmt.Errorf("--time-zone: %w", err)
 	}
 	topUps := usage.NewTopUpService(s.store, usage.NewCalendar(zone), c.Stack.Defaults.limits(), s.now, rand.Text)
+	if c.Reason == "" {
+		c.Reason = usage.DefaultReason(c.Amount)
+	}
 	q, err := topUps.Add(s.ctx, usage.TopUpRequest{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
 	if err != nil {
 		return err

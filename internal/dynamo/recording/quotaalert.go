@@ -13,14 +13,6 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// A month's item says which thresholds were told of, and who is about to.
-const (
-	attrAlertsNoted = "alertsNoted" // the highest threshold of those in the log
-	attrAlertsSent  = "alertsSent"  // and of those that the owner was told of
-	attrAlertLease  = "alertLease"  // the delivery that tells of them
-	attrAlertUntil  = "alertUntil"
-)
-
 // QuotaState implements conversation.QuotaAlerter in one round trip, and in another one for a month's first conversation.
 func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	month := r.calendar.Month(at)
@@ -35,7 +27,7 @@ func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.
 }
 
 func readAlerts(r *table.Reader) conversation.QuotaAlerts {
-	return conversation.QuotaAlerts{Noted: r.Number(attrAlertsNoted), Sent: r.Number(attrAlertsSent)}
+	return conversation.QuotaAlerts{Noted: r.Number(schema.AttrAlertsNoted), Sent: r.Number(schema.AttrAlertsSent)}
 }
 
 // ClaimQuotaAlerts implements conversation.QuotaAlerter.
@@ -45,7 +37,7 @@ func (r *Recorder) ClaimQuotaAlerts(
 	e := table.Expression{
 		Set:       "#lease = :delivery, #until = :until",
 		Condition: "attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery",
-		Names:     map[string]string{"#lease": attrAlertLease, "#until": attrAlertUntil},
+		Names:     map[string]string{"#lease": schema.AttrAlertLease, "#until": schema.AttrAlertUntil},
 		Values: table.Item{
 			":delivery": table.Text(m.Delivery), ":now": table.Instant(now), ":until": table.Instant(now.Add(conversation.LeaseLength)),
 		},
@@ -68,11 +60,11 @@ func (r *Recorder) SettleQuotaAlerts(
 	e := table.Expression{
 		Set:       "#noted = :noted, #sent = :sent",
 		Condition: "#lease = :delivery",
-		Names:     map[string]string{"#lease": attrAlertLease, "#noted": attrAlertsNoted, "#sent": attrAlertsSent},
+		Names:     map[string]string{"#lease": schema.AttrAlertLease, "#noted": schema.AttrAlertsNoted, "#sent": schema.AttrAlertsSent},
 		Values:    table.Item{":delivery": table.Text(m.Delivery), ":noted": table.Number(told.Noted), ":sent": table.Number(told.Sent)},
 	}
 	if done {
-		e = e.And(table.Expression{Remove: "#lease, #until", Names: map[string]string{"#until": attrAlertUntil}})
+		e = e.And(table.Expression{Remove: "#lease, #until", Names: map[string]string{"#until": schema.AttrAlertUntil}})
 	}
 	err := r.db.Update(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, month.String()), e)
 	if err != nil && !table.FailedCondition(err, 0) {

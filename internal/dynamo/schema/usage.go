@@ -23,9 +23,15 @@ const (
 	AttrLastActivity     = "lastActivity"
 	AttrToppedUp         = "adjustedBy" // of a month: what top-ups added to its allowance
 	AttrTallyMonth       = "tallyMonth" // the month that the tally's days belong to
-	DayPrefix            = "d"
-	TallyPrefix          = "m"
-	MaxDay               = 31
+
+	AttrAlertsNoted = "alertsNoted" // of a month: the highest threshold of those in the log
+	AttrAlertsSent  = "alertsSent"  // and of those that the owner was told of
+	AttrAlertLease  = "alertLease"  // the delivery that tells of them
+	AttrAlertUntil  = "alertUntil"
+
+	DayPrefix   = "d"
+	TallyPrefix = "m"
+	MaxDay      = 31
 )
 
 // DayAttribute names the attribute of a day of the month.

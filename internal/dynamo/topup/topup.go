@@ -87,13 +87,14 @@ func (t *Store) addTopUp(
 	case seen.Restaurant.ID == "":
 		return usage.Quota{}, restaurant.ErrNotFound
 	}
-	quota := seen.Quota(defaultLimit)
-	if quota.IsUnlimited() {
-		return usage.Quota{}, usage.ErrUnlimited
+	before := seen.Quota(defaultLimit)
+	quota, err := before.Add(a.Amount)
+	if err != nil {
+		return usage.Quota{}, err
 	}
-	quota.ToppedUp += a.Amount
 	items := append([]table.Write{
-		table.Update(t.names.Usage, schema.UsageKey(restaurantID, month.String()), seen.Adjusted(month.String(), quota.ToppedUp)),
+		table.Update(t.names.Usage, schema.UsageKey(restaurantID, month.String()),
+			seen.Adjusted(month.String(), quota.ToppedUp).And(tellAgain(seen.Item, before, quota))),
 		table.Put(t.names.Usage, topUpItem(restaurantID, month, a), table.Expression{}),
 	}, seen.Checks(t.names)...)
 	if repeat != nil {
@@ -105,6 +106,36 @@ func (t *Store) addTopUp(
 		}))
 	}
 	return quota, t.db.Transact(ctx, items, "")
+}
+
+// tellAgain is the part of a top-up that has the thresholds above those that the quota still reaches told again, once it
+// passes them again. Whoever is telling of them at this moment loses the lease, and with it the right to note that they were
+// told of. It does nothing where the quota reaches the same thresholds as before.
+func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
+	reached := after.Threshold()
+	if month == nil || reached >= before.Threshold() {
+		return table.Expression{}
+	}
+	e := table.Expression{
+		Remove: "#lease, #until",
+		Names:  map[string]string{"#lease": schema.AttrAlertLease, "#until": schema.AttrAlertUntil},
+		Values: table.Item{},
+	}
+	for name, attribute := range map[string]string{"noted": schema.AttrAlertsNoted, "sent": schema.AttrAlertsSent} {
+		e.Names["#"+name] = attribute
+		told, ok := month[attribute]
+		if !ok {
+			e.Condition = table.Joined(e.Condition, " AND ", "attribute_not_exists(#"+name+")")
+			continue
+		}
+		e.Condition = table.Joined(e.Condition, " AND ", "#"+name+" = :"+name)
+		e.Values[":"+name] = told
+		if in := (table.Reader{Item: month}); in.Number(attribute) > reached {
+			e.Set = table.Joined(e.Set, ", ", "#"+name+" = :reached")
+			e.Values[":reached"] = table.Number(reached)
+		}
+	}
+	return e
 }
 
 // repeatedQuota returns what came of the first top-up of a key, if a is the same again.

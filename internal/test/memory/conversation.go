@@ -13,7 +13,6 @@ type Recorder struct {
 	store    *Store
 	calendar usage.Calendar
 	markers  map[entry]*marker
-	alerts   map[entry]*alerts // by restaurant and month
 }
 
 // entry is a message or a customer of a restaurant.
@@ -46,7 +45,7 @@ type reply struct {
 
 // NewRecorder returns a Recorder that counts in the calendar's months and days.
 func NewRecorder(store *Store, calendar usage.Calendar) *Recorder {
-	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker), alerts: make(map[entry]*alerts)}
+	return &Recorder{store: store, calendar: calendar, markers: make(map[entry]*marker)}
 }
 
 // Record implements conversation.Recorder.
@@ -224,11 +223,15 @@ func (r *Recorder) QuotaState(_ context.Context, restaurantID string, at time.Ti
 }
 
 func (r *Recorder) alertsOf(restaurantID string, month usage.Month) *alerts {
+	return r.store.alertsOf(restaurantID, month)
+}
+
+func (s *Store) alertsOf(restaurantID string, month usage.Month) *alerts {
 	key := entry{restaurantID, month.String()}
-	if r.alerts[key] == nil {
-		r.alerts[key] = new(alerts)
+	if s.alerts[key] == nil {
+		s.alerts[key] = new(alerts)
 	}
-	return r.alerts[key]
+	return s.alerts[key]
 }
 
 // ClaimQuotaAlerts implements conversation.QuotaAlerter.

@@ -22,6 +22,7 @@ type Store struct {
 	mu          sync.Mutex
 	tenants     map[string]*tenant
 	sessions    map[entry]*session
+	alerts      map[entry]*alerts // by restaurant and month
 	credentials map[credential.Hash]credential.Credential
 }
 
@@ -61,7 +62,7 @@ func (t *tenant) exists() bool { return t.restaurant.ID != "" }
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		tenants: make(map[string]*tenant), sessions: make(map[entry]*session),
+		tenants: make(map[string]*tenant), sessions: make(map[entry]*session), alerts: make(map[entry]*alerts),
 		credentials: make(map[credential.Hash]credential.Credential),
 	}
 }
@@ -244,11 +245,16 @@ func (s *Store) AddTopUp(
 		}
 		return first.quota, nil
 	}
-	quota := t.quota(month, defaultLimit)
-	if quota.IsUnlimited() {
-		return usage.Quota{}, usage.ErrUnlimited
+	before := t.quota(month, defaultLimit)
+	quota, err := before.Add(a.Amount)
+	if err != nil {
+		return usage.Quota{}, err
 	}
-	quota.ToppedUp += a.Amount
+	if reached := quota.Threshold(); reached < before.Threshold() {
+		of := s.alertsOf(restaurantID, month)
+		of.told = conversation.QuotaAlerts{Noted: min(of.told.Noted, reached), Sent: min(of.told.Sent, reached)}
+		of.lease = ""
+	}
 	count := t.months[month]
 	count.ToppedUp = quota.ToppedUp
 	t.months[month] = count

@@ -261,3 +261,53 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 	_, err = l.QuotaAlerter.QuotaState(t.Context(), "r00002", noon)
 	must(t, err) // nothing was opened there
 }
+
+// testAlertsToldAgain: a top-up that takes the use below a threshold has it told again, also where somebody is just telling
+// of it; one that doesn't changes nothing.
+func testAlertsToldAgain(t *testing.T, l Ledger) {
+	m := message("m1", customer, noon)
+	l.record(t, m)
+	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
+	count := usage.MonthCount{Conversations: 30}
+	must(t, l.Store.PutUsage(t.Context(), "r00001", usage.Activity{}, map[usage.Month]usage.MonthCount{november: count}))
+	claim := func() {
+		t.Helper()
+		if _, held, err := l.QuotaAlerter.ClaimQuotaAlerts(t.Context(), m, november, noon); err != nil || !held {
+			t.Fatalf("held %t, %v", held, err)
+		}
+	}
+	settle := func(noted, sent int64, done bool) {
+		t.Helper()
+		must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), m, november, conversation.QuotaAlerts{Noted: noted, Sent: sent}, done))
+	}
+	want := func(noted, sent int64) {
+		t.Helper()
+		state, err := l.QuotaAlerter.QuotaState(t.Context(), "r00001", noon)
+		must(t, err)
+		wantEqual(t, "alerts", state.QuotaAlerts, conversation.QuotaAlerts{Noted: noted, Sent: sent})
+	}
+	topUps := 0
+	change := func(amount, toppedUp int64) {
+		t.Helper()
+		topUps++
+		addTopUp(t, l.Store, "r00001", topUp(topUps, amount), "", usage.Quota{Used: 30, Limit: 30, ToppedUp: toppedUp})
+	}
+	claim()
+	settle(100, 90, true)
+	want(100, 90)
+	change(3, 3) // 30 of 33: 90 %
+	want(90, 90)
+	change(-3, 0) // all of it is used again, and not told of yet
+	want(90, 90)
+	claim()
+	settle(100, 90, false)
+	change(4, 4) // 30 of 34: 88 %
+	want(80, 80)
+	settle(100, 100, true) // by who held the lease before
+	want(80, 80)
+	claim()      // nobody holds it any more
+	change(1, 5) // 30 of 35: still 80 %
+	settle(80, 80, true)
+	change(100, 105)
+	want(0, 0)
+}

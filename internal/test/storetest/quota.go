@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -117,20 +118,22 @@ func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int)
 func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 	q.now = q.now.Add(time.Second)
 	q.topUps++
-	a := usage.TopUp{ID: fmt.Sprint("adj_", q.topUps), Amount: rapid.Int64Range(1, 40).Draw(q.rt, "amount"), Type: usage.TopUpType,
+	amount := rapid.Int64Range(-40, 40).Filter(func(n int64) bool { return n != 0 }).Draw(q.rt, "amount")
+	a := usage.TopUp{ID: fmt.Sprint("adj_", q.topUps), Amount: amount, Type: usage.TopUpType,
 		Reason: "more", CreatedAt: q.now, CreatedBy: "cr_1"}
 	key := fmt.Sprint("key ", q.topUps)
 	for range rapid.IntRange(1, 2).Draw(q.rt, "times") {
 		got, err := q.ledger.Store.AddTopUp(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
-		if tenant.limit < 0 {
-			if err == nil {
-				q.rt.Fatal("an unlimited allowance was topped up")
+		isRepeat := len(tenant.topUps) > 0 && tenant.topUps[len(tenant.topUps)-1].ID == a.ID
+		if _, fault := tenant.quota(q).Add(amount); fault != nil && !isRepeat {
+			if !errors.Is(err, fault) {
+				q.rt.Fatalf("a top-up of %d to %+v: error %v, want %v", amount, tenant.quota(q), err, fault)
 			}
 			return
 		}
 		q.must(err)
 		want := tenant.quota(q)
-		if len(tenant.topUps) == 0 || tenant.topUps[len(tenant.topUps)-1].ID != a.ID {
+		if !isRepeat {
 			want.ToppedUp += a.Amount
 			tenant.topUps = append(tenant.topUps, a)
 		}

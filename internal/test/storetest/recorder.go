@@ -49,6 +49,7 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"the fullest follow conversations":  testWatch,
 		"the fullest after races":           testFullestDuringRaces,
 		"alerts are claimed":                testAlertsClaimed,
+		"alerts are told again":             testAlertsToldAgain,
 		"open session from elsewhere":       testOpenImport,
 		"closed session from elsewhere":     testClosedImport,
 		"sessions from elsewhere and here":  testImportOverLive,

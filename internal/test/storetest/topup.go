@@ -101,6 +101,17 @@ func testTopUpRefused(t *testing.T, s Store) {
 	wantToppedUp(t, s, "r00001", 0)
 	wantToppedUp(t, s, "r00002", 0)
 
+	// A correction takes back what there is, and no more; a plan that shrank below an earlier one can be topped up again.
+	create(t, s, Restaurant(3), &restaurant.Bot{ID: "c", Limits: restaurant.Limits{ConversationsPerDay: 2}})
+	addTopUp(t, s, "r00003", topUp(1, 5), "", usage.Quota{Limit: 60, ToppedUp: 5})
+	_, err = s.AddTopUp(t.Context(), "r00003", november, topUp(2, -66), "key", defaultLimit)
+	wantError(t, err, usage.ErrBelowZero)
+	addTopUp(t, s, "r00003", topUp(3, -65), "key", usage.Quota{Limit: 60, ToppedUp: -60})
+	must(t, s.SetBot(t.Context(), "r00003", restaurant.Bot{ID: "c", Limits: restaurant.Limits{ConversationsPerDay: 1}}))
+	_, err = s.AddTopUp(t.Context(), "r00003", november, topUp(4, -1), "", defaultLimit)
+	wantError(t, err, usage.ErrBelowZero)
+	addTopUp(t, s, "r00003", topUp(5, 10), "", usage.Quota{Limit: 30, ToppedUp: -50})
+
 	must(t, s.SetActive(t.Context(), "r00002", false)) // no reason to refuse it
 	addTopUp(t, s, "r00002", topUp(2, 5), "key", usage.Quota{Limit: 300, ToppedUp: 5})
 }
