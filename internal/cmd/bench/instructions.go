@@ -51,7 +51,8 @@ func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocatio
 	if err != nil {
 		return err
 	}
-	variables := append(w.environment, "CALLS="+string(encoded), "KEEP_CONNECTIONS=true")
+	// The start isn't counted, and under valgrind it would take seconds with all of Lambda's roots.
+	variables := append(w.environment, "CALLS="+string(encoded), "KEEP_CONNECTIONS=true", "SSL_CERT_FILE="+b.roots.own)
 	programs := []struct{ path, variable string }{
 		{function(i.function), ""}, {program("minimal"), ""},
 		{program("minimal"), "GOGC=400"}, // as the functions set it

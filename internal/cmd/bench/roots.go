@@ -28,6 +28,7 @@ const lambdaRoots = 145
 // signed by the last of them.
 type roots struct {
 	file        string
+	own         string // a bundle of one
 	certificate tls.Certificate
 }
 
@@ -60,7 +61,10 @@ func newRoots(directory string) (*roots, error) {
 	if err := pem.Encode(&bundle, &pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}); err != nil {
 		return nil, err
 	}
-	r := &roots{file: filepath.Join(directory, "roots.pem")}
+	r := &roots{file: filepath.Join(directory, "roots.pem"), own: filepath.Join(directory, "root.pem")}
+	if err := os.WriteFile(r.own, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o600); err != nil {
+		return nil, err
+	}
 	if r.certificate, err = makeCertificate(root, key); err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func message(from, to string, n int, body string) events.APIGatewayV2HTTPRequest
 func signed(target, from, to string, n int, body string) (url.Values, string) {
 	form := url.Values{
 		"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "MessageSid": {fmt.Sprintf("SM%s%024d", from[5:], n)}, "Body": {body},
-		"ProfileName": {"Guest"}, "NumMedia": {"0"}, "AccountSid": {"AC0123456789abcdef0123456789abcdef"},
+		"ProfileName": {"Guest"}, "NumMedia": {"0"}, "AccountSid": {devstack.TwilioAccountSID},
 	}
 	return form, twilio.Signature(devstack.TwilioAuthToken, target, form)
 }

@@ -17,8 +17,8 @@ const TwilioAuthToken = "local-twilio-token"
 // EventsWebhookURL is the address that the webhooks among the files in events are signed for.
 const EventsWebhookURL = "http://localhost:8080" + webhook.Path
 
-// twilioAccountSID is Sufrah's own account.
-var twilioAccountSID = "AC" + digits("local")
+// TwilioAccountSID is Sufrah's own account, whose webhooks are signed with TwilioAuthToken.
+var TwilioAccountSID = "AC" + digits("local")
 
 // templates are the message templates of a local stack. The lists have none, so that they can be read in plain text.
 var templates = []string{
@@ -52,7 +52,7 @@ func (s *Stack) addresses() map[string]string {
 		"AWS_ENDPOINT_URL_SQS":            s.BaseURL + SQSPath,
 		"AWS_ENDPOINT_URL_SECRETSMANAGER": s.BaseURL + secretsPath,
 		"WEBHOOK_URL":                     cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
-		"TWILIO_ACCOUNT_SID":              twilioAccountSID,
+		"TWILIO_ACCOUNT_SID":              TwilioAccountSID,
 		"TWILIO_API_BASE":                 s.BaseURL + twilioPath,
 		"TWILIO_SECRET_ARN":               twilioSecret,
 		"SUFRAH_API_BASE":                 s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
@@ -80,7 +80,7 @@ const (
 )
 
 var secrets = sandbox.Secrets{
-	twilioSecret: fmt.Sprintf(`{%q: %q}`, twilioAccountSID, TwilioAuthToken),
+	twilioSecret: fmt.Sprintf(`{%q: %q}`, TwilioAccountSID, TwilioAuthToken),
 	sufrahSecret: `{"apiKey": "local-sufrah-key"}`,
 }
 

@@ -89,7 +89,7 @@ type Options struct {
 func New(ctx context.Context, o Options) (*Stack, error) {
 	o.Name = cmp.Or(o.Name, StackName)
 	parameters := map[string]string{
-		"TwilioAccountSid": twilioAccountSID,
+		"TwilioAccountSid": TwilioAccountSID,
 		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // one at least: without any, template.yaml has no CORS at all
 	}
 	if o.TimeZone != "" {
