@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { UsageApiClient } from '../src/index.js';
-import { type Locale, UsageDashboard } from '../src/react/index.js';
+import { type Locale, UsageDashboard, usePlaceInAddress } from '../src/react/index.js';
 import { pageMessages } from './messages.js';
 import { Phone } from './Phone.js';
 import { type Demo, readDemo } from './stack.js';
@@ -25,7 +25,12 @@ function readLook(): Look {
   };
 }
 
-const address = (look: Look): string => `?${new URLSearchParams({ ...look })}`;
+/** Returns the address of a look: where an administrator is stays in it. */
+function address(look: Look): string {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(look)) query.set(name, value);
+  return `?${query}`;
+}
 
 /** Keeps how the page is shown in its address, so that every look has a link. */
 function useLook(): [Look, (look: Look) => void] {
@@ -114,12 +119,19 @@ export function Page() {
   );
 }
 
+const refreshMs = 30_000;
+const help = {
+  en: { contact: { name: 'Sufrah support', href: 'mailto:support@sufrah.example' } },
+  ar: { contact: { name: 'دعم سفرة', href: 'mailto:support@sufrah.example' } },
+};
+
 function Dashboard({ demo, look, revision }: { demo: Demo; look: Look; revision: number }) {
+  const { place, onPlace } = usePlaceInAddress();
   const { owner, admin } = useMemo(() => ({
     owner: new UsageApiClient(location.origin, demo.ownerToken, undefined, demo.restaurantId),
     admin: new UsageApiClient(location.origin, undefined, demo.adminKey),
   }), [demo]);
-  const appearance = { locale: look.lang, theme: look.theme, revision };
-  if (look.view === 'admin') return <UsageDashboard client={admin} {...appearance} />;
-  return <UsageDashboard client={owner} {...appearance} />;
+  const appearance = { locale: look.lang, theme: look.theme, revision, refreshMs };
+  if (look.view === 'admin') return <UsageDashboard client={admin} {...appearance} place={place} onPlace={onPlace} />;
+  return <UsageDashboard client={owner} {...appearance} help={help[look.lang]} />;
 }

@@ -131,7 +131,7 @@ function SlowMenu({ label }: { label: string }) {
 function Bubble({ entry, demo, text, lang, press }: {
   entry: Entry; demo: Demo; text: PageMessages; lang: Locale; press: (words: string, button: string) => void;
 }) {
-  const ms = (value: number) => value.toLocaleString(lang === 'ar' ? 'ar-SA-u-nu-arab' : 'en-GB', { maximumFractionDigits: value < 10 ? 1 : 0 });
+  const ms = (value: number) => value.toLocaleString(lang === 'ar' ? 'ar-SA-u-nu-latn' : 'en-GB', { maximumFractionDigits: value < 10 ? 1 : 0 });
   switch (entry.kind) {
     case 'job':
       return (

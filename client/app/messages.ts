@@ -44,7 +44,7 @@ const arabic: PageMessages = {
   local: 'عرض محلي',
   views: 'طرق العرض',
   owner: 'المالك',
-  admin: 'المدير',
+  admin: 'مسؤول النظام',
   chat: 'المحادثة',
   otherLanguage: 'English',
   theme: 'المظهر',

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { describe, test } from 'vitest';
-import { behave, expectAccessible, type Look, useBrowser } from './browser.js';
+import { behave, expectAccessible, type Look as Opened, useBrowser } from './browser.js';
 
 // Every state of the page, in both languages, both themes and at two widths, shuts nobody out; and of each a picture is taken, to
 // be looked at.
@@ -11,17 +11,28 @@ mkdirSync(pictures, { recursive: true });
 
 /** A state of the page: how it is opened, and what is done until it shows. */
 interface State {
-  view: NonNullable<Look['view']>;
+  view: NonNullable<Opened['view']>;
   before?: (page: Page) => Promise<unknown>;
   until: (page: Page) => Promise<void>;
+  /** Those of the looks in which it differs from other states. Default: all. */
+  looks?: (look: Look) => boolean;
 }
 
 /** Opens the dialog that adds to a restaurant's allowance. */
 async function openRenewal(page: Page): Promise<void> {
   await page.locator('[data-restaurant="demo-143"]').click();
-  await page.locator('[aria-haspopup="dialog"]').click();
+  await page.locator('.sud-actions [aria-haspopup="dialog"]').click();
   await page.locator('.sud-dialog').waitFor();
 }
+
+/** How a state is looked at, and axe's rules that it is checked by: none named is all of them. */
+interface Look {
+  width: number;
+  theme: string;
+  rules: string[];
+}
+const isPlain = ({ width, theme }: Look) => width === 1440 && theme === 'light';
+const isChecked = ({ rules }: Look) => rules.length === 0; // by all
 
 const states: Record<string, State> = {
   owner: {
@@ -145,6 +156,68 @@ const states: Record<string, State> = {
       await page.locator('.sud-notice').waitFor();
     },
   },
+  'more than allowed': {
+    view: 'owner',
+    before: (page) => page.route('**/api/usage', async (route) => {
+      const response = await route.fetch();
+      const usage = await response.json() as { allowance: object };
+      Object.assign(usage.allowance, { dailyLimit: 10, dailyRemaining: 0, monthlyLimit: 300, monthlyRemaining: 0 });
+      Object.assign(usage, { adjustedBy: 100, conversationsToday: 11, conversationsThisMonth: 410, usagePercent: 100, isNearingQuota: true, hasAccess: false });
+      await route.fulfill({ response, json: usage });
+    }),
+    until: (page) => page.locator('.sud-history .sud-chart').waitFor(),
+  },
+  'long names': {
+    view: 'admin',
+    looks: isChecked,
+    before: (page) => page.route('**/api/usage?*', async (route) => {
+      const response = await route.fetch();
+      const list = await response.json() as { data: { restaurantName: string }[] };
+      list.data.forEach((usage, i) => { usage.restaurantName = (i % 2 ? 'ق' : 'W').repeat(60); });
+      await route.fulfill({ response, json: list });
+    }),
+    until: (page) => page.locator('.sud-table').waitFor(),
+  },
+  offline: {
+    view: 'admin',
+    looks: isChecked,
+    until: async (page) => {
+      await page.locator('.sud-table').waitFor();
+      await page.context().setOffline(true);
+      await page.locator('.sud-segments input').nth(2).check();
+      await page.locator('.sud-notice').waitFor();
+    },
+  },
+  'forced colours': {
+    view: 'owner',
+    looks: isPlain, // the theme's colours don't show
+    before: (page) => page.emulateMedia({ forcedColors: 'active' }),
+    until: (page) => page.locator('.sud-history .sud-chart').waitFor(),
+  },
+  print: {
+    view: 'owner',
+    looks: isPlain,
+    until: async (page) => {
+      await page.locator('.sud-history .sud-chart').waitFor();
+      await page.emulateMedia({ media: 'print' });
+    },
+  },
+  'large text': {
+    view: 'owner',
+    looks: isChecked,
+    until: async (page) => {
+      await page.locator('.sud-history .sud-chart').waitFor();
+      await page.evaluate(() => { document.documentElement.style.fontSize = '200%'; });
+    },
+  },
+  'large text in the list': {
+    view: 'admin',
+    looks: isChecked,
+    until: async (page) => {
+      await page.locator('.sud-table').waitFor();
+      await page.evaluate(() => { document.documentElement.style.fontSize = '200%'; });
+    },
+  },
   chat: {
     view: 'chat',
     until: async (page) => {
@@ -158,21 +231,24 @@ const states: Record<string, State> = {
 };
 
 // What a page looks like changes with its width, and its colours with its theme: two of the four are enough for all rules.
-const looks = [
+const looks: Look[] = [
   { width: 1440, theme: 'light', rules: [] }, { width: 1440, theme: 'dark', rules: ['color-contrast'] },
   { width: 390, theme: 'dark', rules: [] }, { width: 390, theme: 'light', rules: ['color-contrast'] },
 ];
 
+const structure = ['aria-required-children', 'button-name', 'label', 'region', 'heading-order', 'list'];
+
 const { open } = useBrowser();
 
 describe.each(['en', 'ar'] as const)('%s', (lang) => {
-  test.each(Object.entries(states))('%s', async (name, { view, before, until }) => {
+  test.each(Object.entries(states))('%s', async (name, { view, before, until, looks: chosen = () => true }) => {
     const page = await open({ lang, view }, before);
     await until(page);
-    for (const { width, theme, rules } of looks) {
+    for (const { width, theme, rules } of looks.filter(chosen)) {
       await page.setViewportSize({ width, height: width < 1000 ? 844 : 900 });
       await page.locator('.page-looks select').selectOption(theme);
-      await expectAccessible(page, rules);
+      // axe doesn't know the colours that are forced, but only those that the style would have.
+      await expectAccessible(page, name === 'forced colours' ? structure : rules);
       await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(' ', '-')}.png`, fullPage: true });
     }
   });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { baseUrl, behave, expectAccessible, useBrowser } from './browser.js';
@@ -44,7 +45,7 @@ test('an administrator goes through all restaurants, page by page', async () => 
   const page = await open({ view: 'admin' });
   const seen = new Set<string>();
   for (let from = 1; ; from += 20) {
-    await shows(page, '.sud-subtitle', `${from}–${Math.min(from + 19, 150)} of 150`);
+    await shows(page, '.sud-range', `${from}–${Math.min(from + 19, 150)} of 150`);
     for (const id of await page.locator('.sud-cell-name .sud-id').allInnerTexts()) seen.add(id);
     const next = page.getByRole('button', { name: 'Next' });
     if (await next.getAttribute('aria-disabled') === 'true') break;
@@ -58,10 +59,10 @@ test('an administrator works with the keyboard alone', async () => {
   await page.getByRole('table').waitFor();
   await page.getByRole('radio', { name: 'All' }).focus();
   await page.keyboard.press('ArrowRight');
-  await shows(page, '.sud-subtitle', '1–20 of 149');
+  await shows(page, '.sud-range', '1–20 of 149');
   await page.keyboard.press('ArrowRight');
-  await shows(page, '.sud-subtitle', '1–1 of 1');
-  await page.getByRole('combobox', { name: 'Rows per page' }).focus();
+  await shows(page, '.sud-range', '1–1 of 1');
+  await page.getByRole('button', { name: 'Save as CSV' }).focus();
   await page.keyboard.press('Tab');
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('مطعم مغلق');
   await page.keyboard.press('Enter');
@@ -77,12 +78,12 @@ test('an administrator finds who has nearly used up the allowance, and adds to i
   await page.getByRole('radio', { name: 'Nearly used up' }).check();
   await page.getByRole('table', { name: 'Nearly used up' }).waitFor();
   await page.getByRole('combobox', { name: 'Used at least' }).selectOption('100%');
-  await shows(page, '.sud-subtitle', '1–1 of 1');
+  await shows(page, '.sud-range', '1–1 of 1');
   const name = await page.locator('[data-restaurant="demo-002"]').innerText();
   await page.locator('[data-restaurant="demo-002"]').press('Enter');
   await page.getByRole('heading', { name }).waitFor();
 
-  const add = page.getByRole('button', { name: 'Add to allowance' });
+  const add = page.getByRole('button', { name: 'Add to allowance', exact: true });
   await add.press('Enter');
   const dialog = page.getByRole('dialog', { name: 'Add to this month’s allowance' });
   await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('0');
@@ -97,8 +98,8 @@ test('an administrator finds who has nearly used up the allowance, and adds to i
   await page.keyboard.press('Enter');
   await dialog.getByRole('status').waitFor();
   await page.keyboard.press('Enter'); // done
-  await page.getByText('+500').waitFor();
-  await page.getByText('Ramadan').waitFor();
+  await page.locator('.sud-adjustments').getByText('+500').waitFor();
+  await page.locator('.sud-adjustments').getByText('Ramadan').waitFor();
   await page.getByRole('button', { name: 'All restaurants' }).click();
   await page.getByText('No restaurant has used that much of its allowance.').waitFor();
 });
@@ -112,15 +113,15 @@ test('a renewal whose answer is lost is added once', async () => {
     return route.abort();
   }));
   await page.locator('[data-restaurant="demo-142"]').click();
-  await page.getByRole('button', { name: 'Add to allowance' }).click();
+  await page.getByRole('button', { name: 'Add to allowance', exact: true }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('700');
   await dialog.getByRole('button', { name: 'Add', exact: true }).click();
   await dialog.getByRole('alert').waitFor();
   await dialog.getByRole('button', { name: 'Add', exact: true }).click();
   await dialog.getByRole('button', { name: 'Done' }).click();
-  await page.getByText('+700').waitFor();
-  expect(await page.getByText('+700').count()).toBe(1);
+  await page.locator('.sud-adjustments').getByText('+700').waitFor();
+  expect(await page.locator('.sud-adjustments').getByText('+700').count()).toBe(1);
   expect(keys[1]).toBe(keys[0]);
 });
 
@@ -141,7 +142,7 @@ test('everything turns with the language, and the address keeps it', async () =>
   await page.getByRole('table').waitFor();
   await page.getByRole('button', { name: 'العربية' }).click();
   await page.getByRole('heading', { name: 'المطاعم' }).waitFor();
-  await shows(page, '.sud-subtitle', '١–٢٠ من ١٥٠');
+  await shows(page, '.sud-range', '1–20 من 150');
   expect(await page.evaluate(() => [document.documentElement.dir, document.documentElement.lang])).toEqual(['rtl', 'ar']);
   const [name, status] = await Promise.all([
     page.locator('thead th').first().boundingBox(), page.locator('thead th').last().boundingBox(),
@@ -238,4 +239,53 @@ test('the menu service can be made slow', async () => {
   await page.reload();
   await page.getByRole('checkbox', { name: /^Slow menu service/, checked: true }).uncheck();
   await page.waitForFunction(async () => ((await (await fetch('/sandbox/sufrah')).json()) as { latencyMs: number }).latencyMs === 0);
+});
+
+test('back, forward and reload come to where the administrator was', async () => {
+  const page = await open({ view: 'admin' });
+  await shows(page, '.sud-range', '1–20 of 150');
+  await page.getByRole('button', { name: 'Next' }).click();
+  await shows(page, '.sud-range', '21–40 of 150');
+  const opened = page.locator('[data-restaurant]').nth(4);
+  const name = await opened.innerText();
+  await opened.click();
+  await page.getByRole('heading', { name, exact: true }).waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name, exact: true }).waitFor();
+  await page.goBack();
+  await shows(page, '.sud-range', '21–40 of 150');
+  await page.waitForFunction((name) => document.activeElement?.textContent === name, name);
+  await page.goBack();
+  await shows(page, '.sud-range', '1–20 of 150');
+  await page.goForward();
+  await page.goForward();
+  await page.getByRole('heading', { name, exact: true }).waitFor();
+});
+
+test('a page that is turned on a phone begins at the list’s top', async () => {
+  const page = await open({ view: 'admin', width: 390 });
+  await shows(page, '.sud-range', '1–20 of 150');
+  await page.getByRole('button', { name: 'Next' }).scrollIntoViewIfNeeded();
+  await page.getByRole('button', { name: 'Next' }).click();
+  await shows(page, '.sud-range', '21–40 of 150');
+  await page.waitForFunction(() => Math.abs(document.querySelector('.sud-view')!.getBoundingClientRect().top) < 120);
+});
+
+test('what is shown can be saved as CSV', async () => {
+  const page = await open({ view: 'admin' });
+  await shows(page, '.sud-range', '1–20 of 150');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as CSV' }).click()]);
+  const lines = readFileSync(await download.path(), 'utf8').trim().split('\r\n');
+  expect(lines).toHaveLength(21);
+  expect(lines.some((line) => line.startsWith(`Example Restaurant,${example},Active,`))).toBe(true);
+});
+
+test('an administrator who goes offline and comes back sees the figures again', async () => {
+  const page = await open({ view: 'admin' });
+  await page.getByRole('table').waitFor();
+  await page.context().setOffline(true);
+  await page.getByRole('radio', { name: 'Switched off' }).check();
+  await page.getByRole('alert').filter({ hasText: 'No connection' }).waitFor();
+  await page.context().setOffline(false);
+  await shows(page, '.sud-range', '1–1 of 1');
 });

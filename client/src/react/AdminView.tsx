@@ -1,57 +1,68 @@
-import { useEffect, useId, useRef, useState } from 'react';
-import type { AdministratorClient, AlertPage, RestaurantUsage as Usage, UsagePage } from '../index.js';
-import { type Allowance, AllowanceBar, isUnlimited, LevelBadge, usedShare } from './AllowanceBar.js';
+import { useCallback, useEffect, useId, useRef, useState } from 'react';
+import type { AdministratorClient, Alert, RestaurantUsage as Usage } from '../index.js';
+import { type Allowance, AllowanceBar, isUnlimited, LevelBadge, usedShare, UsedOfLimit } from './AllowanceBar.js';
 import { useSurroundings } from './context.js';
-import { DetailPanels, DetailsFailure } from './Details.js';
+import { save, toCsv } from './csv.js';
+import { Days, DetailPanels, DetailsFailure } from './Details.js';
 import { Heading, RefreshButton } from './Heading.js';
 import { HistoryChart } from './HistoryChart.js';
 import { fill, type Messages } from './messages.js';
 import { Failure, Skeleton, Stale } from './Notices.js';
-import { Renewal } from './Renewal.js';
-import { ActiveBadge, Ago, monthOf, RestaurantUsage } from './RestaurantUsage.js';
+import { filters, pageSizes, type Place, type PlaceChange, placeOf, type Sort, sorts, thresholds } from './place.js';
+import { Renewal, Undo } from './Renewal.js';
+import { ActiveBadge, Ago, dayOf, monthOf, RestaurantUsage } from './RestaurantUsage.js';
 import { useLoaded } from './useLoaded.js';
 
-const pageSizes = [10, 20, 50, 100];
-const thresholds = [0.5, 0.8, 0.9, 1];
+type Go = (change: Partial<Place>, kind?: PlaceChange) => void;
 
-/** Which page of which restaurants an administrator looks at. */
-interface Selection {
-  filter: 'all' | 'active' | 'inactive' | 'nearing';
-  threshold: number; // of those that are nearing their limit
-  limit: number;
-  offset: number;
-}
+/** How many restaurants are read to be sorted: the API has them by creation only. */
+const mostSorted = 1000;
+const typingPauseMs = 250;
 
 /** Shows an administrator all restaurants, and one that was opened. Back from it, the list is as it was. */
-export function AdminView({ client, revision }: { client: AdministratorClient; revision: unknown }) {
-  const [selection, setSelection] = useState<Selection>({ filter: 'all', threshold: 0.9, limit: 20, offset: 0 });
-  const [opened, setOpened] = useState<string>();
+export function AdminView({ client, revision, place: given, onPlace }: {
+  client: AdministratorClient; revision: unknown; place: Partial<Place> | undefined;
+  onPlace: ((place: Place, change: PlaceChange) => void) | undefined;
+}) {
+  const [own, setOwn] = useState(() => placeOf(given));
+  const place = given === undefined ? own : placeOf(given);
   const [left, setLeft] = useState<string>(); // the restaurant whose button gets the focus back
-  if (opened !== undefined) {
+  const latest = useRef({ place, onPlace });
+  latest.current = { place, onPlace };
+  const go: Go = useCallback((change, kind = 'push') => {
+    const next = { ...latest.current.place, ...change };
+    latest.current.place = next;
+    setOwn(next);
+    latest.current.onPlace?.(next, kind);
+  }, []);
+  // Wherever the place came from, the list gives the focus back to the restaurant that was open.
+  const shown = useRef(place.restaurant);
+  useEffect(() => {
+    if (shown.current !== undefined && place.restaurant === undefined) setLeft(shown.current);
+    shown.current = place.restaurant;
+  }, [place.restaurant]);
+
+  if (place.restaurant !== undefined) {
     return (
       <OpenedRestaurant
-        key={opened} client={client} id={opened} revision={revision}
-        close={() => { setLeft(opened); setOpened(undefined); }}
+        key={place.restaurant} client={client} id={place.restaurant} revision={revision}
+        close={() => { setLeft(place.restaurant); go({ restaurant: undefined }); }}
       />
     );
   }
-  return (
-    <RestaurantList
-      client={client} revision={revision} selection={selection} select={setSelection} focus={left}
-      open={(id) => { setLeft(undefined); setOpened(id); }}
-    />
-  );
+  return <RestaurantList client={client} revision={revision} place={place} go={go} focus={left} />;
 }
 
 function OpenedRestaurant({ client, id, revision, close }: {
   client: AdministratorClient; id: string; revision: unknown; close: () => void;
 }) {
-  const { text, now } = useSurroundings();
+  const surroundings = useSurroundings();
+  const { text } = surroundings;
   const top = useRef<HTMLDivElement>(null);
   const { data, at, error, loading, reload } = useLoaded(
-    { source: client, key: id, revision }, (signal) => client.getUsage(id, { signal }), now,
+    { source: client, key: id, revision }, (signal) => client.getUsage(id, { signal }), surroundings,
   );
-  const details = useLoaded({ source: client, key: id, revision }, (signal) => client.details(id, { signal }), now);
+  const details = useLoaded({ source: client, key: id, revision }, (signal) => client.details(id, { signal }), surroundings);
   useEffect(() => {
     top.current?.focus();
   }, []);
@@ -69,13 +80,15 @@ function OpenedRestaurant({ client, id, revision, close }: {
       {text.back}
     </button>
   );
+  const target = data && { id, name: data.restaurantName, limit: monthOf(data).limit };
+  const isLimited = target !== undefined && !isUnlimited(target);
   return (
     <div className="sud-view" ref={top} tabIndex={-1} aria-busy={loading} aria-label={data?.restaurantName ?? text.restaurant} role="group">
       {data ? (
         <Heading
           title={data.restaurantName} id={data.restaurantId} isActive={data.isActive}
           at={at} busy={loading} refresh={retry} before={back}
-          actions={!isUnlimited(monthOf(data)) && <Renewal client={client} id={id} renewed={readAgain} />}
+          actions={isLimited && <Renewal client={client} target={target} renewed={readAgain} />}
         />
       ) : back}
       {error !== undefined && (data && at
@@ -85,9 +98,15 @@ function OpenedRestaurant({ client, id, revision, close }: {
         ? (
           <>
             <RestaurantUsage usage={data}>
-              <HistoryChart history={data.history} />
+              <HistoryChart history={data.history} period={data.period} />
+              {details.data && <Days details={details.data} />}
             </RestaurantUsage>
-            {details.data && <DetailPanels details={details.data} />}
+            {details.data && (
+              <DetailPanels
+                details={details.data}
+                undo={isLimited ? (adjustment) => <Undo client={client} target={target} adjustment={adjustment} renewed={readAgain} /> : undefined}
+              />
+            )}
             <DetailsFailure details={details} />
           </>
         )
@@ -96,88 +115,161 @@ function OpenedRestaurant({ client, id, revision, close }: {
   );
 }
 
-function RestaurantList({ client, revision, selection, select, focus, open }: {
-  client: AdministratorClient; revision: unknown; selection: Selection; select: (s: Selection) => void;
-  focus: string | undefined; open: (id: string) => void;
+/** What a list shows: usages, or alerts, and where they are among all. */
+interface Rows {
+  usages?: Usage[];
+  alerts?: Alert[];
+  total: number;
+  offset: number;
+  /** Whether they are sorted as it was asked, which too many are not. */
+  isSorted: boolean;
+}
+
+async function readRows(client: AdministratorClient, place: Place, locale: string, signal: AbortSignal): Promise<Rows> {
+  const { filter, threshold, search, sort, limit } = place;
+  const offset = (place.page - 1) * limit;
+  if (filter === 'nearing') {
+    const { data, pagination } = await client.alerts({ threshold, limit, offset, signal });
+    return { alerts: data, total: pagination.total, offset, isSorted: true };
+  }
+  const which = { signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }), ...(search.trim() ? { search: search.trim() } : {}) };
+  if (sort !== 'newest') {
+    const all: Usage[] = [];
+    let total = 0;
+    for await (const page of client.listAllUsage({ ...which, limit: 100 })) {
+      ({ total } = page.pagination);
+      all.push(...page.data);
+      if (Math.max(total, all.length) > mostSorted) break;
+    }
+    if (total <= mostSorted) {
+      return { usages: sorted(all, sort, locale).slice(offset, offset + limit), total: all.length, offset, isSorted: true };
+    }
+  }
+  const { data, pagination } = await client.listUsage({ ...which, limit, offset });
+  return { usages: data, total: pagination.total, offset, isSorted: sort === 'newest' };
+}
+
+/** Returns restaurants in an order; where that leaves two alike, as they were. */
+function sorted(usages: Usage[], sort: Sort, locale: string): Usage[] {
+  const names = new Intl.Collator(locale, { numeric: true });
+  const compare: Record<Exclude<Sort, 'newest'>, (a: Usage, b: Usage) => number> = {
+    name: (a, b) => names.compare(a.restaurantName, b.restaurantName),
+    use: (a, b) => b.conversationsThisMonth - a.conversationsThisMonth,
+    activity: (a, b) => (b.lastActivity ?? '').localeCompare(a.lastActivity ?? ''),
+  };
+  return sort === 'newest' ? usages : [...usages].sort(compare[sort]);
+}
+
+function RestaurantList({ client, revision, place, go, focus }: {
+  client: AdministratorClient; revision: unknown; place: Place; go: Go; focus: string | undefined;
 }) {
-  const { text, format, now, announce } = useSurroundings();
+  const surroundings = useSurroundings();
+  const { text, format, announce } = surroundings;
   const top = useRef<HTMLDivElement>(null);
-  const { filter, threshold, limit, offset } = selection;
-  const page = useLoaded<UsagePage | AlertPage>(
-    { source: client, key: JSON.stringify(selection), revision },
-    async (signal) => (filter === 'nearing' ? client.alerts({ threshold, limit, offset, signal }) : client.listUsage({
-      limit, offset, signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }),
-    })),
-    now,
+  const { filter, threshold, limit, search, sort } = place;
+  const { restaurant: _, ...selection } = place;
+  const page = useLoaded<Rows>(
+    { source: client, key: JSON.stringify(selection), revision }, (signal) => readRows(client, place, text.locale, signal), surroundings,
   );
+  const alertCount = useLoaded(
+    { source: client, key: `alerts ${threshold}`, revision },
+    async (signal) => (await client.alerts({ threshold, limit: 1, signal })).pagination.total, surroundings,
+  );
+  const readAgain = () => {
+    page.reload();
+    alertCount.reload();
+  };
   const retry = () => {
     top.current?.focus();
-    page.reload();
+    readAgain();
   };
-
-  const range = page.data && rangeOf(page.data, text, format.number);
+  const rows = page.data;
+  const shown = rows?.usages ?? rows?.alerts ?? [];
+  const pages = rows ? Math.max(1, Math.ceil(rows.total / limit)) : 1;
+  const range = rows && rangeOf(rows, shown.length, text, format.number);
   useEffect(() => {
     if (range !== undefined && !page.loading) announce(fill(text.shown, { what: range }));
   }, [range, page.loading, announce, text]);
+  useEffect(() => { // fewer match than did
+    if (!page.loading && rows && rows.total > 0 && shown.length === 0 && place.page > pages) go({ page: pages }, 'replace');
+  });
 
-  const restored = useRef(focus === undefined);
+  const turned = useRef(place.page);
   useEffect(() => {
-    if (restored.current || page.loading) return;
+    if (page.loading || turned.current === place.page) return;
+    turned.current = place.page;
+    const list = top.current;
+    if (list && list.getBoundingClientRect().top < 0) list.scrollIntoView?.({ block: 'start' });
+  }, [place.page, page.loading]);
+
+  const restored = useRef(false);
+  useEffect(() => {
+    if (focus === undefined || restored.current || page.loading) return;
     restored.current = true;
     const buttons = top.current?.querySelectorAll<HTMLElement>('[data-restaurant]') ?? [];
     (Array.from(buttons).find((button) => button.dataset['restaurant'] === focus) ?? top.current)?.focus();
   });
 
+  const used = shown.reduce((sum, row) => sum + ('used' in row ? row.used : row.conversationsThisMonth), 0);
+  const open = (restaurant: string) => go({ restaurant });
   return (
     <div className="sud-view" ref={top} tabIndex={-1} aria-busy={page.loading}>
       <header className="sud-head">
         <div className="sud-head-main">
           <h2 className="sud-title">{text.restaurants}</h2>
-          <p className="sud-subtitle sud-note">{range ?? '\u00a0'}</p>
+          <p className="sud-subtitle sud-note">
+            <span className="sud-range">{range ?? '\u00a0'}</span>
+            {shown.length > 0 && <span>{fill(text.onPage, { n: format.counted(used, text.conversationCount) })}</span>}
+          </p>
         </div>
-        <RefreshButton at={page.at} busy={page.loading} refresh={page.reload} />
+        <RefreshButton at={page.at} busy={page.loading} refresh={readAgain} />
       </header>
       <div className="sud-toolbar">
-        <FilterChoice value={filter} choose={(chosen) => select({ ...selection, filter: chosen, offset: 0 })} />
-        {filter === 'nearing' && (
-          <label className="sud-select">
-            <span>{text.threshold}</span>
-            <select value={threshold} onChange={(e) => select({ ...selection, threshold: Number(e.target.value), offset: 0 })}>
-              {thresholds.map((share) => <option key={share} value={share}>{format.percent(share)}</option>)}
-            </select>
-          </label>
-        )}
-        <label className="sud-select">
-          <span>{text.perPage}</span>
-          <select value={limit} onChange={(e) => select({ ...selection, limit: Number(e.target.value), offset: 0 })}>
-            {pageSizes.map((size) => <option key={size} value={size}>{format.number(size)}</option>)}
-          </select>
-        </label>
+        <FilterChoice value={filter} alerts={alertCount.data} choose={(chosen) => go({ filter: chosen, page: 1 })} />
+        {filter !== 'nearing' && <Search value={search} find={(words) => go({ search: words, page: 1 }, 'replace')} />}
+        <div className="sud-choices">
+          {filter === 'nearing' ? (
+            <Choice
+              label={text.threshold} value={threshold} choices={thresholds.map((share) => [share, format.percent(share)])}
+              choose={(chosen) => go({ threshold: Number(chosen), page: 1 })}
+            />
+          ) : (
+            <Choice
+              label={text.sortBy} value={sort} choose={(chosen) => go({ sort: chosen as Sort, page: 1 })}
+              choices={sorts.map((by) => [by, { newest: text.sortNewest, name: text.sortName, use: text.sortUse, activity: text.sortActivity }[by]])}
+            />
+          )}
+          <Choice
+            label={text.perPage} value={limit} choices={pageSizes.map((size) => [size, format.number(size)])}
+            choose={(chosen) => go({ limit: Number(chosen), page: 1 })}
+          />
+          <button
+            type="button" className="sud-button sud-button-quiet" aria-disabled={shown.length === 0}
+            onClick={shown.length === 0 ? undefined : () => save('restaurants.csv', 'text/csv;charset=utf-8', rows?.usages ? usagesCsv(rows.usages, text) : alertsCsv(rows?.alerts ?? [], text))}
+          >
+            {text.csv}
+          </button>
+        </div>
       </div>
-      {page.error !== undefined && (page.data && page.at
+      {rows && !rows.isSorted && <p className="sud-note" role="status">{fill(text.tooManyToSort, { n: format.number(mostSorted) })}</p>}
+      {page.error !== undefined && (rows && page.at
         ? <Stale at={page.at} retry={retry} busy={page.loading} />
         : <Failure error={page.error} retry={retry} busy={page.loading} />)}
-      {page.data && (page.data.data.length > 0
-        ? 'threshold' in page.data
-          ? <AlertTable rows={page.data.data} dimmed={page.loading} open={open} />
-          : <RestaurantTable rows={page.data.data} dimmed={page.loading} open={open} />
+      {rows && (shown.length > 0
+        ? rows.alerts
+          ? <AlertTable rows={rows.alerts} dimmed={page.loading} open={open} client={client} renewed={readAgain} />
+          : <RestaurantTable rows={rows.usages ?? []} dimmed={page.loading} open={open} client={client} renewed={readAgain} />
         : (
           <div className="sud-empty">
-            <p className="sud-note">{'threshold' in page.data ? text.noAlerts : text.noRestaurantsHint}</p>
+            <p className="sud-note">{rows.alerts ? text.noAlerts : text.noRestaurantsHint}</p>
           </div>
         ))}
-      {!page.data && page.error === undefined && <Skeleton shape="rows" />}
-      {page.data && (
+      {!rows && page.error === undefined && <Skeleton shape="rows" />}
+      {rows && (
         <nav className="sud-paging" aria-label={text.pages}>
-          <PageButton
-            direction="previous" enabled={offset > 0 && !page.loading}
-            turn={() => select({ ...selection, offset: Math.max(0, offset - limit) })}
-          />
-          <span aria-hidden="true">{page.data.data.length > 0 && range}</span>
-          <PageButton
-            direction="next" enabled={page.data.pagination.hasMore && !page.loading}
-            turn={() => select({ ...selection, offset: offset + limit })}
-          />
+          <PageButton direction="previous" enabled={place.page > 1 && !page.loading} turn={() => go({ page: place.page - 1 })} />
+          <PageJump page={Math.min(place.page, pages)} pages={pages} jump={(chosen) => go({ page: chosen })} />
+          <PageButton direction="next" enabled={place.page < pages && !page.loading} turn={() => go({ page: place.page + 1 })} />
         </nav>
       )}
     </div>
@@ -185,9 +277,94 @@ function RestaurantList({ client, revision, selection, select, focus, open }: {
 }
 
 /** Returns which of how many restaurants a page holds: "21–40 of 150". */
-function rangeOf({ data, pagination: { offset, total } }: UsagePage | AlertPage, text: Messages, number: (n: number) => string): string {
-  if (data.length === 0) return text.noRestaurants;
-  return fill(text.range, { from: number(offset + 1), to: number(offset + data.length), total: number(total) });
+function rangeOf({ offset, total }: Rows, length: number, text: Messages, number: (n: number) => string): string {
+  if (length === 0) return text.noRestaurants;
+  return fill(text.range, { from: number(offset + 1), to: number(offset + length), total: number(total) });
+}
+
+function usagesCsv(usages: Usage[], text: Messages): string {
+  return toCsv([
+    [
+      text.restaurant, 'id', text.status, text.conversationsThisMonth, text.plan, text.topUps, text.leftThisMonth, text.today, text.leftToday,
+      text.lastActivity,
+    ],
+    ...usages.map((usage) => {
+      const limited = (n: number) => (isUnlimited({ limit: usage.allowance.monthlyLimit }) ? text.unlimited : n);
+      return [
+        usage.restaurantName, usage.restaurantId, usage.isActive ? text.active : text.inactive, usage.conversationsThisMonth,
+        limited(usage.allowance.monthlyLimit), usage.adjustedBy, limited(usage.allowance.monthlyRemaining), dayOf(usage).used,
+        limited(usage.allowance.dailyRemaining), usage.lastActivity,
+      ];
+    }),
+  ]);
+}
+
+function alertsCsv(alerts: Alert[], text: Messages): string {
+  return toCsv([
+    [text.restaurant, 'id', text.conversationsThisMonth, text.monthlyAllowance, text.leftThisMonth, '%'],
+    ...alerts.map((a) => [a.restaurantName, a.restaurantId, a.used, a.limit, a.remaining, a.usagePercent]),
+  ]);
+}
+
+/** Finds restaurants while somebody types, once they pause. */
+function Search({ value, find }: { value: string; find: (words: string) => void }) {
+  const { text } = useSurroundings();
+  const [typed, setTyped] = useState(value);
+  const sent = useRef(value);
+  useEffect(() => { // back, or another address
+    if (value === sent.current) return;
+    sent.current = value;
+    setTyped(value);
+  }, [value]);
+  useEffect(() => {
+    if (typed === sent.current) return;
+    const timer = setTimeout(() => {
+      sent.current = typed;
+      find(typed);
+    }, typingPauseMs);
+    return () => clearTimeout(timer);
+  });
+  return (
+    <input
+      type="search" className="sud-search" aria-label={text.search} placeholder={text.search} dir="auto" autoComplete="off" maxLength={100}
+      value={typed} onChange={(event) => setTyped(event.target.value)}
+    />
+  );
+}
+
+/** A choice among a few. */
+function Choice({ label, value, choices, choose }: {
+  label: string; value: string | number; choices: (readonly [string | number, string])[]; choose: (chosen: string) => void;
+}) {
+  return (
+    <label className="sud-select">
+      <span>{label}</span>
+      <select value={value} onChange={(event) => choose(event.target.value)}>
+        {choices.map(([of, words]) => <option key={of} value={of}>{words}</option>)}
+      </select>
+    </label>
+  );
+}
+
+/** Goes to a page by its number. */
+function PageJump({ page, pages, jump }: { page: number; pages: number; jump: (page: number) => void }) {
+  const { text, format } = useSurroundings();
+  return (
+    <form
+      className="sud-jump"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const chosen = Number(new FormData(event.currentTarget).get('page'));
+        if (chosen !== page) jump(Math.min(pages, Math.max(1, Math.round(chosen) || 1)));
+      }}
+    >
+      <label>
+        <span>{text.page}</span>
+        <input key={page} name="page" type="number" inputMode="numeric" min={1} max={pages} defaultValue={page} dir="ltr" onBlur={(event) => event.target.form?.requestSubmit()} />
+      </label>
+      <span>{fill(text.ofPages, { pages: format.number(pages) })}</span>
+    </form>
+  );
 }
 
 /** Turns a page. At the end it keeps the focus, which a disabled button would lose. */
@@ -203,25 +380,38 @@ function PageButton({ direction, enabled, turn }: { direction: 'previous' | 'nex
   );
 }
 
-function FilterChoice({ value, choose }: { value: Selection['filter']; choose: (filter: Selection['filter']) => void }) {
-  const { text } = useSurroundings();
+function FilterChoice({ value, alerts, choose }: {
+  value: Place['filter']; alerts: number | undefined; choose: (filter: Place['filter']) => void;
+}) {
+  const { text, format } = useSurroundings();
   const name = useId();
-  const choices = [['all', text.all], ['active', text.onlyActive], ['inactive', text.onlyInactive], ['nearing', text.nearing]] as const;
+  const labels = { all: text.all, active: text.onlyActive, inactive: text.onlyInactive, nearing: text.nearing };
   return (
     <fieldset className="sud-segments">
       <legend className="sud-visually-hidden">{text.show}</legend>
-      {choices.map(([filter, label]) => (
+      {filters.map((filter) => (
         <label key={filter}>
-          <input type="radio" name={name} checked={value === filter} onChange={() => choose(filter)} />
-          <span>{label}</span>
+          <input type="radio" name={name} checked={value === filter} onChange={() => choose(filter)} aria-label={labels[filter]} />
+          <span>
+            {labels[filter]}
+            {filter === 'nearing' && alerts !== undefined && alerts > 0 && <b className="sud-count">{format.number(alerts)}</b>}
+          </span>
         </label>
       ))}
     </fieldset>
   );
 }
 
+interface TableProps<Row> {
+  rows: Row[];
+  dimmed: boolean;
+  open: (id: string) => void;
+  client: AdministratorClient;
+  renewed: () => void;
+}
+
 /** The restaurants of a page. On narrow screens each row is a card: the roles keep it a table for screen readers even then. */
-function RestaurantTable({ rows, dimmed, open }: { rows: Usage[]; dimmed: boolean; open: (id: string) => void }) {
+function RestaurantTable({ rows, dimmed, open, client, renewed }: TableProps<Usage>) {
   const { text, format } = useSurroundings();
   return (
     <table className="sud-table" role="table" data-dimmed={dimmed}>
@@ -234,6 +424,7 @@ function RestaurantTable({ rows, dimmed, open }: { rows: Usage[]; dimmed: boolea
           <th role="columnheader" scope="col" className="sud-numeric">{text.leftToday}</th>
           <th role="columnheader" scope="col">{text.lastActivity}</th>
           <th role="columnheader" scope="col">{text.status}</th>
+          <th role="columnheader" scope="col"><span className="sud-visually-hidden">{text.renew}</span></th>
         </tr>
       </thead>
       <tbody role="rowgroup">
@@ -247,10 +438,11 @@ function RestaurantTable({ rows, dimmed, open }: { rows: Usage[]; dimmed: boolea
               </td>
               <MonthCell month={monthOf(usage)} />
               <td role="cell" className="sud-numeric sud-cell-today" data-label={text.leftToday}>
-                {isUnlimited({ limit: dailyLimit, remaining: dailyRemaining }) ? text.unlimited : format.number(dailyRemaining)}
+                {isUnlimited({ limit: dailyLimit }) ? text.unlimited : format.number(dailyRemaining)}
               </td>
               <td role="cell" className="sud-cell-last" data-label={text.lastActivity}><Ago at={usage.lastActivity} /></td>
               <td role="cell" className="sud-cell-status"><ActiveBadge isActive={usage.isActive} /></td>
+              <AddCell client={client} of={usage} limit={monthOf(usage).limit} renewed={renewed} />
             </tr>
           );
         })}
@@ -271,16 +463,28 @@ function NameCell({ of, open }: { of: { restaurantId: string; restaurantName: st
   );
 }
 
+/** Adds to a restaurant's allowance from its row. */
+function AddCell({ client, of, limit, renewed }: {
+  client: AdministratorClient; of: { restaurantId: string; restaurantName: string }; limit: number; renewed: () => void;
+}) {
+  return (
+    <td role="cell" className="sud-cell-add">
+      {!isUnlimited({ limit }) && (
+        <Renewal compact client={client} target={{ id: of.restaurantId, name: of.restaurantName, limit }} renewed={renewed} />
+      )}
+    </td>
+  );
+}
+
 function MonthCell({ month }: { month: Allowance }) {
-  const { text, format } = useSurroundings();
-  const { limit, remaining } = month;
+  const { text } = useSurroundings();
   return (
     <td role="cell" className="sud-cell-month" data-label={text.monthlyAllowance}>
       <AllowanceBar compact label={text.monthlyAllowance} allowance={month} />
       <span className="sud-note sud-between">
         {isUnlimited(month) ? text.unlimited : (
           <>
-            <span>{fill(text.usedOfLimit, { used: format.number(limit - remaining), limit: format.number(limit) })}</span>
+            <UsedOfLimit allowance={month} />
             <LevelBadge level={usedShare(month).level} />
           </>
         )}
@@ -290,7 +494,7 @@ function MonthCell({ month }: { month: Allowance }) {
 }
 
 /** The restaurants over a threshold, the fullest first. */
-function AlertTable({ rows, dimmed, open }: { rows: AlertPage['data']; dimmed: boolean; open: (id: string) => void }) {
+function AlertTable({ rows, dimmed, open, client, renewed }: TableProps<Alert>) {
   const { text, format } = useSurroundings();
   return (
     <table className="sud-table" role="table" data-dimmed={dimmed}>
@@ -301,21 +505,22 @@ function AlertTable({ rows, dimmed, open }: { rows: AlertPage['data']; dimmed: b
           <th role="columnheader" scope="col">{text.monthlyAllowance}</th>
           <th role="columnheader" scope="col" className="sud-numeric">{text.used}</th>
           <th role="columnheader" scope="col" className="sud-numeric">{text.leftThisMonth}</th>
+          <th role="columnheader" scope="col"><span className="sud-visually-hidden">{text.renew}</span></th>
         </tr>
       </thead>
       <tbody role="rowgroup">
-        {rows.map((alert) => (
-          <tr role="row" key={alert.restaurantId}>
-            <NameCell of={alert} open={open} />
-            <MonthCell
-              month={{
-                limit: alert.limit, remaining: alert.remaining, percent: alert.usagePercent, isNearing: alert.isNearingQuota,
-              }}
-            />
-            <td role="cell" className="sud-numeric sud-cell-count" data-label={text.used}>{format.percent((alert.usagePercent) / 100)}</td>
-            <td role="cell" className="sud-numeric sud-cell-today" data-label={text.leftThisMonth}>{format.number(alert.remaining)}</td>
-          </tr>
-        ))}
+        {rows.map((alert) => {
+          const month = { ...alert, percent: alert.usagePercent, isNearing: alert.isNearingQuota };
+          return (
+            <tr role="row" key={alert.restaurantId}>
+              <NameCell of={alert} open={open} />
+              <MonthCell month={month} />
+              <td role="cell" className="sud-numeric sud-cell-count" data-label={text.used}>{format.percent(usedShare(month).share)}</td>
+              <td role="cell" className="sud-numeric sud-cell-today" data-label={text.leftThisMonth}>{format.number(alert.remaining)}</td>
+              <AddCell client={client} of={alert} limit={alert.limit} renewed={renewed} />
+            </tr>
+          );
+        })}
       </tbody>
     </table>
   );

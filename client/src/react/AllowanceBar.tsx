@@ -1,5 +1,6 @@
+import type { ReactNode } from 'react';
 import { useSurroundings } from './context.js';
-import { fill } from './messages.js';
+import { fill, type Plural } from './messages.js';
 
 /** How much of an allowance is used up. */
 export type Level = 'ok' | 'near' | 'full';
@@ -10,8 +11,10 @@ const nearShare = 0.9;
 /** The API's word for no limit. */
 const unlimited = -1;
 
-/** An allowance, as a part of it was used. */
+/** An allowance, as a part of it was used: more than all of it, perhaps. */
 export interface Allowance {
+  used: number;
+  /** All that may be used, top-ups included. */
   limit: number;
   remaining: number;
   /** How much of it is used, where the API says it: then the API also decides what that means. */
@@ -19,15 +22,23 @@ export interface Allowance {
   isNearing?: boolean;
 }
 
-/** Returns what was used of a limited allowance, as a share from 0 to 1, and what that means. */
-export function usedShare({ limit, remaining, percent, isNearing }: Allowance): { share: number; level: Level } {
-  if (percent !== undefined) return { share: percent / 100, level: percent >= 100 ? 'full' : isNearing ? 'near' : 'ok' };
-  const share = limit > 0 ? (limit - remaining) / limit : 1;
+/** Returns what was used of a limited allowance, as a share of it, and what that means. */
+export function usedShare({ used, limit, remaining, percent, isNearing }: Allowance): { share: number; level: Level } {
+  const share = limit > 0 ? used / limit : 1;
+  if (percent !== undefined) {
+    return { share: used > limit ? share : percent / 100, level: percent >= 100 ? 'full' : isNearing ? 'near' : 'ok' };
+  }
   return { share, level: remaining <= 0 ? 'full' : share >= nearShare ? 'near' : 'ok' };
 }
 
 /** Reports whether an allowance has no limit. */
-export const isUnlimited = ({ limit }: Allowance): boolean => limit === unlimited;
+export const isUnlimited = ({ limit }: { limit: number }): boolean => limit === unlimited;
+
+/** Says what was used of how much. */
+export function UsedOfLimit({ allowance: { used, limit } }: { allowance: Allowance }) {
+  const { text, format } = useSurroundings();
+  return <span>{fill(text.usedOfLimit, { used: format.number(used), limit: format.number(limit) })}</span>;
+}
 
 /** Shows how much of an allowance is used, as a bar that a screen reader reads in words. */
 export function AllowanceBar({ label, allowance, compact = false }: { label: string; allowance: Allowance; compact?: boolean }) {
@@ -36,48 +47,66 @@ export function AllowanceBar({ label, allowance, compact = false }: { label: str
     return <div className="sud-bar sud-bar-unlimited" data-compact={compact} aria-hidden="true" />;
   }
   const { share, level } = usedShare(allowance);
-  const used = allowance.limit - allowance.remaining;
-  const spoken = fill(text.usedOfLimit, { used: format.number(used), limit: format.number(allowance.limit) });
+  const { used, limit } = allowance;
+  const most = Math.max(1, limit);
   return (
     <div
-      className="sud-bar" data-compact={compact} role="meter" aria-label={label}
-      aria-valuemin={0} aria-valuemax={Math.max(1, allowance.limit)} aria-valuenow={used} aria-valuetext={spoken}
+      className="sud-bar" data-compact={compact} role="meter" aria-label={label} aria-valuemin={0} aria-valuemax={most}
+      aria-valuenow={Math.min(used, most)} aria-valuetext={fill(text.usedOfLimit, { used: format.number(used), limit: format.number(limit) })}
     >
       <div className="sud-bar-fill" data-level={level} style={{ inlineSize: `${Math.min(1, share) * 100}%` }} />
     </div>
   );
 }
 
+/** Shows a number large, with its noun beside it. A form without the number in digits is large as a whole. */
+export function Figure({ value, forms, main = false }: { value: number; forms: Plural; main?: boolean }) {
+  const { format } = useSurroundings();
+  const { number, words } = format.parts(value, forms);
+  return (
+    <p className={main ? 'sud-figure sud-figure-main' : 'sud-figure'}>
+      {number === undefined ? <span className="sud-figure-words">{words}</span> : (
+        <>
+          <span>{number}</span>
+          <span className="sud-figure-unit">{words}</span>
+        </>
+      )}
+    </p>
+  );
+}
+
 /** Shows an allowance on a card of its own: the bar and its figures. */
-export function AllowanceCard({ title, label, allowance }: { title: string; label: string; allowance: Allowance }) {
+export function AllowanceCard({ title, label, allowance, children }: {
+  title: string; label: string; allowance: Allowance; children?: ReactNode;
+}) {
   const { text, format } = useSurroundings();
   const limited = !isUnlimited(allowance);
   const { share, level } = limited ? usedShare(allowance) : { share: 0, level: 'ok' as Level };
+  const over = allowance.used - allowance.limit;
   return (
     <section className="sud-card" aria-label={label}>
       <div className="sud-card-head">
         <h3 className="sud-card-title">{title}</h3>
         {limited && <LevelBadge level={level} />}
       </div>
-      <p className="sud-figure">
-        {limited ? format.number(allowance.remaining) : text.unlimited}
-        {limited && <span className="sud-figure-unit">{text.left}</span>}
-      </p>
+      {!limited
+        ? <p className="sud-figure">{text.unlimited}</p>
+        : over > 0 ? <Figure value={over} forms={text.over} /> : <Figure value={allowance.remaining} forms={text.left} />}
       <AllowanceBar label={label} allowance={allowance} />
       <p className="sud-note sud-between">
         {limited ? (
           <>
-            <span>
-              {fill(text.usedOfLimit, {
-                used: format.number(allowance.limit - allowance.remaining), limit: format.number(allowance.limit),
-              })}
-            </span>
+            <UsedOfLimit allowance={allowance} />
             <span>{format.percent(share)}</span>
           </>
         ) : (
-          <span>{text.noLimit}</span>
+          <>
+            <span>{format.counted(allowance.used, text.conversationCount)}</span>
+            <span>{text.noLimit}</span>
+          </>
         )}
       </p>
+      {children}
     </section>
   );
 }

@@ -1,22 +1,30 @@
 import { type ReactNode, useId } from 'react';
 import type { Adjustment, DayUsage, RestaurantDetails, Session } from '../index.js';
 import { useSurroundings } from './context.js';
+import { dateIn } from './format.js';
 import { fill } from './messages.js';
+import { correctionOf } from './Renewal.js';
 import { Ago } from './RestaurantUsage.js';
 import type { Loaded } from './useLoaded.js';
 
-/** Shows what of the details stands below a restaurant's figures: its days, sessions, and what was added to its allowance. */
-export function DetailPanels({ details }: { details: RestaurantDetails }) {
+/** Shows what of the details stands below a restaurant's figures: its sessions, and what was added to its allowance. */
+export function DetailPanels({ details, undo }: { details: RestaurantDetails; undo?: ((adjustment: Adjustment) => ReactNode) | undefined }) {
   return (
-    <>
-      <DailyChart days={details.dailyBreakdown} />
-      <div className="sud-columns sud-columns-even">
-        <Sessions open={details.activeSessionsCount} recent={details.recentSessions} />
-        <Adjustments adjustments={details.adjustments} />
-      </div>
-    </>
+    <div className="sud-columns sud-columns-even">
+      <Sessions open={details.activeSessionsCount} recent={details.recentSessions} />
+      <Adjustments adjustments={details.adjustments} undo={undo} />
+    </div>
   );
 }
+
+/** Shows the days of the month, of which today is the API's. */
+export function Days({ details }: { details: RestaurantDetails }) {
+  const { now } = useSurroundings();
+  const { year, month, day } = dateIn(now(), details.period?.timeZone ?? 'UTC');
+  return <DailyChart days={details.dailyBreakdown} today={`${year}-${pad(month)}-${pad(day)}`} />;
+}
+
+const pad = (n: number) => String(n).padStart(2, '0');
 
 /** Says that the details could not be read, where they were not. */
 export function DetailsFailure({ details }: { details: Loaded<RestaurantDetails> }) {
@@ -35,8 +43,8 @@ function Panel({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-/** Shows the days of the month as bars, and as a table. Most days have no label: there are too many. */
-function DailyChart({ days }: { days: DayUsage[] }) {
+/** Shows the days of the month as bars, of which today's is marked, and as a table. Most days have no label: there are too many. */
+function DailyChart({ days, today }: { days: DayUsage[]; today: string }) {
   const { text, format } = useSurroundings();
   const highest = Math.max(...days.map((day) => day.conversationsStarted));
   const busiest = days.find((day) => day.conversationsStarted === highest);
@@ -51,12 +59,14 @@ function DailyChart({ days }: { days: DayUsage[] }) {
           })}
         >
           {days.map((day, i) => (
-            <div className="sud-chart-month" key={day.date} data-current={day === busiest} title={`${format.day(day.date)}: ${format.number(day.conversationsStarted)}`}>
+            <div className="sud-chart-month" key={day.date} data-current={day.date === today} title={`${format.day(day.date)}: ${format.number(day.conversationsStarted)}`}>
               <div className="sud-chart-track">
-                {day === busiest && <span className="sud-chart-value">{format.number(highest)}</span>}
+                {(day === busiest || (day.date === today && day.conversationsStarted > 0 && !isNextTo(days, i, busiest.date))) && (
+                  <span className="sud-chart-value">{format.number(day.conversationsStarted)}</span>
+                )}
                 <div className="sud-chart-bar" style={{ blockSize: `${(day.conversationsStarted / highest) * 100}%` }} />
               </div>
-              <span className="sud-chart-label">{i === 0 || (i + 1) % 5 === 0 ? format.number(i + 1) : '\u00a0'}</span>
+              <span className="sud-chart-label">{day.date === today || (isLabelled(i) && !isNextTo(days, i, today)) ? format.number(i + 1) : '\u00a0'}</span>
             </div>
           ))}
         </div>
@@ -70,7 +80,7 @@ function DailyChart({ days }: { days: DayUsage[] }) {
           </thead>
           <tbody>
             {days.map((day) => (
-              <tr key={day.date}>
+              <tr key={day.date} aria-current={day.date === today ? 'date' : undefined}>
                 <th scope="row">{format.day(day.date)}</th>
                 <td>{format.number(day.conversationsStarted)}</td>
                 <td>{format.number(day.messages)}</td>
@@ -82,6 +92,11 @@ function DailyChart({ days }: { days: DayUsage[] }) {
     </Panel>
   );
 }
+
+const isLabelled = (i: number) => i === 0 || (i + 1) % 5 === 0;
+
+/** Reports whether a label would run into that of a date. */
+const isNextTo = (days: DayUsage[], i: number, date: string) => days[i - 1]?.date === date || days[i + 1]?.date === date;
 
 function Sessions({ open, recent }: { open: number; recent: Session[] }) {
   const { text, format } = useSurroundings();
@@ -109,7 +124,7 @@ function Sessions({ open, recent }: { open: number; recent: Session[] }) {
   );
 }
 
-function Adjustments({ adjustments }: { adjustments: Adjustment[] }) {
+function Adjustments({ adjustments, undo }: { adjustments: Adjustment[]; undo: ((adjustment: Adjustment) => ReactNode) | undefined }) {
   const { text, format } = useSurroundings();
   return (
     <Panel title={text.adjustments}>
@@ -118,7 +133,12 @@ function Adjustments({ adjustments }: { adjustments: Adjustment[] }) {
           {adjustments.map((adjustment) => (
             <li key={adjustment.id} className="sud-between">
               <span><bdi>{adjustment.reason}</bdi> <span className="sud-note"><Ago at={adjustment.createdAt} /></span></span>
-              <strong dir="ltr">{fill(text.added, { amount: format.number(adjustment.amount) })}</strong>
+              <span className="sud-adjustment-end">
+                {adjustments.some(({ reason }) => reason === correctionOf(adjustment))
+                  ? <span className="sud-note">{text.undone}</span>
+                  : adjustment.amount > 0 && undo?.(adjustment)}
+                <strong dir="ltr">{format.signed(adjustment.amount)}</strong>
+              </span>
             </li>
           ))}
         </ul>

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { useSurroundings } from './context.js';
+import { useTick } from './useTick.js';
 import { fill } from './messages.js';
 import { ActiveBadge } from './RestaurantUsage.js';
 
@@ -27,10 +28,11 @@ export function Heading({ title, id, isActive, at, busy, refresh, before, action
 
 /** Reads again, and says as of when the figures are. */
 export function RefreshButton({ at, busy, refresh }: { at: Date | undefined; busy: boolean; refresh: () => void }) {
-  const { text, format } = useSurroundings();
+  const { text, format, now } = useSurroundings();
+  useTick(10_000);
   return (
     <div className="sud-refresh">
-      {at && <span className="sud-note">{fill(text.updated, { time: format.time(at) })}</span>}
+      {at && <time className="sud-note" dateTime={at.toISOString()} title={format.time(at)}>{fill(text.updated, { time: format.since(at, now()) })}</time>}
       <button type="button" className="sud-button sud-button-quiet" onClick={busy ? undefined : refresh} aria-disabled={busy}>
         <svg viewBox="0 0 16 16" aria-hidden="true" data-busy={busy}>
           <path d="M13.5 8a5.5 5.5 0 1 1-1.7-4M12 1v3.2H8.8" />

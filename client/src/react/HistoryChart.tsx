@@ -1,16 +1,17 @@
 import { useId } from 'react';
 import { useSurroundings } from './context.js';
 import { fill } from './messages.js';
-import { lastMonths, type MonthCount } from './months.js';
+import type { Period } from '../index.js';
+import { currentMonth, lastMonths, type MonthCount } from './months.js';
 
 /**
  * Shows a history as bars, each with its figure, and as a table. Bars are plain boxes: that way they follow the direction of
  * the language, and letters keep their size at any width.
  */
-export function HistoryChart({ history }: { history: MonthCount[] }) {
+export function HistoryChart({ history, period }: { history: MonthCount[]; period: Period | undefined }) {
   const { text, format, now } = useSurroundings();
   const title = useId();
-  const months = lastMonths(history, now());
+  const months = lastMonths(history, currentMonth(period, now()));
   const highest = Math.max(...months.map((m) => m.conversationCount));
   const spoken = months.map((m) => `${format.month(m, 'long')}: ${format.number(m.conversationCount)}`);
   return (

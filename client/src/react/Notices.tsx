@@ -1,10 +1,16 @@
+import { Component, type ReactNode } from 'react';
 import { useSurroundings } from './context.js';
 import { fill, type Messages } from './messages.js';
 
-/** Returns title and text of what went wrong, by the status that a failed read's error carries. */
+const field = (error: unknown, name: string): unknown =>
+  typeof error === 'object' && error !== null && name in error ? (error as Record<string, unknown>)[name] : undefined;
+
+/** Returns title and text of what went wrong, by the status and code that a failed read's error carries. */
 function describe(error: unknown, text: Messages): [title: string, detail: string] {
-  const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
-  switch (status) {
+  if (field(error, 'code') === 'invalid_response' || !(error instanceof Error && field(error, 'status') !== undefined)) {
+    return [text.failedTitle, field(error, 'requestId') === undefined ? text.failed : text.brokenAnswer];
+  }
+  switch (field(error, 'status')) {
     case 401:
     case 403:
       return [text.refusedTitle, text.refused];
@@ -12,20 +18,23 @@ function describe(error: unknown, text: Messages): [title: string, detail: strin
       return [text.unknownTitle, text.unknown];
     case 400:
       return [text.failedTitle, text.failed];
-    default: // the network, a time-out, 429, 5xx: all pass
-      return [text.unreachableTitle, text.unreachable];
+    case 0:
+      if (typeof navigator === 'object' && navigator.onLine === false) return [text.offlineTitle, text.offline];
   }
+  return [text.unreachableTitle, text.unreachable]; // the network, a time-out, 429, 5xx: all pass
 }
 
 /** Says why something couldn't be read, with a button to try again. */
 export function Failure({ error, retry, busy }: { error: unknown; retry: () => void; busy: boolean }) {
   const { text } = useSurroundings();
   const [title, detail] = describe(error, text);
+  const requestId = field(error, 'requestId');
   return (
     <div className="sud-notice" role="alert" data-tone="full">
       <div>
         <p className="sud-notice-title">{title}</p>
         <p>{detail}</p>
+        {typeof requestId === 'string' && <p className="sud-note">{fill(text.requestId, { id: '\u2068' + requestId + '\u2069' })}</p>}
       </div>
       <button type="button" className="sud-button" onClick={busy ? undefined : retry} aria-disabled={busy}>{text.retry}</button>
     </div>
@@ -44,6 +53,20 @@ export function Stale({ at, retry, busy }: { at: Date; retry: () => void; busy: 
       <button type="button" className="sud-button" onClick={busy ? undefined : retry} aria-disabled={busy}>{text.retry}</button>
     </div>
   );
+}
+
+/** Shows a failure in the place of parts that can't be shown, so that the page doesn't go blank. */
+export class Safe extends Component<{ children: ReactNode }, { failed: boolean; error?: unknown }> {
+  override state: { failed: boolean; error?: unknown } = { failed: false };
+
+  static getDerivedStateFromError(error: unknown): { failed: boolean; error: unknown } {
+    return { failed: true, error };
+  }
+
+  override render(): ReactNode {
+    if (!this.state.failed) return this.props.children;
+    return <div className="sud-view"><Failure error={this.state.error} retry={() => this.setState({ failed: false })} busy={false} /></div>;
+  }
 }
 
 /** Stands for what is being read for the first time. */

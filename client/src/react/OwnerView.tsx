@@ -1,7 +1,7 @@
 import { useRef } from 'react';
 import type { OwnerClient } from '../index.js';
 import { useSurroundings } from './context.js';
-import { DetailPanels, DetailsFailure } from './Details.js';
+import { Days, DetailPanels, DetailsFailure } from './Details.js';
 import { Heading } from './Heading.js';
 import { HistoryChart } from './HistoryChart.js';
 import { Failure, Skeleton, Stale } from './Notices.js';
@@ -10,10 +10,10 @@ import { useLoaded } from './useLoaded.js';
 
 /** Shows an owner the figures of the restaurant, and its details below them. */
 export function OwnerView({ client, revision }: { client: OwnerClient; revision: unknown }) {
-  const { now } = useSurroundings();
+  const surroundings = useSurroundings();
   const top = useRef<HTMLDivElement>(null);
-  const usage = useLoaded({ source: client, key: 'usage', revision }, (signal) => client.listUsage({ signal }), now);
-  const details = useLoaded({ source: client, key: 'details', revision }, (signal) => client.details({ signal }), now);
+  const usage = useLoaded({ source: client, key: 'usage', revision }, (signal) => client.listUsage({ signal }), surroundings);
+  const details = useLoaded({ source: client, key: 'details', revision }, (signal) => client.details({ signal }), surroundings);
   const reload = () => {
     top.current?.focus(); // the button that was pressed may go away
     usage.reload();
@@ -33,7 +33,8 @@ export function OwnerView({ client, revision }: { client: OwnerClient; revision:
       {usage.data ? (
         <>
           <RestaurantUsage usage={usage.data}>
-            {details.data && <HistoryChart history={details.data.monthlyUsage} />}
+            {details.data && <HistoryChart history={details.data.monthlyUsage} period={usage.data.period} />}
+            {details.data && <Days details={details.data} />}
             <DetailsFailure details={details} />
           </RestaurantUsage>
           {details.data && <DetailPanels details={details.data} />}

@@ -1,5 +1,5 @@
 import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
-import type { AdministratorClient, Quota } from '../index.js';
+import type { Adjustment, AdministratorClient, Quota } from '../index.js';
 import { newKey } from '../key.js';
 import { useSurroundings } from './context.js';
 import { fill } from './messages.js';
@@ -7,36 +7,83 @@ import { fill } from './messages.js';
 const usualAmount = 1000;
 const most = 1_000_000;
 
-/** Lets an administrator add to a restaurant's allowance: a button, and the dialog that it opens. */
-export function Renewal({ client, id, renewed }: { client: AdministratorClient; id: string; renewed: () => void }) {
-  const { text } = useSurroundings();
-  const [open, setOpen] = useState(false);
-  return (
-    <>
-      <button type="button" className="sud-button sud-button-quiet" aria-haspopup="dialog" onClick={() => setOpen(true)}>
-        {text.renew}
-      </button>
-      {open && <RenewalDialog client={client} id={id} renewed={renewed} close={() => setOpen(false)} />}
-    </>
-  );
+/** The restaurant whose allowance is changed, and its effective limit now. */
+export interface Target {
+  id: string;
+  name: string;
+  limit: number;
 }
 
-/** What is to be added. It keeps its key while it is the same, so that trying again can't add it twice. */
-interface Attempt {
+/** A top-up that somebody means. It keeps its key until it is known what became of it, so that it is never added twice. */
+interface Intent {
   amount: number;
   reason: string;
   idempotencyKey: string;
 }
 
-function RenewalDialog({ client, id, renewed, close }: {
-  client: AdministratorClient; id: string; renewed: () => void; close: () => void;
+// Of each client, the top-ups of which it isn't known whether they were added, by restaurant. The dialog may have been closed.
+const uncertain = new WeakMap<AdministratorClient, Map<string, Intent>>();
+
+function uncertainOf(client: AdministratorClient): Map<string, Intent> {
+  const known = uncertain.get(client) ?? new Map<string, Intent>();
+  uncertain.set(client, known);
+  return known;
+}
+
+/** Lets an administrator add to a restaurant's allowance: a button, and the dialog that it opens. */
+export function Renewal({ client, target, renewed, compact = false }: {
+  client: AdministratorClient; target: Target; renewed: () => void; compact?: boolean;
+}) {
+  const { text } = useSurroundings();
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button
+        type="button" className={`sud-button sud-button-quiet${compact ? ' sud-add' : ''}`} aria-haspopup="dialog" onClick={() => setOpen(true)}
+        aria-label={compact ? `${text.renew}: ${target.name}` : undefined} title={compact ? text.renew : undefined}
+      >
+        {compact ? <svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 3v10M3 8h10" /></svg> : text.renew}
+      </button>
+      {open && <RenewalDialog client={client} target={target} renewed={renewed} close={() => setOpen(false)} />}
+    </>
+  );
+}
+
+/** The reason that a correction of a top-up has, by which it is known again. */
+export const correctionOf = ({ id }: Adjustment): string => `Correction of ${id}`;
+
+/** Takes a top-up back, by a correction: once, however often it is pressed, since its key follows from the top-up. */
+export function Undo({ client, target, adjustment, renewed }: {
+  client: AdministratorClient; target: Target; adjustment: Adjustment; renewed: () => void;
+}) {
+  const { text } = useSurroundings();
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" className="sud-link" aria-haspopup="dialog" onClick={() => setOpen(true)}>{text.undo}</button>
+      {open && <RenewalDialog client={client} target={target} renewed={renewed} close={() => setOpen(false)} undoes={adjustment} />}
+    </>
+  );
+}
+
+interface State {
+  busy?: AbortController;
+  failed?: string;
+  quota?: Quota;
+}
+
+function RenewalDialog({ client, target, renewed, close, undoes }: {
+  client: AdministratorClient; target: Target; renewed: () => void; close: () => void; undoes?: Adjustment;
 }) {
   const { text, format } = useSurroundings();
   const names = useId();
   const dialog = useRef<HTMLDialogElement>(null);
   const done = useRef<HTMLButtonElement>(null);
-  const attempt = useRef<Attempt>(undefined);
-  const [state, setState] = useState<{ busy?: boolean; failed?: string; quota?: Quota }>({});
+  const left = undoes ? undefined : uncertainOf(client).get(target.id);
+  const [state, setState] = useState<State>(left ? { failed: text.renewUnknown } : {});
+  const [initial] = useState(undoes ? -undoes.amount : left?.amount ?? usualAmount);
+  const [amount, setAmount] = useState(initial);
+  const [limit] = useState(target.limit); // as it was when the dialog was opened
 
   useEffect(() => {
     const opener = document.activeElement;
@@ -52,26 +99,40 @@ function RenewalDialog({ client, id, renewed, close }: {
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     if (state.busy) return;
-    const form = new FormData(event.currentTarget);
-    const amount = Number(form.get('amount'));
-    const reason = String(form.get('reason')).trim();
-    if (attempt.current?.amount !== amount || attempt.current.reason !== reason) {
-      attempt.current = { amount, reason, idempotencyKey: newKey() };
-    }
-    setState({ busy: true });
+    const reason = undoes ? correctionOf(undoes) : String(new FormData(event.currentTarget).get('reason')).trim();
+    const open = uncertainOf(client);
+    const before = open.get(target.id);
+    const intent: Intent = undoes ? { amount, reason, idempotencyKey: `undo-${undoes.id}` }
+      : before?.amount === amount && before.reason === reason ? before : { amount, reason, idempotencyKey: newKey() };
+    if (!undoes) open.set(target.id, intent);
+    const busy = new AbortController();
+    setState({ busy });
     try {
-      const quota = await client.renew(id, { ...attempt.current, reason: reason || undefined });
+      const quota = await client.renew(target.id, { ...intent, reason: reason || undefined, signal: busy.signal });
+      if (!undoes) open.delete(target.id);
       setState({ quota });
-      renewed();
     } catch (error) {
-      const status = (error as { status?: unknown }).status;
-      setState({ failed: status === 400 ? text.renewRefused : status === 409 ? text.noLimit : text.renewFailed });
+      const status = (error as { status?: unknown } | undefined)?.status;
+      const isRefused = status === 400 || status === 403 || status === 404 || status === 409 || status === 422;
+      if (isRefused && !undoes) open.delete(target.id); // nothing was added: the next try is a new one
+      setState({ failed: status === 409 ? text.renewTooLow : isRefused || status === 401 ? text.renewRefused : text.renewUnknown });
     }
+    renewed(); // whatever came of it is in the figures
   };
+  // While it runs, cancelling calls it off; whether it was added is then not certain, which the dialog stays open to say.
+  const cancel = () => (state.busy ? state.busy.abort() : close());
 
   return (
-    <dialog ref={dialog} className="sud-dialog" aria-labelledby={`${names}title`} onClose={close}>
-      <h3 className="sud-dialog-title" id={`${names}title`}>{text.renewTitle}</h3>
+    <dialog
+      ref={dialog} className="sud-dialog" aria-labelledby={`${names}title`} onClose={close}
+      onCancel={(event) => {
+        if (!state.busy) return;
+        event.preventDefault();
+        cancel();
+      }}
+    >
+      <h3 className="sud-dialog-title" id={`${names}title`}>{undoes ? text.undoTitle : text.renewTitle}</h3>
+      <p className="sud-dialog-for"><bdi>{target.name}</bdi> <bdi className="sud-id">{target.id}</bdi></p>
       {state.quota ? (
         <>
           <p role="status">
@@ -82,21 +143,35 @@ function RenewalDialog({ client, id, renewed, close }: {
           </div>
         </>
       ) : (
-        <form className="sud-form" onSubmit={submit}>
+        <form className="sud-form" onSubmit={(event) => void submit(event)}>
+          {undoes ? <p><bdi>{undoes.reason}</bdi>: <bdi dir="ltr">{format.signed(undoes.amount)}</bdi></p> : (
+            <>
+              <label className="sud-field">
+                <span>{text.amount}</span>
+                <input
+                  name="amount" type="number" inputMode="numeric" required min={1} max={most} step={1} defaultValue={initial} dir="ltr"
+                  onChange={(event) => setAmount(event.target.valueAsNumber)}
+                />
+              </label>
+              <label className="sud-field">
+                <span>{text.reason}</span>
+                <input name="reason" maxLength={500} autoComplete="off" dir="auto" defaultValue={left?.reason} />
+              </label>
+            </>
+          )}
+          <dl className="sud-sum">
+            <div><dt>{text.limitNow}</dt><dd>{format.number(limit)}</dd></div>
+            <div>
+              <dt>{undoes ? text.limitAfterUndo : text.limitAfter}</dt>
+              <dd>{Number.isFinite(amount) ? format.number(Math.max(0, limit + amount)) : '–'}</dd>
+            </div>
+          </dl>
           <p className="sud-note">{text.renewHint}</p>
-          <label className="sud-field">
-            <span>{text.amount}</span>
-            <input name="amount" type="number" inputMode="numeric" required min={1} max={most} step={1} defaultValue={usualAmount} dir="ltr" />
-          </label>
-          <label className="sud-field">
-            <span>{text.reason}</span>
-            <input name="reason" maxLength={500} autoComplete="off" dir="auto" />
-          </label>
           {state.failed !== undefined && <div className="sud-notice" data-tone="full" role="alert">{state.failed}</div>}
           <div className="sud-dialog-buttons">
-            <button type="button" className="sud-button" onClick={close}>{text.cancel}</button>
-            <button type="submit" className="sud-button sud-button-main" aria-disabled={state.busy ?? false}>
-              {state.busy ? text.renewing : text.add}
+            <button type="button" className="sud-button" onClick={cancel}>{text.cancel}</button>
+            <button type="submit" className="sud-button sud-button-main" aria-disabled={state.busy !== undefined}>
+              {state.busy ? text.renewing : undoes ? text.undo : text.add}
             </button>
           </div>
         </form>

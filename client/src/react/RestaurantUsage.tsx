@@ -1,12 +1,15 @@
 import type { ReactNode } from 'react';
 import type { RestaurantUsage as Usage } from '../index.js';
-import { type Allowance, AllowanceCard } from './AllowanceBar.js';
+import { type Allowance, AllowanceCard, isUnlimited } from './AllowanceBar.js';
 import { useSurroundings } from './context.js';
+import { fill } from './messages.js';
+import { project } from './months.js';
 
 /** Shows one restaurant's figures, and below them what belongs to them. */
 export function RestaurantUsage({ usage, children }: { usage: Usage; children?: ReactNode }) {
   const { text, format } = useSurroundings();
-  const { allowance } = usage;
+  const { allowance, adjustedBy } = usage;
+  const month = monthOf(usage);
   return (
     <>
       <div className="sud-cards">
@@ -17,33 +20,87 @@ export function RestaurantUsage({ usage, children }: { usage: Usage; children?: 
             {text.lastConversation}: <Ago at={usage.lastConversationAt} />
           </p>
         </section>
-        <AllowanceCard
-          title={text.today} label={text.todaysAllowance}
-          allowance={{ limit: allowance.dailyLimit, remaining: allowance.dailyRemaining }}
-        />
-        <AllowanceCard
-          title={text.thisMonth} label={text.monthsAllowance}
-          allowance={monthOf(usage)}
-        />
+        <AllowanceCard title={text.thisMonth} label={text.monthsAllowance} allowance={month}>
+          {!isUnlimited(month) && (
+            <dl className="sud-sum">
+              <div><dt>{text.plan}</dt><dd>{format.number(allowance.monthlyLimit)}</dd></div>
+              <div><dt>{text.topUps}</dt><dd><bdi dir="ltr">{format.signed(adjustedBy)}</bdi></dd></div>
+            </dl>
+          )}
+        </AllowanceCard>
+        <AllowanceCard title={text.today} label={text.todaysAllowance} allowance={dayOf(usage)} />
       </div>
       <div className="sud-columns">
-        {children}
-        <section className="sud-card" aria-label={text.activity}>
-          <h3 className="sud-card-title">{text.activity}</h3>
-          <dl className="sud-list">
-            <Moment label={text.lastActivity} at={usage.lastActivity} />
-            <Moment label={text.lastConversation} at={usage.lastConversationAt} />
-            <Moment label={text.firstActivity} at={usage.firstActivity} />
-          </dl>
-        </section>
+        <div className="sud-stack">{children}</div>
+        <div className="sud-stack">
+          <Counting usage={usage} />
+          <section className="sud-card" aria-label={text.activity}>
+            <h3 className="sud-card-title">{text.activity}</h3>
+            <dl className="sud-list">
+              <Moment label={text.lastActivity} at={usage.lastActivity} />
+              <Moment label={text.lastConversation} at={usage.lastConversationAt} />
+              <Moment label={text.firstActivity} at={usage.firstActivity} />
+            </dl>
+          </section>
+        </div>
       </div>
     </>
   );
 }
 
-/** Returns a restaurant's allowance of the month. */
-export const monthOf = ({ allowance, adjustedBy, usagePercent, isNearingQuota }: Usage): Allowance => ({
-  limit: allowance.monthlyLimit < 0 ? allowance.monthlyLimit : Math.max(0, allowance.monthlyLimit + adjustedBy), remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
+/** Says when counting starts anew, where the month is heading, what counts, and what happens when the allowance is used up. */
+function Counting({ usage }: { usage: Usage }) {
+  const { text, format, now, help } = useSurroundings();
+  const { period, conversationsThisMonth: used } = usage;
+  const month = monthOf(usage);
+  const projected = period && project(used, isUnlimited(month) ? undefined : month.limit, period, now());
+  return (
+    <section className="sud-card" aria-label={text.help}>
+      <h3 className="sud-card-title">{text.help}</h3>
+      <dl className="sud-list">
+        {period?.resetsAt && (
+          <div>
+            <dt>{text.startsAnew}</dt>
+            <dd><time dateTime={period.resetsAt}>{format.inZone(period.resetsAt, period.timeZone)}</time></dd>
+          </div>
+        )}
+        {projected && (
+          <div>
+            <dt>{text.projected}</dt>
+            <dd>
+              <span>{fill(text.projectedAbout, { n: format.number(projected.conversations) })}</span>
+              {projected.usedUpAt && (
+                <span className="sud-note">
+                  {fill(text.projectedOver, { day: format.day(projected.usedUpAt.toISOString().slice(0, 10)) })}
+                </span>
+              )}
+            </dd>
+          </div>
+        )}
+      </dl>
+      <p className="sud-note">{text.whatCounts}</p>
+      {!isUnlimited(month) && <p className="sud-note">{help.whenUsedUp ?? text.whenUsedUp}</p>}
+      {help.contact && (
+        <p className="sud-note">
+          {text.whomToAsk} {help.contact.href === undefined
+            ? <bdi>{help.contact.name}</bdi>
+            : <a href={help.contact.href}><bdi>{help.contact.name}</bdi></a>}
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** Returns a restaurant's allowance of the month, with its top-ups. */
+export const monthOf = ({ allowance, adjustedBy, conversationsThisMonth, usagePercent, isNearingQuota }: Usage): Allowance => ({
+  used: conversationsThisMonth,
+  limit: isUnlimited({ limit: allowance.monthlyLimit }) ? allowance.monthlyLimit : Math.max(0, allowance.monthlyLimit + adjustedBy),
+  remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
+});
+
+/** Returns a restaurant's allowance of the day. An older API doesn't say what was used, but by what remains. */
+export const dayOf = ({ allowance: { dailyLimit, dailyRemaining }, conversationsToday }: Usage): Allowance => ({
+  used: (conversationsToday as number | undefined) ?? Math.max(0, dailyLimit - dailyRemaining), limit: dailyLimit, remaining: dailyRemaining,
 });
 
 /** Says whether a restaurant is active. */

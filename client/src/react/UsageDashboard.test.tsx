@@ -8,7 +8,10 @@ import type {
 } from '../index.js';
 import { alertPage, details, quota } from '../../test/fixtures.js';
 import { UsagePages } from '../index.js';
-import { UsageDashboard } from './index.js';
+import { placeToQuery, UsageDashboard } from './index.js';
+
+// jsdom has no modal dialogs: it is open or not.
+HTMLDialogElement.prototype.showModal = function showModal() { this.open = true; };
 
 configure({ asyncUtilTimeout: 30_000 }); // a slow machine may take its time
 afterEach(cleanup);
@@ -92,7 +95,7 @@ describe('an owner', () => {
     expect(today.getAttribute('aria-valuetext')).toBe('2 of 1,000 used');
     const month = screen.getByRole('meter', { name: 'This month’s allowance' });
     expect(month.getAttribute('aria-valuetext')).toBe('45 of 30,000 used');
-    expect(screen.getByText('29,955')).toBeTruthy();
+    expect(screen.getByText('29,955').parentElement!.textContent).toBe('29,955conversations left');
     expect(screen.getAllByText('yesterday').length).toBeGreaterThan(0);
   });
 
@@ -190,12 +193,12 @@ describe('an owner', () => {
     expect(await screen.findByRole('heading', { name: 'Restaurant r2' })).toBeTruthy();
   });
 
-  test('reads Arabic from right to left, in Arabic digits', async () => {
+  test('reads Arabic from right to left, in Latin digits unless told otherwise', async () => {
     const { container } = render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} locale="ar" theme="dark" />);
-    expect(await screen.findByText('٢٩٬٩٥٥')).toBeTruthy();
+    expect((await screen.findAllByText('29,955')).length).toBeGreaterThan(0);
     const root = container.firstElementChild as HTMLElement;
     expect([root.dir, root.lang, root.dataset['theme']]).toEqual(['rtl', 'ar', 'dark']);
-    expect(screen.getByRole('meter', { name: 'رصيد اليوم' }).getAttribute('aria-valuetext')).toBe('المستخدم ٢ من ١٬٠٠٠');
+    expect(screen.getByRole('meter', { name: 'رصيد اليوم' }).getAttribute('aria-valuetext')).toBe('استُخدم 2 من 1,000');
   });
 });
 
@@ -302,9 +305,6 @@ describe('an administrator', () => {
 });
 
 describe('an administrator who adds to an allowance', () => {
-  // jsdom has no modal dialogs: it is open or not.
-  HTMLDialogElement.prototype.showModal = function showModal() { this.open = true; };
-
   test('can try again without adding twice, and sees what came of it', async () => {
     const user = userEvent.setup();
     const { client, renewals } = administrator(3);
@@ -314,12 +314,12 @@ describe('an administrator who adds to an allowance', () => {
     await user.clear(screen.getByRole('spinbutton', { name: 'Conversations' }));
     await user.type(screen.getByRole('spinbutton', { name: 'Conversations' }), '500');
     await user.click(screen.getByRole('button', { name: 'Add' }));
-    expect((await screen.findByRole('alert')).textContent).toContain('Trying again adds it only once.');
+    expect((await screen.findByRole('alert')).textContent).toContain('Adding the same again adds it only once.');
     await user.click(screen.getByRole('button', { name: 'Add' }));
     expect(await screen.findByText(/limit is 31,000 now, of which 30,955 are left/)).toBeTruthy();
     expect(renewals).toHaveLength(2);
     expect(renewals[0]).toMatchObject({ amount: 500, reason: undefined });
-    expect(renewals[1]).toEqual(renewals[0]);
+    expect(renewals[1]).toMatchObject({ amount: 500, idempotencyKey: renewals[0]?.idempotencyKey });
     await user.click(screen.getByRole('button', { name: 'Done' }));
     expect(screen.queryByRole('dialog')).toBeNull();
   });
@@ -347,5 +347,218 @@ test('an administrator sees who has nearly used up the allowance, from a thresho
   const table = await screen.findByRole('table', { name: 'Nearly used up' });
   expect(within(table).getAllByRole('row')[1]!.textContent).toContain('95 of 100 used');
   await user.selectOptions(screen.getByRole('combobox', { name: 'Used at least' }), '50%');
-  expect(await screen.findByText('1–2 of 2', { selector: '.sud-subtitle' })).toBeTruthy();
+  expect(await screen.findByText('1–2 of 2', { selector: '.sud-range' })).toBeTruthy();
+});
+
+describe('an owner who used more than the allowance', () => {
+  test('sees by how much, and the plan and top-ups apart', async () => {
+    const over = restaurant('r1', {
+      allowance: { dailyLimit: 10, dailyRemaining: 0, monthlyLimit: 200, monthlyRemaining: 0 }, adjustedBy: 100,
+      conversationsToday: 12, conversationsThisMonth: 310, usagePercent: 100, isNearingQuota: true, hasAccess: false,
+    });
+    render(<UsageDashboard client={ownerOf(async () => over)} now={now} help={{ whenUsedUp: 'Then we call you.', contact: { name: 'Huda', href: 'mailto:huda@example.com' } }} />);
+    const month = await screen.findByRole('meter', { name: 'This month’s allowance' });
+    expect(month.getAttribute('aria-valuetext')).toBe('310 of 300 used');
+    expect(screen.getAllByText('conversations over the limit').map((unit) => unit.parentElement!.textContent))
+      .toEqual(['10conversations over the limit', '2conversations over the limit']);
+    expect(screen.getByRole('meter', { name: 'Today’s allowance' }).getAttribute('aria-valuetext')).toBe('12 of 10 used');
+    expect(screen.getByText('Plan').parentElement!.textContent).toBe('Plan200');
+    expect(screen.getByText('Top-ups this month').parentElement!.textContent).toBe('Top-ups this month+100');
+    expect(screen.getByText('Then we call you.')).toBeTruthy();
+    expect(screen.getByRole('link', { name: 'Huda' }).getAttribute('href')).toBe('mailto:huda@example.com');
+  });
+
+  test('is told when counting starts anew, and where the month is heading', async () => {
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1'))} now={now} />);
+    expect((await screen.findByText('Starts anew')).parentElement!.textContent).toContain('1 Dec 2026, 00:00 (Coordinated Universal Time)');
+    expect(screen.getByText('about 57')).toBeTruthy();
+  });
+
+  test('sees today marked, by the days of the API’s zone', async () => {
+    const riyadh = { year: 2026, month: 12, timeZone: 'Asia/Riyadh', startsAt: '2026-11-30T21:00:00.000Z', resetsAt: '2026-12-31T21:00:00.000Z' };
+    const days = ['2026-12-01', '2026-12-02'].map((date) => ({ date, conversationsStarted: 3, messages: 5 }));
+    const client = ownerOf(async () => restaurant('r1', { period: riyadh }), async () => ({ ...detailsOf('r1'), period: riyadh, dailyBreakdown: days }));
+    const { container } = render(<UsageDashboard client={client} now={() => new Date('2026-11-30T22:00:00.000Z')} />);
+    await screen.findByRole('img', { name: /last six months/ });
+    expect(container.querySelector('.sud-chart-days [data-current="true"]')?.getAttribute('title')).toBe('1 December: 3');
+    expect(container.querySelector('.sud-history [data-current="true"] .sud-chart-label')?.textContent).toBe('Dec');
+  });
+
+  test('reads a server that is older than these figures', async () => {
+    const { conversationsToday: _, period: __, hasAccess: ___, ...older } = restaurant('r1');
+    const { conversationsToday: _a, period: _b, hasAccess: _c, ...olderDetails } = detailsOf('r1');
+    render(<UsageDashboard client={ownerOf(async () => older as RestaurantUsage, async () => olderDetails as RestaurantDetails)} now={now} />);
+    expect((await screen.findByRole('meter', { name: 'Today’s allowance' })).getAttribute('aria-valuetext')).toBe('2 of 1,000 used');
+    expect(screen.queryByText('Starts anew')).toBeNull();
+  });
+});
+
+test('what can’t be shown leaves a message and no blank page', async () => {
+  const broken = { restaurantId: 'r1' } as RestaurantUsage; // a client of the host's own, which checks nothing
+  const error = console.error;
+  console.error = () => {};
+  try {
+    render(<UsageDashboard client={ownerOf(async () => broken)} now={now} />);
+    expect((await screen.findByRole('alert')).textContent).toContain('Something went wrong');
+  } finally {
+    console.error = error;
+  }
+});
+
+test('an answer that isn’t the shape is told with its request', async () => {
+  const fault = Object.assign(new Error('x'), { status: 200, code: 'invalid_response', requestId: 'q7' });
+  render(<UsageDashboard client={ownerOf(() => Promise.reject(fault))} now={now} />);
+  expect((await screen.findByRole('alert')).textContent).toContain('q7');
+});
+
+test('figures are read again every so often, and say how fresh they are', async () => {
+  let reads = 0;
+  const client = ownerOf(async () => { reads++; return restaurant('r1'); });
+  const { rerender } = render(<UsageDashboard client={client} now={now} refreshMs={1_000} />);
+  await waitFor(() => expect(reads).toBeGreaterThan(1));
+  rerender(<UsageDashboard client={client} now={() => new Date('2026-11-24T12:00:20.000Z')} />);
+  expect(screen.getByText('Updated 20 seconds ago')).toBeTruthy();
+});
+
+test('what failed is read again once the connection is back', async () => {
+  const answers = [() => Promise.reject(failure(0)), async () => restaurant('r1')];
+  let calls = 0;
+  render(<UsageDashboard client={ownerOf(() => answers[Math.min(calls++, 1)]!())} now={now} />);
+  await screen.findByRole('alert');
+  window.dispatchEvent(new Event('online'));
+  expect(await screen.findByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
+});
+
+describe('an administrator’s place', () => {
+  test('is told for each step, and followed where a router sets it', async () => {
+    const user = userEvent.setup();
+    const { client, asked } = administrator(45);
+    const steps: string[] = [];
+    const onPlace = (place: object, change: string) => steps.push(`${change} ${placeToQuery(place)}`);
+    const { rerender } = render(<UsageDashboard client={client} now={now} place={{ limit: 10, page: 2 }} onPlace={onPlace} />);
+    await screen.findByText('11–20 of 45');
+    await user.type(screen.getByRole('searchbox', { name: 'Search restaurants' }), 'rest');
+    await waitFor(() => expect(steps).toEqual(['replace search=rest&limit=10']));
+    expect(screen.getByText('11–20 of 45')).toBeTruthy(); // the router's to decide
+    rerender(<UsageDashboard client={client} now={now} place={{ search: 'rest', limit: 10 }} onPlace={onPlace} />);
+    await screen.findByText('1–10 of 45');
+    expect(asked.at(-1)).toMatchObject({ search: 'rest', limit: 10, offset: 0 });
+    rerender(<UsageDashboard client={client} now={now} place={{ restaurant: 'r3' }} onPlace={onPlace} />);
+    await screen.findByRole('heading', { name: 'Restaurant r3' });
+    await user.click(screen.getByRole('button', { name: 'All restaurants' }));
+    expect(steps.at(-1)).toBe('push ');
+  });
+
+  test('beyond the last page is the last one', async () => {
+    render(<UsageDashboard client={administrator(45).client} now={now} place={undefined} />);
+    const user = userEvent.setup();
+    const page = await screen.findByRole('spinbutton', { name: 'Page' });
+    await user.clear(page);
+    await user.type(page, '3{Enter}');
+    await screen.findByText('41–45 of 45');
+  });
+});
+
+test('an administrator sees how many are nearing their limit, before looking at them', async () => {
+  render(<UsageDashboard client={administrator(3).client} now={now} />);
+  expect((await screen.findByText('2', { selector: '.sud-count' })).parentElement!.textContent).toBe('Nearly used up2');
+});
+
+test('an administrator sorts all restaurants, and is told where there are too many', async () => {
+  const user = userEvent.setup();
+  const { client } = administrator(45);
+  let total = 45;
+  const used = (i: number) => (i * 37) % 45;
+  const all = Array.from({ length: 45 }, (_, i) => restaurant(`r${i}`, { conversationsThisMonth: used(i) }));
+  const sorting: AdministratorClient = {
+    ...client,
+    listAllUsage: (options = {}) => new UsagePages(
+      async () => ({ data: all, pagination: { total, limit: options.limit ?? 20, offset: 0, hasMore: false } }), {},
+    ),
+  };
+  render(<UsageDashboard client={sorting} now={now} />);
+  await user.selectOptions(await screen.findByRole('combobox', { name: 'Sort by' }), 'Use');
+  await waitFor(() => expect(screen.getAllByRole('rowheader')[0]!.textContent).toContain(`r${all.findIndex((r) => r.conversationsThisMonth === 44)}`));
+  total = 100_000;
+  await user.click(screen.getByRole('button', { name: 'Refresh' }));
+  expect(await screen.findByText(/^More than 1,000 restaurants can’t be sorted/)).toBeTruthy();
+});
+
+describe('a top-up', () => {
+  const openDialog = async (user: ReturnType<typeof userEvent.setup>) =>
+    user.click(await screen.findByRole('button', { name: 'Add to allowance: Restaurant r1' }));
+
+  test('from a row names the restaurant, and its limit now and after', async () => {
+    const user = userEvent.setup();
+    render(<UsageDashboard client={administrator(3).client} now={now} />);
+    await openDialog(user);
+    const dialog = screen.getByRole('dialog');
+    expect(dialog.textContent).toContain('Restaurant r1');
+    expect(within(dialog).getByText('Limit now').parentElement!.textContent).toBe('Limit now30,000');
+    await user.clear(within(dialog).getByRole('spinbutton'));
+    await user.type(within(dialog).getByRole('spinbutton'), '500');
+    expect(within(dialog).getByText('Limit after').parentElement!.textContent).toBe('Limit after30,500');
+  });
+
+  test('whose answer was lost keeps its key when the dialog is opened again, and a new one has another', async () => {
+    const user = userEvent.setup();
+    const { client, renewals } = administrator(3);
+    render(<UsageDashboard client={client} now={now} />);
+    await openDialog(user);
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await screen.findByText(/isn’t certain/);
+    await user.click(screen.getByRole('button', { name: 'Cancel' }));
+    await openDialog(user);
+    expect(screen.getByText(/isn’t certain/)).toBeTruthy(); // still not known
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await user.click(await screen.findByRole('button', { name: 'Done' }));
+    await openDialog(user);
+    expect(screen.queryByText(/isn’t certain/)).toBeNull();
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await screen.findByRole('button', { name: 'Done' });
+    const keys = renewals.map(({ idempotencyKey }) => idempotencyKey);
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[2]).not.toBe(keys[0]);
+  });
+
+  test('that is cancelled while it runs is called off, and the dialog says that this isn’t certain', async () => {
+    const user = userEvent.setup();
+    const { client } = administrator(3);
+    let signal: AbortSignal | undefined;
+    const slow: AdministratorClient = {
+      ...client,
+      renew: (_, options) => new Promise((_, reject) => {
+        signal = options?.signal;
+        signal?.addEventListener('abort', () => reject(signal?.reason));
+      }),
+    };
+    render(<UsageDashboard client={slow} now={now} />);
+    await openDialog(user);
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    await user.click(screen.getByRole('button', { name: 'Cancel' }));
+    expect(signal?.aborted).toBe(true);
+    expect(await screen.findByText(/isn’t certain/)).toBeTruthy();
+    await user.click(screen.getByRole('button', { name: 'Cancel' }));
+    expect(screen.queryByRole('dialog')).toBeNull();
+  });
+
+  test('is undone by a correction, whose key follows from it', async () => {
+    const user = userEvent.setup();
+    const { client, renewals } = administrator(3);
+    render(<UsageDashboard client={client} now={now} place={{ restaurant: 'r1' }} />);
+    await user.click(await screen.findByRole('button', { name: 'Undo' }));
+    const dialog = screen.getByRole('dialog', { name: 'Undo this top-up?' });
+    await user.click(within(dialog).getByRole('button', { name: 'Undo' }));
+    await waitFor(() => expect(renewals).toHaveLength(1));
+    expect(renewals[0]).toMatchObject({ amount: -1000, reason: 'Correction of adj_1', idempotencyKey: 'undo-adj_1' });
+  });
+
+  test('that was undone can’t be undone again', async () => {
+    const { client } = administrator(3);
+    const correction = { id: 'adj_2', amount: -1000, type: 'renewal', reason: 'Correction of adj_1', createdAt: '2026-11-24T11:00:00.000Z', createdBy: 'cr_1' };
+    const undone: AdministratorClient = { ...client, details: async (id) => ({ ...detailsOf(id), adjustments: [correction, ...detailsOf(id).adjustments] }) };
+    render(<UsageDashboard client={undone} now={now} place={{ restaurant: 'r1' }} />);
+    expect(await screen.findByText('Undone')).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Undo' })).toBeNull();
+  });
 });

@@ -1,10 +1,12 @@
 import { useCallback, useMemo, useState } from 'react';
 import type { AdministratorClient, OwnerClient } from '../index.js';
 import { AdminView } from './AdminView.js';
-import { Surrounding } from './context.js';
-import { makeFormat } from './format.js';
+import { type Help, Surrounding } from './context.js';
+import { makeFormat, type NumberingSystem } from './format.js';
 import { type Locale, messages } from './messages.js';
+import { Safe } from './Notices.js';
 import { OwnerView } from './OwnerView.js';
+import type { Place, PlaceChange } from './place.js';
 
 /** How the dashboard is shown. */
 export interface Appearance {
@@ -14,6 +16,12 @@ export interface Appearance {
   theme?: 'auto' | 'light' | 'dark' | undefined;
   /** IANA zone in which times are shown. Default: the browser's. */
   timeZone?: string | undefined;
+  /** Arabic's digits: Latin, as most Saudi pages have them, or Arabic-Indic. Default: Latin. */
+  numberingSystem?: NumberingSystem | undefined;
+  /** How often the figures are read again while the page is visible, in milliseconds. Default: never. */
+  refreshMs?: number | undefined;
+  /** What is said of a used-up allowance, and whom to ask for more. */
+  help?: Help | undefined;
   /** Any value: when it changes, the figures are read again. */
   revision?: unknown;
   /** The clock. Default: the browser's. */
@@ -30,6 +38,10 @@ export interface OwnerDashboard {
 export interface AdminDashboard {
   /** A client with an API key. Keep it from one rendering to the next. */
   client: AdministratorClient;
+  /** Where the administrator is: search, filter, page, open restaurant. Default: the dashboard keeps it itself. */
+  place?: Partial<Place> | undefined;
+  /** Is told of each other place that the administrator goes to, for place or a router. */
+  onPlace?: ((place: Place, change: PlaceChange) => void) | undefined;
 }
 
 /** What a dashboard is made with. */
@@ -39,18 +51,23 @@ const clock = () => new Date();
 
 /** Shows how much of its allowance a restaurant has used, or all restaurants have. Its style is usage-dashboard.css. */
 export function UsageDashboard(props: UsageDashboardProps) {
-  const { client, locale = 'en', theme = 'auto', timeZone, revision, now = clock } = props;
+  const { locale = 'en', theme = 'auto', timeZone, numberingSystem, refreshMs, help, revision, now = clock } = props;
   const [announced, setAnnounced] = useState('');
   const announce = useCallback((what: string) => setAnnounced(what), []);
   const surroundings = useMemo(
-    () => ({ text: messages[locale], format: makeFormat(locale, timeZone), now, announce }), [locale, timeZone, now, announce],
+    () => ({
+      text: messages[locale], format: makeFormat(locale, timeZone, numberingSystem), now, help: help ?? {}, refreshMs, announce,
+    }),
+    [locale, timeZone, numberingSystem, now, help, refreshMs, announce],
   );
   return (
     <Surrounding.Provider value={surroundings}>
       <div className="sud sud-theme" lang={locale} dir={locale === 'ar' ? 'rtl' : 'ltr'} data-theme={theme}>
-        {client.role === 'owner'
-          ? <OwnerView client={client} revision={revision} />
-          : <AdminView client={client} revision={revision} />}
+        <Safe>
+          {props.client.role === 'owner'
+            ? <OwnerView client={props.client} revision={revision} />
+            : <AdminView client={props.client} revision={revision} place={(props as AdminDashboard).place} onPlace={(props as AdminDashboard).onPlace} />}
+        </Safe>
         <p className="sud-visually-hidden" role="status">{announced}</p>
       </div>
     </Surrounding.Provider>

@@ -1,30 +1,62 @@
 import { expect, test } from 'vitest';
 import { makeFormat } from './format.js';
+import { messages } from './messages.js';
 
 const now = new Date('2026-11-24T12:00:00.000Z');
 
 test.each([
   ['2026-11-24T11:59:31.000Z', 'now', 'الآن'],
-  ['2026-11-24T12:00:05.000Z', 'now', 'الآن'], // a clock that goes behind
-  ['2026-11-24T11:15:00.000Z', '45 minutes ago', 'قبل ٤٥ دقيقة'],
-  ['2026-11-23T11:00:00.000Z', 'yesterday', 'أمس'],
-  ['2026-11-21T12:00:00.000Z', '3 days ago', 'قبل ٣ أيام'],
-  ['2026-08-20T12:00:00.000Z', '3 months ago', 'قبل ٣ أشهر'],
+  ['2026-11-24T12:10:00.000Z', 'now', 'الآن'], // a clock that goes ahead: never "in 10 minutes"
+  ['2026-11-24T11:15:00.000Z', '45 minutes ago', 'قبل 45 دقيقة'],
+  ['2026-11-24T01:00:00.000Z', '11 hours ago', 'قبل 11 ساعة'],
+  ['2026-11-23T23:00:00.000Z', 'yesterday', 'أمس'],
+  ['2026-11-23T00:30:00.000Z', 'yesterday', 'أمس'],
+  ['2026-11-22T13:00:00.000Z', '2 days ago', 'أول أمس'], // 47 hours are not yesterday
+  ['2026-11-21T12:00:00.000Z', '3 days ago', 'قبل 3 أيام'],
+  ['2026-08-20T12:00:00.000Z', '3 months ago', 'قبل 3 أشهر'],
+  ['2025-12-25T12:00:00.000Z', '10 months ago', 'قبل 10 أشهر'],
   ['2024-08-20T12:00:00.000Z', '2 years ago', 'قبل سنتين'],
 ])('%s is %s', (at, english, arabic) => {
-  expect(makeFormat('en').ago(at, now)).toBe(english);
-  expect(makeFormat('ar').ago(at, now)).toBe(arabic);
+  expect(makeFormat('en', 'UTC').ago(at, now)).toBe(english);
+  expect(makeFormat('ar', 'UTC').ago(at, now)).toBe(arabic);
 });
 
-test('writes numbers, and Gregorian months, in each language', () => {
-  const [en, ar] = [makeFormat('en'), makeFormat('ar')];
-  expect([en.number(29955), ar.number(29955)]).toEqual(['29,955', '٢٩٬٩٥٥']);
-  expect([en.percent(0.0015), en.percent(1)]).toEqual(['0.15%', '100%']);
+test('goes by the days of the zone', () => {
+  const late = new Date('2026-11-24T22:00:00.000Z'); // 01:00 on the 25th in Riyadh
+  expect(makeFormat('en', 'UTC').ago('2026-11-24T19:00:00.000Z', late)).toBe('3 hours ago');
+  expect(makeFormat('en', 'Asia/Riyadh').ago('2026-11-24T19:00:00.000Z', late)).toBe('yesterday');
+});
+
+test('says how fresh something is', () => {
+  const format = makeFormat('en', 'UTC');
+  expect([0, 9, 10, 59, 60, 600].map((s) => format.since(new Date(now.getTime() - s * 1000), now)))
+    .toEqual(['now', 'now', '10 seconds ago', '50 seconds ago', '1 minute ago', '10 minutes ago']);
+});
+
+test('writes numbers, and Gregorian months, in each language and its digits', () => {
+  const [en, ar, arab] = [makeFormat('en'), makeFormat('ar'), makeFormat('ar', undefined, 'arab')];
+  expect([en.number(29955), ar.number(29955), arab.number(29955)]).toEqual(['29,955', '29,955', '٢٩٬٩٥٥']);
+  expect([en.percent(0.0015), en.percent(1), en.percent(0.99999), en.percent(1.033)]).toEqual(['0.1%', '100%', '99.9%', '103.3%']);
+  expect([en.signed(1000), en.signed(-5)]).toEqual(['+1,000', '-5']);
   expect(en.month({ year: 2026, month: 1 }, 'long')).toBe('January 2026');
-  expect(ar.month({ year: 2026, month: 1 }, 'long')).toBe('يناير ٢٠٢٦');
+  expect(arab.month({ year: 2026, month: 1 }, 'long')).toBe('يناير ٢٠٢٦');
 });
 
-test('shows times in the zone that is asked for', () => {
+test.each([
+  [0, '0 conversations', 'لا محادثات'],
+  [1, '1 conversation', 'محادثة واحدة'],
+  [2, '2 conversations', 'محادثتان'],
+  [3, '3 conversations', '3 محادثات'],
+  [11, '11 conversations', '11 محادثة'],
+  [100, '100 conversations', '100 محادثة'],
+])('counts %i with its noun', (n, english, arabic) => {
+  expect(makeFormat('en').counted(n, messages.en.conversationCount)).toBe(english);
+  expect(makeFormat('ar').counted(n, messages.ar.conversationCount)).toBe(arabic);
+});
+
+test('shows times in the zone that is asked for, and in another for one that the platform doesn’t know', () => {
   expect(makeFormat('en', 'Asia/Riyadh').dateTime('2026-11-23T22:30:00.000Z')).toBe('24 Nov 2026, 01:30');
   expect(makeFormat('en', 'UTC').time(new Date('2026-11-23T22:30:00.000Z'))).toBe('22:30');
+  expect(makeFormat('en').inZone('2026-11-30T21:00:00.000Z', 'Asia/Riyadh')).toMatch(/^1 Dec 2026, 00:00 \(Arabian/);
+  expect(() => makeFormat('en', 'Nowhere/Else').inZone('2026-11-30T21:00:00.000Z', 'Nowhere/Else')).not.toThrow();
 });

@@ -1,15 +1,29 @@
-import type { Locale } from './messages.js';
+import type { Locale, Plural } from './messages.js';
+import { fill } from './messages.js';
+
+/** The digits of a language: Latin as in 123, or Arabic-Indic as in ١٢٣. */
+export type NumberingSystem = 'latn' | 'arab';
 
 /** How numbers and times are written in a language. */
 export interface Format {
   number(value: number): string;
-  /** A share from 0 to 1. */
+  /** A change of an allowance, with its sign. */
+  signed(value: number): string;
+  /** A share from 0 to 1, rounded down: what isn't 100 % yet doesn't show as 100 %. */
   percent(share: number): string;
+  /** A number with its noun, in the form that the language has for it. {n} is the number. */
+  counted(value: number, forms: Plural): string;
+  /** The same in parts: the number, or undefined where the form says it in words, and the rest. */
+  parts(value: number, forms: Plural): { number: string | undefined; words: string };
   /** A day with the time of day. */
   dateTime(at: string): string;
+  /** A moment as the clocks of a zone of its own show it, with the zone's name. */
+  inZone(at: string, timeZone: string): string;
   time(at: Date): string;
-  /** How long ago, in the largest unit that fits: "3 days ago". */
+  /** How long ago, by calendar days: "yesterday", "3 days ago". What a clock that goes ahead puts into the future is "now". */
   ago(at: string, now: Date): string;
+  /** How many seconds or minutes ago, for what was just read. */
+  since(at: Date, now: Date): string;
   /** A month's name, short or in full with its year. */
   month(of: { year: number; month: number }, style: 'short' | 'long'): string;
   /** A day of the form 2026-11-24, with its month. */
@@ -17,39 +31,77 @@ export interface Format {
   list(parts: string[]): string;
 }
 
-// Months are Gregorian: the API counts by them, while Arabic as in Saudi Arabia would write the Islamic calendar's.
-const habits: Record<Locale, { tag: string; hour: '2-digit' | 'numeric' }> = {
-  en: { tag: 'en-GB', hour: '2-digit' },
-  ar: { tag: 'ar-SA-u-ca-gregory-nu-arab', hour: 'numeric' },
-};
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
 
-const units: [Intl.RelativeTimeFormatUnit, number][] = [
-  ['year', 365 * 24 * 3600], ['month', 30 * 24 * 3600], ['day', 24 * 3600], ['hour', 3600], ['minute', 60],
-];
+/** Returns a zone if this platform knows it, or undefined, which is the platform's own. */
+export function knownZone(timeZone: string | undefined): string | undefined {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+    return timeZone;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns the date of a moment as a zone's calendars show it. */
+export function dateIn(at: Date, timeZone: string | undefined): { year: number; month: number; day: number } {
+  const parts = new Intl.DateTimeFormat('en-u-ca-gregory-nu-latn', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' }).formatToParts(at);
+  const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
+  return { year: part('year'), month: part('month'), day: part('day') };
+}
 
 /** Returns how a language writes, with times as the clocks of a zone show them (default: the browser's). */
-export function makeFormat(locale: Locale, timeZone?: string): Format {
-  const { tag, hour } = habits[locale];
+export function makeFormat(locale: Locale, zone?: string, numberingSystem: NumberingSystem = 'latn'): Format {
+  // Months are Gregorian: the API counts by them, while Arabic as in Saudi Arabia would write the Islamic calendar's.
+  const tag = locale === 'ar' ? `ar-SA-u-ca-gregory-nu-${numberingSystem}` : 'en-GB';
+  const hour = locale === 'ar' ? 'numeric' : '2-digit';
+  const timeZone = knownZone(zone);
   const number = new Intl.NumberFormat(tag);
-  const percent = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 2 });
-  const dateTime = new Intl.DateTimeFormat(tag, {
-    day: 'numeric', month: 'short', year: 'numeric', hour, minute: '2-digit', timeZone,
-  });
+  const signed = new Intl.NumberFormat(tag, { signDisplay: 'exceptZero' });
+  const percent = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 1 });
+  const plural = new Intl.PluralRules(locale);
+  const moment = { day: 'numeric', month: 'short', year: 'numeric', hour, minute: '2-digit' } as const;
+  const dateTime = new Intl.DateTimeFormat(tag, { ...moment, timeZone });
   const time = new Intl.DateTimeFormat(tag, { timeStyle: 'short', timeZone });
   const relative = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' });
   const short = new Intl.DateTimeFormat(tag, { month: 'short', timeZone: 'UTC' });
   const long = new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const day = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'long', timeZone: 'UTC' });
   const list = new Intl.ListFormat(tag, { type: 'unit' });
+  const formOf = (value: number, forms: Plural) => forms[plural.select(value)] ?? forms.other;
   return {
     number: (value) => number.format(value),
-    percent: (share) => percent.format(share),
+    signed: (value) => signed.format(value),
+    percent: (share) => percent.format(Math.floor(share * 1000 + 1e-9) / 1000),
+    counted: (value, forms) => fill(formOf(value, forms), { n: number.format(value) }),
+    parts(value, forms) {
+      const form = formOf(value, forms);
+      return { number: form.includes('{n}') ? number.format(value) : undefined, words: form.replace('{n}', '').trim() };
+    },
     dateTime: (at) => dateTime.format(new Date(at)),
+    inZone(at, itsZone) {
+      const shown = knownZone(itsZone) ?? 'UTC';
+      const name = new Intl.DateTimeFormat(tag, { timeZone: shown, timeZoneName: 'long' }).formatToParts(new Date(at))
+        .find(({ type }) => type === 'timeZoneName')?.value ?? shown;
+      return `${new Intl.DateTimeFormat(tag, { ...moment, timeZone: shown }).format(new Date(at))} (${name})`;
+    },
     time: (at) => time.format(at),
     ago(at, now) {
-      const seconds = (new Date(at).getTime() - now.getTime()) / 1000;
-      const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? ['second', 1];
-      return relative.format(unit === 'second' ? 0 : Math.trunc(seconds / size), unit);
+      const passed = now.getTime() - new Date(at).getTime();
+      if (passed < minuteMs) return relative.format(0, 'second');
+      if (passed < hourMs) return relative.format(-Math.floor(passed / minuteMs), 'minute');
+      const [then, today] = [dateIn(new Date(at), timeZone), dateIn(now, timeZone)];
+      const days = Math.round((Date.UTC(today.year, today.month - 1, today.day) - Date.UTC(then.year, then.month - 1, then.day)) / dayMs);
+      if (days === 0) return relative.format(-Math.floor(passed / hourMs), 'hour');
+      const months = (today.year - then.year) * 12 + today.month - then.month - (today.day < then.day ? 1 : 0);
+      if (months < 1) return relative.format(-days, 'day');
+      return months < 12 ? relative.format(-months, 'month') : relative.format(-Math.floor(months / 12), 'year');
+    },
+    since(at, now) {
+      const seconds = Math.max(0, Math.floor((now.getTime() - at.getTime()) / 10_000) * 10);
+      return seconds < 60 ? relative.format(-seconds, 'second') : this.ago(at.toISOString(), now);
     },
     month: ({ year, month }, style) => (style === 'short' ? short : long).format(new Date(Date.UTC(year, month - 1, 1))),
     day: (date) => day.format(new Date(date)),

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import { fill, messages } from './messages.js';
+import { fill, messages, type Plural } from './messages.js';
 
-const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
+// In words, a number may do without its placeholder: "one conversation".
+const placeholders = (text: string | Plural) =>
+  [...(typeof text === 'string' ? text : text.other).matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 
 test('each language says everything, with the same values filled in', () => {
   for (const [key, english] of Object.entries(messages.en)) {
@@ -15,4 +17,13 @@ test('each language says everything, with the same values filled in', () => {
 test('fills in what is given, as it is', () => {
   expect(fill('{from}–{to} of {total}', { from: '1', to: '$&', total: '{from}' })).toBe('1–$& of {from}');
   expect(fill('{other}', {})).toBe('{other}');
+});
+
+test('each language has a form for each of its numbers', () => {
+  for (const locale of ['en', 'ar'] as const) {
+    const forms = new Intl.PluralRules(locale).resolvedOptions().pluralCategories.sort();
+    for (const [key, text] of Object.entries(messages[locale])) {
+      if (typeof text !== 'string') expect(Object.keys(text).sort(), `${locale} ${key}`).toEqual(forms);
+    }
+  }
 });

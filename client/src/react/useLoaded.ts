@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
+import type { Surroundings } from './context.js';
 
 /** What has become of a read. */
 export interface Loaded<T> {
@@ -31,7 +32,7 @@ interface State<T> extends Pick<Wanted, 'source' | 'key'> {
  * Reads what a key stands for in a source, again whenever one of them or the revision changes, or reload is called. A read that
  * isn't wanted any more is called off, and its answer ignored.
  */
-export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Promise<T>, now: () => Date): Loaded<T> {
+export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Promise<T>, { now, refreshMs }: Pick<Surroundings, 'now' | 'refreshMs'>): Loaded<T> {
   const { source, key, revision } = wanted;
   const [state, setState] = useState<State<T>>({ source, key, loading: true });
   const [attempt, setAttempt] = useState(0);
@@ -55,6 +56,23 @@ export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Prom
   }, [source, key, revision, attempt]);
 
   const reload = useCallback(() => setAttempt((n) => n + 1), []);
+  useRefresh(reload, refreshMs, state.error !== undefined);
   const { data, at, error, loading } = state.source === source ? state : { ...state, data: undefined, error: undefined };
   return { data, at, error, loading, reload };
+}
+
+/** Reads again every so often while somebody can see it, and once a lost connection is back. */
+function useRefresh(reload: () => void, everyMs: number | undefined, hasFailed: boolean): void {
+  useEffect(() => {
+    if (everyMs === undefined || !(everyMs > 0)) return;
+    const timer = setInterval(() => {
+      if (document.visibilityState !== 'hidden') reload();
+    }, Math.max(1_000, everyMs));
+    return () => clearInterval(timer);
+  }, [reload, everyMs]);
+  useEffect(() => {
+    if (!hasFailed) return;
+    addEventListener('online', reload);
+    return () => removeEventListener('online', reload);
+  }, [reload, hasFailed]);
 }

@@ -1,0 +1,10 @@
+import { useEffect, useState } from 'react';
+
+/** Renders a component again every so often, for what it says of the time. */
+export function useTick(everyMs: number): void {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+}
