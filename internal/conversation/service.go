@@ -14,6 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 // Tenant is a restaurant whose number a customer wrote to, with its bot.
@@ -231,7 +232,12 @@ func insist(ctx context.Context, note func() error) error {
 // job could be enqueued makes no difference to the customer.
 func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) error {
 	var enqueued sync.WaitGroup
-	enqueued.Go(func() { s.enqueue(ctx, log, t, in) })
+	enqueued.Go(func() {
+		if err := s.enqueue(ctx, log, t, in); err != nil {
+			log.LogAttrs(ctx, slog.LevelError, "bootstrap job not enqueued", slog.String("jobId", jobID(in)), slog.Any("error", err))
+			call(s.Events.EnqueueFailed)
+		}
+	})
 	defer enqueued.Wait() // an instance is frozen once it has answered
 
 	sid, _ := s.Templates.SID(ctx, TemplateWelcome)
@@ -244,24 +250,26 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in In
 	return nil
 }
 
-func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) {
+func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) (err error) {
+	defer task.Recover(&err) // a queue that fails, in whatever way, costs no welcome
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
 	j := bootstrap.Job{
-		Version: bootstrap.Version, JobID: "job-" + in.MessageID, RestaurantID: t.Restaurant.ID, MerchantID: t.Restaurant.MerchantID,
+		Version: bootstrap.Version, JobID: jobID(in), RestaurantID: t.Restaurant.ID, MerchantID: t.Restaurant.MerchantID,
 		CustomerWa: in.Customer, ProfileName: variable(in.ProfileName), EnqueuedAt: s.Now().UTC().Truncate(time.Millisecond),
 	}
 	if j.MerchantID == "" {
 		log.LogAttrs(ctx, slog.LevelInfo, "nothing to prefetch: the restaurant has no merchant id")
-		return
+		return nil
 	}
 	if err := s.Queue.Enqueue(ctx, j); err != nil {
-		log.LogAttrs(ctx, slog.LevelError, "bootstrap job not enqueued", slog.String("jobId", j.JobID), slog.Any("error", err))
-		call(s.Events.EnqueueFailed)
-		return
+		return err
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "bootstrap job enqueued", slog.String("jobId", j.JobID), slog.String("merchantId", j.MerchantID))
+	return nil
 }
+
+func jobID(in Incoming) string { return "job-" + in.MessageID }
 
 // answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
 // message whose answer didn't get out isn't counted again.

@@ -362,6 +362,23 @@ func TestQueueDown(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.queue.before = func(context.Context) error { return errDown }
+	testQueueFailure(t, f)
+}
+
+// TestQueuePanics: a panic beside the welcome ends neither it nor the process.
+func TestQueuePanics(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.queue.before = func(context.Context) error { panic("on fire") }
+	testQueueFailure(t, f)
+	f.wantLogged(t, "ERROR", "bootstrap job not enqueued")
+	if !strings.Contains(f.log.String(), "panic: on fire") {
+		t.Errorf("log %s", f.log)
+	}
+}
+
+func testQueueFailure(t *testing.T, f *fixture) {
+	t.Helper()
 	f.mustReceive(t, "m1", "hello")
 	f.wantReceived(t, welcome)
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 // Rebuild lays the directory anew from the restaurants that exist, and returns how many there are. Readers
@@ -44,7 +44,7 @@ func (d *Directory) rebuild(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	fresh, pages := layOut(generation, all)
-	group, writing := errgroup.WithContext(ctx)
+	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
 	for some := range slices.Chunk(pages, rebuildPages) { // made one request at a time: all of them would be large
 		group.Go(func() error {

@@ -10,12 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/directory"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -218,7 +217,7 @@ func (k *Ranking) Reindex(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("indexing bots: %w", err)
 	}
 	restaurants := 0
-	group, working := errgroup.WithContext(ctx)
+	group, working := task.WithContext(ctx)
 	group.SetLimit(reindexWriters)
 	scanErr := k.db.Scan(working, k.names.Restaurants, func(r *table.Reader) error {
 		restaurants++
@@ -238,7 +237,7 @@ func (k *Ranking) Reindex(ctx context.Context) (int, error) {
 func (k *Ranking) Fullest(ctx context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
 	found := make(map[string]usage.Quota)
 	results := make([][]usage.Filled, fullnessShards+1)
-	group, queryCtx := errgroup.WithContext(ctx)
+	group, queryCtx := task.WithContext(ctx)
 	for i := range fullnessShards {
 		group.Go(func() (err error) {
 			results[i], err = k.listedFrom(queryCtx, fmt.Sprintf("%s/%d", month, i), leastFullness(share), usage.Unlimited)
@@ -335,7 +334,7 @@ func (k *Ranking) limitedRestaurants(ctx context.Context, defaultLimit int64) ([
 	}
 	var active []string
 	onPlan := make(map[string]bool)
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := task.WithContext(ctx)
 	group.Go(func() error {
 		snapshot, err := k.directory.Read(ctx)
 		if err == nil {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 const (
@@ -35,7 +35,7 @@ func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, i
 		return db.getBatch(ctx, keys, found)
 	}
 	items := make([][]Key, batches) // each request's own, so that found need not be safe for concurrent use
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := task.WithContext(ctx)
 	for i := range batches {
 		group.Go(func() error {
 			return db.getBatch(ctx, keys[i*BatchGetKeys:min(len(keys), (i+1)*BatchGetKeys)], func(table string, it Item) {
