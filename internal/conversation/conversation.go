@@ -39,6 +39,7 @@ type Message struct {
 	RestaurantID string
 	Customer     string // E.164
 	ReceivedAt   time.Time
+	Asks         bool // it asks for an answer
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
 }
@@ -63,12 +64,21 @@ const (
 
 // Recorded is what a Recorder did with a delivery and what it knows afterwards.
 type Recorded struct {
-	At      time.Time  // when the message was first received: repeats keep that time
+	// At is when the message was received. Of a repeat it is when it opened its session, or else when the session's latest
+	// message came.
+	At      time.Time
 	Repeat  bool       // an earlier delivery of the message was seen
 	First   bool       // the customer's first message ever, or a repeat of it
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
+
+	// What Complete works with: when the session was opened and whether that is to be counted, and whether the message moved
+	// the session's end, from the time of the message before (zero where it opened the session).
+	OpenedAt  time.Time
+	Uncounted bool
+	Moved     bool
+	From      time.Time
 }
 
 // Reply names a reply that can be claimed.
@@ -84,12 +94,16 @@ const (
 // with outage.ErrUnavailable where the store can't answer; the delivery can then be recorded again, and ends as if it
 // had been recorded once.
 type Recorder interface {
-	// Record opens or extends the customer's session and counts what there is to count, exactly once for each message
-	// ID of a restaurant within RepeatWindow, whatever number of deliveries there are and wherever one breaks off. Times
-	// never move backwards. The replies that it finds due are for Claim to take.
-	//
-	// The tally of messages is informative: a delivery that breaks off may lose one.
+	// Record opens or extends the customer's session, once for each message ID of a restaurant, and finds out about replies. A
+	// welcome that nobody holds, and the answer to a message that Asks, are this delivery's to send from then on, as if
+	// claimed. Repeats are known for RepeatWindow, and those of a customer's latest 16 messages for good. Times never move
+	// backwards.
 	Record(ctx context.Context, m Message) (Recorded, error)
+
+	// Complete counts what a recorded message leaves to be counted, each opening exactly once, and notes the restaurant's
+	// activity. It may run beside the replies. A delivery that breaks off before leaves it to the next one of the message, or
+	// to the customer's next message. The tally of messages is informative: breaking off may lose one.
+	Complete(ctx context.Context, m Message, recorded Recorded) error
 
 	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld; or
 	// else what has become of the reply.

@@ -119,6 +119,7 @@ const (
 func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	m := Message{
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
+		Asks: IntentOf(in) != NoIntent,
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
@@ -128,11 +129,24 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
-	if recorded.Opened {
-		defer s.alertQuota(ctx, log, t, m, recorded.At) // the customer comes first
+	var completing sync.WaitGroup // beside the replies: the customer comes first
+	var completeErr error
+	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })
+	err = s.replyTo(ctx, log, t, m, in, recorded)
+	completing.Wait()
+	if completeErr == nil && recorded.Opened {
+		s.alertQuota(ctx, log, t, m, recorded.OpenedAt)
 	}
+	if completeErr != nil {
+		err = errors.Join(err, fmt.Errorf("recording: %w", completeErr))
+	}
+	return err
+}
+
+// replyTo sends what is to be sent after a delivery was recorded.
+func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
 	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
-	err = s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
+	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
 	if errors.Is(err, ErrElsewhere) && !recorded.First {
 		err = nil // whoever is sending it sees to it
 	}

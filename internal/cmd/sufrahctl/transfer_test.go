@@ -23,6 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -182,7 +183,7 @@ func TestMove(t *testing.T) {
 		t.Helper()
 		m := conversation.Message{ID: id, RestaurantID: demo.ExampleID, Customer: customer, ReceivedAt: at, Delivery: id}
 		recorder := s.store().Recorder(calendar)
-		recorded, err := recorder.Record(t.Context(), m)
+		recorded, err := storetest.Record(t.Context(), recorder, m)
 		if err != nil {
 			t.Fatal(err)
 		}

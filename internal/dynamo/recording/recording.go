@@ -2,10 +2,14 @@
 package recording
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -19,20 +23,30 @@ import (
 
 // Recorder implements conversation.Recorder over the tables.
 //
-// A message is recorded in three steps, each of one write:
+// A message is recorded by one conditional write to its customer's session, in the item conversations, customer/<number>:
 //
-//  1. the marker     conversations, message/<id>       when the message was first received
-//  2. the session    conversations, customer/<number>  extended; or opened, in one transaction with the month's count
-//  3. the activity   usage, activity                   first and last message, tally of messages
+//	recentIds, earlierIds   the ids of the customer's messages: a message whose id is there is a repeat
+//	openedAt, lastMessageAt the session, extended by the message or opened by the customer's first one
+//	counted                 "due" until the opening is counted in its month, then when it was opened
+//	reply, lease            the customer's welcome: due at first, and held by the delivery that found it due
 //
-// They are in this order because each can be done again once those before it are known. A delivery that breaks off
-// leaves the marker, and the next one goes on with the marker's time instead of its own. Step 2 is conditional on the
-// session's own times, so that doing it twice changes nothing, and the count moves only together with the session that
-// it counts. Step 3 moves times forwards only. Only the delivery that wrote the marker tallies.
+// The same expression extends a session and creates a new customer's, since each attribute that only an opening sets is set
+// by if_not_exists. So neither needs to know beforehand which it is, and a reply leaves after one round trip. What else is to
+// be done follows from the item, so whoever finds it undone does it, wherever an earlier delivery broke off:
 //
-// Counting first and marking afterwards would count twice after a crash in between, and marking without the time would
-// count a session in the wrong month. Were ordinary messages part of a transaction too, they would cost twice as much,
-// and those of a busy restaurant would conflict: so only openings touch the month's item.
+//	the count     usage, <month>    in one transaction with counted, so that it moves once for each opening
+//	the activity  usage, activity   first and last message, tally of messages; times move forwards only
+//
+// A customer who comes back after a session ended takes a second write, conditional on the session that was read.
+//
+// The ids are kept in two sets. When the newer one has held idsKept ids and is RepeatWindow old, it becomes the earlier one: so
+// the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
+//
+// An answer that a message asks for has an item of its own, message/<id>, written beside the session's.
+//
+// Until November 2026 each message had such an item, which told repeats apart, and sessions had no ids and no counted: such a
+// session counts as counted, and gets both with its next message. A process of that form extends a session of this one
+// without knowing its ids, and counts it once, since it is open.
 type Recorder struct {
 	db       *table.DB
 	names    schema.Tables
@@ -47,10 +61,25 @@ func New(db *table.DB, names schema.Tables, calendar usage.Calendar) *Recorder {
 
 const (
 	attrReceived     = "receivedAt"
-	attrDelivery     = "delivery"     // of a marker: the delivery that wrote it
 	attrFirstMessage = "firstMessage" // of a session: the id of the customer's first message ever
 	attrLease        = "lease"        // the delivery that holds the reply
 	attrLeaseUntil   = "leaseUntil"
+	attrRecent       = "recentIds"
+	attrRecentSince  = "recentSince" // when the first of the recent ids came
+	attrEarlier      = "earlierIds"
+	attrCounted      = "counted"
+
+	countDue = "due"
+	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
+
+	// idsKept is how many ids the newer set holds at least before it becomes the earlier one, and idLength their bytes: with
+	// two sets of them a session takes less than 1 KB, which is one write unit.
+	idsKept  = 16
+	idLength = 8
+
+	// answerable is how long after its session's latest message a repeat is answered whose answer's item is missing: Twilio
+	// repeats within 15 s, and whoever replays a message later gets nothing.
+	answerable = time.Hour
 
 	endedKept = 90 * 24 * time.Hour
 
@@ -77,177 +106,284 @@ func replyKey(m conversation.Message, r conversation.Reply) table.Item {
 	return markerKey(m)
 }
 
-// Record implements conversation.Recorder. An ordinary message inside a session takes three round trips and as many
-// write units.
+// idOf returns a message's id as sets keep it: the start of its hash. Among the hundred ids that a customer has at most, two
+// are alike once in 10^17 messages.
+func idOf(m conversation.Message) []byte {
+	sum := sha256.Sum256([]byte(m.ID))
+	return sum[:idLength]
+}
+
+// Record implements conversation.Recorder. A message inside a session, and a customer's first, take one round trip.
 func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
-	recorded, err := r.mark(ctx, m)
+	m.ReceivedAt = m.ReceivedAt.UTC().Truncate(time.Millisecond)
+	var marker table.Item
+	var markerErr error
+	var marking sync.WaitGroup
+	if m.Asks {
+		marking.Go(func() { marker, markerErr = r.mark(ctx, m) })
+	}
+	recorded, err := r.advance(ctx, m)
+	marking.Wait()
+	if err == nil {
+		err = markerErr
+	}
 	if err != nil {
-		return conversation.Recorded{}, fmt.Errorf("marking message %s: %w", m.ID, err)
+		return conversation.Recorded{}, fmt.Errorf("recording message %s: %w", m.ID, err)
 	}
-	session, moved, err := r.advance(ctx, m, recorded)
-	if err != nil {
-		return conversation.Recorded{}, fmt.Errorf("recording message %s in its session: %w", m.ID, err)
+	if m.Asks {
+		recorded.Answer = replyState(marker, m)
 	}
-	in := table.Reader{Item: session}
-	recorded.First = in.Text(attrFirstMessage) == m.ID
-	recorded.Welcome = replyState(session, m)
-	recorded.Opened = wasOpened(&in, m, recorded.At)
-	if in.Err != nil {
-		return conversation.Recorded{}, fmt.Errorf("session of message %s: %w", m.ID, in.Err)
-	}
-	if err := r.noteActivity(ctx, m, recorded, moved); err != nil {
-		return conversation.Recorded{}, fmt.Errorf("noting the activity of message %s: %w", m.ID, err)
+	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) && recorded.Answer == conversation.ReplyHeld {
+		recorded.Answer = conversation.ReplySettled // its item has expired, or would have been written long ago
 	}
 	return recorded, nil
 }
 
-// mark writes the message's marker, or reads the one that an earlier delivery wrote.
-func (r *Recorder) mark(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
-	at := m.ReceivedAt.UTC().Truncate(time.Millisecond)
+// mark writes the item of a message's answer, which the delivery then holds, or reads the one that an earlier delivery wrote.
+func (r *Recorder) mark(ctx context.Context, m conversation.Message) (table.Item, error) {
 	marker := markerKey(m)
-	marker[attrReceived] = table.Instant(at)
-	marker[attrDelivery] = table.Text(m.Delivery)
-	marker[schema.AttrExpires] = table.Number(at.Add(conversation.RepeatWindow).Unix() + 1)
+	marker[attrReceived] = table.Instant(m.ReceivedAt)
+	marker[schema.AttrExpires] = table.Number(m.ReceivedAt.Add(conversation.RepeatWindow).Unix() + 1)
 	marker[schema.AttrReply] = table.Text(schema.ReplyDue)
+	marker[attrLease] = table.Text(m.Delivery)
+	marker[attrLeaseUntil] = table.Instant(m.ReceivedAt.Add(conversation.LeaseLength))
 	err := r.db.Put(ctx, r.names.Conversations, marker, table.Expression{
 		// TTL deletes late: a marker that has expired counts as gone.
 		Condition: "attribute_not_exists(#entry) OR #received <= :forgotten",
 		Names:     map[string]string{"#entry": schema.AttrEntry, "#received": attrReceived},
-		Values:    table.Item{":forgotten": table.Instant(at.Add(-conversation.RepeatWindow))},
+		Values:    table.Item{":forgotten": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow))},
 	})
 	var condition *table.ConditionError
 	if errors.As(err, &condition) {
-		marker = condition.Failed[0]
-	} else if err != nil {
-		return conversation.Recorded{}, err
+		return condition.Failed[0], nil
 	}
-	in := table.Reader{Item: marker}
-	recorded := conversation.Recorded{
-		At: in.Instant(attrReceived),
-		// The SDK repeats a write whose answer got lost; it then meets the delivery's own marker.
-		Repeat: in.Text(attrDelivery) != m.Delivery,
-		Answer: replyState(marker, m),
-	}
-	if in.Err == nil && recorded.At.IsZero() {
-		in.Fail(attrReceived, "a time")
-	}
-	return recorded, in.Err
+	return marker, err
 }
 
-// advance extends the customer's session to the message, or opens one and counts it, and returns the session and how far
-// the message moved it.
-func (r *Recorder) advance(ctx context.Context, m conversation.Message, recorded conversation.Recorded) (table.Item, schema.Move, error) {
+// session is what is stored of a customer's session.
+type session struct {
+	item            table.Item
+	opened, last    time.Time
+	openedBy, first string
+	counted, knows  bool // knows: the message's id
+	recent          int  // how many ids the newer set has
+	recentSince     time.Time
+}
+
+func readSession(it table.Item, id []byte) (session, error) {
+	in := table.Reader{Item: it}
+	recent, earlier := in.Binaries(attrRecent), in.Binaries(attrEarlier)
+	isID := func(known []byte) bool { return bytes.Equal(known, id) }
+	s := session{
+		item: it, opened: in.Instant(schema.AttrOpened), last: in.Instant(schema.AttrLastMessage),
+		openedBy: in.Text(schema.AttrOpenedBy), first: in.Text(attrFirstMessage), counted: in.Text(attrCounted) != countDue,
+		knows:  slices.ContainsFunc(recent, isID) || slices.ContainsFunc(earlier, isID),
+		recent: len(recent), recentSince: in.Instant(attrRecentSince),
+	}
+	if in.Err == nil && it != nil && s.last.IsZero() {
+		in.Fail(schema.AttrLastMessage, "a time")
+	}
+	return s, in.Err
+}
+
+// recorded returns what is known of a message after it was recorded in the session.
+func (s session) recorded(m conversation.Message) conversation.Recorded {
+	return conversation.Recorded{
+		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
+		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted,
+	}
+}
+
+// repeat returns what is known of a message that the session knows.
+func (s session) repeat(m conversation.Message) conversation.Recorded {
+	recorded := s.recorded(m)
+	recorded.Repeat, recorded.At = true, s.last
+	if recorded.Opened = s.openedBy == m.ID; recorded.Opened {
+		recorded.At = s.opened
+	}
+	return recorded
+}
+
+// advance records the message in its customer's session.
+func (r *Recorder) advance(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
+	id := idOf(m)
+	old, err := r.extend(ctx, m, id)
 	for range races {
-		session, err := r.extend(ctx, m, recorded)
 		var condition *table.ConditionError
+		if err == nil {
+			before, err := readSession(old, id)
+			return taken(m, before), err
+		}
 		if !errors.As(err, &condition) {
-			in := table.Reader{Item: session}
-			moved := schema.Move{Made: err == nil, From: in.Instant(schema.AttrLastMessage)}
-			return session, moved, errors.Join(err, in.Err)
+			return conversation.Recorded{}, err
 		}
-		session = condition.Failed[0]
-		in := table.Reader{Item: session}
-		last := in.Instant(schema.AttrLastMessage)
-		if in.Err != nil {
-			return nil, schema.Move{}, in.Err
-		}
-		if !last.IsZero() && !last.Before(recorded.At) {
-			if recorded.Repeat || wasOpened(&in, m, recorded.At) { // tallied already
-				return session, schema.Move{}, in.Err
+		seen, readErr := readSession(condition.Failed[0], id)
+		switch {
+		case readErr != nil:
+			return conversation.Recorded{}, readErr
+		case seen.item == nil: // it was deleted meanwhile
+			old, err = r.extend(ctx, m, id)
+			continue
+		case seen.knows:
+			return seen.repeat(m), nil
+		case !m.ReceivedAt.Before(seen.last.Add(conversation.SessionLength)):
+			var recorded conversation.Recorded
+			if recorded, err = r.reopen(ctx, m, id, seen); err == nil {
+				return recorded, nil
 			}
-			return session, schema.Move{}, r.tallyLate(ctx, m)
-		}
-		if last.IsZero() || !recorded.At.Before(last.Add(conversation.SessionLength)) {
-			if session, err = r.open(ctx, m, recorded.At, session); !errors.Is(err, errRaced) {
-				return session, schema.Move{Made: err == nil}, err
+		default:
+			var recorded conversation.Recorded
+			if recorded, err = r.add(ctx, m, id, seen); err == nil {
+				return recorded, nil
 			}
 		}
 	}
-	return nil, schema.Move{}, errRaced
+	return conversation.Recorded{}, errRaced
 }
 
-// extend moves the session's end, if it is open at the message's time and the message is its latest. It returns the session
-// as it was before.
-func (r *Recorder) extend(ctx context.Context, m conversation.Message, recorded conversation.Recorded) (table.Item, error) {
-	e := table.Expression{
-		Set:       "#last = :at",
-		Add:       "#messages :tally",
-		Condition: "#last < :at AND #last > :closed",
-		Names:     map[string]string{"#last": schema.AttrLastMessage, "#messages": schema.AttrMessages},
-		Values: table.Item{
-			":at": table.Instant(recorded.At), ":closed": table.Instant(recorded.At.Add(-conversation.SessionLength)),
-			":tally": table.Number(1 - btoi(recorded.Repeat)),
+// taken returns what is known of a message that extend recorded over the session as it was.
+func taken(m conversation.Message, before session) conversation.Recorded {
+	if before.item == nil {
+		return conversation.Recorded{
+			At: m.ReceivedAt, First: true, Welcome: conversation.ReplyHeld, Opened: true, OpenedAt: m.ReceivedAt, Uncounted: true, Moved: true,
+		}
+	}
+	recorded := before.recorded(m)
+	recorded.Moved, recorded.From = true, before.last
+	if _, leased := before.item[attrLease]; !leased && recorded.Welcome == conversation.ReplyDue {
+		recorded.Welcome = conversation.ReplyHeld // taken with the write
+	}
+	return recorded
+}
+
+// extend moves the session's end, if it is open at the message's time and the message is its latest; or creates the session
+// of a new customer. It returns the session as it was before, nil for a new customer's.
+func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte) (table.Item, error) {
+	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), table.Expression{
+		Set: "#last = :at, #opened = if_not_exists(#opened, :at), #by = if_not_exists(#by, :message), " +
+			"#first = if_not_exists(#first, :message), #counted = if_not_exists(#counted, :due), #since = if_not_exists(#since, :at), " +
+			"#reply = if_not_exists(#reply, :due), #lease = if_not_exists(#lease, :delivery), #until = if_not_exists(#until, :until)",
+		Add: "#messages :one, #recent :ids",
+		Condition: "(attribute_not_exists(#entry) OR #last < :at AND #last > :closed AND attribute_exists(#counted) " +
+			"AND (size(#recent) < :kept OR #since > :day)) AND NOT contains(#recent, :id) AND NOT contains(#earlier, :id)",
+		Names: map[string]string{
+			"#entry": schema.AttrEntry, "#last": schema.AttrLastMessage, "#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy,
+			"#first": attrFirstMessage, "#counted": attrCounted, "#since": attrRecentSince, "#reply": schema.AttrReply,
+			"#lease": attrLease, "#until": attrLeaseUntil, "#messages": schema.AttrMessages, "#recent": attrRecent, "#earlier": attrEarlier,
 		},
+		Values: table.Item{
+			":at": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":due": table.Text(countDue),
+			":delivery": table.Text(m.Delivery), ":until": table.Instant(m.ReceivedAt.Add(conversation.LeaseLength)),
+			":one": table.Number(1), ":ids": table.BinarySet(id), ":id": table.Binary(id),
+			":closed": table.Instant(m.ReceivedAt.Add(-conversation.SessionLength)), ":kept": table.Number(idsKept),
+			":day": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow)),
+		},
+	}, types.ReturnValueAllOld)
+}
+
+// remember is the part of a write that adds a message's id to those of a session, if the session is the one seen.
+func (s session) remember(m conversation.Message, id []byte) table.Expression {
+	e := table.Expression{
+		Add:       "#recent :ids",
+		Condition: "#last = :seen AND NOT contains(#recent, :id) AND NOT contains(#earlier, :id)",
+		Names:     map[string]string{"#last": schema.AttrLastMessage, "#recent": attrRecent, "#earlier": attrEarlier},
+		Values:    table.Item{":seen": s.item[schema.AttrLastMessage], ":ids": table.BinarySet(id), ":id": table.Binary(id)},
 	}
-	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), e, types.ReturnValueAllOld)
+	turn := s.recent >= idsKept && !s.recentSince.After(m.ReceivedAt.Add(-conversation.RepeatWindow))
+	if !turn && s.recent > 0 {
+		return e
+	}
+	e.Names["#since"], e.Values[":at"] = attrRecentSince, table.Instant(m.ReceivedAt)
+	if !turn {
+		e.Set = "#since = :at"
+		return e
+	}
+	e.Add, e.Set = "", "#earlier = #recent, #recent = :ids, #since = :at"
+	return e
 }
 
-// wasOpened reports whether the session was opened by the message, as received at the time: one that is repeated after
-// RepeatWindow has another time, and may extend the session that it opened itself.
-func wasOpened(session *table.Reader, m conversation.Message, at time.Time) bool {
-	return session.Text(schema.AttrOpenedBy) == m.ID && session.Instant(schema.AttrOpened).Equal(at)
-}
-
-// tallyLate tallies a message in a session that a later one extended already.
-func (r *Recorder) tallyLate(ctx context.Context, m conversation.Message) error {
-	return r.db.Update(ctx, r.names.Conversations, sessionKey(m), table.Expression{
-		Add:    "#messages :one",
-		Names:  map[string]string{"#messages": schema.AttrMessages},
+// add records a message that extend doesn't: one that a later message overtook, or of a session whose ids are to be turned
+// over, or that has none yet.
+func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
+	e := seen.remember(m, id).And(table.Expression{
+		Set: "#counted = if_not_exists(#counted, #opened)",
+		Add: "#messages :one",
+		Names: map[string]string{
+			"#counted": attrCounted, "#opened": schema.AttrOpened, "#messages": schema.AttrMessages,
+		},
 		Values: table.Item{":one": table.Number(1)},
 	})
+	recorded := seen.recorded(m)
+	if seen.last.Before(m.ReceivedAt) {
+		e = e.And(table.Expression{Set: "#last = :latest", Values: table.Item{":latest": table.Instant(m.ReceivedAt)}})
+		recorded.Moved, recorded.From = true, seen.last
+	}
+	return recorded, r.db.Update(ctx, r.names.Conversations, sessionKey(m), e)
 }
 
-// open starts a session in place of the one seen, nil where there was none, and counts it in its month and day: both or
-// neither. It returns the new session, or errRaced where the one seen isn't there any more.
-func (r *Recorder) open(ctx context.Context, m conversation.Message, at time.Time, seen table.Item) (table.Item, error) {
-	session := table.Expression{
-		Set: "#opened = :at, #by = :id, #last = :at, #messages = :one",
+// reopen starts a session in place of one that ended, which becomes an item of its own.
+func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
+	if !seen.counted {
+		if err := r.countOpening(ctx, m, seen.opened); err != nil {
+			return conversation.Recorded{}, err
+		}
+	}
+	ended, err := endedSession(m, seen.item)
+	if err != nil {
+		return conversation.Recorded{}, err
+	}
+	if err := r.db.Put(ctx, r.names.Conversations, ended, table.Expression{}); err != nil {
+		return conversation.Recorded{}, err
+	}
+	err = r.db.Update(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(table.Expression{
+		Set: "#opened = :now, #by = :message, #last = :now, #messages = :one, #counted = :due",
 		Names: map[string]string{
-			"#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy, "#last": schema.AttrLastMessage, "#messages": schema.AttrMessages,
+			"#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy, "#messages": schema.AttrMessages, "#counted": attrCounted,
 		},
-		Values: table.Item{":at": table.Instant(at), ":id": table.Text(m.ID), ":one": table.Number(1)},
-	}
-	opened := table.Item{schema.AttrOpened: table.Instant(at), schema.AttrOpenedBy: table.Text(m.ID), schema.AttrLastMessage: table.Instant(at)}
-	if seen == nil {
-		session = session.And(table.Expression{
-			Set:       "#first = :id, #reply = :due",
-			Condition: "attribute_not_exists(#entry)",
-			Names:     map[string]string{"#entry": schema.AttrEntry, "#first": attrFirstMessage, "#reply": schema.AttrReply},
-			Values:    table.Item{":due": table.Text(schema.ReplyDue)},
-		})
-		opened[attrFirstMessage], opened[schema.AttrReply] = table.Text(m.ID), table.Text(schema.ReplyDue)
-	} else {
-		session = session.And(table.Expression{Condition: "#last = :seen", Values: table.Item{":seen": seen[schema.AttrLastMessage]}})
-		for _, kept := range []string{attrFirstMessage, schema.AttrReply, attrLease, attrLeaseUntil} {
-			if value, ok := seen[kept]; ok {
-				opened[kept] = value
-			}
+		Values: table.Item{
+			":now": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":one": table.Number(1), ":due": table.Text(countDue),
+		},
+	}))
+	recorded := seen.recorded(m)
+	recorded.Opened, recorded.OpenedAt, recorded.Uncounted, recorded.Moved = true, m.ReceivedAt, true, true
+	return recorded, err
+}
+
+// Complete implements conversation.Recorder.
+func (r *Recorder) Complete(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
+	if recorded.Uncounted {
+		if err := r.countOpening(ctx, m, recorded.OpenedAt); err != nil {
+			return fmt.Errorf("counting the conversation of message %s: %w", m.ID, err)
 		}
 	}
+	moved := schema.Move{Made: recorded.Moved, From: recorded.From}
+	if err := r.noteActivity(ctx, m, recorded, moved); err != nil {
+		return fmt.Errorf("noting the activity of message %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+// countOpening counts the opening of a session in its month and day, unless it is counted already.
+func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, opened time.Time) error {
 	for _, latest := range []bool{true, false} {
-		items := []table.Write{
-			table.Update(r.names.Conversations, sessionKey(m), session),
-			table.Update(r.names.Usage, schema.UsageKey(m.RestaurantID, r.calendar.Month(at).String()), r.count(at, latest)),
-		}
-		if seen != nil {
-			ended, err := endedSession(m, seen)
-			if err != nil {
-				return nil, err
-			}
-			items = append(items, table.Put(r.names.Conversations, ended, table.Expression{}))
-		}
-		err := r.db.Transact(ctx, items, "")
+		err := r.db.Transact(ctx, []table.Write{
+			table.Update(r.names.Conversations, sessionKey(m), table.Expression{
+				Set:       "#counted = :opened",
+				Condition: "#counted = :due AND #opened = :opened",
+				Names:     map[string]string{"#counted": attrCounted, "#opened": schema.AttrOpened},
+				Values:    table.Item{":opened": table.Instant(opened), ":due": table.Text(countDue)},
+			}),
+			table.Update(r.names.Usage, schema.UsageKey(m.RestaurantID, r.calendar.Month(opened).String()), r.count(opened, latest)),
+		}, "")
 		switch {
-		case err == nil:
-			return opened, nil
-		case table.FailedCondition(err, 0):
-			return nil, errRaced
+		case err == nil, table.FailedCondition(err, 0): // another delivery counted it
+			return nil
 		case latest && table.FailedCondition(err, 1): // a later conversation was counted already
 		default:
-			return nil, err
+			return err
 		}
 	}
-	return nil, errRaced
+	return errRaced
 }
 
 // endedSession is what is kept of a session when the next one of its customer takes its place.
@@ -406,10 +542,11 @@ func (r *Recorder) noteLate(
 // replyState returns what is to be done about the reply that a marker or session holds, for a delivery.
 func replyState(it table.Item, m conversation.Message) conversation.ReplyState {
 	in := table.Reader{Item: it}
+	if in.Text(schema.AttrReply) != schema.ReplyDue {
+		return conversation.ReplySettled
+	}
 	until := in.Instant(attrLeaseUntil)
 	switch {
-	case in.Text(schema.AttrReply) != schema.ReplyDue:
-		return conversation.ReplySettled
 	case until.IsZero() || !m.ReceivedAt.Before(until):
 		return conversation.ReplyDue
 	case in.Text(attrLease) == m.Delivery:
@@ -445,20 +582,19 @@ func (r *Recorder) Claim(
 // Settle implements conversation.Recorder.
 func (r *Recorder) Settle(ctx context.Context, m conversation.Message, reply conversation.Reply) error {
 	return r.endLease(ctx, m, reply, table.Expression{
-		Set:    "#reply = :settled",
+		Set:    "#reply = :settled, #lease = :none, #until = :none",
 		Names:  map[string]string{"#reply": schema.AttrReply},
-		Values: table.Item{":settled": table.Text(schema.ReplySettled)},
+		Values: table.Item{":settled": table.Text(schema.ReplySettled), ":none": table.Text(noLease)},
 	})
 }
 
 // Release implements conversation.Recorder.
 func (r *Recorder) Release(ctx context.Context, m conversation.Message, reply conversation.Reply) error {
-	return r.endLease(ctx, m, reply, table.Expression{})
+	return r.endLease(ctx, m, reply, table.Expression{Remove: "#lease, #until"})
 }
 
 func (r *Recorder) endLease(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
 	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e.And(table.Expression{
-		Remove:    "#lease, #until",
 		Condition: "#lease = :delivery",
 		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil},
 		Values:    table.Item{":delivery": table.Text(m.Delivery)},

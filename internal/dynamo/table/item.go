@@ -185,3 +185,20 @@ func scalar(value Value) string {
 	}
 	return ""
 }
+
+// Binary and BinarySet return bytes as they are stored.
+func Binary(b []byte) Value { return &types.AttributeValueMemberB{Value: b} }
+
+func BinarySet(members ...[]byte) Value { return &types.AttributeValueMemberBS{Value: members} }
+
+// Binaries returns the members of a set of bytes.
+func (r *Reader) Binaries(name string) [][]byte {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberBS:
+		return v.Value
+	default:
+		r.Fail(name, "a set of bytes")
+	}
+	return nil
+}

@@ -61,7 +61,7 @@ func TestEngineOutages(t *testing.T) {
 			store := s.store(s)
 			recorder := store.Recorder(usage.NewCalendar(nil))
 			record := func(ctx context.Context) error {
-				_, err := recorder.Record(ctx, conversation.Message{
+				_, err := storetest.Record(ctx, recorder, conversation.Message{
 					ID: "m1", RestaurantID: "r00001", Customer: "+966500000001", ReceivedAt: start, Delivery: "d",
 				})
 				return err

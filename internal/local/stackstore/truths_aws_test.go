@@ -108,7 +108,7 @@ func TestEngineLostAnswers(t *testing.T) {
 			for minute := range 3 {
 				w := newWire()
 				recorder := s.store(w).Recorder(usage.NewCalendar(nil))
-				recorded, err := recorder.Record(t.Context(), conversation.Message{
+				recorded, err := storetest.Record(t.Context(), recorder, conversation.Message{
 					ID: fmt.Sprint("m", minute), RestaurantID: "r00001", Customer: "+966500000001", Delivery: fmt.Sprint(minute),
 					ReceivedAt: start.Add(time.Duration(minute) * time.Minute),
 				})
@@ -197,7 +197,7 @@ func TestEngineHotItems(t *testing.T) {
 				}
 				// The first two of a customer's messages: one opens a session, the other extends it.
 				for _, message := range []string{"opening", "ordinary"} {
-					_, err := recorder.Record(ctx, conversation.Message{
+					_, err := storetest.Record(ctx, recorder, conversation.Message{
 						ID: fmt.Sprint(message, n), RestaurantID: all[0].ID, Customer: fmt.Sprintf("+9665%08d", n),
 						ReceivedAt: start.Add(time.Duration(n+len(message)) * time.Millisecond), Delivery: message,
 					})
@@ -362,7 +362,7 @@ func TestEngineSessionTally(t *testing.T) {
 	s := newStack(t)
 	recorder := s.store(s).Recorder(usage.NewCalendar(nil))
 	for _, minute := range []int{0, 3, 1, 2, 1} { // the last is a repeat
-		_, err := recorder.Record(t.Context(), conversation.Message{
+		_, err := storetest.Record(t.Context(), recorder, conversation.Message{
 			ID: fmt.Sprint("m", minute), RestaurantID: "r00001", Customer: "+966500000001", Delivery: rand.Text(),
 			ReceivedAt: start.Add(time.Duration(minute) * time.Minute),
 		})
@@ -443,7 +443,7 @@ func TestEngineCapacity(t *testing.T) {
 	for range 70 {
 		at = at.Add(23 * time.Hour)
 		before := m.units
-		_, err := recorder.Record(t.Context(), conversation.Message{
+		_, err := storetest.Record(t.Context(), recorder, conversation.Message{
 			ID: at.Format("SM20060102150405"), RestaurantID: "clxyz123abc", Customer: "+966500000001", ReceivedAt: at, Delivery: "d",
 		})
 		must(t, err)
@@ -461,7 +461,7 @@ func TestEngineExpiry(t *testing.T) {
 	recorder := s.store(s).Recorder(usage.NewCalendar(nil))
 	now := time.Now().Truncate(time.Millisecond)
 	for id, at := range map[string]time.Time{"old": now.Add(-25 * time.Hour), "new": now} {
-		_, err := recorder.Record(t.Context(), conversation.Message{
+		_, err := storetest.Record(t.Context(), recorder, conversation.Message{
 			ID: id, RestaurantID: "r00001", Customer: "+9665" + id, ReceivedAt: at, Delivery: "d",
 		})
 		must(t, err)

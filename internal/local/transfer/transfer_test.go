@@ -22,6 +22,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -672,7 +673,7 @@ func tenants(t *rapid.T) store {
 			at := moment("message")
 			m := conversation.Message{ID: fmt.Sprint(n), RestaurantID: id, ReceivedAt: at, Delivery: "d",
 				Customer: fmt.Sprintf("+96650000000%d", rapid.IntRange(1, 2).Draw(t, "customer"))}
-			_, err := recorder.Record(ctx, m)
+			_, err := storetest.Record(ctx, recorder, m)
 			must(err)
 			if state, err := recorder.Claim(ctx, m, conversation.Welcome, at); err == nil && state == conversation.ReplyHeld && rapid.Bool().Draw(t, "welcomed") {
 				must(recorder.Settle(ctx, m, conversation.Welcome))

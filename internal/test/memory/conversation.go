@@ -55,7 +55,7 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	now := stored(m.ReceivedAt)
 
 	seen := r.markers[entry{m.RestaurantID, m.ID}]
-	repeat := seen != nil && seen.receivedAt.After(now.Add(-conversation.RepeatWindow))
+	repeat := seen != nil
 	if !repeat {
 		seen = &marker{receivedAt: now}
 		r.markers[entry{m.RestaurantID, m.ID}] = seen
@@ -86,10 +86,27 @@ func (r *Recorder) Record(_ context.Context, m conversation.Message) (conversati
 	if !repeat {
 		tenant.note(r.calendar, at)
 	}
-	return conversation.Recorded{
-		At: at, Repeat: repeat, First: of.firstMessage == m.ID, Opened: of.ID == m.ID && of.OpenedAt.Equal(at),
-		Welcome: of.reply.state(m.Delivery, now), Answer: seen.reply.state(m.Delivery, now),
-	}, nil
+	recorded := conversation.Recorded{
+		At: at, Repeat: repeat, First: of.firstMessage == m.ID, Opened: of.ID == m.ID, OpenedAt: of.OpenedAt,
+		Welcome: of.reply.take(m.Delivery, now, !repeat),
+	}
+	if m.Asks {
+		recorded.Answer = seen.reply.take(m.Delivery, now, !repeat)
+	}
+	return recorded, nil
+}
+
+// Complete implements conversation.Recorder. Record has done it all.
+func (*Recorder) Complete(context.Context, conversation.Message, conversation.Recorded) error {
+	return nil
+}
+
+// take gives the delivery a reply that nobody ever held, and returns what has become of it.
+func (r *reply) take(delivery string, now time.Time, fresh bool) conversation.ReplyState {
+	if fresh && !r.settled && r.lease == "" {
+		r.lease, r.until = delivery, now.Add(conversation.LeaseLength)
+	}
+	return r.state(delivery, now)
 }
 
 // open keeps a session that a message opened.

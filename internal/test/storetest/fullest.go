@@ -191,7 +191,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 	for i := range customers {
 		group.Go(func() error {
 			m := message(fmt.Sprint("m", i), fmt.Sprintf("+9665%08d", i), noon)
-			if _, err := l.Recorder.Record(ctx, m); err != nil {
+			if _, err := Record(ctx, l.Recorder, m); err != nil {
 				return err
 			}
 			_, err := l.QuotaAlerter.QuotaState(ctx, "r00001", noon)

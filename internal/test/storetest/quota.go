@@ -98,7 +98,7 @@ func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int)
 	q.messages++
 	m := conversation.Message{ID: fmt.Sprint("m", q.messages), RestaurantID: tenant.id, Customer: fmt.Sprintf("+9665%08d", customer),
 		ReceivedAt: q.now, Delivery: "d"}
-	recorded, err := q.ledger.Recorder.Record(ctx, m)
+	recorded, err := Record(ctx, q.ledger.Recorder, m)
 	q.must(err)
 	if recorded.Opened {
 		_, err := q.ledger.QuotaAlerter.QuotaState(ctx, tenant.id, recorded.At)
