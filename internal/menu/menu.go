@@ -5,6 +5,7 @@ package menu
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -67,4 +68,36 @@ func SortCategories(categories []Category) {
 	slices.SortStableFunc(categories, func(a, b Category) int {
 		return cmp.Or(cmp.Compare(a.DisplayOrder, b.DisplayOrder), cmp.Compare(a.ID, b.ID))
 	})
+}
+
+// Product is one dish of a category.
+type Product struct {
+	ID           string // "" where the source gave none
+	Name         Text
+	Description  Text
+	Price        float64 // in Currency; 0 where unknown
+	ReducedPrice float64 // lower than Price, and to be paid instead; 0 where there is no discount
+	Currency     string  // ISO 4217; "" where the source gave none
+	Unavailable  bool    // the source says that it can't be had now
+}
+
+// Money returns an amount with its currency as the language writes it; "" where the amount is 0.
+func Money(amount float64, currency string, language Language) string {
+	if amount == 0 {
+		return ""
+	}
+	digits := 2
+	switch currency {
+	case "KWD", "BHD", "OMR", "JOD": // https://www.six-group.com/dam/download/financial-information/data-center/iso-currrency/lists/list-one.xml
+		digits = 3
+	}
+	text := strconv.FormatFloat(amount, 'f', digits, 64)
+	if sign, ok := arabicCurrencies[currency]; ok && language != LanguageEnglish {
+		currency = sign
+	}
+	return strings.TrimSpace(text + " " + currency)
+}
+
+var arabicCurrencies = map[string]string{
+	"SAR": "ر.س", "AED": "د.إ", "KWD": "د.ك", "BHD": "د.ب", "QAR": "ر.ق", "OMR": "ر.ع", "JOD": "د.أ", "EGP": "ج.م",
 }

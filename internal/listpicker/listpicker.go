@@ -1,0 +1,275 @@
+// Package listpicker makes the lists that customers tap from menus, branches and products, within WhatsApp's limits, and
+// reads the row ids that come back.
+//
+// A List is one page. More than MaxItems entries are paged: every page but the last ends with a row that leads to the next.
+package listpicker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// Limits of a list-picker. The button's is WhatsApp's, the others are Twilio's as well. Neither says what a character is:
+// the lengths here are counted in UTF-16 units, which is never fewer than code points.
+// Sources: https://www.twilio.com/docs/content/twiliolist-picker and
+// https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-list-messages
+const (
+	MaxItems       = 10
+	MaxTitle       = 24
+	MaxDescription = 72
+	MaxID          = 200
+	MaxBody        = 1024
+	MaxButton      = 20
+)
+
+// List is one message with rows to tap.
+type List struct {
+	Language menu.Language
+	Body     string
+	Button   string
+	Items    []Item
+}
+
+// Item is one row. Its description is never empty: Twilio's reference calls it required.
+type Item struct {
+	Title       string
+	Description string
+	ID          string
+}
+
+// contentVersion changes with the meaning of a List's fields, so that lists of another version are not found by their names.
+const contentVersion = "1"
+
+// NamePrefix begins the name of every list.
+const NamePrefix = "sufrah-list-"
+
+// Name returns the name of the list's content: equal for lists that show the same, and different for all others.
+func (l List) Name() string {
+	body, err := json.Marshal(l)
+	if err != nil {
+		panic(fmt.Sprintf("listpicker: a list of strings can't be encoded: %v", err)) // unreachable
+	}
+	sum := sha256.Sum256(append([]byte(contentVersion+"\n"), body...))
+	return NamePrefix + hex.EncodeToString(sum[:16])
+}
+
+// words are the texts of a language.
+type words struct {
+	more, page             string
+	menuBody, menuButton   string
+	branchBody, button     string
+	dishBody, dishButton   string
+	openCategory           string
+	openBranch, openDish   string
+	unavailable, insteadOf string
+}
+
+var arabic = words{
+	more: "المزيد", page: "صفحة %d من %d",
+	menuBody: "قائمتنا: اختر قسماً لعرض أصنافه.", menuButton: "عرض القائمة",
+	branchBody: "فروعنا: اختر فرعاً لمعرفة عنوانه وهاتفه.", button: "عرض الفروع",
+	dishBody: "%s: اختر صنفاً لمعرفة تفاصيله.", dishButton: "عرض الأصناف",
+	openCategory: "اضغط لعرض الأصناف", openBranch: "اضغط لعرض العنوان والهاتف", openDish: "اضغط لعرض التفاصيل",
+	unavailable: "غير متوفر حالياً", insteadOf: "%s بدلاً من %s",
+}
+
+var english = words{
+	more: "More", page: "Page %d of %d",
+	menuBody: "Our menu: choose a category to see its dishes.", menuButton: "See the menu",
+	branchBody: "Our branches: choose one for its address and telephone.", button: "See the branches",
+	dishBody: "%s: choose a dish for its details.", dishButton: "See the dishes",
+	openCategory: "Tap to see the dishes", openBranch: "Tap for the address and telephone", openDish: "Tap for the details",
+	unavailable: "Not available now", insteadOf: "%s instead of %s",
+}
+
+func wordsOf(language menu.Language) words {
+	if language == menu.LanguageEnglish {
+		return english
+	}
+	return arabic
+}
+
+// Menu returns the pages of a menu's categories, none where there are no categories.
+func Menu(categories []menu.Category, language menu.Language) []List {
+	w := wordsOf(language)
+	keys := CategoryKeys(categories)
+	entries := make([]entry, len(categories))
+	for i, c := range categories {
+		entries[i] = entry{
+			name:    c.Name.In(language),
+			details: []string{c.Description.In(language), otherName(c.Name, language)},
+			hint:    w.openCategory,
+			row:     Row{Language: language, Kind: KindCategory, Category: keys[i]},
+		}
+	}
+	return pages(language, w.menuBody, w.menuButton, entries, Row{Language: language, Kind: KindMenu})
+}
+
+// Branches returns the pages of a restaurant's branches, none where there are no branches.
+func Branches(branches []menu.Branch, language menu.Language) []List {
+	w := wordsOf(language)
+	keys := BranchKeys(branches)
+	entries := make([]entry, len(branches))
+	for i, b := range branches {
+		entries[i] = entry{
+			name:    b.Name.In(language),
+			details: []string{b.Address.In(language), b.District, b.City.In(language)},
+			hint:    w.openBranch,
+			row:     Row{Language: language, Kind: KindBranch, Branch: keys[i]},
+		}
+	}
+	return pages(language, w.branchBody, w.button, entries, Row{Language: language, Kind: KindBranches})
+}
+
+// Products returns the pages of a category's products at a branch, none where there are no products. The keys are those of
+// CategoryKeys and BranchKeys.
+func Products(
+	category menu.Category, categoryKey, branchKey string, products []menu.Product, language menu.Language,
+) []List {
+	w := wordsOf(language)
+	keys := ProductKeys(products)
+	at := Row{Language: language, Kind: KindProducts, Category: categoryKey, Branch: branchKey}
+	entries := make([]entry, len(products))
+	for i, p := range products {
+		row := at
+		row.Kind, row.Product = KindProduct, keys[i]
+		entries[i] = entry{
+			name: p.Name.In(language), facts: Facts(p, language), details: []string{p.Description.In(language)},
+			hint: w.openDish, row: row,
+		}
+	}
+	return pages(language, fmt.Sprintf(w.dishBody, category.Name.In(language)), w.dishButton, entries, at)
+}
+
+// Facts returns what a customer must know of a product besides its name: whether it can be had, and its price.
+func Facts(p menu.Product, language menu.Language) string {
+	w := wordsOf(language)
+	var facts []string
+	if p.Unavailable {
+		facts = append(facts, w.unavailable)
+	}
+	price := menu.Money(p.Price, p.Currency, language)
+	switch reduced := menu.Money(p.ReducedPrice, p.Currency, language); {
+	case reduced != "" && price != "":
+		facts = append(facts, fmt.Sprintf(w.insteadOf, reduced, price))
+	case price != "":
+		facts = append(facts, price)
+	}
+	return strings.Join(facts, separator)
+}
+
+// otherName returns a name in the language that the customer doesn't read, where it differs.
+func otherName(name menu.Text, language menu.Language) string {
+	other := menu.LanguageEnglish
+	if language == menu.LanguageEnglish {
+		other = menu.LanguageArabic
+	}
+	if n := name.In(other); n != name.In(language) {
+		return n
+	}
+	return ""
+}
+
+// separator stands between the parts of a description.
+const separator = " · "
+
+// entry is what a row is made of.
+type entry struct {
+	name    string
+	facts   string   // shown whatever else has room
+	details []string // shown as far as there is room
+	hint    string   // stands where there is nothing else to say
+	row     Row
+}
+
+// pages spreads entries over lists. paging is the row that leads to a page, without its number.
+func pages(language menu.Language, body, button string, entries []entry, paging Row) []List {
+	w := wordsOf(language)
+	items := itemsOf(entries, w.more)
+	total := pageCount(len(items))
+	var lists []List
+	for n := 1; len(items) > 0; n++ {
+		size := len(items)
+		if size > MaxItems {
+			size = MaxItems - 1
+		}
+		list := List{Language: language, Body: cut(clean(body), MaxBody), Button: cut(button, MaxButton), Items: items[:size:size]}
+		if total > 1 {
+			number := " (" + fmt.Sprintf(w.page, n, total) + ")"
+			list.Body = cut(clean(body), MaxBody-length(number)) + number
+		}
+		items = items[size:]
+		if len(items) > 0 {
+			next := paging
+			next.Page = n + 1
+			list.Items = append(list.Items, Item{Title: w.more, Description: fmt.Sprintf(w.page, n+1, total), ID: next.ID()})
+		}
+		lists = append(lists, list)
+	}
+	return lists
+}
+
+// pageCount returns how many pages hold n entries: the last one as many as MaxItems, each other one fewer.
+func pageCount(n int) int {
+	if n <= MaxItems {
+		return 1
+	}
+	return 1 + (n-2)/(MaxItems-1) // all but the last MaxItems, in pages of one fewer, rounded up
+}
+
+// itemsOf returns a row for each entry, no two of which have titles that look the same, on whichever pages they are.
+func itemsOf(entries []entry, more string) []Item {
+	taken := map[string]bool{look(more): true}
+	items := make([]Item, len(entries))
+	for i, e := range entries {
+		name := clean(e.name)
+		if name == "" {
+			name = fmt.Sprintf("#%d", i+1) // a name that nobody can see
+		}
+		title := cut(name, MaxTitle)
+		for n := 2; taken[look(title)]; n++ {
+			suffix := fmt.Sprintf(" (%d)", n)
+			title = cut(name, MaxTitle-length(suffix)) + suffix
+		}
+		taken[look(title)] = true
+		items[i] = Item{Title: title, Description: e.description(name, title), ID: e.row.ID()}
+	}
+	return items
+}
+
+// description returns what stands below a title: the facts, then the name where the title doesn't show all of it, then the
+// details.
+func (e entry) description(name, title string) string {
+	parts := []string{clean(e.facts)}
+	if !strings.HasPrefix(title, name) {
+		parts = append(parts, name)
+	}
+	for _, detail := range e.details {
+		parts = append(parts, clean(detail))
+	}
+	var shown []string
+	for _, part := range parts {
+		if part != "" && !strings.Contains(strings.Join(shown, separator), part) {
+			shown = append(shown, part)
+		}
+	}
+	if len(shown) == 0 {
+		return e.hint
+	}
+	return cut(strings.Join(shown, separator), MaxDescription)
+}
+
+// length returns how many characters a text has, as the limits count them.
+func length(s string) int {
+	n := 0
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
