@@ -93,7 +93,7 @@ type Options struct {
 const DefaultLockFor = 6 * time.Second
 
 // Key returns the key of one part of what belongs to the owner, such as a merchant. All keys of an owner share a slot of
-// a cluster, whatever signs are in its id, and no two owners share a key. A part is a constant without braces.
+// a cluster, whatever signs are in its id, and no two owners share a key. A part has no braces.
 func Key(owner, part string) string {
 	return "sufrah:v1:{" + url.QueryEscape(owner) + "}:" + part
 }

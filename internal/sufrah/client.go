@@ -107,9 +107,39 @@ func (c *Client) Branches(ctx context.Context, merchantID string) ([]menu.Branch
 	return list(ctx, c, "branches", merchantID, branch)
 }
 
+// Products returns the products of one of the merchant's categories as a branch has them, in Sufrah's order, an empty list
+// where it has none. Those with no name in either language are left out, and of two with one id the later. An empty branchID
+// asks for those of no branch in particular.
+func (c *Client) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error) {
+	if !validID(categoryID) || branchID != "" && !validID(branchID) {
+		return nil, &Error{Op: opProducts, MerchantID: merchantID, Permanent: true, Err: errProductsID}
+	}
+	path := "/categories/" + url.PathEscape(categoryID) + "/products"
+	if branchID != "" {
+		path += "?branchId=" + url.QueryEscape(branchID)
+	}
+	products, err := listAt(ctx, c, opProducts, merchantID, path, product)
+	if failure, ok := errors.AsType[*Error](err); ok && errors.Is(failure, ErrUnknownMerchant) {
+		failure.Err = ErrUnknownCategory
+	}
+	return products, err
+}
+
+const opProducts = "products"
+
 // list fetches and parses one of the merchant's lists. Its error is always an *Error.
 func list[T any](ctx context.Context, c *Client, op, merchantID string, entry func(object) (T, string, bool)) ([]T, error) {
-	body, failure := c.get(ctx, op, merchantID)
+	if !validID(merchantID) {
+		return nil, &Error{Op: op, MerchantID: merchantID, Permanent: true, Err: errMerchantID}
+	}
+	return listAt(ctx, c, op, merchantID, "/merchants/"+url.PathEscape(merchantID)+"/"+op, entry)
+}
+
+// listAt is list for a path.
+func listAt[T any](
+	ctx context.Context, c *Client, op, merchantID, path string, entry func(object) (T, string, bool),
+) ([]T, error) {
+	body, failure := c.get(ctx, path)
 	if failure == nil {
 		entries, err := parseList(body, entry)
 		if err == nil {
@@ -122,14 +152,10 @@ func list[T any](ctx context.Context, c *Client, op, merchantID string, entry fu
 }
 
 // get returns the body of a list, "null" where the answer has none.
-func (c *Client) get(ctx context.Context, op, merchantID string) ([]byte, *Error) {
-	if !validMerchantID(merchantID) {
-		return nil, &Error{Permanent: true, Err: errMerchantID}
-	}
+func (c *Client) get(ctx context.Context, path string) ([]byte, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	address := c.baseURL + "/merchants/" + url.PathEscape(merchantID) + "/" + op
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.baseURL+path, nil)
 	if err != nil {
 		return nil, &Error{Permanent: true, Err: outbound.Cause(err)}
 	}
@@ -154,9 +180,9 @@ func (c *Client) get(ctx context.Context, op, merchantID string) ([]byte, *Error
 	return body, nil
 }
 
-// validMerchantID says whether the id can be a part of a path and mean nothing else there: letters, digits and a few
+// validID says whether the id can be a part of a path and mean nothing else there: letters, digits and a few
 // signs of ASCII, and not dots alone.
-func validMerchantID(id string) bool {
+func validID(id string) bool {
 	if id == "" || len(id) > maxMerchantID || strings.Trim(id, ".") == "" {
 		return false
 	}

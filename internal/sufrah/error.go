@@ -12,14 +12,18 @@ import (
 // ErrUnknownMerchant says that Sufrah knows no merchant of the id.
 var ErrUnknownMerchant = errors.New("unknown merchant")
 
+// ErrUnknownCategory says that Sufrah knows no category of the id, or not at that branch.
+var ErrUnknownCategory = errors.New("unknown category or branch")
+
 var (
+	errProductsID = errors.New("the category or branch id is not one that Sufrah gives")
 	errMerchantID = errors.New("the merchant id is not one that Sufrah gives")
 	errRedirected = errors.New("redirected to another host")
 )
 
 // Error is a call that failed. Its text holds neither the key nor anything of the answer's body.
 type Error struct {
-	Op         string        // what was asked for: "categories" or "branches"
+	Op         string        // what was asked for: "categories", "branches" or "products"
 	MerchantID string        // whose
 	StatusCode int           // 0 where nothing was answered
 	RetryAfter time.Duration // how long Sufrah asked to wait; 0 where it didn't

@@ -52,6 +52,15 @@ func (k *KeyedClient) Branches(ctx context.Context, merchantID string) ([]menu.B
 	return c.Branches(ctx, merchantID)
 }
 
+// Products is Client.Products. A key that can't be looked up, or is none, is a fault that may pass.
+func (k *KeyedClient) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error) {
+	c, err := k.client(ctx)
+	if err != nil {
+		return nil, &Error{Op: opProducts, MerchantID: merchantID, Err: err}
+	}
+	return c.Products(ctx, merchantID, categoryID, branchID)
+}
+
 // client returns the client for the present key.
 func (k *KeyedClient) client(ctx context.Context) (*Client, error) {
 	key, err := k.keys.APIKey(ctx)

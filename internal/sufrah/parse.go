@@ -253,3 +253,60 @@ func withUnmarked(t menu.Text, unmarked string) menu.Text {
 	}
 	return t
 }
+
+// maxAmount is far above what a dish costs in any currency; what exceeds it is a fault of the source.
+const maxAmount = 1e9
+
+// amount returns a positive amount of money, written as a number or a string; 0 where there is none.
+func (o object) amount(name string) float64 {
+	value, err := strconv.ParseFloat(o.scalar(name), 64)
+	if err != nil || !(value > 0 && value <= maxAmount) { // not the other way round: NaN is neither
+		return 0
+	}
+	return value
+}
+
+// product reads a product. A reduced price that is no reduction is none.
+func product(o object) (menu.Product, string, bool) {
+	p := menu.Product{
+		ID:           o.scalar("id"),
+		Name:         o.text("name"),
+		Description:  o.text("description"),
+		Price:        o.amount("price"),
+		ReducedPrice: o.amount("priceAfter"),
+		Currency:     strings.ToUpper(o.scalar("currency")),
+		Unavailable:  o.unavailable(),
+	}
+	if p.ReducedPrice >= p.Price {
+		p.ReducedPrice = 0
+	}
+	return p, p.ID, !p.Name.Blank()
+}
+
+// unavailable says whether a product can't be had: isAvailable says so or, where it is missing, every other field whose name
+// begins with it.
+func (o object) unavailable() bool {
+	if value, known := o.boolean("isAvailable"); known {
+		return !value
+	}
+	said := false
+	for name := range o {
+		if value, known := o.boolean(name); known && strings.HasPrefix(name, "isAvailable") {
+			if value {
+				return false
+			}
+			said = true
+		}
+	}
+	return said
+}
+
+// boolean returns a truth value, written as one, as a string or as 0 or 1, and whether there is one.
+func (o object) boolean(name string) (value, known bool) {
+	text := o.scalar(name)
+	if raw := string(o[name]); raw == "true" || raw == "false" {
+		text = raw
+	}
+	value, err := strconv.ParseBool(strings.ToLower(text))
+	return value, err == nil
+}

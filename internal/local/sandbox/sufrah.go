@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	_ "embed" // the sample lists
 	"maps"
 	"net/http"
@@ -20,8 +21,11 @@ var sampleCategories []byte
 //go:embed sample/branches.json
 var sampleBranches []byte
 
+//go:embed sample/products.json
+var sampleProducts []byte
+
 // Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant whose id begins with "merchant-" has the same
-// categories and branches; all others are unknown. Any key is taken. It is safe for concurrent use.
+// categories and branches, and every category of theirs the same products; all others are unknown. Any key is taken. It is safe for concurrent use.
 type Sufrah struct {
 	fault   *Fault
 	handler http.Handler
@@ -36,6 +40,7 @@ func NewSufrah(random func() float64) *Sufrah {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+SufrahBasePath+"/merchants/{id}/categories", merchantList(sampleCategories))
 	mux.Handle("GET "+SufrahBasePath+"/merchants/{id}/branches", merchantList(sampleBranches))
+	mux.HandleFunc("GET "+SufrahBasePath+"/categories/{id}/products", products)
 	s.handler = s.fault.Wrap(mux)
 	return s
 }
@@ -81,6 +86,19 @@ func merchantList(list []byte) http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write(list) // a client that has gone needs no list
 	})
+}
+
+// products answers with a category's products.
+func products(w http.ResponseWriter, r *http.Request) {
+	switch id := r.PathValue("id"); {
+	case !authorized(r.Header.Get("Authorization")):
+		writeProblem(w, http.StatusUnauthorized)
+	case !bytes.Contains(sampleCategories, []byte(`"id": "`+id+`"`)) && !bytes.Contains(sampleCategories, []byte(`"id": `+id+`,`)):
+		writeProblem(w, http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(sampleProducts)
+	}
 }
 
 // authorized says whether the header holds a key.

@@ -31,33 +31,52 @@ type SentMessage struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"` // null where there are none
 	Body             string            `json:"body"`
+	// ListPicker is what a content that was made over the Content API shows; absent from all others.
+	ListPicker *ListPicker `json:"listPicker,omitempty"`
 }
 
 // Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It takes any account and
 // token, delivers nothing, and remembers what it was asked to send. The receivers that Twilio reserves for tests are
 // refused as Twilio does: +15005550001 is no valid number, +15005550004 has unsubscribed, and +15005550009 is no mobile.
+// A content that was made over the Content API is sent by its own account alone, while it exists, and to a customer who is known
+// to have written only within 24 hours.
 // It is safe for concurrent use.
 type Twilio struct {
-	fault   *Fault
-	handler http.Handler
-	now     func() time.Time
+	fault    *Fault
+	contents *Contents
+	handler  http.Handler
+	now      func() time.Time
 
 	mu       sync.Mutex
-	accepted int           // messages ever
-	messages []SentMessage // a ring: message n is at n modulo maxMessages
+	wrote    map[string]time.Time // when customers last wrote, by their addresses and those they wrote to
+	accepted int                  // messages ever
+	messages []SentMessage        // a ring: message n is at n modulo maxMessages
 }
 
 // NewTwilio returns a stand-in that takes the time of messages from now, and the luck of its calls from random, which
 // NewFault describes.
 func NewTwilio(now func() time.Time, random func() float64) *Twilio {
-	t := &Twilio{fault: NewFault(random, writeTwilioFailure), now: now}
+	var luck sync.Mutex // one source for two faults
+	shared := func() float64 {
+		luck.Lock()
+		defer luck.Unlock()
+		return random()
+	}
+	t := &Twilio{
+		fault: NewFault(shared, writeTwilioFailure), contents: newContents(now, shared), now: now, wrote: make(map[string]time.Time),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /2010-04-01/Accounts/{sid}/Messages.json", t.create)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		message := fmt.Sprintf("The requested resource %s was not found", r.URL.Path)
 		writeTwilioError(w, twilioError{Code: 20404, Message: message, Status: http.StatusNotFound})
 	})
-	t.handler = t.fault.Wrap(mux)
+	outer := http.NewServeMux()
+	outer.Handle("/", t.fault.Wrap(mux))
+	outer.Handle("/v1/Content", t.contents.handler)
+	outer.Handle("/v1/Content/", t.contents.handler)
+	outer.Handle("/v2/Content", t.contents.handler)
+	t.handler = outer
 	return t
 }
 
@@ -69,6 +88,19 @@ func (t *Twilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Fault returns what the stand-in's calls suffer from; the calls that it fails have sent nothing.
 func (t *Twilio) Fault() *Fault {
 	return t.fault
+}
+
+// Contents returns the stand-in of the Content API.
+func (t *Twilio) Contents() *Contents { return t.contents }
+
+// Wrote notes that a customer wrote to a number just now. Addresses are as in webhooks.
+func (t *Twilio) Wrote(from, to string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.wrote) >= maxMessages {
+		clear(t.wrote)
+	}
+	t.wrote[from+" "+to] = t.now()
 }
 
 // Messages returns the messages to the number, with "whatsapp:" in front or not, or all with "", the newest first and at
@@ -136,9 +168,34 @@ func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
 		writeTwilioError(w, *refusal)
 		return
 	}
+	if refusal := t.attach(account, r.PostForm.Get, &message); refusal != nil {
+		writeTwilioError(w, *refusal)
+		return
+	}
 	at := t.now().UTC()
 	message.At = at.Format("2006-01-02T15:04:05.000Z")
 	writeJSON(w, http.StatusCreated, created(account, t.remember(message), r.PostForm.Get, at))
+}
+
+// attach adds what a made content shows, or refuses to send it. Twilio tells of 63016 in a status callback
+// (https://www.twilio.com/docs/api/errors/63016), the stand-in at once.
+func (t *Twilio) attach(account string, parameter func(string) string, message *SentMessage) *twilioError {
+	if !strings.HasPrefix(message.ContentSID, madeSID) {
+		return nil
+	}
+	found, ok := t.contents.own(account, message.ContentSID)
+	if !ok {
+		return badRequest(21655, "The ContentSid Parameter is invalid.")
+	}
+	t.mu.Lock()
+	wrote, known := t.wrote[parameter("To")+" "+parameter("From")]
+	t.mu.Unlock()
+	if known && t.now().Sub(wrote) >= sessionLength {
+		return badRequest(63016, "Failed to send freeform message because you are outside the allowed window.")
+	}
+	list := found.Types["twilio/list-picker"]
+	message.ListPicker = &list
+	return nil
 }
 
 // parseMessage reads a message from its parameters, or refuses it as Twilio does.

@@ -1,0 +1,34 @@
+package cache
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+)
+
+// ProductOrigin is where products are fetched. Its errors are returned as they are.
+type ProductOrigin interface {
+	// Products returns a category's products at a branch; those of no branch in particular where branchID is "".
+	Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error)
+}
+
+// Products reads categories' products through the cache, as Menu does menus.
+type Products struct {
+	origin ProductOrigin
+	loader *Loader[[]menu.Product]
+}
+
+// NewProducts returns the products of an origin.
+func NewProducts(origin ProductOrigin, options Options) *Products {
+	return &Products{origin: origin, loader: NewLoader[[]menu.Product](options)}
+}
+
+// Products returns the products of one of the merchant's categories at a branch and where they came from, or the origin's error.
+// It is a Load.
+func (p *Products) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, Source, error) {
+	part := "products:" + url.QueryEscape(categoryID) + ":" + url.QueryEscape(branchID)
+	return p.loader.Load(ctx, Key(merchantID, part), func(ctx context.Context) ([]menu.Product, error) {
+		return p.origin.Products(ctx, merchantID, categoryID, branchID)
+	})
+}

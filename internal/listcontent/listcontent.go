@@ -1,0 +1,176 @@
+// Package listcontent keeps the lists that customers tap as contents at Twilio: each is made once, found again by the name of
+// what it shows, and deleted when it is old.
+//
+//	SID ──> this instance's memory ──> the cache ──> Twilio, by name ──> made
+//
+// A content is used for MaxAge after it was made and deleted ExpiredAfter it was: so nothing that is deleted is still in use,
+// and no use has to be noted. What is asked for beyond that age is made anew, mostly by a bootstrap job.
+package listcontent
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/listpicker"
+)
+
+const (
+	// MaxAge is the age up to which a content is found again.
+	MaxAge = 30 * 24 * time.Hour
+	// freshFor and staleFor are how long the cache keeps a SID, and how much longer while Twilio doesn't answer.
+	freshFor = 24 * time.Hour
+	staleFor = 3 * 24 * time.Hour
+	// rememberFor is how long an instance keeps a SID.
+	rememberFor = 10 * time.Minute
+	// ExpiredAfter is the age at which a content is deleted: longer than MaxAge, freshFor, staleFor and rememberFor together.
+	ExpiredAfter = 35 * 24 * time.Hour
+
+	// pruneEvery is how often an account's old contents are looked for. Where there were more than pruned at once, the next
+	// job goes on.
+	pruneEvery = 24 * time.Hour
+	prunedOnce = 20
+
+	// An account whose calls fail is left alone for a while, so that its customers don't each wait for the same failure:
+	// for failurePause, or for refusalPause where trying again is of no use, as without the Content API.
+	failurePause = 10 * time.Second
+	refusalPause = 5 * time.Minute
+
+	maxRemembered = 2000
+)
+
+// ErrPaused says that the account's calls failed a moment ago, and that none was made.
+var ErrPaused = errors.New("the account's lists can't be made at the moment")
+
+// Contents are the contents of Twilio accounts, "" being Sufrah's own. Errors are permanent where they have a method Retryable
+// that says so.
+type Contents interface {
+	// Find returns the SID of a content of the name that was made after a time; "" where there is none.
+	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)
+	// Create makes the list's content, under its name, and returns its SID. Creating twice makes two.
+	Create(ctx context.Context, accountSID string, list listpicker.List) (string, error)
+	// Older returns the SIDs of contents whose names begin with the prefix and which were made before a time, not
+	// necessarily all of them.
+	Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error)
+	// Delete deletes a content; one that isn't there is deleted.
+	Delete(ctx context.Context, accountSID, contentSID string) error
+}
+
+// Store finds and makes contents. It is safe for concurrent use.
+type Store struct {
+	contents Contents
+	server   cache.Server
+	sids     *cache.Loader[string]
+	now      func() time.Time
+
+	mu         sync.Mutex
+	remembered map[string]memory    // by cache key
+	paused     map[string]time.Time // until when, by account
+}
+
+type memory struct {
+	sid   string
+	until time.Time
+}
+
+// New returns a store that keeps SIDs in the options' server, for times of its own.
+func New(contents Contents, options cache.Options) *Store {
+	options.TTL, options.StaleFor = freshFor, staleFor
+	return &Store{
+		contents: contents, server: options.Server, sids: cache.NewLoader[string](options), now: options.Now,
+		remembered: make(map[string]memory), paused: make(map[string]time.Time),
+	}
+}
+
+func key(accountSID, name string) string { return cache.Key("twilio/"+accountSID, "list:"+name) }
+
+// SID returns the SID of the account's content that shows the list, which it makes where there is none. Simultaneous callers
+// of all instances make it once.
+func (s *Store) SID(ctx context.Context, accountSID string, list listpicker.List) (string, error) {
+	k := key(accountSID, list.Name())
+	sid, err := s.recall(accountSID, k)
+	if sid != "" || err != nil {
+		return sid, err
+	}
+	sid, _, err = s.sids.Load(ctx, k, func(ctx context.Context) (string, error) {
+		sid, err := s.contents.Find(ctx, accountSID, list.Name(), s.now().Add(-MaxAge))
+		if err == nil && sid == "" {
+			sid, err = s.contents.Create(ctx, accountSID, list)
+		}
+		return sid, err
+	})
+	s.note(accountSID, k, sid, err)
+	return sid, err
+}
+
+// recall returns what this instance knows of a content, or ErrPaused.
+func (s *Store) recall(accountSID, k string) (string, error) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.remembered[k]; ok && now.Before(m.until) {
+		return m.sid, nil
+	}
+	if now.Before(s.paused[accountSID]) {
+		return "", ErrPaused
+	}
+	return "", nil
+}
+
+// note remembers what a look-up came to.
+func (s *Store) note(accountSID, k, sid string, err error) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		pause := failurePause
+		if said, ok := errors.AsType[interface {
+			error
+			Retryable() bool
+		}](err); ok && !said.Retryable() {
+			pause = refusalPause
+		}
+		s.paused[accountSID] = now.Add(pause)
+		return
+	}
+	delete(s.paused, accountSID)
+	if len(s.remembered) >= maxRemembered {
+		clear(s.remembered)
+	}
+	s.remembered[k] = memory{sid, now.Add(rememberFor)}
+}
+
+// Forget has the next caller look for the list's content at Twilio: the SID that SID returned can't be sent, as after somebody
+// deleted the content.
+func (s *Store) Forget(ctx context.Context, accountSID string, list listpicker.List) error {
+	k := key(accountSID, list.Name())
+	s.mu.Lock()
+	delete(s.remembered, k)
+	s.mu.Unlock()
+	return s.server.Set(ctx, k, nil, time.Second) // what can't be read isn't there
+}
+
+// Prune deletes some of the account's contents that have expired, at most once a day while there is nothing more to delete. It
+// returns how many it deleted.
+func (s *Store) Prune(ctx context.Context, accountSID string) (int, error) {
+	lock := cache.Key("twilio/"+accountSID, "lists:pruned")
+	token := s.now().UTC().Format(time.RFC3339Nano)
+	mine, err := s.server.SetIfAbsent(ctx, lock, token, pruneEvery)
+	if err != nil || !mine {
+		return 0, err
+	}
+	sids, more, err := s.contents.Older(ctx, accountSID, listpicker.NamePrefix, s.now().Add(-ExpiredAfter))
+	deleted := 0
+	for _, sid := range sids[:min(len(sids), prunedOnce)] {
+		if err = s.contents.Delete(ctx, accountSID, sid); err != nil {
+			break
+		}
+		deleted++
+	}
+	if err != nil || more || len(sids) > prunedOnce {
+		err = errors.Join(err, s.server.DeleteIfEquals(context.WithoutCancel(ctx), lock, token))
+	}
+	return deleted, err
+}
