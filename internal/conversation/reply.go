@@ -2,19 +2,22 @@ package conversation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Content is what a customer is sent: a template where there is one, and the same as plain text where there isn't or where it
-// can't be sent.
+// Content is what a customer is sent: a template, or else a list to tap, or else plain text, the first of them that there is and
+// that can be sent.
 type Content struct {
 	TemplateSID string            // empty: there is no template
 	Variables   map[string]string // the template's, by their numbers
+	List        *listpicker.List  // nil: there is no list
 	Texts       []string          // each at most MaxTextLength characters
 }
 
@@ -63,8 +66,8 @@ func listContent(restaurantName, title, empty, sid string, entries []string) Con
 	if sid != "" && len(entries) <= maxListTemplate {
 		c.TemplateSID = sid
 		c.Variables = map[string]string{"1": variable(restaurantName)}
-		for i, entry := range entries {
-			c.Variables[strconv.Itoa(i+2)] = variable(firstLine(entry))
+		for i, title := range titles(entries) {
+			c.Variables[strconv.Itoa(i+2)] = title
 		}
 	}
 	lines := make([]string, len(entries))
@@ -147,7 +150,52 @@ func variable(s string) string {
 	return s
 }
 
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+// titles returns the entries' first lines as a list's rows take them.
+func titles(entries []string) []string {
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i], _, _ = strings.Cut(entry, "\n")
+	}
+	return listpicker.Titles(names)
+}
+
+// productsContent shows a category's products with their prices.
+func productsContent(category menu.Category, language menu.Language, products []menu.Product) Content {
+	entries := make([]string, len(products))
+	for i, product := range products {
+		entries[i] = product.Name.In(language)
+		if facts := listpicker.Facts(product, language); facts != "" {
+			entries[i] += " · " + facts
+		}
+	}
+	title, empty := category.Name.In(language)+":", "لا توجد أصناف في هذا القسم حالياً."
+	if language == menu.LanguageEnglish {
+		empty = "There are no dishes in this category at the moment."
+	}
+	return listContent("", variable(title), empty, "", entries)
+}
+
+// productContent shows all that is known of a product.
+func productContent(p menu.Product, language menu.Language) Content {
+	return paragraph(p.Name.In(language), listpicker.Facts(p, language), p.Description.In(language))
+}
+
+// branchContent shows a branch with its address, its telephone and its place on the map.
+func branchContent(b menu.Branch, language menu.Language) Content {
+	lines := []string{b.Name.In(language), b.Address.In(language), b.Phone}
+	if lines[1] == "" {
+		lines[1] = strings.TrimSpace(b.District + "\n" + b.City.In(language))
+	}
+	if b.Latitude != nil && b.Longitude != nil {
+		lines = append(lines, fmt.Sprintf("https://maps.google.com/?q=%s,%s", degrees(*b.Latitude), degrees(*b.Longitude)))
+	}
+	return paragraph(lines...)
+}
+
+func degrees(d float64) string { return strconv.FormatFloat(d, 'f', -1, 64) }
+
+// paragraph is a text of the lines that aren't empty, cut to one message.
+func paragraph(lines ...string) Content {
+	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
+	return Content{Texts: split(pieces(lines[0])[0], lines[1:])[:1]}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/clock"
+	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -92,12 +93,21 @@ type Service struct {
 	Queue        Queue
 	Menu         Menu
 	Templates    Templates
-	Limiter      Limiter
-	Now          func() time.Time
-	NewID        func() string                // random, for deliveries
-	RequestID    func(context.Context) string // names the request in the log
-	Log          *slog.Logger
-	Events       Events
+	// Products, Lists and Choices may be nil: then a category leads back to the menu, all lists are text, and a category's
+	// products are those of the first branch.
+	Products Products
+	Lists    Lists
+	Choices  Choices
+	// ListTemplates are the SIDs of templates that show a menu or branches, by TemplateCategories or TemplateBranches, an
+	// underscore and the number of their rows; without a number they have ten.
+	ListTemplates map[string]string
+
+	Limiter   Limiter
+	Now       func() time.Time
+	NewID     func() string                // random, for deliveries
+	RequestID func(context.Context) string // names the request in the log
+	Log       *slog.Logger
+	Events    Events
 }
 
 // Bounds of what a delivery waits for.
@@ -153,12 +163,12 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	if err != nil {
 		err = fmt.Errorf("welcoming: %w", err)
 	}
-	intent := IntentOf(in)
-	if recorded.First || intent == NoIntent {
+	wish, asks := wishOf(in)
+	if recorded.First || !asks {
 		return err
 	}
 	// A customer whose welcome doesn't get out can have the menu all the same.
-	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, intent, recorded.Repeat) }
+	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, wish, recorded.Repeat) }
 	if answerErr := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); answerErr != nil {
 		err = errors.Join(err, fmt.Errorf("answering: %w", answerErr))
 	}
@@ -287,7 +297,7 @@ func jobID(in Incoming) string { return "job-" + in.MessageID }
 
 // answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
 // message whose answer didn't get out isn't counted again.
-func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, intent Intent, repeat bool) error {
+func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, wish listpicker.Row, repeat bool) error {
 	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.AnswersPerMinute) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
 			slog.Int64("limit", t.Bot.Limits.AnswersPerMinute))
@@ -295,7 +305,7 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		return nil
 	}
 	start := s.Now()
-	content, source, err := s.list(ctx, log, t, intent, LanguageOf(in))
+	content, source, err := s.show(ctx, log, t, in.Customer, wish)
 	if err != nil {
 		return err
 	}
@@ -316,45 +326,12 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 // permanent is an error that trying again doesn't change, such as *sufrah.Error where the merchant is unknown.
 type permanent interface{ Retryable() bool }
 
-// list returns the content that shows what is asked for, and where it came from.
-func (s *Service) list(
-	ctx context.Context, log *slog.Logger, t Tenant, intent Intent, language menu.Language,
-) (Content, cache.Source, error) {
-	name, merchantID := t.Restaurant.Name, t.Restaurant.MerchantID
-	var content Content
-	var source cache.Source
-	var err error
-	switch {
-	case merchantID == "" && intent == AsksForBranches:
-		return branchesContent(name, "", language, nil), cache.None, nil
-	case merchantID == "":
-		return categoriesContent(name, "", language, nil), cache.None, nil
-	case intent == AsksForBranches:
-		var branches []menu.Branch
-		if branches, source, err = s.Menu.Branches(ctx, merchantID); err == nil || !retryable(err) {
-			sid, _ := s.Templates.SID(ctx, TemplateBranches)
-			content = branchesContent(name, sid, language, branches)
-		}
-	default:
-		var categories []menu.Category
-		if categories, source, err = s.Menu.Categories(ctx, merchantID); err == nil || !retryable(err) {
-			sid, _ := s.Templates.SID(ctx, TemplateCategories)
-			content = categoriesContent(name, sid, language, categories)
-		}
-	}
-	if err != nil && !retryable(err) {
-		log.LogAttrs(ctx, slog.LevelError, "merchant can't be shown", slog.String("merchantId", merchantID), slog.Any("error", err))
-		err = nil
-	}
-	return content, source, err
-}
-
 func retryable(err error) bool {
 	var p permanent
 	return !errors.As(err, &p) || p.Retryable()
 }
 
-// send sends a content as its template, or else as text.
+// send sends a content as its template, or else as its list, or else as text.
 func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, c Content) error {
 	if c.TemplateSID != "" {
 		err := s.Sender.SendTemplate(ctx, t, to, c.TemplateSID, c.Variables)
@@ -362,6 +339,11 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 			return err
 		}
 		log.LogAttrs(ctx, slog.LevelWarn, "template rejected, sending text", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
+	}
+	if c.List != nil {
+		if sent, err := s.sendList(ctx, log, t, to, *c.List); sent {
+			return err
+		}
 	}
 	for i, text := range c.Texts {
 		err := s.Sender.SendText(ctx, t, to, text)

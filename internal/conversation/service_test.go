@@ -666,21 +666,22 @@ func TestAnswers(t *testing.T) {
 		"menu by its text":    {conversation.Incoming{ButtonPayload: "new_order", ButtonText: "Order"}, nil, englishMenu},
 		"branches in English": {conversation.Incoming{Body: "branches"}, nil, text("The branches of Example:\n1. Olaya")},
 		"branches in Arabic":  {conversation.Incoming{Body: "وين فروعكم"}, nil, text("فروع Example:\n1. العليا")},
-		"menu as a template": {
-			conversation.Incoming{Body: "menu"}, templates{"categories": sid},
+		"menu as a template of one row": {
+			conversation.Incoming{Body: "menu"}, templates{"categories_1": sid, "categories": "HX1"},
 			sent{To: customer, SID: sid, Variables: map[string]string{"1": "Example", "2": "Drinks"}},
 		},
-		"branches as a template": {
-			conversation.Incoming{Body: "فروع"}, templates{"branch_list": sid},
+		"a template of ten rows shows no single one": {
+			conversation.Incoming{Body: "menu"}, templates{"categories": sid, "categories_2": sid}, englishMenu,
+		},
+		"branches as a template of one row": {
+			conversation.Incoming{Body: "فروع"}, templates{"branch_list_1": sid},
 			sent{To: customer, SID: sid, Variables: map[string]string{"1": "Example", "2": "العليا"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := setup(t).welcomed(t)
-			for key, sid := range test.sids {
-				f.templates[key] = sid
-			}
+			f.ListTemplates = test.sids
 			test.in.MessageID, test.in.Customer = "m1", customer
 			for range 2 { // a repeat isn't answered again
 				if err := f.Receive(t.Context(), f.tenant, test.in); err != nil {

@@ -225,22 +225,42 @@ func pageCount(n int) int {
 
 // itemsOf returns a row for each entry, no two of which have titles that look the same, on whichever pages they are.
 func itemsOf(entries []entry, more string) []Item {
-	taken := map[string]bool{look(more): true}
-	items := make([]Item, len(entries))
+	names := make([]string, len(entries))
 	for i, e := range entries {
-		name := clean(e.name)
-		if name == "" {
-			name = fmt.Sprintf("#%d", i+1) // a name that nobody can see
-		}
+		names[i] = e.name
+	}
+	items := make([]Item, len(entries))
+	for i, title := range titles(names, more) {
+		items[i] = Item{Title: title, Description: entries[i].description(visible(names[i], i), title), ID: entries[i].row.ID()}
+	}
+	return items
+}
+
+// Titles returns the names as titles of rows that don't look the same.
+func Titles(names []string) []string { return titles(names, "") }
+
+func titles(names []string, reserved string) []string {
+	taken := map[string]bool{look(reserved): true}
+	titles := make([]string, len(names))
+	for i, name := range names {
+		name = visible(name, i)
 		title := cut(name, MaxTitle)
 		for n := 2; taken[look(title)]; n++ {
 			suffix := fmt.Sprintf(" (%d)", n)
 			title = cut(name, MaxTitle-length(suffix)) + suffix
 		}
 		taken[look(title)] = true
-		items[i] = Item{Title: title, Description: e.description(name, title), ID: e.row.ID()}
+		titles[i] = title
 	}
-	return items
+	return titles
+}
+
+// visible returns a cleaned name, a number where nothing of it can be seen.
+func visible(name string, index int) string {
+	if name = clean(name); name == "" {
+		return fmt.Sprintf("#%d", index+1)
+	}
+	return name
 }
 
 // description returns what stands below a title: the facts, then the name where the title doesn't show all of it, then the

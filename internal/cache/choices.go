@@ -1,0 +1,42 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"time"
+)
+
+// choiceFor is how long a choice is remembered: as long as a conversation lasts without another message.
+const choiceFor = 24 * time.Hour
+
+// Choices remembers which branch a customer of a restaurant chose. Customers are known to the server by a hash.
+type Choices struct {
+	server Entries
+	log    *slog.Logger
+}
+
+// NewChoices returns choices that the server keeps.
+func NewChoices(server Entries, log *slog.Logger) *Choices { return &Choices{server, log} }
+
+func choiceKey(restaurantID, customer string) string {
+	sum := sha256.Sum256([]byte(restaurantID + "\n" + customer))
+	return Key(restaurantID, "branch:"+hex.EncodeToString(sum[:16]))
+}
+
+// Choose remembers a choice. A server that fails forgets it.
+func (c *Choices) Choose(ctx context.Context, restaurantID, customer, branch string) {
+	if err := c.server.Set(ctx, choiceKey(restaurantID, customer), []byte(branch), choiceFor); err != nil {
+		c.log.WarnContext(ctx, "the cache failed", "operation", "write", "key", "branch", "error", err)
+	}
+}
+
+// Chosen returns the latest choice, "" where none is remembered.
+func (c *Choices) Chosen(ctx context.Context, restaurantID, customer string) string {
+	branch, _, err := c.server.Get(ctx, choiceKey(restaurantID, customer))
+	if err != nil {
+		c.log.WarnContext(ctx, "the cache failed", "operation", "read", "key", "branch", "error", err)
+	}
+	return string(branch)
+}
