@@ -35,13 +35,13 @@ export function Phone({ demo, text, lang, answered }: { demo: Demo; text: PageMe
     return () => resized.disconnect();
   }, [entries]);
 
-  const send = (words: string, button?: string) => {
+  const send = (words: string, pressed: Pressed = {}) => {
     const signal = chat.current?.signal;
     if (!words.trim() || !signal) return;
     const tell = (entry: Entry) => {
       if (!signal.aborted) setEntries((before) => put(before, entry));
     };
-    void deliver({ from: customer, profileName, text: words, button }, demo, signal, tell, answered);
+    void deliver({ from: customer, profileName, text: words, ...pressed }, demo, signal, tell, answered);
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -129,7 +129,7 @@ function SlowMenu({ label }: { label: string }) {
 }
 
 function Bubble({ entry, demo, text, lang, press }: {
-  entry: Entry; demo: Demo; text: PageMessages; lang: Locale; press: (words: string, button: string) => void;
+  entry: Entry; demo: Demo; text: PageMessages; lang: Locale; press: (words: string, pressed: Pressed) => void;
 }) {
   const ms = (value: number) => value.toLocaleString(lang === 'ar' ? 'ar-SA-u-nu-latn' : 'en-GB', { maximumFractionDigits: value < 10 ? 1 : 0 });
   switch (entry.kind) {
@@ -155,15 +155,26 @@ function Bubble({ entry, demo, text, lang, press }: {
         </div>
       );
     case 'received': {
-      const { words, buttons } = render(entry.message, demo, text);
+      const list = entry.message.listPicker;
+      const { words, buttons } = list ? { words: list.body, buttons: [] } : render(entry.message, demo, text);
       return (
         <div className="phone-bubble" data-kind="received">
           <Words text={words} />
           <p className="phone-meta">{fill(text.replied, { ms: ms(entry.ms) })}</p>
+          {list && (
+            <details className="phone-list">
+              <summary>{list.button}</summary>
+              {list.items.map(({ id, item, description }) => (
+                <button key={id} type="button" dir="auto" onClick={() => press(item, { row: id })}>
+                  <span>{item}</span> <small>{description}</small>
+                </button>
+              ))}
+            </details>
+          )}
           {buttons.length > 0 && (
             <div className="phone-buttons">
               {buttons.map(({ title, payload }) => (
-                <button key={payload} type="button" onClick={() => press(title, payload)}>{title}</button>
+                <button key={payload} type="button" onClick={() => press(title, { button: payload })}>{title}</button>
               ))}
             </div>
           )}
@@ -171,6 +182,12 @@ function Bubble({ entry, demo, text, lang, press }: {
       );
     }
   }
+}
+
+/** What was pressed in place of writing: a button's payload, or a row's id. */
+interface Pressed {
+  button?: string;
+  row?: string;
 }
 
 /** Shows a text, each paragraph in the direction of its language. */

@@ -32,6 +32,22 @@ export interface SentMessage {
   contentSid: string;
   contentVariables: Record<string, string> | null;
   body: string;
+  /** What a list shows whose rows can be tapped. */
+  listPicker?: ListPicker;
+}
+
+/** A list with rows to tap. */
+export interface ListPicker {
+  body: string;
+  button: string;
+  items: ListItem[];
+}
+
+/** A row: its title, and the id that a tap sends. */
+export interface ListItem {
+  item: string;
+  id: string;
+  description: string;
 }
 
 /** The outcome of one attempt at a job. */

@@ -23,4 +23,7 @@ test('posts a message as Twilio does', () => {
   expect(Object.fromEntries(toForm({ ...message, button: 'browse_menu' }, '+966110000000', 'SM2'))).toMatchObject({
     ButtonPayload: 'browse_menu', ButtonText: 'hello',
   });
+  expect(Object.fromEntries(toForm({ ...message, text: 'Grills', row: 'v1/en/category/1' }, '+966110000000', 'SM3'))).toMatchObject({
+    ListId: 'v1/en/category/1', ListTitle: 'Grills', Body: 'Grills',
+  });
 });

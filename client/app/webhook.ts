@@ -1,12 +1,14 @@
 import type { Demo } from './stack.js';
 
-/** What a customer writes: a text, or a button's. */
+/** What a customer writes: a text, a button's, or the title of a list's row. */
 export interface Incoming {
   from: string;
   profileName: string;
   text: string;
   /** The payload of the button that was pressed. */
   button?: string | undefined;
+  /** The id of the row that was tapped. */
+  row?: string | undefined;
 }
 
 /** Returns a message as Twilio posts it. */
@@ -19,6 +21,10 @@ export function toForm(message: Incoming, to: string, id: string): URLSearchPara
   if (message.button) {
     form.set('ButtonPayload', message.button);
     form.set('ButtonText', message.text);
+  }
+  if (message.row) {
+    form.set('ListId', message.row);
+    form.set('ListTitle', message.text);
   }
   return form;
 }

@@ -199,9 +199,18 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
 
   await page.getByRole('button', { name: 'القائمة · Menu' }).click();
   await received.filter({ hasText: /مشويات/ }).waitFor();
+  await received.last().getByText('عرض القائمة').click();
+  await expectAccessible(page);
+  await page.getByRole('button', { name: /^مشويات/ }).click(); // a row: its dishes follow
+  await received.nth(2).getByText('عرض الأصناف').click();
+  await received.nth(2).getByRole('button', { name: /^المزيد/ }).click(); // the next page
+  await received.nth(3).getByText('عرض الأصناف').click();
+  await received.nth(3).getByRole('button', { name: /^Soft drink/ }).waitFor();
   await page.getByRole('textbox', { name: 'Message' }).fill('branches');
   await page.getByRole('button', { name: 'Send' }).click();
-  await received.nth(2).waitFor();
+  await received.nth(4).getByText('See the branches').click();
+  await received.nth(4).getByRole('button', { name: /^Olaya branch/ }).click();
+  await received.nth(5).filter({ hasText: 'https://maps.google.com/?q=24.6949,46.6853' }).waitFor();
   expect(await conversations()).toBe(before + 1); // the session was open
   await expectAccessible(page);
 

@@ -42,6 +42,9 @@ type Job struct {
 	CustomerWa   string    `json:"customerWa"` // E.164, or a BSUID
 	ProfileName  string    `json:"profileName"`
 	EnqueuedAt   time.Time `json:"enqueuedAt"`
+	// TwilioAccountSID is the bot's own account, in which its lists are made; "" is Sufrah's. A worker that doesn't know the
+	// field makes no lists, and nothing else depends on it: the version stays.
+	TwilioAccountSID string `json:"twilioAccountSid,omitempty"`
 }
 
 // Validate returns every fault of j, joined and as ErrMalformed, or nil. Both sides of the queue call it.
@@ -64,6 +67,9 @@ func (j Job) Validate() error {
 	}
 	if !restaurant.Printable(j.ProfileName, maxProfileName) {
 		faults = append(faults, fmt.Errorf("profileName: want at most %d printable characters", maxProfileName))
+	}
+	if !restaurant.Printable(j.TwilioAccountSID, maxJobID) {
+		faults = append(faults, fmt.Errorf("twilioAccountSid: want at most %d printable characters", maxJobID))
 	}
 	if j.EnqueuedAt.IsZero() {
 		faults = append(faults, errors.New("enqueuedAt is missing"))

@@ -75,6 +75,8 @@ const (
 	MessageCategoriesPrefetched = "categories prefetched"
 	MessageBranchesPrefetched   = "branches prefetched"
 	MessageTemplatesWarmed      = "templates warmed"
+	MessageListsMade            = "lists made"
+	MessageProductsPrefetched   = "products prefetched"
 	MessagePartFailed           = "part not prefetched"
 	MessageCompleted            = "bootstrap job completed"
 	MessagePartial              = "bootstrap job partially completed"

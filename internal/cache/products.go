@@ -27,8 +27,15 @@ func NewProducts(origin ProductOrigin, options Options) *Products {
 // Products returns the products of one of the merchant's categories at a branch and where they came from, or the origin's error.
 // It is a Load.
 func (p *Products) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, Source, error) {
+	return p.PrefetchProducts(ctx, merchantID, categoryID, branchID, nil)
+}
+
+// PrefetchProducts is Products for who needs leave to fetch. It is a LoadAdmitted.
+func (p *Products) PrefetchProducts(
+	ctx context.Context, merchantID, categoryID, branchID string, admit Admit,
+) ([]menu.Product, Source, error) {
 	part := "products:" + url.QueryEscape(categoryID) + ":" + url.QueryEscape(branchID)
-	return p.loader.Load(ctx, Key(merchantID, part), func(ctx context.Context) ([]menu.Product, error) {
+	return p.loader.LoadAdmitted(ctx, Key(merchantID, part), admit, func(ctx context.Context) ([]menu.Product, error) {
 		return p.origin.Products(ctx, merchantID, categoryID, branchID)
 	})
 }

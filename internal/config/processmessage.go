@@ -49,6 +49,7 @@ func LoadProcessMessage(given Environment) (ProcessMessage, error) {
 	}
 	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // a faulty address says nothing about the token
 	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()
+	c.Twilio.APIBase = e.serviceURL("TWILIO_API_BASE", "https://api.twilio.com")
 	return c, e.err()
 }
 
@@ -64,8 +65,8 @@ func (e *environment) webhookURL(name string) string {
 	return value
 }
 
-// servedHere reports whether the webhook can be reached from this machine only.
-func (e *environment) servedHere(webhookURL string) bool {
-	u, err := url.Parse(webhookURL)
+// servedHere reports whether an address can be reached from this machine only.
+func (e *environment) servedHere(address string) bool {
+	u, err := url.Parse(address)
 	return err == nil && e.localHost(u.Hostname())
 }

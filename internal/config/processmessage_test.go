@@ -35,7 +35,7 @@ func ofProcessMessage() map[string]string {
 // ofWelcomeBootstrap holds those of welcome-bootstrap.
 func ofWelcomeBootstrap() map[string]string {
 	return map[string]string{
-		"BOOTSTRAP_QUEUE_URL": queueURL, "DEAD_LETTER_QUEUE_URL": deadURL,
+		"BOOTSTRAP_QUEUE_URL": queueURL, "DEAD_LETTER_QUEUE_URL": deadURL, "TWILIO_ACCOUNT_SID": masterSID, "TWILIO_SECRET_ARN": twilioARN,
 		"CACHE_ENDPOINT": "cache.example.com:6379", "SUFRAH_SECRET_ARN": sufrahARN,
 		"AWS_REGION": "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "key",
 	}
@@ -76,7 +76,7 @@ func processMessageDefaults() config.ProcessMessage {
 		TimeZone:   time.UTC,
 		AWS:        config.AWS{Region: "me-south-1", AccessKeyID: "AKID", SecretAccessKey: "key"},
 		WebhookURL: "https://bot.example.com/prod/webhooks/whatsapp", BootstrapQueueURL: queueURL,
-		Twilio: config.Twilio{AccountSID: masterSID, SecretARN: twilioARN, APIBase: "https://api.twilio.com"},
+		Twilio: config.Twilio{AccountSID: masterSID, SecretARN: twilioARN, APIBase: "https://api.twilio.com", ContentAPIBase: "https://content.twilio.com"},
 		Sufrah: config.Sufrah{
 			APIBase: "https://api.sufrah.sa/api/v1/external", SecretARN: sufrahARN, CacheTTL: 3 * time.Minute,
 		},
@@ -87,10 +87,10 @@ func processMessageDefaults() config.ProcessMessage {
 
 // optionalOfServices are the shared variables that have defaults.
 var optionalOfServices = []string{
-	"TWILIO_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
+	"TWILIO_API_BASE", "TWILIO_CONTENT_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN", "CONTENT_SID_WELCOME", "LOG_LEVEL", "BASE_PATH", "USAGE_TIME_ZONE",
 	"AWS_SAM_LOCAL", "AWS_LAMBDA_FUNCTION_NAME",
-	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "JOB_RATE_PER_MINUTE", "BOOTSTRAP_MAX_AGE_MS",
+	"QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "BOOTSTRAP_PRODUCT_CALLS", "JOB_RATE_PER_MINUTE", "BOOTSTRAP_MAX_AGE_MS",
 }
 
 func unset(names []string) map[string]string {
@@ -109,6 +109,7 @@ func TestProcessMessage(t *testing.T) {
 	}{
 		"defaults":                    {nil, func(*config.ProcessMessage) {}},
 		"set to nothing, as SAM does": {unset(optionalOfServices), func(*config.ProcessMessage) {}},
+		"another Content API":         {map[string]string{"TWILIO_CONTENT_API_BASE": "https://twilio.example.com"}, func(c *config.ProcessMessage) { c.Twilio.ContentAPIBase = "https://twilio.example.com" }},
 		"another Twilio":              {map[string]string{"TWILIO_API_BASE": "https://twilio.example.com"}, func(c *config.ProcessMessage) { c.Twilio.APIBase = "https://twilio.example.com" }},
 		"a name":                      {map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "f"}, func(c *config.ProcessMessage) { c.FunctionName = "f" }},
 		"a user of the cache":         {map[string]string{"CACHE_USER": "u", "CACHE_NAME": "n"}, func(c *config.ProcessMessage) { c.Cache.User, c.Cache.Name = "u", "n" }},
@@ -137,7 +138,7 @@ func TestProcessMessage(t *testing.T) {
 		},
 		"a local stack": {local(), func(c *config.ProcessMessage) {
 			c.WebhookURL, c.BootstrapQueueURL = "http://localhost:8080/webhooks/whatsapp", "http://localhost:8080/sandbox/sqs/queue"
-			c.Twilio = config.Twilio{AccountSID: masterSID, AuthToken: "local-twilio-token", APIBase: "http://localhost:8080/sandbox/api/twilio"}
+			c.Twilio = config.Twilio{AccountSID: masterSID, AuthToken: "local-twilio-token", APIBase: "http://localhost:8080/sandbox/api/twilio", ContentAPIBase: "https://content.twilio.com"}
 			c.Sufrah = config.Sufrah{APIBase: "http://[::1]:8080/sufrah", APIKey: "local-key", CacheTTL: 3 * time.Minute}
 			c.Cache = config.Cache{Endpoint: "127.0.0.1:6379"}
 		}},
@@ -173,6 +174,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 		return config.WelcomeBootstrap{
 			FunctionName:      "welcome-bootstrap",
 			BootstrapQueueURL: queueURL, DeadLetterQueueURL: deadURL, BackoffDelay: 5 * time.Second, Attempts: 3, JobsPerMinute: 20, MaxAge: 10 * time.Minute,
+			ProductCalls: 3, Twilio: config.Twilio{AccountSID: masterSID, SecretARN: twilioARN, ContentAPIBase: "https://content.twilio.com"},
 			AWS: of.AWS, Sufrah: of.Sufrah, Cache: of.Cache, TemplateSIDs: map[string]string{},
 		}
 	}
@@ -186,6 +188,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 		"no delay":                    {map[string]string{"QUEUE_BACKOFF_DELAY": "0"}, func(c *config.WelcomeBootstrap) { c.BackoffDelay = 0 }},
 		"the longest delay":           {map[string]string{"QUEUE_BACKOFF_DELAY": "43200000"}, func(c *config.WelcomeBootstrap) { c.BackoffDelay = 12 * time.Hour }},
 		"one attempt":                 {map[string]string{"QUEUE_RETRY_ATTEMPTS": "1"}, func(c *config.WelcomeBootstrap) { c.Attempts = 1 }},
+		"no products":                 {map[string]string{"BOOTSTRAP_PRODUCT_CALLS": "0"}, func(c *config.WelcomeBootstrap) { c.ProductCalls = 0 }},
 		"another rate":                {map[string]string{"JOB_RATE_PER_MINUTE": "600"}, func(c *config.WelcomeBootstrap) { c.JobsPerMinute = 600 }},
 		"a short life":                {map[string]string{"BOOTSTRAP_MAX_AGE_MS": "1000"}, func(c *config.WelcomeBootstrap) { c.MaxAge = time.Second }},
 		"a template":                  {map[string]string{"CONTENT_SID_WELCOME": welcome}, func(c *config.WelcomeBootstrap) { c.TemplateSIDs["welcome"] = welcome }},
@@ -264,13 +267,14 @@ func TestServicesFaulty(t *testing.T) {
 		"SUFRAH_API_KEY": {{"SUFRAH_API_KEY": "s3cr3t"}},
 	}
 	for name, values := range map[string][]string{
-		"WEBHOOK_URL":         append([]string{"https://bot.example.com", "https://bot.example.com/webhooks/whatsapp/", "https://bot.example.com/webhooks/WhatsApp"}, addresses...),
-		"TWILIO_API_BASE":     addresses,
-		"SUFRAH_API_BASE":     addresses,
-		"BOOTSTRAP_QUEUE_URL": addresses,
-		"TWILIO_SECRET_ARN":   arns,
-		"SUFRAH_SECRET_ARN":   arns,
-		"SUFRAH_CACHE_TTL_MS": append([]string{"0", "86400001"}, numbers...),
+		"WEBHOOK_URL":             append([]string{"https://bot.example.com", "https://bot.example.com/webhooks/whatsapp/", "https://bot.example.com/webhooks/WhatsApp"}, addresses...),
+		"TWILIO_API_BASE":         addresses,
+		"TWILIO_CONTENT_API_BASE": addresses,
+		"SUFRAH_API_BASE":         addresses,
+		"BOOTSTRAP_QUEUE_URL":     addresses,
+		"TWILIO_SECRET_ARN":       arns,
+		"SUFRAH_SECRET_ARN":       arns,
+		"SUFRAH_CACHE_TTL_MS":     append([]string{"0", "86400001"}, numbers...),
 	} {
 		for _, value := range values {
 			changes[name] = append(changes[name], map[string]string{name: value})
@@ -349,11 +353,12 @@ func TestAllFaultsOfServicesAtOnce(t *testing.T) {
 		{messageErr, []string{
 			"BASE_PATH", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS",
 			"LOG_LEVEL", "SUFRAH_API_BASE", "SUFRAH_API_KEY", "SUFRAH_CACHE_TTL_MS",
-			"TWILIO_ACCOUNT_SID", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN", "USAGE_TIME_ZONE", "WEBHOOK_URL",
+			"TWILIO_ACCOUNT_SID", "TWILIO_API_BASE", "TWILIO_AUTH_TOKEN", "TWILIO_CONTENT_API_BASE", "USAGE_TIME_ZONE", "WEBHOOK_URL",
 		}},
 		{bootstrapErr, []string{
-			"BOOTSTRAP_MAX_AGE_MS", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS", "DEAD_LETTER_QUEUE_URL", "JOB_RATE_PER_MINUTE",
+			"BOOTSTRAP_MAX_AGE_MS", "BOOTSTRAP_PRODUCT_CALLS", "BOOTSTRAP_QUEUE_URL", "CACHE_CLUSTER", "CACHE_ENDPOINT", "CACHE_TLS", "DEAD_LETTER_QUEUE_URL", "JOB_RATE_PER_MINUTE",
 			"LOG_LEVEL", "QUEUE_BACKOFF_DELAY", "QUEUE_RETRY_ATTEMPTS", "SUFRAH_API_BASE", "SUFRAH_API_KEY", "SUFRAH_CACHE_TTL_MS",
+			"TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_CONTENT_API_BASE",
 		}},
 	} {
 		if diff := cmp.Diff(test.want, faulty(test.err)); diff != "" {

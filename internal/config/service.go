@@ -12,10 +12,11 @@ import (
 
 // Twilio says how to reach Twilio, and as whom. Exactly one of SecretARN and AuthToken is set.
 type Twilio struct {
-	AccountSID string // Sufrah's own account
-	SecretARN  string // of the secret with every account's auth token
-	AuthToken  string // of Sufrah's own account, in a local stack
-	APIBase    string
+	AccountSID     string // Sufrah's own account
+	SecretARN      string // of the secret with every account's auth token
+	AuthToken      string // of Sufrah's own account, in a local stack
+	APIBase        string // of who sends messages
+	ContentAPIBase string
 }
 
 // Sufrah says how to reach the Sufrah API. Exactly one of SecretARN and APIKey is set.
@@ -72,8 +73,8 @@ func (e *environment) endpoint(name string) string {
 
 func (e *environment) twilio(local bool) Twilio {
 	t := Twilio{
-		AccountSID: e.required("TWILIO_ACCOUNT_SID"),
-		APIBase:    e.serviceURL("TWILIO_API_BASE", "https://api.twilio.com"),
+		AccountSID:     e.required("TWILIO_ACCOUNT_SID"),
+		ContentAPIBase: e.serviceURL("TWILIO_CONTENT_API_BASE", "https://content.twilio.com"),
 	}
 	if t.AccountSID != "" && !validAccountSID(t.AccountSID) {
 		e.fault("TWILIO_ACCOUNT_SID", "must be an account's SID: AC and 32 hexadecimal digits")

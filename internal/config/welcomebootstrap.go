@@ -16,6 +16,8 @@ type WelcomeBootstrap struct {
 	MaxAge             time.Duration // of a job that is still worth carrying out
 	LogLevel           slog.Level
 	AWS
+	ProductCalls int64 // to Sufrah for products, of one job; 0 prefetches none
+	Twilio
 	Sufrah
 	Cache
 	TemplateSIDs map[string]string // of content templates, by key
@@ -33,6 +35,7 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // as many as a redrive policy may have
 		JobsPerMinute: e.integer("JOB_RATE_PER_MINUTE", 20, 1, 60_000),
 		MaxAge:        e.milliseconds("BOOTSTRAP_MAX_AGE_MS", 10*time.Minute, time.Second, 24*time.Hour),
+		ProductCalls:  e.integer("BOOTSTRAP_PRODUCT_CALLS", 3, 0, 100),
 		LogLevel:      e.level("LOG_LEVEL"),
 		AWS:           e.aws(),
 		Sufrah:        e.sufrah(),
@@ -40,5 +43,6 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		TemplateSIDs:  e.templateSIDs(),
 	}
 	c.SQS, c.SecretsManager = e.sqs(), e.secretsManager()
+	c.Twilio = e.twilio(c.BootstrapQueueURL == "" || e.servedHere(c.BootstrapQueueURL)) // a faulty address says nothing about the token
 	return c, e.err()
 }

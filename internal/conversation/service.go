@@ -281,6 +281,7 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 	j := bootstrap.Job{
 		Version: bootstrap.Version, JobID: jobID(in), RestaurantID: t.Restaurant.ID, MerchantID: t.Restaurant.MerchantID,
 		CustomerWa: in.Customer, ProfileName: variable(in.ProfileName), EnqueuedAt: s.Now().UTC().Truncate(time.Millisecond),
+		TwilioAccountSID: t.Bot.TwilioAccountSID,
 	}
 	if j.MerchantID == "" {
 		log.LogAttrs(ctx, slog.LevelInfo, "nothing to prefetch: the restaurant has no merchant id")

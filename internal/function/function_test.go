@@ -86,7 +86,7 @@ func TestEmptyEnvironment(t *testing.T) {
 		usageadmin.Name: append([]string{"ACCESS_TOKENS_TABLE", "BOTS_TABLE", "RESTAURANTS_TABLE", "USAGE_TABLE"}, account...),
 		processmessage.Name: append([]string{"BOOTSTRAP_QUEUE_URL", "BOTS_TABLE", "CACHE_ENDPOINT", "CONVERSATIONS_TABLE", "DIRECTORY_TABLE", "RESTAURANTS_TABLE",
 			"SUFRAH_SECRET_ARN", "TWILIO_ACCOUNT_SID", "TWILIO_SECRET_ARN", "USAGE_TABLE", "WEBHOOK_URL"}, account...),
-		welcomebootstrap.Name: append([]string{"BOOTSTRAP_QUEUE_URL", "CACHE_ENDPOINT", "DEAD_LETTER_QUEUE_URL", "SUFRAH_SECRET_ARN"}, account...),
+		welcomebootstrap.Name: append([]string{"BOOTSTRAP_QUEUE_URL", "CACHE_ENDPOINT", "DEAD_LETTER_QUEUE_URL", "SUFRAH_SECRET_ARN", "TWILIO_ACCOUNT_SID", "TWILIO_SECRET_ARN"}, account...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

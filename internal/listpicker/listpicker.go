@@ -176,6 +176,9 @@ func otherName(name menu.Text, language menu.Language) string {
 	return ""
 }
 
+// maxEntries bounds what a list that went wrong costs. No menu is that long.
+const maxEntries = 1000
+
 // separator stands between the parts of a description.
 const separator = " · "
 
@@ -191,6 +194,7 @@ type entry struct {
 // pages spreads entries over lists. paging is the row that leads to a page, without its number.
 func pages(language menu.Language, body, button string, entries []entry, paging Row) []List {
 	w := wordsOf(language)
+	entries = entries[:min(len(entries), maxEntries)]
 	items := itemsOf(entries, w.more)
 	total := pageCount(len(items))
 	var lists []List
@@ -241,12 +245,14 @@ func Titles(names []string) []string { return titles(names, "") }
 
 func titles(names []string, reserved string) []string {
 	taken := map[string]bool{look(reserved): true}
+	next := map[string]int{} // the first number that names of a look may not have yet
 	titles := make([]string, len(names))
 	for i, name := range names {
 		name = visible(name, i)
 		title := cut(name, MaxTitle)
-		for n := 2; taken[look(title)]; n++ {
-			suffix := fmt.Sprintf(" (%d)", n)
+		for base := look(title); taken[look(title)]; {
+			next[base] = max(next[base], 1) + 1
+			suffix := fmt.Sprintf(" (%d)", next[base])
 			title = cut(name, MaxTitle-length(suffix)) + suffix
 		}
 		taken[look(title)] = true

@@ -282,3 +282,17 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestEndlessMenus holds that a menu that went wrong costs little, and less than all of it is shown.
+func TestEndlessMenus(t *testing.T) {
+	t.Parallel()
+	endless := make([]menu.Category, 5000)
+	for i := range endless {
+		endless[i].Name.English = strings.Repeat("a", 700)
+	}
+	pages := listpicker.Menu(endless, menu.LanguageEnglish)
+	last := pages[len(pages)-1].Items
+	if title := last[len(last)-1].Title; title != "aaaaaaaaaaaaaaaa… (1000)" {
+		t.Errorf("the last row is %q", title)
+	}
+}

@@ -148,6 +148,7 @@ func ProductKeys(products []menu.Product) []string {
 func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string {
 	keys := make([]string, len(entries))
 	taken := make(map[string]bool, len(entries))
+	seen := make(map[string]int)
 	for i, entry := range entries {
 		id, name := of(entry)
 		if plainKey(id) && !taken[id] {
@@ -157,11 +158,10 @@ func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string
 			if id == "" {
 				text = "name\n" + name.Arabic + "\n" + name.English
 			}
-			hashed := hashKey(text)
-			for n := 2; taken[hashed]; n++ {
-				hashed = hashKey(text + "\n" + strconv.Itoa(n))
+			if seen[text]++; seen[text] > 1 {
+				text += "\n" + strconv.Itoa(seen[text])
 			}
-			keys[i] = hashed
+			keys[i] = hashKey(text)
 		}
 		taken[keys[i]] = true
 	}

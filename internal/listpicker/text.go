@@ -11,12 +11,18 @@ import (
 // would fit into no title. The longest emoji of families and flags have 14 UTF-16 units.
 const maxGrapheme = 16
 
+// maxText bounds what is looked at of a text, in bytes: more than any limit lets show.
+const maxText = 4 * MaxBody
+
 const ellipsis = "…"
 
 // clean returns a text on one line, its white space collapsed, without control characters and overlong graphemes, and
 // without the braces that Twilio would take for a variable
 // (https://www.twilio.com/docs/content/using-variables-with-content-api). It is "" where nothing could be seen.
 func clean(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
@@ -24,7 +30,13 @@ func clean(s string) string {
 	if look(s) == "" {
 		return ""
 	}
-	if len(s) <= maxGrapheme {
+	marks := 0
+	for _, r := range s {
+		if !unicode.IsLetter(r) && r != ' ' {
+			marks++
+		}
+	}
+	if marks < maxGrapheme { // no grapheme can be too long: each has one letter at most
 		return s
 	}
 	var kept strings.Builder

@@ -64,10 +64,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 type options struct {
-	url, token                                  string
-	from, userID, to, body, button, id, profile string
-	wait                                        time.Duration
-	json                                        bool
+	url, token                                        string
+	from, userID, to, body, button, list, id, profile string
+	wait                                              time.Duration
+	json                                              bool
 }
 
 // Of a local stack.
@@ -87,6 +87,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.to, "to", "", "restaurant's number (default: the example restaurant's, "+defaultTo+")")
 	flags.StringVar(&o.body, "body", "", "text of the message")
 	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
+	flags.StringVar(&o.list, "list", "", "id of the list's row that the customer tapped, as the list shows it; the body is its title")
 	flags.StringVar(&o.id, "id", "", "the message's id; the same one again is a repeat (default: a new one)")
 	flags.StringVar(&o.profile, "profile", "", "customer's name")
 	flags.DurationVar(&o.wait, "wait", time.Second, "how long to wait for what the customer receives")
@@ -98,8 +99,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.body == "" && o.button == "":
-		return o, errors.New("a message needs -body or -button")
+	case o.body == "" && o.button == "" && o.list == "":
+		return o, errors.New("a message needs -body, -button or -list")
 	case o.wait < 0:
 		return o, fmt.Errorf("-wait must not be negative, as %v is", o.wait)
 	}
@@ -139,6 +140,10 @@ func (o options) form() url.Values {
 	if o.button != "" {
 		form.Set("ButtonPayload", o.button)
 		form.Set("ButtonText", o.body)
+	}
+	if o.list != "" {
+		form.Set("ListId", o.list)
+		form.Set("ListTitle", o.body)
 	}
 	return form
 }

@@ -201,7 +201,7 @@ func TestBadArguments(t *testing.T) {
 	t.Parallel()
 	l := serve(t)
 	for args, want := range map[string]string{
-		"":                                       "-body or -button",
+		"":                                       "-body, -button or -list",
 		"-body hello":                            "-from is",
 		"-body hello -from 0500000001":           "-from is",
 		"-body hello -from " + sender + " -to x": "-to is",

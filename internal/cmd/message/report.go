@@ -44,8 +44,15 @@ func (r report) writeText(w io.Writer) error {
 	return err
 }
 
-// describe writes a message indented: its text, or its template with what is filled in.
+// describe writes a message indented: its text, its list, or its template with what is filled in.
 func (m received) describe(text *strings.Builder) {
+	if list := m.ListPicker; list != nil {
+		fmt.Fprintf(text, "  %s\n  [%s]\n", list.Body, list.Button)
+		for _, item := range list.Items {
+			fmt.Fprintf(text, "    %s\n      %s\n      LIST=%s\n", item.Item, item.Description, item.ID)
+		}
+		return
+	}
 	if m.ContentSID != "" {
 		fmt.Fprintf(text, "  template %s\n", m.ContentSID)
 	}

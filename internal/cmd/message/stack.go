@@ -36,6 +36,20 @@ type received struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"`
 	Body             string            `json:"body"`
+	ListPicker       *listPicker       `json:"listPicker,omitempty"`
+}
+
+// listPicker is a list whose rows the customer can tap.
+type listPicker struct {
+	Body   string     `json:"body"`
+	Button string     `json:"button"`
+	Items  []listItem `json:"items"`
+}
+
+type listItem struct {
+	Item        string `json:"item"`
+	ID          string `json:"id"`
+	Description string `json:"description"`
 }
 
 // deliver posts the form and returns the answer, with what the customer received since, oldest first. The function sends

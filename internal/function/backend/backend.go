@@ -18,6 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/secret"
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
@@ -73,6 +74,15 @@ func Sufrah(settings config.Sufrah, account config.AWS, now func() time.Time, lo
 // manager returns where deployed functions have their secrets.
 func manager(account config.AWS) *secret.Manager {
 	return secret.NewManager(secretsmanager.NewFromConfig(function.AWS(account, account.SecretsManager)))
+}
+
+// Contents returns the lists of Twilio accounts.
+func Contents(settings config.Twilio, tokens Tokens) (*twilio.Contents, error) {
+	contents, err := twilio.NewContents(twilio.Config{BaseURL: settings.ContentAPIBase}, tokens, settings.AccountSID)
+	if err != nil {
+		return nil, fmt.Errorf("configuring Twilio's Content API: %w", err)
+	}
+	return contents, nil
 }
 
 // Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.

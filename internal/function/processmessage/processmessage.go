@@ -22,6 +22,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/listcontent"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
@@ -58,6 +59,10 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	if err != nil {
 		return nil, fmt.Errorf("configuring Twilio: %w", err)
 	}
+	contents, err := backend.Contents(settings.Twilio, tokens)
+	if err != nil {
+		return nil, err
+	}
 	tables := schema.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
@@ -67,20 +72,26 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	}
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	lists := options
+	lists.Observer = cache.Observer{} // metrics are of menus
 	recorder := recording.New(db, tables, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
-		Recorder:     recorder,
-		QuotaAlerter: recorder,
-		Sender:       twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
-		Queue:        sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, ""),
-		Menu:         cache.NewMenu(origin, options),
-		Templates:    cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
-		Limiter:      ratelimit.NewWindow(server, now, logger),
-		Now:          now,
-		NewID:        crypto.Text,
-		RequestID:    lambdahttp.RequestID,
-		Log:          logger,
-		Events:       events(meter),
+		Recorder:      recorder,
+		QuotaAlerter:  recorder,
+		Sender:        twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
+		Queue:         sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, ""),
+		Menu:          cache.NewMenu(origin, options),
+		Templates:     cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
+		Products:      cache.NewProducts(origin, options),
+		Lists:         listcontent.New(contents, lists),
+		Choices:       cache.NewChoices(server, logger),
+		ListTemplates: settings.TemplateSIDs,
+		Limiter:       ratelimit.NewWindow(server, now, logger),
+		Now:           now,
+		NewID:         crypto.Text,
+		RequestID:     lambdahttp.RequestID,
+		Log:           logger,
+		Events:        events(meter),
 	}
 	tenants := webhook.NewTenantCache(registry.New(db, tables), now)
 	handler := webhook.New(webhook.Config{

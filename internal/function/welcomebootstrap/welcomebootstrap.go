@@ -21,6 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
+	"github.com/sufrah/usage-bootstrap/internal/listcontent"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
@@ -67,11 +68,22 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		return nil, fmt.Errorf("configuring the rate of jobs: %w", err)
 	}
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	menu := cache.NewMenu(origin, options)
+	contents, err := backend.Contents(settings.Twilio, backend.TwilioTokens(settings.Twilio, settings.AWS, now, logger))
+	if err != nil {
+		return nil, err
+	}
+	lists := options
+	lists.Observer = cache.Observer{} // metrics are of menus
+	parts := append(
+		bootstrap.Parts(menu, cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger), settings.TemplateSIDs),
+		bootstrap.ListPart(menu, listcontent.New(contents, lists)))
+	if settings.ProductCalls > 0 {
+		products := cache.NewProducts(origin, options)
+		parts = append(parts, bootstrap.ProductPart(menu, products, int(settings.ProductCalls)))
+	}
 	worker := &bootstrap.Worker{
-		Parts: bootstrap.Parts(
-			cache.NewMenu(origin, options),
-			cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
-			settings.TemplateSIDs),
+		Parts:      parts,
 		Pace:       pace,
 		Attempts:   int(settings.Attempts),
 		MaxAge:     settings.MaxAge,

@@ -20,7 +20,7 @@ const EventsWebhookURL = "http://localhost:8080" + webhook.Path
 // TwilioAccountSID is Sufrah's own account, whose webhooks are signed with TwilioAuthToken.
 var TwilioAccountSID = "AC" + digits("local")
 
-// templates are the message templates of a local stack. The lists have none, so that they can be read in plain text.
+// templates are the message templates of a local stack. The lists have none: they are made.
 var templates = []string{
 	"WELCOME", "ORDER_TYPE", "POST_ITEM_CHOICE", "LOCATION_REQUEST", "QUANTITY", "CART_OPTIONS", "PAYMENT_OPTIONS", "RATING_LIST",
 	"QUOTA_ALERT",
@@ -54,6 +54,7 @@ func (s *Stack) addresses() map[string]string {
 		"WEBHOOK_URL":                     cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path),
 		"TWILIO_ACCOUNT_SID":              TwilioAccountSID,
 		"TWILIO_API_BASE":                 s.BaseURL + twilioPath,
+		"TWILIO_CONTENT_API_BASE":         s.BaseURL + twilioPath,
 		"TWILIO_SECRET_ARN":               twilioSecret,
 		"SUFRAH_API_BASE":                 s.BaseURL + sufrahPath + sandbox.SufrahBasePath,
 		"SUFRAH_SECRET_ARN":               sufrahSecret,

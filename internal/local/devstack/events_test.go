@@ -76,7 +76,7 @@ func TestEvents(t *testing.T) {
 		"usage": usageapi.Name, "renew": usageadmin.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
 	}
 	before := map[string]string{ // what has to have happened
-		"message-repeat": "message-first", "message-menu-button": "message-first", "renew-repeat": "renew",
+		"message-repeat": "message-first", "message-menu-button": "message-first", "message-list-row": "message-first", "renew-repeat": "renew",
 	}
 
 	// usage-api only reads, so that its events can share a stack.
@@ -213,7 +213,11 @@ func received(t *testing.T, stack *devstack.Stack) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&text, "\n\n--> %s %s %s\n%s", m.To, m.ContentSID, variables, m.Body)
+		sid := m.ContentSID
+		if m.ListPicker != nil {
+			sid = "(a list)" // whose SID depends on what else was made before
+		}
+		fmt.Fprintf(&text, "\n\n--> %s %s %s\n%s", m.To, sid, variables, shown(m))
 	}
 	return text.String()
 }

@@ -1,6 +1,7 @@
 package devstack
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	crypto "crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -244,7 +246,24 @@ func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
+	if r.Method == http.MethodPost && r.URL.Path == webhook.Path {
+		s.noteMessage(r)
+	}
 	s.gateway.ServeHTTP(w, r) // not through the mux, which would redirect paths that API Gateway passes on
+}
+
+// noteMessage tells Twilio's stand-in that the customer wrote: for 24 hours lists can be sent.
+func (s *Stack) noteMessage(r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	r.Body = readCloser{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
+	if form, parseErr := url.ParseQuery(string(body)); err == nil && parseErr == nil {
+		s.Twilio.Wrote(form.Get("From"), form.Get("To"))
+	}
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // pollPause is how long the poller waits before it starts again, after it failed.

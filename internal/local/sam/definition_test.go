@@ -327,6 +327,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 		}),
 		"WelcomeBootstrapRole": slices.Concat(writing("WelcomeBootstrapLogGroup"), cached(), []string{
 			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
+			"Allow secretsmanager:GetSecretValue ${TwilioSecret}",
 			"Allow sqs:ChangeMessageVisibility ${BootstrapQueue.Arn}",
 			"Allow sqs:DeleteMessage ${BootstrapQueue.Arn}",
 			"Allow sqs:GetQueueAttributes ${BootstrapQueue.Arn}",
@@ -662,11 +663,12 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 			[]string{"https://api.sufrah.sa/api/v1/external", "https://a.example", "https://a.example:8443/b/"},
 			[]string{"", "http://a.example", "https://a.example?b", "https://u:p@a.example", "https://"},
 		},
-		"SufrahCacheTtlMs":   {[]string{"1", "180000", "86400000"}, []string{"", "0", "86400001"}},
-		"QueueBackoffDelay":  {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
-		"QueueRetryAttempts": {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
-		"JobRatePerMinute":   {[]string{"1", "20", "60000"}, []string{"", "0", "60001"}},
-		"BootstrapMaxAgeMs":  {[]string{"1000", "600000", "86400000"}, []string{"", "999", "86400001"}},
+		"SufrahCacheTtlMs":      {[]string{"1", "180000", "86400000"}, []string{"", "0", "86400001"}},
+		"QueueBackoffDelay":     {[]string{"0", "5000", "43200000"}, []string{"", "-1", "43200001"}},
+		"QueueRetryAttempts":    {[]string{"1", "3", "1000"}, []string{"", "0", "1001"}},
+		"JobRatePerMinute":      {[]string{"1", "20", "60000"}, []string{"", "0", "60001"}},
+		"BootstrapMaxAgeMs":     {[]string{"1000", "600000", "86400000"}, []string{"", "999", "86400001"}},
+		"BootstrapProductCalls": {[]string{"0", "3", "100"}, []string{"", "-1", "101"}},
 		"ContentSids": {
 			[]string{
 				"", "BRANCH_LIST=HX0123456789abcdef0123456789ABCDEF",

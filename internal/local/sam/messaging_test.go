@@ -350,12 +350,12 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 	loaded := load(t)
 	for function, want := range map[string][]string{
 		"UsageApiFunction":         {"AWS_ENDPOINT_URL_DYNAMODB"},
-		"ProcessMessageFunction":   {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_API_BASE"},
-		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS"},
+		"ProcessMessageFunction":   {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_API_BASE", "TWILIO_CONTENT_API_BASE"},
+		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_CONTENT_API_BASE"},
 	} {
 		var got []string
 		for name, value := range environment(t, loaded, function) {
-			if strings.HasPrefix(name, endpointPrefix) || name == "TWILIO_API_BASE" {
+			if strings.HasPrefix(name, endpointPrefix) || name == "TWILIO_API_BASE" || name == "TWILIO_CONTENT_API_BASE" {
 				got = append(got, name+value)
 			}
 		}

@@ -1,0 +1,218 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sufrah/usage-bootstrap/internal/listpicker"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+)
+
+type anyToken struct{}
+
+func (anyToken) AuthToken(_ context.Context, accountSID string) (string, error) {
+	if accountSID == strangerSID {
+		return "", nil
+	}
+	return "token", nil
+}
+
+const (
+	masterSID   = "AC0123456789abcdef0123456789abcdef"
+	otherSID    = "AC11111111111111111111111111111111"
+	strangerSID = "AC22222222222222222222222222222222"
+)
+
+// setupContents returns a stand-in, the production clients of it, and its clock.
+func setupContents(t *testing.T) (*Twilio, *twilio.Contents, *twilio.Client, *time.Time) {
+	t.Helper()
+	var mu sync.Mutex
+	at := time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
+	standIn := NewTwilio(func() time.Time { mu.Lock(); defer mu.Unlock(); return at }, luck())
+	server := httptest.NewServer(standIn)
+	t.Cleanup(server.Close)
+	config := twilio.Config{BaseURL: server.URL, HTTPClient: server.Client()}
+	contents, err := twilio.NewContents(config, anyToken{}, masterSID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := twilio.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return standIn, contents, client, &at
+}
+
+func drinks() listpicker.List {
+	return listpicker.Menu([]menu.Category{{ID: "c1", Name: menu.Text{English: "Drinks"}}}, menu.LanguageEnglish)[0]
+}
+
+// TestContentLifecycle makes a list, finds it by its name, sends it, and deletes it when it is old.
+func TestContentLifecycle(t *testing.T) {
+	t.Parallel()
+	standIn, contents, client, now := setupContents(t)
+	ctx, list, start := t.Context(), drinks(), *now
+	if sid, err := contents.Find(ctx, "", list.Name(), start.Add(-time.Hour)); sid != "" || err != nil {
+		t.Fatalf("found %q, %v before it was made", sid, err)
+	}
+	sid, err := contents.Create(ctx, "", list)
+	if err != nil || len(sid) != 34 || !strings.HasPrefix(sid, "HX") {
+		t.Fatalf("made %q, %v", sid, err)
+	}
+	for account, want := range map[string]string{"": sid, masterSID: sid, otherSID: ""} {
+		if found, err := contents.Find(ctx, account, list.Name(), start.Add(-time.Hour)); found != want || err != nil {
+			t.Errorf("account %q found %q, %v, want %q", account, found, err, want)
+		}
+	}
+	if found, err := contents.Find(ctx, "", list.Name(), start); found != "" || err != nil {
+		t.Errorf("found %q, %v, which is older than was asked for", found, err)
+	}
+	message := twilio.Message{From: "+966110000000", To: "+966500000001", ContentSID: sid}
+	account := twilio.Account{SID: masterSID, AuthToken: "token"}
+	if _, err := client.Send(ctx, account, message); err != nil {
+		t.Fatal(err)
+	}
+	want := &ListPicker{
+		Body: "Our menu: choose a category to see its dishes.", Button: "See the menu",
+		Items: []ListItem{{Item: "Drinks", ID: "v1/en/category/c1", Description: "Tap to see the dishes"}},
+	}
+	if diff := cmp.Diff(want, standIn.Messages("+966500000001")[0].ListPicker); diff != "" {
+		t.Error(diff)
+	}
+	wantCode(t, client, twilio.Account{SID: otherSID, AuthToken: "token"}, message, 21655)
+	standIn.Wrote("whatsapp:+966500000001", "whatsapp:+966110000000")
+	*now = start.Add(24 * time.Hour)
+	wantCode(t, client, account, message, 63016)
+	standIn.Wrote("whatsapp:+966500000001", "whatsapp:+966110000000")
+	if _, err := client.Send(ctx, account, message); err != nil {
+		t.Errorf("within the window: %v", err)
+	}
+
+	if old, _, err := contents.Older(ctx, "", listpicker.NamePrefix, start); len(old) > 0 || err != nil {
+		t.Errorf("%v, %v are older than the only one", old, err)
+	}
+	old, more, err := contents.Older(ctx, "", listpicker.NamePrefix, start.Add(time.Second))
+	if len(old) != 1 || old[0] != sid || more || err != nil {
+		t.Errorf("old are %v, %v, %v", old, more, err)
+	}
+	if err := contents.Delete(ctx, otherSID, sid); err != nil {
+		t.Error(err)
+	}
+	if len(standIn.contents.bySID) != 1 {
+		t.Error("another account deleted it")
+	}
+	for range 2 { // the second time it isn't there
+		if err := contents.Delete(ctx, "", sid); err != nil {
+			t.Error(err)
+		}
+	}
+	wantCode(t, client, account, message, 21655)
+}
+
+func wantCode(t *testing.T, client *twilio.Client, account twilio.Account, m twilio.Message, want int) {
+	t.Helper()
+	_, err := client.Send(t.Context(), account, m)
+	failure, ok := errors.AsType[*twilio.Error](err)
+	if !ok || failure.Code != want || !failure.TemplateRejected() {
+		t.Errorf("sending: %v, want code %d", err, want)
+	}
+}
+
+// TestContentFaults sees what the client makes of a Content API that is full, down, throttled, refuses, or has no account.
+func TestContentFaults(t *testing.T) {
+	t.Parallel()
+	standIn, contents, _, _ := setupContents(t)
+	check := func(what string, retryable bool) {
+		t.Helper()
+		_, err := contents.Create(t.Context(), "", drinks())
+		failure, ok := errors.AsType[*twilio.Error](err)
+		if !ok || failure.Retryable() != retryable || strings.Contains(err.Error(), "token") {
+			t.Errorf("%s: %v, want it to be retryable: %v", what, err, retryable)
+		}
+	}
+	if _, err := contents.Create(t.Context(), "", drinks()); err != nil {
+		t.Fatal(err)
+	}
+	standIn.Contents().Limit(1)
+	check("full", false)
+	standIn.Contents().Limit(0)
+	for status, retryable := range map[int]bool{400: false, 401: true, 403: false, 404: false, 429: true, 500: true, 503: true} {
+		if err := standIn.Contents().Fault().Set(Behavior{FailRate: 1, Status: status}); err != nil {
+			t.Fatal(err)
+		}
+		check(fmt.Sprint(status), retryable)
+	}
+	if _, err := contents.Create(t.Context(), strangerSID, drinks()); err == nil {
+		t.Error("an account without a token made a list")
+	}
+}
+
+// TestLimitsOfLists refuses every list that is just over a limit, and takes the one that is at all of them.
+func TestLimitsOfLists(t *testing.T) {
+	t.Parallel()
+	item := func(i int) ListItem {
+		return ListItem{strings.Repeat("x", maxListTitle), fmt.Sprintf("%0*d", maxListID, i), strings.Repeat("x", maxListDescription)}
+	}
+	full := func() ListPicker {
+		l := ListPicker{Body: strings.Repeat("x", maxListBody), Button: strings.Repeat("x", maxListButton)}
+		for i := range maxListItems {
+			l.Items = append(l.Items, item(i))
+		}
+		return l
+	}
+	for what, change := range map[string]func(*ListPicker){
+		"": func(*ListPicker) {}, "body": func(l *ListPicker) { l.Body += "x" }, "no body": func(l *ListPicker) { l.Body = " " },
+		"button": func(l *ListPicker) { l.Button += "x" }, "row": func(l *ListPicker) { l.Items = append(l.Items, item(maxListItems)) },
+		"no row": func(l *ListPicker) { l.Items = nil }, "title": func(l *ListPicker) { l.Items[9].Item += "x" },
+		"an emoji more": func(l *ListPicker) { l.Items[9].Item = l.Items[9].Item[1:] + "🍽" }, "id": func(l *ListPicker) { l.Items[9].ID += "x" },
+		"description": func(l *ListPicker) { l.Items[9].Description += "x" }, "no description": func(l *ListPicker) { l.Items[9].Description = "" },
+		"equal ids": func(l *ListPicker) { l.Items[9].ID = l.Items[0].ID }, "variable": func(l *ListPicker) { l.Items[9].Item = "{{1}}" },
+	} {
+		list := full()
+		change(&list)
+		err := content{Language: "en", Types: map[string]ListPicker{"twilio/list-picker": list}}.validate()
+		if (err != nil) != (what != "") {
+			t.Errorf("one more %q: %v", what, err)
+		}
+	}
+}
+
+// TestNoListIsRefused makes the lists of random menus, all of whose pages the stand-in takes.
+func TestNoListIsRefused(t *testing.T) {
+	t.Parallel()
+	_, contents, _, _ := setupContents(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		name := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"Grills", "{{1}}", "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦", "\u200f", "مشويات على الفحم مع الخبز"}))
+		all := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) menu.Category {
+			return menu.Category{ID: rapid.String().Draw(rt, "id"), Name: menu.Text{Arabic: name.Draw(rt, "arabic"), English: name.Draw(rt, "english")}}
+		}), 1, 40).Draw(rt, "categories")
+		for _, list := range listpicker.Menu(all, menu.LanguageArabic) {
+			if _, err := contents.Create(t.Context(), "", list); err != nil {
+				rt.Fatalf("%v: %+v", err, list)
+			}
+		}
+	})
+}
+
+func TestContentLimitAPI(t *testing.T) {
+	t.Parallel()
+	standIn, _, _, _ := setupContents(t)
+	for body, want := range map[string]int{`{"limit": 3}`: 200, `{"limit": -1}`: 400, `3`: 400} {
+		w := httptest.NewRecorder()
+		standIn.Contents().ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/sandbox/contents", strings.NewReader(body)))
+		if w.Code != want {
+			t.Errorf("%s is answered with %d, want %d", body, w.Code, want)
+		}
+	}
+}
