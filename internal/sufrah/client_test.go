@@ -436,3 +436,28 @@ func asError(t *testing.T, err error) *Error {
 	}
 	return e
 }
+
+// TestProductsOnTheWire holds what is asked for, and that ids which could lead elsewhere aren't.
+func TestProductsOnTheWire(t *testing.T) {
+	t.Parallel()
+	var asked string
+	client := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RequestURI()
+		answer(http.StatusOK, "text/plain", `[{"id": 1, "nameEn": "Kebab", "price": 38}]`)(w, r)
+	})
+	for branch, want := range map[string]string{"b1": "/categories/c1/products?branchId=b1", "": "/categories/c1/products"} {
+		products, err := client.Products(t.Context(), "m1", "c1", branch)
+		if err != nil || len(products) != 1 || products[0].Price != 38 || !strings.HasSuffix(asked, want) {
+			t.Errorf("asked %s for %+v, %v, want %s", asked, products, err, want)
+		}
+	}
+	for _, ids := range [][2]string{{"", "b1"}, {"../c1", "b1"}, {"c1", "b1&x=1"}, {"..", ""}} {
+		if _, err := client.Products(t.Context(), "m1", ids[0], ids[1]); asError(t, err).Retryable() {
+			t.Errorf("%v: %v is retryable", ids, err)
+		}
+	}
+	unknown := setup(t, answer(http.StatusNotFound, "", ""))
+	if _, err := unknown.Products(t.Context(), "m1", "c1", "b1"); !errors.Is(err, ErrUnknownCategory) || errors.Is(err, ErrUnknownMerchant) {
+		t.Errorf("an unknown category is %v", err)
+	}
+}

@@ -218,3 +218,36 @@ func FuzzParseList(f *testing.F) {
 		}
 	})
 }
+
+// TestProducts: prices are numbers or strings, any field may be null, and a reduced price must be a reduction.
+func TestProducts(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]menu.Product{
+		`{"id": 1, "nameEn": "a"}`: {},
+		`{"id": 1, "nameEn": "a", "price": 12.5, "priceAfter": 10, "currency": "sar", "isAvailable": true}`:  {Price: 12.5, ReducedPrice: 10, Currency: "SAR"},
+		`{"id": 1, "nameEn": "a", "price": "12.50", "priceAfter": "10", "currency": "KWD"}`:                  {Price: 12.5, ReducedPrice: 10, Currency: "KWD"},
+		`{"id": 1, "nameEn": "a", "price": null, "priceAfter": null, "currency": null, "isAvailable": null}`: {},
+		`{"id": 1, "nameEn": "a", "price": 12, "priceAfter": 12}`:                                            {Price: 12},
+		`{"id": 1, "nameEn": "a", "price": 12, "priceAfter": 0}`:                                             {Price: 12},
+		`{"id": 1, "nameEn": "a", "priceAfter": 10}`:                                                         {},
+		`{"id": 1, "nameEn": "a", "price": -3, "currency": 7}`:                                               {Currency: "7"},
+		`{"id": 1, "nameEn": "a", "price": "NaN"}`:                                                           {},
+		`{"id": 1, "nameEn": "a", "price": 1e300}`:                                                           {},
+		`{"id": 1, "nameEn": "a", "price": {}, "isAvailable": []}`:                                           {},
+		`{"id": 1, "nameEn": "a", "isAvailable": false}`:                                                     {Unavailable: true},
+		`{"id": 1, "nameEn": "a", "isAvailable": "False"}`:                                                   {Unavailable: true},
+		`{"id": 1, "nameEn": "a", "isAvailable": 0}`:                                                         {Unavailable: true},
+		`{"id": 1, "nameEn": "a", "isAvailable": true, "isAvailableForDelivery": false}`:                     {},
+		`{"id": 1, "nameEn": "a", "isAvailable": null, "isAvailableForDelivery": "false"}`:                   {Unavailable: true},
+		`{"id": 1, "nameEn": "a", "isAvailableForPickup": true, "isAvailableForDelivery": false}`:            {},
+	} {
+		want.ID, want.Name.English = "1", "a"
+		got, err := parseList([]byte(body), product)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]menu.Product{want}, got); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+}
