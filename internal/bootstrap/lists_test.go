@@ -98,7 +98,7 @@ func TestListPart(t *testing.T) {
 	t.Parallel()
 	lists := &madeLists{}
 	part := bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), lists)
-	n, source, err := part.Prefetch(t.Context(), listJob())
+	n, source, err := part.Prefetch(t.Context(), listJob(), nil)
 	want := []string{
 		"AC1 See the branches 1", "AC1 See the menu 10", "AC1 See the menu 3", "AC1 عرض الفروع 1", "AC1 عرض القائمة 10", "AC1 عرض القائمة 3",
 	}
@@ -107,7 +107,7 @@ func TestListPart(t *testing.T) {
 		t.Errorf("made %d, %v, %v: %q", n, source, err, lists.made)
 	}
 	failing := &madeLists{refused: "See the menu"}
-	n, _, err = bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), failing).Prefetch(t.Context(), listJob())
+	n, _, err = bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), failing).Prefetch(t.Context(), listJob(), nil)
 	if n != 4 || err == nil || failing.pruned != "AC1" {
 		t.Errorf("made %d of which two fail, %v", n, err)
 	}
@@ -117,7 +117,7 @@ func TestProductPart(t *testing.T) {
 	t.Parallel()
 	s := &shop{}
 	part := bootstrap.ProductPart(cache.NewMenu(s, cacheOptions()), cache.NewProducts(s, cacheOptions()), 2)
-	n, source, err := part.Prefetch(t.Context(), listJob())
+	n, source, err := part.Prefetch(t.Context(), listJob(), nil)
 	want := []string{"branches", "categories", "products of c0 at b1", "products of c1 at b1"}
 	slices.Sort(s.calls)
 	if n != 6 || source != cache.Fetched || err != nil || !part.Optional || !slices.Equal(s.calls, want) {

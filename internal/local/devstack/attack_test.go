@@ -894,7 +894,7 @@ func poisoned(part, value string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		sent := v.menuAfter(t, v.menuKey(part), value)
 		if len(sent) != 2 || !strings.Contains(shown(sent[0]), "مشويات") {
-			t.Errorf("the customer got %d messages, the last %.300s", len(sent), shown(sent[0]))
+			t.Errorf("the customer got %d messages: %.300v", len(sent), sent)
 		}
 	}
 }
