@@ -18,6 +18,8 @@ var (
 	ErrNotFound = errors.New("restaurant not found")
 	// ErrExists says that another restaurant has the id already.
 	ErrExists = errors.New("restaurant exists already")
+	// ErrIDTaken says that a restaurant's id is another one's bot's, or a bot's id a restaurant's: either may be asked for.
+	ErrIDTaken = errors.New("id belongs to another restaurant or its bot")
 	// ErrNumberTaken says that another restaurant's bot answers at the phone number already.
 	ErrNumberTaken = errors.New("phone number belongs to another restaurant")
 )
@@ -44,6 +46,9 @@ func (r Restaurant) Validate() error {
 	if !ValidID(r.ID) {
 		faults = append(faults, fmt.Errorf("id %q: want 1 to %d letters, digits, '-' or '_'", r.ID, maxIDLength))
 	}
+	if reserved(r.ID) {
+		faults = append(faults, fmt.Errorf("id %q: is a word of the API's paths", r.ID))
+	}
 	if strings.TrimSpace(r.Name) == "" || !Printable(r.Name, maxNameLength) {
 		faults = append(faults, fmt.Errorf("name: want 1 to %d printable characters", maxNameLength))
 	}
@@ -69,6 +74,9 @@ func ValidID(id string) bool {
 	return true
 }
 
+// reserved reports whether an id would be taken for a part of the API's paths, as in GET /api/usage/alerts.
+func reserved(id string) bool { return id == "alerts" || id == "details" }
+
 // Printable reports whether s is a text of at most most characters that can be shown on one line.
 func Printable(s string, most int) bool {
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
@@ -88,6 +96,9 @@ func (b Bot) Validate() error {
 	var faults []error
 	if !ValidID(b.ID) {
 		faults = append(faults, fmt.Errorf("bot id %q: want 1 to %d letters, digits, '-' or '_'", b.ID, maxIDLength))
+	}
+	if reserved(b.ID) {
+		faults = append(faults, fmt.Errorf("bot id %q: is a word of the API's paths", b.ID))
 	}
 	if number, err := phone.Parse(b.PhoneNumber); b.PhoneNumber != "" && (err != nil || number != b.PhoneNumber) {
 		faults = append(faults, fmt.Errorf("phone number %q: want E.164, such as +966110000000", b.PhoneNumber))

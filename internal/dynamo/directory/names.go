@@ -248,3 +248,17 @@ func (d *Directory) OfNumber(ctx context.Context, phoneNumber string) (string, e
 	}
 	return id, r.Err
 }
+
+// NoBot is the condition that an id is no bot's.
+func (d *Directory) NoBot(id string) table.Write {
+	return table.Check(d.names.Directory, botKey(id), table.Expression{
+		Condition: "attribute_not_exists(#restaurants)", Names: map[string]string{"#restaurants": attrRestaurants},
+	})
+}
+
+// NoRestaurant is the condition that an id is no restaurant's.
+func (d *Directory) NoRestaurant(id string) table.Write {
+	return table.Check(d.names.Restaurants, schema.RestaurantKey(id), table.Expression{
+		Condition: "attribute_not_exists(#id)", Names: map[string]string{"#id": schema.AttrRestaurantID},
+	})
+}

@@ -88,6 +88,13 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 		}
 		items = append(items, g.directory.NameBot(bot.ID, r.ID))
 	}
+	taken := len(items) // from here on, conditions that ids are free
+	if bot == nil || bot.ID != r.ID {
+		items = append(items, g.directory.NoBot(r.ID))
+	}
+	if bot != nil && bot.ID != r.ID {
+		items = append(items, g.directory.NoRestaurant(bot.ID))
+	}
 	err := g.directory.Change(ctx, len(items), func(d *directory.Snapshot) ([]table.Write, error) {
 		entries, err := d.Enter(ctx, r)
 		return append(items[:len(items):len(items)], entries...), err
@@ -97,6 +104,8 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 		err = restaurant.ErrExists
 	case table.FailedCondition(err, numberClaim):
 		err = restaurant.ErrNumberTaken
+	case table.FailedCondition(err, taken), taken+1 < len(items) && table.FailedCondition(err, taken+1):
+		err = restaurant.ErrIDTaken
 	}
 	if err == nil {
 		err = g.ranking.RestateLatest(ctx, r.ID) // usage may have been imported before
@@ -218,11 +227,18 @@ func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaura
 	if oldNumber != "" && oldNumber != bot.PhoneNumber {
 		items = append(items, g.directory.ReleaseNumber(oldNumber, restaurantID))
 	}
+	idFree := -1
+	if bot.ID != restaurantID {
+		idFree = len(items)
+		items = append(items, g.directory.NoRestaurant(bot.ID))
+	}
 	err = g.db.Transact(ctx, items, "")
 	var condition *table.ConditionError
 	switch {
 	case table.FailedCondition(err, 0):
 		return restaurant.ErrNotFound
+	case table.FailedCondition(err, idFree):
+		return restaurant.ErrIDTaken
 	case table.FailedCondition(err, 1):
 		return errRaced
 	case table.FailedCondition(err, numberClaim):

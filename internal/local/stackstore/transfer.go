@@ -293,7 +293,7 @@ func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error
 		if err != nil || len(missing) == 0 {
 			return err
 		}
-		err = s.directory.Change(ctx, len(missing), func(d *directory.Snapshot) ([]table.Write, error) {
+		err = s.directory.Change(ctx, 2*len(missing), func(d *directory.Snapshot) ([]table.Write, error) {
 			var writes []table.Write
 			for _, r := range missing {
 				writes = append(writes, table.Put(s.names.Restaurants, schema.RestaurantItem(r), table.Expression{
@@ -301,13 +301,22 @@ func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error
 					Names:     map[string]string{"#id": schema.AttrRestaurantID},
 				}))
 			}
+			for _, r := range missing {
+				writes = append(writes, s.directory.NoBot(r.ID))
+			}
 			entries, err := d.Enter(ctx, missing...)
 			return append(writes, entries...), err
 		})
 		var condition *table.ConditionError
-		if !errors.As(err, &condition) { // else at least one of them exists by now
+		if !errors.As(err, &condition) {
 			return err
 		}
+		for i, r := range missing {
+			if table.FailedCondition(err, len(missing)+i) {
+				return fmt.Errorf("restaurant %s: %w", r.ID, restaurant.ErrIDTaken)
+			}
+		}
+		// At least one of them exists by now.
 	}
 }
 

@@ -431,6 +431,10 @@ func (i Import) bots(ctx context.Context, rows []row) ([]verdict, error) {
 			verdicts[n] = refuse("phoneNumber", "belongs to another restaurant")
 			return nil
 		}
+		if errors.Is(err, restaurant.ErrIDTaken) {
+			verdicts[n] = refuse("botId", "is a restaurant's id")
+			return nil
+		}
 		verdicts[n].outcome = imported
 		return err
 	})
