@@ -4,7 +4,9 @@ package demo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -83,6 +85,7 @@ type tenant struct {
 	bot        *restaurant.Bot
 	activity   usage.Activity
 	months     map[usage.Month]usage.MonthCount
+	isOrdinary bool
 }
 
 // nearlyUsed holds the conversations that some restaurants have each month, of 300.
@@ -96,6 +99,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	for i := range Restaurants - special {
 		t := newTenant(fmt.Sprintf("demo-%03d", i+1), fmt.Sprintf("%s %d", names[i%len(names)], i+1), now)
 		t.bot.PhoneNumber = fmt.Sprintf("+96611000%04d", i+1)
+		t.isOrdinary = true
 		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
 			n := 1 + random.Int64N(899)
 			if nearing, ok := nearlyUsed[t.restaurant.ID]; ok {
@@ -144,6 +148,52 @@ func newTenant(id, name string, now time.Time) tenant {
 	}
 }
 
+// spread returns n conversations by day, from the month's first day to its last one with any: fuller on Fridays and Saturdays,
+// through the nights of Ramadan, and within the day's limit as far as the days so far can hold n.
+func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
+	random := rand.New(rand.NewPCG(uint64(len(t.restaurant.ID)), uint64(n))) // the same days at every start
+	most := n
+	if t.bot != nil && t.bot.Limits.ConversationsPerDay > 0 {
+		most = max(t.bot.Limits.ConversationsPerDay, (n+int64(last)-1)/int64(last))
+	}
+	weights, sum := make([]float64, last), 0.0
+	for i := range weights {
+		weights[i] = 0.6 + 0.8*random.Float64()
+		date := time.Date(month.Year, month.Month, i+1, 12, 0, 0, 0, time.UTC)
+		if weekday := date.Weekday(); weekday == time.Friday || weekday == time.Saturday {
+			weights[i] *= 1.7
+		}
+		if inRamadan(date) {
+			weights[i] *= 1.4
+		}
+		sum += weights[i]
+	}
+	days, left := map[int]int64{last: 1}, n-1
+	for i, weight := range weights {
+		share := min(int64(weight/sum*float64(n)), most-days[i+1], left)
+		days[i+1] += share
+		left -= share
+	}
+	for i := 0; left > 0; i = (i + 1) % last { // what rounding and full days left over
+		if days[last-i] < most {
+			days[last-i]++
+			left--
+		}
+	}
+	maps.DeleteFunc(days, func(_ int, count int64) bool { return count == 0 })
+	return days
+}
+
+// ramadans are the months of fasting, each by its first day and the first after it, as Umm al-Qura's calendar has them.
+var ramadans = [][2]time.Time{
+	{time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)},
+	{time.Date(2027, 2, 8, 0, 0, 0, 0, time.UTC), time.Date(2027, 3, 9, 0, 0, 0, 0, time.UTC)},
+}
+
+func inRamadan(date time.Time) bool {
+	return slices.ContainsFunc(ramadans, func(r [2]time.Time) bool { return !date.Before(r[0]) && date.Before(r[1]) })
+}
+
 // count gives a tenant n conversations in a month that is age months old. This month's were opened before today, so
 // that the whole day's allowance is left, except on the month's first day.
 func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
@@ -160,10 +210,12 @@ func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month
 	if calendar.Month(last) != month { // early on the first or second: as late in the month as can be
 		last = now
 	}
-	t.months[month] = usage.MonthCount{
-		Conversations: n, Days: map[int]int64{calendar.Day(last): n}, LastConversation: last,
+	days, first := map[int]int64{calendar.Day(last): n}, last.Add(-time.Hour)
+	if age == 0 && t.isOrdinary { // of the others, documents and tests tell single days
+		days = t.spread(month, calendar.Day(last), n)
 	}
-	if first := last.Add(-time.Hour); t.activity.First.IsZero() || first.Before(t.activity.First) {
+	t.months[month] = usage.MonthCount{Conversations: n, Days: days, LastConversation: last}
+	if t.activity.First.IsZero() || first.Before(t.activity.First) {
 		t.activity.First = first
 	}
 	if last.After(t.activity.Last) {
