@@ -238,7 +238,7 @@ func deliver(change func(*post)) func(*testing.T, *victim) request {
 func (v *victim) post(change func(*post)) request {
 	p := post{
 		form: url.Values{
-			"AccountSid": {"AC0123456789abcdef0123456789abcdef"}, "MessageSid": {"SM" + strings.Repeat("0", 24) + v.customer[5:]},
+			"AccountSid": {"AC25bf8e1a2393f1108d37029b3df55932"}, "MessageSid": {"SM" + strings.Repeat("0", 24) + v.customer[5:]},
 			"From": {"whatsapp:" + v.customer}, "To": {"whatsapp:" + v.number}, "Body": {"hello " + marker},
 			"ProfileName": {marker}, "NumMedia": {"0"},
 		},
