@@ -28,9 +28,12 @@ type Pace interface {
 }
 
 // WaitError says that a job may not go on yet. It is no failure.
-type WaitError struct{ For time.Duration }
+type WaitError struct {
+	For time.Duration
+	Why string
+}
 
-func (e *WaitError) Error() string { return fmt.Sprintf("to be tried again in %s", e.For) }
+func (e *WaitError) Error() string { return fmt.Sprintf("%s: to be tried again in %s", e.Why, e.For) }
 
 // slot is a job's right to call Sufrah: one for all calls of an attempt, and none for an attempt that needs no call.
 type slot struct {
@@ -53,7 +56,7 @@ func (s *slot) admit(ctx context.Context) error {
 	case err != nil:
 		return err
 	case wait > 0:
-		return &WaitError{wait}
+		return &WaitError{wait, "the rate of jobs is used up"}
 	}
 	s.taken = true
 	return nil

@@ -41,6 +41,9 @@ func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string)
 func listing[T any](load func(ctx context.Context, merchantID string, admit cache.Admit) ([]T, cache.Source, error)) Prefetch {
 	return func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		entries, source, err := load(ctx, j.MerchantID, admit)
+		if held, ok := errors.AsType[*cache.HeldError](err); ok && !held.Permanent {
+			err = &WaitError{For: held.For, Why: held.Cause} // another's failure is no attempt of this job
+		}
 		return len(entries), source, err
 	}
 }

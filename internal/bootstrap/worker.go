@@ -69,9 +69,15 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results []result, slept time.Duration) {
 	results = make([]result, len(w.Parts))
 	s := &slot{pace: w.Pace, merchantID: j.MerchantID}
-	for {
+	for done := 0; ; {
 		w.prefetch(ctx, log, j, s.admit, results)
 		wait := longestWait(results)
+		if before := done; wait > 0 {
+			// What one part has found out, that Sufrah is well again, may be all that another waits for.
+			if done = prefetched(results); done > before {
+				continue
+			}
+		}
 		if deadline, ok := ctx.Deadline(); wait == 0 || slept+wait > MaxSleep || ok && time.Until(deadline) < wait+CallTime {
 			return results, slept
 		}
@@ -80,6 +86,16 @@ func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results 
 		}
 		slept += wait
 	}
+}
+
+// prefetched returns how many of the parts that decide have been prefetched.
+func prefetched(results []result) (n int) {
+	for _, r := range results {
+		if r.err == nil && !r.part.Optional {
+			n++
+		}
+	}
+	return n
 }
 
 // longestWait returns how long the parts are to wait, 0 if all have an end.

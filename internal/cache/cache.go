@@ -43,7 +43,7 @@ const (
 	None    Source = iota // there is no value
 	Fresh                 // the cache, within the value's time to live
 	Fetched               // fetched just now
-	Stale                 // the cache, after its time to live, because it couldn't be fetched
+	Stale                 // the cache, after its time to live: it is being fetched, or can't be
 )
 
 // String returns the source's name in lower case.
@@ -82,11 +82,20 @@ type Options struct {
 	// LockFor is how long an instance may take to fetch before others do so too; 0 takes DefaultLockFor. It is longer than
 	// the origin's time-out, so that all learn what becomes of one fetch. When the one that fetches dies, the others wait
 	// for so long.
-	LockFor  time.Duration
-	Now      func() time.Time
-	Random   func() uint64 // evenly distributed, by instances apart; safe for concurrent use
-	Log      *slog.Logger
-	Observer Observer
+	LockFor time.Duration
+	// Jitter is the part of TTL by which it differs from value to value, so that what was fetched together isn't fetched
+	// together again: from TTL × (1 - Jitter) to TTL.
+	Jitter float64
+	// Hold is about how long a first failure is shared before the origin is asked again; 0 shares none.
+	Hold time.Duration
+	// Breaker stops calls while the origin is down; nil never does.
+	Breaker *Breaker
+	// RetryAfter returns for how long the origin of an error asked to be left alone; nil is never.
+	RetryAfter func(error) time.Duration
+	Now        func() time.Time
+	Random     func() uint64 // evenly distributed, by instances apart; safe for concurrent use
+	Log        *slog.Logger
+	Observer   Observer
 }
 
 // DefaultLockFor is a little more than Sufrah's answer may take.

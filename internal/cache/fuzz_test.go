@@ -62,7 +62,7 @@ func FuzzCachedValue(f *testing.F) {
 			Server: server, TTL: time.Minute, StaleFor: time.Hour, Now: func() time.Time { return now }, Random: rand.Uint64,
 			Log: slog.New(slog.DiscardHandler),
 		})
-		categories, source, err := m.Categories(t.Context(), "merchant")
+		categories, source, err := m.PrefetchCategories(t.Context(), "merchant", nil)
 		if err != nil {
 			t.Fatalf("%q: %v", value, err)
 		}
@@ -75,7 +75,7 @@ func FuzzCachedValue(f *testing.F) {
 		case !fresh && (source != Fetched || !cmp.Equal(categories, fetched)):
 			t.Errorf("%q isn't fresh, and %v comes %v", value, categories, source)
 		}
-		if again, source, _ := m.Categories(t.Context(), "merchant"); source != Fresh || !cmp.Equal(again, categories) {
+		if again, source, _ := m.PrefetchCategories(t.Context(), "merchant", nil); source != Fresh || !cmp.Equal(again, categories) {
 			t.Errorf("after %q: %v comes %v the second time", value, again, source)
 		}
 		templates := NewTemplates(&holding{value}, map[string]string{"welcome": "HXown"}, time.Minute, slog.New(slog.DiscardHandler))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"time"
 )
@@ -18,8 +19,10 @@ const (
 
 // Loader reads values through the cache. Create it with NewLoader; it is safe for concurrent use.
 type Loader[T any] struct {
-	options Options
-	flights flights[T]
+	options  Options
+	flights  flights[T]
+	renewals flights[T]
+	renewing renewing
 }
 
 // NewLoader returns a loader of values of one type, which JSON can hold.
@@ -78,26 +81,29 @@ func (a Admit) ask(ctx context.Context) error {
 func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) result[T] {
 	old, err := l.read(ctx, key)
 	if err != nil {
+		// A server that can't be read isn't waited for a second time, neither for a lock nor to write.
 		if err := admit.ask(ctx); err != nil {
 			return result[T]{err: err}
 		}
-		// A server that can't be read isn't waited for a second time, neither for a lock nor to write.
 		value, err := fetch(ctx)
 		return fetched(value, err)
 	}
 	if old.fresh {
 		return result[T]{old.value, Fresh, nil}
 	}
-	filled, done := l.turn(ctx, key)
+	filled, done, err := l.turn(ctx, key)
 	defer done()
 	if filled.fresh {
 		return result[T]{filled.value, Fresh, nil}
 	}
-	if err := admit.ask(ctx); err != nil {
+	at := l.options.Now() // before the fetch: the value is at least as new
+	var value T
+	if err == nil {
+		value, err = l.fetch(ctx, key, admit, fetch)
+	}
+	if errors.Is(err, errNotAdmitted) {
 		return result[T]{err: err}
 	}
-	at := l.options.Now() // before the fetch: the value is at least as new
-	value, err := fetch(ctx)
 	if err != nil && old.found {
 		l.options.Log.WarnContext(ctx, "a stale value is served", "key", key, "error", err)
 		return result[T]{old.value, Stale, nil}
@@ -107,6 +113,51 @@ func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch fun
 	}
 	return fetched(value, err)
 }
+
+// Serve is Load for who can't wait: a value that is past its time to live is returned at once, and renewed meanwhile.
+// Renewed waits for that.
+func (l *Loader[T]) Serve(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
+	old, err := l.read(ctx, key)
+	if err != nil || old.fresh || !old.found {
+		if err == nil && old.fresh {
+			l.options.Observer.loaded(key, Fresh)
+			return old.value, Fresh, nil
+		}
+		return l.Load(ctx, key, fetch)
+	}
+	l.options.Observer.loaded(key, Stale)
+	done := l.renewing.add()
+	background := context.WithoutCancel(ctx)
+	go func() {
+		defer done()
+		background, cancel := context.WithTimeout(background, l.options.LockFor)
+		defer cancel()
+		l.renewals.join(background, key, func(ctx context.Context) result[T] { return l.renew(ctx, key, fetch) })
+	}()
+	return old.value, Stale, nil
+}
+
+// renew fetches the value, unless somebody else does.
+func (l *Loader[T]) renew(ctx context.Context, key string, fetch func(context.Context) (T, error)) (r result[T]) {
+	if r.err = l.held(ctx, key); r.err != nil {
+		return r
+	}
+	unlock, locked, err := l.lock(ctx, key)
+	if err != nil || !locked {
+		return r
+	}
+	defer unlock()
+	at := l.options.Now()
+	if r.value, r.err = l.fetch(ctx, key, nil, fetch); r.err != nil {
+		l.options.Log.WarnContext(ctx, "a stale value isn't renewed", "key", key, "error", r.err)
+		return r
+	}
+	l.write(ctx, key, r.value, at)
+	return r
+}
+
+// Renewed waits until the values that were served stale before the call are renewed or can't be, or the context ends.
+func (l *Loader[T]) Renewed(ctx context.Context) { l.renewing.wait(ctx) }
 
 func fetched[T any](value T, err error) result[T] {
 	if err != nil {
@@ -121,24 +172,21 @@ func fetched[T any](value T, err error) result[T] {
 //	locked ──> fresh by now ──────────────────> its value
 //	   │           └─ no ─────────────────────> fetch, and done unlocks
 //	held by another ──> fresh by now ─────────> its value
-//	   ▲                    └─ no: wait a little
+//	   ▲                    │ it failed ──────> its failure
+//	   │                    └─ no: wait a little
 //	   └─ again ───────────────┘  └─ LockFor is over, or the server fails ─> fetch without the lock
-func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done func()) {
-	lock, token := key+":lock", strconv.FormatUint(l.options.Random(), 36)+strconv.FormatUint(l.options.Random(), 36)
-	unlock := func() {
-		if err := l.options.Server.DeleteIfEquals(context.WithoutCancel(ctx), lock, token); err != nil {
-			l.failed(ctx, "unlock", key, err)
-		}
-	}
+func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done func(), failure error) {
 	nothing := func() {}
 	// Not by Now: a wait is over when its time has passed, wherever that clock is put.
 	patience, cancel := context.WithTimeout(ctx, l.options.LockFor)
 	defer cancel()
 	for look := firstLook; ; look = min(2*look, longestLook) {
-		locked, err := l.options.Server.SetIfAbsent(ctx, lock, token, l.options.LockFor)
+		if err := l.held(ctx, key); err != nil {
+			return kept[T]{}, nothing, err
+		}
+		unlock, locked, err := l.lock(ctx, key)
 		if err != nil {
-			l.failed(ctx, "lock", key, err)
-			return kept[T]{}, nothing
+			return kept[T]{}, nothing, nil
 		}
 		if locked {
 			done = unlock
@@ -146,15 +194,35 @@ func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done 
 			done = nothing
 		}
 		filled, err = l.read(ctx, key) // even when locked: the holder before may have fetched since the first look
+		if locked && err == nil && !filled.fresh {
+			if err := l.held(ctx, key); err != nil { // the holder before failed between the two looks
+				done()
+				return kept[T]{}, nothing, err
+			}
+		}
 		if locked || err != nil || filled.fresh {
-			return filled, done
+			return filled, done, nil
 		}
 		select {
 		case <-time.After(look - time.Duration(l.options.Random()%uint64(look/2))):
 		case <-patience.Done():
-			return kept[T]{}, nothing
+			return kept[T]{}, nothing, nil
 		}
 	}
+}
+
+// lock takes the key's lock, unless another has it. unlock gives it back.
+func (l *Loader[T]) lock(ctx context.Context, key string) (unlock func(), locked bool, err error) {
+	lock, token := key+":lock", strconv.FormatUint(l.options.Random(), 36)+strconv.FormatUint(l.options.Random(), 36)
+	locked, err = l.options.Server.SetIfAbsent(ctx, lock, token, l.options.LockFor)
+	if err != nil {
+		l.failed(ctx, "lock", key, err)
+	}
+	return func() {
+		if err := l.options.Server.DeleteIfEquals(context.WithoutCancel(ctx), lock, token); err != nil {
+			l.failed(ctx, "unlock", key, err)
+		}
+	}, locked, err
 }
 
 // read returns what the server holds under the key. What can't be understood isn't there.
@@ -173,7 +241,17 @@ func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
 	if !ok || age >= l.options.TTL+l.options.StaleFor {
 		return kept[T]{}, nil
 	}
-	return kept[T]{value: value, found: true, fresh: age < l.options.TTL}, nil
+	return kept[T]{value: value, found: true, fresh: age < l.ttlOf(key, at)}, nil
+}
+
+// ttlOf returns how long a value is fresh. All instances agree: it follows from the key and the time at which it was fetched.
+func (l *Loader[T]) ttlOf(key string, at time.Time) time.Duration {
+	if l.options.Jitter == 0 {
+		return l.options.TTL
+	}
+	h := fnv.New32a()
+	_, _ = fmt.Fprint(h, key, at.UnixMilli())
+	return l.options.TTL - time.Duration(l.options.Jitter*float64(l.options.TTL)*float64(h.Sum32())/(1<<32))
 }
 
 func (l *Loader[T]) write(ctx context.Context, key string, value T, at time.Time) {

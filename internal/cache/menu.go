@@ -28,11 +28,18 @@ func NewMenu(origin Origin, options Options) *Menu {
 	}
 }
 
-// Categories returns the merchant's categories and where they came from, or the origin's error. It is a Load.
+// Categories returns the merchant's categories and where they came from, or the origin's error. It is a Serve.
 func (m *Menu) Categories(ctx context.Context, merchantID string) ([]menu.Category, Source, error) {
-	return m.categories.Load(ctx, Key(merchantID, "categories"), func(ctx context.Context) ([]menu.Category, error) {
+	return m.categories.Serve(ctx, Key(merchantID, "categories"), func(ctx context.Context) ([]menu.Category, error) {
 		return m.origin.Categories(ctx, merchantID)
 	})
+}
+
+// Renewed waits until the lists that were served stale are renewed, or the context ends. An instance of a function is frozen
+// once it has answered, and its renewals with it.
+func (m *Menu) Renewed(ctx context.Context) {
+	m.categories.Renewed(ctx)
+	m.branches.Renewed(ctx)
 }
 
 // PrefetchCategories is Categories as LoadAdmitted does it.
@@ -49,9 +56,9 @@ func (m *Menu) PrefetchBranches(ctx context.Context, merchantID string, admit Ad
 	})
 }
 
-// Branches returns the merchant's branches and where they came from, or the origin's error. It is a Load.
+// Branches returns the merchant's branches and where they came from, or the origin's error. It is a Serve.
 func (m *Menu) Branches(ctx context.Context, merchantID string) ([]menu.Branch, Source, error) {
-	return m.branches.Load(ctx, Key(merchantID, "branches"), func(ctx context.Context) ([]menu.Branch, error) {
+	return m.branches.Serve(ctx, Key(merchantID, "branches"), func(ctx context.Context) ([]menu.Branch, error) {
 		return m.origin.Branches(ctx, merchantID)
 	})
 }

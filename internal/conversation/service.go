@@ -62,6 +62,8 @@ type Queue interface {
 type Menu interface {
 	Categories(ctx context.Context, merchantID string) ([]menu.Category, cache.Source, error)
 	Branches(ctx context.Context, merchantID string) ([]menu.Branch, cache.Source, error)
+	// Renewed waits until what was given out of date is brought up to date, or can't be.
+	Renewed(ctx context.Context)
 }
 
 // Templates knows the ids of content templates by their keys.
@@ -139,6 +141,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 
+	defer s.Menu.Renewed(ctx)     // an instance is frozen once it has answered
 	var completing sync.WaitGroup // beside the replies: the customer comes first
 	var completeErr error
 	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })

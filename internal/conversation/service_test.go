@@ -135,9 +135,12 @@ func (q *queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
 
 // menus are the same for all merchants.
 type menus struct {
-	err   error
-	asked []string
+	renewed int // how often somebody waited for that
+	err     error
+	asked   []string
 }
+
+func (m *menus) Renewed(context.Context) { m.renewed++ }
 
 func (m *menus) Categories(_ context.Context, merchantID string) ([]menu.Category, cache.Source, error) {
 	m.asked = append(m.asked, merchantID+" categories")

@@ -242,3 +242,5 @@ func TestOneAnswerOneMessage(t *testing.T) {
 		}
 	})
 }
+
+func (o *offer) Renewed(context.Context) {}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,8 @@ type system struct {
 	front     http.Handler // of Sufrah
 	out       *output
 	instances chan eventsource.Invoke // those that are idle
+	// before is told of the moment to which time is about to pass, and may have it pass to an earlier one; nil changes nothing.
+	before func(next time.Time) time.Time
 
 	mu       sync.Mutex
 	outcomes []bootstrap.Outcome
@@ -240,6 +243,18 @@ func (s *system) invoke(ctx context.Context, e events.SQSEvent) (events.SQSEvent
 	return instance(ctx, e)
 }
 
+// dying is invoke for instances of which every so many invocations is killed after its work.
+func (s *system) dying(every int64) eventsource.Invoke {
+	var n atomic.Int64
+	return func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+		response, err := s.invoke(ctx, e)
+		if n.Add(1)%every == 0 {
+			return events.SQSEventResponse{}, errKilled
+		}
+		return response, err
+	}
+}
+
 // park has settle know of messages that nobody is at work on any more, although they are in flight.
 func (s *system) park(e events.SQSEvent) {
 	s.mu.Lock()
@@ -314,7 +329,11 @@ func (s *system) settle(t testing.TB) {
 		}
 		s.mu.Unlock()
 		if active == asleep && (visible == 0 || active == concurrency) && len(due) > 0 {
-			s.pass(slices.MinFunc(due, time.Time.Compare).Sub(s.Now()))
+			next := slices.MinFunc(due, time.Time.Compare)
+			if s.before != nil {
+				next = s.before(next)
+			}
+			s.pass(next.Sub(s.Now()))
 		}
 		return len(messages) == 0
 	})

@@ -36,6 +36,8 @@ const (
 	CacheStale  Name = "CacheStale"  // not fetched: an old value was served
 	CacheFailed Name = "CacheFailed" // not fetched, and nothing was kept
 
+	SufrahStopped Name = "SufrahStopped" // the breaker stopped calls to the Sufrah API for a while
+
 	CacheCommandFailed Name = "CacheCommandFailed" // by the server itself
 
 	MessageTaken     Name = "MessageTaken"     // a delivery that was answered with 200

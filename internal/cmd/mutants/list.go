@@ -155,11 +155,18 @@ var list = []mutant{
 
 	// The cache.
 	{"a value is fresh for too long", "internal/cache/loader.go",
-		"fresh: age < l.options.TTL}", "fresh: age <= l.options.TTL}", []string{"internal/cache"}, ""},
+		"fresh: age < l.ttlOf(key, at)}", "fresh: age <= l.ttlOf(key, at)}", []string{"internal/cache"}, ""},
 	{"everyone fetches at once", "internal/cache/loader.go",
 		"if locked || err != nil || filled.fresh {", "if true {", []string{"internal/cache"}, ""},
 	{"a stale value isn't served", "internal/cache/loader.go",
 		"if err != nil && old.found {", "if err != nil && old.fresh {", []string{"internal/cache"}, ""},
+
+	{"callers make a failing call of their own", "internal/cache/hold.go",
+		"if err != nil || !found || json.Unmarshal(kept, &f) != nil {", "if true {", []string{"internal/cache"}, "TestFailuresAreShared"},
+	{"everyone tries an origin that is down", "internal/cache/breaker.go",
+		"if wait > 0 then return wait end", "", []string{"internal/cache"}, "TestOriginDown"},
+	{"a customer waits for a stale value's renewal", "internal/cache/loader.go",
+		"if err != nil || old.fresh || !old.found {", "if true {", []string{"internal/cache"}, "TestStaleWhileRenewed"},
 
 	// What goes out.
 	{"a welcome goes out twice for one delivery", "internal/conversation/service.go",

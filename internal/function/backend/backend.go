@@ -4,6 +4,7 @@ package backend
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,6 +25,21 @@ import (
 
 // StaleFor is how much longer than fresh a menu is kept, for when Sufrah doesn't answer: yesterday's is better than none.
 const StaleFor = 24 * time.Hour
+
+const (
+	// jitter is the part of a menu's time to live by which menus that were fetched together don't expire together.
+	jitter = 0.1
+	// hold is about how long a first failure of Sufrah is shared.
+	hold = time.Second
+)
+
+// RetryAfter returns for how long Sufrah asked to be left alone.
+func RetryAfter(err error) time.Duration {
+	if failure, ok := errors.AsType[*sufrah.Error](err); ok {
+		return failure.RetryAfter
+	}
+	return 0
+}
 
 // Cache returns the client of the cache, which has metrics written of its failures. Nothing is dialed yet.
 func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*valkey.Client, error) {
@@ -51,10 +67,15 @@ func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*v
 
 // CacheOptions returns how menus are kept in the cache.
 func CacheOptions(
-	server cache.Server, settings config.Sufrah, now func() time.Time, log *slog.Logger, observer cache.Observer,
+	server *valkey.Client, settings config.Sufrah, now func() time.Time, log *slog.Logger, meter *metrics.Writer,
 ) cache.Options {
 	return cache.Options{
-		Server: server, TTL: settings.CacheTTL, StaleFor: StaleFor, Now: now, Random: rand.Uint64, Log: log, Observer: observer,
+		Server: server, TTL: settings.CacheTTL, StaleFor: StaleFor, Jitter: jitter, Hold: hold, RetryAfter: RetryAfter,
+		Breaker: &cache.Breaker{
+			Key: "sufrah:v1:{calls}:breaker", Scripts: server, Random: rand.Uint64, Log: log,
+			Opened: func() { meter.Write(metrics.Count(metrics.SufrahStopped, 1)) },
+		},
+		Now: now, Random: rand.Uint64, Log: log, Observer: cache.Observer{Loaded: meter.CacheLoaded},
 	}
 }
 

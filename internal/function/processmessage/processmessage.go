@@ -71,9 +71,10 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Directory:     settings.DirectoryTable,
 	}
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
-	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	options := backend.CacheOptions(server, settings.Sufrah, now, logger, meter)
 	lists := options
-	lists.Observer = cache.Observer{} // metrics are of menus
+	lists.Observer = cache.Observer{}                         // metrics are of menus
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
 	recorder := recording.New(db, tables, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
 		Recorder:      recorder,

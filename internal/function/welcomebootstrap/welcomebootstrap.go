@@ -4,7 +4,6 @@ package welcomebootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,7 +25,6 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
 	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
-	"github.com/sufrah/usage-bootstrap/internal/sufrah"
 )
 
 // Name is the function's name, in its log and under functions.
@@ -67,14 +65,15 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 	if err != nil {
 		return nil, fmt.Errorf("configuring the rate of jobs: %w", err)
 	}
-	options := backend.CacheOptions(server, settings.Sufrah, now, logger, cache.Observer{Loaded: meter.CacheLoaded})
+	options := backend.CacheOptions(server, settings.Sufrah, now, logger, meter)
 	menu := cache.NewMenu(origin, options)
 	contents, err := backend.Contents(settings.Twilio, backend.TwilioTokens(settings.Twilio, settings.AWS, now, logger))
 	if err != nil {
 		return nil, err
 	}
 	lists := options
-	lists.Observer = cache.Observer{} // metrics are of menus
+	lists.Observer = cache.Observer{}                         // metrics are of menus
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
 	parts := append(
 		bootstrap.Parts(menu, cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger), settings.TemplateSIDs),
 		bootstrap.ListPart(menu, listcontent.New(contents, lists)))
@@ -88,7 +87,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		Attempts:   int(settings.Attempts),
 		MaxAge:     settings.MaxAge,
 		Backoff:    settings.BackoffDelay,
-		RetryAfter: retryAfter,
+		RetryAfter: backend.RetryAfter,
 		Now:        now,
 		Sleep:      clock.Sleep,
 		RequestID:  requestID,
@@ -97,14 +96,6 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 	}
 	queue := sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, settings.DeadLetterQueueURL)
 	return lambdasqs.New(worker, queue, logger), nil
-}
-
-// retryAfter returns for how long Sufrah asked to be left alone.
-func retryAfter(err error) time.Duration {
-	if failure, ok := errors.AsType[*sufrah.Error](err); ok {
-		return failure.RetryAfter
-	}
-	return 0
 }
 
 func requestID(ctx context.Context) string {

@@ -730,7 +730,7 @@ func jobs(bodies ...string) events.SQSEvent {
 
 func jobOf(v *victim, merchantID string) string {
 	return fmt.Sprintf(`{"version":1,"jobId":"job-1","restaurantId":"clxyz123abc","merchantId":%q,"customerWa":%q,`+
-		`"profileName":"Guest","enqueuedAt":"2026-11-23T12:00:00.000Z"}`, merchantID, v.customer)
+		`"profileName":"Guest","enqueuedAt":%q}`, merchantID, v.customer, time.Now().UTC().Format(time.RFC3339))
 }
 
 // evilSufrah is an attack by whoever answers in Sufrah's place: the job fails, as it does when Sufrah is down, and the
@@ -755,6 +755,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 			t.Errorf("the log doesn't say that the job %s:\n%s", want, v.own)
 		}
 		healed.Store(true)
+		v.cache.SetTime(time.Now().Add(time.Hour)) // the longest that a Retry-After is kept
 		if outcome := string(worker(jobs(jobOf(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
 			t.Errorf("the next job fails too: %s", outcome)
 		}

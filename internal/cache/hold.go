@@ -1,0 +1,131 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// longestHold is the longest that a failure is held, and how long one that can't pass is.
+	longestHold = time.Minute
+	// maxHeldText bounds what is kept of an error.
+	maxHeldText = 300
+)
+
+// HeldError is a failure that is shared: the origin failed for another caller a moment ago, and isn't asked again yet.
+type HeldError struct {
+	For       time.Duration // until it is asked again
+	Permanent bool          // the origin says that it can't succeed later
+	Cause     string
+}
+
+func (e *HeldError) Error() string { return e.Cause }
+
+// Retryable says whether the same load may succeed later.
+func (e *HeldError) Retryable() bool { return !e.Permanent }
+
+// heldFailure is a failure as the server keeps it.
+type heldFailure struct {
+	AtMs      int64  `json:"at"`
+	HoldMs    int64  `json:"hold"`
+	Permanent bool   `json:"permanent,omitempty"`
+	Cause     string `json:"cause"`
+}
+
+func milliseconds(d time.Duration, n int64) string { return strconv.FormatInt(d.Milliseconds()+n, 10) }
+
+// held returns the failure that is held for the key, or nil.
+func (l *Loader[T]) held(ctx context.Context, key string) error {
+	if l.options.Hold == 0 {
+		return nil
+	}
+	kept, found, err := l.options.Server.Get(ctx, key+":held")
+	var f heldFailure
+	if err != nil || !found || json.Unmarshal(kept, &f) != nil {
+		return nil
+	}
+	hold := time.Duration(f.HoldMs) * time.Millisecond
+	// The server lets it go in time. This instance's clock only says about when that will be.
+	left := time.UnixMilli(f.AtMs).Add(hold).Sub(l.options.Now())
+	return &HeldError{For: min(max(left, 10*time.Millisecond), hold), Permanent: f.Permanent, Cause: f.Cause}
+}
+
+// fetch asks the origin, unless the breaker or admit keep it from that, and has other callers know of a failure.
+func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (value T, err error) {
+	p, wait := l.options.Breaker.allow(ctx)
+	if wait > 0 {
+		return value, &HeldError{For: wait, Cause: "the origin is down, and is left alone for a while"}
+	}
+	if err := admit.ask(ctx); err != nil {
+		l.options.Breaker.retract(ctx, p)
+		return value, err
+	}
+	value, err = fetch(ctx)
+	switch {
+	case err == nil || permanent(err): // it answered
+		l.options.Breaker.well(ctx, p)
+	case ctx.Err() != nil: // nobody waits any more, which says nothing about the origin
+		l.options.Breaker.retract(ctx, p)
+		return value, err
+	}
+	if err == nil {
+		return value, nil
+	}
+	asked := time.Duration(0)
+	if l.options.RetryAfter != nil {
+		asked = l.options.RetryAfter(err)
+	}
+	open := !permanent(err) && l.options.Breaker.failed(ctx, asked)
+	l.hold(ctx, key, err, asked, open)
+	return value, err
+}
+
+// permanent says whether an error says of itself that trying again is of no use.
+func permanent(err error) bool {
+	said, ok := errors.AsType[interface {
+		error
+		Retryable() bool
+	}](err)
+	return ok && !said.Retryable()
+}
+
+// hold has other callers share a failure: for about as long as Hold, twice as long with each one in a row, up to a minute. A
+// failure of an origin that is down altogether isn't the key's, and isn't counted.
+func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked time.Duration, originDown bool) {
+	if l.options.Hold == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	count := 0
+	if kept, found, err := l.options.Server.Get(ctx, key+":failures"); err == nil && found {
+		count, _ = strconv.Atoi(string(kept))
+	}
+	hold := min(l.options.Hold<<min(count, 10), longestHold)
+	if originDown {
+		hold = l.options.Hold
+	}
+	if permanent(cause) {
+		hold = longestHold
+	}
+	hold = max(hold*time.Duration(80+l.options.Random()%41)/100, min(asked, longestAsked))
+	text := cause.Error()
+	if len(text) > maxHeldText {
+		text = strings.ToValidUTF8(text[:maxHeldText], "")
+	}
+	f, err := json.Marshal(heldFailure{l.options.Now().UnixMilli(), hold.Milliseconds(), permanent(cause), text})
+	if err == nil {
+		err = l.options.Server.Set(ctx, key+":held", f, hold)
+	}
+	if err == nil && !originDown {
+		// It ends some time after the hold: failures in a row are those that follow one another that soon.
+		err = l.options.Server.Set(ctx, key+":failures", fmt.Append(nil, count+1), 2*hold+30*time.Second)
+	}
+	if err != nil {
+		l.failed(ctx, "write", key, err)
+	}
+}

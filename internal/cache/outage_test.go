@@ -1,0 +1,265 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+// sharing are the options of an instance that shares failures, and stops calls, with the others.
+func (w *world) sharing(client *valkey.Client, seed uint64) Options {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var mu sync.Mutex
+	draw := func() uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return random.Uint64()
+	}
+	o := w.options(client)
+	o.LockFor, o.Hold, o.Random = patience, time.Second, draw
+	o.Breaker = &Breaker{Key: "{calls}", Scripts: client, Random: draw, Log: o.Log}
+	o.RetryAfter = func(err error) time.Duration {
+		if f, ok := errors.AsType[*fault](err); ok {
+			return f.retryAfter
+		}
+		return 0
+	}
+	w.redis.SetTime(w.clock())
+	return o
+}
+
+// pass moves all clocks, the server's own too.
+func (w *world) pass(d time.Duration) {
+	w.advance(d)
+	w.redis.SetTime(w.clock())
+}
+
+// fault is an error as Sufrah's client makes them.
+type fault struct {
+	permanent  bool
+	retryAfter time.Duration
+}
+
+func (f *fault) Error() string   { return fmt.Sprintf("fault, permanent %t", f.permanent) }
+func (f *fault) Retryable() bool { return !f.permanent }
+
+// TestStaleWhileRenewed: past its time to live a value is served at once, while it is fetched once.
+func TestStaleWhileRenewed(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	l := NewLoader[[]string](w.sharing(w.client(t), 1))
+	o := &origin{}
+	if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fetched {
+		t.Fatalf("%s, %v", source, err)
+	}
+	w.pass(5 * time.Minute)
+	let := make(chan struct{})
+	slow := func(ctx context.Context) ([]string, error) {
+		<-let
+		return o.fetch(ctx)
+	}
+	for range 20 {
+		if value, source, err := l.Serve(t.Context(), key, slow); err != nil || source != Stale || value[1] != "1" {
+			t.Fatalf("%v, %s, %v", value, source, err)
+		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	l.Renewed(soon) // ends although the renewals don't
+	close(let)
+	l.Renewed(t.Context())
+	if value, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fresh || value[1] != "2" || o.fetches.Load() != 2 {
+		t.Errorf("%v, %s, %v after %d fetches", value, source, err, o.fetches.Load())
+	}
+	if keys := w.redis.Keys(); len(keys) != 1 {
+		t.Errorf("something is left: %q", keys)
+	}
+	// A renewal that fails costs nobody anything, and is tried once in the hold.
+	o.err = errSufrah
+	w.pass(5 * time.Minute)
+	for range 20 {
+		if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Stale {
+			t.Errorf("%s, %v", source, err)
+		}
+		l.Renewed(t.Context())
+	}
+	if n := o.fetches.Load(); n != 3 {
+		t.Errorf("%d fetches, want 3", n)
+	}
+}
+
+// TestFailuresAreShared: twenty loaders of a key in as many instances make one call of an origin that fails, and wait no
+// longer than that. The failure is held for longer each time.
+func TestFailuresAreShared(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	o := &origin{delay: 50 * time.Millisecond, err: errSufrah}
+	var loaders []*Loader[[]string]
+	for i := range 20 {
+		options := w.sharing(w.client(t), uint64(i))
+		options.Breaker = nil
+		loaders = append(loaders, NewLoader[[]string](options))
+	}
+	storm := func() {
+		var wg sync.WaitGroup
+		for _, l := range loaders {
+			wg.Go(func() {
+				if _, _, err := l.Load(t.Context(), key, o.fetch); err == nil || !strings.Contains(err.Error(), errSufrah.Error()) {
+					t.Errorf("error %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for i, hold := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
+		storm()
+		if n := o.fetches.Load(); n != int64(i+1) {
+			t.Fatalf("%d calls in all after storm %d", n, i+1)
+		}
+		w.pass(hold*80/100 - time.Millisecond)
+		storm()
+		if n := o.fetches.Load(); n != int64(i+1) {
+			t.Fatalf("%d calls in all within the hold %d", n, i+1)
+		}
+		w.pass(hold*41/100 + time.Millisecond)
+	}
+}
+
+// TestPermanentFailuresAreHeldForAMinute, since the merchant will hardly be known sooner.
+func TestPermanentFailuresAreHeldForAMinute(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	l := NewLoader[[]string](w.sharing(w.client(t), 1))
+	o := &origin{err: &fault{permanent: true}}
+	for range 10 {
+		_, _, err := l.Load(t.Context(), key, o.fetch)
+		if err == nil || !permanent(err) || err.Error() != o.err.Error() {
+			t.Errorf("error %v", err)
+		}
+		w.pass(4 * time.Second)
+	}
+	if n := o.fetches.Load(); n != 1 {
+		t.Errorf("%d calls in 40 s", n)
+	}
+	w.pass(35 * time.Second)
+	o.err = nil
+	if _, source, err := l.Load(t.Context(), key, o.fetch); err != nil || source != Fetched {
+		t.Errorf("a minute later: %s, %v", source, err)
+	}
+}
+
+// TestOriginDown has 10,000 loads of as many keys in five instances during an outage of ten minutes: after five failures one
+// call at a time tries, every eight seconds or so. A moment after the outage all is well.
+func TestOriginDown(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	var loaders []*Loader[[]string]
+	var opened atomic.Int64
+	for i := range 5 {
+		options := w.sharing(w.client(t), uint64(i))
+		options.Breaker.Opened = func() { opened.Add(1) }
+		loaders = append(loaders, NewLoader[[]string](options))
+	}
+	o := &origin{err: &fault{}}
+	const loads = 2000
+	for i := range loads {
+		_, _, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("m", i), "categories"), o.fetch)
+		if err == nil {
+			t.Fatal("it succeeds")
+		}
+		w.pass(10 * time.Minute / loads)
+	}
+	// 10 minutes hold 600 s / 6.4 s probes at most.
+	if n := o.fetches.Load(); n < 50 || n > 110 || opened.Load() < 40 {
+		t.Errorf("%d calls for %d loads, stopped %d times", n, loads, opened.Load())
+	}
+	o.err = nil
+	w.pass(10 * time.Second)
+	for i := range 50 {
+		if _, source, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("n", i), "categories"), o.fetch); err != nil || source != Fetched {
+			t.Fatalf("after the outage: %s, %v", source, err)
+		}
+	}
+}
+
+// TestOneProbe: while one call tries, no other one does, and an Admit that refuses leaves the try to the next.
+func TestOneProbe(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
+	down := &origin{err: &fault{}}
+	for i := range breakAfter {
+		_, _, _ = one.Load(t.Context(), fmt.Sprint("{k}", i), down.fetch)
+	}
+	w.pass(2 * time.Second)
+	refused := errors.New("not now")
+	if _, _, err := one.LoadAdmitted(t.Context(), "{a}", func(context.Context) error { return refused }, down.fetch); !errors.Is(err, refused) {
+		t.Errorf("not admitted: %v", err)
+	}
+	well := &origin{}
+	_, _, err := one.Load(t.Context(), "{b}", func(ctx context.Context) ([]string, error) {
+		held, ok := error(nil), false
+		_, _, held = other.Load(ctx, "{c}", well.fetch)
+		if _, ok = errors.AsType[*HeldError](held); !ok || well.fetches.Load() != 0 {
+			t.Errorf("beside the one that tries: %v", held)
+		}
+		return well.fetch(ctx)
+	})
+	if err != nil {
+		t.Errorf("the one that tries: %v", err)
+	}
+	if _, _, err := other.Load(t.Context(), "{c}", well.fetch); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// TestRetryAfterIsKept: what the origin asks for binds all instances at once.
+func TestRetryAfterIsKept(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
+	o := &origin{err: &fault{retryAfter: 90 * time.Second}}
+	_, _, _ = one.Load(t.Context(), "{a}", o.fetch)
+	o.err = nil
+	for _, at := range []time.Duration{0, 89 * time.Second} {
+		w.pass(at)
+		_, _, err := other.Load(t.Context(), "{b}", o.fetch)
+		if held, ok := errors.AsType[*HeldError](err); !ok || held.For < 80*time.Second-at || held.For > 90*time.Second-at {
+			t.Errorf("after %s: %v", at, err)
+		}
+	}
+	w.pass(time.Second)
+	if _, _, err := other.Load(t.Context(), "{b}", o.fetch); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJitter: a thousand keys that were fetched together expire over a tenth of their time to live.
+func TestJitter(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	options := w.options(nil)
+	options.Jitter = 0.1
+	l := NewLoader[[]string](options)
+	tenths := make([]int, 10)
+	for i := range 1000 {
+		ttl := l.ttlOf(fmt.Sprint("m", i), w.clock())
+		if ttl != l.ttlOf(fmt.Sprint("m", i), w.clock()) || ttl > options.TTL || ttl <= options.TTL*9/10 {
+			t.Fatalf("key %d is fresh for %v", i, ttl)
+		}
+		tenths[int((options.TTL-ttl)*100/options.TTL)]++
+	}
+	for i, n := range tenths {
+		if n < 50 || n > 150 {
+			t.Errorf("%d of 1000 keys expire in tenth %d: %v", n, i, tenths)
+		}
+	}
+}
