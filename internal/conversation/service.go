@@ -129,9 +129,10 @@ const (
 // Receive takes one delivery of a message: it records it, and sends what is to be sent. It fails with ErrElsewhere,
 // outage.ErrUnavailable or what kept a message from being sent; the message should then be delivered again.
 func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
+	_, asks := wishOf(in)
 	m := Message{
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
-		Asks: IntentOf(in) != NoIntent,
+		Asks: asks,
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
