@@ -206,9 +206,8 @@ func TestOneProbe(t *testing.T) {
 	}
 	well := &origin{}
 	_, _, err := one.Load(t.Context(), "{b}", func(ctx context.Context) ([]string, error) {
-		held, ok := error(nil), false
-		_, _, held = other.Load(ctx, "{c}", well.fetch)
-		if _, ok = errors.AsType[*HeldError](held); !ok || well.fetches.Load() != 0 {
+		_, _, held := other.Load(ctx, "{c}", well.fetch)
+		if _, ok := errors.AsType[*HeldError](held); !ok || well.fetches.Load() != 0 {
 			t.Errorf("beside the one that tries: %v", held)
 		}
 		return well.fetch(ctx)
@@ -227,7 +226,9 @@ func TestRetryAfterIsKept(t *testing.T) {
 	w := setup(t)
 	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
 	o := &origin{err: &fault{retryAfter: 90 * time.Second}}
-	_, _, _ = one.Load(t.Context(), "{a}", o.fetch)
+	if _, _, err := one.Load(t.Context(), "{a}", o.fetch); err == nil {
+		t.Fatal("the origin asks for a pause, and nothing failed")
+	}
 	o.err = nil
 	for _, at := range []time.Duration{0, 89 * time.Second} {
 		w.pass(at)

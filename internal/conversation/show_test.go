@@ -168,8 +168,9 @@ func TestChosenBranch(t *testing.T) {
 	f.tap(t, l, conversation.Incoming{ListID: "v1/en/category/c1"})
 	f.tap(t, l, conversation.Incoming{ListID: "v1/en/products/c1/b1/1"})
 	want := []string{"merchant-1 c1 b1", "merchant-1 c1 b2", "merchant-1 c1 b1"}
-	for i := range o.asked {
-		o.asked[i] = "merchant-1" + o.asked[i][strings.Index(o.asked[i], " "):]
+	for i, asked := range o.asked {
+		_, rest, _ := strings.Cut(asked, " ")
+		o.asked[i] = "merchant-1 " + rest
 	}
 	if !slices.Equal(o.asked, want) {
 		t.Errorf("asked for %v, want %v", o.asked, want)

@@ -16,6 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
@@ -160,10 +161,11 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 		return err
 	}
 	c.Note(slog.String("messageId", in.MessageID), logging.Customer("customer", in.Customer))
-	own := make(chan error, 1)
-	go func() { own <- h.fromCustomer(c.Context(), in.Customer) }() // at the same time: neither waits for the other
+	own := task.Start(func() (struct{}, error) { // at the same time: neither waits for the other
+		return struct{}{}, h.fromCustomer(c.Context(), in.Customer)
+	})
 	t, err := h.config.Tenants.TenantByNumber(c.Context(), number)
-	ownErr := <-own
+	_, ownErr := own.Wait()
 	if err != nil {
 		return fmt.Errorf("looking up the restaurant: %w", err)
 	}

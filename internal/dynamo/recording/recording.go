@@ -604,10 +604,3 @@ func (r *Recorder) endLease(ctx context.Context, m conversation.Message, reply c
 	}
 	return nil
 }
-
-func btoi(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}

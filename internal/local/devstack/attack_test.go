@@ -340,7 +340,7 @@ var forgeries = []attack{
 		form.Set("MessageSid", form.Get("MessageSid")+"NumMedia0")
 		form.Del("NumMedia")
 	}))},
-	{"sender swallowed by the text", refused(400, "invalid_parameter", altered(func(form url.Values) {
+	{"sender swallowed by the text", refused(403, "forbidden", altered(func(form url.Values) {
 		form.Set("Body", form.Get("Body")+"From"+form.Get("From"))
 		form.Del("From")
 	}))},
@@ -368,7 +368,7 @@ var parameters = []attack{
 		p.body = func(encoded string) string { return encoded + ";To=whatsapp:%2B966110000001" }
 	}))},
 	{"form with half an escape", refused(400, "malformed_form", deliver(func(p *post) { p.body = func(encoded string) string { return encoded + "&a=%" } }))},
-	{"form compressed", refused(404, "restaurant_not_found", deliver(func(p *post) {
+	{"form compressed", refused(403, "forbidden", deliver(func(p *post) {
 		p.headers = []string{"Content-Encoding: gzip"}
 		p.body = func(encoded string) string { return hex.EncodeToString(gzipped(strings.NewReader(encoded))) }
 	}))},
@@ -591,7 +591,7 @@ var injections = []attack{
 		p.signatures = func(string) []string { return []string{marker} }
 	}))},
 	{"log line in a message's id", refused(400, "invalid_parameter", withForm(set("MessageSid", forgedLine)))},
-	{"log line in a number", refused(404, "restaurant_not_found", withForm(set("To", "+966110000000"+forgedLine)))},
+	{"log line in a number", refused(404, "restaurant_not_found", withForm(set("To", "whatsapp:+966110000000"+forgedLine)))},
 	{"log line in a message", func(t *testing.T, v *victim) {
 		v.take(t, func(p *post) {
 			p.form.Set("Body", forgedLine)

@@ -218,7 +218,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	// A move of messages is done in the caller's name: receiving, deleting and sending.
 	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
 	for service, patterns := range map[string][]string{
-		"dynamodb": {"../../dynamo/*.go"}, "sqs": {"../../sqsqueue/deadletters.go", "../../cmd/sufrahctl/deadletters.go"},
+		"dynamodb": {"../../dynamo/*/*.go", "../stackstore/*.go"}, "sqs": {"../../sqsqueue/deadletters.go", "../../cmd/sufrahctl/deadletters.go"},
 	} {
 		calls := regexp.MustCompile(`&?` + service + `\.(?:New)?(\w+?)(?:Input\{|Paginator\()`)
 		for _, pattern := range patterns {

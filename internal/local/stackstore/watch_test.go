@@ -12,7 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -30,6 +32,16 @@ func (i *inbox) SendTemplate(_ context.Context, _ conversation.Tenant, _, sid st
 func (*inbox) SendText(context.Context, conversation.Tenant, string, string) error { return nil }
 
 func (*inbox) Enqueue(context.Context, bootstrap.Job) error { return nil }
+
+func (*inbox) Categories(context.Context, string) ([]menu.Category, cache.Source, error) {
+	return nil, cache.Fetched, nil
+}
+
+func (*inbox) Branches(context.Context, string) ([]menu.Branch, cache.Source, error) {
+	return nil, cache.Fetched, nil
+}
+
+func (*inbox) Renewed(context.Context) {}
 
 func (*inbox) SID(_ context.Context, key string) (string, bool) {
 	return map[string]string{conversation.TemplateQuotaAlert: "alert", conversation.TemplateWelcome: "welcome"}[key], true
@@ -59,7 +71,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		var log bytes.Buffer
 		phones, deliveries, events := &inbox{}, 0, make(map[int64]int)
 		service := &conversation.Service{
-			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Queue: phones, Templates: phones,
+			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Queue: phones, Menu: phones, Templates: phones,
 			Now:       func() time.Time { return now },
 			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
 			RequestID: func(context.Context) string { return "" },

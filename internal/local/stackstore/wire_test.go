@@ -424,35 +424,37 @@ func repeat(n int, answer, last http.RoundTripper) []http.RoundTripper {
 func TestCancelledTransactions(t *testing.T) {
 	t.Parallel()
 	const none, conflict, failed = "None", "TransactionConflict", "ConditionalCheckFailed"
-	allConflict := cancelled(conflict, conflict, conflict, conflict, conflict, conflict)
-	directoryChanged := cancelled(none, none, none, none, none, failed)
+	allConflict := cancelled(conflict, conflict, conflict, conflict, conflict, conflict, conflict, conflict)
+	directoryChanged := cancelled(none, none, none, none, none, none, none, failed)
 	for name, test := range map[string]struct {
 		script   []http.RoundTripper
 		want     error // nil: it succeeds; errOther: one that the domain has no name for
 		attempts int
 	}{
-		"conflict once":                        {repeat(1, cancelled(none, none, none, none, none, conflict), nil), nil, 2},
+		"conflict once":                        {repeat(1, cancelled(none, none, none, none, none, none, none, conflict), nil), nil, 2},
 		"conflict of all, once":                {repeat(1, allConflict, nil), nil, 2},
 		"conflict fifteen times":               {repeat(15, allConflict, nil), nil, 16},
 		"conflict always":                      {repeat(0, nil, allConflict), outage.ErrUnavailable, 100},
-		"throttled once":                       {repeat(1, cancelled(none, "ThrottlingError", none, none, none, none), nil), nil, 2},
-		"throughput exceeded once":             {repeat(1, cancelled("ProvisionedThroughputExceeded", none, none, none, none, none), nil), nil, 2},
-		"throttled and conflict always":        {repeat(0, nil, cancelled("ThrottlingError", conflict, none, none, none, none)), outage.ErrUnavailable, 100},
-		"it exists":                            {repeat(0, nil, cancelled(failed, none, none, none, none, none)), restaurant.ErrExists, 1},
-		"it exists, others conflict":           {repeat(0, nil, cancelled(failed, conflict, conflict, conflict, conflict, conflict)), restaurant.ErrExists, 1},
-		"it exists, the directory changed":     {repeat(0, nil, cancelled(failed, none, none, none, none, failed)), restaurant.ErrExists, 1},
-		"number taken":                         {repeat(0, nil, cancelled(none, none, failed, none, none, none)), restaurant.ErrNumberTaken, 1},
-		"number taken, the directory changed":  {repeat(0, nil, cancelled(none, none, failed, none, none, failed)), restaurant.ErrNumberTaken, 1},
-		"number taken, others throttled":       {repeat(0, nil, cancelled(none, "ThrottlingError", failed, none, none, none)), restaurant.ErrNumberTaken, 1},
-		"it exists and number taken":           {repeat(0, nil, cancelled(failed, none, failed, none, none, none)), restaurant.ErrExists, 1},
+		"throttled once":                       {repeat(1, cancelled(none, "ThrottlingError", none, none, none, none, none, none), nil), nil, 2},
+		"throughput exceeded once":             {repeat(1, cancelled("ProvisionedThroughputExceeded", none, none, none, none, none, none, none), nil), nil, 2},
+		"throttled and conflict always":        {repeat(0, nil, cancelled("ThrottlingError", conflict, none, none, none, none, none, none)), outage.ErrUnavailable, 100},
+		"it exists":                            {repeat(0, nil, cancelled(failed, none, none, none, none, none, none, none)), restaurant.ErrExists, 1},
+		"it exists, others conflict":           {repeat(0, nil, cancelled(failed, conflict, conflict, conflict, none, none, conflict, conflict)), restaurant.ErrExists, 1},
+		"it exists, the directory changed":     {repeat(0, nil, cancelled(failed, none, none, none, none, none, none, failed)), restaurant.ErrExists, 1},
+		"number taken":                         {repeat(0, nil, cancelled(none, none, failed, none, none, none, none, none)), restaurant.ErrNumberTaken, 1},
+		"number taken, the directory changed":  {repeat(0, nil, cancelled(none, none, failed, none, none, none, none, failed)), restaurant.ErrNumberTaken, 1},
+		"number taken, others throttled":       {repeat(0, nil, cancelled(none, "ThrottlingError", failed, none, none, none, none, none)), restaurant.ErrNumberTaken, 1},
+		"id is a bot's":                        {repeat(0, nil, cancelled(none, none, none, none, failed, none, none, none)), restaurant.ErrIDTaken, 1},
+		"bot's id is a restaurant's":           {repeat(0, nil, cancelled(none, none, none, none, none, failed, none, none)), restaurant.ErrIDTaken, 1},
+		"it exists and number taken":           {repeat(0, nil, cancelled(failed, none, failed, none, none, none, none, none)), restaurant.ErrExists, 1},
 		"the directory changed once":           {repeat(1, directoryChanged, nil), nil, 2},
-		"the directory changed and conflict":   {repeat(1, cancelled(conflict, none, none, none, conflict, failed), nil), nil, 2},
+		"the directory changed and conflict":   {repeat(1, cancelled(conflict, none, none, none, none, none, conflict, failed), nil), nil, 2},
 		"the directory changed, then conflict": {append(repeat(1, directoryChanged, allConflict), nil), nil, 3},
 		"the directory changes always":         {repeat(0, nil, directoryChanged), outage.ErrUnavailable, 10},
-		"not valid":                            {repeat(0, nil, cancelled(none, none, none, "ValidationError", none, none)), errOther, 1},
-		"not valid, others conflict":           {repeat(0, nil, cancelled(conflict, none, none, "ValidationError", none, none)), errOther, 1},
-		"too large":                            {repeat(0, nil, cancelled("ItemCollectionSizeLimitExceeded", none, none, none, none, none)), errOther, 1},
-		"a reason nobody heard of":             {repeat(0, nil, cancelled(none, "SomethingNew", none, none, none, none)), errOther, 1},
+		"not valid":                            {repeat(0, nil, cancelled(none, none, none, "ValidationError", none, none, none, none)), errOther, 1},
+		"not valid, others conflict":           {repeat(0, nil, cancelled(conflict, none, none, "ValidationError", none, none, none, none)), errOther, 1},
+		"too large":                            {repeat(0, nil, cancelled("ItemCollectionSizeLimitExceeded", none, none, none, none, none, none, none)), errOther, 1},
+		"a reason nobody heard of":             {repeat(0, nil, cancelled(none, "SomethingNew", none, none, none, none, none, none)), errOther, 1},
 		"no reasons":                           {repeat(0, nil, cancelled()), errOther, 1},
 		"in progress":                          {repeat(0, nil, fault(400, "TransactionInProgressException")), outage.ErrUnavailable, 3},
 		"throttled as a whole":                 {repeat(0, nil, fault(400, "ThrottlingException")), outage.ErrUnavailable, 3},
