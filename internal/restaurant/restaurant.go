@@ -18,7 +18,7 @@ var (
 	ErrNotFound = errors.New("restaurant not found")
 	// ErrExists says that another restaurant has the id already.
 	ErrExists = errors.New("restaurant exists already")
-	// ErrIDTaken says that a restaurant's id is another one's bot's, or a bot's id a restaurant's: either may be asked for.
+	// ErrIDTaken says that another restaurant or its bot has the id: a restaurant may be asked for by either.
 	ErrIDTaken = errors.New("id belongs to another restaurant or its bot")
 	// ErrNumberTaken says that another restaurant's bot answers at the phone number already.
 	ErrNumberTaken = errors.New("phone number belongs to another restaurant")
@@ -46,7 +46,7 @@ func (r Restaurant) Validate() error {
 	if !ValidID(r.ID) {
 		faults = append(faults, fmt.Errorf("id %q: want 1 to %d letters, digits, '-' or '_'", r.ID, maxIDLength))
 	}
-	if reserved(r.ID) {
+	if Reserved(r.ID) {
 		faults = append(faults, fmt.Errorf("id %q: is a word of the API's paths", r.ID))
 	}
 	if strings.TrimSpace(r.Name) == "" || !Printable(r.Name, maxNameLength) {
@@ -74,8 +74,8 @@ func ValidID(id string) bool {
 	return true
 }
 
-// reserved reports whether an id would be taken for a part of the API's paths, as in GET /api/usage/alerts.
-func reserved(id string) bool { return id == "alerts" || id == "details" }
+// Reserved reports whether an id would be taken for a part of the API's paths, as in GET /api/usage/alerts.
+func Reserved(id string) bool { return id == "alerts" || id == "details" }
 
 // Printable reports whether s is a text of at most most characters that can be shown on one line.
 func Printable(s string, most int) bool {
@@ -97,7 +97,7 @@ func (b Bot) Validate() error {
 	if !ValidID(b.ID) {
 		faults = append(faults, fmt.Errorf("bot id %q: want 1 to %d letters, digits, '-' or '_'", b.ID, maxIDLength))
 	}
-	if reserved(b.ID) {
+	if Reserved(b.ID) {
 		faults = append(faults, fmt.Errorf("bot id %q: is a word of the API's paths", b.ID))
 	}
 	if number, err := phone.Parse(b.PhoneNumber); b.PhoneNumber != "" && (err != nil || number != b.PhoneNumber) {

@@ -17,7 +17,7 @@ type Difference struct {
 
 // Check compares the directory with the restaurants that exist and their bots, writes nothing, and returns how
 // many restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
-// ids. Rebuild mends all of them, but for a number that two bots have. It fails with outage.ErrUnavailable, also
+// ids. Rebuild mends all of them, but for a number or an id that two have and for an id that is a word of the API's paths. It fails with outage.ErrUnavailable, also
 // where others change the directory whenever it is read.
 func (d *Directory) Check(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range Attempts {
@@ -40,7 +40,11 @@ func (d *Directory) Check(ctx context.Context) (restaurants int, found []Differe
 				return 0, nil, fmt.Errorf("checking the directory: %w", err)
 			}
 			// One that is on another page than its own is missing there and left over here.
-			found = append(found, names...)
+			ids, err := d.checkIDs(ctx)
+			if err != nil {
+				return 0, nil, fmt.Errorf("checking the directory: %w", err)
+			}
+			found = slices.Concat(found, names, ids)
 			slices.SortStableFunc(found, func(a, b Difference) int { return cmp.Compare(a.RestaurantID, b.RestaurantID) })
 			return restaurants, found, nil
 		}

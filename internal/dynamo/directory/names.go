@@ -109,6 +109,49 @@ func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	return found, nil
 }
 
+// checkIDs returns the ids that more than one restaurant or bot has, and those that are words of the API's paths: from
+// before they were refused. Rebuild can't mend them, since a name has to be given up.
+func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
+	owners := make(map[string][]string) // of a bot's id: the restaurants whose bots have it
+	err := d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
+		id := schema.ReadBot(r).ID
+		owners[id] = append(owners[id], r.Text(schema.AttrRestaurantID))
+		return r.Err
+	})
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.listing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Difference
+	for _, r := range all {
+		if restaurant.Reserved(r.id) {
+			found = append(found, Difference{r.id, "has a word of the API's paths as its id"})
+		}
+		for _, owner := range owners[r.id] {
+			if owner != r.id {
+				found = append(found, Difference{owner, "bot id " + r.id + " is another restaurant's id"})
+			}
+		}
+	}
+	for id, restaurants := range owners {
+		for _, owner := range restaurants {
+			if restaurant.Reserved(id) {
+				found = append(found, Difference{owner, "bot id " + id + " is a word of the API's paths"})
+			}
+			if len(restaurants) > 1 {
+				found = append(found, Difference{owner, fmt.Sprintf("bot id %s is that of %d bots", id, len(restaurants))})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.RestaurantID, b.RestaurantID), cmp.Compare(a.What, b.What))
+	})
+	return found, nil
+}
+
 // String returns the name for a person.
 func (n name) String() string {
 	if number, ok := strings.CutPrefix(n.item, numberPrefix); ok {
@@ -118,7 +161,7 @@ func (n name) String() string {
 }
 
 // mendNames removes the names that the directory has too many and then enters those that it lacks, each only if the bot is
-// still as it was read. A number that two bots have stays with the one that it leads to.
+// still as it was read. A number or an id that two bots have stays with the bot that it leads to.
 func (d *Directory) mendNames(ctx context.Context) error {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil {
@@ -165,7 +208,7 @@ func (d *Directory) mendName(ctx context.Context, n name, asked bool) error {
 	}
 	err := d.db.Transact(ctx, []table.Write{write, table.Check(d.names.Bots, schema.RestaurantKey(n.restaurantID), bot)}, "")
 	var condition *table.ConditionError
-	if errors.As(err, &condition) { // the bot was set meanwhile, or the number is another one's
+	if errors.As(err, &condition) { // the bot was set meanwhile, or the name is another bot's
 		return nil
 	}
 	return err
@@ -195,16 +238,17 @@ func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write 
 	})
 }
 
-// botKey is the directory's item for a bot's id. Bots' ids need not be unique, so it holds the set of the restaurants whose
-// bots have it.
+// botKey is the directory's item for a bot's id. It holds the set of the restaurants whose bots have the id: one, but for
+// bots that were set when several could have the same.
 func botKey(botID string) table.Item { return key(botPrefix + botID) }
 
-// NameBot is the write that has a bot's id lead to a restaurant, and UnnameBot the one that ends that.
+// NameBot is the write that has a bot's id lead to a restaurant, unless it leads to others only. UnnameBot ends that.
 func (d *Directory) NameBot(botID, restaurantID string) table.Write {
 	return table.Update(d.names.Directory, botKey(botID), table.Expression{
-		Add:    "#restaurants :one",
-		Names:  map[string]string{"#restaurants": attrRestaurants},
-		Values: table.Item{":one": table.TextSet(restaurantID)},
+		Add:       "#restaurants :one",
+		Condition: "attribute_not_exists(#restaurants) OR contains(#restaurants, :id)",
+		Names:     map[string]string{"#restaurants": attrRestaurants},
+		Values:    table.Item{":one": table.TextSet(restaurantID), ":id": table.Text(restaurantID)},
 	})
 }
 

@@ -76,7 +76,7 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 			Names:     map[string]string{"#id": schema.AttrRestaurantID},
 		}),
 	}
-	numberClaim := -1
+	numberClaim, idClaim := -1, -1
 	if bot != nil {
 		if err := bot.Validate(); err != nil {
 			return err
@@ -86,6 +86,7 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 			numberClaim = len(items)
 			items = append(items, g.directory.ClaimNumber(bot.PhoneNumber, r.ID))
 		}
+		idClaim = len(items)
 		items = append(items, g.directory.NameBot(bot.ID, r.ID))
 	}
 	taken := len(items) // from here on, conditions that ids are free
@@ -104,7 +105,7 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 		err = restaurant.ErrExists
 	case table.FailedCondition(err, numberClaim):
 		err = restaurant.ErrNumberTaken
-	case table.FailedCondition(err, taken), taken+1 < len(items) && table.FailedCondition(err, taken+1):
+	case table.FailedCondition(err, idClaim), table.FailedCondition(err, taken), taken+1 < len(items) && table.FailedCondition(err, taken+1):
 		err = restaurant.ErrIDTaken
 	}
 	if err == nil {
@@ -216,6 +217,7 @@ func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaura
 		table.Put(g.names.Bots, schema.BotItem(restaurantID, bot), unchangedNames(old)),
 		g.directory.NameBot(bot.ID, restaurantID),
 	}
+	const idClaim = 2
 	if oldID != "" && oldID != bot.ID {
 		items = append(items, g.directory.UnnameBot(oldID, restaurantID))
 	}
@@ -237,10 +239,10 @@ func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaura
 	switch {
 	case table.FailedCondition(err, 0):
 		return restaurant.ErrNotFound
-	case table.FailedCondition(err, idFree):
-		return restaurant.ErrIDTaken
 	case table.FailedCondition(err, 1):
 		return errRaced
+	case table.FailedCondition(err, idClaim), table.FailedCondition(err, idFree):
+		return restaurant.ErrIDTaken
 	case table.FailedCondition(err, numberClaim):
 		return restaurant.ErrNumberTaken
 	case errors.As(err, &condition): // the old number went to somebody else just now

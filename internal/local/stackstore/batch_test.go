@@ -168,7 +168,7 @@ func TestReadInParts(t *testing.T) {
 	var want []string
 	for i := range restaurants {
 		r := storetest.Restaurant(i)
-		must(t, store.CreateRestaurant(t.Context(), r, &restaurant.Bot{ID: "bot"}))
+		must(t, store.CreateRestaurant(t.Context(), r, &restaurant.Bot{ID: "bot-" + r.ID}))
 		must(t, store.PutUsage(t.Context(), r.ID, usage.Activity{First: start, Last: start},
 			map[usage.Month]usage.MonthCount{november: {Conversations: int64(i)}}))
 		want = append(want, fmt.Sprintf("%s %d", r.ID, i))

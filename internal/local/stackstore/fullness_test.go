@@ -24,7 +24,7 @@ func TestReindex(t *testing.T) {
 	engine := newEngine(t).Transport()
 	store, client := newStore(engine), newClient(engine)
 	bot := func(perDay int64) *restaurant.Bot {
-		return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: perDay}}
+		return &restaurant.Bot{ID: fmt.Sprint("b", perDay), Limits: restaurant.Limits{ConversationsPerDay: perDay}}
 	}
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), bot(1)))
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), bot(usage.Unlimited)))

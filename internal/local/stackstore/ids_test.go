@@ -3,8 +3,15 @@ package stackstore_test
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
@@ -37,7 +44,18 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 			return engine.RoundTrip(r)
 		}), nil,
 	}})
+	wantTaken("another's bot", store.CreateRestaurant(t.Context(), storetest.Restaurant(6), &restaurant.Bot{ID: "r00002"}))
+	wantTaken("another's bot, set", store.SetBot(t.Context(), "r00003", restaurant.Bot{ID: "r00002"}))
 	wantTaken("overtaken by a bot", overtaken.CreateRestaurant(t.Context(), storetest.Restaurant(4), nil))
+	overtaken = newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			if err := store.SetBot(r.Context(), "r00003", restaurant.Bot{ID: "bot"}); err != nil {
+				return nil, err
+			}
+			return engine.RoundTrip(r)
+		}), nil,
+	}})
+	wantTaken("overtaken by a bot of the same id", overtaken.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot"}))
 	for _, id := range []string{"alerts", "details"} {
 		r := storetest.Restaurant(5)
 		r.ID = id
@@ -45,4 +63,35 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 			t.Errorf("%s is a valid id", id)
 		}
 	}
+}
+
+// TestCheckFindsSharedIDs: ids that were given twice, or that are words of the API's paths, from before they were refused.
+func TestCheckFindsSharedIDs(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store, client := newStore(engine), newClient(engine)
+	for i := 1; i <= 4; i++ {
+		r := storetest.Restaurant(i)
+		must(t, store.CreateRestaurant(t.Context(), r, &restaurant.Bot{ID: "bot-" + r.ID}))
+	}
+	for id, botID := range map[string]string{"r00001": "shared", "r00002": "shared", "r00003": "r00001", "r00004": "alerts"} {
+		_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: &tables.Bots, Key: item{"restaurantId": &types.AttributeValueMemberS{Value: id}},
+			UpdateExpression:          aws.String("SET botId = :id"),
+			ExpressionAttributeValues: item{":id": &types.AttributeValueMemberS{Value: botID}},
+		})
+		must(t, err)
+	}
+	want := []stackstore.Difference{
+		{RestaurantID: "r00001", What: "bot id shared is that of 2 bots"},
+		{RestaurantID: "r00002", What: "bot id shared is that of 2 bots"},
+		{RestaurantID: "r00003", What: "bot id r00001 is another restaurant's id"},
+		{RestaurantID: "r00004", What: "bot id alerts is a word of the API's paths"},
+	}
+	_, err := store.RebuildDirectory(t.Context()) // mends what leads to the bots, and leaves their ids
+	must(t, err)
+	_, found, err := store.CheckDirectory(t.Context())
+	must(t, err)
+	found = slices.DeleteFunc(found, func(d stackstore.Difference) bool { return strings.Contains(d.What, "doesn't lead to it") })
+	wantSame(t, "differences", found, want)
 }

@@ -444,6 +444,7 @@ func TestCancelledTransactions(t *testing.T) {
 		"number taken":                         {repeat(0, nil, cancelled(none, none, failed, none, none, none, none, none)), restaurant.ErrNumberTaken, 1},
 		"number taken, the directory changed":  {repeat(0, nil, cancelled(none, none, failed, none, none, none, none, failed)), restaurant.ErrNumberTaken, 1},
 		"number taken, others throttled":       {repeat(0, nil, cancelled(none, "ThrottlingError", failed, none, none, none, none, none)), restaurant.ErrNumberTaken, 1},
+		"bot's id is another bot's":            {repeat(0, nil, cancelled(none, none, none, failed, none, none, none, none)), restaurant.ErrIDTaken, 1},
 		"id is a bot's":                        {repeat(0, nil, cancelled(none, none, none, none, failed, none, none, none)), restaurant.ErrIDTaken, 1},
 		"bot's id is a restaurant's":           {repeat(0, nil, cancelled(none, none, none, none, none, failed, none, none)), restaurant.ErrIDTaken, 1},
 		"it exists and number taken":           {repeat(0, nil, cancelled(failed, none, failed, none, none, none, none, none)), restaurant.ErrExists, 1},

@@ -432,7 +432,7 @@ func (i Import) bots(ctx context.Context, rows []row) ([]verdict, error) {
 			return nil
 		}
 		if errors.Is(err, restaurant.ErrIDTaken) {
-			verdicts[n] = refuse("botId", "is a restaurant's id")
+			verdicts[n] = refuse("botId", "belongs to another restaurant or its bot")
 			return nil
 		}
 		verdicts[n].outcome = imported

@@ -93,6 +93,9 @@ func (s *Store) CreateRestaurant(_ context.Context, r restaurant.Restaurant, bot
 	if bot != nil && s.numberTaken(bot.PhoneNumber, r.ID) {
 		return restaurant.ErrNumberTaken
 	}
+	if s.idTaken(r.ID, r.ID) || bot != nil && s.idTaken(bot.ID, r.ID) {
+		return restaurant.ErrIDTaken
+	}
 	r.CreatedAt = stored(r.CreatedAt)
 	t := s.tenant(r.ID)
 	t.restaurant, t.bot = r, clone(bot)
@@ -102,6 +105,16 @@ func (s *Store) CreateRestaurant(_ context.Context, r restaurant.Restaurant, bot
 func (s *Store) numberTaken(phoneNumber, restaurantID string) bool {
 	for id, t := range s.tenants {
 		if phoneNumber != "" && id != restaurantID && t.bot != nil && t.bot.PhoneNumber == phoneNumber {
+			return true
+		}
+	}
+	return false
+}
+
+// idTaken reports whether an id is that of another restaurant or of its bot.
+func (s *Store) idTaken(name, restaurantID string) bool {
+	for id, t := range s.tenants {
+		if id != restaurantID && t.exists() && (id == name || t.bot != nil && t.bot.ID == name) {
 			return true
 		}
 	}
@@ -141,6 +154,9 @@ func (s *Store) SetBot(_ context.Context, restaurantID string, bot restaurant.Bo
 	}
 	if s.numberTaken(bot.PhoneNumber, restaurantID) {
 		return restaurant.ErrNumberTaken
+	}
+	if s.idTaken(bot.ID, restaurantID) {
+		return restaurant.ErrIDTaken
 	}
 	t.bot = &bot
 	return nil

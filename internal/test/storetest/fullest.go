@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,8 +30,11 @@ func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaul
 	return ids
 }
 
+// dailyBots numbers the bots of daily: no two restaurants' may have the same id.
+var dailyBots atomic.Int64
+
 func daily(limit int64) *restaurant.Bot {
-	return &restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: limit}}
+	return &restaurant.Bot{ID: fmt.Sprint("b", dailyBots.Add(1)), Limits: restaurant.Limits{ConversationsPerDay: limit}}
 }
 
 func use(t *testing.T, s Store, restaurantID string, conversations int64) {

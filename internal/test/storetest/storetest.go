@@ -218,12 +218,13 @@ func testCreateInvalid(t *testing.T, s Store) {
 func testPhoneNumbers(t *testing.T, s Store) {
 	bot := restaurant.Bot{ID: "b", PhoneNumber: "+966110000001"}
 	create(t, s, Restaurant(1), &bot)
-	wantError(t, s.CreateRestaurant(t.Context(), Restaurant(2), &bot), restaurant.ErrNumberTaken)
+	other := restaurant.Bot{ID: "b2", PhoneNumber: bot.PhoneNumber}
+	wantError(t, s.CreateRestaurant(t.Context(), Restaurant(2), &other), restaurant.ErrNumberTaken)
 	create(t, s, Restaurant(2), nil)
-	wantError(t, s.SetBot(t.Context(), "r00002", bot), restaurant.ErrNumberTaken)
+	wantError(t, s.SetBot(t.Context(), "r00002", other), restaurant.ErrNumberTaken)
 	must(t, s.SetBot(t.Context(), "r00001", bot)) // its own number
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", PhoneNumber: "+966110000009"}))
-	must(t, s.SetBot(t.Context(), "r00002", bot)) // free now
+	must(t, s.SetBot(t.Context(), "r00002", other)) // free now
 
 	for number, want := range map[string]string{"+966110000001": "r00002", "+966110000009": "r00001"} {
 		tenant, err := s.TenantByNumber(t.Context(), number)
@@ -236,7 +237,7 @@ func testPhoneNumbers(t *testing.T, s Store) {
 		_, err := s.TenantByNumber(t.Context(), number)
 		wantError(t, err, restaurant.ErrNotFound)
 	}
-	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "b"}))
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "b2"}))
 	_, err := s.TenantByNumber(t.Context(), "+966110000001")
 	wantError(t, err, restaurant.ErrNotFound)
 }
@@ -273,11 +274,15 @@ func testBotIDs(t *testing.T, s Store) {
 	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-2", Limits: restaurant.Limits{ConversationsPerDay: 7}}))
 	wantOwner("bot-2", "r00002")
 
-	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // two have it now
-	wantOwner("bot-1", "")
-	wantOwner("bot-2", "")
+	wantError(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"}), restaurant.ErrIDTaken)
+	wantError(t, s.CreateRestaurant(t.Context(), Restaurant(3), &restaurant.Bot{ID: "bot-1"}), restaurant.ErrIDTaken)
+	wantError(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "r00001"}), restaurant.ErrIDTaken)
+	wantOwner("bot-1", "r00001")
+	wantOwner("bot-2", "r00002")
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot-3"}))
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // free now
 	wantOwner("bot-1", "r00002")
+	wantOwner("bot-2", "")
 	wantOwner("bot-3", "r00001")
 	if err := s.SetBot(t.Context(), "nobody", restaurant.Bot{ID: "bot-9"}); err == nil {
 		t.Error("a bot without a restaurant was set")
