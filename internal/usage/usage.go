@@ -201,13 +201,13 @@ func (s *Service) History(ctx context.Context, restaurantID string) (Report, []M
 	return s.report(record, now), s.history(record, now), nil
 }
 
-// history returns the months with a record, of the current one and the five before it.
+// history returns the months in which conversations were counted, of the current one and the five before it.
 func (s *Service) history(record Record, now time.Time) []MonthReport {
 	months := s.calendar.Month(now).Last(HistoryMonths)
 	history := make([]MonthReport, 0, len(months))
 	for _, month := range months {
-		// A top-up alone makes no history.
-		if count, ok := record.Months[month]; ok && (count.Conversations > 0 || count.ToppedUp == 0) {
+		// A month with top-ups alone makes no history, also where a correction took them back.
+		if count, ok := record.Months[month]; ok && count.Conversations != 0 {
 			history = append(history, MonthReport{month, max(0, count.Conversations), count.LastConversation})
 		}
 	}

@@ -198,13 +198,23 @@ func testLateRepeats(t *testing.T, l Ledger) {
 		}
 	}
 	l.wantConversations(t, 1)
+	const overtaken = "+966500000002" // each message of this customer arrives before the one that was written earlier
+	for i := range 60 {
+		l.record(t, message(fmt.Sprint("o", i), overtaken, noon.Add(time.Duration(60-i)*time.Minute)))
+	}
+	for i := range 60 {
+		if recorded := l.record(t, message(fmt.Sprint("o", i), overtaken, noon.Add(23*time.Hour))); !recorded.Repeat {
+			t.Errorf("o%d within the window: %+v", i, recorded)
+		}
+	}
+	l.wantConversations(t, 2)
 	at := noon
 	for day := range int64(5) { // one of them turns the ids over
 		at = at.Add(30 * time.Hour)
 		for i := range 4 {
 			l.record(t, message(fmt.Sprint("day ", day, " ", i), customer, at.Add(time.Duration(i)*time.Minute)))
 		}
-		l.wantConversations(t, day+2)
+		l.wantConversations(t, day+3)
 	}
 	at = at.Add(300 * time.Hour)
 	for day := range 5 {
@@ -218,7 +228,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 			}
 		}
 	}
-	l.wantConversations(t, 6)
+	l.wantConversations(t, 7)
 }
 
 func testOutOfOrder(t *testing.T, l Ledger) {
