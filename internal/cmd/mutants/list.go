@@ -170,7 +170,7 @@ var list = []mutant{
 		"if err != nil && old.found {", "if err != nil && old.fresh {", []string{"internal/cache"}, ""},
 
 	{"callers make a failing call of their own", "internal/cache/hold.go",
-		"if err != nil || !found || json.Unmarshal(kept, &f) != nil {", "if true {", []string{"internal/cache"}, "TestFailuresAreShared"},
+		"if err != nil || !found || json.Unmarshal(kept, &f) != nil {", "if err != nil || !found || json.Unmarshal(kept, &f) != nil || true {", []string{"internal/cache"}, "TestFailuresAreShared"},
 	{"everyone tries an origin that is down", "internal/cache/breaker.go",
 		"if wait > 0 then return wait end", "", []string{"internal/cache"}, "TestOriginDown"},
 	{"a customer waits for a stale value's renewal", "internal/cache/loader.go",
