@@ -135,12 +135,11 @@ func (q *queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
 
 // menus are the same for all merchants.
 type menus struct {
-	renewed int // how often somebody waited for that
-	err     error
-	asked   []string
+	err   error
+	asked []string
 }
 
-func (m *menus) Renewed(context.Context) { m.renewed++ }
+func (*menus) Renewed(context.Context) {}
 
 func (m *menus) Categories(_ context.Context, merchantID string) ([]menu.Category, cache.Source, error) {
 	m.asked = append(m.asked, merchantID+" categories")
