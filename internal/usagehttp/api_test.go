@@ -191,7 +191,7 @@ func request(target string, headers ...string) *http.Request {
 func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	f.handler.ServeHTTP(w, r)
+	f.handler.ServeHTTP(w, r.Clone(t.Context())) // a handler writes into its request, and parallel tests share theirs
 	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
 		t.Error(err)
 	}
