@@ -27,10 +27,13 @@ const (
 	SessionLength = 24 * time.Hour
 	// RepeatWindow is how long a message is remembered: its repeats within that time change nothing.
 	RepeatWindow = 24 * time.Hour
-	// LeaseLength is how long the right to send a reply lasts. It is longer than an invocation may take, so that a
-	// lease that has ended has nobody left who could still send. It is claimed just before sending: a delivery that
-	// fails earlier keeps the next one from nothing.
-	LeaseLength = 30 * time.Second
+	// LeaseLength is how long the right to send a reply lasts unless it is renewed, as the delivery that holds it does until
+	// the reply is noted. A process that dies leaves the rest of it: less than the 15 s within which Twilio repeats a delivery
+	// (Twilio, "Webhooks: connection overrides"), so that a repeat gets the reply out.
+	LeaseLength = 5 * time.Second
+	// AlertLeaseLength is the same for quota alerts, which is not renewed: it is longer than an invocation may take, and the
+	// restaurant's next conversation makes up for what was left undone.
+	AlertLeaseLength = 30 * time.Second
 )
 
 // Message is one delivery of a customer's message.
@@ -106,7 +109,7 @@ type Recorder interface {
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
 	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld; or
-	// else what has become of the reply.
+	// else what has become of the reply. The delivery that holds the lease renews it so.
 	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)
 
 	// Settle notes that a reply went out or never can. Release gives the lease back. Neither does anything where the
@@ -134,7 +137,7 @@ type QuotaAlerter interface {
 	// and brings up to date what finds the fullest restaurants.
 	QuotaState(ctx context.Context, restaurantID string, at time.Time) (QuotaState, error)
 
-	// ClaimQuotaAlerts gives the delivery the right to tell of the month's thresholds, until now + LeaseLength, and returns
+	// ClaimQuotaAlerts gives the delivery the right to tell of the month's thresholds, until now + AlertLeaseLength, and returns
 	// which ones have been told of by then; or false while another delivery has that right.
 	ClaimQuotaAlerts(ctx context.Context, m Message, month usage.Month, now time.Time) (QuotaAlerts, bool, error)
 

@@ -254,7 +254,7 @@ func TestWatcherThatFails(t *testing.T) {
 				f.open(t, 24, 24)
 				f.wantTold(t, test.events)
 				test.set(f.alerter, nil)
-				f.now = f.now.Add(conversation.LeaseLength)
+				f.now = f.now.Add(conversation.AlertLeaseLength)
 				clear(f.events) // what couldn't be noted is told of again
 				f.log.Reset()
 				f.open(t, 25, 25)

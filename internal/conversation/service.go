@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -71,10 +73,10 @@ type Templates interface {
 	SID(ctx context.Context, key string) (sid string, known bool)
 }
 
-// Limiter counts automated answers of a restaurant in the current minute.
+// Limiter counts automated answers in the current minute, of a restaurant or of one of its customers.
 type Limiter interface {
 	// Allow counts one more and reports whether it is within the limit; -1 is no limit.
-	Allow(ctx context.Context, restaurantID string, limit int64) bool
+	Allow(ctx context.Context, whose string, limit int64) bool
 }
 
 // Events are told to metrics. Each func may be nil.
@@ -188,9 +190,12 @@ func (s *Service) reply(
 		return err
 	}
 	sending, cancel := leaving(ctx, noteTime)
+	stop := s.renew(ctx, m, r, cancel)
+	defer stop()
 	err = send(sending)
 	cancel()
 	if err != nil && !errors.Is(err, ErrUndeliverable) {
+		stop() // a lease that is renewed after its release would be held by nobody
 		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
 			log.LogAttrs(ctx, slog.LevelWarn, "lease not released", slog.Any("error", releaseErr)) // it ends by itself
 		}
@@ -205,6 +210,41 @@ func (s *Service) reply(
 	}
 	return nil
 }
+
+// renew keeps the lease on a reply alive until it is told to stop. A lease that can't be kept, or that somebody else has taken,
+// breaks the sending off: two would be sending.
+func (s *Service) renew(ctx context.Context, m Message, r Reply, breakOff func()) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		ticker := time.NewTicker(LeaseLength / renewals)
+		defer ticker.Stop()
+		for missed := 0; ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			state, err := s.Recorder.Claim(ctx, m, r, s.Now())
+			switch {
+			case err == nil && state == ReplyHeld:
+				missed = 0
+			case err == nil, missed+1 >= renewals-1:
+				breakOff()
+				return
+			default:
+				missed++
+			}
+		}
+	})
+	return func() {
+		cancel()
+		renewing.Wait()
+	}
+}
+
+// renewals is how often a lease is renewed in its length: one may fail.
+const renewals = 3
 
 // leaving returns a context that ends so long before ctx does.
 func leaving(ctx context.Context, rest time.Duration) (context.Context, context.CancelFunc) {
@@ -303,6 +343,13 @@ func jobID(in Incoming) string { return "job-" + in.MessageID }
 // answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
 // message whose answer didn't get out isn't counted again.
 func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, wish listpicker.Row, repeat bool) error {
+	// The customer's own limit comes first: who is over it takes nothing from the others.
+	if !repeat && !s.Limiter.Allow(ctx, customersAnswers(t.Restaurant.ID, in.Customer), AnswersPerCustomer) {
+		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the customer's limit of answers a minute",
+			slog.Int64("limit", AnswersPerCustomer))
+		call(s.Events.AnswerLimited)
+		return nil
+	}
 	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.AnswersPerMinute) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
 			slog.Int64("limit", t.Bot.Limits.AnswersPerMinute))
@@ -324,6 +371,17 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		s.Events.AnswerSent(source, ready.Sub(start))
 	}
 	return nil
+}
+
+// AnswersPerCustomer is how many automated answers one customer gets in a minute, within the restaurant's limit: a machine that
+// answers ours doesn't go on for long, and leaves answers for others.
+const AnswersPerCustomer = 10
+
+// customersAnswers names the counter of a customer's answers, without the customer's number.
+func customersAnswers(restaurantID, customer string) string {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(customer)) // never fails
+	return restaurantID + ":" + strconv.FormatUint(hash.Sum64(), 36)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -865,6 +866,118 @@ func TestAnyNameGivesAJob(t *testing.T) {
 			ProfileName: rapid.String().Draw(rt, "name") + string(rapid.SliceOf(rapid.Byte()).Draw(rt, "bytes"))}
 		if err := f.Receive(context.Background(), f.tenant, in); err != nil || len(f.queue.jobs) != 1 {
 			rt.Fatalf("error %v, jobs %v, log %s", err, f.queue.jobs, f.log)
+		}
+	})
+}
+
+// TestOneCustomersAnswers: a customer who asks without end gets ten answers a minute, and leaves the others theirs.
+func TestOneCustomersAnswers(t *testing.T) {
+	t.Parallel()
+	f := setup(t).welcomed(t)
+	for i := range 90 {
+		f.mustReceive(t, fmt.Sprint("n", i), "menu")
+	}
+	if got := len(f.phones.received); got != conversation.AnswersPerCustomer || f.events["answer limited"] != 90-got {
+		t.Errorf("%d answers, %d withheld", got, f.events["answer limited"])
+	}
+	others := 0
+	for i := range 60 {
+		in := conversation.Incoming{Customer: fmt.Sprintf("+96652%07d", i)}
+		for _, in.Body = range []string{"hello", "menu"} {
+			in.MessageID = fmt.Sprint("o", i, in.Body)
+			if err := f.Receive(t.Context(), f.tenant, in); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if others = f.events["answer sent, "+cache.Fresh.String()] - conversation.AnswersPerCustomer; others != 50 {
+		t.Errorf("%d answers went to others, want the 50 that the restaurant's minute has left: %v", others, f.events)
+	}
+	f.now = f.now.Add(time.Minute)
+	before := len(f.phones.received)
+	if f.mustReceive(t, "next minute", "menu"); len(f.phones.received) != before+1 {
+		t.Error("no answer in the next minute")
+	}
+}
+
+// TestLeaseOfADeadProcess: a process that dies before Twilio took the welcome leaves its lease, and a repeat within Twilio's 15
+// seconds gets the welcome out. A sending that takes long keeps its lease meanwhile.
+func TestLeaseOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		m := conversation.Message{
+			ID: "m1", RestaurantID: f.tenant.Restaurant.ID, Customer: customer, ReceivedAt: time.Now(), Delivery: "the dead one",
+		}
+		if _, err := f.recorder.Record(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := f.recorder.Claim(t.Context(), m, conversation.Welcome, time.Now()); err != nil || state != conversation.ReplyHeld {
+			t.Fatalf("lease: %v, %v", state, err)
+		}
+		start := time.Now()
+		for f.receive("m1", "hello") != nil {
+			if time.Since(start) > 15*time.Second {
+				t.Fatal("no welcome within 15 s")
+			}
+			time.Sleep(time.Second)
+		}
+		if len(f.phones.received) != 1 {
+			t.Errorf("%d messages", len(f.phones.received))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.phones.before = func(context.Context, sent) error {
+			time.Sleep(2 * conversation.LeaseLength)
+			return nil
+		}
+		var deliveries sync.WaitGroup
+		for range 2 {
+			deliveries.Go(func() {
+				for f.receive("m1", "hello") != nil {
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		deliveries.Wait()
+		if len(f.phones.received) != 1 {
+			t.Errorf("%d messages went out, want 1", len(f.phones.received))
+		}
+	})
+}
+
+// unrenewable is a working recorder that gives a lease once.
+type unrenewable struct {
+	conversation.Recorder
+	claims atomic.Int64
+}
+
+func (u *unrenewable) Claim(ctx context.Context, m conversation.Message, r conversation.Reply, now time.Time) (conversation.ReplyState, error) {
+	if u.claims.Add(1) > 1 {
+		return conversation.ReplySettled, errDown
+	}
+	return u.Recorder.Claim(ctx, m, r, now)
+}
+
+// TestLeaseThatIsLost: who can't renew the lease stops sending before somebody else may begin.
+func TestLeaseThatIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.Recorder = &unrenewable{Recorder: f.recorder}
+		var took time.Duration
+		f.phones.before = func(ctx context.Context, _ sent) error {
+			start := time.Now()
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Minute):
+			}
+			took = time.Since(start)
+			return ctx.Err()
+		}
+		if err := f.receive("m1", "hello"); err == nil || took >= conversation.LeaseLength {
+			t.Errorf("sending went on for %s: %v", took, err)
 		}
 	})
 }

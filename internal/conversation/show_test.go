@@ -99,6 +99,7 @@ func tapping(t *testing.T, o *offer) (*fixture, *lists) {
 func (f *fixture) tap(t interface{ Fatalf(string, ...any) }, l *lists, in conversation.Incoming) string {
 	before := len(f.phones.received)
 	in.MessageID, in.Customer = fmt.Sprint("tap-", before), customer
+	f.now = f.now.Add(time.Minute / conversation.AnswersPerCustomer) // no machine taps
 	if err := f.Receive(context.Background(), f.tenant, in); err != nil {
 		t.Fatalf("%+v: %v", in, err)
 	}

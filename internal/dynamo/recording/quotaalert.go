@@ -39,7 +39,7 @@ func (r *Recorder) ClaimQuotaAlerts(
 		Condition: "attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery",
 		Names:     map[string]string{"#lease": schema.AttrAlertLease, "#until": schema.AttrAlertUntil},
 		Values: table.Item{
-			":delivery": table.Text(m.Delivery), ":now": table.Instant(now), ":until": table.Instant(now.Add(conversation.LeaseLength)),
+			":delivery": table.Text(m.Delivery), ":now": table.Instant(now), ":until": table.Instant(now.Add(conversation.AlertLeaseLength)),
 		},
 	}
 	it, err := r.db.Change(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, month.String()), e, types.ReturnValueAllNew)

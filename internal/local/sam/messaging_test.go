@@ -173,9 +173,9 @@ func TestTimesFit(t *testing.T) {
 	const twilioGivesUp = 15 * time.Second
 	loaded := load(t)
 	webhook := timeout(t, loaded, "ProcessMessageFunction")
-	if webhook > twilioGivesUp || webhook >= conversation.LeaseLength {
-		t.Errorf("the webhook may take %s; Twilio waits for %s, and the lease on a reply lasts for %s",
-			webhook, twilioGivesUp, conversation.LeaseLength)
+	if webhook > twilioGivesUp || webhook >= conversation.AlertLeaseLength || conversation.LeaseLength > twilioGivesUp/2 {
+		t.Errorf("the webhook may take %s; Twilio waits for %s, and leases last for %s and %s",
+			webhook, twilioGivesUp, conversation.LeaseLength, conversation.AlertLeaseLength)
 	}
 	const settling = 3 * time.Second // as internal/lambdasqs leaves it
 	sources, err := loaded.EventSources(stackName)

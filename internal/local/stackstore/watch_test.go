@@ -82,7 +82,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 			in := conversation.Incoming{MessageID: fmt.Sprint("m", i), Customer: fmt.Sprintf("+9665%08d", i), Body: "hello"}
 			for writes := rapid.IntRange(0, 14).Draw(rt, "writes"); writes > 0; writes = rapid.IntRange(0, 3).Draw(rt, "writes again") {
 				_ = service.Receive(breakAfter(context.Background(), writes), tenant, in) // it may need fewer
-				now = now.Add(conversation.LeaseLength)
+				now = now.Add(conversation.AlertLeaseLength)
 			}
 			check(service.Receive(context.Background(), tenant, in))
 			now = now.Add(time.Minute)

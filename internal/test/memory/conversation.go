@@ -262,7 +262,7 @@ func (r *Recorder) ClaimQuotaAlerts(
 	if of.lease != "" && of.lease != m.Delivery && now.Before(of.until) {
 		return conversation.QuotaAlerts{}, false, nil
 	}
-	of.lease, of.until = m.Delivery, now.Add(conversation.LeaseLength)
+	of.lease, of.until = m.Delivery, now.Add(conversation.AlertLeaseLength)
 	return of.told, true, nil
 }
 

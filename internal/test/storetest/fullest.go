@@ -252,13 +252,13 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 	none := conversation.QuotaAlerts{}
 	claim(first, noon, none, true)
 	claim(first, noon, none, true)
-	claim(second, noon.Add(conversation.LeaseLength-time.Millisecond), none, false)
+	claim(second, noon.Add(conversation.AlertLeaseLength-time.Millisecond), none, false)
 	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 100}, true)) // not its to tell
 	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, conversation.QuotaAlerts{Noted: 80}, false))
-	claim(second, noon.Add(conversation.LeaseLength), conversation.QuotaAlerts{Noted: 80}, true) // the first one died
-	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, none, true))          // too late
+	claim(second, noon.Add(conversation.AlertLeaseLength), conversation.QuotaAlerts{Noted: 80}, true) // the first one died
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, none, true))               // too late
 	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 90, Sent: 80}, true))
-	claim(first, noon.Add(conversation.LeaseLength), conversation.QuotaAlerts{Noted: 90, Sent: 80}, true)
+	claim(first, noon.Add(conversation.AlertLeaseLength), conversation.QuotaAlerts{Noted: 90, Sent: 80}, true)
 	state, err := l.QuotaAlerter.QuotaState(t.Context(), "r00001", noon)
 	must(t, err)
 	wantEqual(t, "alerts", state.QuotaAlerts, conversation.QuotaAlerts{Noted: 90, Sent: 80})
