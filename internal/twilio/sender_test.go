@@ -83,9 +83,13 @@ func TestSenderSends(t *testing.T) {
 	}
 	const at = "2026-11-23T12:00:00.000Z"
 	want := []sandbox.SentMessage{
-		{At: at, From: "+966110000000", To: customer, Body: "أهلاً"},
-		{At: at, From: "+966110000000", To: customer, ContentSID: welcomeSID, ContentVariables: variables},
+		{At: at, From: "+966110000000", To: customer, Body: "أهلاً", SID: "SM00000000000000000000000000000002", Status: "read"},
+		{
+			At: at, From: "+966110000000", To: customer, ContentSID: welcomeSID, ContentVariables: variables,
+			SID: "SM00000000000000000000000000000001", Status: "read",
+		},
 	}
+	standIn.Reported()
 	if diff := cmp.Diff(want, standIn.Messages("")); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
 	}

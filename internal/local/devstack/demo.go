@@ -5,6 +5,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
@@ -32,15 +33,33 @@ type buttonBody struct {
 	Payload string `json:"payload"`
 }
 
+const welcomeBody = "أهلاً وسهلاً {{2}} في {{1}}! كيف نقدر نخدمك؟\n\n" +
+	"Welcome to {{1}}, {{2}}! How can we help?"
+
+// approvedTemplates are a local stack's templates as Twilio has them, by SID.
+func approvedTemplates() map[string]sandbox.Template {
+	approved := make(map[string]sandbox.Template)
+	for _, key := range templates {
+		approved[contentSID(key)] = sandbox.Template{}
+	}
+	approved[contentSID(conversation.TemplateWelcome)] = sandbox.Template{
+		Body: welcomeBody, Samples: map[string]string{"1": "Sufrah", "2": "dear guest"},
+	}
+	approved[contentSID(conversation.TemplateQuotaAlert)] = sandbox.Template{
+		Body:    "{{1}}: {{2}} % of the month's conversations are used, {{3}} of {{4}}.",
+		Samples: map[string]string{"1": "Sufrah", "2": "80", "3": "800", "4": "1000"},
+	}
+	return approved
+}
+
 func (s *Stack) demo() demoBody {
 	return demoBody{
 		AdminKey: demo.AdminKey, OwnerToken: demo.ExampleToken,
 		RestaurantID: demo.ExampleID, RestaurantName: demo.ExampleName, RestaurantNumber: demo.ExampleNumber,
 		WebhookURL: cmp.Or(s.WebhookURL, s.BaseURL+webhook.Path), TwilioAuthToken: TwilioAuthToken,
 		Templates: []templateBody{{
-			SID: contentSID(conversation.TemplateWelcome),
-			Body: "أهلاً وسهلاً {{2}} في {{1}}! كيف نقدر نخدمك؟\n\n" +
-				"Welcome to {{1}}, {{2}}! How can we help?",
+			SID:     contentSID(conversation.TemplateWelcome),
+			Body:    welcomeBody,
 			Buttons: []buttonBody{{"القائمة · Menu", "browse_menu"}, {"الفروع · Branches", "branches"}},
 		}},
 	}

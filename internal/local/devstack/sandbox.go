@@ -47,10 +47,11 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle("/sandbox/clock", s.Clock)
 	for path, fault := range map[string]*sandbox.Fault{
 		"/sandbox/store": s.store, "/sandbox/queue": s.queue, "/sandbox/cache": s.cache.fault,
-		"/sandbox/twilio": s.Twilio.Fault(), "/sandbox/content": s.Twilio.Contents().Fault(), "/sandbox/sufrah": s.Sufrah.Fault(),
+		"/sandbox/content": s.Twilio.Contents().Fault(), "/sandbox/sufrah": s.Sufrah.Fault(),
 	} {
 		s.mux.Handle(path, fault)
 	}
+	s.mux.Handle("/sandbox/twilio", s.Twilio.Switch())
 	s.mux.Handle("/sandbox/contents", s.Twilio.Contents())
 	s.mux.HandleFunc("GET "+MessagesPath, func(w http.ResponseWriter, r *http.Request) {
 		// Who types an address writes a +, which in a query is a space.

@@ -166,6 +166,9 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
+	for sid, template := range approvedTemplates() {
+		s.Twilio.Approve(sid, template)
+	}
 	s.serveSandbox()
 	build := s.assembled
 	if s.Binaries != "" {
@@ -232,6 +235,7 @@ func (s *Stack) Close() error {
 	if s.stop != nil {
 		s.stop()
 	}
+	s.Twilio.Close()
 	s.running.Wait()
 	for _, pool := range s.pools {
 		pool.Close()

@@ -127,38 +127,49 @@ func (f *Fault) Wrap(next http.Handler) http.Handler {
 
 // ServeHTTP shows or replaces the behavior.
 func (f *Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodPut:
-		behavior, err := readBehavior(http.MaxBytesReader(w, r.Body, maxBehaviorBytes))
-		if err == nil {
-			err = f.Set(behavior)
-		}
-		if err != nil {
-			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error(), "code": "invalid_behavior"})
-			return
-		}
-	default:
+	if r.Method != http.MethodPut {
+		showBehavior(w, r, f.Behavior())
+		return
+	}
+	behavior := healthy()
+	err := readBehavior(http.MaxBytesReader(w, r.Body, maxBehaviorBytes), &behavior)
+	if err == nil {
+		err = f.Set(behavior)
+	}
+	answerBehavior(w, f.Behavior(), err)
+}
+
+// showBehavior answers a request that sets nothing.
+func showBehavior(w http.ResponseWriter, r *http.Request, behavior any) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD, PUT")
 		writeJSON(w, http.StatusMethodNotAllowed,
 			map[string]string{"error": "Only GET and PUT are possible here.", "code": "method_not_allowed"})
 		return
 	}
-	writeJSON(w, http.StatusOK, f.Behavior())
+	writeJSON(w, http.StatusOK, behavior)
 }
 
-// readBehavior reads one behavior and nothing else.
-func readBehavior(body io.Reader) (Behavior, error) {
-	behavior := healthy()
+// answerBehavior answers a request that set the behavior, or couldn't.
+func answerBehavior(w http.ResponseWriter, behavior any, err error) {
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error(), "code": "invalid_behavior"})
+		return
+	}
+	writeJSON(w, http.StatusOK, behavior)
+}
+
+// readBehavior reads one behavior and nothing else. Fields that aren't given keep their values.
+func readBehavior(body io.Reader, behavior any) error {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&behavior); err != nil {
-		return Behavior{}, fmt.Errorf("the body is not a behavior: %w", err)
+	if err := decoder.Decode(behavior); err != nil {
+		return fmt.Errorf("the body is not a behavior: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Behavior{}, errors.New("something follows the behavior")
+		return errors.New("something follows the behavior")
 	}
-	return behavior, nil
+	return nil
 }
 
 // writeJSON answers with the value.

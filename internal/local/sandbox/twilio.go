@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -33,11 +32,15 @@ type SentMessage struct {
 	Body             string            `json:"body"`
 	// ListPicker is what a content that was made over the Content API shows; absent from all others.
 	ListPicker *ListPicker `json:"listPicker,omitempty"`
+	SID        string      `json:"sid"`
+	Status     string      `json:"status"`    // the furthest so far
+	ErrorCode  int         `json:"errorCode"` // of a message that failed; else 0
 }
 
 // Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It takes any account and
-// token, delivers nothing, and remembers what it was asked to send. The receivers that Twilio reserves for tests are
-// refused as Twilio does: +15005550001 is no valid number, +15005550004 has unsubscribed, and +15005550009 is no mobile.
+// token, remembers what it was asked to send, and reports each message's statuses to its StatusCallback, as its Delivery
+// says. The receivers that Twilio reserves for tests are refused as Twilio does: +15005550001 is no valid number,
+// +15005550004 has unsubscribed, and +15005550009 is no mobile.
 // A content that was made over the Content API is sent by its own account alone, while it exists, and to a customer who is known
 // to have written only within 24 hours.
 // It is safe for concurrent use.
@@ -46,8 +49,12 @@ type Twilio struct {
 	contents *Contents
 	handler  http.Handler
 	now      func() time.Time
+	random   func() float64
+	reports  *reports
 
 	mu       sync.Mutex
+	delivery Delivery
+	approved map[string]Template  // by SID; nil: every SID that wasn't made here is taken for an approved template's
 	wrote    map[string]time.Time // when customers last wrote, by their addresses and those they wrote to
 	accepted int                  // messages ever
 	messages []SentMessage        // a ring: message n is at n modulo maxMessages
@@ -63,7 +70,8 @@ func NewTwilio(now func() time.Time, random func() float64) *Twilio {
 		return random()
 	}
 	t := &Twilio{
-		fault: NewFault(shared, writeTwilioFailure), contents: newContents(now, shared), now: now, wrote: make(map[string]time.Time),
+		fault: NewFault(shared, writeTwilioFailure), contents: newContents(now, shared), now: now, random: shared,
+		wrote: make(map[string]time.Time), delivery: prompt(), reports: newReports(),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /2010-04-01/Accounts/{sid}/Messages.json", t.create)
@@ -172,16 +180,34 @@ func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
 		writeTwilioError(w, *refusal)
 		return
 	}
+	callback, refusal := parseCallback(r.PostForm.Get("StatusCallback"))
+	if refusal != nil {
+		writeTwilioError(w, *refusal)
+		return
+	}
 	at := t.now().UTC()
 	message.At = at.Format("2006-01-02T15:04:05.000Z")
-	writeJSON(w, http.StatusCreated, created(account, t.remember(message), r.PostForm.Get, at))
+	outcome := t.outcome()
+	message.Status = outcome.initial
+	if outcome.answered() {
+		message.ErrorCode = outcome.code
+	}
+	number := t.remember(message)
+	message.SID = messageSID(number)
+	_, token, _ := r.BasicAuth()
+	writeJSON(w, http.StatusCreated, created(account, message, r.PostForm.Get, at))
+	to := report{callback: callback, account: account, token: token, from: r.PostForm.Get("From"), to: r.PostForm.Get("To")}
+	t.report(number, to, outcome)
 }
 
 // attach adds what a made content shows, or refuses to send it. Twilio tells of 63016 in a status callback
 // (https://www.twilio.com/docs/api/errors/63016), the stand-in at once.
 func (t *Twilio) attach(account string, parameter func(string) string, message *SentMessage) *twilioError {
-	if !strings.HasPrefix(message.ContentSID, madeSID) {
+	if message.ContentSID == "" {
 		return nil
+	}
+	if !strings.HasPrefix(message.ContentSID, madeSID) {
+		return t.fill(message)
 	}
 	found, ok := t.contents.own(account, message.ContentSID)
 	if !ok {
@@ -214,15 +240,17 @@ func parseMessage(parameter func(string) string) (SentMessage, *twilioError) {
 		return SentMessage{}, badRequest(21619, "A text message body or media urls must be specified.")
 	case content != "" && !strings.HasPrefix(content, "HX"):
 		return SentMessage{}, badRequest(21655, "The ContentSid Parameter is invalid.")
+	case content == "" && parameter("ContentVariables") != "": // https://www.twilio.com/docs/api/errors/21654
+		return SentMessage{}, badRequest(21654, "ContentSid Required")
 	case utf8.RuneCountInString(body) > maxTextRunes:
 		return SentMessage{}, badRequest(21617, "The concatenated message body exceeds the 1600 character limit")
 	}
 	if refusal := refuseReceiver(to); refusal != nil {
 		return SentMessage{}, refusal
 	}
-	var variables map[string]string
-	if raw := parameter("ContentVariables"); raw != "" && json.Unmarshal([]byte(raw), &variables) != nil {
-		return SentMessage{}, badRequest(21656, "The ContentVariables Parameter is invalid.")
+	variables, refusal := parseVariables(parameter("ContentVariables"))
+	if refusal != nil {
+		return SentMessage{}, refusal
 	}
 	if from == "" {
 		from = service
@@ -266,6 +294,7 @@ func refuseReceiver(to string) *twilioError {
 func (t *Twilio) remember(message SentMessage) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	message.SID = messageSID(t.accepted + 1)
 	if len(t.messages) < maxMessages {
 		t.messages = append(t.messages, message)
 	} else {
@@ -276,8 +305,12 @@ func (t *Twilio) remember(message SentMessage) int {
 }
 
 // created returns Twilio's answer to a message that it accepted.
-func created(account string, number int, parameter func(string) string, at time.Time) map[string]any {
-	sid := fmt.Sprintf("SM%032x", number)
+func created(account string, message SentMessage, parameter func(string) string, at time.Time) map[string]any {
+	sid := message.SID
+	var errorCode any
+	if message.ErrorCode != 0 {
+		errorCode = message.ErrorCode
+	}
 	path := fmt.Sprintf("/2010-04-01/Accounts/%s/Messages/%s", account, sid)
 	date := at.Format("Mon, 02 Jan 2006 15:04:05 +0000")
 	var service any
@@ -292,7 +325,7 @@ func created(account string, number int, parameter func(string) string, at time.
 		"date_sent":             nil,
 		"date_updated":          date,
 		"direction":             "outbound-api",
-		"error_code":            nil,
+		"error_code":            errorCode,
 		"error_message":         nil,
 		"from":                  parameter("From"),
 		"messaging_service_sid": service,
@@ -301,7 +334,7 @@ func created(account string, number int, parameter func(string) string, at time.
 		"price":                 nil,
 		"price_unit":            nil,
 		"sid":                   sid,
-		"status":                "queued",
+		"status":                message.Status,
 		"subresource_uris":      map[string]string{"media": path + "/Media.json"},
 		"to":                    parameter("To"),
 		"uri":                   path + ".json",

@@ -28,6 +28,7 @@ func setupTwilio(t *testing.T) (*Twilio, *twilio.Client, string) {
 	standIn := NewTwilio(now, luck())
 	server := httptest.NewServer(standIn)
 	t.Cleanup(server.Close)
+	t.Cleanup(standIn.Close)
 	client, err := twilio.New(twilio.Config{BaseURL: server.URL, HTTPClient: server.Client()})
 	if err != nil {
 		t.Fatal(err)
@@ -46,24 +47,20 @@ func TestTwilioRemembersWhatItWasAskedToSend(t *testing.T) {
 		{From: "+966110000000", To: "+966500000002", Body: "hello"},
 		{MessagingServiceSID: "MG1", To: "+966500000001", Body: "القائمة"},
 	}
-	sids := map[string]bool{}
-	for _, m := range messages {
+	for i, m := range messages {
 		sid, err := client.Send(t.Context(), testAccount, m)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || sid != messageSID(i+1) {
+			t.Fatalf("Send = %q, %v", sid, err)
 		}
-		sids[sid] = true
 	}
-	if len(sids) != len(messages) {
-		t.Errorf("the SIDs are not distinct: %v", sids)
-	}
+	standIn.Reported()
 	const at = "2026-11-23T06:30:00.120Z"
 	template := SentMessage{
 		At: at, From: "+966110000000", To: "+966500000001", ContentSID: "HX0123456789abcdef0123456789abcdef",
-		ContentVariables: map[string]string{"1": "مطعم", "2": "Sara"},
+		ContentVariables: map[string]string{"1": "مطعم", "2": "Sara"}, SID: messageSID(1), Status: "read",
 	}
-	hello := SentMessage{At: at, From: "+966110000000", To: "+966500000002", Body: "hello"}
-	list := SentMessage{At: at, From: "MG1", To: "+966500000001", Body: "القائمة"}
+	hello := SentMessage{At: at, From: "+966110000000", To: "+966500000002", Body: "hello", SID: messageSID(2), Status: "read"}
+	list := SentMessage{At: at, From: "MG1", To: "+966500000001", Body: "القائمة", SID: messageSID(3), Status: "read"}
 	for to, want := range map[string][]SentMessage{
 		"":                       {list, hello, template},
 		"+966500000001":          {list, template},
@@ -80,7 +77,8 @@ func TestTwilioRemembersWhatItWasAskedToSend(t *testing.T) {
 func TestSentMessageJSON(t *testing.T) {
 	t.Parallel()
 	got, err := json.Marshal([]SentMessage{{At: "2026-11-23T06:30:00.000Z", From: "+1", To: "+2", Body: "b"}})
-	const want = `[{"at":"2026-11-23T06:30:00.000Z","from":"+1","to":"+2","contentSid":"","contentVariables":null,"body":"b"}]`
+	const want = `[{"at":"2026-11-23T06:30:00.000Z","from":"+1","to":"+2","contentSid":"","contentVariables":null,"body":"b",` +
+		`"sid":"","status":"","errorCode":0}]`
 	if err != nil || string(got) != want {
 		t.Errorf("JSON %s, %v; want %s", got, err, want)
 	}
@@ -89,6 +87,7 @@ func TestSentMessageJSON(t *testing.T) {
 func TestTwilioRefuses(t *testing.T) {
 	t.Parallel()
 	standIn, _, address := setupTwilio(t)
+	standIn.Approve("HX1", Template{Body: "Hello {{1}}"})
 	const path = "/2010-04-01/Accounts/AC1/Messages.json"
 	valid := url.Values{"From": {"whatsapp:+966110000000"}, "To": {"whatsapp:+966500000001"}, "Body": {"hello"}}
 	with := func(pairs ...string) string {
@@ -121,6 +120,18 @@ func TestTwilioRefuses(t *testing.T) {
 		"a text too long":         {path, "AC1", "token", with("Body", strings.Repeat("ء", 1601)), 400, 21617},
 		"no template":             {path, "AC1", "token", with("ContentSid", "welcome"), 400, 21655},
 		"variables that are none": {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", "{"), 400, 21656},
+		"an empty variable":       {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1": " "}`), 400, 21656},
+		"a variable that is null": {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1": null}`), 400, 21656},
+		"a variable of two lines": {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1": "a\nb"}`), 400, 21656},
+		"a variable with a tab":   {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1": "a\tb"}`), 400, 21656},
+		"a variable with a gap":   {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1": "a     b"}`), 400, 21656},
+		"variables of nothing":    {path, "AC1", "token", with("ContentVariables", `{"1": "a"}`), 400, 21654},
+		"an unknown template":     {path, "AC1", "token", with("ContentSid", "HX2"), 400, 21655},
+		"a variable left out":     {path, "AC1", "token", with("ContentSid", "HX1"), 400, 21656},
+		"variables too long":      {path, "AC1", "token", with("ContentSid", "HX1", "ContentVariables", `{"1":"`+strings.Repeat("ء", 1600)+`"}`), 400, 21617},
+		"a callback that is none": {path, "AC1", "token", with("StatusCallback", "/status"), 400, 21609},
+		"a callback's host":       {path, "AC1", "token", with("StatusCallback", "https://a_b.example.com/"), 400, 21609},
+		"a callback too long":     {path, "AC1", "token", with("StatusCallback", "https://example.com/"+strings.Repeat("x", 4000)), 400, 21609},
 		"a form that is none":     {path, "AC1", "token", "%zz", 400, 20400},
 		"a form without end":      {path, "AC1", "token", with("Body", strings.Repeat("x", maxFormBytes)), 400, 20400},
 	}

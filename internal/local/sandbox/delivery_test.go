@@ -1,0 +1,200 @@
+package sandbox
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+)
+
+// callbacks are the forms that were posted to a StatusCallback.
+type callbacks struct {
+	t       *testing.T
+	address string
+	answers []int // to the first ones; then 200
+
+	mu    sync.Mutex
+	forms []url.Values
+}
+
+func receiveCallbacks(t *testing.T, answers ...int) *callbacks {
+	t.Helper()
+	c := &callbacks{t: t, answers: answers}
+	server := httptest.NewServer(c)
+	t.Cleanup(server.Close)
+	c.address = server.URL + "/status?kind=welcome"
+	return c
+}
+
+func (c *callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		c.t.Error(err)
+	}
+	if !twilio.ValidSignature(testAccount.AuthToken, c.address, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
+		c.t.Errorf("the callback isn't signed as the product expects: %v", r.PostForm)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forms = append(c.forms, r.PostForm)
+	if n := len(c.forms); n <= len(c.answers) {
+		w.WriteHeader(c.answers[n-1])
+	}
+}
+
+// statuses returns the statuses in alphabetical order: they come in any.
+func (c *callbacks) statuses() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var statuses []string
+	for _, form := range c.forms {
+		statuses = append(statuses, form.Get("MessageStatus")+form.Get("ErrorCode"))
+	}
+	slices.Sort(statuses)
+	return statuses
+}
+
+// send posts a message with a StatusCallback, and returns the status of the answer.
+func send(t *testing.T, address, callback string) int {
+	t.Helper()
+	form := url.Values{
+		"From": {"whatsapp:+966110000000"}, "To": {"whatsapp:+966500000001"}, "Body": {"hello"}, "StatusCallback": {callback},
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		address+"/2010-04-01/Accounts/"+testAccount.SID+"/Messages.json", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(testAccount.SID, testAccount.AuthToken)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		delivery Delivery
+		fragment string
+		answers  []int
+		want     []string
+		status   string
+		code     int
+	}{
+		"read":        {prompt(), "", nil, []string{"delivered", "read", "sent"}, "read", 0},
+		"undelivered": {Delivery{UndeliveredRate: 1, ErrorCode: 63024}, "", nil, []string{"sent", "undelivered63024"}, "undelivered", 63024},
+		"answered as failed": {
+			Delivery{UndeliveredRate: 1, AnsweredFailedRate: 1, ErrorCode: 63016}, "", nil, nil, "failed", 63016,
+		},
+		"repeated": {
+			Delivery{ErrorCode: 63016, CallbackRepeats: 1}, "", nil,
+			[]string{"delivered", "delivered", "read", "read", "sent", "sent"}, "read", 0,
+		},
+		"refused, without overrides":     {Delivery{UndeliveredRate: 1, ErrorCode: 63024}, "", []int{503, 503}, []string{"sent", "undelivered63024"}, "undelivered", 63024},
+		"refused, and tried again twice": {Delivery{UndeliveredRate: 1, ErrorCode: 63024}, "#rc=5&rp=all", []int{503, 403}, []string{"sent", "undelivered63024"}, "undelivered", 63024},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			standIn, _, address := setupTwilio(t)
+			received := receiveCallbacks(t, test.answers...)
+			if err := standIn.SetDelivery(test.delivery); err != nil {
+				t.Fatal(err)
+			}
+			if got := send(t, address, received.address+test.fragment); got != http.StatusCreated {
+				t.Fatalf("status %d", got)
+			}
+			standIn.Reported()
+			want := test.want
+			got := received.statuses()
+			if test.fragment != "" {
+				if len(got) != len(want)+len(test.answers) {
+					t.Errorf("%d callbacks, want each refused one again: %v", len(got), got)
+				}
+				got = slices.Compact(got)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("callbacks (-want +got):\n%s", diff)
+			}
+			if m := standIn.Messages("")[0]; m.Status != test.status || m.ErrorCode != test.code {
+				t.Errorf("the message is %s, %d; want %s, %d", m.Status, m.ErrorCode, test.status, test.code)
+			}
+		})
+	}
+}
+
+// The stand-in reports a message only after its delay, and gives up when it is closed.
+func TestDeliveryIsDelayed(t *testing.T) {
+	t.Parallel()
+	standIn, _, address := setupTwilio(t)
+	received := receiveCallbacks(t)
+	if err := standIn.SetDelivery(Delivery{ErrorCode: 63016, CallbackDelayMs: maxLatencyMs}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, address, received.address)
+	if m := standIn.Messages("")[0]; m.Status != "queued" || len(received.statuses()) != 0 {
+		t.Errorf("the message is %s before the delay", m.Status)
+	}
+	standIn.Close()
+	if m := standIn.Messages("")[0]; m.Status != "queued" || len(received.statuses()) != 0 {
+		t.Errorf("the message is %s after the stand-in was closed", m.Status)
+	}
+}
+
+func TestSwitch(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		method, body string
+		status       int
+		want         string // of the answer
+	}{
+		"shown":               {http.MethodGet, "", 200, `{"latencyMs":0,"failRate":0,"status":503,"undeliveredRate":0,"answeredFailedRate":0,"errorCode":63016,"callbackDelayMs":0,"callbackRepeats":0}`},
+		"set":                 {http.MethodPut, `{"undeliveredRate": 0.1, "errorCode": 63032, "callbackDelayMs": 200, "callbackRepeats": 2}`, 200, `"errorCode":63032,"callbackDelayMs":200,"callbackRepeats":2}`},
+		"set, as others":      {http.MethodPut, `{"latencyMs": 5, "failRate": 0.5, "status": 500}`, 200, `{"latencyMs":5,"failRate":0.5,"status":500,"undeliveredRate":0,`},
+		"a rate of 2":         {http.MethodPut, `{"undeliveredRate": 2}`, 400, "undeliveredRate must be between 0 and 1"},
+		"a rate below 0":      {http.MethodPut, `{"answeredFailedRate": -1}`, 400, "answeredFailedRate must be between 0 and 1"},
+		"a code of no errors": {http.MethodPut, `{"errorCode": 3}`, 400, "errorCode must have five digits"},
+		"a delay of an hour":  {http.MethodPut, `{"callbackDelayMs": 3600000}`, 400, "callbackDelayMs must be"},
+		"too many repeats":    {http.MethodPut, `{"callbackRepeats": 11}`, 400, "callbackRepeats must be"},
+		"an unknown field":    {http.MethodPut, `{"undelivered": 1}`, 400, "unknown field"},
+		"deleted":             {http.MethodDelete, "", 405, "Only GET and PUT"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			standIn, _, _ := setupTwilio(t)
+			w := httptest.NewRecorder()
+			standIn.Switch().ServeHTTP(w, httptest.NewRequest(test.method, "/", strings.NewReader(test.body)))
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+				t.Errorf("%d %s; want %d %s", w.Code, w.Body, test.status, test.want)
+			}
+		})
+	}
+}
+
+// Variables that a message leaves out are shown with their template's samples: whoever relies on that sends somebody else's.
+func TestSamplesFillMissingVariables(t *testing.T) {
+	t.Parallel()
+	standIn, client, _ := setupTwilio(t)
+	standIn.Approve("HX1", Template{Body: "{{1}}, {{2}}", Samples: map[string]string{"1": "first sample", "2": "second sample"}})
+	_, err := client.Send(t.Context(), testAccount, twilio.Message{
+		From: "+966110000000", To: "+966500000001", ContentSID: "HX1", ContentVariables: map[string]string{"1": "given"},
+	})
+	want := map[string]string{"1": "given", "2": "second sample"}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, standIn.Messages("")[0].ContentVariables); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+}
