@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // maxDelay is below the twelve hours for which a queue can hide a message in all.
@@ -226,7 +227,7 @@ func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results [
 			level = slog.LevelError // the queue's redrive policy now moves the message to the dead-letter queue
 		}
 	}
-	log.LogAttrs(ctx, level, message, attrs...)
+	log.LogAttrs(ctx, level, message, append(attrs, timing.Attrs(ctx, timing.Wait)...)...) // that is FieldWaited
 }
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -8,6 +8,8 @@ import (
 	"hash/fnv"
 	"strconv"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/clock"
 )
 
 // How long an instance waits before it looks again whether another one has fetched: twice as long each time, less a
@@ -203,9 +205,7 @@ func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done 
 		if locked || err != nil || filled.fresh {
 			return filled, done, nil
 		}
-		select {
-		case <-time.After(look - time.Duration(l.options.Random()%uint64(look/2))):
-		case <-patience.Done():
+		if clock.Sleep(patience, look-time.Duration(l.options.Random()%uint64(look/2))) != nil {
 			return kept[T]{}, nothing, nil
 		}
 	}

@@ -4,10 +4,13 @@ package clock
 import (
 	"context"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Sleep waits for d, or fails with the context's error where that ends first.
 func Sleep(ctx context.Context, d time.Duration) error {
+	defer timing.Start(ctx, timing.Wait)()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -47,6 +47,7 @@ type AWS struct {
 	DynamoDB        string
 	SQS             string
 	SecretsManager  string
+	XRayDaemon      string // host:port; "" where there is none
 }
 
 // aws reads where the function is. The endpoints are read by the functions that call those services.
@@ -56,6 +57,7 @@ func (e *environment) aws() AWS {
 		AccessKeyID:     e.required("AWS_ACCESS_KEY_ID"),
 		SecretAccessKey: e.required("AWS_SECRET_ACCESS_KEY"),
 		SessionToken:    e.optional("AWS_SESSION_TOKEN", ""),
+		XRayDaemon:      e.optional("AWS_XRAY_DAEMON_ADDRESS", ""),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Build returns the handler that all invocations share. It makes no call, so that a cold start is short and an outage
@@ -32,6 +34,11 @@ func AWS(settings config.AWS, endpoint string) aws.Config {
 		c.BaseEndpoint = &endpoint
 	}
 	return c
+}
+
+// Tracer returns what sends an invocation's calls to X-Ray, nil where there is no daemon to take them.
+func Tracer(settings config.AWS) *timing.Tracer {
+	return timing.NewTracer(settings.XRayDaemon, rand.Uint64)
 }
 
 // A function's heap is a few megabytes, so that by Go's default every fifty or so invocations one pays for a collection.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/task"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Options is what an Edge works with.
@@ -124,7 +125,7 @@ func (e *Edge) serve(route string, answer func(*Call) (any, error)) http.Handler
 		e.options.Log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
 			slog.String("requestId", requestID), slog.String("method", r.Method), slog.String("route", route),
 			slog.Int("status", status), slog.Int64("durationMs", e.options.Now().Sub(start).Milliseconds()),
-		}, c.noted...)...)
+		}, slices.Concat(c.noted, timing.Attrs(r.Context()))...)...)
 	}
 }
 

@@ -32,6 +32,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // DefaultMaxBodyBytes is the largest request body, after base64 decoding, when Options does not say.
@@ -45,6 +47,9 @@ type Options struct {
 
 	// MaxBodyBytes bounds the decoded request body; more is answered 413. Zero or less: DefaultMaxBodyBytes.
 	MaxBodyBytes int
+
+	// Tracer sends what calls a request made to X-Ray; nil sends nothing.
+	Tracer *timing.Tracer
 
 	// Logger gets one line for every event that could not be served as it should have been. It must not be nil.
 	Logger *slog.Logger
@@ -61,6 +66,7 @@ func New(h http.Handler, opts Options) Handler {
 		basePath:     strings.Trim(opts.BasePath, "/"),
 		maxBodyBytes: opts.MaxBodyBytes,
 		logger:       opts.Logger,
+		tracer:       opts.Tracer,
 		proxy:        httpadapter.NewV2(strict(h)).ProxyWithContext,
 	}
 	if s.maxBodyBytes <= 0 {
@@ -91,6 +97,7 @@ type server struct {
 	basePath     string // without slashes at its ends
 	maxBodyBytes int
 	logger       *slog.Logger
+	tracer       *timing.Tracer
 	proxy        Handler
 }
 
@@ -105,6 +112,12 @@ func (s *server) handle(ctx context.Context, event events.APIGatewayV2HTTPReques
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
 		defer cancel()
 	}
+	lambdaID := ""
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		lambdaID = lc.AwsRequestID
+	}
+	ctx, end := timing.Begin(ctx, lambdaID, s.tracer)
+	defer end()
 	answer := s.serve(ctx, event)
 	if strings.EqualFold(event.RequestContext.HTTP.Method, http.MethodHead) {
 		answer.Body, answer.IsBase64Encoded = "", false

@@ -48,7 +48,7 @@ func FuzzMessages(f *testing.F) {
 			{MessageId: id1, Body: body1, ReceiptHandle: "1", Attributes: map[string]string{"ApproximateReceiveCount": count}},
 			{MessageId: id2, Body: body2, ReceiptHandle: "2"},
 		}}
-		response, err := lambdasqs.New(worker, queue, slog.New(slog.DiscardHandler))(t.Context(), event)
+		response, err := lambdasqs.New(worker, queue, slog.New(slog.DiscardHandler), nil)(t.Context(), event)
 		if err != nil || len(response.BatchItemFailures) != 0 {
 			t.Errorf("every message is either done or dead, and the report is %+v, %v", response, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Worker makes attempts at jobs. It returns before its context's deadline, or soon after it.
@@ -48,16 +49,19 @@ var errNoID = errors.New("a message that is to come again has no id")
 //
 // The messages of an event are handled one after the other: how many jobs run at once is what the mapping's concurrency
 // says, whatever its batch size. A batch size of 1 leaves each job the whole invocation.
-func New(worker Worker, queue Queue, log *slog.Logger) func(context.Context, events.SQSEvent) (
+//
+// tracer sends what calls a job made to X-Ray; nil sends nothing.
+func New(worker Worker, queue Queue, log *slog.Logger, tracer *timing.Tracer) func(context.Context, events.SQSEvent) (
 	events.SQSEventResponse, error,
 ) {
-	c := &consumer{worker: worker, queue: queue, log: log}
+	c := &consumer{worker: worker, queue: queue, tracer: tracer, log: log}
 	return c.handle
 }
 
 type consumer struct {
 	worker Worker
 	queue  Queue
+	tracer *timing.Tracer
 	log    *slog.Logger
 }
 
@@ -89,6 +93,8 @@ func (c *consumer) process(ctx context.Context, m events.SQSMessage) (done bool)
 			done = false
 		}
 	}()
+	ctx, end := timing.Begin(ctx, "", c.tracer) // the worker's lines have Lambda's request id as their own
+	defer end()
 	work, cancel := earlier(ctx, ctx, settleMargin)
 	defer cancel()
 	outcome := c.worker.Handle(work, bootstrap.Delivery{MessageID: m.MessageId, Body: []byte(m.Body), Attempt: attempt(m)})

@@ -141,7 +141,7 @@ func TestSettling(t *testing.T) {
 			t.Parallel()
 			var log strings.Builder
 			queue := &ledger{fault: test.fault}
-			handle := lambdasqs.New(workerFunc(scripted), queue, slog.New(slog.NewTextHandler(&log, nil)))
+			handle := lambdasqs.New(workerFunc(scripted), queue, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			got, err := handle(t.Context(), test.event)
 			if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
 				t.Errorf("answer: %v (-want +got):\n%s", err, diff)
@@ -159,7 +159,7 @@ func TestSettling(t *testing.T) {
 // TestFailureWithoutID: where no report can be made, the whole batch has to come again.
 func TestFailureWithoutID(t *testing.T) {
 	t.Parallel()
-	handle := lambdasqs.New(workerFunc(scripted), &ledger{}, slog.New(slog.DiscardHandler))
+	handle := lambdasqs.New(workerFunc(scripted), &ledger{}, slog.New(slog.DiscardHandler), nil)
 	if _, err := handle(t.Context(), event(":failed")); err == nil {
 		t.Error("there is no error")
 	}
@@ -175,7 +175,7 @@ func TestAttempts(t *testing.T) {
 		handle := lambdasqs.New(workerFunc(func(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 			got = d
 			return bootstrap.Outcome{Kind: bootstrap.Completed}
-		}), &ledger{}, slog.New(slog.DiscardHandler))
+		}), &ledger{}, slog.New(slog.DiscardHandler), nil)
 		e := event("id:body")
 		e.Records[0].Attributes["ApproximateReceiveCount"] = count
 		if _, err := handle(t.Context(), e); err != nil {
@@ -195,7 +195,7 @@ func TestCarriedAttempts(t *testing.T) {
 		handle := lambdasqs.New(workerFunc(func(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 			got = d.Attempt
 			return bootstrap.Outcome{Kind: bootstrap.Completed}
-		}), &ledger{}, slog.New(slog.DiscardHandler))
+		}), &ledger{}, slog.New(slog.DiscardHandler), nil)
 		if _, err := handle(t.Context(), carrying("body", carried)); err != nil || got != want {
 			t.Errorf("carrying %q: attempt %d, want %d; %v", carried, got, want, err)
 		}
@@ -219,7 +219,7 @@ func TestTime(t *testing.T) {
 					}
 					<-work.Done()
 					return bootstrap.Outcome{Kind: bootstrap.Failed, Delay: 15 * time.Second}
-				}), queue, slog.New(slog.DiscardHandler))
+				}), queue, slog.New(slog.DiscardHandler), nil)
 				got, err := handle(ctx, event("a", "b"))
 				if diff := cmp.Diff(failures("a", "b"), got); err != nil || diff != "" {
 					t.Errorf("answer: %v (-want +got):\n%s", err, diff)

@@ -224,7 +224,7 @@ func (s *system) instance(t testing.TB, rate int) eventsource.Invoke {
 			s.outcomes = append(s.outcomes, o)
 		},
 	}
-	return lambdasqs.New(worker, s.queue, log)
+	return lambdasqs.New(worker, s.queue, log, nil)
 }
 
 // invoke runs an event in an idle instance.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // answerTimeout bounds one look-up with its repeats: a customer waits for it, and within a region it takes some 20 ms.
@@ -54,6 +55,7 @@ func nameOf(arn string) string { return arn[strings.LastIndexByte(arn, ':')+1:] 
 func (m *Manager) value(ctx context.Context, arn string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
+	defer timing.Start(ctx, timing.Secrets)()
 	out, err := m.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	switch {
 	case err != nil && awsconfig.Transient(err):

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // CallTimeout bounds every call with its repeats.
@@ -87,6 +88,7 @@ func (q *Queue) Delay(ctx context.Context, receiptHandle string, d time.Duration
 	defer cancel()
 	// SQS counts from the receipt, and refuses what goes beyond its limit.
 	d = min(max(d, 0), maxVisibility-maxInvocation)
+	defer timing.Start(ctx, timing.Queue)()
 	_, err := q.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 		QueueUrl: &q.url, ReceiptHandle: &receiptHandle, VisibilityTimeout: int32((d + time.Second - 1) / time.Second),
 	})
@@ -138,6 +140,7 @@ func (q *Queue) send(
 			traceHeader: {DataType: aws.String("String"), StringValue: &trace},
 		}
 	}
+	defer timing.Start(ctx, timing.Queue)()
 	_, err := q.client.SendMessage(ctx, in)
 	return translate(doing, err)
 }

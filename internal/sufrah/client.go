@@ -11,6 +11,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Defaults of a Config.
@@ -161,6 +162,7 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, *Error) {
 	}
 	request.Header.Set("Authorization", c.authorization)
 	request.Header.Set("Accept", "application/json, text/plain")
+	defer timing.Start(ctx, timing.Sufrah)()
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, &Error{Err: outbound.Cause(err)}

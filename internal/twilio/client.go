@@ -13,6 +13,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Defaults of a Config.
@@ -90,6 +91,7 @@ func (c *Client) Send(ctx context.Context, account Account, message Message) (st
 	if failure != nil {
 		return "", failure
 	}
+	defer timing.Start(ctx, timing.Twilio)()
 	response, err := c.http.Do(request)
 	if err != nil {
 		return "", &Error{Err: outbound.Cause(err)}

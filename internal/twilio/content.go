@@ -13,6 +13,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // DefaultContentBaseURL is where the Content API is.
@@ -174,6 +175,7 @@ func (c *Contents) call(ctx context.Context, accountSID, method, path string, bo
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	defer timing.Start(ctx, timing.Twilio)()
 	response, err := c.client.http.Do(request)
 	if err != nil {
 		return nil, &Error{Err: outbound.Cause(err)}

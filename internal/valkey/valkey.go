@@ -23,6 +23,7 @@ import (
 	driver "github.com/valkey-io/valkey-go"
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Defaults of a Config. Inside one region a connection takes some milliseconds and a command less than one.
@@ -209,7 +210,9 @@ func (c *Client) EvalInts(ctx context.Context, script string, keys []string, arg
 func (c *Client) do(ctx context.Context, name string, command func(context.Context, driver.Client) error) error {
 	err := ctx.Err()
 	if err == nil {
+		end := timing.Start(ctx, timing.Cache)
 		err = c.tried(ctx, command)
+		end()
 	}
 	switch {
 	case err == nil:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/task"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 const (
@@ -64,7 +65,9 @@ func (db *DB) getBatch(ctx context.Context, keys []Key, found func(string, Item)
 		request[k.Table] = table
 	}
 	return db.untilProcessed(ctx, func() (int, error) {
+		end := timing.Start(ctx, timing.Store)
 		output, err := db.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
+		end()
 		if err != nil {
 			return 0, Translate(err)
 		}
@@ -81,6 +84,7 @@ func (db *DB) getBatch(ctx context.Context, keys []Key, found func(string, Item)
 // Get reads one item, strongly consistent; nil where there is none.
 func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
 	consistent := true
+	defer timing.Start(ctx, timing.Store)()
 	output, err := db.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: &consistent})
 	if err != nil {
 		return nil, Translate(err)
@@ -117,7 +121,9 @@ func (db *DB) PutAll(ctx context.Context, table string, items []Item) error {
 		items = items[n:]
 		pending := map[string][]types.WriteRequest{table: requests}
 		err := db.untilProcessed(ctx, func() (int, error) {
+			end := timing.Start(ctx, timing.Store)
 			output, err := db.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: pending})
+			end()
 			if err != nil {
 				return 0, Translate(err)
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // DB reads and writes items of any table. It is safe for concurrent use.
@@ -36,6 +37,7 @@ func New(client *dynamodb.Client, random func() float64) *DB {
 
 // Wait sleeps for a random part of the given time: between attempts that would meet each other again.
 func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
+	defer timing.Start(ctx, timing.Wait)()
 	timer := time.NewTimer(time.Duration(db.random() * float64(atMost)))
 	defer timer.Stop()
 	select {
@@ -73,7 +75,9 @@ func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
 func (db *DB) RetryConflicts(ctx context.Context, write func() error) error {
 	delay := conflictFirstDelay
 	for attempt := 1; ; attempt++ {
+		end := timing.Start(ctx, timing.Store)
 		err := write()
+		end()
 		if err == nil {
 			return nil
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Query says which items of one partition are asked for.
@@ -29,7 +31,9 @@ func (db *DB) Query(ctx context.Context, q Query, visit func(*Reader) error) err
 	}
 	pages := dynamodb.NewQueryPaginator(db.client, input)
 	for left := int(q.Limit); pages.HasMorePages(); {
+		end := timing.Start(ctx, timing.Store)
 		page, err := pages.NextPage(ctx)
+		end()
 		if err != nil {
 			return Translate(err)
 		}

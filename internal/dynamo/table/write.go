@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
 // Expression is what a write says besides its key: the clauses of an update and a condition, each of them optional.
@@ -138,6 +140,7 @@ func (db *DB) Change(ctx context.Context, table string, key Item, e Expression, 
 
 // Delete deletes one item.
 func (db *DB) Delete(ctx context.Context, table string, key Item) error {
+	defer timing.Start(ctx, timing.Store)()
 	_, err := db.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &table, Key: key})
 	return Translate(err)
 }
@@ -147,7 +150,9 @@ func (db *DB) Scan(ctx context.Context, table string, visit func(*Reader) error)
 	consistent := true
 	pages := dynamodb.NewScanPaginator(db.client, &dynamodb.ScanInput{TableName: &table, ConsistentRead: &consistent})
 	for pages.HasMorePages() {
+		end := timing.Start(ctx, timing.Store)
 		page, err := pages.NextPage(ctx)
+		end()
 		if err != nil {
 			return Translate(err)
 		}

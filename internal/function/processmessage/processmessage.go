@@ -101,7 +101,9 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Taken: counting(meter, metrics.MessageTaken), NotSigned: counting(meter, metrics.MessageNotSigned),
 		Ignored: func(k webhook.Kind) { meter.Ignored(string(k)) },
 	})
-	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
+	return lambdahttp.New(handler, lambdahttp.Options{
+		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+	}), nil
 }
 
 // events has metrics written of what the service does.

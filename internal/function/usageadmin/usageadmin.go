@@ -42,5 +42,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	topUps := usage.NewTopUpService(topup.New(db, tables), usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
 	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
-	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
+	return lambdahttp.New(handler, lambdahttp.Options{
+		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+	}), nil
 }

@@ -50,5 +50,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	}{registry.New(db, tables), ranking.New(db, tables), topup.New(db, tables)}
 	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
 	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
-	return lambdahttp.New(handler, lambdahttp.Options{BasePath: settings.BasePath, Logger: logger}), nil
+	return lambdahttp.New(handler, lambdahttp.Options{
+		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+	}), nil
 }

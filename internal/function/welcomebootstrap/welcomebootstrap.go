@@ -95,7 +95,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		Observe:    meter.JobEnded,
 	}
 	queue := sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, settings.DeadLetterQueueURL)
-	return lambdasqs.New(worker, queue, logger), nil
+	return lambdasqs.New(worker, queue, logger, function.Tracer(settings.AWS)), nil
 }
 
 func requestID(ctx context.Context) string {

@@ -32,7 +32,7 @@ func (s *Stack) assembled() (h handlers, err error) {
 		return h, err
 	}
 	return handlers{
-		apigateway.Invoke(usageAPI), apigateway.Invoke(usageAdmin), apigateway.Invoke(processMessage), named(welcomeBootstrap),
+		named(usageAPI), named(usageAdmin), named(processMessage), named(welcomeBootstrap),
 	}, nil
 }
 

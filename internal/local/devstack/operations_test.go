@@ -304,7 +304,7 @@ func (s *stories) panic() {
 	if _, err := lambdahttp.New(broken, lambdahttp.Options{Logger: logger})(s.t.Context(), request); err != nil {
 		s.t.Fatal(err)
 	}
-	handle := lambdasqs.New(brokenWorker{}, nil, logging.New(s.log, slog.LevelInfo, welcomebootstrap.Name))
+	handle := lambdasqs.New(brokenWorker{}, nil, logging.New(s.log, slog.LevelInfo, welcomebootstrap.Name), nil)
 	if _, err := handle(s.t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m"}}}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -468,7 +468,7 @@ var (
 	keywords = strings.Fields("fields filter stats sort by as asc desc in and or")
 	builtIn  = strings.Fields("@timestamp @message @log")
 	// ofPlatform are the fields of the reports that Lambda itself writes of invocations.
-	ofPlatform = strings.Fields("type record.metrics.initDurationMs record.metrics.durationMs record.metrics.maxMemoryUsedMB")
+	ofPlatform = strings.Fields("type record.requestId record.metrics.initDurationMs record.metrics.durationMs record.metrics.maxMemoryUsedMB")
 )
 
 // checkQuery holds a query of Logs Insights against what is in the log groups that it is for.
@@ -499,7 +499,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 			m.fault("%s: nothing logs %q", where, message)
 		}
 	}
-	if strings.Contains(text, `type = "platform.report"`) {
+	if strings.Contains(text, `type = "platform.report"`) || strings.Contains(text, "record.requestId") {
 		for _, field := range ofPlatform {
 			fields[field] = true
 		}

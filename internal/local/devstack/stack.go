@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -294,9 +293,10 @@ func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
 	}
 }
 
-// named gives each invocation a request id, as Lambda does.
-func named(invoke eventsource.Invoke) eventsource.Invoke {
-	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+// named gives each invocation a request id and a trace, as Lambda's runtime does.
+func named[In, Out any](invoke func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, event In) (Out, error) {
+		ctx = context.WithValue(ctx, "x-amzn-trace-id", lambdalocal.NewTraceID(time.Now())) //nolint:staticcheck // the runtime has no other key
 		return invoke(lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: crypto.Text()}), event)
 	}
 }

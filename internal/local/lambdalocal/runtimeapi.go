@@ -42,7 +42,7 @@ func (i *Instance) serveNext(w http.ResponseWriter, r *http.Request) {
 		header.Set("Lambda-Runtime-Aws-Request-Id", inv.id)
 		header.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(now.Add(i.timeout).UnixMilli(), 10))
 		header.Set("Lambda-Runtime-Invoked-Function-Arn", i.arn)
-		header.Set("Lambda-Runtime-Trace-Id", newTraceID(now))
+		header.Set("Lambda-Runtime-Trace-Id", NewTraceID(now))
 		_, _ = w.Write(inv.payload) // a process that has gone is noticed elsewhere
 	case <-r.Context().Done():
 	}
@@ -108,7 +108,8 @@ func refuse(w http.ResponseWriter, status int, errorType, message string) {
 }
 
 // newTraceID returns an X-Ray trace header that asks for no trace.
-func newTraceID(now time.Time) string {
+// NewTraceID returns a trace header as Lambda gives it to an invocation that X-Ray doesn't record.
+func NewTraceID(now time.Time) string {
 	var b [20]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0",

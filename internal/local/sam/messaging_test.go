@@ -263,7 +263,7 @@ var deployed = strings.NewReplacer(
 // localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
 var localOnly = []string{
 	"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION", "AWS_SAM_LOCAL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN",
+	"AWS_XRAY_DAEMON_ADDRESS", "SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN",
 }
 
 // TestFunctionsAreToldWhatTheyRead: each function's code accepts template.yaml's variables, reads all of them, and misses
