@@ -193,9 +193,9 @@ invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
 	@go run ./internal/cmd/invoke -function $(FUNCTION) -event $(EVENT) $(if $(BEFORE),-before $(BEFORE))
 
 .PHONY: message
-message: ## write to a restaurant of `make dev` as a customer: FROM=+966500000001 BODY=hello [TO= BUTTON= LIST= ID= PROFILE=]
+message: ## write to a restaurant of `make dev` as a customer: FROM=+966500000001 BODY=hello [TO= USER_ID= BUTTON= LIST= OPT_OUT= ID= PROFILE=]
 	@go run ./internal/cmd/message -url "http://localhost:$(PORT)" -from "$${FROM:-}" -body "$${BODY:-}" \
-		-to "$${TO:-}" -button "$${BUTTON:-}" -list "$${LIST:-}" -id "$${ID:-}" -profile "$${PROFILE:-}"
+		-to "$${TO:-}" -user-id "$${USER_ID:-}" -opt-out "$${OPT_OUT:-}" -button "$${BUTTON:-}" -list "$${LIST:-}" -id "$${ID:-}" -profile "$${PROFILE:-}"
 
 .PHONY: build
 build: $(FUNCTIONS:%=bin/%/bootstrap) bin/sufrahctl ## compile the functions for this machine, and sufrahctl

@@ -43,6 +43,7 @@ type Message struct {
 	Customer     string // E.164
 	ReceivedAt   time.Time
 	Asks         bool // it asks for an answer
+	Consent      Consent
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
 }
@@ -75,6 +76,8 @@ type Recorded struct {
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
+	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
+	OptedOut, OptedBefore bool
 
 	// What Complete works with: when the session was opened and whether that is to be counted, and whether the message moved
 	// the session's end, from the time of the message before (zero where it opened the session).
@@ -82,6 +85,13 @@ type Recorded struct {
 	Uncounted bool
 	Moved     bool
 	From      time.Time
+}
+
+// After returns what is known after a message said something, or nothing, about being written to.
+func (r Recorded) After(optedBefore bool, said Consent) Recorded {
+	r.OptedBefore = optedBefore
+	r.OptedOut = said == OptsOut || optedBefore && said != OptsIn
+	return r
 }
 
 // Reply names a reply that can be claimed.
@@ -98,6 +108,7 @@ const (
 // had been recorded once.
 type Recorder interface {
 	// Record opens or extends the customer's session, once for each message ID of a restaurant, and finds out about replies. A
+	// message that opts out does neither, and asks for nothing: it only sets the customer's flag, until one that opts in. A
 	// welcome that nobody holds, and the answer to a message that Asks, are this delivery's to send from then on, as if
 	// claimed. Repeats are known for RepeatWindow, and those of a customer's latest 16 messages for good. Times never move
 	// backwards.

@@ -37,6 +37,7 @@ type Incoming struct {
 	ButtonText    string
 	ListID        string
 	ListTitle     string
+	OptOutType    string // STOP, START or HELP, where Twilio found one of its keywords
 }
 
 // Faults of sending. Any other error of a Sender may pass: sending can be tried again.
@@ -85,6 +86,8 @@ type Events struct {
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
+	// OptedOut and OptedIn are called once for each message that makes a difference.
+	OptedOut, OptedIn func()
 	// QuotaAlert is called once in a month for each of a restaurant's thresholds, 80, 90 and 100 percent.
 	QuotaAlert func(percent int64)
 }
@@ -134,7 +137,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	_, asks := wishOf(in)
 	m := Message{
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
-		Asks: asks,
+		Asks: asks, Consent: consentOf(in),
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
@@ -143,12 +146,20 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", m.RestaurantID),
 		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
+	s.noteConsent(ctx, log, m, recorded)
+	if m.Consent == OptsOut {
+		return nil
+	}
 
 	defer s.Menu.Renewed(ctx)     // an instance is frozen once it has answered
 	var completing sync.WaitGroup // beside the replies: the customer comes first
 	var completeErr error
 	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })
-	err = s.replyTo(ctx, log, t, m, in, recorded)
+	if recorded.OptedOut { // a welcome stays due until the customer opts in
+		log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")
+	} else {
+		err = s.replyTo(ctx, log, t, m, in, recorded)
+	}
 	completing.Wait()
 	if completeErr == nil && recorded.Opened {
 		s.alertQuota(ctx, log, t, m, recorded.OpenedAt)
@@ -162,8 +173,10 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 // replyTo sends what is to be sent after a delivery was recorded.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
 	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
-	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, recorded.First, welcome)
-	if errors.Is(err, ErrElsewhere) && !recorded.First {
+	// Nobody may be sending the welcome of a customer who opts in, though the message before has just taken its lease.
+	patient := recorded.First || m.Consent == OptsIn
+	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome)
+	if errors.Is(err, ErrElsewhere) && !patient {
 		err = nil // whoever is sending it sees to it
 	}
 	if err != nil {

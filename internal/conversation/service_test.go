@@ -229,6 +229,7 @@ func setup(t testing.TB) *fixture {
 		Log:       logging.New(f.log, slog.LevelDebug, "test"),
 		Events: conversation.Events{
 			WelcomeSent: count("welcome sent"), EnqueueFailed: count("enqueue failed"), AnswerLimited: count("answer limited"),
+			OptedOut: count("opted out"), OptedIn: count("opted in"),
 			AnswerSent: func(source cache.Source, _ time.Duration) { count("answer sent, " + source.String())() },
 			QuotaAlert: func(percent int64) { count(fmt.Sprint("passed ", percent))() },
 		},

@@ -13,6 +13,9 @@ var ourRow = regexp.MustCompile(`^v[0-9]+/`)
 // wishOf returns what a message asks for as the row that would ask for it, or false where it asks for nothing. A tapped row
 // that is not, or no longer, one of ours gets the current list.
 func wishOf(in Incoming) (listpicker.Row, bool) {
+	if in.OptOutType != "" { // Twilio has answered its keyword
+		return listpicker.Row{}, false
+	}
 	if row, ok := listpicker.ParseRow(in.ListID); ok {
 		return row, true
 	}

@@ -55,6 +55,8 @@ const (
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
+	OptedOut      Name = "OptedOut" // customers who want no more messages
+	OptedIn       Name = "OptedIn"  // and who take that back
 
 	// Restaurants that passed a threshold of their month's allowance, each once a month.
 	QuotaAlert80  Name = "QuotaAlert80"

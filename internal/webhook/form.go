@@ -88,6 +88,7 @@ func (f form) incoming() (conversation.Incoming, error) {
 		ButtonText:    f.text("ButtonText", maxShort),
 		ListID:        f.text("ListId", maxShort),
 		ListTitle:     f.text("ListTitle", maxShort),
+		OptOutType:    f.text("OptOutType", maxShort),
 	}, nil
 }
 

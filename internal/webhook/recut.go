@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
 // marker is how a parameter that we act on looks in what is signed: its name and how each of its values begins. alike
@@ -19,15 +21,20 @@ var markers = []marker{
 	{"To", addressed, nil},
 	{"MessageSid", beginsWithSID, []string{"SmsMessageSid", "OriginalRepliedMessageSid"}},
 	{"AccountSid", beginsWithSID, nil},
+	{"ExternalUserId", beginsWithUserID, []string{"ParentExternalUserId"}},
 }
 
 // has reports whether a parameter is the marker's. What it has swallowed, if it is the marker's own, is found where it is
 // read: it is no number or no id then. The others aren't read.
 func (m marker) has(p parameter) bool {
-	return p.name == m.name || slices.Contains(m.alike, p.name) && len(p.value) == sidLength
+	return p.name == m.name || slices.Contains(m.alike, p.name) && (len(p.value) == sidLength || m.name == "ExternalUserId")
 }
 
 func addressed(s string) bool { return strings.HasPrefix(s, whatsApp) }
+
+func beginsWithUserID(s string) bool {
+	return len(s) >= len("SA.1") && customer.IsUserID(s[:len("SA.1")])
+}
 
 func beginsWithSID(s string) bool { return len(s) >= sidLength && twilioSID(s[:sidLength]) }
 

@@ -66,6 +66,10 @@ func TestRecut(t *testing.T) {
 			base(url.Values{"Body": {"xFromwhatsapp:" + userID + "L"}}),
 			base(url.Values{"Body": {"x"}, "From": {"whatsapp:" + userID}, "LFrom": {"whatsapp:+966500000009"}}),
 		},
+		"another user id beside the number": {
+			base(url.Values{"Body": {"xExternalUserIdSA.99"}, "ExternalUserId": {userID}}),
+			base(url.Values{"Body": {"x"}, "ExternalUserId": {"SA.99"}, "ExternalUserIdS": {userID[1:]}}),
+		},
 		"another message only": {
 			base(url.Values{"Label": {"xMessageSid" + fakeSID + "OriginalReplied"}}),
 			func() url.Values {
@@ -116,7 +120,7 @@ func TestHonestMentions(t *testing.T) {
 		"From Riyadh To Jeddah", "FromTo", "MessageSid", "What is MessageSid SM0123456789abcdef0123456789abcdef?", "From: whatsapp, To: you",
 		"MessageSid: " + messageSID, "From=whatsapp:+966500000001&To=whatsapp:" + exampleNumber, "https://wa.me/966500000001",
 		"From whatsapp:+966500000001", "AccountSid AC", messageSID, "whatsapp:" + exampleNumber, "To whatsapp:" + exampleNumber,
-		"SmsStatus MessageStatus delivered",
+		"SmsStatus MessageStatus delivered", "my ExternalUserId is " + userID, "ExternalUserId: SA.1",
 	} {
 		for _, name := range []string{"Body", "ProfileName", "ButtonText", "Label"} {
 			f := setup(t)

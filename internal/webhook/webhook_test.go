@@ -281,6 +281,10 @@ func TestMessages(t *testing.T) {
 			post(message(url.Values{"From": nil, "ExternalUserId": {userID}, "WaId": nil})), "example",
 			incoming(func(in *conversation.Incoming) { in.Customer = userID }),
 		},
+		"a keyword of Twilio's": {
+			post(message(url.Values{"Body": {"stop"}, "OptOutType": {"STOP"}})), "example",
+			incoming(func(in *conversation.Incoming) { in.Body, in.OptOutType = "stop", "STOP" }),
+		},
 		"a row of a list": {
 			post(message(url.Values{"ListId": {"row-1"}, "ListTitle": {"المنيو"}})), "example",
 			incoming(func(in *conversation.Incoming) { in.ListID, in.ListTitle = "row-1", "المنيو" }),

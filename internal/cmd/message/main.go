@@ -64,10 +64,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 type options struct {
-	url, token                                        string
-	from, userID, to, body, button, list, id, profile string
-	wait                                              time.Duration
-	json                                              bool
+	url, token                                                string
+	from, userID, to, body, button, list, optOut, id, profile string
+	wait                                                      time.Duration
+	json                                                      bool
 }
 
 // Of a local stack.
@@ -88,6 +88,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.body, "body", "", "text of the message")
 	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
 	flags.StringVar(&o.list, "list", "", "id of the list's row that the customer tapped, as the list shows it; the body is its title")
+	flags.StringVar(&o.optOut, "opt-out", "", "STOP, START or HELP: what Twilio takes the text for, as it does with configured keywords")
 	flags.StringVar(&o.id, "id", "", "the message's id; the same one again is a repeat (default: a new one)")
 	flags.StringVar(&o.profile, "profile", "", "customer's name")
 	flags.DurationVar(&o.wait, "wait", time.Second, "how long to wait for what the customer receives")
@@ -101,6 +102,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.body == "" && o.button == "" && o.list == "":
 		return o, errors.New("a message needs -body, -button or -list")
+	case o.optOut != "" && o.optOut != "STOP" && o.optOut != "START" && o.optOut != "HELP":
+		return o, fmt.Errorf("-opt-out is STOP, START or HELP, not %q", o.optOut)
 	case o.wait < 0:
 		return o, fmt.Errorf("-wait must not be negative, as %v is", o.wait)
 	}
@@ -133,6 +136,9 @@ func (o options) form() url.Values {
 	}
 	if o.userID != "" {
 		form.Set("ExternalUserId", o.userID)
+	}
+	if o.optOut != "" {
+		form.Set("OptOutType", o.optOut)
 	}
 	if o.profile != "" {
 		form.Set("ProfileName", o.profile)

@@ -29,6 +29,9 @@ import (
 //	openedAt, lastMessageAt the session, extended by the message or opened by the customer's first one
 //	counted                 "due" until the opening is counted in its month, then when it was opened
 //	reply, lease            the customer's welcome: due at first, and held by the delivery that found it due
+//	optedOutAt              when the customer opted out, until a message opts in
+//
+// A customer who opts out before any session has an item with no more than that and the message's id.
 //
 // The same expression extends a session and creates a new customer's, since each attribute that only an opening sets is set
 // by if_not_exists. So neither needs to know beforehand which it is, and a reply leaves after one round trip. What else is to
@@ -68,6 +71,7 @@ const (
 	attrRecentSince  = "recentSince" // when the first of the recent ids came
 	attrEarlier      = "earlierIds"
 	attrCounted      = "counted"
+	attrOptedOut     = "optedOutAt"
 
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
@@ -168,6 +172,7 @@ type session struct {
 	counted, knows  bool // knows: the message's id
 	recent          int  // how many ids the newer set has
 	recentSince     time.Time
+	optedOut        bool
 }
 
 func readSession(it table.Item, id []byte) (session, error) {
@@ -179,8 +184,9 @@ func readSession(it table.Item, id []byte) (session, error) {
 		openedBy: in.Text(schema.AttrOpenedBy), first: in.Text(attrFirstMessage), counted: in.Text(attrCounted) != countDue,
 		knows:  slices.ContainsFunc(recent, isID) || slices.ContainsFunc(earlier, isID),
 		recent: len(recent), recentSince: in.Instant(attrRecentSince),
+		optedOut: in.Text(attrOptedOut) != "",
 	}
-	if in.Err == nil && it != nil && s.last.IsZero() {
+	if in.Err == nil && s.last.IsZero() != s.opened.IsZero() {
 		in.Fail(schema.AttrLastMessage, "a time")
 	}
 	return s, in.Err
@@ -191,13 +197,14 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
 		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted,
-	}
+	}.After(s.optedOut, m.Consent)
 }
 
 // repeat returns what is known of a message that the session knows.
 func (s session) repeat(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m)
 	recorded.Repeat, recorded.At = true, s.last
+	recorded.OptedOut = s.optedOut // what another message said since then stands
 	if recorded.Opened = s.openedBy == m.ID; recorded.Opened {
 		recorded.At = s.opened
 	}
@@ -207,6 +214,9 @@ func (s session) repeat(m conversation.Message) conversation.Recorded {
 // advance records the message in its customer's session.
 func (r *Recorder) advance(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
 	id := idOf(m)
+	if m.Consent == conversation.OptsOut {
+		return r.optOut(ctx, m, id)
+	}
 	old, err := r.extend(ctx, m, id)
 	for range races {
 		var condition *table.ConditionError
@@ -221,11 +231,11 @@ func (r *Recorder) advance(ctx context.Context, m conversation.Message) (convers
 		switch {
 		case readErr != nil:
 			return conversation.Recorded{}, readErr
-		case seen.item == nil: // it was deleted meanwhile
-			old, err = r.extend(ctx, m, id)
-			continue
 		case seen.knows:
 			return seen.repeat(m), nil
+		case seen.last.IsZero(): // it was deleted meanwhile
+			old, err = r.extend(ctx, m, id)
+			continue
 		case !m.ReceivedAt.Before(seen.last.Add(conversation.SessionLength)):
 			var recorded conversation.Recorded
 			if recorded, err = r.reopen(ctx, m, id, seen); err == nil {
@@ -243,10 +253,10 @@ func (r *Recorder) advance(ctx context.Context, m conversation.Message) (convers
 
 // taken returns what is known of a message that extend recorded over the session as it was.
 func taken(m conversation.Message, before session) conversation.Recorded {
-	if before.item == nil {
+	if before.last.IsZero() {
 		return conversation.Recorded{
 			At: m.ReceivedAt, First: true, Welcome: conversation.ReplyHeld, Opened: true, OpenedAt: m.ReceivedAt, Uncounted: true, Moved: true,
-		}
+		}.After(before.optedOut, m.Consent)
 	}
 	recorded := before.recorded(m)
 	recorded.Moved, recorded.From = true, before.last
@@ -264,10 +274,10 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte
 			"#first = if_not_exists(#first, :message), #counted = if_not_exists(#counted, :due), #since = if_not_exists(#since, :at), " +
 			"#reply = if_not_exists(#reply, :due), #lease = if_not_exists(#lease, :delivery), #until = if_not_exists(#until, :until)",
 		Add: "#messages :one, #recent :ids",
-		Condition: "(attribute_not_exists(#entry) OR #last < :at AND #last > :closed AND attribute_exists(#counted) " +
+		Condition: "(attribute_not_exists(#last) OR #last < :at AND #last > :closed AND attribute_exists(#counted) " +
 			"AND (size(#recent) < :kept OR #since > :day)) AND NOT contains(#recent, :id) AND NOT contains(#earlier, :id)",
 		Names: map[string]string{
-			"#entry": schema.AttrEntry, "#last": schema.AttrLastMessage, "#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy,
+			"#last": schema.AttrLastMessage, "#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy,
 			"#first": attrFirstMessage, "#counted": attrCounted, "#since": attrRecentSince, "#reply": schema.AttrReply,
 			"#lease": attrLease, "#until": attrLeaseUntil, "#messages": schema.AttrMessages, "#recent": attrRecent, "#earlier": attrEarlier,
 		},
@@ -278,7 +288,43 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte
 			":closed": table.Instant(m.ReceivedAt.Add(-conversation.SessionLength)), ":kept": table.Number(idsKept),
 			":day": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow)),
 		},
-	}, types.ReturnValueAllOld)
+	}.And(optIn(m)), types.ReturnValueAllOld)
+}
+
+// optIn is the part of a write that takes the customer's opting out back, if the message does.
+func optIn(m conversation.Message) table.Expression {
+	if m.Consent != conversation.OptsIn {
+		return table.Expression{}
+	}
+	return table.Expression{Remove: "#out", Names: map[string]string{"#out": attrOptedOut}}
+}
+
+// optOut notes that the customer is to be sent nothing more. The session stays as it is.
+func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte) (conversation.Recorded, error) {
+	flag := table.Expression{
+		Set: "#out = :out", Names: map[string]string{"#out": attrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
+	}
+	var seen session
+	for range races {
+		old, err := r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(flag), types.ReturnValueAllOld)
+		var condition *table.ConditionError
+		taken := err == nil
+		if errors.As(err, &condition) {
+			old, err = condition.Failed[0], nil
+		}
+		if err == nil {
+			seen, err = readSession(old, id)
+		}
+		switch {
+		case err != nil:
+			return conversation.Recorded{}, err
+		case taken:
+			return conversation.Recorded{At: m.ReceivedAt}.After(seen.optedOut, m.Consent), nil
+		case seen.knows:
+			return conversation.Recorded{At: m.ReceivedAt, Repeat: true, OptedBefore: seen.optedOut, OptedOut: seen.optedOut}, nil
+		}
+	}
+	return conversation.Recorded{}, errRaced
 }
 
 // remember is the part of a write that adds a message's id to those of a session, if the session is the one seen.
@@ -288,6 +334,10 @@ func (s session) remember(m conversation.Message, id []byte) table.Expression {
 		Condition: "#last = :seen AND NOT contains(#recent, :id) AND NOT contains(#earlier, :id)",
 		Names:     map[string]string{"#last": schema.AttrLastMessage, "#recent": attrRecent, "#earlier": attrEarlier},
 		Values:    table.Item{":seen": s.item[schema.AttrLastMessage], ":ids": table.BinarySet(id), ":id": table.Binary(id)},
+	}
+	if s.last.IsZero() {
+		e.Condition = "attribute_not_exists(#last) AND NOT contains(#recent, :id) AND NOT contains(#earlier, :id)"
+		delete(e.Values, ":seen")
 	}
 	turn := s.recent >= idsKept && !s.recentSince.After(m.ReceivedAt.Add(-conversation.RepeatWindow))
 	if !turn && s.recent > 0 {
@@ -313,6 +363,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 		},
 		Values: table.Item{":one": table.Number(1)},
 	})
+	e = e.And(optIn(m))
 	recorded := seen.recorded(m)
 	if seen.last.Before(m.ReceivedAt) {
 		e = e.And(table.Expression{Set: "#last = :latest", Values: table.Item{":latest": table.Instant(m.ReceivedAt)}})
@@ -343,7 +394,7 @@ func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte
 		Values: table.Item{
 			":now": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":one": table.Number(1), ":due": table.Text(countDue),
 		},
-	}))
+	}).And(optIn(m)))
 	recorded := seen.recorded(m)
 	recorded.Opened, recorded.OpenedAt, recorded.Uncounted, recorded.Moved = true, m.ReceivedAt, true, true
 	return recorded, err

@@ -112,6 +112,8 @@ func events(meter *metrics.Writer) conversation.Events {
 		WelcomeSent:   counting(meter, metrics.WelcomeSent),
 		EnqueueFailed: counting(meter, metrics.EnqueueFailed),
 		AnswerLimited: counting(meter, metrics.AnswerLimited),
+		OptedOut:      counting(meter, metrics.OptedOut),
+		OptedIn:       counting(meter, metrics.OptedIn),
 		QuotaAlert:    meter.QuotaAlert,
 		AnswerSent:    func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
@@ -214,9 +215,20 @@ func (s *stories) run() string {
 	s.write("+966500000001", exampleNumber, "hello", true)
 	s.await(bootstrap.MessageCompleted, 1)
 	s.write("+966500000001", exampleNumber, "hello", false)
-	for range 62 {
+	for range conversation.AnswersPerCustomer + 1 {
 		s.write("+966500000001", exampleNumber, "menu", true)
 	}
+	for i := range 6 {
+		other := fmt.Sprintf("+96652000000%d", i)
+		s.write(other, exampleNumber, "hello", true)
+		for range conversation.AnswersPerCustomer - 1 {
+			s.write(other, exampleNumber, "menu", true)
+		}
+	}
+	s.await(bootstrap.MessageCompleted, 7)
+	s.write("+966500000001", exampleNumber, "stop", true)
+	s.write("+966500000001", exampleNumber, "menu", true)
+	s.write("+966500000001", exampleNumber, "start", true)
 	// Twilio refuses: the customer, the template, everything.
 	s.write("+15005550004", exampleNumber, "hello", true)
 	s.behave("twilio", `{"failRate": 1, "status": 400}`)
@@ -224,7 +236,7 @@ func (s *stories) run() string {
 	s.behave("twilio", `{}`)
 
 	// Sufrah fails: with a menu of some time ago, and without any. A merchant that it doesn't know.
-	s.await(bootstrap.MessageCompleted, 3)
+	s.await(bootstrap.MessageCompleted, 9)
 	s.pass(10 * time.Minute)
 	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
 	s.write("+966500000004", exampleNumber, "hello", true)
@@ -250,7 +262,7 @@ func (s *stories) run() string {
 	s.behave("queue", `{}`)
 	s.behave("cache", `{"failRate": 1}`)
 	s.write("+966500000008", exampleNumber, "hello", true)
-	s.await(bootstrap.MessageCompleted, 4)
+	s.await(bootstrap.MessageCompleted, 10)
 	s.write("+966500000008", exampleNumber, "menu", true)
 	s.behave("cache", `{}`)
 	s.write("+966500000008", exampleNumber, "menu", true)

@@ -73,6 +73,13 @@ func TestRecorderContract(t *testing.T) {
 	})
 }
 
+func TestCustomers(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseCustomers(t, func(t testing.TB, calendar usage.Calendar) storetest.Ledger {
+		return newLedger(newEngine(t), calendar)
+	})
+}
+
 // TestRecorderContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another
 // and the ordinary writes.
 func TestRecorderContractWithConflicts(t *testing.T) {

@@ -133,13 +133,14 @@ func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool,
 	key := schema.SessionKey(c.RestaurantID, c.Customer)
 	moved := schema.Move{Made: true}
 	changed, err := s.mergeItem(ctx, s.names.Conversations, key, func(seen *table.Reader) table.Expression {
-		if moved.From = seen.Instant(schema.AttrLastMessage); seen.Item == nil {
+		if moved.From = seen.Instant(schema.AttrLastMessage); seen.Item[schema.AttrLastMessage] == nil {
 			reply := schema.ReplyDue
 			if c.Welcomed {
 				reply = schema.ReplySettled
 			}
 			return sessionTimes(c).And(table.Expression{
-				Set: "#reply = :reply", Names: map[string]string{"#reply": schema.AttrReply}, Values: table.Item{":reply": table.Text(reply)},
+				Set: "#reply = :reply", Condition: "attribute_not_exists(#last)",
+				Names: map[string]string{"#reply": schema.AttrReply}, Values: table.Item{":reply": table.Text(reply)},
 			})
 		}
 		old := readLatestSession(seen)

@@ -1,0 +1,49 @@
+package conversation
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/sufrah/usage-bootstrap/internal/intent"
+)
+
+// Consent is what a message says about being written to.
+type Consent = intent.Consent
+
+// The consents of messages.
+const (
+	NoConsent = intent.Unchanged
+	OptsOut   = intent.OptOut
+	OptsIn    = intent.OptIn
+)
+
+// consentOf returns what a message says about being written to. Twilio's own finding counts before ours: its keywords can be
+// configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). A row or a button's payload is no keyword.
+func consentOf(in Incoming) Consent {
+	switch strings.ToUpper(strings.TrimSpace(in.OptOutType)) {
+	case "STOP":
+		return OptsOut
+	case "START":
+		return OptsIn
+	case "HELP":
+		return NoConsent
+	}
+	if in.ListID != "" {
+		return NoConsent // its title may be any dish's name
+	}
+	return intent.ConsentOf(in.Body)
+}
+
+// noteConsent tells the log and metrics of a message that makes a difference to what its customer may be sent.
+func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) {
+	switch {
+	case recorded.Repeat:
+	case m.Consent == OptsOut && !recorded.OptedBefore:
+		log.LogAttrs(ctx, slog.LevelInfo, "customer opted out: nothing is sent until opting in again")
+		call(s.Events.OptedOut)
+	case m.Consent == OptsIn && recorded.OptedBefore:
+		log.LogAttrs(ctx, slog.LevelInfo, "customer opted in again")
+		call(s.Events.OptedIn)
+	}
+}
