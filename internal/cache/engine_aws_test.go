@@ -24,7 +24,9 @@ func eachEngine(t *testing.T, test func(t *testing.T, owner string, connect func
 				t.Fatal(err)
 			}
 			test(t, rand.Text(), func() *valkey.Client {
-				client, err := valkey.New(valkey.Config{Address: address, ClusterMode: kind == engines.CacheCluster})
+				client, err := valkey.New(valkey.Config{
+					Address: address, ClusterMode: kind == engines.CacheCluster, DialTimeout: patience, CommandTimeout: patience,
+				})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -24,11 +24,15 @@ var errSufrah = errors.New("sufrah is down")
 type origin struct {
 	fetches atomic.Int64
 	delay   time.Duration
+	until   func() bool // what a fetch waits for; nil is nothing
 	err     error
 }
 
 func (o *origin) fetch(ctx context.Context) ([]string, error) {
 	n := o.fetches.Add(1)
+	for o.until != nil && !o.until() && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 	select {
 	case <-time.After(o.delay):
 	case <-ctx.Done():
@@ -38,6 +42,16 @@ func (o *origin) fetch(ctx context.Context) ([]string, error) {
 		return nil, o.err
 	}
 	return []string{"drinks", string(rune('0' + n))}, nil
+}
+
+// waiting returns how many callers share the flight of a key.
+func (f *flights[T]) waiting(key string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if shared := f.byKey[key]; shared != nil {
+		return shared.waiting
+	}
+	return 0
 }
 
 // expect loads and compares.
@@ -332,11 +346,12 @@ func TestServerMisbehaves(t *testing.T) {
 			t.Cleanup(client.Close)
 			test.change(w)
 			l := NewLoader[[]string](w.options(client))
-			o := &origin{delay: 20 * time.Millisecond}
+			const callers = 100
+			o := &origin{until: func() bool { return l.flights.waiting(key) == callers }}
 			start := time.Now()
 			for round := range 2 {
 				var wg sync.WaitGroup
-				for range 100 {
+				for range callers {
 					wg.Go(func() {
 						if value, source, err := l.Load(t.Context(), key, o.fetch); err != nil || source != Fetched || len(value) != 2 {
 							t.Errorf("Load = %q, %v, %v", value, source, err)

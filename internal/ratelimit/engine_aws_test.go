@@ -26,7 +26,9 @@ func eachEngine(t *testing.T, test func(t *testing.T, connect func() *valkey.Cli
 				t.Fatal(err)
 			}
 			test(t, func() *valkey.Client {
-				client, err := valkey.New(valkey.Config{Address: address, ClusterMode: kind == engines.CacheCluster})
+				client, err := valkey.New(valkey.Config{
+					Address: address, ClusterMode: kind == engines.CacheCluster, DialTimeout: patience, CommandTimeout: patience,
+				})
 				if err != nil {
 					t.Fatal(err)
 				}

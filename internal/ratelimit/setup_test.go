@@ -62,9 +62,14 @@ func setup(t *testing.T) (*miniredis.Miniredis, *flaky) {
 	return redis, connect(t, redis)
 }
 
+// patience is how long tests wait for what is to succeed.
+const patience = 10 * time.Second
+
 func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
 	t.Helper()
-	client, err := valkey.New(valkey.Config{Address: redis.Addr()})
+	client, err := valkey.New(valkey.Config{
+		Address: redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
