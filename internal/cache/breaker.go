@@ -115,22 +115,22 @@ func (b *Breaker) allow(ctx context.Context) (pass, time.Duration) {
 	return pass(-n), 0
 }
 
-// failed counts a call that failed for the origin's fault, and says whether calls stop.
-func (b *Breaker) failed(ctx context.Context, asked time.Duration) (open bool) {
+// failed counts a call that failed for the origin's fault, and returns for how long calls stop; 0 if they don't.
+func (b *Breaker) failed(ctx context.Context, asked time.Duration) time.Duration {
 	if b == nil {
-		return false
+		return 0
 	}
 	percent := 80 + int64(b.Random()%41)
 	pause, _ := b.eval(ctx, failScript, milliseconds(0, breakAfter), milliseconds(firstPause, 0), milliseconds(longestPause, 0),
 		milliseconds(min(asked, longestAsked), 0), milliseconds(0, percent))
 	if pause == 0 {
-		return false
+		return 0
 	}
 	b.Log.WarnContext(ctx, "calls are stopped for a while", "key", b.Key, "pauseMs", pause)
 	if b.Opened != nil {
 		b.Opened()
 	}
-	return true
+	return time.Duration(pause) * time.Millisecond
 }
 
 // well closes the breaker after a call that the origin answered.

@@ -80,8 +80,15 @@ func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch fu
 	if l.options.RetryAfter != nil {
 		asked = l.options.RetryAfter(err)
 	}
-	open := !permanent(err) && l.options.Breaker.failed(ctx, asked)
-	l.hold(ctx, key, err, asked, open)
+	pause := time.Duration(0)
+	if !permanent(err) {
+		pause = l.options.Breaker.failed(ctx, asked)
+	}
+	l.hold(ctx, key, err, asked, pause > 0)
+	if p == probing && pause > 0 {
+		// It was only asked whether the origin is well again. That it isn't is no failure of this key's.
+		return value, &HeldError{For: pause, Cause: err.Error()}
+	}
 	return value, err
 }
 

@@ -204,6 +204,11 @@ func TestOneProbe(t *testing.T) {
 	if _, _, err := one.LoadAdmitted(t.Context(), "{a}", func(context.Context) error { return refused }, down.fetch); !errors.Is(err, refused) {
 		t.Errorf("not admitted: %v", err)
 	}
+	// One that fails has only found out that nothing has changed: its caller is to wait, as all others are.
+	if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, firstPause) || !strings.Contains(err.Error(), down.err.Error()) {
+		t.Errorf("the one that tries in vain: %v", err)
+	}
+	w.pass(5 * time.Second)
 	well := &origin{}
 	_, _, err := one.Load(t.Context(), "{b}", func(ctx context.Context) ([]string, error) {
 		_, _, held := other.Load(ctx, "{c}", well.fetch)
@@ -218,6 +223,12 @@ func TestOneProbe(t *testing.T) {
 	if _, _, err := other.Load(t.Context(), "{c}", well.fetch); err != nil {
 		t.Errorf("after it: %v", err)
 	}
+}
+
+// isHeldFor says whether an error asks to wait for a while of at least that length, and may be tried again.
+func isHeldFor(err error, least time.Duration) bool {
+	held, ok := errors.AsType[*HeldError](err)
+	return ok && held.For >= least && held.Retryable()
 }
 
 // TestRetryAfterIsKept: what the origin asks for binds all instances at once.
