@@ -2,7 +2,10 @@ package lambdasqs_test
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -10,90 +13,229 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/eventsource"
+	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// TestSimulation has bursts of new customers of as many merchants come in virtual time, with the cache emptied or the
-// instances killed meanwhile. No minute has more than twenty jobs that call Sufrah, none is lost, and none fails. It logs how long
-// menus were awaited, beside the original's rule: twenty at the start of each fixed minute.
+// skews are those of instances whose clocks are 2 s off at most.
+var skews = []time.Duration{0, 2 * time.Second, -2 * time.Second, time.Second, -time.Second}
+
+// TestSimulation has new customers of as many merchants come in virtual time, at once or over some minutes, to instances whose
+// clocks differ, with the cache emptied, Sufrah down or the instances killed meanwhile. No minute has more than twenty jobs that
+// call Sufrah, none is lost, and none fails but for Sufrah's fault. It logs how long menus were awaited, beside the original's
+// rule: twenty at the start of each fixed minute.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
+	for name, test := range map[string]struct {
 		jobs    int
-		emptied []time.Duration // after the burst
-		killed  bool            // each tenth invocation, after it has done its work
-		worst   time.Duration   // that a job may wait
+		over    time.Duration    // that they come in, at random moments; 0 is all at once
+		emptied []time.Duration  // when the cache is, after the start
+		down    [2]time.Duration // when Sufrah is, from and to
+		killed  bool             // each tenth invocation, after it has done its work
+		late    time.Duration    // that a job may be after the first moment at which the rule lets it start
 	}{
-		{20, nil, false, 0},
-		{40, nil, false, time.Minute},
-		{200, nil, false, 9 * time.Minute},
-		{40, []time.Duration{time.Second}, false, 2 * time.Minute},
-		{40, []time.Duration{30 * time.Second, 59 * time.Second}, false, 2 * time.Minute},
-		{100, []time.Duration{30 * time.Second, 60 * time.Second, 90 * time.Second}, false, 7 * time.Minute},
-		{60, nil, true, 8 * time.Minute},
+		"20 at once":                    {jobs: 20},
+		"40 at once":                    {jobs: 40},
+		"200 at once":                   {jobs: 200},
+		"60 over two minutes":           {jobs: 60, over: 2 * time.Minute, late: time.Second},
+		"40, the cache emptied":         {jobs: 40, emptied: []time.Duration{time.Second}, late: time.Minute},
+		"40, the cache emptied twice":   {jobs: 40, emptied: []time.Duration{30 * time.Second, 59 * time.Second}, late: time.Minute},
+		"100, the cache emptied thrice": {jobs: 100, emptied: []time.Duration{30 * time.Second, 60 * time.Second, 90 * time.Second}, late: 3 * time.Minute},
+		"60, instances killed":          {jobs: 60, killed: true, late: visibility},
+		"60 over three minutes, Sufrah down for a minute": {jobs: 60, over: 3 * time.Minute, down: [2]time.Duration{30 * time.Second, 90 * time.Second}, late: 2 * time.Minute},
+		"60 over two minutes, everything at once": {
+			jobs: 60, over: 2 * time.Minute, emptied: []time.Duration{20 * time.Second, 80 * time.Second},
+			down: [2]time.Duration{40 * time.Second, 60 * time.Second}, killed: true, late: visibility + 2*time.Minute,
+		},
 	} {
-		t.Run(fmt.Sprintf("%d jobs, emptied %v, killed %t", test.jobs, test.emptied, test.killed), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := setup(t, designed)
+			s := setupAs(t, wiring{rate: designed, skews: skews, guarded: true})
 			start := s.Now()
-			var mu sync.Mutex
-			began, fetched := map[string]time.Time{}, map[string]time.Time{} // by merchant
-			s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				merchantID := strings.Split(r.URL.Path, "/")[5]
-				mu.Lock()
-				if _, again := began[merchantID]; !again {
-					began[merchantID] = s.Now()
-				}
-				fetched[merchantID] = s.Now()
-				mu.Unlock()
-				s.sufrah.ServeHTTP(w, r)
-			})
+			seen := s.watch()
+			luck := rand.New(rand.NewPCG(5, 6))
+			arrived := map[string]time.Time{}
 			for i := range test.jobs {
-				s.enqueue(t, fmt.Sprint("merchant-", i))
-			}
-			emptied := slices.Clone(test.emptied)
-			s.before = func(next time.Time) time.Time {
-				if len(emptied) > 0 && !next.Before(start.Add(emptied[0])) {
-					next = start.Add(emptied[0])
-					emptied = emptied[1:]
-					s.redis.FlushAll()
+				at := start
+				if test.over > 0 {
+					at = at.Add(time.Duration(luck.Int64N(test.over.Milliseconds())) * time.Millisecond)
 				}
-				return next
+				merchantID := fmt.Sprint("merchant-", i)
+				arrived[merchantID] = at
+				s.plan = append(s.plan, planned{at, func() { s.enqueueAt(t, merchantID, at) }})
 			}
-			invoke := s.invoke
+			for _, after := range test.emptied {
+				s.plan = append(s.plan, planned{start.Add(after), s.redis.FlushAll})
+			}
+			if test.down != ([2]time.Duration{}) {
+				s.plan = append(s.plan,
+					planned{start.Add(test.down[0]), func() { s.fail(t, sandbox.Behavior{FailRate: 1, Status: 503}) }},
+					planned{start.Add(test.down[1]), func() { s.fail(t, sandbox.Behavior{Status: 503}) }})
+			}
+			slices.SortStableFunc(s.plan, func(a, b planned) int { return a.at.Compare(b.at) })
+			invoke := eventsource.Invoke(s.invoke)
 			if test.killed {
 				invoke = s.dying(10)
 			}
 			s.start(t, invoke)
 			s.settle(t)
-			if len(began) != test.jobs || s.counts("dead") != [3]int{} {
-				t.Fatalf("%d merchants of %d were fetched, dead letters %v", len(began), test.jobs, s.counts("dead"))
+
+			starts := seen.starts()
+			for i := 20; i < len(starts); i++ {
+				if gap := starts[i].Sub(starts[i-20]); gap < time.Minute {
+					t.Errorf("jobs %d to %d began within %v", i-19, i+1, gap)
+				}
 			}
-			var starts []time.Time
-			var waits, original []time.Duration
-			for merchantID, at := range began {
-				starts, waits = append(starts, at), append(waits, fetched[merchantID].Sub(start))
+			dead := len(s.engine.Messages("dead"))
+			if len(seen.prefetched) != test.jobs || dead > 0 {
+				t.Fatalf("%d merchants of %d were fetched, dead letters %d", len(seen.prefetched), test.jobs, dead)
 			}
-			slices.SortFunc(starts, time.Time.Compare)
+			arrivals := slices.SortedFunc(maps.Values(arrived), time.Time.Compare)
+			first := firsts(arrivals)
+			var waits, least, original []time.Duration
+			for i, merchantID := range slices.SortedFunc(maps.Keys(arrived), func(a, b string) int {
+				return seen.prefetched[a].Compare(seen.prefetched[b])
+			}) {
+				if late := seen.prefetched[merchantID].Sub(first[i]); late > test.late {
+					t.Errorf("job %d was prefetched %v after the first moment at which it could", i+1, late)
+				}
+				waits = append(waits, seen.prefetched[merchantID].Sub(arrived[merchantID]))
+				least = append(least, first[i].Sub(arrivals[i]))
+			}
+			for i, at := range originals(start, arrivals) {
+				original = append(original, at.Sub(arrivals[i]))
+			}
 			slices.Sort(waits)
-			for i := range waits {
-				// The worst of minutes for the original's rule would add up to one more: here the burst comes at a minute's start.
-				original = append(original, time.Duration(i/20)*time.Minute)
-				if i >= 20 && starts[i].Sub(starts[i-20]) < time.Minute {
-					t.Errorf("jobs %d to %d began within %v", i-19, i+1, starts[i].Sub(starts[i-20]))
-				}
-			}
-			if waits[len(waits)-1] > test.worst {
-				t.Errorf("a job waited for %v, want %v at most", waits[len(waits)-1], test.worst)
-			}
+			slices.Sort(original)
+			slices.Sort(least)
 			for _, o := range s.outcomes {
-				if o.Waited > bootstrap.MaxSleep || o.Kind == bootstrap.Failed || !test.killed && o.Attempt != 1 {
-					t.Errorf("a job ended as %s at attempt %d, having slept for %v", o.Kind, o.Attempt, o.Waited)
+				if o.Waited > bootstrap.MaxSleep {
+					t.Errorf("a job slept for %v", o.Waited)
+				}
+				if down := test.down[1] > 0; !down && (o.Kind == bootstrap.Failed || !test.killed && o.Attempt != 1) {
+					t.Errorf("a job ended as %s at attempt %d", o.Kind, o.Attempt)
 				}
 			}
-			t.Logf("from enqueued to prefetched: mean %v, p99 %v; by the original's rule: mean %v, p99 %v",
-				mean(waits), waits[len(waits)*99/100], mean(original), original[len(original)*99/100])
+			t.Logf("from enqueued to prefetched: mean %v, p99 %v. Were Sufrah and the cache always well: mean %v, p99 %v; by the original's rule: "+
+				"mean %v, p99 %v. %d calls", mean(waits), waits[len(waits)*99/100], mean(least), least[len(least)*99/100],
+				mean(original), original[len(original)*99/100], seen.calls)
 		})
 	}
+}
+
+// TestOutage: many jobs come as Sufrah goes down, and some during the half hour that it is. One call at a time tries it, no attempts
+// fail but the first ones, that found out, and the job that comes at the end is done within 15 s: those that are ten minutes old
+// take no slot.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	const every = 2 * time.Minute
+	burst, outage := 40, 30*time.Minute
+	if testing.Short() {
+		burst, outage = 20, 12*time.Minute
+	}
+	s := setupAs(t, wiring{rate: designed, skews: skews, guarded: true})
+	start, seen := s.Now(), s.watch()
+	s.fail(t, sandbox.Behavior{FailRate: 1, Status: 503})
+	enqueue := func(name string, after time.Duration) {
+		at := start.Add(after)
+		s.plan = append(s.plan, planned{at, func() { s.enqueueAt(t, name, at) }})
+	}
+	jobs := burst
+	for i := range burst {
+		enqueue(fmt.Sprint("merchant-", i), 0)
+	}
+	for after := every; after < outage; after += every {
+		enqueue(fmt.Sprint("merchant-", jobs), after)
+		jobs++
+	}
+	s.plan = append(s.plan, planned{start.Add(outage), func() { s.fail(t, sandbox.Behavior{Status: 503}) }})
+	enqueue("merchant-after", outage)
+	s.start(t, s.invoke)
+	s.settle(t)
+
+	ended := map[bootstrap.Kind]int{}
+	for _, o := range s.outcomes {
+		ended[o.Kind]++
+	}
+	if all := ended[bootstrap.Completed] + ended[bootstrap.Partial] + ended[bootstrap.Late]; all != jobs+1 || len(s.engine.Messages("dead")) > 0 {
+		t.Errorf("%d jobs of %d have a good end: %v; dead letters %v", all, jobs+1, ended, s.counts("dead"))
+	}
+	if took := seen.prefetched["merchant-after"].Sub(start.Add(outage)); took < 0 || took > 15*time.Second {
+		t.Errorf("the job that came at the end waited for %v", took)
+	}
+	if ended[bootstrap.Failed] > 2*concurrency {
+		t.Errorf("%d attempts failed, want those that were under way", ended[bootstrap.Failed])
+	}
+	calls := seen.calls - 2*(ended[bootstrap.Completed]+ended[bootstrap.Partial])
+	if most := int(outage/(5*time.Second)) + 20; calls > most {
+		t.Errorf("%d calls in vain, want %d at most", calls, most)
+	}
+	t.Logf("%d calls in vain in %v; the job after it waited for %v; %v", calls, outage, seen.prefetched["merchant-after"].Sub(start.Add(outage)), ended)
+}
+
+// firsts returns the first moments at which jobs that arrive at these may begin: twenty in any minute.
+func firsts(arrivals []time.Time) []time.Time {
+	first := slices.Clone(arrivals)
+	for i := 20; i < len(first); i++ {
+		if next := first[i-20].Add(time.Minute); next.After(first[i]) {
+			first[i] = next
+		}
+	}
+	return first
+}
+
+// originals returns when jobs that arrive at these begin by the original's rule: twenty in each minute after the start.
+func originals(start time.Time, arrivals []time.Time) (all []time.Time) {
+	begun := map[time.Duration]int{} // by minute
+	for _, at := range arrivals {
+		for begun[at.Sub(start)/time.Minute] == 20 {
+			at = start.Add((at.Sub(start)/time.Minute + 1) * time.Minute)
+		}
+		begun[at.Sub(start)/time.Minute]++
+		all = append(all, at)
+	}
+	return all
+}
+
+// traffic is what Sufrah sees.
+type traffic struct {
+	mu         sync.Mutex
+	calls      int
+	began      map[string][]time.Time // of each attempt, by merchant
+	prefetched map[string]time.Time   // when the latest list was
+}
+
+// watch notes the calls of Sufrah from now on.
+func (s *system) watch() *traffic {
+	seen := &traffic{began: map[string][]time.Time{}, prefetched: map[string]time.Time{}}
+	s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		merchantID := strings.Split(r.URL.Path, "/")[5]
+		recorder := httptest.NewRecorder()
+		s.sufrah.ServeHTTP(recorder, r)
+		seen.mu.Lock()
+		seen.calls++
+		// The calls of an attempt are no further apart than it may sleep.
+		if began := seen.began[merchantID]; len(began) == 0 || s.Now().Sub(began[len(began)-1]) >= bootstrap.MaxSleep {
+			seen.began[merchantID] = append(began, s.Now())
+		}
+		if recorder.Code == http.StatusOK {
+			seen.prefetched[merchantID] = s.Now()
+		}
+		seen.mu.Unlock()
+		maps.Copy(w.Header(), recorder.Header())
+		w.WriteHeader(recorder.Code)
+		_, _ = w.Write(recorder.Body.Bytes())
+	})
+	return seen
+}
+
+// starts returns when attempts that called Sufrah began, in order.
+func (t *traffic) starts() (all []time.Time) {
+	for _, began := range t.began {
+		all = append(all, began...)
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
 }
 
 func mean(all []time.Duration) (sum time.Duration) {

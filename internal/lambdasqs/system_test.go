@@ -42,7 +42,7 @@ import (
 const (
 	endpoint    = "http://sqs.local"
 	concurrency = 5
-	patience    = 20 * time.Second // how long a test waits before it calls something stuck
+	patience    = time.Minute // how long a test waits before it calls something stuck
 	visibility  = 6 * time.Minute
 )
 
@@ -126,14 +126,30 @@ type system struct {
 	front     http.Handler // of Sufrah
 	out       *output
 	instances chan eventsource.Invoke // those that are idle
-	// before is told of the moment to which time is about to pass, and may have it pass to an earlier one; nil changes nothing.
-	before func(next time.Time) time.Time
+	wiring    wiring
+	plan      []planned // in the order of its moments
 
 	mu       sync.Mutex
 	outcomes []bootstrap.Outcome
 	parked   map[string]string // the receive count of each message at its latest failure, by id
 	running  int
 	most     int // that ran at once
+}
+
+// planned is what happens at a moment while a system settles.
+type planned struct {
+	at time.Time
+	do func()
+}
+
+// wiring is how the instances of a system are configured.
+type wiring struct {
+	rate int // of jobs a minute
+	// skews are by how much the instances' clocks are off. Where there are any, shared moments are those of the cache's clock, and
+	// its keys end in time, as on AWS.
+	skews []time.Duration
+	// guarded has failures shared and calls stopped while Sufrah is down.
+	guarded bool
 }
 
 // designed is the rate of jobs, and unlimited one that holds no test up.
@@ -144,7 +160,13 @@ const (
 
 func setup(t testing.TB, rate int) *system {
 	t.Helper()
+	return setupAs(t, wiring{rate: rate})
+}
+
+func setupAs(t testing.TB, w wiring) *system {
+	t.Helper()
 	s := &system{
+		wiring:    w,
 		parked:    map[string]string{},
 		stopped:   &stopped{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sleepers: map[chan struct{}]time.Time{}},
 		redis:     miniredis.RunT(t),
@@ -162,8 +184,16 @@ func setup(t testing.TB, rate int) *system {
 	url, deadLetterURL := sqslocal.QueueURL(endpoint, "jobs"), sqslocal.QueueURL(endpoint, "dead")
 	s.queue = sqsqueue.New(s.client, url, deadLetterURL)
 	s.letters = sqsqueue.NewDeadLetters(s.client, url, deadLetterURL)
-	for range concurrency {
-		s.instances <- s.instance(t, rate)
+	if len(w.skews) > 0 {
+		s.redis.SetTime(s.Now())
+	}
+	for i := range concurrency {
+		now := s.Now
+		if len(w.skews) > 0 {
+			skew := w.skews[i%len(w.skews)]
+			now = func() time.Time { return s.Now().Add(skew) }
+		}
+		s.instances <- s.instance(t, now)
 	}
 	return s
 }
@@ -179,10 +209,10 @@ func (s *system) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // instance returns an instance of the function, wired as the function is.
-func (s *system) instance(t testing.TB, rate int) eventsource.Invoke {
+func (s *system) instance(t testing.TB, now func() time.Time) eventsource.Invoke {
 	t.Helper()
 	log := logging.New(s.out, slog.LevelInfo, "welcome-bootstrap")
-	counted := metrics.New(s.out, "welcome-bootstrap", s.Now)
+	counted := metrics.New(s.out, "welcome-bootstrap", now)
 	server, err := valkey.New(valkey.Config{
 		Address: s.redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
 	})
@@ -197,26 +227,27 @@ func (s *system) instance(t testing.TB, rate int) eventsource.Invoke {
 		t.Fatal(err)
 	}
 	limiter, err := ratelimit.NewLimiter(ratelimit.LimiterConfig{
-		Key: "{jobs}", Rate: rate, Per: time.Minute, Alone: max(1, rate/concurrency), Now: s.Now, Random: rand.Uint64, LocalTime: true,
+		Key: "{jobs}", Rate: s.wiring.rate, Per: time.Minute, Alone: max(1, s.wiring.rate/concurrency), Now: now, Random: rand.Uint64,
+		LocalTime: len(s.wiring.skews) == 0,
 	}, server, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	offers := cache.NewMenu(origin, cache.Options{
-		Server: server, TTL: 3 * time.Minute, StaleFor: time.Hour, Now: s.Now, Random: rand.Uint64, Log: log,
+	options := cache.Options{
+		Server: server, TTL: 3 * time.Minute, StaleFor: time.Hour, Now: now, Random: rand.Uint64, Log: log,
 		Observer: cache.Observer{Loaded: counted.CacheLoaded},
-	})
+	}
+	if s.wiring.guarded {
+		options.Hold, options.RetryAfter = time.Second, retryAfter
+		options.Breaker = &cache.Breaker{Key: "{calls}:breaker", Scripts: server, Random: rand.Uint64, Log: log}
+	}
+	offers := cache.NewMenu(origin, options)
 	sids := map[string]string{"welcome": "HX" + strings.Repeat("0", 32), "categories": "HX" + strings.Repeat("1", 32)}
 	worker := &bootstrap.Worker{
 		Parts: bootstrap.Parts(offers, cache.NewTemplates(server, nil, time.Hour, log), sids),
-		Pace:  limiter, Attempts: 3, MaxAge: 10 * time.Minute, Backoff: 5 * time.Second, Now: s.Now, Sleep: s.Sleep, Log: log,
-		RequestID: func(context.Context) string { return "request-1" },
-		RetryAfter: func(err error) time.Duration {
-			if failure, ok := errors.AsType[*sufrah.Error](err); ok {
-				return failure.RetryAfter
-			}
-			return 0
-		},
+		Pace:  limiter, Attempts: 3, MaxAge: 10 * time.Minute, Backoff: 5 * time.Second, Now: now, Sleep: s.Sleep, Log: log,
+		RequestID:  func(context.Context) string { return "request-1" },
+		RetryAfter: retryAfter,
 		Observe: func(o bootstrap.Outcome) {
 			counted.JobEnded(o)
 			s.mu.Lock()
@@ -225,6 +256,13 @@ func (s *system) instance(t testing.TB, rate int) eventsource.Invoke {
 		},
 	}
 	return lambdasqs.New(worker, s.queue, log, nil)
+}
+
+func retryAfter(err error) time.Duration {
+	if failure, ok := errors.AsType[*sufrah.Error](err); ok {
+		return failure.RetryAfter
+	}
+	return 0
 }
 
 // invoke runs an event in an idle instance.
@@ -293,6 +331,10 @@ func (s *system) start(t testing.TB, invoke eventsource.Invoke) {
 
 func (s *system) pass(d time.Duration) {
 	s.advance(d)
+	if len(s.wiring.skews) > 0 {
+		s.redis.SetTime(s.Now())
+		s.redis.FastForward(d)
+	}
 	s.engine.Wake()
 }
 
@@ -308,35 +350,52 @@ func (s *system) until(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// settle lets time pass, to each next moment at which anything is due and only while everyone waits for it, until the
-// queue is empty. Jobs sleep once, whatever they wait for.
+// settle lets time pass, to each next moment at which anything is due or planned and only while everyone waits for it, until
+// the queue is empty and nothing is planned. Jobs sleep once, whatever they wait for.
 func (s *system) settle(t testing.TB) {
 	t.Helper()
-	s.until(t, "an empty queue", func() bool {
-		messages := s.engine.Messages("jobs")
-		due := s.alarms()
-		asleep, visible, active := len(due), 0, 0
-		s.mu.Lock()
-		for _, m := range messages {
-			switch {
-			case m.State == sqslocal.Visible:
-				visible++
-			case m.State == sqslocal.Delayed || s.parked[m.ID] == strconv.Itoa(m.ReceiveCount):
-				due = append(due, m.VisibleAt)
-			default:
-				active++
+	for passed := true; passed; {
+		passed = false
+		s.until(t, "an empty queue", func() bool {
+			messages := s.engine.Messages("jobs")
+			due, busy := s.due(messages)
+			if len(messages) == 0 && len(s.plan) == 0 {
+				return true
 			}
-		}
-		s.mu.Unlock()
-		if active == asleep && (visible == 0 || active == concurrency) && len(due) > 0 {
-			next := slices.MinFunc(due, time.Time.Compare)
-			if s.before != nil {
-				next = s.before(next)
+			if len(s.plan) > 0 {
+				due = append(due, s.plan[0].at)
 			}
-			s.pass(next.Sub(s.Now()))
+			if busy || len(due) == 0 {
+				return false
+			}
+			s.pass(slices.MinFunc(due, time.Time.Compare).Sub(s.Now()))
+			for len(s.plan) > 0 && !s.plan[0].at.After(s.Now()) {
+				s.plan[0].do()
+				s.plan = s.plan[1:]
+			}
+			passed = true
+			return true
+		})
+	}
+}
+
+// due returns the moments at which sleepers and hidden messages are due, and whether anything goes on without time passing.
+func (s *system) due(messages []sqslocal.Message) (due []time.Time, busy bool) {
+	due = s.alarms()
+	asleep, visible, active := len(due), 0, 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		switch {
+		case m.State == sqslocal.Visible:
+			visible++
+		case m.State == sqslocal.Delayed || s.parked[m.ID] == strconv.Itoa(m.ReceiveCount):
+			due = append(due, m.VisibleAt)
+		default:
+			active++
 		}
-		return len(messages) == 0
-	})
+	}
+	return due, active != asleep || visible > 0 && active < concurrency
 }
 
 func (s *system) counts(queue string) [3]int {
@@ -355,18 +414,27 @@ func (s *system) ended() (kinds []bootstrap.Kind) {
 }
 
 func job(merchantID string) bootstrap.Job {
+	return jobOf(merchantID, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+}
+
+func jobOf(merchantID string, enqueuedAt time.Time) bootstrap.Job {
 	return bootstrap.Job{
 		Version: bootstrap.Version, JobID: "job-" + merchantID, RestaurantID: "clxyz123abc", MerchantID: merchantID,
-		CustomerWa: "+966501234567", ProfileName: "Sara", EnqueuedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		CustomerWa: "+966501234567", ProfileName: "Sara", EnqueuedAt: enqueuedAt,
 	}
 }
 
 func (s *system) enqueue(t testing.TB, merchantIDs ...string) {
 	t.Helper()
 	for _, id := range merchantIDs {
-		if err := s.queue.Enqueue(context.Background(), job(id)); err != nil {
-			t.Fatal(err)
-		}
+		s.enqueueAt(t, id, job(id).EnqueuedAt)
+	}
+}
+
+func (s *system) enqueueAt(t testing.TB, merchantID string, at time.Time) {
+	t.Helper()
+	if err := s.queue.Enqueue(context.Background(), jobOf(merchantID, at)); err != nil {
+		t.Fatal(err)
 	}
 }
 
