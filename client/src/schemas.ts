@@ -23,13 +23,10 @@ export type Session = Schemas['Session'];
 /** One month of a restaurant's history. */
 export type MonthUsage = Schemas['MonthUsage'];
 /** Where a page is among all restaurants. */
-export type Pagination = Schemas['Pagination'] & {
-  /** Names the page that follows; absent on the last one. */
-  nextCursor?: string | undefined;
-};
+export type Pagination = Schemas['Pagination'];
 /** One page of restaurants' usage. */
-export type UsagePage = Omit<Schemas['UsagePage'], 'pagination'> & { pagination: Pagination };
+export type UsagePage = Schemas['UsagePage'];
 /** A restaurant whose allowance is used up to a threshold. */
 export type Alert = Schemas['Alert'];
 /** One page of such restaurants. */
-export type AlertPage = Omit<Schemas['AlertPage'], 'pagination'> & { pagination: Pagination };
+export type AlertPage = Schemas['AlertPage'];

@@ -23,7 +23,9 @@ describe('on a local stack', () => {
   test('an administrator sees a page', async () => {
     const { data, pagination } = await administrator().listUsage({ limit: 3 });
     expect(data).toHaveLength(3);
-    expect(pagination).toEqual({ total: 150, limit: 3, offset: 0, hasMore: true });
+    expect(pagination).toEqual({ total: 150, limit: 3, offset: 0, hasMore: true, nextCursor: expect.any(String) });
+    const { data: following } = await administrator().listUsage({ limit: 100, cursor: pagination.nextCursor });
+    expect(following.map(({ restaurantId }) => restaurantId)).not.toContain(data[2]?.restaurantId);
   });
 
   test('an administrator sees all pages, each restaurant once', async () => {

@@ -127,6 +127,31 @@ type Directory interface {
 	// after skipping offset of them and at most limit, each with the month's count where there is one. Its number of
 	// sequential reads depends neither on offset nor on how many restaurants there are.
 	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
+
+	// After returns what Page returns, from behind a place on. Every restaurant that the filter admits from the first
+	// call to the last is in exactly one of the stretches that begin where the one before ended, whatever others are
+	// created or switched meanwhile.
+	After(ctx context.Context, filter Filter, place Place, limit int, month Month) (Stretch, error)
+}
+
+// Place is where a restaurant is in the list, whether it exists or not: newest first by creation, then by id.
+type Place struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// Stretch is a part of the list. Its records may be fewer than there was room for, or none, where restaurants were switched
+// while it was read.
+type Stretch struct {
+	Records []Record
+	Offset  int    // restaurants before it
+	Next    *Place // behind which the list goes on; nil where it ends
+}
+
+// Start is where a page of the list begins.
+type Start struct {
+	Offset int
+	After  *Place // instead of the offset
 }
 
 // Report is one restaurant's usage now. Zero times mean never.
@@ -154,7 +179,10 @@ type MonthReport struct {
 // Listing is one page of all restaurants' usage.
 type Listing struct {
 	Reports []Report
-	Total   int // of the restaurants that the filter admits
+	Total   int    // of the restaurants that the filter admits
+	Offset  int    // of the first of them
+	More    bool   // whether another page follows
+	Next    *Place // behind which it begins; nil where none follows, and in alerts
 }
 
 // Service applies the rules of the allowance to what a Store holds.
@@ -226,17 +254,32 @@ func (s *Service) Directory(ctx context.Context) (Directory, error) {
 
 // List returns a page of restaurants' usage, newest restaurant first. An offset past the end gives an empty page with
 // the exact total. It fails with outage.ErrUnavailable.
-func (s *Service) List(ctx context.Context, directory Directory, filter Filter, offset, limit int) (Listing, error) {
+func (s *Service) List(ctx context.Context, directory Directory, filter Filter, start Start, limit int) (Listing, error) {
 	now := s.now()
-	records, err := directory.Page(ctx, filter, offset, limit, s.calendar.Month(now))
+	total := directory.Total(filter)
+	page, err := stretch(ctx, directory, filter, start, limit, total, s.calendar.Month(now))
 	if err != nil {
 		return Listing{}, fmt.Errorf("reading a page of usage: %w", err)
 	}
-	reports := make([]Report, len(records))
-	for i, record := range records {
+	reports := make([]Report, len(page.Records))
+	for i, record := range page.Records {
 		reports[i] = s.report(record, now)
 	}
-	return Listing{Reports: reports, Total: directory.Total(filter)}, nil
+	return Listing{Reports: reports, Total: total, Offset: page.Offset, Next: page.Next,
+		More: page.Next != nil || start.After == nil && start.Offset < total-limit}, nil
+}
+
+func stretch(ctx context.Context, directory Directory, filter Filter, start Start, limit, total int, month Month) (Stretch, error) {
+	if start.After != nil {
+		return directory.After(ctx, filter, *start.After, limit, month)
+	}
+	records, err := directory.Page(ctx, filter, start.Offset, limit, month)
+	page := Stretch{Records: records, Offset: start.Offset}
+	if n := len(records); n > 0 && start.Offset < total-limit {
+		last := records[n-1].Restaurant
+		page.Next = &Place{last.CreatedAt, last.ID}
+	}
+	return page, err
 }
 
 // Alerts returns a page of the active restaurants that have used the share of this month's quota, the fullest first and
@@ -267,7 +310,7 @@ func (s *Service) Alerts(ctx context.Context, share Share, offset, limit int) (L
 	for i, record := range records {
 		reports[i] = s.report(record, now)
 	}
-	return Listing{Reports: reports, Total: len(filled)}, nil
+	return Listing{Reports: reports, Total: len(filled), Offset: offset, More: offset < len(filled)-limit}, nil
 }
 
 func (s *Service) record(ctx context.Context, restaurantID string, months []Month) (Record, error) {

@@ -305,7 +305,7 @@ func TestList(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := service.List(t.Context(), directory, test.filter, test.offset, test.limit)
+			got, err := service.List(t.Context(), directory, test.filter, usage.Start{Offset: test.offset}, test.limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -319,6 +319,33 @@ func TestList(t *testing.T) {
 	}
 }
 
+// Pages that begin where the one before ended have every restaurant once, and say where in the list they are.
+func TestListFollows(t *testing.T) {
+	t.Parallel()
+	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
+	var pages []string
+	for start := (usage.Start{}); ; {
+		directory, err := service.Directory(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := service.List(t.Context(), directory, usage.All, start, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := fmt.Sprint(got.Offset, " of ", got.Total)
+		for _, report := range got.Reports {
+			page += " " + report.RestaurantID
+		}
+		pages = append(pages, page)
+		wantEqual(t, "more", got.More, got.Next != nil)
+		if start = (usage.Start{After: got.Next}); start.After == nil {
+			break
+		}
+	}
+	wantEqual(t, "pages", pages, []string{"0 of 5 r5 r4", "2 of 5 r3 r2", "4 of 5 r1"})
+}
+
 // A restaurant has the same figures in the list as on its own.
 func TestListAgreesWithReport(t *testing.T) {
 	t.Parallel()
@@ -327,7 +354,7 @@ func TestListAgreesWithReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listing, err := service.List(t.Context(), directory, usage.All, 0, 20)
+	listing, err := service.List(t.Context(), directory, usage.All, usage.Start{}, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,6 +411,12 @@ type brokenPage struct {
 	err error
 }
 
+func (b brokenPage) Total(usage.Filter) int { return 5 }
+
+func (b brokenPage) After(context.Context, usage.Filter, usage.Place, int, usage.Month) (usage.Stretch, error) {
+	return usage.Stretch{}, b.err
+}
+
 func (b brokenPage) Page(context.Context, usage.Filter, int, int, usage.Month) ([]usage.Record, error) {
 	return nil, b.err
 }
@@ -403,9 +436,10 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 			_, reportErr := service.Report(t.Context(), "r1")
 			_, _, historyErr := service.History(t.Context(), "r1")
 			_, directoryErr := service.Directory(t.Context())
-			_, listErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, 0, 20)
+			_, listErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, usage.Start{}, 20)
+			_, afterErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, usage.Start{After: &usage.Place{ID: "r1"}}, 20)
 			for call, err := range map[string]error{
-				"Report": reportErr, "History": historyErr, "Directory": directoryErr, "List": listErr,
+				"Report": reportErr, "History": historyErr, "Directory": directoryErr, "List": listErr, "List after a place": afterErr,
 			} {
 				if !errors.Is(err, want) {
 					t.Errorf("%s fails with %v, want %v", call, err, want)

@@ -138,11 +138,11 @@ func (a *API) usageOfAll(c *httpedge.Call, presented presented) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	listing, err := a.usage.List(c.Context(), directory, query.filter, query.offset, query.limit)
+	listing, err := a.usage.List(c.Context(), directory, query.filter, query.start, query.limit)
 	if err != nil {
 		return nil, err
 	}
-	return newListBody(listing, query), nil
+	return newListBody(listing, query.limit), nil
 }
 
 // alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators. What it costs

@@ -151,22 +151,23 @@ type listBody struct {
 }
 
 type paginationBody struct {
-	Total   int  `json:"total"`
-	Limit   int  `json:"limit"`
-	Offset  int  `json:"offset"`
-	HasMore bool `json:"hasMore"`
+	Total      int    `json:"total"`
+	Limit      int    `json:"limit"`
+	Offset     int    `json:"offset"`
+	HasMore    bool   `json:"hasMore"`
+	NextCursor string `json:"nextCursor,omitempty"`
 }
 
-func newListBody(listing usage.Listing, q listQuery) listBody {
+func newListBody(listing usage.Listing, limit int) listBody {
 	data := make([]usageBody, len(listing.Reports)) // never null
 	for i, r := range listing.Reports {
 		data[i] = newUsageBody(r)
 	}
-	return listBody{data, newPaginationBody(listing.Total, q.offset, q.limit)}
+	return listBody{data, newPaginationBody(listing, limit)}
 }
 
-func newPaginationBody(total, offset, limit int) paginationBody {
-	return paginationBody{Total: total, Limit: limit, Offset: offset, HasMore: offset < total-limit}
+func newPaginationBody(l usage.Listing, limit int) paginationBody {
+	return paginationBody{Total: l.Total, Limit: limit, Offset: l.Offset, HasMore: l.More, NextCursor: cursorOf(l.Next)}
 }
 
 // alertsBody is one page of the restaurants whose allowance is used up to a threshold.
@@ -197,7 +198,7 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 			ToppedUp: r.Quota.ToppedUp,
 		}
 	}
-	return alertsBody{data, newPaginationBody(listing.Total, q.offset, q.limit), float64(q.threshold) / float64(usage.Whole)}
+	return alertsBody{data, newPaginationBody(listing, q.limit), float64(q.threshold) / float64(usage.Whole)}
 }
 
 // detailsBody is all that is shown of one restaurant.

@@ -13,6 +13,7 @@ func FuzzList(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=5&offset=1&isActive=true", "limit=100&offset=9007199254740993", "%6cimit=0", "limit=1&limit=2", "offset=-0", "limit=٥",
 		"isActive=false&offset=1;limit=2", "limit=%", "LIMIT=0&limit[]=0",
+		"limit=1&cursor=MTc1ODM5MTIwMDAwMC9uZXc", "cursor=MTc1NTcxMjgwMDAwMC9jbHh5ejEyM2FiYw&isActive=true", "cursor=MTc1ODM5MTIwMDAwMC9uZXc&offset=1", "cursor=LTUvYQ", "cursor=OTIyMzM3MjAzNjg1NDc3NTgwNy9h",
 	} {
 		f.Add(query)
 	}
@@ -28,6 +29,7 @@ func FuzzList(f *testing.F) {
 				Total, Limit int
 				Offset       float64 // as JavaScript reads it
 				HasMore      bool
+				NextCursor   string
 			}
 			Error, Code string
 		}
@@ -38,11 +40,15 @@ func FuzzList(f *testing.F) {
 		switch w.Code {
 		case http.StatusOK:
 			if page.Limit < 1 || page.Limit > 100 || page.Offset < 0 || page.Offset > 1<<53-1 || len(body.Data) > page.Limit ||
-				page.Total > 3 || page.HasMore != (page.Offset+float64(len(body.Data)) < float64(page.Total)) {
+				page.Total > 3 || page.HasMore != (page.Offset+float64(len(body.Data)) < float64(page.Total)) ||
+				page.HasMore != (page.NextCursor != "") {
 				t.Errorf("%q: %s", query, w.Body)
 			}
 		case http.StatusBadRequest:
-			names := strings.Contains(body.Error, "'limit'") || strings.Contains(body.Error, "'offset'") || strings.Contains(body.Error, "'isActive'")
+			names := false
+			for _, parameter := range []string{"limit", "offset", "isActive", "cursor"} {
+				names = names || strings.Contains(body.Error, "'"+parameter+"'")
+			}
 			if body.Code != "invalid_parameter" || !names && body.Error != "The query string could not be read." {
 				t.Errorf("%q: %s", query, w.Body)
 			}

@@ -2,6 +2,7 @@ package usagehttp
 
 import (
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,8 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/httpedge"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -45,20 +48,60 @@ func restaurantNamed(r *http.Request) (string, error) {
 
 // listQuery is what the list is asked for.
 type listQuery struct {
-	filter        usage.Filter
-	offset, limit int
+	filter usage.Filter
+	start  usage.Start
+	limit  int
 }
 
 // parseListQuery reads the list's parameters. One given twice has no meaning and is refused; unknown ones are ignored,
 // so that a client may be newer than the API.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{filter: usage.All, limit: defaultLimit}
+	offsetGiven := false
 	err := parseParameters(raw, map[string]func(name, s string) error{
-		"limit":    func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return },
-		"offset":   func(name, s string) (err error) { q.offset, err = wholeNumber(name, s, 0, maxOffset); return },
+		"cursor": func(name, s string) (err error) { q.start.After, err = parseCursor(name, s); return },
+		"limit":  func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return },
+		"offset": func(name, s string) (err error) {
+			offsetGiven = true
+			q.start.Offset, err = wholeNumber(name, s, 0, maxOffset)
+			return
+		},
 		"isActive": func(name, s string) (err error) { q.filter, err = activeFilter(name, s); return },
 	})
+	if err == nil && offsetGiven && q.start.After != nil {
+		err = httpedge.InvalidParameter("cursor", "can't be combined with an offset")
+	}
 	return q, err
+}
+
+// maxCursorLength is more than any cursor has: a time in milliseconds and an id of 64 characters, in base64.
+const maxCursorLength = 128
+
+// cursorOf names a place in the list. What it is made of is nobody's business but parseCursor's.
+func cursorOf(place *usage.Place) string {
+	if place == nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(place.CreatedAt.UnixMilli(), 10) + "/" + place.ID))
+}
+
+// parseCursor takes what cursorOf makes and nothing else.
+func parseCursor(name, s string) (*usage.Place, error) {
+	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page")
+	if len(s) > maxCursorLength {
+		return nil, refused
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return nil, refused
+	}
+	at, id, _ := strings.Cut(string(decoded), "/")
+	milliseconds, err := strconv.ParseInt(at, 10, 64)
+	place := &usage.Place{CreatedAt: time.UnixMilli(milliseconds), ID: id}
+	if err != nil || !restaurant.ValidID(id) || cursorOf(place) != s {
+		return nil, refused
+	}
+	return place, nil
 }
 
 // alertQuery is what the alerts are asked for.

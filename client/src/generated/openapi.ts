@@ -321,9 +321,12 @@ export interface components {
             total: number;
             /** @description The limit that applied. */
             limit: number;
+            /** @description The offset that was asked for; with a cursor, how many matching restaurants are before the page. */
             offset: number;
             /** @description Whether there are restaurants after this page. */
             hasMore: boolean;
+            /** @description Where the next page begins, for the parameter `cursor`. Absent on the last page, and on pages of alerts. */
+            nextCursor?: string;
         };
         /**
          * Format: date-time
@@ -469,6 +472,11 @@ export interface components {
         Limit: number;
         /** @description How many restaurants to skip. Past the end the page is empty. */
         Offset: number;
+        /**
+         * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
+         *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+         */
+        Cursor: string;
         /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
         IsActive: boolean;
     };
@@ -494,6 +502,11 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description How many restaurants to skip. Past the end the page is empty. */
                 offset?: components["parameters"]["Offset"];
+                /**
+                 * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
+                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+                 */
+                cursor?: components["parameters"]["Cursor"];
                 /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
                 isActive?: components["parameters"]["IsActive"];
             };
@@ -551,6 +564,11 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description How many restaurants to skip. Past the end the page is empty. */
                 offset?: components["parameters"]["Offset"];
+                /**
+                 * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
+                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+                 */
+                cursor?: components["parameters"]["Cursor"];
                 /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
                 isActive?: components["parameters"]["IsActive"];
             };

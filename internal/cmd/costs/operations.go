@@ -60,6 +60,7 @@ var operations = []operation{
 	{"one restaurant with history", get("/api/usage/"+busiest, admin), get("/api/usage/"+busiest, admin)},
 	{"details", get("/api/usage/details", owner), get("/api/usage/details", owner)},
 	{"list of 100", get("/api/usage?limit=100", admin), get("/api/usage?limit=100", admin)},
+	{"list of 50, by cursor", nextPage, func(s *subject) error { return get("/api/usage?limit=50&cursor="+s.cursor, admin)(s) }},
 	{"alerts of 50", get("/api/usage/alerts?limit=50", admin), get("/api/usage/alerts?limit=50", admin)},
 	{"top-up", nothing, topUp},
 	{"refused credential", nothing, refused},
@@ -75,6 +76,7 @@ type subject struct {
 	account   string // at Twilio
 	messages  int
 	latest    events.APIGatewayV2HTTPRequest // the latest message
+	cursor    string                         // where the second half of the list begins
 }
 
 // newSubject has the functions in this process, as instances that Lambda has started.
@@ -214,11 +216,25 @@ func get(target string, as map[string]string) func(*subject) error {
 		if strings.Contains(target, "limit=") { // a page that is full
 			parts = []string{`"data":[{`, `"hasMore":true`}
 		}
-		if strings.Contains(target, "limit=100") && s.restaurants() == 100 {
+		if (strings.Contains(target, "limit=100") || strings.Contains(target, "cursor=")) && s.restaurants() == 100 {
 			parts = parts[:1]
 		}
 		return s.request(usageapi.Name, event(http.MethodGet, target, "", as), http.StatusOK, parts...)
 	}
+}
+
+// nextPage takes the cursor of the page that ends in the middle of the list.
+func nextPage(s *subject) error {
+	target := fmt.Sprintf("/api/usage?limit=50&offset=%d", s.restaurants()/2-50)
+	answer, err := s.invoke(usageapi.Name, event(http.MethodGet, target, "", admin))
+	if err != nil {
+		return err
+	}
+	var response events.APIGatewayV2HTTPResponse
+	var page struct{ Pagination struct{ NextCursor string } }
+	err = errors.Join(json.Unmarshal(answer, &response), json.Unmarshal([]byte(response.Body), &page))
+	s.cursor = page.Pagination.NextCursor
+	return err
 }
 
 func (s *subject) restaurants() int {

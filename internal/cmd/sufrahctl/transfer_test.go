@@ -124,7 +124,7 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listing, err := service.List(t.Context(), directory, usage.All, 0, 2*demo.Restaurants)
+	listing, err := service.List(t.Context(), directory, usage.All, usage.Start{}, 2*demo.Restaurants)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
+	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
@@ -185,6 +187,73 @@ func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit i
 	}
 	return ids, nil
 }
+
+// Stretch is a part of the list of restaurants.
+type Stretch struct {
+	IDs    []string
+	Offset int          // restaurants before it
+	Next   *usage.Place // behind which the list goes on; nil where it ends
+}
+
+// After returns at most limit of the restaurants that the filter admits, in the order of IDs, from behind a place on, in one
+// round trip.
+//
+// The place's page may have none left, so it is read with as many of the pages after it as fill the limit: one page more
+// than at an offset, at most. A restaurant stays on its page for as long as it exists, so that nobody is skipped; where
+// pages are laid anew meanwhile, the place is found by its time in the new ones.
+func (s *Snapshot) After(ctx context.Context, filter usage.Filter, place usage.Place, limit int) (Stretch, error) {
+	if len(s.all) == 0 {
+		return Stretch{}, nil
+	}
+	from := entry{place.ID, place.CreatedAt.UnixMilli()}
+	first := s.pageFor(from.createdAt)
+	var found Stretch
+	for page := first + 1; page < len(s.all); page++ {
+		found.Offset += s.admitted(page, filter)
+	}
+	var pages []int
+	older := first // the newest page that isn't read
+	for wanted := limit; older >= 0 && (older == first || wanted > 0); older-- {
+		if n := s.admitted(older, filter); n > 0 {
+			pages = append(pages, older)
+			if older != first {
+				wanted -= n
+			}
+		}
+	}
+	entries, err := s.entries(ctx, pages, filter)
+	if err != nil {
+		return Stretch{}, err
+	}
+	before, passed := slices.BinarySearchFunc(entries, from, newestFirst)
+	if passed {
+		before++
+	}
+	found.Offset += before
+	entries = entries[before:]
+	more := false
+	for page := range older + 1 {
+		more = more || s.admitted(page, filter) > 0
+	}
+	if len(entries) > limit {
+		entries, more = entries[:limit], true
+	}
+	found.IDs = make([]string, len(entries))
+	for i, e := range entries {
+		found.IDs[i] = e.id
+		from = e
+	}
+	switch {
+	case more && len(entries) > 0:
+		found.Next = &usage.Place{CreatedAt: time.UnixMilli(from.createdAt), ID: from.id}
+	case more: // all that were to be there have been switched since they were counted
+		found.Next = &usage.Place{CreatedAt: time.UnixMilli(s.from[older+1]), ID: lastID}
+	}
+	return found, nil
+}
+
+// lastID is the last id that a restaurant can have, and so behind all of the same time.
+var lastID = strings.Repeat("z", 64)
 
 // entries returns the restaurants of the pages that the filter admits, in the list's order.
 func (s *Snapshot) entries(ctx context.Context, pages []int, filter usage.Filter) ([]entry, error) {

@@ -106,6 +106,16 @@ func (l listed) Page(ctx context.Context, filter usage.Filter, offset, limit int
 	return l.registry.Records(ctx, ids, month)
 }
 
+// After implements usage.Directory in two round trips, as Page does.
+func (l listed) After(ctx context.Context, filter usage.Filter, place usage.Place, limit int, month usage.Month) (usage.Stretch, error) {
+	found, err := l.Snapshot.After(ctx, filter, place, limit)
+	if err != nil {
+		return usage.Stretch{}, err
+	}
+	records, err := l.registry.Records(ctx, found.IDs, month)
+	return usage.Stretch{Records: records, Offset: found.Offset, Next: found.Next}, err
+}
+
 // RestaurantOfBot implements usage.Registry in one round trip.
 func (g *Registry) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
 	return g.directory.OfBot(ctx, botID)

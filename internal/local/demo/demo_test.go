@@ -62,7 +62,7 @@ func (s stack) list(ctx context.Context, filter usage.Filter) (usage.Listing, er
 	if err != nil {
 		return usage.Listing{}, err
 	}
-	return s.service.List(ctx, directory, filter, 0, 2*demo.Restaurants)
+	return s.service.List(ctx, directory, filter, usage.Start{}, 2*demo.Restaurants)
 }
 
 // entries returns every restaurant's entry, in the order of the list.

@@ -2,6 +2,7 @@ package devstack_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -210,6 +211,8 @@ func TestRoundTrips(t *testing.T) {
 			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants-100), withKey, 200, 3},
 			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants), withKey, 200, 1},
 			{"/api/usage?limit=100&isActive=true", withKey, 200, 3},
+			{"/api/usage?limit=10&cursor=" + cursorAt(t, tb, restaurants/2), withKey, 200, 3},
+			{"/api/usage?limit=10&isActive=true&cursor=" + cursorAt(t, tb, restaurants/2), withKey, 200, 3},
 			{fmt.Sprintf("/api/usage?limit=10&isActive=true&offset=%d", restaurants*9/10-10), withKey, 200, 3},
 			{"/api/usage?limit=100&isActive=false", withKey, 200, 3},
 			{fmt.Sprintf("/api/usage?limit=10&isActive=false&offset=%d", restaurants/10-10), withKey, 200, 3},
@@ -272,6 +275,21 @@ func TestFirstSight(t *testing.T) {
 	}
 }
 
+// cursorAt returns the cursor behind the restaurant at an offset.
+func cursorAt(t *testing.T, tb tables, offset int) string {
+	t.Helper()
+	directory, err := tb.store().Directory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := directory.Page(t.Context(), usage.All, offset, 1, usage.Month{Year: 2000, Month: time.January})
+	if err != nil || len(records) != 1 {
+		t.Fatal(records, err)
+	}
+	of := records[0].Restaurant
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", of.CreatedAt.UnixMilli(), of.ID))
+}
+
 // TestReadCapacity holds a page of 100 to the same capacity, within a factor of two, wherever it is.
 func TestReadCapacity(t *testing.T) {
 	_, base := costOf(t, few(t), "/api/usage?limit=100", withKey)
@@ -289,6 +307,15 @@ func TestReadCapacity(t *testing.T) {
 		t.Logf("%d restaurants, %s: %v units", all, query, got.units)
 		if got.units > 2*base.units || got.units < base.units/2 {
 			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
+		}
+	}
+	// A cursor's page is read in whole, and with it what may be needed of the next one.
+	for _, offset := range []int{400, all/2 + 250, all - 700} {
+		target := "/api/usage?limit=100&cursor=" + cursorAt(t, many(t), offset)
+		_, got := costOf(t, many(t), target, withKey)
+		t.Logf("%d restaurants, behind the one at %d: %v units", all, offset, got.units)
+		if got.units > base.units+15 {
+			t.Errorf("%d restaurants, behind the one at %d: %v units; with 100 restaurants a page is %v", all, offset, got.units, base.units)
 		}
 	}
 	for target, most := range map[string]float64{"/api/usage": 6, "/api/usage/clxyz000007": 10} {

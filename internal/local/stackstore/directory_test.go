@@ -81,6 +81,46 @@ func readAll(t *testing.T, directory usage.Directory, filter usage.Filter) []str
 	}
 }
 
+// readOn reads the list with each page beginning where the one before ended, and has something done between them.
+func readOn(t *testing.T, store *stackstore.Store, filter usage.Filter, between func()) []string {
+	t.Helper()
+	ids := []string{}
+	for place := (&usage.Place{CreatedAt: start.AddDate(100, 0, 0)}); place != nil; {
+		directory, err := store.Directory(t.Context())
+		must(t, err)
+		page, err := directory.After(t.Context(), filter, *place, 90, november)
+		must(t, err)
+		if page.Offset != len(ids) {
+			t.Errorf("the page after %d restaurants says that it is after %d", len(ids), page.Offset)
+		}
+		for _, record := range page.Records {
+			ids = append(ids, record.Restaurant.ID)
+		}
+		place = page.Next
+		between()
+	}
+	return ids
+}
+
+// TestPagingOverRebuilds: whoever pages while the directory is laid anew, on other pages than before, sees everybody once.
+func TestPagingOverRebuilds(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).Transport())
+	all := series(520)
+	importAll(t, store, all)
+	for i := range 6 { // the first page is too large for those who lay pages anew
+		old := restaurant.Restaurant{ID: fmt.Sprintf("old%d", i), Name: "old", Active: true, CreatedAt: start.Add(time.Duration(-i) * time.Hour)}
+		must(t, store.CreateRestaurant(t.Context(), old, nil))
+		all = append(all, old)
+	}
+	for _, filter := range []usage.Filter{usage.All, usage.ActiveOnly, usage.InactiveOnly} {
+		wantSame(t, fmt.Sprint("list of filter ", filter), readOn(t, store, filter, func() {
+			_, err := store.RebuildDirectory(t.Context())
+			must(t, err)
+		}), listed(all, filter))
+	}
+}
+
 // wantListed holds the store's list to the restaurants that there are.
 func wantListed(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
 	t.Helper()
@@ -90,6 +130,7 @@ func wantListed(t *testing.T, store *stackstore.Store, restaurants []restaurant.
 		want := listed(restaurants, filter)
 		wantSame(t, fmt.Sprint("total of filter ", filter), directory.Total(filter), len(want))
 		wantSame(t, fmt.Sprint("list of filter ", filter), readAll(t, directory, filter), want)
+		wantSame(t, fmt.Sprint("list of filter ", filter, ", each page behind the one before"), readOn(t, store, filter, func() {}), want)
 	}
 }
 

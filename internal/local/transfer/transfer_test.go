@@ -737,7 +737,7 @@ func answers(t *rapid.T, s store) []answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listing, err := service.List(context.Background(), directory, usage.All, 0, 100)
+	listing, err := service.List(context.Background(), directory, usage.All, usage.Start{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -370,6 +370,26 @@ func (d directory) Page(_ context.Context, filter usage.Filter, offset, limit in
 	return records, nil
 }
 
+// After implements usage.Directory.
+func (d directory) After(ctx context.Context, filter usage.Filter, place usage.Place, limit int, month usage.Month) (usage.Stretch, error) {
+	tenants := d.tenants(filter)
+	offset := 0
+	for _, t := range tenants {
+		if cmp.Or(place.CreatedAt.Compare(t.restaurant.CreatedAt), cmp.Compare(t.restaurant.ID, place.ID)) > 0 {
+			break
+		}
+		offset++
+	}
+	found := usage.Stretch{Offset: offset}
+	var err error
+	found.Records, err = d.Page(ctx, filter, offset, limit, month)
+	if n := len(found.Records); n > 0 && offset+n < len(tenants) {
+		last := found.Records[n-1].Restaurant
+		found.Next = &usage.Place{CreatedAt: last.CreatedAt, ID: last.ID}
+	}
+	return found, err
+}
+
 // tenants returns those that the filter admits, newest first and then by id.
 func (d directory) tenants(filter usage.Filter) []*tenant {
 	d.store.mu.Lock()

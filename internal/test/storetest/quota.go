@@ -230,7 +230,7 @@ func (q *quotas) compare() {
 	}
 	directory, err := service.Directory(ctx)
 	q.must(err)
-	listing, err := service.List(ctx, directory, usage.All, 0, 100)
+	listing, err := service.List(ctx, directory, usage.All, usage.Start{}, 100)
 	q.must(err)
 	for _, report := range listing.Reports {
 		wantSame(report.RestaurantID+" in the list", report, reports[report.RestaurantID])

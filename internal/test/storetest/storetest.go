@@ -65,6 +65,7 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"list order and ties":                testListOrder,
 		"list windows":                       testListWindows,
 		"empty directory":                    testEmptyDirectory,
+		"paging while the list changes":      testPagingWhileChanging,
 		"switching moves between filters":    testSwitching,
 		"concurrent creation":                testConcurrentCreation,
 		"concurrent switching":               testConcurrentSwitching,
@@ -360,10 +361,80 @@ func testListWindows(t *testing.T, s Store) {
 	}
 }
 
+// testPagingWhileChanging: whoever is in the list from the first page to the last is on exactly one of them, whoever is created and
+// switched meanwhile, before the place where the next page begins and behind it.
+func testPagingWhileChanging(t *testing.T, s Store) {
+	const n, limit = 40, 5
+	for i := range n {
+		r := Restaurant(10 * i)
+		r.Active = i%4 != 3
+		create(t, s, r, nil)
+	}
+	for filter, of := range map[usage.Filter]string{usage.All: "all", usage.ActiveOnly: "active", usage.InactiveOnly: "inactive"} {
+		t.Run(of, func(t *testing.T) { // one after the other: they share the store
+			throughout := list(t, s, filter, 0, 1000)
+			switched := make(map[string]bool)
+			swap := func(at int) {
+				if filter == usage.All || at >= len(throughout) || len(throughout) < 5 {
+					return
+				}
+				switched[throughout[at]] = true
+				must(t, s.SetActive(t.Context(), throughout[at], filter == usage.InactiveOnly))
+			}
+			var seen []string
+			place := usage.Place{CreatedAt: Start.AddDate(1, 0, 0)} // before all
+			for page := 0; ; page++ {
+				directory, err := s.Directory(t.Context())
+				must(t, err)
+				got, err := directory.After(t.Context(), filter, place, limit, november)
+				must(t, err)
+				for i, record := range got.Records {
+					seen = append(seen, record.Restaurant.ID)
+					wantEqual(t, "offset", list(t, s, filter, got.Offset+i, 1), []string{record.Restaurant.ID})
+				}
+				if got.Next == nil {
+					break
+				}
+				if len(got.Records) != limit {
+					t.Errorf("page %d has %d restaurants, and isn't the last", page, len(got.Records))
+				}
+				place = *got.Next
+				swap(page)          // seen already: with offsets, the next page would skip one
+				swap(len(seen))     // the one that would be next
+				swap(len(seen) + 3) // and one behind
+				for i, state := range []bool{true, false} {
+					newest := Restaurant(100_000 + 10*page + i)
+					newest.ID, newest.Active = of+newest.ID, state
+					create(t, s, newest, nil) // with offsets, one would come twice
+					older := Restaurant(1 + 50*page + i)
+					older.ID, older.Active = of+older.ID, state
+					create(t, s, older, nil)
+				}
+			}
+			wanted := slices.DeleteFunc(slices.Clone(throughout), func(id string) bool { return switched[id] })
+			if filter != usage.All && len(wanted) == len(throughout) {
+				t.Error("nothing was switched")
+			}
+			wantEqual(t, "seen of those that were there throughout", slices.DeleteFunc(slices.Clone(seen), func(id string) bool {
+				return !slices.Contains(wanted, id)
+			}), wanted)
+			slices.Sort(seen)
+			wantEqual(t, "seen twice", len(slices.Compact(slices.Clone(seen))), len(seen))
+		})
+	}
+}
+
 func testEmptyDirectory(t *testing.T, s Store) {
 	for _, filter := range []usage.Filter{usage.All, usage.ActiveOnly, usage.InactiveOnly} {
 		wantEqual(t, "total", total(t, s, filter), 0)
 		wantEqual(t, "list", list(t, s, filter, 0, 10), []string{})
+		directory, err := s.Directory(t.Context())
+		must(t, err)
+		got, err := directory.After(t.Context(), filter, usage.Place{CreatedAt: Start, ID: "r"}, 10, november)
+		must(t, err)
+		if len(got.Records) > 0 || got.Offset != 0 || got.Next != nil {
+			t.Errorf("after a place: %+v", got)
+		}
 	}
 }
 
@@ -464,6 +535,32 @@ func testAnySequence(t *testing.T, s Store) {
 		}
 		if diff := cmp.Diff(want[offset:min(len(want), offset+limit)], got); diff != "" {
 			t.Fatalf("page at %d (-want +got):\n%s", offset, diff)
+		}
+
+		// The same behind a place, which may be that of a restaurant that the filter doesn't admit, or of none.
+		place := usage.Place{CreatedAt: kept(Start.Add(time.Duration(rapid.IntRange(-1, 21).Draw(t, "place's minute")) * time.Minute)),
+			ID: Restaurant(rapid.IntRange(0, len(model)).Draw(t, "place's id")).ID}
+		offset = len(want)
+		for i, id := range want {
+			r := model[slices.IndexFunc(model, func(r restaurant.Restaurant) bool { return r.ID == id })]
+			if c := kept(r.CreatedAt).Compare(place.CreatedAt); c < 0 || c == 0 && id > place.ID {
+				offset = i
+				break
+			}
+		}
+		behind, err := directory.After(ctx, filter, place, limit, november)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = []string{}
+		for _, record := range behind.Records {
+			got = append(got, record.Restaurant.ID)
+		}
+		if diff := cmp.Diff(want[offset:min(len(want), offset+limit)], got); diff != "" || behind.Offset != offset {
+			t.Fatalf("behind %v, at %d instead of %d (-want +got):\n%s", place, behind.Offset, offset, diff)
+		}
+		if last := offset + len(got); (behind.Next == nil) != (last == len(want)) || behind.Next != nil && behind.Next.ID != want[last-1] {
+			t.Fatalf("behind %v the list goes on at %+v", place, behind.Next)
 		}
 	})
 }
