@@ -96,6 +96,84 @@ func TestStaleWhileRenewed(t *testing.T) {
 	}
 }
 
+// TestShareThatWaits has the customers of merchants write once in one to twenty minutes for two days, to five instances. Under one
+// of a hundred answers waits for Sufrah: each merchant's first, which the bootstrap job spares its customer.
+func TestShareThatWaits(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	var loaders []*Loader[[]string]
+	for i := range 5 {
+		options := w.sharing(w.client(t), uint64(i))
+		options.StaleFor, options.Jitter = 24*time.Hour, 0.1
+		loaders = append(loaders, NewLoader[[]string](options))
+	}
+	o := &origin{}
+	random := rand.New(rand.NewPCG(7, 8))
+	const merchants = 3
+	sources := map[Source]int{}
+	for merchant := range merchants {
+		for end := w.clock().Add(48 * time.Hour); w.clock().Before(end); {
+			l := loaders[random.IntN(len(loaders))]
+			_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), o.fetch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[source]++
+			l.Renewed(t.Context())
+			w.pass(time.Minute + time.Duration(random.Int64N(int64(19*time.Minute))))
+		}
+	}
+	if all := sources[Fresh] + sources[Fetched] + sources[Stale]; sources[Fetched] != merchants || sources[Fetched]*100 >= all {
+		t.Errorf("%d of %d answers waited: %v", sources[Fetched], all, sources)
+	}
+	t.Logf("%v in %d fetches", sources, o.fetches.Load())
+}
+
+// TestCustomersInAnOutage has ten thousand customers of a hundred merchants ask five instances in ten minutes without Sufrah:
+// half of the merchants have an old menu, which is shown.
+func TestCustomersInAnOutage(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	var loaders []*Loader[[]string]
+	for i := range 5 {
+		options := w.sharing(w.client(t), uint64(i))
+		options.StaleFor = 24 * time.Hour
+		loaders = append(loaders, NewLoader[[]string](options))
+	}
+	const merchants = 100
+	customers := 10_000
+	if testing.Short() {
+		customers = 1000
+	}
+	well := &origin{}
+	for merchant := range merchants / 2 {
+		if _, _, err := loaders[0].Load(t.Context(), fmt.Sprint("{m", merchant, "}"), well.fetch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(time.Hour)
+	down := &origin{err: &fault{}}
+	random := rand.New(rand.NewPCG(7, 8))
+	shown := 0
+	for range customers {
+		l, merchant := loaders[random.IntN(len(loaders))], random.IntN(merchants)
+		_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), down.fetch)
+		if old := merchant < merchants/2; old != (source == Stale) || old != (err == nil) {
+			t.Fatalf("merchant %d: %s, %v", merchant, source, err)
+		}
+		if err == nil {
+			shown++
+		}
+		l.Renewed(t.Context())
+		w.pass(10 * time.Minute / time.Duration(customers))
+	}
+	// Until the breaker opens, and then one at a time, after pauses of 8 s less a fifth.
+	if n, most := down.fetches.Load(), int64(breakAfter+10+10*time.Minute/(longestPause*8/10)); n > most {
+		t.Errorf("%d calls, want %d at most", n, most)
+	}
+	t.Logf("%d customers were shown an old menu; %d calls in vain", shown, down.fetches.Load())
+}
+
 // TestFailuresAreShared: twenty loaders of a key in as many instances make one call of an origin that fails, and wait no
 // longer than that. The failure is held for longer each time.
 func TestFailuresAreShared(t *testing.T) {
