@@ -212,8 +212,10 @@ build-UsageApiFunction: FUNCTION = usage-api
 build-UsageAdminFunction: FUNCTION = usage-admin
 build-ProcessMessageFunction: FUNCTION = process-message
 build-WelcomeBootstrapFunction: FUNCTION = welcome-bootstrap
-.PHONY: build-UsageApiFunction build-UsageAdminFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction
-build-UsageApiFunction build-UsageAdminFunction build-ProcessMessageFunction build-WelcomeBootstrapFunction:
+build-ReleaseCheckFunction: FUNCTION = release-check
+BUILDS := $(addprefix build-,UsageApiFunction UsageAdminFunction ProcessMessageFunction WelcomeBootstrapFunction ReleaseCheckFunction)
+.PHONY: $(BUILDS)
+$(BUILDS):
 	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(FUNCTION)
 
 .PHONY: clean

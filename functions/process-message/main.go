@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	if err := function.Run(processmessage.Name, processmessage.New, os.Environ(), os.Stdout); err != nil {
+	if err := function.Run(processmessage.Name, processmessage.New, processmessage.Health, os.Environ(), os.Stdout); err != nil {
 		os.Exit(1)
 	}
 }

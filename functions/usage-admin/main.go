@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	if err := function.Run(usageadmin.Name, usageadmin.New, os.Environ(), os.Stdout); err != nil {
+	if err := function.Run(usageadmin.Name, usageadmin.New, usageadmin.Health, os.Environ(), os.Stdout); err != nil {
 		os.Exit(1)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	if err := function.Run(usageapi.Name, usageapi.New, os.Environ(), os.Stdout); err != nil {
+	if err := function.Run(usageapi.Name, usageapi.New, usageapi.Health, os.Environ(), os.Stdout); err != nil {
 		os.Exit(1)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	if err := function.Run(welcomebootstrap.Name, welcomebootstrap.New, os.Environ(), os.Stdout); err != nil {
+	if err := function.Run(welcomebootstrap.Name, welcomebootstrap.New, welcomebootstrap.Health, os.Environ(), os.Stdout); err != nil {
 		os.Exit(1)
 	}
 }

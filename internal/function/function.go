@@ -3,7 +3,10 @@ package function
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/health"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
@@ -73,12 +77,49 @@ func loadRoots() <-chan struct{} {
 	return loaded
 }
 
+// Health says what a function needs to do its work. It is asked for each health event, and makes clients of its own: what an
+// instance has kept, such as a secret's value, may be out of date.
+type Health func(environ config.Environment, now func() time.Time, log io.Writer) (health.Subject, error)
+
+// Handler returns what serves the function's invocations: those of its build's handler, and health events.
+func Handler[H any](build Build[H], check Health, environ config.Environment, now func() time.Time, log io.Writer) (lambda.Handler, error) {
+	handler, err := build(environ, now, log)
+	if err != nil {
+		return nil, err
+	}
+	return examined{lambda.NewHandler(handler), func() (health.Subject, error) { return check(environ, now, log) }, environ.Get("RELEASE")}, nil
+}
+
+// examined answers health events, and hands on all others.
+type examined struct {
+	lambda.Handler
+	subject func() (health.Subject, error)
+	release string
+}
+
+// Invoke implements lambda.Handler.
+func (e examined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if !health.Asked(payload) {
+		return e.Handler.Invoke(ctx, payload)
+	}
+	subject, err := e.subject()
+	if err != nil {
+		return nil, err
+	}
+	subject.Settings.Release = e.release
+	answer, err := json.Marshal(health.Examine(ctx, subject))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the report: %w", err)
+	}
+	return answer, nil
+}
+
 // Run builds the function's handler and serves invocations until Lambda ends the process. It returns only if the handler
 // can't be built, after it has logged why.
-func Run[H any](name string, build Build[H], environ config.Environment, log io.Writer) error {
+func Run[H any](name string, build Build[H], check Health, environ config.Environment, log io.Writer) error {
 	setHeap(environ)
 	roots := loadRoots()
-	handler, err := build(environ, time.Now, log)
+	handler, err := Handler(build, check, environ, time.Now, log)
 	<-roots
 	if err != nil {
 		// Alarms find a function's lines by the name that it is deployed under.

@@ -41,13 +41,13 @@ func TestMain(m *testing.M) {
 func run(name string, environ []string, log io.Writer) error {
 	switch name {
 	case usageapi.Name:
-		return function.Run(name, usageapi.New, environ, log)
+		return function.Run(name, usageapi.New, usageapi.Health, environ, log)
 	case usageadmin.Name:
-		return function.Run(name, usageadmin.New, environ, log)
+		return function.Run(name, usageadmin.New, usageadmin.Health, environ, log)
 	case processmessage.Name:
-		return function.Run(name, processmessage.New, environ, log)
+		return function.Run(name, processmessage.New, processmessage.Health, environ, log)
 	default:
-		return function.Run(name, welcomebootstrap.New, environ, log)
+		return function.Run(name, welcomebootstrap.New, welcomebootstrap.Health, environ, log)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestHeap(t *testing.T) {
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(math.MaxInt64)
 		stop := errors.New("enough")
-		err := function.Run("test", func(config.Environment, func() time.Time, io.Writer) (func(), error) { return nil, stop }, test.environ, io.Discard)
+		err := function.Run("test", func(config.Environment, func() time.Time, io.Writer) (func(), error) { return nil, stop }, nil, test.environ, io.Discard)
 		if percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1); !errors.Is(err, stop) || percent != test.percent || limit != test.limit {
 			t.Errorf("%s: the heap may grow by %d %% up to %d bytes, want %d %% and %d; %v", name, percent, limit, test.percent, test.limit, err)
 		}
@@ -128,7 +128,7 @@ func TestFaultsNameTheFunction(t *testing.T) {
 	var log bytes.Buffer
 	broken := errors.New("broken")
 	build := func(config.Environment, func() time.Time, io.Writer) (func() error, error) { return nil, broken }
-	if err := function.Run("f", build, config.Environment{"AWS_LAMBDA_FUNCTION_NAME=sufrah-prod-f"}, &log); !errors.Is(err, broken) {
+	if err := function.Run("f", build, nil, config.Environment{"AWS_LAMBDA_FUNCTION_NAME=sufrah-prod-f"}, &log); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	if !bytes.Contains(log.Bytes(), []byte(`"function":"sufrah-prod-f"`)) {

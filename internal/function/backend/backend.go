@@ -81,15 +81,19 @@ func CacheOptions(
 
 // Sufrah returns the client of the Sufrah API. Its key is read with the first call.
 func Sufrah(settings config.Sufrah, account config.AWS, now func() time.Time, log *slog.Logger) (*sufrah.KeyedClient, error) {
-	keys := sufrah.Keys(secret.StaticKey(settings.APIKey))
-	if settings.SecretARN != "" {
-		keys = secret.NewSufrahKey(manager(account).Secret(settings.SecretARN), now, log)
-	}
-	client, err := sufrah.NewKeyed(sufrah.Config{BaseURL: settings.APIBase}, keys)
+	client, err := sufrah.NewKeyed(sufrah.Config{BaseURL: settings.APIBase}, SufrahKeys(settings, account, now, log))
 	if err != nil {
 		return nil, fmt.Errorf("configuring the Sufrah API: %w", err)
 	}
 	return client, nil
+}
+
+// SufrahKeys returns the key of the Sufrah API. It is read when it is asked for.
+func SufrahKeys(settings config.Sufrah, account config.AWS, now func() time.Time, log *slog.Logger) sufrah.Keys {
+	if settings.SecretARN == "" {
+		return secret.StaticKey(settings.APIKey)
+	}
+	return secret.NewSufrahKey(manager(account).Secret(settings.SecretARN), now, log)
 }
 
 // manager returns where deployed functions have their secrets.

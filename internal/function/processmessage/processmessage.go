@@ -63,19 +63,13 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	if err != nil {
 		return nil, err
 	}
-	tables := schema.Tables{
-		Restaurants:   settings.RestaurantsTable,
-		Bots:          settings.BotsTable,
-		Usage:         settings.UsageTable,
-		Conversations: settings.ConversationsTable,
-		Directory:     settings.DirectoryTable,
-	}
+	names := tables(settings)
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, meter)
 	lists := options
 	lists.Observer = cache.Observer{}                         // metrics are of menus
 	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
-	recorder := recording.New(db, tables, usage.NewCalendar(settings.TimeZone))
+	recorder := recording.New(db, names, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
 		Recorder:      recorder,
 		QuotaAlerter:  recorder,
@@ -94,7 +88,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Log:           logger,
 		Events:        events(meter),
 	}
-	tenants := webhook.NewTenantCache(registry.New(db, tables), now)
+	tenants := webhook.NewTenantCache(registry.New(db, names), now)
 	handler := webhook.New(webhook.Config{
 		URL: settings.WebhookURL, Tenants: tenants, Bots: tenants, AccountSID: settings.Twilio.AccountSID, Tokens: tokens, Receiver: service,
 		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
@@ -122,4 +116,15 @@ func events(meter *metrics.Writer) conversation.Events {
 // counting has a metric written each time that it is called.
 func counting(meter *metrics.Writer, name metrics.Name) func() {
 	return func() { meter.Write(metrics.Count(name, 1)) }
+}
+
+// tables returns the names of the tables.
+func tables(settings config.ProcessMessage) schema.Tables {
+	return schema.Tables{
+		Restaurants:   settings.RestaurantsTable,
+		Bots:          settings.BotsTable,
+		Usage:         settings.UsageTable,
+		Conversations: settings.ConversationsTable,
+		Directory:     settings.DirectoryTable,
+	}
 }

@@ -33,16 +33,21 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		return nil, err
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
-	tables := schema.Tables{
+	names := tables(settings)
+	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
+	topUps := usage.NewTopUpService(topup.New(db, names), usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
+	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(token.New(db, names), now), logger, now, lambdahttp.RequestID)
+	return lambdahttp.New(handler, lambdahttp.Options{
+		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+	}), nil
+}
+
+// tables returns the names of the tables.
+func tables(settings config.UsageAdmin) schema.Tables {
+	return schema.Tables{
 		Restaurants:  settings.RestaurantsTable,
 		Bots:         settings.BotsTable,
 		Usage:        settings.UsageTable,
 		AccessTokens: settings.AccessTokensTable,
 	}
-	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
-	topUps := usage.NewTopUpService(topup.New(db, tables), usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now, crypto.Text)
-	handler := usagehttp.NewTopUpAPI(topUps, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
-	return lambdahttp.New(handler, lambdahttp.Options{
-		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
-	}), nil
 }

@@ -34,7 +34,23 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		return nil, err
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
-	tables := schema.Tables{
+	names := tables(settings)
+	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
+	store := struct {
+		*registry.Registry
+		*ranking.Ranking
+		*topup.Store
+	}{registry.New(db, names), ranking.New(db, names), topup.New(db, names)}
+	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
+	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, names), now), logger, now, lambdahttp.RequestID)
+	return lambdahttp.New(handler, lambdahttp.Options{
+		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+	}), nil
+}
+
+// tables returns the names of the tables.
+func tables(settings config.UsageAPI) schema.Tables {
+	return schema.Tables{
 		Restaurants:   settings.RestaurantsTable,
 		Bots:          settings.BotsTable,
 		Usage:         settings.UsageTable,
@@ -42,15 +58,4 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		AccessTokens:  settings.AccessTokensTable,
 		Directory:     settings.DirectoryTable,
 	}
-	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
-	store := struct {
-		*registry.Registry
-		*ranking.Ranking
-		*topup.Store
-	}{registry.New(db, tables), ranking.New(db, tables), topup.New(db, tables)}
-	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
-	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, tables), now), logger, now, lambdahttp.RequestID)
-	return lambdahttp.New(handler, lambdahttp.Options{
-		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
-	}), nil
 }

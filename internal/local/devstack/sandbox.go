@@ -30,8 +30,10 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle(DynamoDBPath+"/{$}", s.store.Wrap(s.dynamoDB))
 	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
 	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // the same slash, and queues' URLs
-	s.mux.Handle(secretsPath, secrets)
-	s.mux.Handle(secretsPath+"/{$}", secrets)
+	s.mux.Handle(secretsPath, s.secrets)
+	s.mux.Handle(secretsPath+"/{$}", s.secrets)
+	s.mux.HandleFunc("/sandbox/secrets", s.secrets.set)
+	s.mux.HandleFunc("POST "+LambdaPath+"/2015-03-31/functions/{name}/invocations", s.invoke)
 	s.mux.Handle(twilioPath+"/", http.StripPrefix(twilioPath, s.Twilio))
 	s.mux.Handle(sufrahPath+"/", http.StripPrefix(sufrahPath, s.Sufrah))
 

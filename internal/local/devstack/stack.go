@@ -50,6 +50,7 @@ type Stack struct {
 	store, queue *sandbox.Fault // how DynamoDB and SQS behave
 	source       sam.EventSource
 	jobs         *jobLog
+	secrets      *secretStore
 	pools        map[string]*lambdalocal.Pool // of compiled functions, by name
 
 	mux     *http.ServeMux // the stack's own paths
@@ -113,6 +114,7 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 		store:   sandbox.NewFault(rand.Float64, writeDynamoDBFailure),
 		queue:   sandbox.NewFault(rand.Float64, writeSQSFailure),
 		jobs:    &jobLog{next: o.Log},
+		secrets: newSecretStore(),
 		mux:     http.NewServeMux(),
 		gateway: apigateway.New(apigateway.Options{
 			CORS: cors, Now: o.Clock.Now, Logger: logging.New(o.Log, slog.LevelInfo, "api-gateway"),

@@ -335,14 +335,21 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow sqs:SendMessage ${BootstrapDeadLetterQueue.Arn}", "Allow sqs:SendMessage ${BootstrapQueue.Arn}",
 		}),
 	}
-	releasing := []string{"Allow cloudwatch:DescribeAlarms *"}
-	for _, function := range resources(t, load(t), functionType) {
-		arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", function.Property("FunctionName"))
+	const function = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:"
+	releasing := []string{"Allow cloudwatch:DescribeAlarms *", "Allow lambda:InvokeFunction " + function + stackName + "-release-check"}
+	checking := []string{
+		"Allow codedeploy:BatchGetDeploymentTargets *", "Allow codedeploy:ListDeploymentTargets *",
+		"Allow codedeploy:PutLifecycleEventHookExecutionStatus arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:" + stackName + "-*",
+		"Allow logs:CreateLogStream ${ReleaseCheckLogGroup.Arn}", "Allow logs:PutLogEvents ${ReleaseCheckLogGroup.Arn}",
+	}
+	for _, released := range resources(t, load(t), functionType) {
+		arn := function + released.Property("FunctionName").(string)
+		checking = append(checking, "Allow lambda:InvokeFunction "+arn+":*")
 		for _, action := range []string{"GetAlias", "GetProvisionedConcurrencyConfig", "UpdateAlias"} {
 			releasing = append(releasing, "Allow lambda:"+action+" "+arn, "Allow lambda:"+action+" "+arn+":*")
 		}
 	}
-	want[releaseRole] = releasing
+	want[releaseRole], want[checkRole] = releasing, checking
 	got := map[string][]string{}
 	for logicalID, role := range roles(t, load(t)) {
 		got[logicalID] = role.permissions()
@@ -360,6 +367,10 @@ var unlimited = map[string]string{
 	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
 	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
 
+	"codedeploy:BatchGetDeploymentTargets":            "a hook knows its deployment's id and not its group; it only reads",
+	"codedeploy:ListDeploymentTargets":                "a hook knows its deployment's id and not its group; it only reads",
+	"codedeploy:PutLifecycleEventHookExecutionStatus": "applications have names of CloudFormation's making, which begin with the stack's",
+
 	"cloudwatch:DescribeAlarms": "it is asked for several alarms at once, which is allowed for all or for none; it only reads",
 
 	"ec2:AssignPrivateIpAddresses":   lambdasOwn,
@@ -370,8 +381,11 @@ var unlimited = map[string]string{
 	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
 }
 
-// releaseRole is the one role that no function has: CodeDeploy takes it.
-const releaseRole = "ReleaseRole"
+// releaseRole is the one role that no function has: CodeDeploy takes it. checkRole is that of the function which CodeDeploy calls.
+const (
+	releaseRole = "ReleaseRole"
+	checkRole   = "ReleaseCheckRole"
+)
 
 // lambdasOwn is the reason for what Lambda does in the role's name. TestCodeMayNotTouchInterfaces sees to the rest.
 const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
@@ -450,7 +464,7 @@ func TestEachFunctionHasItsOwnRole(t *testing.T) {
 		}
 	}
 	for logicalID := range roles(t, loaded) {
-		if logicalID == releaseRole {
+		if logicalID == releaseRole || logicalID == checkRole {
 			continue
 		}
 		arn := "${" + logicalID + ".Arn}"

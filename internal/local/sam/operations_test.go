@@ -48,7 +48,9 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
 				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
-			release := map[string]any{"Type": kind, "Role": "${" + releaseRole + ".Arn}"}
+			release := map[string]any{
+				"Type": kind, "Role": "${" + releaseRole + ".Arn}", "Hooks": map[string]any{"PreTraffic": "${ReleaseCheckFunction}"},
+			}
 			got, _ := function.Property("DeploymentPreference").(map[string]any)
 			brakes, _ := got["Alarms"].([]any)
 			delete(got, "Alarms")
@@ -84,6 +86,9 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for _, function := range resources(t, with(t, load(t), "AlarmsHoldReleases", "false"), functionType) {
 		if got, _ := function.Property("DeploymentPreference", "Alarms").([]any); len(got) > 0 {
 			t.Errorf("%s is taken back by %v, want nothing", function.LogicalID, got)
+		}
+		if got := function.Property("DeploymentPreference", "Hooks", "PreTraffic"); got != nil {
+			t.Errorf("%s is tried by %v, want nothing", function.LogicalID, got)
 		}
 	}
 }

@@ -36,7 +36,7 @@ var (
 	// foundations serve every package above and know none of them.
 	foundations = []string{
 		"./internal/clock", "./internal/config", "./internal/logging", "./internal/metrics", "./internal/outbound", "./internal/awsconfig", "./internal/ttl",
-		"./internal/task", "./internal/timing",
+		"./internal/task", "./internal/timing", "./internal/health",
 	}
 	// joiners choose adapters and put everything together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/..."}

@@ -1,0 +1,55 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/health"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/sufrah"
+)
+
+var (
+	errNoToken = errors.New("it has no token for the account of TWILIO_ACCOUNT_SID")
+	errNoKey   = errors.New("it is not a key that a request can carry")
+)
+
+// Checks returns those of what the two functions that talk to customers share: the cache, and both secrets, read anew. done
+// closes what they opened.
+func Checks(
+	cache config.Cache, account config.Twilio, api config.Sufrah, aws config.AWS, now func() time.Time,
+) (checks []health.Check, done func(), err error) {
+	silent := slog.New(slog.DiscardHandler) // the report says it
+	server, err := Cache(cache, aws, metrics.New(io.Discard, "", now))
+	if err != nil {
+		return nil, nil, err
+	}
+	return []health.Check{
+		{Name: "cache", Run: func(ctx context.Context) error {
+			_, _, err := server.Get(ctx, "sufrah:v1:{health}:check")
+			return err
+		}},
+		{Name: "secret of Twilio's tokens", Run: func(ctx context.Context) error {
+			token, err := TwilioTokens(account, aws, now, silent).AuthToken(ctx, "")
+			if err == nil && token == "" {
+				return errNoToken
+			}
+			return err
+		}},
+		{Name: "secret of Sufrah's key", Run: func(ctx context.Context) error {
+			key, err := SufrahKeys(api, aws, now, silent).APIKey(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := sufrah.New(sufrah.Config{BaseURL: api.APIBase, APIKey: key}); err != nil {
+				return fmt.Errorf("%w: %w", errNoKey, err)
+			}
+			return nil
+		}},
+	}, server.Close, nil
+}

@@ -1,0 +1,189 @@
+// Package releasecheck tries a new version of a function before it gets customers: CodeDeploy calls it before it moves the alias
+// (hook BeforeAllowTraffic), it sends the version a health event, and tells CodeDeploy whether to go on. So a version that doesn't
+// start, or lacks a table, a secret or the cache, is taken back, also where nobody would have called it for hours.
+package releasecheck
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
+	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/sufrah/usage-bootstrap/internal/clock"
+	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/function"
+	"github.com/sufrah/usage-bootstrap/internal/health"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+)
+
+// Name is the function's name, in its log and under functions.
+const Name = "release-check"
+
+// Hook is what CodeDeploy hands a hook (AWS, CodeDeploy user guide, "AppSpec 'hooks' section for an AWS Lambda deployment").
+type Hook struct {
+	DeploymentID string `json:"DeploymentId"`
+	ExecutionID  string `json:"LifecycleEventHookExecutionId"`
+}
+
+// Handler is a Lambda handler of CodeDeploy's hooks. Its error says that CodeDeploy couldn't be told.
+type Handler = func(context.Context, Hook) error
+
+// A version is asked several times: what is new reaches IAM, and the version its network, within seconds.
+const (
+	attempts = 4
+	pause    = 5 * time.Second
+	// answerMargin is what is left of the invocation for telling CodeDeploy, which otherwise waits for an hour.
+	answerMargin = 5 * time.Second
+)
+
+// New is a function.Build.
+func New(environ config.Environment, _ func() time.Time, log io.Writer) (Handler, error) {
+	c, err := newChecker(environ, log)
+	if err != nil {
+		return nil, err
+	}
+	return c.handle, nil
+}
+
+func newChecker(environ config.Environment, log io.Writer) (*checker, error) {
+	settings, err := config.LoadReleaseCheck(environ)
+	if err != nil {
+		return nil, err
+	}
+	account := function.AWS(settings.AWS, "")
+	patient := account
+	patient.HTTPClient = nil // the SDK's own, which waits: an invocation may take as long as its function's time-out
+	return &checker{
+		deployments: codedeploy.NewFromConfig(account, func(o *codedeploy.Options) { o.BaseEndpoint = endpoint(settings.CodeDeploy) }),
+		functions:   lambda.NewFromConfig(patient, func(o *lambda.Options) { o.BaseEndpoint = endpoint(settings.Lambda) }),
+		pause:       pause,
+		log:         logging.New(log, settings.LogLevel, settings.FunctionName),
+	}, nil
+}
+
+func endpoint(url string) *string {
+	if url == "" {
+		return nil
+	}
+	return &url
+}
+
+// Health is a function.Health: the function needs nothing that it could check of itself.
+func Health(environ config.Environment, _ func() time.Time, _ io.Writer) (health.Subject, error) {
+	_, err := config.LoadReleaseCheck(environ)
+	return health.Subject{}, err
+}
+
+type checker struct {
+	deployments *codedeploy.Client
+	functions   *lambda.Client
+	pause       time.Duration // between attempts at a version
+	log         *slog.Logger
+}
+
+func (c *checker) handle(ctx context.Context, hook Hook) error {
+	status := types.LifecycleEventStatusSucceeded
+	if err := c.check(ctx, hook); err != nil {
+		status = types.LifecycleEventStatusFailed
+		c.log.ErrorContext(ctx, "release refused", slog.String("deploymentId", hook.DeploymentID), slog.Any("error", err))
+	} else {
+		c.log.InfoContext(ctx, "release checked", slog.String("deploymentId", hook.DeploymentID))
+	}
+	_, err := c.deployments.PutLifecycleEventHookExecutionStatus(context.WithoutCancel(ctx), &codedeploy.PutLifecycleEventHookExecutionStatusInput{
+		DeploymentId: &hook.DeploymentID, LifecycleEventHookExecutionId: &hook.ExecutionID, Status: status,
+	})
+	if err != nil {
+		return fmt.Errorf("telling CodeDeploy: %w", err)
+	}
+	return nil
+}
+
+// check returns what is wrong with the versions that a deployment brings out.
+func (c *checker) check(ctx context.Context, hook Hook) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
+		defer cancel()
+	}
+	versions, err := c.versions(ctx, hook.DeploymentID)
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		if err := c.healthy(ctx, version); err != nil {
+			return fmt.Errorf("%s: %w", version, err)
+		}
+	}
+	return nil
+}
+
+var errNoVersion = errors.New("the deployment names no function's version")
+
+// versions returns the functions of a deployment, each with the version that is to get the traffic, as name:version.
+func (c *checker) versions(ctx context.Context, deployment string) ([]string, error) {
+	listed, err := c.deployments.ListDeploymentTargets(ctx, &codedeploy.ListDeploymentTargetsInput{DeploymentId: &deployment})
+	if err != nil {
+		return nil, fmt.Errorf("looking up the deployment: %w", err)
+	}
+	found, err := c.deployments.BatchGetDeploymentTargets(ctx, &codedeploy.BatchGetDeploymentTargetsInput{
+		DeploymentId: &deployment, TargetIds: listed.TargetIds,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking up the deployment's targets: %w", err)
+	}
+	var versions []string
+	for _, target := range found.DeploymentTargets {
+		if target.LambdaTarget == nil || target.LambdaTarget.LambdaFunctionInfo == nil {
+			continue
+		}
+		info := target.LambdaTarget.LambdaFunctionInfo
+		if info.FunctionName != nil && info.TargetVersion != nil {
+			versions = append(versions, *info.FunctionName+":"+*info.TargetVersion)
+		}
+	}
+	if len(versions) == 0 {
+		return nil, errNoVersion
+	}
+	return versions, nil
+}
+
+// healthy asks a version until it is well, for some times.
+func (c *checker) healthy(ctx context.Context, version string) error {
+	for attempt := 1; ; attempt++ {
+		err := c.ask(ctx, version)
+		if err == nil || attempt == attempts {
+			return err
+		}
+		c.log.WarnContext(ctx, "version not healthy yet", slog.String("version", version), slog.Any("error", err))
+		if clock.Sleep(ctx, c.pause) != nil {
+			return err
+		}
+	}
+}
+
+// ask sends a version one health event.
+func (c *checker) ask(ctx context.Context, version string) error {
+	answer, err := c.functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: &version, Payload: []byte(health.Event)})
+	if err != nil {
+		return fmt.Errorf("invoking it: %w", err)
+	}
+	if answer.FunctionError != nil {
+		return fmt.Errorf("it doesn't start, or crashed: %s: %.500s", *answer.FunctionError, answer.Payload)
+	}
+	var report health.Report
+	if err := json.Unmarshal(answer.Payload, &report); err != nil || report.Checks == nil {
+		return fmt.Errorf("it answers a health event with no report: %.200s", answer.Payload)
+	}
+	if !report.Healthy {
+		return errors.New(strings.Join(report.Faults(), "; "))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+// Package health lets a deployed function be asked whether it can do its work: before a release sends it customers, and by
+// an operator.
+//
+// A health event is a direct invocation's own shape, {"check": "health"} and nothing else. API Gateway's events and SQS's
+// always have other members beside what a caller words, so neither can carry one: who asks needs lambda:InvokeFunction. The report
+// names what is missing, and never a value of a secret or an item.
+package health
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/task"
+)
+
+// Event is the payload that asks for a report.
+const Event = `{"check": "health"}`
+
+// maxEvent bounds what is looked at: the smallest event of API Gateway or SQS is several times as long.
+const maxEvent = 64
+
+// Asked reports whether a payload is a health event.
+func Asked(payload []byte) bool {
+	if len(payload) > maxEvent {
+		return false
+	}
+	var event struct {
+		Check string `json:"check"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(&event) == nil && event.Check == "health" && !decoder.More()
+}
+
+// Check is one thing that a function can't do without.
+type Check struct {
+	Name string // "table sufrah-prod-usage", "cache", "secret of Sufrah's key"
+	Run  func(context.Context) error
+}
+
+// Settings are what of a function's configuration has to agree with that of others, or with what is set elsewhere.
+type Settings struct {
+	Release    string `json:"release,omitempty"`
+	TimeZone   string `json:"timeZone,omitempty"`
+	WebhookURL string `json:"webhookUrl,omitempty"`
+}
+
+// Subject is a function whose configuration was parsed.
+type Subject struct {
+	Settings Settings
+	Checks   []Check
+	Close    func() // gives back what the checks opened; nil for nothing
+}
+
+// Report is the answer to a health event.
+type Report struct {
+	Healthy bool `json:"healthy"`
+	Settings
+	Checks []Result `json:"checks"`
+}
+
+// Result is what became of a check.
+type Result struct {
+	Name       string  `json:"name"`
+	Error      string  `json:"error,omitempty"`
+	DurationMs float64 `json:"durationMs"`
+}
+
+// timeout bounds each check. It is longer than any client's own, and shorter than the shortest time of an invocation.
+const timeout = 7 * time.Second
+
+// Examine carries out a subject's checks, all at the same time.
+func Examine(ctx context.Context, s Subject) Report {
+	if s.Close != nil {
+		defer s.Close()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	report := Report{Healthy: true, Settings: s.Settings, Checks: make([]Result, len(s.Checks))}
+	var running sync.WaitGroup
+	for i, check := range s.Checks {
+		running.Go(func() {
+			start := time.Now()
+			err := carryOut(ctx, check)
+			report.Checks[i] = Result{Name: check.Name, DurationMs: float64(time.Since(start).Microseconds()) / 1000}
+			if err != nil {
+				report.Checks[i].Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+			}
+		})
+	}
+	running.Wait()
+	for _, r := range report.Checks {
+		report.Healthy = report.Healthy && r.Error == ""
+	}
+	return report
+}
+
+func carryOut(ctx context.Context, c Check) (err error) {
+	defer task.Recover(&err)
+	return c.Run(ctx)
+}
+
+// Faults returns what is wrong, a sentence for each; nil where nothing is.
+func (r Report) Faults() (faults []string) {
+	for _, c := range r.Checks {
+		if c.Error != "" {
+			faults = append(faults, fmt.Sprintf("%s: %s", c.Name, c.Error))
+		}
+	}
+	return faults
+}

@@ -1,0 +1,137 @@
+package devstack_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/health"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// examine sends a function a health event, over Lambda's own API.
+func examine(t *testing.T, stack *devstack.Stack, function string) health.Report {
+	t.Helper()
+	a := do(t, stack, http.MethodPost, devstack.LambdaPath+"/2015-03-31/functions/"+devstack.StackName+"-"+function+":live/invocations", health.Event)
+	if failed := a.header.Get("X-Amz-Function-Error"); failed != "" {
+		t.Fatalf("%s: %s %s", function, failed, a.body)
+	}
+	return read[health.Report](t, a, http.StatusOK)
+}
+
+var functions = []string{"usage-api", "usage-admin", "process-message", "welcome-bootstrap"}
+
+// TestHealth: every function is well on a stack that has everything, with checks of all that it uses.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadDefinition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStories(t, loaded)
+	for function, checks := range map[string]int{"usage-api": 9, "usage-admin": 4, "process-message": 8, "welcome-bootstrap": 3} {
+		report := examine(t, s.Stack, function)
+		if !report.Healthy || len(report.Checks) != checks || report.Faults() != nil {
+			t.Errorf("%s: %+v", function, report)
+		}
+		if zone := report.TimeZone; (function != "welcome-bootstrap") != (zone == "UTC") || (function == "process-message") != (report.WebhookURL != "") {
+			t.Errorf("%s: %+v", function, report.Settings)
+		}
+	}
+	if a := do(t, s.Stack, http.MethodPost, devstack.LambdaPath+"/2015-03-31/functions/sufrah-prod-usage-api/invocations", health.Event); a.status != http.StatusNotFound {
+		t.Errorf("another stack's function: %d", a.status)
+	}
+}
+
+// TestIllHealth takes one thing after the other away, and finds who can't do without it.
+func TestIllHealth(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadDefinition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		broken func(s *stories)
+		ill    []string
+		says   string
+	}{
+		"DynamoDB fails":         {func(s *stories) { s.behave("store", `{"failRate": 1}`) }, functions[:3], "table "},
+		"the cache fails":        {func(s *stories) { s.behave("cache", `{"failRate": 1}`) }, functions[2:], "cache: "},
+		"no token":               {func(s *stories) { s.behave("secrets", `{"twilio": "{}"}`) }, functions[2:], "Twilio's tokens: it has no token"},
+		"no JSON":                {func(s *stories) { s.behave("secrets", `{"twilio": "AC"}`) }, functions[2:], "is not of the form"},
+		"no key":                 {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"\"}"}`) }, functions[2:], "Sufrah's key: the secret"},
+		"a key of no form":       {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"a b\"}"}`) }, functions[2:], "not a key that a request can carry"},
+		"a secret isn't there":   {func(s *stories) { s.behave("secrets", `{"sufrah": null}`) }, functions[2:], "ResourceNotFoundException"},
+		"Twilio and Sufrah fail": {func(s *stories) { s.behave("twilio", `{"failRate": 1}`); s.behave("sufrah", `{"failRate": 1}`) }, nil, ""}, // nobody's release
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStories(t, loaded)
+			test.broken(s)
+			for _, function := range functions {
+				report := examine(t, s.Stack, function)
+				if ill := slices.Contains(test.ill, function); report.Healthy == ill || ill && !strings.Contains(strings.Join(report.Faults(), "\n"), test.says) {
+					t.Errorf("%s: %+v", function, report)
+				}
+			}
+		})
+	}
+}
+
+// TestMissingParts: what the stack's definition lacks, the function that reads it misses.
+func TestMissingParts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ from, to, says string }{
+		{"IndexName: by-plan", "IndexName: by-something", "index by-plan of table sufrah-local-bots: "},
+		{"DIRECTORY_TABLE: !Ref DirectoryTable", "DIRECTORY_TABLE: nowhere", "table nowhere: "},
+	} {
+		t.Run(test.to, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(nil)
+			stack, err := devstack.New(t.Context(), devstack.Options{
+				Definition: changedDefinition(t, test.from, test.to), BaseURL: "http://" + server.Listener.Addr().String(),
+				Clock: devstack.NewClock(func() time.Time { return noon }), Log: io.Discard,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Config.Handler = stack
+			server.Start()
+			t.Cleanup(server.Close)
+			t.Cleanup(func() { _ = stack.Close() })
+			faults := examine(t, stack, "usage-api").Faults()
+			if len(faults) != 1 || !strings.HasPrefix(faults[0], test.says) {
+				t.Errorf("faults %q", faults)
+			}
+		})
+	}
+}
+
+// changedDefinition returns template.yaml with a text replaced by another one.
+func changedDefinition(t *testing.T, from, to string) *sam.Definition {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.CopyFS(filepath.Join(folder, "internal", "stack"), os.DirFS("../../stack")); err != nil {
+		t.Fatal(err)
+	}
+	template, err := os.ReadFile("../../../template.yaml")
+	if err != nil || !strings.Contains(string(template), from) {
+		t.Fatalf("no %q in template.yaml, %v", from, err)
+	}
+	path := filepath.Join(folder, "template.yaml")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(template), from, to)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := sam.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
