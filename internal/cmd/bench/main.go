@@ -81,6 +81,7 @@ var measurements = []measurement{
 	{"job", (*bench).jobs},
 	{"menu", (*bench).menus},
 	{"fetches", (*bench).fetches},
+	{"burst", (*bench).bursts},
 	{"webhook", (*bench).webhooks},
 	{"list", (*bench).lists},
 }
@@ -88,7 +89,7 @@ var measurements = []measurement{
 func run(ctx context.Context, args []string, out io.Writer) error {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, fetches, webhook, list")
+	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, fetches, burst, webhook, list")
 	flags.IntVar(&b.rounds, "rounds", 40, "how often each program is started; other measurements follow")
 	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "in the longest list")
 	if err := flags.Parse(args); err != nil {

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+)
+
+// bursts reports, in real time and on a stack of its own, how long after their messages the menus of forty new customers of as
+// many merchants are prefetched: twenty within a second, and all as soon as the rate of twenty a minute lets them.
+func (b *bench) bursts(ctx context.Context) error {
+	const customers = 40
+	server, err := devstack.Serve(ctx, "template.yaml", 0, io.Discard)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	own := &bench{server: server}
+	if _, err := own.slowSufrah(); err != nil {
+		return err
+	}
+	started := time.Now()
+	var mu sync.Mutex
+	sent := map[string]time.Time{} // by merchant
+	delivered := make(chan error, 1)
+	go func() {
+		delivered <- own.deliver(ctx, customers, customers, func(n int) (from, to, body string, number int) {
+			mu.Lock()
+			defer mu.Unlock()
+			sent[fmt.Sprintf("merchant-demo-%03d", n+1)] = time.Now()
+			return fmt.Sprintf("+96655%07d", n), fmt.Sprintf("+96611%07d", n+1), "hello", 0
+		}, nil)
+	}()
+	prefetched := map[string]time.Time{}
+	for len(prefetched) < customers {
+		outcomes, err := jobOutcomes(ctx, server.BaseURL)
+		if err != nil {
+			return err
+		}
+		for _, o := range outcomes {
+			if _, known := prefetched[o.MerchantID]; !known && o.Outcome == bootstrap.Completed.String() {
+				prefetched[o.MerchantID] = time.Now()
+			}
+		}
+		if time.Since(started) > 3*time.Minute {
+			return fmt.Errorf("%d of %d jobs are done after three minutes", len(prefetched), customers)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err := <-delivered; err != nil {
+		return err
+	}
+	var waits []time.Duration
+	for merchantID, at := range prefetched {
+		begin, known := sent[merchantID]
+		if !known {
+			return fmt.Errorf("a job is of merchant %q, to whom nobody wrote", merchantID)
+		}
+		waits = append(waits, at.Sub(begin))
+	}
+	slices.Sort(waits)
+	b.state("40 new customers at once: menu of the 20th prefetched after", waits[customers/2-1].Seconds(), "s", "≤ 1.0 s")
+	b.state("40 new customers at once: menu of the 40th prefetched after", waits[customers-1].Seconds(), "s", "≤ 61.5 s")
+	return nil
+}
+
+// outcome is what the sandbox tells of a job.
+type outcome struct {
+	MerchantID string `json:"merchantId"`
+	Outcome    string `json:"outcome"`
+}
+
+func jobOutcomes(ctx context.Context, baseURL string) (outcomes []outcome, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, baseURL+"/sandbox/jobs", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	err = json.NewDecoder(response.Body).Decode(&outcomes)
+	return outcomes, errors.Join(err, ctx.Err())
+}
