@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -85,9 +86,9 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	}
 	ctx, cancel := leaving(ctx, noteTime)
 	defer cancel()
-	err := s.Sender.SendTemplate(ctx, t, t.Bot.OwnerNumber, sid, map[string]string{
+	err := s.sendOne(ctx, log, t, template(delivery.QuotaAlert, t.Bot.OwnerNumber, sid, map[string]string{
 		"1": variable(t.Restaurant.Name), "2": fmt.Sprint(threshold), "3": fmt.Sprint(q.Used), "4": fmt.Sprint(q.EffectiveLimit()),
-	})
+	}))
 	switch {
 	case errors.Is(err, ErrUndeliverable), errors.Is(err, ErrTemplateRejected):
 		log.LogAttrs(ctx, slog.LevelError, "quota alert can't be sent", slog.Int64("threshold", threshold), slog.Any("error", err))

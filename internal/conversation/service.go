@@ -13,6 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/clock"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
@@ -48,12 +49,27 @@ var (
 	ErrTemplateRejected = errors.New("the template can't be sent")
 )
 
+// Outgoing is a message to be sent: a content, or else a text of at most MaxTextLength characters.
+type Outgoing struct {
+	To         string
+	Kind       delivery.Kind
+	Category   delivery.Category
+	ContentSID string
+	Variables  map[string]string // the content's, by their numbers
+	Text       string
+}
+
+// template is a message that is sent as a template, of which WhatsApp's category is Utility.
+func template(kind delivery.Kind, to, sid string, variables map[string]string) Outgoing {
+	return Outgoing{To: to, Kind: kind, Category: delivery.Utility, ContentSID: sid, Variables: variables}
+}
+
 // Sender sends WhatsApp messages on a tenant's behalf. Sending twice sends two messages.
 type Sender interface {
-	// SendTemplate sends a content template. It may fail with ErrTemplateRejected or ErrUndeliverable.
-	SendTemplate(ctx context.Context, t Tenant, to, sid string, variables map[string]string) error
-	// SendText sends at most MaxTextLength characters. It may fail with ErrUndeliverable.
-	SendText(ctx context.Context, t Tenant, to, text string) error
+	// Send sends a message and returns its SID at Twilio, "" where Twilio didn't take it or its answer was lost. It may fail
+	// with ErrUndeliverable, or with ErrTemplateRejected where the message is a content. A failure with a SID is one of a message
+	// that Twilio took: its statuses may be reported.
+	Send(ctx context.Context, t Tenant, m Outgoing) (sid string, err error)
 }
 
 // Queue takes bootstrap jobs. A job may be delivered more than once.
@@ -322,7 +338,7 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in In
 	defer enqueued.Wait() // an instance is frozen once it has answered
 
 	sid, _ := s.Templates.SID(ctx, TemplateWelcome)
-	err := s.send(ctx, log, t, in.Customer, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
+	err := s.send(ctx, log, t, in.Customer, delivery.Welcome, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
 	if err != nil {
 		return err
 	}
@@ -375,7 +391,7 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		return err
 	}
 	ready := s.Now()
-	if err := s.send(ctx, log, t, in.Customer, content); err != nil {
+	if err := s.send(ctx, log, t, in.Customer, delivery.List, content); err != nil {
 		return err
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "answer sent", slog.String("source", source.String()),
@@ -407,10 +423,10 @@ func retryable(err error) bool {
 	return !errors.As(err, &p) || p.Retryable()
 }
 
-// send sends a content as its template, or else as its list, or else as text.
-func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, c Content) error {
+// send sends a content as its template, or else as its list, or else as text. The kind is what it is where it isn't text.
+func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, kind delivery.Kind, c Content) error {
 	if c.TemplateSID != "" {
-		err := s.Sender.SendTemplate(ctx, t, to, c.TemplateSID, c.Variables)
+		err := s.sendOne(ctx, log, t, template(kind, to, c.TemplateSID, c.Variables))
 		if !errors.Is(err, ErrTemplateRejected) {
 			return err
 		}
@@ -421,8 +437,11 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 			return err
 		}
 	}
+	if kind == delivery.List {
+		kind = delivery.Text
+	}
 	for i, text := range c.Texts {
-		err := s.Sender.SendText(ctx, t, to, text)
+		err := s.sendOne(ctx, log, t, Outgoing{To: to, Kind: kind, Category: delivery.Service, Text: text})
 		if err != nil && i > 0 {
 			// Another delivery would send the first texts again, and perhaps get no further.
 			log.LogAttrs(ctx, slog.LevelError, "the rest of a long answer was not sent",
@@ -434,6 +453,16 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 		}
 	}
 	return nil
+}
+
+// sendOne sends one message, and has the log say under which SID its statuses are reported.
+func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) error {
+	sid, err := s.Sender.Send(ctx, t, m)
+	if err == nil {
+		log.LogAttrs(ctx, slog.LevelInfo, "message sent", slog.String("sid", sid), slog.String("kind", string(m.Kind)),
+			slog.String("category", string(m.Category)), slog.String("contentSid", m.ContentSID))
+	}
+	return err
 }
 
 func call(f func()) {

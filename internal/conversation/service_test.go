@@ -88,12 +88,8 @@ type phones struct {
 	before   func(ctx context.Context, m sent) error
 }
 
-func (p *phones) SendTemplate(ctx context.Context, _ conversation.Tenant, to, sid string, variables map[string]string) error {
-	return p.send(ctx, sent{To: to, SID: sid, Variables: variables})
-}
-
-func (p *phones) SendText(ctx context.Context, _ conversation.Tenant, to, text string) error {
-	return p.send(ctx, sent{To: to, Text: text})
+func (p *phones) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
+	return "SM1", p.send(ctx, sent{To: m.To, SID: m.ContentSID, Variables: m.Variables, Text: m.Text})
 }
 
 func (p *phones) send(ctx context.Context, m sent) error {

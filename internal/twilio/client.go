@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/customer"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
@@ -50,6 +51,7 @@ type Message struct {
 	ContentSID          string            // the template
 	ContentVariables    map[string]string // the template's, by their numbers
 	Body                string            // the text of a message without a template, at most 1,600 characters
+	StatusCallback      string            // where its statuses are reported to; "" is nowhere
 }
 
 // Client calls the Messages API. It is safe for concurrent use.
@@ -83,7 +85,8 @@ func New(config Config) (*Client, error) {
 // lost: an error would have it sent twice.
 //
 // The error is an *Error. After a time-out or a broken connection Twilio may still have accepted the message, so nothing
-// here sends it again: the caller decides whether twice is better than never.
+// here sends it again: the caller decides whether twice is better than never. A message that Twilio takes and calls failed at
+// once has both a SID and an error.
 func (c *Client) Send(ctx context.Context, account Account, message Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -99,7 +102,7 @@ func (c *Client) Send(ctx context.Context, account Account, message Message) (st
 	defer outbound.Close(response)
 	body, err := outbound.ReadBody(response, maxAnswer)
 	if response.StatusCode == http.StatusCreated {
-		return sid(body), nil
+		return taken(body)
 	}
 	_, basic, _ := strings.Cut(request.Header.Get("Authorization"), " ")
 	failure = parseError(response.StatusCode, response.Header, body, account.AuthToken, basic)
@@ -147,6 +150,9 @@ func (m Message) form() (url.Values, error) {
 	if m.From == "" && m.MessagingServiceSID == "" {
 		return nil, errors.New("it has no sender")
 	}
+	if m.StatusCallback != "" {
+		form.Set("StatusCallback", m.StatusCallback)
+	}
 	if m.ContentSID == "" {
 		if m.Body == "" {
 			return nil, errors.New("it has neither a template nor a text")
@@ -181,7 +187,25 @@ func alphanumeric(sid string) bool {
 	return sid != ""
 }
 
-// sid returns the SID in the answer to an accepted message; "" where there is none.
+// taken returns the SID of a message that Twilio took, "" where there is none, and an *Error where it failed at once: its answer
+// is 201 all the same, with the status and the error's code in the message (https://www.twilio.com/docs/messaging/api/message-resource).
+func taken(body []byte) (string, error) {
+	var answer struct {
+		SID       string `json:"sid"`
+		Status    string `json:"status"`
+		ErrorCode int    `json:"error_code"`
+		Message   string `json:"error_message"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return sid(body), nil // what can't be read says nothing of a failure
+	}
+	if delivery.ParseStatus(answer.Status) == delivery.Failed {
+		return answer.SID, &Error{StatusCode: http.StatusCreated, Code: answer.ErrorCode, Message: printable(answer.Message), Failed: true}
+	}
+	return answer.SID, nil
+}
+
+// sid returns the SID in an answer; "" where there is none.
 func sid(body []byte) string {
 	var answer struct {
 		SID string `json:"sid"`

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
 )
 
@@ -30,6 +31,7 @@ type Error struct {
 	Code       int           // of Twilio's error dictionary; 0 where none was given
 	Message    string        // Twilio's words, shortened, phone numbers masked; "" where there were none
 	RetryAfter time.Duration // how long Twilio asked to wait; 0 where it didn't
+	Failed     bool          // Twilio took the message, and called it failed
 	Err        error         // the cause, where it is not the answer
 }
 
@@ -78,7 +80,7 @@ func (e *Error) TemplateRejected() bool {
 	return e.kind() == templateRefused
 }
 
-// AuthenticationFailed says whether Twilio doesn't accept the account or its token: an operator's fault, no customer's.
+// AuthenticationFailed says whether Twilio doesn't accept the account, its token or its sender: an operator's fault, no customer's.
 func (e *Error) AuthenticationFailed() bool {
 	return e.kind() == unauthenticated
 }
@@ -94,41 +96,16 @@ const (
 	templateRefused             // never accepted, but a text may be
 )
 
-// kind goes by Twilio's code, and by the status where the code is not one of these. The meanings are those of
-// https://www.twilio.com/docs/api/errors. Twilio answers some of the codes only in status callbacks, depending on how
-// soon it finds the fault.
+// kind goes by Twilio's code, and by the status where the code is not known.
 func (e *Error) kind() kind {
-	switch e.Code {
-	case 10001, // account is not active
-		20003, // permission denied: wrong, deleted or foreign credentials, or a suspended account
-		20005: // account not active
+	switch delivery.CodeOf(e.Code).Fault {
+	case delivery.FaultOperator:
 		return unauthenticated
-
-	case 14107, // too many replies between two numbers in a short time
-		20429, // too many requests
-		21730, // system under maintenance
-		63017, // more messages a second than an account may send
-		63018: // rate limit exceeded for the channel or the receiver
+	case delivery.FaultPassing:
 		return passing
-
-	case 21211, // invalid "To" phone number
-		21610, // the receiver has unsubscribed from this sender
-		21614, // "To" is not a mobile number
-		63003, // the channel could not find the "To" address: inactive or invalid
-		63014, // blocked by the receiver
-		63024: // invalid receiver: not on WhatsApp, its terms not accepted, or its client too old
+	case delivery.FaultReceiver:
 		return receiverRefused
-
-	case 21655, // the ContentSid is invalid: mistyped, deleted, or of another account
-		21656, // the ContentVariables are invalid, such as an empty value or one with a line break
-		21658, // a parameter, such as a variable's value, is too long
-		63013, // against the channel's policy, such as an empty variable or more than four spaces in one
-		63016, // outside the 24 hours in which this type of content may be sent
-		63021, // content that the channel rejects, such as a template that its variables make too long
-		63027, // the template does not exist for a language and locale
-		63028, // the number of variables is not the template's
-		63029, // the receiver failed to download the template
-		63049: // Meta chose not to deliver a marketing template
+	case delivery.FaultTemplate:
 		return templateRefused
 	}
 	return e.kindOfStatus()
@@ -136,7 +113,7 @@ func (e *Error) kind() kind {
 
 func (e *Error) kindOfStatus() kind {
 	switch {
-	case errors.Is(e.Err, errMessage):
+	case errors.Is(e.Err, errMessage), e.Failed:
 		return refused
 	case errors.Is(e.Err, errCredentials), e.StatusCode == http.StatusUnauthorized:
 		return unauthenticated

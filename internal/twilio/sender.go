@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
@@ -18,39 +20,49 @@ type Tokens interface {
 
 // Sender sends messages from the numbers of restaurants' bots. It is safe for concurrent use.
 type Sender struct {
-	client    *Client
-	tokens    Tokens
-	masterSID string
-	log       *slog.Logger
+	SenderConfig
+}
+
+// SenderConfig is what a Sender works with. All of it is needed.
+type SenderConfig struct {
+	Client *Client
+	Tokens Tokens
+	// MasterSID is the account of bots without one of their own.
+	MasterSID string
+	// StatusURL is the public address that statuses are reported to, without a query.
+	StatusURL string
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // NewSender returns a sender for bots with an account of their own; those without one send from the master's.
-func NewSender(client *Client, tokens Tokens, masterSID string, log *slog.Logger) *Sender {
-	return &Sender{client: client, tokens: tokens, masterSID: masterSID, log: log}
-}
+func NewSender(config SenderConfig) *Sender { return &Sender{config} }
 
-// SendTemplate implements conversation.Sender.
-func (s *Sender) SendTemplate(ctx context.Context, t conversation.Tenant, to, sid string, variables map[string]string) error {
-	return s.send(ctx, t, Message{To: to, ContentSID: sid, ContentVariables: variables})
-}
+// callbackOverrides have Twilio post a callback again that isn't answered with 200, five times within 15 s. Without them it
+// tries once more, and only where it couldn't connect (Twilio, "Webhooks: Connection Overrides"). A fragment is neither sent
+// nor signed.
+const callbackOverrides = "#rc=5&rp=all"
 
-// SendText implements conversation.Sender.
-func (s *Sender) SendText(ctx context.Context, t conversation.Tenant, to, text string) error {
-	return s.send(ctx, t, Message{To: to, Body: text})
-}
-
-func (s *Sender) send(ctx context.Context, t conversation.Tenant, m Message) error {
+// Send implements conversation.Sender.
+func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation.Outgoing) (string, error) {
+	origin := delivery.Origin{
+		Kind: o.Kind, Category: o.Category, Template: o.ContentSID != "" && o.Category != delivery.Service, SentAt: s.Now(),
+	}
+	m := Message{
+		To: o.To, ContentSID: o.ContentSID, ContentVariables: o.Variables, Body: o.Text,
+		StatusCallback: s.StatusURL + "?" + origin.Query() + callbackOverrides,
+	}
 	account := Account{SID: t.Bot.TwilioAccountSID}
 	if account.SID == "" {
-		account.SID = s.masterSID
+		account.SID = s.MasterSID
 	}
 	var err error
-	if account.AuthToken, err = s.tokens.AuthToken(ctx, account.SID); err != nil {
-		return fmt.Errorf("looking up the auth token: %w", err)
+	if account.AuthToken, err = s.Tokens.AuthToken(ctx, account.SID); err != nil {
+		return "", fmt.Errorf("looking up the auth token: %w", err)
 	}
 	m.From = t.Bot.PhoneNumber
-	_, err = s.client.Send(ctx, account, m)
-	return s.translate(ctx, t, account.SID, m, err)
+	sid, err := s.Client.Send(ctx, account, m)
+	return sid, s.translate(ctx, t, account.SID, m, err)
 }
 
 // translate says what a failure means for a conversation.
@@ -70,7 +82,7 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		// that is sent instead is refused as well, and tells.
 		return fmt.Errorf("%w: %w", conversation.ErrTemplateRejected, err)
 	case failure.Permanent(), failure.AuthenticationFailed():
-		s.log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: the bot or its account needs an operator",
+		s.Log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: the bot or its account needs an operator",
 			slog.String("restaurantId", t.Restaurant.ID), slog.String("accountSid", accountSID),
 			slog.Int("twilioCode", failure.Code), slog.Any("error", err))
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
@@ -54,7 +55,26 @@ func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twi
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
-	return twilio.NewSender(client, tokens, masterSID, logging.New(log, slog.LevelDebug, "test")), log
+	return twilio.NewSender(twilio.SenderConfig{
+		Client: client, Tokens: tokens, MasterSID: masterSID, StatusURL: "https://bot.example.com/webhooks/whatsapp/status",
+		Log: logging.New(log, slog.LevelDebug, "test"), Now: func() time.Time { return time.Unix(1764340000, 0) },
+	}), log
+}
+
+// welcomeOf and textTo are messages.
+func welcomeOf(sid string, variables map[string]string) conversation.Outgoing {
+	return conversation.Outgoing{To: customer, Kind: delivery.Welcome, Category: delivery.Utility, ContentSID: sid, Variables: variables}
+}
+
+func textTo(to string) conversation.Outgoing {
+	return conversation.Outgoing{To: to, Kind: delivery.Text, Category: delivery.Service, Text: "hello"}
+}
+
+// attempt sends a message of which only the failure is of interest.
+func attempt(t *testing.T, sender *twilio.Sender, accountSID string, m conversation.Outgoing) error {
+	t.Helper()
+	_, err := sender.Send(t.Context(), tenant(accountSID), m)
+	return err
 }
 
 func tenant(accountSID string) conversation.Tenant {
@@ -75,10 +95,9 @@ func TestSenderSends(t *testing.T) {
 		standIn.ServeHTTP(w, r)
 	}), known)
 	variables := map[string]string{"1": "مطعم", "2": "سارة"}
-	if err := sender.SendTemplate(t.Context(), tenant(""), customer, welcomeSID, variables); err != nil {
-		t.Fatal(err)
-	}
-	if err := sender.SendText(t.Context(), tenant(ownSID), customer, "أهلاً"); err != nil {
+	arabic := textTo(customer)
+	arabic.Text = "أهلاً"
+	if err := errors.Join(attempt(t, sender, "", welcomeOf(welcomeSID, variables)), attempt(t, sender, ownSID, arabic)); err != nil {
 		t.Fatal(err)
 	}
 	const at = "2026-11-23T12:00:00.000Z"
@@ -112,17 +131,17 @@ func TestSenderOverSandbox(t *testing.T) {
 		"+15005550004": conversation.ErrUndeliverable,
 		"+15005550009": conversation.ErrUndeliverable,
 	} {
-		if err := sender.SendText(t.Context(), tenant(""), to, "hello"); !errors.Is(err, want) {
+		if err := attempt(t, sender, "", textTo(to)); !errors.Is(err, want) {
 			t.Errorf("text to %s: %v, want %v", to, err, want)
 		}
 	}
-	if err := sender.SendTemplate(t.Context(), tenant(""), customer, "no-sid", nil); !errors.Is(err, conversation.ErrTemplateRejected) {
+	if err := attempt(t, sender, "", welcomeOf("no-sid", nil)); !errors.Is(err, conversation.ErrTemplateRejected) {
 		t.Errorf("a template that is none: %v", err)
 	}
 	if err := standIn.Fault().Set(sandbox.Behavior{FailRate: 1, Status: 429}); err != nil {
 		t.Fatal(err)
 	}
-	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
 		t.Errorf("too many requests: %v", err)
 	}
 }
@@ -167,7 +186,12 @@ func TestSenderErrors(t *testing.T) {
 		"outside the window":           {400, 63016, templateRejected, operator},
 		"wrong number of variables":    {400, 63028, templateRejected, operator},
 		"kept back by Meta":            {400, 63049, templateRejected, operator},
-		"sender not registered":        {400, 63007, templateRejected, operator},
+		"sender not registered":        {400, 63007, operator, operator},
+		"part of an experiment":        {400, 63032, undeliverable, undeliverable},
+		"failed at once: content":      {201, 63016, templateRejected, operator},
+		"failed at once: receiver":     {201, 63024, undeliverable, undeliverable},
+		"failed at once: rate":         {201, 63018, unavailable, unavailable},
+		"failed at once: not known":    {201, 99999, templateRejected, operator},
 		"no such path":                 {404, 20404, templateRejected, operator},
 		"text too long":                {400, 21617, templateRejected, operator},
 		"not allowed":                  {403, 0, templateRejected, operator},
@@ -186,20 +210,24 @@ func TestSenderErrors(t *testing.T) {
 			t.Parallel()
 			sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(test.status)
+				if test.status == http.StatusCreated {
+					fmt.Fprintf(w, `{"sid": "SM1", "status": "failed", "error_code": %d, "error_message": "to +966500000001"}`, test.code)
+					return
+				}
 				fmt.Fprintf(w, `{"code": %d, "message": "to +966500000001", "status": %d}`, test.code, test.status)
 			}), known)
-			for kind, attempt := range map[string]struct {
+			for kind, tried := range map[string]struct {
 				err  error
 				want string
 			}{
-				"template": {sender.SendTemplate(t.Context(), tenant(""), customer, welcomeSID, nil), test.template},
-				"text":     {sender.SendText(t.Context(), tenant(""), customer, "hello"), test.text},
+				"template": {attempt(t, sender, "", welcomeOf(welcomeSID, nil)), test.template},
+				"text":     {attempt(t, sender, "", textTo(customer)), test.text},
 			} {
-				if got := meaningOf(attempt.err); got != attempt.want {
-					t.Errorf("%s: %v means %s, want %s", kind, attempt.err, got, attempt.want)
+				if got := meaningOf(tried.err); got != tried.want {
+					t.Errorf("%s: %v means %s, want %s", kind, tried.err, got, tried.want)
 				}
-				if failure, ok := errors.AsType[*twilio.Error](attempt.err); !ok || failure.Code != test.code {
-					t.Errorf("%s: %v lost its cause", kind, attempt.err)
+				if failure, ok := errors.AsType[*twilio.Error](tried.err); !ok || failure.Code != test.code {
+					t.Errorf("%s: %v lost its cause", kind, tried.err)
 				}
 			}
 			told := strings.Count(log.String(), `"level":"ERROR"`)
@@ -219,6 +247,45 @@ func TestSenderErrors(t *testing.T) {
 	}
 }
 
+// TestEverySendNamesItsStatusCallback: the address says what the message is, and names no customer.
+func TestEverySendNamesItsStatusCallback(t *testing.T) {
+	t.Parallel()
+	const base = "https://bot.example.com/webhooks/whatsapp/status?kind="
+	for want, m := range map[string]conversation.Outgoing{
+		base + "welcome&category=utility&template=1&sent=1764340000#rc=5&rp=all": welcomeOf(welcomeSID, nil),
+		base + "text&category=service&template=0&sent=1764340000#rc=5&rp=all":    textTo(customer),
+		base + "list&category=service&template=0&sent=1764340000#rc=5&rp=all": {
+			To: customer, Kind: delivery.List, Category: delivery.Service, ContentSID: welcomeSID,
+		},
+		base + "quota_alert&category=utility&template=1&sent=1764340000#rc=5&rp=all": {
+			To: customer, Kind: delivery.QuotaAlert, Category: delivery.Utility, ContentSID: welcomeSID,
+		},
+	} {
+		var got string
+		sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			got = r.PostFormValue("StatusCallback")
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"sid": "SM1", "status": "queued", "error_code": null, "error_message": null}`)
+		}), known)
+		if sid, err := sender.Send(t.Context(), tenant(""), m); err != nil || sid != "SM1" || got != want {
+			t.Errorf("Send = %q, %v with the callback %s, want %s", sid, err, got, want)
+		}
+	}
+}
+
+// A message that Twilio takes and calls failed has a SID, under which callbacks may come.
+func TestFailedAtOnceHasASID(t *testing.T) {
+	t.Parallel()
+	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"sid": "SM1", "status": "failed", "error_code": 63016}`)
+	}), known)
+	sid, err := sender.Send(t.Context(), tenant(""), welcomeOf(welcomeSID, nil))
+	if sid != "SM1" || !errors.Is(err, conversation.ErrTemplateRejected) {
+		t.Errorf("Send = %q, %v", sid, err)
+	}
+}
+
 // TestSenderTellsTheOperator what to look at.
 func TestSenderTellsTheOperator(t *testing.T) {
 	t.Parallel()
@@ -226,7 +293,7 @@ func TestSenderTellsTheOperator(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"code": 63007, "message": "Twilio could not find a Channel with the specified From address"}`)
 	}), known)
-	_ = sender.SendText(t.Context(), tenant(ownSID), customer, "hello")
+	_ = attempt(t, sender, ownSID, textTo(customer))
 	var line map[string]any
 	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
 		t.Fatalf("log %q: %v", log, err)
@@ -240,11 +307,11 @@ func TestSenderWithoutAToken(t *testing.T) {
 	t.Parallel()
 	unused := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a call was made") })
 	sender, log := setupSender(t, unused, known)
-	if err := sender.SendText(t.Context(), tenant(strangeSID), customer, "hello"); meaningOf(err) != operator || log.Len() == 0 {
+	if err := attempt(t, sender, strangeSID, textTo(customer)); meaningOf(err) != operator || log.Len() == 0 {
 		t.Errorf("unknown account: %v, logged %q", err, log)
 	}
 	sender, _ = setupSender(t, unused, tokens{err: fmt.Errorf("secret: %w", outage.ErrUnavailable)})
-	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
 		t.Errorf("tokens down: %v", err)
 	}
 }
@@ -260,7 +327,7 @@ func TestSenderWithoutAnAnswer(t *testing.T) {
 		}
 		_ = connection.Close()
 	}), known)
-	if err := sender.SendText(t.Context(), tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) {
+	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
 		t.Errorf("a broken connection: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -269,7 +336,7 @@ func TestSenderWithoutAnAnswer(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
 		<-r.Context().Done()
 	}), known)
-	if err := sender.SendText(ctx, tenant(""), customer, "hello"); !errors.Is(err, outage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := sender.Send(ctx, tenant(""), textTo(customer)); !errors.Is(err, outage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer in time: %v", err)
 	}
 }

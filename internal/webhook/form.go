@@ -28,13 +28,13 @@ type form struct {
 	values url.Values // as they were sent: the signature covers all of them
 }
 
-// readForm returns the form in the body of a request, and nothing of its query.
-func readForm(r *http.Request) (form, error) {
+// readForm returns the form in the body of a request, which has at most most bytes, and nothing of its query.
+func readForm(r *http.Request, most int64) (form, error) {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
 		mediaType != "application/x-www-form-urlencoded" {
 		return form{}, errNoForm
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return form{}, errTooLarge
 	}

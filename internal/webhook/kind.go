@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"strings"
 
 	"github.com/sufrah/usage-bootstrap/internal/phone"
@@ -65,25 +64,4 @@ func isNumber(address string) bool {
 		return true
 	}
 	return address != "" && len(address) <= 11 && strings.Trim(address, "0123456789") == ""
-}
-
-// Status is what became of a message that Twilio took from us.
-type Status struct {
-	AccountSID string
-	MessageID  string
-	From, To   string // as Twilio writes them: with "whatsapp:" in front
-	Status     string // queued, sent, delivered, read, failed or undelivered
-	ErrorCode  string
-}
-
-// Statuses takes status callbacks, which come late, repeated and out of order.
-type Statuses interface {
-	ReceiveStatus(ctx context.Context, s Status) error
-}
-
-func (f form) status() Status {
-	return Status{
-		AccountSID: f.only("AccountSid"), MessageID: f.only("MessageSid"), From: f.only("From"), To: f.only("To"),
-		Status: f.only("MessageStatus"), ErrorCode: f.only("ErrorCode"),
-	}
 }

@@ -9,20 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
-	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
-
-// statuses keeps what it is given, or fails.
-type statuses struct {
-	received []webhook.Status
-	err      error
-}
-
-func (s *statuses) ReceiveStatus(_ context.Context, status webhook.Status) error {
-	s.received = append(s.received, status)
-	return s.err
-}
 
 // status is the form of a status callback as Twilio posts it for a WhatsApp message, pointed at the address for messages.
 func status(changes url.Values) url.Values {
@@ -93,23 +81,6 @@ func TestKinds(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestStatusIsHandedOn(t *testing.T) {
-	t.Parallel()
-	s := &statuses{}
-	f := setup(t, func(c *webhook.Config) { c.Statuses = s })
-	wantEmpty(t, f.do(post(status(url.Values{"MessageStatus": {"failed"}, "ErrorCode": {"63016"}}))))
-	want := []webhook.Status{{
-		AccountSID: masterSID, MessageID: messageSID, From: "whatsapp:" + exampleNumber, To: "whatsapp:+966500000001",
-		Status: "failed", ErrorCode: "63016",
-	}}
-	if diff := cmp.Diff(want, s.received); diff != "" {
-		t.Errorf("status (-want +got):\n%s", diff)
-	}
-	s.err = outage.ErrUnavailable
-	f.log.Reset()
-	wantRefusal(t, f.do(post(status(nil))), 503, "unavailable")
 }
 
 // nobody is asked for tenants.

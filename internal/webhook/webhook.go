@@ -12,6 +12,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/customer"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/phone"
@@ -63,7 +64,7 @@ type Config struct {
 	Bots     Bots
 	// AccountSID is Sufrah's own account, which bots without one of their own belong to.
 	AccountSID string
-	Statuses   Statuses // nil: status callbacks are acknowledged, and that is all
+	Statuses   Statuses // nil: statuses are acknowledged, and that is all
 	Log        *slog.Logger
 	Now        func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
@@ -87,7 +88,8 @@ func New(config Config) *Handler {
 	h := &Handler{config: config}
 	h.Edge = httpedge.New(httpedge.Options{
 		Log: config.Log, Now: config.Now, RequestID: config.RequestID, Translate: translate, Answered: h.answered,
-	}, httpedge.Route{Pattern: Path, Methods: []string{http.MethodPost}, Answer: h.answer})
+	}, httpedge.Route{Pattern: Path, Methods: []string{http.MethodPost}, Answer: h.answer},
+		httpedge.Route{Pattern: StatusPath, Methods: []string{http.MethodPost}, Answer: h.answerStatus})
 	return h
 }
 
@@ -120,22 +122,18 @@ func (h *Handler) answer(c *httpedge.Call) (any, error) {
 // receive takes what is in a request. Its signature comes first: what isn't signed costs no read, and is answered in the
 // same way whatever it says.
 func (h *Handler) receive(c *httpedge.Call) error {
-	f, err := readForm(c.Request)
+	f, err := readForm(c.Request, maxBody)
 	if err != nil {
 		return err
 	}
-	if err := h.verify(c.Context(), c.Header.Values("X-Twilio-Signature"), c.URL.RawQuery, f); err != nil {
+	if err := h.verify(c, h.config.URL, f); err != nil {
 		return err
 	}
 	switch kind := f.kind(); kind {
 	case KindMessage:
 		return h.message(c, f)
-	case KindStatus:
-		h.ignore(c, kind)
-		if h.config.Statuses == nil {
-			return nil
-		}
-		return h.config.Statuses.ReceiveStatus(c.Context(), f.status())
+	case KindStatus: // at the address that is configured at Twilio for messages
+		return h.status(c, f, delivery.Origin{})
 	default:
 		h.ignore(c, kind)
 		return nil
@@ -170,8 +168,7 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 		return fmt.Errorf("looking up the restaurant: %w", err)
 	}
 	c.Note(logging.Restaurant("restaurantId", t.Restaurant.ID))
-	// A bot without an account of its own is in Sufrah's.
-	if account := f.only("AccountSid"); account != t.Bot.TwilioAccountSID && (t.Bot.TwilioAccountSID != "" || account != h.config.AccountSID && account != "") {
+	if !h.ownAccount(t, f) {
 		return fmt.Errorf("%w: %w", errNotSigned, errOtherAccount)
 	}
 	switch {
@@ -205,14 +202,14 @@ func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 	return nil
 }
 
-// verify fails with errNotSigned unless the request bears one signature, which the form's account made for it, and the
-// form can't be another one cut anew.
-func (h *Handler) verify(ctx context.Context, signatures []string, query string, f form) error {
+// verify fails with errNotSigned unless the request to a public address bears one signature, which the form's account made for
+// it, and the form can't be another one cut anew.
+func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
+	signatures := c.Header.Values("X-Twilio-Signature")
 	if len(signatures) != 1 || signatures[0] == "" {
 		return errNotSigned
 	}
-	url := h.config.URL
-	if query != "" {
+	if query := c.URL.RawQuery; query != "" {
 		url += "?" + query
 	}
 	account := f.only("AccountSid")
@@ -221,7 +218,7 @@ func (h *Handler) verify(ctx context.Context, signatures []string, query string,
 		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the token may just have been changed
 	} {
 		var err error
-		if token, err = look(ctx, account); err != nil {
+		if token, err = look(c.Context(), account); err != nil {
 			return fmt.Errorf("looking up the auth token: %w", err)
 		}
 		if !twilio.ValidSignature(token, url, f.values, signatures[0]) {

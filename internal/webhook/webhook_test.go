@@ -471,7 +471,7 @@ func TestFailures(t *testing.T) {
 			receiver(fmt.Errorf("answering: %w", &twilio.Error{StatusCode: 429})), 503, "unavailable",
 		},
 		"a send that an operator must see to": {
-			receiver(fmt.Errorf("welcoming: %w", &twilio.Error{StatusCode: 400, Code: 63007})), 500, "internal_error",
+			receiver(fmt.Errorf("welcoming: %w", &twilio.Error{StatusCode: 400, Code: 21617})), 500, "internal_error",
 		},
 		"something that nobody thought of": {receiver(errors.New("table sufrah/prod: no such thing")), 500, "internal_error"},
 	} {

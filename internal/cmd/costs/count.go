@@ -64,6 +64,7 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 		return nil, err
 	}
 	defer stack.Close()
+	stack.Twilio.Close() // callbacks would be counted with what comes next
 	m.next = stack
 	s, err := newSubject(ctx, stack, now, func(d time.Duration) { clock.Add(int64(d)) })
 	if err != nil {

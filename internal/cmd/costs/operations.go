@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageadmin"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"
@@ -185,8 +186,9 @@ func callback(s *subject) error {
 	if len(sent) == 0 {
 		return errors.New("nothing was sent")
 	}
-	return s.request(processmessage.Name, s.signed(webhook.Path+"/status", url.Values{
-		"MessageSid": {fmt.Sprintf("SM%032d", 1)}, "MessageStatus": {"delivered"}, "From": {"whatsapp:" + number}, "To": {"whatsapp:" + newcomer},
+	origin := delivery.Origin{Kind: delivery.List, Category: delivery.Service, SentAt: s.now()}
+	return s.request(processmessage.Name, s.signed(webhook.StatusPath+"?"+origin.Query(), url.Values{
+		"MessageSid": {sent[0].SID}, "MessageStatus": {"delivered"}, "From": {"whatsapp:" + number}, "To": {"whatsapp:" + newcomer},
 		"AccountSid": {s.account},
 	}), http.StatusOK)
 }

@@ -9,7 +9,7 @@ import (
 
 // localStack serves a local stack with the demo data for a function to run against.
 func localStack(ctx context.Context, function string) (env []string, stop func(), err error) {
-	server, err := devstack.Serve(ctx, "template.yaml", 0, io.Discard)
+	server, err := devstack.Serve(ctx, "template.yaml", 0, io.Discard, func(o *devstack.Options) { o.WebhookURL = devstack.EventsWebhookURL })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -19,5 +19,5 @@ func localStack(ctx context.Context, function string) (env []string, stop func()
 		stop()
 		return nil, nil, err
 	}
-	return append(env, "WEBHOOK_URL="+devstack.EventsWebhookURL), stop, nil // the last value counts
+	return env, stop, nil
 }

@@ -71,9 +71,12 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
 	recorder := recording.New(db, names, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
-		Recorder:      recorder,
-		QuotaAlerter:  recorder,
-		Sender:        twilio.NewSender(client, tokens, settings.Twilio.AccountSID, logger),
+		Recorder:     recorder,
+		QuotaAlerter: recorder,
+		Sender: twilio.NewSender(twilio.SenderConfig{
+			Client: client, Tokens: tokens, MasterSID: settings.Twilio.AccountSID, StatusURL: webhook.StatusURL(settings.WebhookURL),
+			Log: logger, Now: now,
+		}),
 		Queue:         sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, ""),
 		Menu:          cache.NewMenu(origin, options),
 		Templates:     cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),
@@ -91,7 +94,8 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	tenants := webhook.NewTenantCache(registry.New(db, names), now)
 	handler := webhook.New(webhook.Config{
 		URL: settings.WebhookURL, Tenants: tenants, Bots: tenants, AccountSID: settings.Twilio.AccountSID, Tokens: tokens, Receiver: service,
-		Log: logger, Now: now, RequestID: lambdahttp.RequestID,
+		Statuses: service,
+		Log:      logger, Now: now, RequestID: lambdahttp.RequestID,
 		Taken: counting(meter, metrics.MessageTaken), NotSigned: counting(meter, metrics.MessageNotSigned),
 		Ignored: func(k webhook.Kind) { meter.Ignored(string(k)) },
 	})

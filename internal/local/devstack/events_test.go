@@ -76,7 +76,8 @@ func TestEvents(t *testing.T) {
 		"usage": usageapi.Name, "renew": usageadmin.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
 	}
 	before := map[string]string{ // what has to have happened
-		"message-repeat": "message-first", "message-menu-button": "message-first", "message-list-row": "message-first", "renew-repeat": "renew",
+		"message-repeat": "message-first", "message-menu-button": "message-first", "message-list-row": "message-first", "message-status": "message-first",
+		"renew-repeat": "renew",
 	}
 
 	// usage-api only reads, so that its events can share a stack.

@@ -167,6 +167,7 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
+	s.Twilio.PostThrough(publicAddress{s.BaseURL})
 	for sid, template := range approvedTemplates() {
 		s.Twilio.Approve(sid, template)
 	}
@@ -186,7 +187,21 @@ func (s *Stack) start(ctx context.Context) error {
 	return errors.Join(
 		s.gateway.Handle("$default", functions.usageAPI),
 		s.gateway.Handle("ANY "+usagehttp.TopUpRoute, functions.usageAdmin),
-		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage))
+		s.gateway.Handle("ANY "+webhook.Path, functions.processMessage),
+		s.gateway.Handle("ANY "+webhook.StatusPath, functions.processMessage))
+}
+
+// publicAddress is a transport to a stack, whatever public address it is said to have: a local stack posts to nobody else.
+type publicAddress struct{ baseURL string }
+
+func (p publicAddress) RoundTrip(r *http.Request) (*http.Response, error) {
+	base, err := url.Parse(p.baseURL)
+	if err != nil {
+		return nil, err
+	}
+	there := r.Clone(r.Context())
+	there.URL.Scheme, there.URL.Host = base.Scheme, base.Host
+	return toEngines.RoundTrip(there)
 }
 
 // zone returns the time zone of the stack's functions.

@@ -201,8 +201,8 @@ type webhookIntegration struct {
 func TestWebhookIsReachable(t *testing.T) {
 	t.Parallel()
 	const (
-		path = "/webhooks/whatsapp"
-		here = ":${AWS::Region}:${AWS::AccountId}:"
+		path, status = "/webhooks/whatsapp", "/webhooks/whatsapp/status"
+		here         = ":${AWS::Region}:${AWS::AccountId}:"
 	)
 	loaded := load(t)
 	name := resource(t, loaded, functionType, "ProcessMessageFunction").Property("FunctionName")
@@ -213,23 +213,28 @@ func TestWebhookIsReachable(t *testing.T) {
 	if err := resource(t, loaded, httpAPIType, "HttpApi").Decode(&api); err != nil {
 		t.Fatal(err)
 	}
-	if routes := slices.Collect(maps.Keys(api.DefinitionBody.Paths)); !slices.Equal(routes, []string{path}) {
+	if routes := slices.Sorted(maps.Keys(api.DefinitionBody.Paths)); !slices.Equal(routes, []string{path, status}) {
 		t.Errorf("the API defines the routes %q", routes)
 	}
 	integration := api.DefinitionBody.Paths[path]["x-amazon-apigateway-any-method"].Integration
+	if other := api.DefinitionBody.Paths[status]["x-amazon-apigateway-any-method"].Integration; other != integration {
+		t.Errorf("status callbacks go to %+v, messages to %+v", other, integration)
+	}
 	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message:live"
 	invoke := "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function + "/invocations"
 	if integration.Type != "aws_proxy" || integration.HTTPMethod != "POST" || integration.PayloadFormatVersion != "2.0" ||
 		integration.URI != invoke {
 		t.Errorf("the webhook is %+v", integration)
 	}
-	if limits := api.RouteSettings["ANY "+path]; limits["ThrottlingRateLimit"] < 100 || limits["ThrottlingBurstLimit"] < 100 {
-		t.Errorf("the webhook's limits are %v", limits)
+	for _, route := range []string{path, status} {
+		if limits := api.RouteSettings["ANY "+route]; limits["ThrottlingRateLimit"] < 100 || limits["ThrottlingBurstLimit"] < 100 {
+			t.Errorf("the limits of %s are %v", route, limits)
+		}
 	}
 	permissions := resources(t, loaded, permissionType)
 	want := map[string]any{
 		"Action": "lambda:InvokeFunction", "FunctionName": "${ProcessMessageFunction.Alias}", "Principal": "apigateway.amazonaws.com",
-		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path,
+		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path + "*",
 	}
 	if diff := cmp.Diff(any(want), permissions[0].Property()); diff != "" || len(permissions) != 1 {
 		t.Errorf("%d permissions, the first (-want +got):\n%s", len(permissions), diff)

@@ -197,6 +197,9 @@ func (r *reports) wait() {
 	}
 }
 
+// PostThrough has callbacks posted through a transport. It must not be called while messages are sent.
+func (t *Twilio) PostThrough(transport http.RoundTripper) { t.reports.client.Transport = transport }
+
 // Close gives up the callbacks that are under way.
 func (t *Twilio) Close() {
 	t.reports.stop()

@@ -22,14 +22,12 @@ import (
 // inbox is everyone's phone.
 type inbox struct{ alerts []string }
 
-func (i *inbox) SendTemplate(_ context.Context, _ conversation.Tenant, _, sid string, variables map[string]string) error {
-	if sid == "alert" {
-		i.alerts = append(i.alerts, variables["2"])
+func (i *inbox) Send(_ context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
+	if m.ContentSID == "alert" {
+		i.alerts = append(i.alerts, m.Variables["2"])
 	}
-	return nil
+	return "SM1", nil
 }
-
-func (*inbox) SendText(context.Context, conversation.Tenant, string, string) error { return nil }
 
 func (*inbox) Enqueue(context.Context, bootstrap.Job) error { return nil }
 

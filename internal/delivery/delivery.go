@@ -1,0 +1,130 @@
+// Package delivery knows what becomes of the messages that we send: their statuses, and what an error code asks for.
+//
+// Twilio's answer to a send says that it took the message. What becomes of it is told by status callbacks, which come late,
+// repeated and out of order. What a message was is part of its callback's address (Origin), which Twilio signs: so a callback
+// says all that is to be known of its message, also of one whose send was never answered, and nothing has to be stored before
+// the message is on its way.
+package delivery
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Kind is what a message is to us.
+type Kind string
+
+// The kinds.
+const (
+	Welcome    Kind = "welcome"
+	List       Kind = "list"
+	Text       Kind = "text"
+	QuotaAlert Kind = "quota_alert"
+)
+
+// Kinds are all of them.
+var Kinds = []Kind{Welcome, List, Text, QuotaAlert}
+
+// Category is what a message is to WhatsApp, by which Meta charges it once it is delivered (Meta, "Pricing on the WhatsApp
+// Business Platform").
+type Category string
+
+// The categories. Free-form messages, lists among them, are Service: "Service messages are billed under the SERVICE pricing
+// category" (Meta, "Service messages"). A template has the one that it was approved with.
+const (
+	Service        Category = "service"
+	Utility        Category = "utility"
+	Marketing      Category = "marketing"
+	FreeEntryPoint Category = "free_entry_point" // within 72 hours of a customer's tap on an ad or a page's button
+)
+
+// Categories are all of them.
+var Categories = []Category{Service, Utility, Marketing, FreeEntryPoint}
+
+// Origin is what a message's callback address says of it. It names no customer.
+type Origin struct {
+	Kind     Kind
+	Category Category
+	Template bool      // it was sent as a template that WhatsApp approved
+	SentAt   time.Time // to the second
+}
+
+// Known reports whether there is anything to say: a callback that isn't at an address of ours has no origin.
+func (o Origin) Known() bool { return o.Kind != "" }
+
+// Query returns the query of the callback's address. Its last parameter is digits alone: whoever moves signed parameters from
+// the form into the address makes it unreadable.
+func (o Origin) Query() string {
+	template := "0"
+	if o.Template {
+		template = "1"
+	}
+	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + template +
+		"&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
+}
+
+// ParseQuery returns the origin in the query of a callback's address; the zero Origin where there is none in exactly the form
+// that Query gives it.
+func ParseQuery(query string) Origin {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return Origin{}
+	}
+	sent, err := strconv.ParseInt(values.Get("sent"), 10, 64)
+	o := Origin{
+		Kind: Kind(values.Get("kind")), Category: Category(values.Get("category")), Template: values.Get("template") == "1",
+		SentAt: time.Unix(sent, 0).UTC(),
+	}
+	if err != nil || !slices.Contains(Kinds, o.Kind) || !slices.Contains(Categories, o.Category) || o.Query() != query {
+		return Origin{}
+	}
+	return o
+}
+
+// Status is how far a message has come.
+//
+//	Sent ──> Delivered ──> Read
+//	  └────> Failed
+//
+// A later one in this order replaces an earlier one, whenever it comes. Failed is final: it stands for Twilio's failed (never
+// left Twilio) and undelivered (left it, and did not arrive).
+type Status int
+
+// The statuses. Queued and the others that precede Sent are Accepted.
+const (
+	Unknown Status = iota
+	Accepted
+	Sent
+	Delivered
+	Read
+	Failed
+)
+
+// ParseStatus returns a MessageStatus; Unknown for one that Twilio may add
+// (https://www.twilio.com/docs/messaging/api/message-resource, "Message Status values").
+func ParseStatus(s string) Status {
+	switch s {
+	case "accepted", "scheduled", "queued", "sending":
+		return Accepted
+	case "sent":
+		return Sent
+	case "delivered":
+		return Delivered
+	case "read":
+		return Read
+	case "failed", "undelivered":
+		return Failed
+	}
+	return Unknown
+}
+
+// Report is what one callback says.
+type Report struct {
+	MessageID string // Twilio's SID
+	Customer  string // to whom the message went
+	Status    Status
+	ErrorCode int // of a message that failed; 0 where none was given
+	Origin    Origin
+}

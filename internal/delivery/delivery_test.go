@@ -1,0 +1,72 @@
+package delivery_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+)
+
+var sentAt = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func TestOriginComesBack(t *testing.T) {
+	t.Parallel()
+	for _, kind := range delivery.Kinds {
+		for _, category := range delivery.Categories {
+			for _, template := range []bool{false, true} {
+				origin := delivery.Origin{Kind: kind, Category: category, Template: template, SentAt: sentAt}
+				if diff := cmp.Diff(origin, delivery.ParseQuery(origin.Query())); diff != "" || !origin.Known() {
+					t.Errorf("origin (-want +got):\n%s", diff)
+				}
+			}
+		}
+	}
+}
+
+// Whoever holds a signed callback can move text between its address and its form: only the address as it was made is read.
+func TestOriginsOfOthers(t *testing.T) {
+	t.Parallel()
+	good := delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, SentAt: sentAt}.Query()
+	for _, query := range []string{
+		"", "%zz", good + "AccountSidAC1", good + "&x=1", "x=1&" + good, strings.Replace(good, "&", ";", 1),
+		strings.Replace(good, "welcome", "newsletter", 1), strings.Replace(good, "utility", "free", 1),
+		strings.Replace(good, "template=1", "template=2", 1), strings.Replace(good, "sent=", "sent=0", 1), strings.Split(good, "&sent")[0],
+	} {
+		if o := delivery.ParseQuery(query); o.Known() {
+			t.Errorf("%q is taken for %+v", query, o)
+		}
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]delivery.Status{
+		"queued": delivery.Accepted, "accepted": delivery.Accepted, "sending": delivery.Accepted, "scheduled": delivery.Accepted,
+		"sent": delivery.Sent, "delivered": delivery.Delivered, "read": delivery.Read, "failed": delivery.Failed,
+		"undelivered": delivery.Failed, "": delivery.Unknown, "received": delivery.Unknown, "teleported": delivery.Unknown,
+	} {
+		if got := delivery.ParseStatus(text); got != want {
+			t.Errorf("ParseStatus(%q) = %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]delivery.Fault{
+		63016: delivery.FaultTemplate, 63024: delivery.FaultReceiver, 63032: delivery.FaultReceiver, 21610: delivery.FaultReceiver,
+		63018: delivery.FaultPassing, 20003: delivery.FaultOperator, 0: delivery.FaultUnknown, 99999: delivery.FaultUnknown,
+	} {
+		if got := delivery.CodeOf(code); got.Fault != want || (got.Means == "") != (want == delivery.FaultUnknown) {
+			t.Errorf("CodeOf(%d) = %+v, want a fault of %s", code, got, want)
+		}
+	}
+	for _, code := range []int{63016, 63018, 20003} {
+		if !delivery.CodeOf(code).Alarm {
+			t.Errorf("%d raises no alarm", code)
+		}
+	}
+}
