@@ -52,6 +52,7 @@ type commandLine struct {
 	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, delete them or send them back."`
 	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
+	Doctor     doctorCommand     `cmd:"" help:"Check that the stack has all that it needs, and say how to mend what it lacks."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
 	Export     exportCommand     `cmd:"" help:"Write them to a file that import reads."`
 }
@@ -62,6 +63,7 @@ type session struct {
 	stack       string
 	endpoint    string // of DynamoDB, empty on AWS
 	store       *stackstore.Store
+	dynamodb    *dynamodb.Client
 	sqs         *sqs.Client // nil where the tables are local and no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
@@ -101,9 +103,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 		queues = sqs.NewFromConfig(forSQS)
 	}
-	store := stackstore.New(dynamodb.NewFromConfig(forDynamoDB), schema.StackTables(line.Stack), mathrand.Float64)
+	tables := dynamodb.NewFromConfig(forDynamoDB)
+	store := stackstore.New(tables, schema.StackTables(line.Stack), mathrand.Float64)
 	err = command.Run(&session{
-		ctx: ctx, stack: line.Stack, store: store, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
+		ctx: ctx, stack: line.Stack, store: store, dynamodb: tables, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON}, endpoint: line.Endpoint, progress: progress,
 	})
 	var missing *types.ResourceNotFoundException

@@ -223,7 +223,9 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	// A move of messages is done in the caller's name: receiving, deleting and sending.
 	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
 	for service, patterns := range map[string][]string{
-		"dynamodb": {"../../dynamo/*/*.go", "../stackstore/*.go"}, "sqs": {"../../sqsqueue/deadletters.go", "../../cmd/sufrahctl/deadletters.go"},
+		"dynamodb": {"../../dynamo/*/*.go", "../stackstore/*.go", "../../cmd/sufrahctl/*.go"},
+		"sqs":      {"../../sqsqueue/deadletters.go", "../../cmd/sufrahctl/*.go"},
+		"lambda":   {"../../cmd/sufrahctl/*.go"},
 	} {
 		calls := regexp.MustCompile(`&?` + service + `\.(?:New)?(\w+?)(?:Input\{|Paginator\()`)
 		for _, pattern := range patterns {
@@ -257,6 +259,8 @@ func actionsOf(call string) []string {
 	switch call {
 	case "TransactWriteItems":
 		return []string{"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"}
+	case "Invoke":
+		return []string{"InvokeFunction"}
 	case "ChangeMessageVisibilityBatch", "DeleteMessageBatch":
 		return []string{strings.TrimSuffix(call, "Batch")}
 	}

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/health"
+)
+
+type doctorCommand struct {
+	Lambda string `name:"lambda-endpoint" help:"Lambda endpoint, for a local stack." env:"AWS_ENDPOINT_URL_LAMBDA"`
+}
+
+// finding is what the doctor says of one thing.
+type finding struct {
+	What  string `json:"what"`
+	Wrong string `json:"wrong,omitempty"` // "" where it is as it should be
+	Mend  string `json:"mend,omitempty"`
+}
+
+// errUnwell ends the command with a status that scripts notice.
+var errUnwell = errors.New("the stack lacks something")
+
+func (c *doctorCommand) Run(s *session) error {
+	d := &doctor{session: s}
+	if s.sqs == nil || s.endpoint != "" && c.Lambda == "" {
+		return errors.New("--sqs-endpoint or --lambda-endpoint is missing: a local stack's tables don't go with another stack's queues and functions")
+	}
+	config, err := awsConfig(s.ctx, c.Lambda)
+	if err != nil {
+		return err
+	}
+	d.functions = lambda.NewFromConfig(config)
+	d.tables()
+	d.queues()
+	d.health()
+	wrong := 0
+	rows := make([][]string, 0, len(d.findings))
+	for _, f := range d.findings {
+		if f.Wrong == "" {
+			rows = append(rows, []string{"ok", f.What, ""})
+			continue
+		}
+		wrong++
+		rows = append(rows, []string{"WRONG", f.What, f.Wrong})
+	}
+	err = s.out.result(d.findings, func(w io.Writer) {
+		table(w, []string{"", "WHAT", "IS WRONG"}, rows)
+		for _, f := range d.findings {
+			if f.Wrong != "" {
+				fmt.Fprintf(w, "\n%s: %s.\n  %s\n", printable(f.What), printable(f.Wrong), f.Mend)
+			}
+		}
+		if wrong == 0 {
+			fmt.Fprintf(w, "\nThe stack has everything: %d things were looked at.\n", len(d.findings))
+		}
+	})
+	if err == nil && wrong > 0 {
+		return fmt.Errorf("%w: %s", errUnwell, plural(wrong, "fault"))
+	}
+	return err
+}
+
+// doctor looks at a stack's parts, and writes nothing.
+type doctor struct {
+	*session
+	functions *lambda.Client
+	findings  []finding
+}
+
+func (d *doctor) say(what, wrong, mend string) {
+	if wrong == "" {
+		mend = ""
+	}
+	d.findings = append(d.findings, finding{what, wrong, strings.ReplaceAll(mend, "STACK", d.stack)})
+}
+
+// code returns what a call of AWS failed with, in a word where there is one.
+func code(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+const redeploy = "Deploy it again: make deploy STAGE=… ; CloudFormation doesn't make what was deleted by hand, see \"Restoring tables\" in docs/OPERATIONS.md."
+
+// tables checks the tables' keys, indexes and expiry, and on AWS that they can be restored.
+func (d *doctor) tables() {
+	names := schema.StackTables(d.stack)
+	for _, t := range []struct {
+		name, index, expiry string
+	}{
+		{names.Restaurants, "", ""}, {names.Bots, "by-plan", ""}, {names.Usage, "by-fullness", ""},
+		{names.Conversations, "by-opening", "expiresAt"}, {names.AccessTokens, "", ""}, {names.Directory, "", ""},
+	} {
+		what := "table " + t.name
+		described, err := d.dynamodb.DescribeTable(d.ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
+		if err != nil {
+			d.say(what, code(err), "Restore it from its backup (\"Restoring tables\" in docs/OPERATIONS.md), or, in a new stack, look at the stack's events in CloudFormation.")
+			continue
+		}
+		wrong := ""
+		if status := described.Table.TableStatus; status != dynamodbtypes.TableStatusActive {
+			wrong = "it is " + string(status)
+		}
+		d.say(what, wrong, "Wait until it is ACTIVE: aws dynamodb wait table-exists --table-name "+t.name)
+		if t.index != "" {
+			d.index(described.Table, t.name, t.index)
+		}
+		if t.expiry != "" {
+			d.expiry(t.name, t.expiry)
+		}
+		if d.endpoint == "" { // the stand-ins have no backups
+			d.recovery(t.name)
+		}
+	}
+}
+
+func (d *doctor) index(t *dynamodbtypes.TableDescription, table, name string) {
+	what := "index " + name + " of table " + table
+	for _, index := range t.GlobalSecondaryIndexes {
+		if index.IndexName != nil && *index.IndexName == name {
+			wrong := ""
+			if index.IndexStatus != dynamodbtypes.IndexStatusActive {
+				wrong = "it is " + string(index.IndexStatus)
+			}
+			d.say(what, wrong, "Wait until it is ACTIVE; of a large table it takes hours.")
+			return
+		}
+	}
+	d.say(what, "there is none", redeploy+" Then run sufrahctl usage reindex.")
+}
+
+func (d *doctor) expiry(table, attribute string) {
+	what := "expiry of table " + table
+	answer, err := d.dynamodb.DescribeTimeToLive(d.ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
+	if err != nil {
+		d.say(what, code(err), "See that your profile may do dynamodb:DescribeTimeToLive.")
+		return
+	}
+	wrong := ""
+	if e := answer.TimeToLiveDescription; e == nil || e.AttributeName == nil || *e.AttributeName != attribute ||
+		e.TimeToLiveStatus != dynamodbtypes.TimeToLiveStatusEnabled && e.TimeToLiveStatus != dynamodbtypes.TimeToLiveStatusEnabling {
+		wrong = "items don't expire by " + attribute
+	}
+	d.say(what, wrong, "aws dynamodb update-time-to-live --table-name "+table+" --time-to-live-specification Enabled=true,AttributeName="+attribute)
+}
+
+func (d *doctor) recovery(table string) {
+	what := "recovery of table " + table
+	answer, err := d.dynamodb.DescribeContinuousBackups(d.ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &table})
+	if err != nil {
+		d.say(what, code(err), "See that your profile may do dynamodb:DescribeContinuousBackups.")
+		return
+	}
+	wrong := ""
+	if p := answer.ContinuousBackupsDescription.PointInTimeRecoveryDescription; p == nil ||
+		p.PointInTimeRecoveryStatus != dynamodbtypes.PointInTimeRecoveryStatusEnabled {
+		wrong = "it can't be restored to a point in time"
+	}
+	d.say(what, wrong, "aws dynamodb update-continuous-backups --table-name "+table+" --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true")
+}
+
+// leastVisibility is six times the worker's time-out, as Lambda asks for (AWS, Lambda developer guide, "Using Lambda with SQS").
+const leastVisibility = 360
+
+// queues checks that jobs that fail go to the dead-letter queue.
+func (d *doctor) queues() {
+	arns := map[string]string{}
+	var redrive, visibility string
+	for _, name := range []string{deadLetterQueueName(d.stack), queueName(d.stack)} {
+		what := "queue " + name
+		url, err := d.sqs.GetQueueUrl(d.ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+		if err != nil {
+			d.say(what, code(err), redeploy)
+			continue
+		}
+		got, err := d.sqs.GetQueueAttributes(d.ctx, &sqs.GetQueueAttributesInput{
+			QueueUrl: url.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll},
+		})
+		if err != nil {
+			d.say(what, code(err), "See that your profile may do sqs:GetQueueAttributes.")
+			continue
+		}
+		d.say(what, "", "")
+		arns[name] = got.Attributes["QueueArn"]
+		redrive, visibility = got.Attributes["RedrivePolicy"], got.Attributes["VisibilityTimeout"] // of the last, the bootstrap queue
+	}
+	if len(arns) < 2 {
+		return
+	}
+	var policy struct {
+		Target string          `json:"deadLetterTargetArn"`
+		Most   json.RawMessage `json:"maxReceiveCount"` // a number, which older SDKs write as a text
+	}
+	wrong := ""
+	switch err := json.Unmarshal([]byte(redrive), &policy); {
+	case redrive == "":
+		wrong = "there is none: a job that fails comes again for four days"
+	case err != nil || policy.Target != arns[deadLetterQueueName(d.stack)]:
+		wrong = "it leads to " + policy.Target
+	case strings.Trim(string(policy.Most), `"0123456789`) != "" || strings.Trim(string(policy.Most), `"0`) == "":
+		wrong = "it has no maxReceiveCount"
+	}
+	d.say("redrive policy of queue "+queueName(d.stack), wrong, redeploy)
+	wrong = ""
+	if seconds, err := strconv.Atoi(visibility); err != nil || seconds < leastVisibility {
+		wrong = fmt.Sprintf("it is %q, want %d s or more: a job that is under way would be given to another instance", visibility, leastVisibility)
+	}
+	d.say("visibility time-out of queue "+queueName(d.stack), wrong, redeploy)
+}
+
+// health asks the functions, and compares what they were told.
+func (d *doctor) health() {
+	zones := map[string][]string{}
+	webhook := ""
+	for _, name := range []string{"usage-api", "usage-admin", "process-message", "welcome-bootstrap"} {
+		what := "function " + d.stack + "-" + name
+		report, err := d.examine(d.stack + "-" + name + ":live")
+		if err != nil {
+			d.say(what, err.Error(), "Read its log, /aws/lambda/STACK-"+name+": \"start failed\" names the variable that is wrong. If the function isn't there, deploy the stack.")
+			continue
+		}
+		d.say(what, "", "")
+		for _, check := range report.Checks {
+			d.say(name+": "+check.Name, check.Error, mend(check.Name))
+		}
+		if report.TimeZone != "" {
+			zones[report.TimeZone] = append(zones[report.TimeZone], name)
+		}
+		if report.WebhookURL != "" {
+			webhook = report.WebhookURL
+		}
+	}
+	if len(zones) > 0 {
+		wrong, zone := "", ""
+		for one, functions := range zones {
+			zone = one
+			if len(zones) > 1 {
+				wrong += fmt.Sprintf("%s counts by %s; ", strings.Join(functions, ", "), one)
+			}
+		}
+		if wrong != "" {
+			zone = "several"
+		}
+		d.say("time zone ("+zone+")", strings.TrimSuffix(wrong, "; "), "Deploy it again with PARAMETERS=UsageTimeZone=…: one release of all functions.")
+	}
+	if webhook != "" {
+		d.say("webhook "+webhook, d.webhook(webhook),
+			"Set the parameter WebhookUrl to the address that leads to this stack (empty for the API's own), and give Twilio the same one, letter for letter.")
+	}
+}
+
+// mend says how to give a function what it lacks.
+func mend(check string) string {
+	switch {
+	case strings.HasPrefix(check, "table "), strings.HasPrefix(check, "index "):
+		return "If it exists (see above), DynamoDB fails, or the function's role lacks a permission or its environment the right name: make deploy."
+	case check == "cache":
+		return "aws elasticache describe-serverless-caches --serverless-cache-name STACK-cache: is it available? Then security groups, subnets, and the user STACK-functions; see \"cache-failing\" in docs/OPERATIONS.md."
+	case strings.Contains(check, "Twilio"):
+		return "aws secretsmanager put-secret-value --secret-id STACK/twilio --secret-string file:///dev/stdin, and type {\"AC…\": \"auth token\"} with the account of the parameter TwilioAccountSid."
+	}
+	return "aws secretsmanager put-secret-value --secret-id STACK/sufrah --secret-string file:///dev/stdin, and type {\"apiKey\": \"…\"}."
+}
+
+// examine sends a function a health event.
+func (d *doctor) examine(name string) (health.Report, error) {
+	answer, err := d.functions.Invoke(d.ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(health.Event)})
+	if err != nil {
+		return health.Report{}, errors.New(code(err))
+	}
+	var report health.Report
+	switch err := json.Unmarshal(answer.Payload, &report); {
+	case answer.FunctionError != nil:
+		return report, fmt.Errorf("it doesn't start, or crashed: %.300s", answer.Payload)
+	case err != nil || report.Checks == nil:
+		return report, errors.New("it knows no health event: its version is older than this sufrahctl")
+	}
+	return report, nil
+}
+
+// webhookPatience is how long the webhook may take; Twilio gives up after 15 s.
+const webhookPatience = 10 * time.Second
+
+// webhook posts a message that nobody signed, which our webhook refuses in its own form and anybody else doesn't.
+func (d *doctor) webhook(url string) string {
+	if !strings.HasPrefix(url, "https://") && d.endpoint == "" {
+		return "it is no https address"
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, webhookPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("From=whatsapp%3A%2B0"))
+	if err != nil {
+		return "it is no address"
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "nobody answers there: " + err.Error()
+	}
+	defer response.Body.Close()
+	var refusal struct{ Code string }
+	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // what can't be read has no code
+	if response.StatusCode != http.StatusForbidden || refusal.Code != "forbidden" {
+		return fmt.Sprintf("somebody else answers there, with status %d", response.StatusCode)
+	}
+	return ""
+}

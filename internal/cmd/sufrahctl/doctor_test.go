@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// change is a text of the stack's definition and what stands in its place.
+type change struct{ from, to string }
+
+// serve serves a whole local stack with empty tables, of template.yaml with changes.
+func serve(t *testing.T, changes []change, options ...func(*devstack.Options)) *devstack.Server {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.CopyFS(filepath.Join(folder, "internal", "stack"), os.DirFS("../../stack")); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := string(content)
+	for _, c := range changes {
+		if !strings.Contains(template, c.from) {
+			t.Fatalf("template.yaml has no %q", c.from)
+		}
+		template = strings.Replace(template, c.from, c.to, 1)
+	}
+	path := filepath.Join(folder, "template.yaml")
+	if err := os.WriteFile(path, []byte(template), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := sam.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := devstack.Tables(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := func(o *devstack.Options) { o.Tables = dynamolocal.New(time.Now, tables...) }
+	server, err := devstack.Serve(t.Context(), path, 0, io.Discard, append(options, empty)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server
+}
+
+// examined runs sufrahctl doctor on a stack as an operator would, and returns what it finds.
+func examined(t *testing.T, server *devstack.Server) ([]finding, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), []string{
+		"--stack", devstack.StackName, "--endpoint", server.BaseURL + devstack.DynamoDBPath, "--sqs-endpoint", server.BaseURL + devstack.SQSPath,
+		"--json", "doctor", "--lambda-endpoint", server.BaseURL + devstack.LambdaPath,
+	}, &out, io.Discard)
+	var findings []finding
+	if jsonErr := json.Unmarshal(out.Bytes(), &findings); jsonErr != nil {
+		t.Fatalf("%v, %v: %s", err, jsonErr, &out)
+	}
+	return findings, err
+}
+
+func TestDoctorOfAHealthyStack(t *testing.T) {
+	t.Parallel()
+	findings, err := examined(t, serve(t, nil))
+	if err != nil || len(findings) < 35 {
+		t.Errorf("%d things were looked at, %v", len(findings), err)
+	}
+	for _, f := range findings {
+		if f.Wrong != "" || f.Mend != "" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func put(t *testing.T, server *devstack.Server, path, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.BaseURL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, %v", path, response, err)
+	}
+	_ = response.Body.Close()
+}
+
+// TestDoctorFindsWhatIsMissing injects each fault that the doctor is for, and holds it to naming that one and how to mend it.
+func TestDoctorFindsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(elsewhere.Close)
+	for name, test := range map[string]struct {
+		changes []change
+		options func(*devstack.Options)
+		broken  func(t *testing.T, server *devstack.Server)
+		what    []string // each thing that is wrong
+		says    string   // what is wrong with the first of them
+		mend    string
+	}{
+		"a table was deleted": {
+			broken: func(t *testing.T, server *devstack.Server) {
+				config, err := awsConfig(t.Context(), server.BaseURL+devstack.DynamoDBPath)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := dynamodb.NewFromConfig(config).DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String("sufrah-local-access-tokens")}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			what: []string{"table sufrah-local-access-tokens", "usage-api: table sufrah-local-access-tokens", "usage-admin: table sufrah-local-access-tokens"},
+			says: "ResourceNotFoundException", mend: "Restoring tables",
+		},
+		"an index is missing": {
+			changes: []change{{"IndexName: by-plan", "IndexName: by-price"}},
+			what:    []string{"index by-plan of table sufrah-local-bots", "usage-api: index by-plan of table sufrah-local-bots"}, says: "there is none", mend: "usage reindex",
+		},
+		"nothing expires": {
+			changes: []change{{"        AttributeName: expiresAt #", "        AttributeName: endsAt #"}},
+			what:    []string{"expiry of table sufrah-local-conversations"}, says: "don't expire", mend: "update-time-to-live",
+		},
+		"DynamoDB fails": {
+			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/store", `{"failRate": 1}`) },
+			what:   []string{"table sufrah-local-usage", "usage-api: table sufrah-local-usage", "process-message: table sufrah-local-conversations"}, says: "ServiceUnavailable",
+		},
+		"the cache fails": {
+			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/cache", `{"failRate": 1}`) },
+			what:   []string{"process-message: cache", "welcome-bootstrap: cache"}, says: "unavailable", mend: "describe-serverless-caches --serverless-cache-name sufrah-local-cache",
+		},
+		"the secret of Twilio is as it was made": {
+			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/secrets", `{"twilio": "{}"}`) },
+			what:   []string{"process-message: secret of Twilio's tokens", "welcome-bootstrap: secret of Twilio's tokens"}, says: "no token", mend: "put-secret-value --secret-id sufrah-local/twilio",
+		},
+		"the secret of Sufrah is no JSON": {
+			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/secrets", `{"sufrah": "key"}`) },
+			what:   []string{"process-message: secret of Sufrah's key", "welcome-bootstrap: secret of Sufrah's key"}, says: "not of the form", mend: "put-secret-value --secret-id sufrah-local/sufrah",
+		},
+		"a secret was deleted": {
+			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/secrets", `{"sufrah": null}`) },
+			what:   []string{"process-message: secret of Sufrah's key", "welcome-bootstrap: secret of Sufrah's key"}, says: "ResourceNotFoundException",
+		},
+		"functions don't start": {
+			broken: func(t *testing.T, server *devstack.Server) {
+				changed, err := server.Definition.With("UsageTimeZone", "Mars/Olympus")
+				if err != nil {
+					t.Fatal(err)
+				}
+				server.Definition = changed
+			},
+			what: []string{"function sufrah-local-usage-admin", "function sufrah-local-usage-api", "function sufrah-local-process-message"},
+			says: "USAGE_TIME_ZONE must be an IANA time zone", mend: "/aws/lambda/sufrah-local-usage-admin",
+		},
+		"another stack's functions": {
+			broken: func(_ *testing.T, server *devstack.Server) { server.Name = "sufrah-gone" },
+			what:   []string{"function sufrah-local-usage-api", "function sufrah-local-welcome-bootstrap"}, says: "ResourceNotFoundException", mend: "deploy the stack",
+		},
+		"functions count by different zones": {
+			changes: []change{{"USAGE_TIME_ZONE: !Ref UsageTimeZone", "USAGE_TIME_ZONE: Asia/Riyadh"}},
+			what:    []string{"time zone (several)"}, says: "usage-api counts by Asia/Riyadh", mend: "UsageTimeZone",
+		},
+		"no redrive": {
+			changes: []change{{"      RedrivePolicy:\n        deadLetterTargetArn: !GetAtt BootstrapDeadLetterQueue.Arn\n        maxReceiveCount: !Ref QueueRetryAttempts", "#"}},
+			what:    []string{"redrive policy of queue sufrah-local-bootstrap"}, says: "there is none", mend: "make deploy",
+		},
+		"a short visibility time-out": {
+			changes: []change{{"VisibilityTimeout: 360", "VisibilityTimeout: 90"}},
+			what:    []string{"visibility time-out of queue sufrah-local-bootstrap"}, says: `it is "90", want 360 s`, mend: "make deploy",
+		},
+		"the webhook leads elsewhere": {
+			options: func(o *devstack.Options) { o.WebhookURL = elsewhere.URL + "/webhooks/whatsapp" },
+			what:    []string{"webhook " + elsewhere.URL + "/webhooks/whatsapp"}, says: "somebody else answers there, with status 404", mend: "WebhookUrl",
+		},
+		"nobody is at the webhook": {
+			options: func(o *devstack.Options) { o.WebhookURL = "http://localhost:1/webhooks/whatsapp" },
+			what:    []string{"webhook http://localhost:1/webhooks/whatsapp"}, says: "nobody answers there", mend: "Twilio",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			options := []func(*devstack.Options){}
+			if test.options != nil {
+				options = append(options, test.options)
+			}
+			server := serve(t, test.changes, options...)
+			if test.broken != nil {
+				test.broken(t, server)
+			}
+			findings, err := examined(t, server)
+			if !errors.Is(err, errUnwell) {
+				t.Errorf("error %v", err)
+			}
+			wrong := map[string]finding{}
+			for _, f := range findings {
+				if f.Wrong != "" {
+					wrong[f.What] = f
+				}
+			}
+			for _, what := range test.what {
+				if wrong[what].Wrong == "" || wrong[what].Mend == "" {
+					t.Errorf("%s isn't found; found were %+v", what, wrong)
+				}
+			}
+			if first := wrong[test.what[0]]; !strings.Contains(first.Wrong, test.says) || !strings.Contains(first.Mend, test.mend) {
+				t.Errorf("%+v", first)
+			}
+		})
+	}
+}
