@@ -19,13 +19,14 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -163,10 +164,10 @@ func (noScripts) Eval(context.Context, string, []string, ...string) (int64, erro
 	return 0, outage.ErrUnavailable
 }
 
-// fixture is a service over a recorder in memory, and everything around it.
+// fixture is a service over a store on the DynamoDB stand-in, and everything around it.
 type fixture struct {
 	*conversation.Service
-	store     *memory.Store
+	store     *stackstore.Store
 	recorder  *faultyRecorder
 	alerter   *faultyAlerter
 	phones    *phones
@@ -188,7 +189,7 @@ const (
 func setup(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{
-		store: memory.New(), phones: &phones{}, queue: &queue{}, menus: &menus{}, templates: templates{"welcome": welcomeSID},
+		store: localstore.New(t), phones: &phones{}, queue: &queue{}, menus: &menus{}, templates: templates{"welcome": welcomeSID},
 		now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: new(bytes.Buffer), events: make(map[string]int),
 		tenant: conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "clxyz123abc", Name: "Example", MerchantID: "merchant-1", Active: true, CreatedAt: time.Now()},
@@ -199,7 +200,7 @@ func setup(t testing.TB) *fixture {
 	if err := f.store.CreateRestaurant(context.Background(), f.tenant.Restaurant, &f.tenant.Bot); err != nil {
 		t.Fatal(err)
 	}
-	recorder := memory.NewRecorder(f.store, usage.NewCalendar(nil))
+	recorder := f.store.Recorder(usage.NewCalendar(nil))
 	f.recorder, f.alerter = &faultyRecorder{Recorder: recorder}, &faultyAlerter{QuotaAlerter: recorder}
 	clock := func() time.Time { return f.now }
 	var mu sync.Mutex

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 )
 
 // clock is one that tests set.
@@ -39,7 +40,7 @@ func (c *clock) set(offset time.Duration) {
 
 // finder counts the look-ups in a store, or lets find answer in its place.
 type finder struct {
-	*memory.Store
+	*stackstore.Store
 	lookups atomic.Int64
 	find    func(context.Context, credential.Hash) (credential.Credential, error)
 }
@@ -59,8 +60,9 @@ type fixture struct {
 	clock  *clock
 }
 
-func setup() *fixture {
-	f := &finder{Store: memory.New()}
+func setup(t testing.TB) *fixture {
+	t.Helper()
+	f := &finder{Store: localstore.New(t)}
 	c := &clock{now: start}
 	return &fixture{credential.NewAuthenticator(f, c.Now), f, c}
 }
@@ -96,7 +98,7 @@ func (f *fixture) wantLookups(t *testing.T, want int64) {
 
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	token, stored := f.issued(t, tokenGrant)
 	key, _ := f.issued(t, keyGrant)
 	brief, _ := f.issued(t, credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: start.Add(time.Second)})
@@ -144,7 +146,7 @@ func TestAuthenticate(t *testing.T) {
 
 func TestAuthenticateReturnsTheCredential(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, want := f.issued(t, tokenGrant)
 	for _, from := range []string{"the store", "the cache"} {
 		got, err := f.Authenticate(t.Context(), credential.PAT, raw)
@@ -159,7 +161,7 @@ func TestAuthenticateReturnsTheCredential(t *testing.T) {
 
 func TestWhatCannotBeACredentialIsNotLookedUp(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	for _, raw := range []string{"", strings.Repeat("a", 10_000)} {
 		f.want(t, credential.PAT, raw, credential.ErrUnknown)
 	}
@@ -168,7 +170,7 @@ func TestWhatCannotBeACredentialIsNotLookedUp(t *testing.T) {
 
 func TestCredentialsAreRememberedForAMinute(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, _ := f.issued(t, keyGrant)
 	for _, step := range []struct {
 		at      time.Duration
@@ -186,7 +188,7 @@ func TestCredentialsAreRememberedForAMinute(t *testing.T) {
 
 func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, keyGrant)
 	f.want(t, credential.APIKey, raw, nil)
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start.Add(time.Millisecond)); err != nil {
@@ -207,7 +209,7 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 // A slow answer is as old as its question: what was revoked meanwhile may be missing from it.
 func TestAgeCountsFromTheQuestion(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, keyGrant)
 	f.finder.find = func(context.Context, credential.Hash) (credential.Credential, error) {
 		f.clock.set(40 * time.Second)
@@ -226,7 +228,7 @@ func TestAgeCountsFromTheQuestion(t *testing.T) {
 // The expiry is known beforehand, so no cache may put it off.
 func TestExpiryTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, _ := f.issued(t, credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: start.Add(10 * time.Second)})
 	f.want(t, credential.PAT, raw, nil)
 	f.clock.set(10*time.Second - 1)
@@ -239,7 +241,7 @@ func TestExpiryTakesEffectAtOnce(t *testing.T) {
 // A clock that is set back must not make what is remembered last longer.
 func TestClockMovedBackwards(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, keyGrant)
 	f.want(t, credential.APIKey, raw, nil)
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start.Add(-time.Hour)); err != nil {
@@ -252,7 +254,7 @@ func TestClockMovedBackwards(t *testing.T) {
 
 func TestUnknownIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := issue(t, keyGrant)
 	f.want(t, credential.APIKey, raw, credential.ErrUnknown)
 	f.want(t, credential.APIKey, raw, credential.ErrUnknown)
@@ -266,14 +268,13 @@ func TestUnknownIsNotRemembered(t *testing.T) {
 func TestRememberedCredentialsAreBounded(t *testing.T) {
 	t.Parallel()
 	const most, many = 1000, 3000
-	f := setup()
-	raws := make([]string, many)
+	f := setup(t)
+	raws, known := make([]string, many), make(map[credential.Hash]credential.Credential)
 	for i := range raws {
 		raws[i] = fmt.Sprintf("raw-%d", i)
-		if err := f.finder.AddCredential(t.Context(), keyGrant.Credential(raws[i], fmt.Sprintf("cr_%d", i), start)); err != nil {
-			t.Fatal(err)
-		}
+		known[credential.HashOf(raws[i])] = keyGrant.Credential(raws[i], fmt.Sprintf("cr_%d", i), start)
 	}
+	f.finder.find = func(_ context.Context, hash credential.Hash) (credential.Credential, error) { return known[hash], nil }
 	for _, raw := range raws {
 		f.want(t, credential.APIKey, raw, nil)
 	}
@@ -291,7 +292,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 // The store's key alone must not decide who gets in.
 func TestAnotherRowIsRefused(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	_, other := f.issued(t, keyGrant)
 	raw, own := issue(t, keyGrant)
 	nearly := own
@@ -315,7 +316,7 @@ func TestOutageIsNotARefusal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := setup()
+			f := setup(t)
 			known, _ := f.issued(t, keyGrant)
 			unseen, _ := f.issued(t, keyGrant)
 			f.want(t, credential.APIKey, known, nil)
@@ -340,7 +341,7 @@ func TestOutageIsNotARefusal(t *testing.T) {
 
 func TestTheCallersContextReachesTheStore(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	f.finder.find = func(ctx context.Context, _ credential.Hash) (credential.Credential, error) {
 		return credential.Credential{}, ctx.Err()
 	}
@@ -353,7 +354,7 @@ func TestTheCallersContextReachesTheStore(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	good := make([]string, 20)
 	for i := range good {
 		good[i], _ = f.issued(t, keyGrant)
@@ -385,7 +386,7 @@ func TestConcurrentUse(t *testing.T) {
 // TestSeen: an instance knows what it has seen good for longer than it takes it without a look, and nothing else.
 func TestSeen(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, credential.Grant{Kind: credential.PAT, Restaurants: []string{"r1"}, ExpiresAt: start.Add(time.Hour)})
 	wantSeen := func(when string, kind credential.Kind, raw string, want bool) {
 		t.Helper()
@@ -429,7 +430,7 @@ func TestSeen(t *testing.T) {
 // TestRefusedIsNamed: the refusal of what was issued names it, and that of a guess names nothing.
 func TestRefusedIsNamed(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: start.Add(time.Second)})
 	f.clock.set(time.Second)
 	for _, kind := range []credential.Kind{credential.PAT, credential.APIKey} {

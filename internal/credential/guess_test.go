@@ -28,7 +28,7 @@ func guesses(raw string) []string {
 // the time of any of them says how near a guess is.
 func TestGuessesTellNothing(t *testing.T) {
 	t.Parallel()
-	f := setup()
+	f := setup(t)
 	raw, c := f.issued(t, credential.Grant{Kind: credential.PAT, All: true})
 	var asked []credential.Hash
 	f.finder.find = func(ctx context.Context, hash credential.Hash) (credential.Credential, error) {
@@ -55,7 +55,7 @@ func TestGuessesTellNothing(t *testing.T) {
 // BenchmarkGuess measures the worst and the best guess in turn, and reports the ratio of their medians: 1 is what no one can
 // learn anything from.
 func BenchmarkGuess(b *testing.B) {
-	f := setup()
+	f := setup(b)
 	raw, c, err := credential.Issue(zeros{}, start, credential.Grant{Kind: credential.PAT, All: true})
 	if err != nil {
 		b.Fatal(err)

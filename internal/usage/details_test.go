@@ -9,7 +9,8 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestImportedSessions(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	store, calendar := memory.New(), usage.NewCalendar(nil)
+	store, calendar := localstore.New(t), usage.NewCalendar(nil)
 	if err := store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "A", Active: true, CreatedAt: at}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestImportedSessions(t *testing.T) {
 		var err error
 		if i == 3 {
 			m := conversation.Message{ID: "m1", RestaurantID: "r1", Customer: customer, ReceivedAt: opened, Delivery: "d"}
-			_, err = memory.NewRecorder(store, calendar).Record(t.Context(), m)
+			_, err = storetest.Record(t.Context(), store.Recorder(calendar), m)
 		} else {
 			s := conversation.Session{RestaurantID: "r1", Customer: customer, OpenedAt: opened, LastMessageAt: at, Messages: 1}
 			_, err = store.MergeSession(t.Context(), s)

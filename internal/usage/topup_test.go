@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 func TestRenew(t *testing.T) {
 	t.Parallel()
-	store := memory.New()
+	store := localstore.New(t)
 	create(t, store, named("one", "One"), 10)
 	riyadh, err := time.LoadLocation("Asia/Riyadh")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestRenew(t *testing.T) {
 
 func TestRenewalsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
-	renewer := usage.NewTopUpService(memory.New(), usage.NewCalendar(nil), defaults, time.Now, func() string { return "1" })
+	renewer := usage.NewTopUpService(localstore.New(t), usage.NewCalendar(nil), defaults, time.Now, func() string { return "1" })
 	for name, test := range map[string]struct {
 		spoil func(*usage.TopUpRequest)
 		want  string // what is named

@@ -10,9 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -27,7 +28,7 @@ func newService(store usage.Store, zone, now string) *usage.Service {
 }
 
 // create adds a restaurant to store; a day's limit of 0 stands for no bot.
-func create(t *testing.T, store *memory.Store, r restaurant.Restaurant, dailyLimit int64) {
+func create(t *testing.T, store *stackstore.Store, r restaurant.Restaurant, dailyLimit int64) {
 	t.Helper()
 	var bot *restaurant.Bot
 	if dailyLimit != 0 {
@@ -38,7 +39,7 @@ func create(t *testing.T, store *memory.Store, r restaurant.Restaurant, dailyLim
 	}
 }
 
-func put(t *testing.T, store *memory.Store, id string, activity usage.Activity, counts months) {
+func put(t *testing.T, store *stackstore.Store, id string, activity usage.Activity, counts months) {
 	t.Helper()
 	if err := store.PutUsage(t.Context(), id, activity, counts); err != nil {
 		t.Fatal(err)
@@ -51,9 +52,9 @@ func named(id, name string) restaurant.Restaurant {
 }
 
 // example returns a store with the restaurant that the API's documentation shows.
-func example(t *testing.T) *memory.Store {
+func example(t *testing.T) *stackstore.Store {
 	t.Helper()
-	store := memory.New()
+	store := localstore.New(t)
 	create(t, store, named("clxyz123abc", "Example Restaurant"), 1000)
 	last := at("2025-10-20T15:30:00Z")
 	put(t, store, "clxyz123abc",
@@ -119,7 +120,7 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := memory.New()
+			store := localstore.New(t)
 			create(t, store, named("edge", "Edge"), 100)
 			put(t, store, "edge", usage.Activity{}, months{
 				month("2026-10"): {Conversations: 30, Days: map[int]int64{1: 20, 31: 10}},
@@ -171,7 +172,7 @@ func TestReportWithoutUsage(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := memory.New()
+			store := localstore.New(t)
 			quiet := named("quiet", "Quiet")
 			quiet.Active = false
 			create(t, store, quiet, test.dailyLimit)
@@ -193,7 +194,7 @@ func TestReportWithoutUsage(t *testing.T) {
 // A bot that may open no conversation at all is not one without a configuration.
 func TestReportWithALimitOfZero(t *testing.T) {
 	t.Parallel()
-	store := memory.New()
+	store := localstore.New(t)
 	if err := store.CreateRestaurant(t.Context(), named("closed", "Closed"), &restaurant.Bot{ID: "bot"}); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func TestHistoryMonths(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := memory.New()
+			store := localstore.New(t)
 			create(t, store, named("h", "History"), 0)
 			counts := months{}
 			for _, m := range test.recorded {
@@ -262,9 +263,9 @@ func TestHistoryMonths(t *testing.T) {
 }
 
 // chain returns a store of five restaurants, r1 the oldest, of which r2 and r4 are inactive, ri with i conversations.
-func chain(t *testing.T) *memory.Store {
+func chain(t *testing.T) *stackstore.Store {
 	t.Helper()
-	store := memory.New()
+	store := localstore.New(t)
 	for i := 1; i <= 5; i++ {
 		r := named(fmt.Sprintf("r%d", i), "Chain")
 		r.CreatedAt = r.CreatedAt.Add(time.Duration(i) * time.Hour)

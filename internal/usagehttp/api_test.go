@@ -20,10 +20,12 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
@@ -45,7 +47,7 @@ const (
 // fixture is an API over a store with a few restaurants.
 type fixture struct {
 	handler http.Handler
-	store   *memory.Store
+	store   *stackstore.Store
 	faults  *faults
 	log     *bytes.Buffer
 	passed  *time.Duration // since the fixture was set up, for credentials
@@ -56,7 +58,7 @@ func (f fixture) later(by time.Duration) { *f.passed += by }
 
 // faults makes a working store fail.
 type faults struct {
-	*memory.Store
+	*stackstore.Store
 	usage, directory, credentials, bots, alerts error
 
 	find func(credential.Hash) credential.Credential // answers in the store's place
@@ -100,15 +102,11 @@ func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (cred
 	return f.Store.FindCredential(ctx, hash)
 }
 
-func setup(t testing.TB) fixture {
-	t.Helper()
+// filled returns a store with a few restaurants and credentials.
+var filled = localstore.Filled(func(store *stackstore.Store) error {
 	ctx := context.Background()
-	store := memory.New()
-	check := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	var faults []error
+	check := func(err error) { faults = append(faults, err) }
 	month := func(year int, m time.Month) usage.Month { return usage.Month{Year: year, Month: m} }
 	last := time.Date(2025, 10, 20, 15, 30, 0, 0, time.UTC)
 
@@ -140,7 +138,12 @@ func setup(t testing.TB) fixture {
 	}
 	check(store.RevokeCredential(ctx, "cr_"+revoked, now))
 	check(store.RevokeCredential(ctx, "cr_"+oldAdmin, now))
+	return errors.Join(faults...)
+})
 
+func setup(t testing.TB) fixture {
+	t.Helper()
+	store := filled(t)
 	faults := &faults{Store: store}
 	log := new(bytes.Buffer)
 	clock := func() time.Time { return now }
@@ -154,9 +157,9 @@ func setup(t testing.TB) fixture {
 // write has two customers write to a restaurant, one of them twice.
 func (f fixture) write(t testing.TB, restaurantID string) {
 	t.Helper()
-	recorder := memory.NewRecorder(f.store, usage.NewCalendar(time.UTC))
+	recorder := f.store.Recorder(usage.NewCalendar(time.UTC))
 	for i, minutes := range []int{-90, -20, -5} {
-		_, err := recorder.Record(t.Context(), conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: restaurantID, Delivery: "d",
+		_, err := storetest.Record(t.Context(), recorder, conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: restaurantID, Delivery: "d",
 			Customer: fmt.Sprintf("+96650000000%d", i/2), ReceivedAt: now.Add(time.Duration(minutes) * time.Minute)})
 		if err != nil {
 			t.Fatal(err)

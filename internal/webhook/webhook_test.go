@@ -23,10 +23,11 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
-	"github.com/sufrah/usage-bootstrap/internal/test/memory"
+	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
@@ -104,10 +105,8 @@ type fixture struct {
 	log   *bytes.Buffer
 }
 
-// setup returns a webhook of four restaurants.
-func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
-	t.Helper()
-	store := memory.New()
+// tenants returns a store of four restaurants.
+var tenants = localstore.Filled(func(store *stackstore.Store) error {
 	for id, bot := range map[string]restaurant.Bot{
 		"example":  {PhoneNumber: exampleNumber},
 		"own":      {PhoneNumber: ownNumber, TwilioAccountSID: ownSID},
@@ -116,10 +115,17 @@ func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
 	} {
 		bot.ID = "bot-" + id
 		r := restaurant.Restaurant{ID: id, Name: "Restaurant " + id, Active: id != "inactive", CreatedAt: time.Now()}
-		if err := store.CreateRestaurant(t.Context(), r, &bot); err != nil {
-			t.Fatal(err)
+		if err := store.CreateRestaurant(context.Background(), r, &bot); err != nil {
+			return err
 		}
 	}
+	return nil
+})
+
+// setup returns a webhook of the tenants.
+func setup(t testing.TB, change ...func(*webhook.Config)) fixture {
+	t.Helper()
+	store := tenants(t)
 	f := fixture{inbox: &inbox{}, log: new(bytes.Buffer)}
 	config := webhook.Config{
 		URL: publicURL, Tenants: store, Bots: webhook.NewTenantCache(store, time.Now), AccountSID: masterSID,

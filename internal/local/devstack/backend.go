@@ -62,7 +62,7 @@ func newStandIns(o Options, tables []sam.Table, queues []sam.Queue, source sam.E
 	if err != nil {
 		return nil, err
 	}
-	dynamoDB := dynamolocal.New(o.Clock.Now, standInTables(tables)...)
+	dynamoDB := dynamolocal.New(o.Clock.Now, sam.StandIns(tables)...)
 	if o.Tables != nil {
 		dynamoDB = o.Tables.Clone(o.Clock.Now)
 	}

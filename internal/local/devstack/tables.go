@@ -22,22 +22,5 @@ func Tables(t *sam.Definition) ([]dynamolocal.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading template.yaml's tables: %w", err)
 	}
-	return standInTables(defined), nil
-}
-
-func standInTables(defined []sam.Table) []dynamolocal.Table {
-	tables := make([]dynamolocal.Table, len(defined))
-	for i, d := range defined {
-		tables[i] = dynamolocal.Table{
-			Name: d.Name, PartitionKey: dynamolocal.Key(d.PartitionKey), SortKey: dynamolocal.Key(d.SortKey),
-			TimeToLive: d.TimeToLive,
-		}
-		for _, index := range d.Indexes {
-			tables[i].Indexes = append(tables[i].Indexes, dynamolocal.Index{
-				Name: index.Name, PartitionKey: dynamolocal.Key(index.PartitionKey), SortKey: dynamolocal.Key(index.SortKey),
-				Projection: index.Projection, Include: index.NonKeyAttributes,
-			})
-		}
-	}
-	return tables
+	return sam.StandIns(defined), nil
 }

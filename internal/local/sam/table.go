@@ -3,6 +3,8 @@ package sam
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 )
 
 // Table is a DynamoDB table of a stack.
@@ -127,4 +129,21 @@ func (p tableProperties) attributeType(name string) string {
 		}
 	}
 	return ""
+}
+
+// StandIns returns the tables as the DynamoDB stand-in is given them.
+func StandIns(tables []Table) []dynamolocal.Table {
+	standIns := make([]dynamolocal.Table, len(tables))
+	for i, t := range tables {
+		standIns[i] = dynamolocal.Table{
+			Name: t.Name, PartitionKey: dynamolocal.Key(t.PartitionKey), SortKey: dynamolocal.Key(t.SortKey), TimeToLive: t.TimeToLive,
+		}
+		for _, index := range t.Indexes {
+			standIns[i].Indexes = append(standIns[i].Indexes, dynamolocal.Index{
+				Name: index.Name, PartitionKey: dynamolocal.Key(index.PartitionKey), SortKey: dynamolocal.Key(index.SortKey),
+				Projection: index.Projection, Include: index.NonKeyAttributes,
+			})
+		}
+	}
+	return standIns
 }
