@@ -31,12 +31,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sufrahctl:", err)
-		os.Exit(1)
+	os.Exit(status)
+}
+
+// execute carries out a command line and returns the process's exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if err := run(ctx, args, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "sufrahctl:", err)
+		return 1
 	}
+	return 0
 }
 
 // commandLine is the command line, as kong reads it.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
@@ -29,6 +30,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
 var update = flag.Bool("update", false, "write the transcripts anew")
@@ -60,11 +62,16 @@ func newStack(t *testing.T) stack {
 	return stack{engine, server.URL}
 }
 
+// args returns the arguments of a command line on the stack.
+func (s stack) args(args []string) []string {
+	return append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args...)
+}
+
 // run carries out a command line on the stack and returns what it writes.
 func (s stack) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args...), &out, io.Discard)
+	err := run(t.Context(), s.args(args), &out, io.Discard)
 	// Lists are sorted by creation times of milliseconds: no two commands run in the same one.
 	time.Sleep(time.Millisecond)
 	return out.String(), err
@@ -80,7 +87,7 @@ func (s stack) client() *dynamodb.Client {
 
 // TestTranscripts carries out the command lines in testdata, each file's on a stack of its own, and compares what they
 // write with what the file says. A line that begins with "$" is a command line without --stack and --endpoint, one that
-// begins with "#" a comment; all others are output.
+// begins with "#" a comment; all others are output, with what goes to the terminal besides, and the exit status unless it is 0.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -94,7 +101,11 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := transcribe(t, string(content))
+			s := newStack(t)
+			if prepare := prepared[filepath.Base(path)]; prepare != nil {
+				prepare(t, s)
+			}
+			got := transcribe(t, s, string(content))
 			if *update {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -107,10 +118,33 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// transcribe returns the transcript of a transcript's commands, carried out on a new stack.
-func transcribe(t *testing.T, transcript string) string {
+// prepared is what transcripts' stacks hold before their first command, which no command could bring about.
+var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs}
+
+// shareIDs gives ids as they could be given before they were refused: one to two bots, and a restaurant's to a bot.
+func shareIDs(t *testing.T, s stack) {
 	t.Helper()
-	stack := newStack(t)
+	for i, id := range []string{"alpha", "bravo", "charlie"} {
+		r := restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: time.Now().Add(time.Duration(i) * time.Second)}
+		if err := s.store().CreateRestaurant(t.Context(), r, &restaurant.Bot{ID: "bot-" + id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
+	for id, botID := range map[string]string{"alpha": "shared", "bravo": "shared", "charlie": "alpha"} {
+		_, err := s.client().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(schema.StackTables(devstack.StackName).Bots), Key: map[string]types.AttributeValue{"restaurantId": text(id)},
+			UpdateExpression: aws.String("SET botId = :id"), ExpressionAttributeValues: map[string]types.AttributeValue{":id": text(botID)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// transcribe returns the transcript of a transcript's commands, carried out on a stack.
+func transcribe(t *testing.T, stack stack, transcript string) string {
+	t.Helper()
 	var got, outputs strings.Builder
 	var secrets placeholders
 	begun := false // a block: comments, a command, its output
@@ -127,11 +161,13 @@ func transcribe(t *testing.T, transcript string) string {
 		if !isCommand {
 			continue
 		}
-		output, err := stack.run(t, words(secrets.reveal(strings.TrimSpace(command)))...)
-		outputs.WriteString(output)
-		got.WriteString(secrets.hide(output))
-		if err != nil {
-			fmt.Fprintf(&got, "error: %s\n", secrets.hide(err.Error()))
+		var terminal bytes.Buffer
+		status := execute(t.Context(), stack.args(words(secrets.reveal(strings.TrimSpace(command)))), &terminal, &terminal)
+		time.Sleep(time.Millisecond) // as run does
+		outputs.Write(terminal.Bytes())
+		got.WriteString(secrets.hide(terminal.String()))
+		if status != 0 {
+			fmt.Fprintf(&got, "exit status %d\n", status)
 		}
 	}
 	for _, value := range secrets.values {

@@ -17,8 +17,9 @@ type Difference struct {
 
 // Check compares the directory with the restaurants that exist and their bots, writes nothing, and returns how
 // many restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
-// ids. Rebuild mends all of them, but for a number or an id that two have and for an id that is a word of the API's paths. It fails with outage.ErrUnavailable, also
-// where others change the directory whenever it is read.
+// ids. Rebuild mends all of them, but for a number or an id that two have and for an id that is a word of the API's paths: a
+// person decides who keeps those. It fails with outage.ErrUnavailable, also where others change the directory whenever it is
+// read.
 func (d *Directory) Check(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range Attempts {
 		before, fault, err := d.readCounts(ctx)

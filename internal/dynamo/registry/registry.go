@@ -63,7 +63,7 @@ func (g *Registry) TenantByNumber(ctx context.Context, phoneNumber string) (conv
 }
 
 // CreateRestaurant adds a restaurant, with a bot or without (nil), and enters it in the directory, all at once. It
-// fails with restaurant.ErrExists or restaurant.ErrNumberTaken, with the faults of either, or with
+// fails with restaurant.ErrExists, restaurant.ErrNumberTaken or restaurant.ErrIDTaken, with the faults of either, or with
 // outage.ErrUnavailable. Times are kept to the millisecond.
 func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error {
 	if err := r.Validate(); err != nil {
@@ -171,7 +171,7 @@ func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bo
 }
 
 // SetBot writes a restaurant's bot configuration, and moves its phone number. It fails with restaurant.ErrNotFound,
-// restaurant.ErrNumberTaken, the faults of the bot, or outage.ErrUnavailable. The month is listed under its new limit right
+// restaurant.ErrNumberTaken, restaurant.ErrIDTaken, the faults of the bot, or outage.ErrUnavailable. The month is listed under its new limit right
 // after: where that fails, or the process ends, setting the bot again does it, and so does the next conversation.
 func (g *Registry) SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	if err := bot.Validate(); err != nil {

@@ -56,6 +56,23 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 		}), nil,
 	}})
 	wantTaken("overtaken by a bot of the same id", overtaken.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot"}))
+	// Two are created at the same time with one bot id: the second is written while the first one's transaction is on its way.
+	overtaken = newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
+		roundTrip(func(r *http.Request) (*http.Response, error) {
+			if err := store.CreateRestaurant(r.Context(), storetest.Restaurant(8), &restaurant.Bot{ID: "twice"}); err != nil {
+				return nil, err
+			}
+			return engine.RoundTrip(r)
+		}), nil,
+	}})
+	wantTaken("overtaken by a restaurant with the same bot id",
+		overtaken.CreateRestaurant(t.Context(), storetest.Restaurant(7), &restaurant.Bot{ID: "twice"}))
+	if id, err := store.RestaurantOfBot(t.Context(), "twice"); err != nil || id != "r00008" {
+		t.Errorf("the id of the two leads to %q, error %v", id, err)
+	}
+	if _, err := store.Usage(t.Context(), "r00007", nil); !errors.Is(err, restaurant.ErrNotFound) {
+		t.Errorf("the refused one: error %v", err)
+	}
 	for _, id := range []string{"alerts", "details"} {
 		r := storetest.Restaurant(5)
 		r.ID = id
@@ -82,13 +99,21 @@ func TestCheckFindsSharedIDs(t *testing.T) {
 		})
 		must(t, err)
 	}
+	_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &tables.Restaurants, Item: item{
+		"restaurantId": &types.AttributeValueMemberS{Value: "alerts"}, "name": &types.AttributeValueMemberS{Value: "Alerts"},
+		"isActive":  &types.AttributeValueMemberBOOL{Value: true},
+		"createdAt": &types.AttributeValueMemberS{Value: "2025-08-15T10:00:00.000Z"},
+	}})
+	must(t, err)
 	want := []stackstore.Difference{
+		{RestaurantID: "alerts", What: "has a word of the API's paths as its id"},
 		{RestaurantID: "r00001", What: "bot id shared is that of 2 bots"},
 		{RestaurantID: "r00002", What: "bot id shared is that of 2 bots"},
 		{RestaurantID: "r00003", What: "bot id r00001 is another restaurant's id"},
 		{RestaurantID: "r00004", What: "bot id alerts is a word of the API's paths"},
+		{RestaurantID: "r00004", What: "bot id alerts is another restaurant's id"},
 	}
-	_, err := store.RebuildDirectory(t.Context()) // mends what leads to the bots, and leaves their ids
+	_, err = store.RebuildDirectory(t.Context()) // mends what leads to the bots, and leaves their ids
 	must(t, err)
 	_, found, err := store.CheckDirectory(t.Context())
 	must(t, err)

@@ -53,7 +53,7 @@ type RestaurantStore interface {
 type BotStore interface {
 	// Bot returns a restaurant's bot, nil where it has none.
 	Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error)
-	// SetBot writes it. It fails with restaurant.ErrNotFound or restaurant.ErrNumberTaken.
+	// SetBot writes it. It fails with restaurant.ErrNotFound, restaurant.ErrNumberTaken or restaurant.ErrIDTaken.
 	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error
 }
 
