@@ -436,6 +436,27 @@ func (m *manual) checkAlarm(alarm sam.Resource) {
 	}
 }
 
+// checkZeros holds what a schedule adds to metrics to being nothing, and to there being such metrics.
+func (m *manual) checkZeros(where, input string) {
+	var request struct {
+		Namespace  string
+		MetricData []struct {
+			metricStat
+			Value *float64
+			Unit  string
+		}
+	}
+	if err := json.Unmarshal([]byte(input), &request); err != nil || len(request.MetricData) == 0 {
+		m.fault("%s: %v in %s", where, err, input)
+	}
+	for _, d := range request.MetricData {
+		d.Namespace = request.Namespace
+		if m.check(d.ref(where)); d.Value == nil || *d.Value != 0 || d.Unit != "Count" {
+			m.fault("%s adds %v to %s", where, d.Value, d.MetricName)
+		}
+	}
+}
+
 // checkDashboard reads a dashboard's body as CloudWatch does.
 func (m *manual) checkDashboard(body string) {
 	var dashboard struct {
@@ -539,8 +560,10 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 		emitted: collect(t, newStories(t, loaded).run()), filters: map[string]bool{}, functions: map[string]string{},
 		tables: map[string]bool{}, logGroups: map[string]map[string]emitted{}, usedOfOurs: map[string]bool{},
 	}
-	if loaded, err = loaded.With("TwilioAccountSid", "AC00000000000000000000000000000000"); err != nil {
-		t.Fatal(err)
+	for name, value := range map[string]string{"TwilioAccountSid": "AC00000000000000000000000000000000", "Stage": "prod"} { // which has more alarms
+		if loaded, err = loaded.With(name, value); err != nil {
+			t.Fatal(err)
+		}
 	}
 	resources := func(kind string) []sam.Resource {
 		found, err := loaded.Resources(kind, devstack.StackName)
@@ -579,6 +602,18 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	for _, alarm := range resources("AWS::CloudWatch::Alarm") {
 		m.checkAlarm(alarm)
 	}
+	for _, detector := range resources("AWS::CloudWatch::AnomalyDetector") {
+		var properties metricStat
+		if err := detector.Decode(&properties); err != nil {
+			t.Fatal(err)
+		}
+		m.check(properties.ref(detector.LogicalID))
+	}
+	for _, schedule := range resources("AWS::Scheduler::Schedule") {
+		if target := text(schedule, "Target", "Arn"); strings.HasSuffix(target, ":aws-sdk:cloudwatch:putMetricData") {
+			m.checkZeros(schedule.LogicalID, text(schedule, "Target", "Input"))
+		}
+	}
 	for _, dashboard := range resources("AWS::CloudWatch::Dashboard") {
 		m.checkDashboard(text(dashboard, "DashboardBody"))
 	}
@@ -616,9 +651,13 @@ func (m *manual) checkFilter(filter sam.Resource) {
 		return
 	}
 	made := properties.MetricTransformations[0]
-	if properties.FilterPattern == `{ $.status = "429" }` { // of the API's own log, in which no function is named
-		if e := m.logGroups[properties.LogGroupName]["api"]; !e.fields()["status"] || made.MetricNamespace != metrics.Namespace ||
-			made.MetricName != "RequestsThrottled-"+devstack.StackName || len(made.Dimensions) > 0 {
+	ofAPI := map[string]struct{ field, name string }{ // of the API's own log, in which no function is named
+		`{ $.status = "429" }`:                         {"status", "RequestsThrottled-"},
+		`{ $.routeKey != "ANY ` + webhook.Path + `" }`: {"routeKey", "DashboardRequests-"},
+	}
+	if api, ok := ofAPI[properties.FilterPattern]; ok {
+		if e := m.logGroups[properties.LogGroupName]["api"]; !e.fields()[api.field] || made.MetricNamespace != metrics.Namespace ||
+			made.MetricName != api.name+devstack.StackName || len(made.Dimensions) > 0 {
 			m.fault("%s: %+v", filter.LogicalID, properties)
 		}
 		m.filters[made.MetricName] = true

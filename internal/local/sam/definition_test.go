@@ -351,7 +351,8 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 	}
 	want[releaseRole], want[checkRole] = releasing, checking
 	got := map[string][]string{}
-	for logicalID, role := range roles(t, load(t)) {
+	want["ZerosRole"] = []string{"Allow cloudwatch:PutMetricData *"}
+	for logicalID, role := range roles(t, with(t, load(t), "Stage", "prod")) {
 		got[logicalID] = role.permissions()
 	}
 	for _, lines := range want {
@@ -371,6 +372,7 @@ var unlimited = map[string]string{
 	"codedeploy:ListDeploymentTargets":                "a hook knows its deployment's id and not its group; it only reads",
 	"codedeploy:PutLifecycleEventHookExecutionStatus": "applications have names of CloudFormation's making, which begin with the stack's",
 
+	"cloudwatch:PutMetricData":  "metrics are no resources; it is limited to our namespace",
 	"cloudwatch:DescribeAlarms": "it is asked for several alarms at once, which is allowed for all or for none; it only reads",
 
 	"ec2:AssignPrivateIpAddresses":   lambdasOwn,
@@ -392,7 +394,7 @@ const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all
 
 func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	t.Parallel()
-	for logicalID, role := range roles(t, load(t)) {
+	for logicalID, role := range roles(t, with(t, load(t), "Stage", "prod")) {
 		if len(role.ManagedPolicyArns) > 0 {
 			t.Errorf("%s has the managed policies %q", logicalID, role.ManagedPolicyArns)
 		}
@@ -408,8 +410,11 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 			}
 		}
 		trusted := oneOrMore{"lambda.amazonaws.com"}
-		if logicalID == releaseRole {
+		switch logicalID {
+		case releaseRole:
 			trusted = oneOrMore{"codedeploy.amazonaws.com"}
+		case "ZerosRole":
+			trusted = oneOrMore{"scheduler.amazonaws.com"}
 		}
 		for _, statement := range role.AssumeRolePolicyDocument.Statement {
 			if diff := cmp.Diff(trusted, statement.Principal.Service); diff != "" {

@@ -96,14 +96,20 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 func TestAlarmsTellTheTopic(t *testing.T) {
 	t.Parallel()
 	topic := any([]any{"${AlarmTopic}"})
-	for _, alarm := range resources(t, load(t), alarmType) {
+	// Where the alarm is that something doesn't come, missing data are what it is for.
+	silence := []string{"FewMessagesAlarm", "FewRequestsAlarm", "NoMessagesAlarm"}
+	for _, alarm := range resources(t, with(t, load(t), "Stage", "prod"), alarmType) {
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
 			if diff := cmp.Diff(topic, alarm.Property(actions)); diff != "" {
 				t.Errorf("%s: %s (-want +got):\n%s", alarm.LogicalID, actions, diff)
 			}
 		}
-		if alarm.Property("TreatMissingData") != "notBreaching" {
-			t.Errorf("%s: missing data are %v", alarm.LogicalID, alarm.Property("TreatMissingData"))
+		want := "notBreaching"
+		if slices.Contains(silence, alarm.LogicalID) {
+			want = "breaching"
+		}
+		if alarm.Property("TreatMissingData") != want {
+			t.Errorf("%s: missing data are %v, want %s", alarm.LogicalID, alarm.Property("TreatMissingData"), want)
 		}
 	}
 }
@@ -130,6 +136,38 @@ func TestEachFunctionIsWatched(t *testing.T) {
 		}
 		if group := function.Property("LoggingConfig", "LogGroup"); !groups[group] {
 			t.Errorf("the error lines in %v aren't counted", group)
+		}
+	}
+}
+
+// TestSilence: what tells silence is there in prod alone, compares with what is usual, and has data when nothing comes.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for stage, want := range map[string]int{"dev": 0, "staging": 0, "prod": 2} {
+		loaded := with(t, load(t), "Stage", stage)
+		bands := 0
+		for _, alarm := range resources(t, loaded, alarmType) {
+			threshold, _ := alarm.Property("ThresholdMetricId").(string)
+			if threshold == "" {
+				continue
+			}
+			bands++
+			metrics, _ := alarm.Property("Metrics").([]any)
+			band, _ := metrics[1].(map[string]any)
+			if alarm.Property("ComparisonOperator") != "LessThanLowerThreshold" || band["Id"] != threshold ||
+				!strings.HasPrefix(band["Expression"].(string), "ANOMALY_DETECTION_BAND(") {
+				t.Errorf("%s: %v", alarm.LogicalID, alarm.Property())
+			}
+		}
+		if bands != want {
+			t.Errorf("%d alarms of silence in %s, want %d", bands, stage, want)
+		}
+		if stage != "prod" {
+			continue
+		}
+		zeros := resource(t, loaded, "AWS::Scheduler::Schedule", "Zeros")
+		if rate := zeros.Property("ScheduleExpression"); rate != "rate(5 minutes)" || zeros.Property("State") != nil {
+			t.Errorf("zeros come at %v", rate)
 		}
 	}
 }
@@ -177,7 +215,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 			documented[name[1]] = true
 		}
 	}
-	loaded := load(t)
+	loaded := with(t, load(t), "Stage", "prod") // which has all of them
 	alarms := map[string]bool{}
 	for _, alarm := range resources(t, loaded, alarmType) {
 		name, _ := alarm.Property("AlarmName").(string)
