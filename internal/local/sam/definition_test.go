@@ -285,6 +285,12 @@ func cached() []string {
 	return lines
 }
 
+// whole returns the stack with everything that a parameter can add to it.
+func whole(t *testing.T) *sam.Definition {
+	t.Helper()
+	return with(t, with(t, load(t), "Stage", "prod"), "DailyExport", "true")
+}
+
 func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
@@ -352,7 +358,12 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 	want[releaseRole], want[checkRole] = releasing, checking
 	got := map[string][]string{}
 	want["ZerosRole"] = []string{"Allow cloudwatch:PutMetricData *"}
-	for logicalID, role := range roles(t, with(t, load(t), "Stage", "prod")) {
+	want["ExportRole"] = []string{
+		"Allow dynamodb:ExportTableToPointInTime ${BotsTable.Arn}", "Allow dynamodb:ExportTableToPointInTime ${RestaurantsTable.Arn}",
+		"Allow dynamodb:ExportTableToPointInTime ${UsageTable.Arn}",
+		"Allow s3:AbortMultipartUpload ${ExportBucket.Arn}/*", "Allow s3:PutObject ${ExportBucket.Arn}/*", "Allow s3:PutObjectAcl ${ExportBucket.Arn}/*",
+	}
+	for logicalID, role := range roles(t, whole(t)) {
 		got[logicalID] = role.permissions()
 	}
 	for _, lines := range want {
@@ -394,7 +405,7 @@ const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all
 
 func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	t.Parallel()
-	for logicalID, role := range roles(t, with(t, load(t), "Stage", "prod")) {
+	for logicalID, role := range roles(t, whole(t)) {
 		if len(role.ManagedPolicyArns) > 0 {
 			t.Errorf("%s has the managed policies %q", logicalID, role.ManagedPolicyArns)
 		}
@@ -404,8 +415,9 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 			if strings.Contains(action, "*") {
 				t.Errorf("%s: %s: want single actions", logicalID, permission)
 			}
-			whole, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
-			if effect != "Deny" && strings.Contains(whole, "*") && unlimited[action] == "" {
+			single, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
+			single, _ = strings.CutSuffix(single, "Bucket.Arn}/*")
+			if effect != "Deny" && strings.Contains(single, "*") && unlimited[action] == "" {
 				t.Errorf("%s: %s: want single resources", logicalID, permission)
 			}
 		}
@@ -413,7 +425,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 		switch logicalID {
 		case releaseRole:
 			trusted = oneOrMore{"codedeploy.amazonaws.com"}
-		case "ZerosRole":
+		case "ZerosRole", "ExportRole":
 			trusted = oneOrMore{"scheduler.amazonaws.com"}
 		}
 		for _, statement := range role.AssumeRolePolicyDocument.Statement {

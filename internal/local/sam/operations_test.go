@@ -172,6 +172,34 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestExports: where they are wanted, each table of what can't be recomputed is exported, to a bucket that outlives the stack.
+func TestExports(t *testing.T) {
+	t.Parallel()
+	if buckets, err := load(t).Resources("AWS::S3::Bucket", stackName); err != nil || len(buckets) > 0 {
+		t.Errorf("%d buckets without being asked for, %v", len(buckets), err)
+	}
+	loaded := with(t, load(t), "DailyExport", "true")
+	var got []string
+	for _, schedule := range resources(t, loaded, "AWS::Scheduler::Schedule") {
+		var input struct{ TableArn, S3Bucket, S3Prefix, ExportFormat string }
+		text, _ := schedule.Property("Target", "Input").(string)
+		if err := json.Unmarshal([]byte(text), &input); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		target, _ := schedule.Property("Target", "Arn").(string)
+		if !strings.HasSuffix(target, ":scheduler:::aws-sdk:dynamodb:exportTableToPointInTime") || input.S3Bucket != "${ExportBucket}" ||
+			input.ExportFormat != "DYNAMODB_JSON" {
+			t.Errorf("%s: %s of %+v", schedule.LogicalID, target, input)
+		}
+		got = append(got, input.S3Prefix+" "+input.TableArn)
+	}
+	slices.Sort(got)
+	want := []string{"bots ${BotsTable.Arn}", "restaurants ${RestaurantsTable.Arn}", "usage ${UsageTable.Arn}"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exported (-want +got):\n%s", diff)
+	}
+}
+
 func TestOnlyAlarmsPublish(t *testing.T) {
 	t.Parallel()
 	for _, policy := range resources(t, load(t), topicType) {
