@@ -40,10 +40,14 @@ const (
 type Message struct {
 	ID           string // Twilio's MessageSid, the same for every delivery
 	RestaurantID string
-	Customer     string // E.164
-	ReceivedAt   time.Time
-	Asks         bool // it asks for an answer
-	Consent      Consent
+	Customer     string // E.164, or a BSUID where the number isn't known
+	UserID       string // the BSUID that came beside the number, or ""
+	// Home is the id that the customer is kept under, as Record found it; "" is Customer. Whoever goes on with a recorded message
+	// sets it.
+	Home       string
+	ReceivedAt time.Time
+	Asks       bool // it asks for an answer
+	Consent    Consent
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
 }
@@ -78,6 +82,8 @@ type Recorded struct {
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
 	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
 	OptedOut, OptedBefore bool
+	// Home is the id that the customer is kept under: the number, where one is known.
+	Home string
 
 	// What Complete works with: when the session was opened and whether that is to be counted, and whether the message moved
 	// the session's end, from the time of the message before (zero where it opened the session).
@@ -85,6 +91,7 @@ type Recorded struct {
 	Uncounted bool
 	Moved     bool
 	From      time.Time
+	Unlinked  string // the BSUID that may not lead to the customer yet, which comes before counting
 }
 
 // After returns what is known after a message said something, or nothing, about being written to.
@@ -107,7 +114,8 @@ const (
 // with outage.ErrUnavailable where the store can't answer; the delivery can then be recorded again, and ends as if it
 // had been recorded once.
 type Recorder interface {
-	// Record opens or extends the customer's session, once for each message ID of a restaurant, and finds out about replies. A
+	// Record opens or extends the customer's session, once for each message ID of a restaurant, and finds out about replies. Once a
+	// message has carried both a number and a BSUID, either finds the same customer: two who were known until then become one. A
 	// message that opts out does neither, and asks for nothing: it only sets the customer's flag, until one that opts in. A
 	// welcome that nobody holds, and the answer to a message that Asks, are this delivery's to send from then on, as if
 	// claimed. Repeats are known for RepeatWindow, and those of a customer's latest 16 messages for good. Times never move

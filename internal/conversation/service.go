@@ -13,6 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/clock"
+	known "github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
@@ -153,7 +154,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	_, asks := wishOf(in)
 	m := Message{
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
-		Asks: asks, Consent: consentOf(in),
+		Asks: asks, Consent: consentOf(in), UserID: in.UserID,
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
@@ -162,6 +163,10 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", m.RestaurantID),
 		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
+	m.Home = recorded.Home
+	if recorded.Home != "" && known.IsUserID(in.Customer) {
+		in.Customer = recorded.Home // replies go to the number where it is known
+	}
 	s.noteConsent(ctx, log, m, recorded)
 	if m.Consent == OptsOut {
 		return nil

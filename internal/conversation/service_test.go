@@ -979,3 +979,47 @@ func TestLeaseThatIsLost(t *testing.T) {
 		}
 	})
 }
+
+// joined is a working recorder that keeps a customer under a number, and takes a user id for it.
+type joined struct {
+	conversation.Recorder
+	seen []conversation.Message
+}
+
+func (j *joined) Record(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
+	j.seen = append(j.seen, m)
+	m.Customer = customer
+	recorded, err := j.Recorder.Record(ctx, m)
+	recorded.Home = customer
+	return recorded, err
+}
+
+func (j *joined) Settle(ctx context.Context, m conversation.Message, r conversation.Reply) error {
+	m.Customer = m.Home
+	return j.Recorder.Settle(ctx, m, r)
+}
+
+// TestRepliesGoToTheNumber: a customer who writes under a user id is answered at the number where that is known, and the job names
+// it.
+func TestRepliesGoToTheNumber(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	recorder := &joined{Recorder: f.recorder}
+	f.Recorder = recorder
+	const user = "SA.13491208655302741918"
+	for i, in := range []conversation.Incoming{
+		{Customer: user, Body: "hello", ProfileName: "Sara"}, {Customer: user, Body: "menu"}, {Customer: customer, UserID: user, Body: "menu"},
+	} {
+		in.MessageID = fmt.Sprint("m", i)
+		if err := f.Receive(t.Context(), f.tenant, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.wantReceived(t, welcome, englishMenu, englishMenu)
+	if len(f.queue.jobs) != 1 || f.queue.jobs[0].CustomerWa != customer {
+		t.Errorf("jobs %+v", f.queue.jobs)
+	}
+	if last := recorder.seen[2]; last.UserID != user {
+		t.Errorf("recorded as %+v", last)
+	}
+}

@@ -23,10 +23,7 @@ const whatsApp = "whatsapp:"
 // refused, since guessing one could find another person's number; so are digits other than ASCII's, which look alike
 // but compare differently.
 func Parse(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	if len(s) >= len(whatsApp) && strings.EqualFold(s[:len(whatsApp)], whatsApp) {
-		s = strings.TrimSpace(s[len(whatsApp):])
-	}
+	s = bare(s)
 	digits, ok := strings.CutPrefix(s, "+")
 	if !ok {
 		digits, ok = strings.CutPrefix(s, "00")
@@ -51,3 +48,28 @@ func Parse(s string) (string, error) {
 	}
 	return e164, nil
 }
+
+// bare returns what stands behind "whatsapp:", if that is there.
+func bare(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) >= len(whatsApp) && strings.EqualFold(s[:len(whatsApp)], whatsApp) {
+		s = strings.TrimSpace(s[len(whatsApp):])
+	}
+	return s
+}
+
+// ParseIn is Parse for sources that leave the plus sign out, as in 966502045939: a text that begins with the calling code of the
+// given country ("966"), and is long enough to go on with a number in it, has it. An empty country is Parse.
+func ParseIn(country, s string) (string, error) {
+	number, err := Parse(s)
+	if err == nil || country == "" || !strings.HasPrefix(bare(s), country) {
+		return number, err
+	}
+	if number, err = Parse("+" + bare(s)); len(number) < len("+")+len(country)+minNational {
+		return "", ErrInvalid
+	}
+	return number, err
+}
+
+// minNational is how many digits a number has at least behind its country's code. Short codes and local numbers have fewer.
+const minNational = 7

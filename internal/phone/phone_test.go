@@ -114,3 +114,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseIn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ country, text, want string }{
+		{"966", "966502045939", "+966502045939"},
+		{"966", "whatsapp:966 50 204-5939", "+966502045939"},
+		{"966", "+971501234567", "+971501234567"},
+		{"966", "00966502045939", "+966502045939"},
+		{"966", "971501234567", ""}, // of no country that was given
+		{"966", "0502045939", ""},
+		{"966", "966123", ""},
+		{"966", "966123456", ""},
+		{"966", "96650204593999999", ""},
+		{"966", "966٥٠٢٠٤٥٩٣٩", ""},
+		{"966", "966", ""},
+		{"966", "", ""},
+		{"", "966502045939", ""},
+		{"", "+966502045939", "+966502045939"},
+	} {
+		got, err := phone.ParseIn(test.country, test.text)
+		if got != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%q in %q: %q, %v, want %q", test.text, test.country, got, err, test.want)
+		}
+	}
+}

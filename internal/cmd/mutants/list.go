@@ -70,6 +70,14 @@ var list = []mutant{
 		[]string{"internal/local/stackstore"}, "TestIDsShareOneNameSpace"},
 	{"a restaurant may be called as a path of the API", "internal/restaurant/restaurant.go",
 		`return id == "alerts" || id == "details"`, `return id == "details"`, []string{"internal/local/stackstore"}, "TestIDsShareOneNameSpace"},
+	{"a user id isn't linked before its customer is counted", "internal/dynamo/recording/customer.go",
+		`if userID != "" {`, "if false {", []string{"internal/local/stackstore"}, "TestCustomers/broken"},
+	{"a number's new owner is the former one", "internal/dynamo/recording/customer.go",
+		`if number.knownAs != "" && number.knownAs != m.UserID {`, "if false {", []string{"internal/local/stackstore"}, "TestCustomers/a_number"},
+	{"opting out is forgotten when two customers become one", "internal/dynamo/recording/customer.go",
+		"setIfAny(merged, schema.AttrOptedOut, s.item[schema.AttrOptedOut])", "", []string{"internal/local/stackstore"}, "TestCustomers/opting"},
+	{"a customer who opted out is answered", "internal/conversation/service.go",
+		"if recorded.OptedOut { // a", "if false { // a", []string{"internal/conversation"}, "TestOptOut"},
 	{"an opening is counted twice", "internal/dynamo/recording/recording.go",
 		`"#counted = :due AND #opened = :opened"`, `"(#counted = :due OR #opened = :opened) AND #opened = :opened"`, []string{"internal/local/stackstore"}, "TestRecorderContract$"},
 	{"what a broken-off delivery left isn't counted", "internal/dynamo/recording/recording.go",
@@ -135,7 +143,7 @@ var list = []mutant{
 	{"old slots stay when the latest message moves", "internal/local/stackstore/transfer.go",
 		"e.Remove = schema.OutdatedSlots(old.Last, merged.Last)", `e.Remove = ""`, []string{"internal/local/stackstore"}, "TestRecorderContract$"},
 	{"a session from elsewhere isn't counted as open", "internal/local/stackstore/transfer.go",
-		"if err == nil && changed {", "if false {", []string{"internal/local/stackstore"}, "TestRecorderContract$"},
+		"if err == nil && changed && moved.Made {", "if false {", []string{"internal/local/stackstore"}, "TestRecorderContract$"},
 
 	// Jobs and their pace.
 	{"a failed job is acknowledged", "internal/lambdasqs/lambdasqs.go",

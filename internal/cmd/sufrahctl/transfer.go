@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/sufrah/usage-bootstrap/internal/clock"
 	"github.com/sufrah/usage-bootstrap/internal/local/transfer"
@@ -19,6 +20,7 @@ type importCommand struct {
 	File        string       `arg:"" help:"File to read, or - for the standard input."`
 	Format      string       `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Without it, what the file's name says (.jsonl, .csv, .tsv)."`
 	Ignore      []string     `placeholder:"COLUMN" help:"A column that isn't to be imported; may be repeated."`
+	Country     string       `placeholder:"CODE" help:"Calling code of phone numbers that have no plus sign, such as 966."`
 	Overwrite   bool         `help:"Restaurants and bots that exist become what the file says. Counts are never lowered."`
 	Refused     string       `placeholder:"FILE" help:"Where to write every refused row's number, line, field and reason, as CSV."`
 	Restart     bool         `help:"Begin with the first row, whatever the checkpoint says."`
@@ -35,6 +37,9 @@ type checkpoint struct {
 func (c *importCommand) Run(s *session) (err error) {
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
 		return fmt.Errorf("--concurrency is 1 to %d", maxConcurrency)
+	}
+	if strings.Trim(c.Country, "0123456789") != "" || len(c.Country) > 3 || strings.HasPrefix(c.Country, "0") {
+		return fmt.Errorf("--country is a calling code, such as 966, not %q", c.Country)
 	}
 	format, err := formatOf(c.Format, c.File)
 	if err != nil {
@@ -61,7 +66,7 @@ func (c *importCommand) Run(s *session) (err error) {
 	counted := &countingReader{Reader: in}
 	progress := newProgress(s.progress, s.now, "import of "+c.File, size)
 	work := transfer.Import{
-		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Overwrite: c.Overwrite, Defaults: c.Defaults.limits(), Concurrency: c.Concurrency,
+		Kind: transfer.Kind(c.Kind), Format: format, Ignore: c.Ignore, Country: c.Country, Overwrite: c.Overwrite, Defaults: c.Defaults.limits(), Concurrency: c.Concurrency,
 		Store: s.store, Now: s.now, Wait: clock.Sleep, Refused: report.add,
 		Checkpoint: func(done transfer.Checkpoint) error {
 			progress.show(done.Summary.Rows, counted.n)

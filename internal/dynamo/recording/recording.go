@@ -3,6 +3,7 @@ package recording
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -31,6 +32,8 @@ import (
 //	reply, lease            the customer's welcome: due at first, and held by the delivery that found it due
 //	optedOutAt              when the customer opted out, until a message opts in
 //
+//	knownAs                 the BSUID of a customer who is kept under a number
+//
 // A customer who opts out before any session has an item with no more than that and the message's id.
 //
 // The same expression extends a session and creates a new customer's, since each attribute that only an opening sets is set
@@ -55,6 +58,7 @@ type Recorder struct {
 	names    schema.Tables
 	ranking  *ranking.Ranking
 	calendar usage.Calendar
+	aliases  aliases
 }
 
 // New returns a Recorder that counts in the calendar's months and days.
@@ -71,7 +75,6 @@ const (
 	attrRecentSince  = "recentSince" // when the first of the recent ids came
 	attrEarlier      = "earlierIds"
 	attrCounted      = "counted"
-	attrOptedOut     = "optedOutAt"
 
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
@@ -100,8 +103,11 @@ func markerKey(m conversation.Message) table.Item {
 }
 
 func sessionKey(m conversation.Message) table.Item {
-	return schema.SessionKey(m.RestaurantID, m.Customer)
+	return schema.SessionKey(m.RestaurantID, home(m))
 }
+
+// home returns the id that a message's customer is kept under, as far as is known.
+func home(m conversation.Message) string { return cmp.Or(m.Home, m.Customer) }
 
 func replyKey(m conversation.Message, r conversation.Reply) table.Item {
 	if r == conversation.Welcome {
@@ -173,6 +179,9 @@ type session struct {
 	recent          int  // how many ids the newer set has
 	recentSince     time.Time
 	optedOut        bool
+	before          time.Time // of a session that another one has joined: the latest message of that
+	alias           string    // instead of all else: the id that the customer is kept under
+	knownAs         string
 }
 
 func readSession(it table.Item, id []byte) (session, error) {
@@ -184,7 +193,7 @@ func readSession(it table.Item, id []byte) (session, error) {
 		openedBy: in.Text(schema.AttrOpenedBy), first: in.Text(attrFirstMessage), counted: in.Text(attrCounted) != countDue,
 		knows:  slices.ContainsFunc(recent, isID) || slices.ContainsFunc(earlier, isID),
 		recent: len(recent), recentSince: in.Instant(attrRecentSince),
-		optedOut: in.Text(attrOptedOut) != "",
+		optedOut: in.Text(schema.AttrOptedOut) != "", alias: in.Text(schema.AttrAlias), knownAs: in.Text(schema.AttrKnownAs),
 	}
 	if in.Err == nil && s.last.IsZero() != s.opened.IsZero() {
 		in.Fail(schema.AttrLastMessage, "a time")
@@ -196,7 +205,7 @@ func readSession(it table.Item, id []byte) (session, error) {
 func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
-		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted,
+		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted, Unlinked: s.unlinked(),
 	}.After(s.optedOut, m.Consent)
 }
 
@@ -211,48 +220,91 @@ func (s session) repeat(m conversation.Message) conversation.Recorded {
 	return recorded
 }
 
-// advance records the message in its customer's session.
+// advance records the message with its customer.
 func (r *Recorder) advance(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
 	id := idOf(m)
-	if m.Consent == conversation.OptsOut {
-		return r.optOut(ctx, m, id)
-	}
-	old, err := r.extend(ctx, m, id)
+	m.Home = r.aliases.lookUp(m)
+	recorded, err := r.attempt(ctx, &m, id)
 	for range races {
 		var condition *table.ConditionError
 		if err == nil {
-			before, err := readSession(old, id)
-			return taken(m, before), err
+			recorded.Home = home(m)
+			return recorded, nil
 		}
 		if !errors.As(err, &condition) {
 			return conversation.Recorded{}, err
 		}
 		seen, readErr := readSession(condition.Failed[0], id)
-		switch {
-		case readErr != nil:
+		if readErr != nil {
 			return conversation.Recorded{}, readErr
-		case seen.knows:
-			return seen.repeat(m), nil
-		case seen.last.IsZero(): // it was deleted meanwhile
-			old, err = r.extend(ctx, m, id)
-			continue
-		case !m.ReceivedAt.Before(seen.last.Add(conversation.SessionLength)):
-			var recorded conversation.Recorded
-			if recorded, err = r.reopen(ctx, m, id, seen); err == nil {
-				return recorded, nil
-			}
-		default:
-			var recorded conversation.Recorded
-			if recorded, err = r.add(ctx, m, id, seen); err == nil {
-				return recorded, nil
-			}
 		}
+		recorded, err = r.retry(ctx, &m, id, seen)
 	}
 	return conversation.Recorded{}, errRaced
 }
 
+// attempt records a message as nearly all are: it extends a session or opens a new customer's, or opts out.
+func (r *Recorder) attempt(ctx context.Context, m *conversation.Message, id []byte) (conversation.Recorded, error) {
+	var old table.Item
+	var err error
+	if m.Consent == conversation.OptsOut {
+		old, err = r.optOut(ctx, *m, id, session{})
+	} else {
+		old, err = r.extend(ctx, *m, id)
+	}
+	if err != nil {
+		return conversation.Recorded{}, err
+	}
+	before, err := readSession(old, id)
+	if err != nil {
+		return conversation.Recorded{}, err
+	}
+	if m.UserID != "" && home(*m) == m.Customer && before.last.IsZero() {
+		joined, err := r.link(ctx, *m, id)
+		if err != nil {
+			return conversation.Recorded{}, err
+		}
+		if joined != nil {
+			return joined.joining(*m), nil
+		}
+	}
+	return taken(*m, before), nil
+}
+
+// retry records a message that attempt doesn't, or that others came between, given the item that kept it from being recorded.
+func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
+	switch other := otherID(*m); {
+	case seen.alias != "":
+		r.aliases.keep(*m, seen.alias)
+		m.Home = seen.alias
+	case seen.knows:
+		if m.UserID != "" && seen.knownAs == m.UserID { // the delivery before may have broken off in between
+			if _, err := r.link(ctx, *m, id); err != nil {
+				return conversation.Recorded{}, err
+			}
+		}
+		return seen.repeat(*m), nil
+	case seen.item != nil && other != "" && seen.knownAs != other:
+		if err := r.identify(ctx, m, id); err != nil {
+			return conversation.Recorded{}, err
+		}
+	case m.Consent == conversation.OptsOut:
+		_, err := r.optOut(ctx, *m, id, seen)
+		return conversation.Recorded{At: m.ReceivedAt}.After(seen.optedOut, m.Consent), err
+	case seen.last.IsZero(): // it was deleted meanwhile
+	case !m.ReceivedAt.Before(seen.last.Add(conversation.SessionLength)):
+		return r.reopen(ctx, *m, id, seen)
+	default:
+		return r.add(ctx, *m, id, seen)
+	}
+	return r.attempt(ctx, m, id)
+}
+
 // taken returns what is known of a message that extend recorded over the session as it was.
 func taken(m conversation.Message, before session) conversation.Recorded {
+	if m.Consent == conversation.OptsOut {
+		return conversation.Recorded{At: m.ReceivedAt}.After(before.optedOut, m.Consent)
+	}
 	if before.last.IsZero() {
 		return conversation.Recorded{
 			At: m.ReceivedAt, First: true, Welcome: conversation.ReplyHeld, Opened: true, OpenedAt: m.ReceivedAt, Uncounted: true, Moved: true,
@@ -288,7 +340,7 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte
 			":closed": table.Instant(m.ReceivedAt.Add(-conversation.SessionLength)), ":kept": table.Number(idsKept),
 			":day": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow)),
 		},
-	}.And(optIn(m)), types.ReturnValueAllOld)
+	}.And(optIn(m)).And(identity(m)), types.ReturnValueAllOld)
 }
 
 // optIn is the part of a write that takes the customer's opting out back, if the message does.
@@ -296,35 +348,15 @@ func optIn(m conversation.Message) table.Expression {
 	if m.Consent != conversation.OptsIn {
 		return table.Expression{}
 	}
-	return table.Expression{Remove: "#out", Names: map[string]string{"#out": attrOptedOut}}
+	return table.Expression{Remove: "#out", Names: map[string]string{"#out": schema.AttrOptedOut}}
 }
 
-// optOut notes that the customer is to be sent nothing more. The session stays as it is.
-func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte) (conversation.Recorded, error) {
-	flag := table.Expression{
-		Set: "#out = :out", Names: map[string]string{"#out": attrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
-	}
-	var seen session
-	for range races {
-		old, err := r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(flag), types.ReturnValueAllOld)
-		var condition *table.ConditionError
-		taken := err == nil
-		if errors.As(err, &condition) {
-			old, err = condition.Failed[0], nil
-		}
-		if err == nil {
-			seen, err = readSession(old, id)
-		}
-		switch {
-		case err != nil:
-			return conversation.Recorded{}, err
-		case taken:
-			return conversation.Recorded{At: m.ReceivedAt}.After(seen.optedOut, m.Consent), nil
-		case seen.knows:
-			return conversation.Recorded{At: m.ReceivedAt, Repeat: true, OptedBefore: seen.optedOut, OptedOut: seen.optedOut}, nil
-		}
-	}
-	return conversation.Recorded{}, errRaced
+// optOut notes that the customer is to be sent nothing more, if the item is the one seen, and returns it. The session stays as it
+// is.
+func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte, seen session) (table.Item, error) {
+	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(identity(m)).And(table.Expression{
+		Set: "#out = :out", Names: map[string]string{"#out": schema.AttrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
+	}), types.ReturnValueAllOld)
 }
 
 // remember is the part of a write that adds a message's id to those of a session, if the session is the one seen.
@@ -363,7 +395,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 		},
 		Values: table.Item{":one": table.Number(1)},
 	})
-	e = e.And(optIn(m))
+	e = e.And(optIn(m)).And(identity(m))
 	recorded := seen.recorded(m)
 	if seen.last.Before(m.ReceivedAt) {
 		e = e.And(table.Expression{Set: "#last = :latest", Values: table.Item{":latest": table.Instant(m.ReceivedAt)}})
@@ -375,7 +407,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 // reopen starts a session in place of one that ended, which becomes an item of its own.
 func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	if !seen.counted {
-		if err := r.countOpening(ctx, m, seen.opened); err != nil {
+		if err := r.linkAndCount(ctx, m, seen.unlinked(), seen.opened); err != nil {
 			return conversation.Recorded{}, err
 		}
 	}
@@ -394,16 +426,18 @@ func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte
 		Values: table.Item{
 			":now": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":one": table.Number(1), ":due": table.Text(countDue),
 		},
-	}).And(optIn(m)))
+	}).And(optIn(m)).And(identity(m)))
 	recorded := seen.recorded(m)
 	recorded.Opened, recorded.OpenedAt, recorded.Uncounted, recorded.Moved = true, m.ReceivedAt, true, true
+	recorded.Unlinked = ""
 	return recorded, err
 }
 
 // Complete implements conversation.Recorder.
 func (r *Recorder) Complete(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
+	m.Home = recorded.Home
 	if recorded.Uncounted {
-		if err := r.countOpening(ctx, m, recorded.OpenedAt); err != nil {
+		if err := r.linkAndCount(ctx, m, recorded.Unlinked, recorded.OpenedAt); err != nil {
 			return fmt.Errorf("counting the conversation of message %s: %w", m.ID, err)
 		}
 	}
@@ -441,7 +475,7 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 func endedSession(m conversation.Message, session table.Item) (table.Item, error) {
 	in := table.Reader{Item: session}
 	opened, last := in.Instant(schema.AttrOpened), in.Instant(schema.AttrLastMessage)
-	it := schema.EndedKey(m.RestaurantID, m.Customer, opened)
+	it := schema.EndedKey(m.RestaurantID, home(m), opened)
 	for _, attribute := range []string{schema.AttrOpened, schema.AttrOpenedBy, schema.AttrLastMessage, schema.AttrMessages} {
 		if value, ok := session[attribute]; ok {
 			it[attribute] = value
@@ -610,7 +644,7 @@ func replyState(it table.Item, m conversation.Message) conversation.ReplyState {
 func (r *Recorder) Claim(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time,
 ) (conversation.ReplyState, error) {
-	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), table.Expression{
+	err := r.updateReply(ctx, m, reply, table.Expression{
 		Set:       "#lease = :delivery, #until = :until",
 		Condition: "#reply = :due AND (attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery)",
 		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil, "#reply": schema.AttrReply},
@@ -645,7 +679,7 @@ func (r *Recorder) Release(ctx context.Context, m conversation.Message, reply co
 }
 
 func (r *Recorder) endLease(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
-	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e.And(table.Expression{
+	err := r.updateReply(ctx, m, reply, e.And(table.Expression{
 		Condition: "#lease = :delivery",
 		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil},
 		Values:    table.Item{":delivery": table.Text(m.Delivery)},

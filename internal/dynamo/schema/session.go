@@ -17,7 +17,10 @@ const (
 	AttrOpenedBy    = "openedBy" // the message that opened the session
 	AttrLastMessage = "lastMessageAt"
 	AttrMessages    = "messages"
-	AttrReply       = "reply" // of a session its customer's welcome
+	AttrReply       = "reply"  // of a session its customer's welcome
+	AttrAlias       = "sameAs" // of a customer who is kept under another id: that id. The item has nothing else
+	AttrOptedOut    = "optedOutAt"
+	AttrKnownAs     = "knownAs" // the BSUID of a customer who is kept under a number
 
 	ReplyDue     = "due"
 	ReplySettled = "settled"

@@ -323,6 +323,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:GetItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:PutItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:UpdateItem ${ConversationsTable.Arn}",

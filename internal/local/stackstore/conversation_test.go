@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +140,70 @@ func TestWriteCapacity(t *testing.T) {
 		}
 		if got := used() - before; got != step.want {
 			t.Errorf("%s: %v write units, want %v", step.kind, got, step.want)
+		}
+	}
+}
+
+// counted counts requests.
+type counted struct {
+	next http.RoundTripper
+	n    *atomic.Int64
+}
+
+func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.next.RoundTrip(r)
+}
+
+// TestCostOfIdentities: whichever ids a message carries, an ordinary one takes one request before the answer and two write units,
+// and no read. What finds out that two ids are one customer's is done once.
+func TestCostOfIdentities(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	names := schema.StackTables(devstack.StackName)
+	used := func() (read, written float64) {
+		for _, table := range []string{names.Conversations, names.Usage} {
+			r, w := engine.Consumed(table)
+			read, written = read+r, written+w
+		}
+		return read, written
+	}
+	var requests atomic.Int64
+	store := newStore(counted{engine.Transport(), &requests})
+	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
+	recorder := store.Recorder(usage.NewCalendar(nil))
+	const number, user, other = "+966500000001", "SA.13491208655302741918", "SA.2"
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for i, step := range []struct {
+		what, customer, userID string
+		requests               int64 // of Record
+		written                float64
+		read                   float64
+	}{
+		{"first, by number", number, "", 1, -1, 0},
+		{"ordinary, by number", number, "", 1, 2, 0},
+		{"the first with both", number, user, 5, -1, 2}, // refused, two reads, the transaction, and the message
+		{"ordinary, with both", number, user, 1, 2, 0},
+		{"ordinary, by number", number, "", 1, 2, 0},
+		{"the first by user id", user, "", 2, 3, 0}, // comes upon the alias
+		{"ordinary, by user id", user, "", 1, 2, 0},
+		{"ordinary, with both", number, user, 1, 2, 0},
+		{"first, by user id", other, "", 1, -1, 0},
+		{"ordinary, by user id", other, "", 1, 2, 0},
+		{"first, with both", "+966500000003", "SA.3", 2, -1, 0}, // and the alias
+		{"ordinary, with both", "+966500000003", "SA.3", 1, 2, 0},
+	} {
+		at = at.Add(time.Minute)
+		m := conversation.Message{ID: fmt.Sprint("m", i), RestaurantID: "r00001", Customer: step.customer, UserID: step.userID, ReceivedAt: at, Delivery: "d"}
+		requests.Store(0)
+		readBefore, writtenBefore := used()
+		recorded, err := recorder.Record(t.Context(), m)
+		must(t, err)
+		wantSame(t, step.what+": requests", requests.Load(), step.requests)
+		must(t, recorder.Complete(t.Context(), m, recorded))
+		read, written := used()
+		if step.written >= 0 && written-writtenBefore != step.written || read-readBefore != step.read {
+			t.Errorf("%s: %v read units, %v write units, want %v and %v", step.what, read-readBefore, written-writtenBefore, step.read, step.written)
 		}
 	}
 }

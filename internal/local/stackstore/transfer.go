@@ -1,6 +1,7 @@
 package stackstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/directory"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
@@ -130,35 +132,70 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 // those that are open then, it is one. It fails with outage.ErrUnavailable.
 func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
 	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
-	key := schema.SessionKey(c.RestaurantID, c.Customer)
-	moved := schema.Move{Made: true}
-	changed, err := s.mergeItem(ctx, s.names.Conversations, key, func(seen *table.Reader) table.Expression {
-		if moved.From = seen.Instant(schema.AttrLastMessage); seen.Item[schema.AttrLastMessage] == nil {
-			reply := schema.ReplyDue
-			if c.Welcomed {
-				reply = schema.ReplySettled
-			}
-			return sessionTimes(c).And(table.Expression{
-				Set: "#reply = :reply", Condition: "attribute_not_exists(#last)",
-				Names: map[string]string{"#reply": schema.AttrReply}, Values: table.Item{":reply": table.Text(reply)},
-			})
-		}
-		old := readLatestSession(seen)
-		if old.Merge(c) == old {
-			return table.Expression{}
-		}
-		return sessionTimes(c).And(table.Expression{
-			Remove: "#by", Condition: "#last = :seen",
-			Names: map[string]string{"#by": schema.AttrOpenedBy}, Values: table.Item{":seen": seen.Item[schema.AttrLastMessage]},
-		})
-	})
-	if err == nil && changed {
-		err = s.moveSession(ctx, c.RestaurantID, moved, c.LastMessageAt)
-	}
+	changed, err := s.mergeSession(ctx, c)
 	if err != nil {
 		return false, fmt.Errorf("merging a session of restaurant %s: %w", c.RestaurantID, err)
 	}
 	return changed, nil
+}
+
+func (s *Store) mergeSession(ctx context.Context, c conversation.Session) (bool, error) {
+	var err error
+	if c.UserID != "" {
+		err = s.Recorder(usage.Calendar{}).Unite(ctx, c.RestaurantID, c.Customer, c.UserID)
+	} else {
+		c.Customer, err = s.home(ctx, c.RestaurantID, c.Customer)
+	}
+	if err != nil {
+		return false, err
+	}
+	var moved schema.Move
+	changed, err := s.mergeItem(ctx, s.names.Conversations, schema.SessionKey(c.RestaurantID, c.Customer), func(seen *table.Reader) table.Expression {
+		old := readLatestSession(seen)
+		moved = schema.Move{From: old.LastMessageAt}
+		var e table.Expression
+		switch {
+		case c.LastMessageAt.IsZero():
+		case old.LastMessageAt.IsZero():
+			moved.Made = true
+			reply := schema.ReplyDue
+			if c.Welcomed {
+				reply = schema.ReplySettled
+			}
+			e = sessionTimes(c).And(table.Expression{
+				Set: "#reply = :reply", Condition: "attribute_not_exists(#last)",
+				Names: map[string]string{"#reply": schema.AttrReply}, Values: table.Item{":reply": table.Text(reply)},
+			})
+		case old.Merge(c) != old:
+			moved.Made = true
+			e = sessionTimes(c).And(table.Expression{
+				Remove: "#by", Condition: "#last = :seen",
+				Names: map[string]string{"#by": schema.AttrOpenedBy}, Values: table.Item{":seen": seen.Item[schema.AttrLastMessage]},
+			})
+		}
+		if c.OptedOut && !old.OptedOut {
+			e = e.And(table.Expression{
+				Set: "#out = :out", Condition: "attribute_not_exists(#alias)",
+				Names:  map[string]string{"#out": schema.AttrOptedOut, "#alias": schema.AttrAlias},
+				Values: table.Item{":out": table.Instant(c.LastMessageAt)},
+			})
+		}
+		return e
+	})
+	if err == nil && changed && moved.Made {
+		err = s.moveSession(ctx, c.RestaurantID, moved, c.LastMessageAt)
+	}
+	return changed, err
+}
+
+// home returns the id that a customer is kept under.
+func (s *Store) home(ctx context.Context, restaurantID, id string) (string, error) {
+	if !customer.IsUserID(id) {
+		return id, nil
+	}
+	it, err := s.db.Get(ctx, s.names.Conversations, schema.SessionKey(restaurantID, id))
+	in := table.Reader{Item: it}
+	return cmp.Or(in.Text(schema.AttrAlias), id), errors.Join(err, in.Err)
 }
 
 // moveSession counts a session in the slot of its latest message, if that is not out of date.
@@ -197,8 +234,17 @@ func readLatestSession(r *table.Reader) conversation.Session {
 	return conversation.Session{
 		RestaurantID: r.Text(schema.AttrRestaurantID), Customer: strings.TrimPrefix(r.Text(schema.AttrEntry), schema.SessionPrefix),
 		OpenedAt: r.Instant(schema.AttrOpened), LastMessageAt: r.Instant(schema.AttrLastMessage), Messages: r.Number(schema.AttrMessages),
-		Welcomed: r.Text(schema.AttrReply) != schema.ReplyDue,
+		Welcomed: r.Text(schema.AttrReply) != schema.ReplyDue, OptedOut: r.Text(schema.AttrOptedOut) != "",
+		UserID: userIDOf(r.Text(schema.AttrKnownAs)),
 	}
+}
+
+// userIDOf returns what a customer is known as, unless that is the number that somebody else has now.
+func userIDOf(knownAs string) string {
+	if customer.IsUserID(knownAs) {
+		return knownAs
+	}
+	return ""
 }
 
 // Restaurants returns those of the restaurants that exist, by their ids. It fails with outage.ErrUnavailable.
@@ -380,6 +426,9 @@ func (s *Store) EachSession(ctx context.Context, visit func(conversation.Session
 			return r.Err // a message's marker, or a session that ended
 		}
 		session := readLatestSession(r)
+		if r.Err == nil && session.LastMessageAt.IsZero() && !session.OptedOut {
+			return nil // an alias
+		}
 		if r.Err != nil {
 			return fmt.Errorf("a session of restaurant %q: %w", session.RestaurantID, r.Err)
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -40,7 +41,7 @@ func (k Kind) columnNames() []string {
 	case Usage:
 		return []string{"restaurantId", "year", "month", "conversationCount", "lastConversationAt", "days", "adjustedBy", "firstActivity", "lastActivity"}
 	}
-	return []string{"restaurantId", "customer", "openedAt", "lastMessageAt", "messages", "welcomed"}
+	return []string{"restaurantId", "customer", "openedAt", "lastMessageAt", "messages", "welcomed", "userId", "optedOut"}
 }
 
 // columns returns the kind's columns by their plain names.
@@ -71,6 +72,7 @@ type parser struct {
 	row      row
 	now      time.Time
 	defaults restaurant.Limits
+	country  string
 	faults   []Fault
 }
 
@@ -174,11 +176,19 @@ func (p *parser) requiredTime(column string) time.Time {
 
 func (p *parser) phone(column string) string {
 	text := p.row.cells[column]
-	number, err := phone.Parse(text)
+	number, err := phone.ParseIn(p.country, text)
 	if err != nil {
 		p.fail(column, "is %v", err)
 	}
 	return number
+}
+
+// customer takes a phone number or a user id.
+func (p *parser) customer(column string) string {
+	if id, err := customer.Parse(p.row.cells[column]); err == nil && customer.IsUserID(id) {
+		return id
+	}
+	return p.phone(column)
 }
 
 func (p *parser) restaurant() restaurant.Restaurant {
@@ -356,12 +366,21 @@ func printable(s string) string {
 }
 
 func (p *parser) session() conversation.Session {
-	s := conversation.Session{
-		RestaurantID: p.id("restaurantId"), OpenedAt: p.requiredTime("openedAt"), LastMessageAt: p.requiredTime("lastMessageAt"),
-		Messages: p.number("messages", 1, 1, maxLimit), Welcomed: p.flag("welcomed", true),
+	s := conversation.Session{RestaurantID: p.id("restaurantId"), OptedOut: p.flag("optedOut", false)}
+	if _, opened := p.row.cells["openedAt"]; opened || p.row.cells["lastMessageAt"] != "" || !s.OptedOut {
+		s.OpenedAt, s.LastMessageAt = p.requiredTime("openedAt"), p.requiredTime("lastMessageAt")
+		s.Messages, s.Welcomed = p.number("messages", 1, 1, maxLimit), p.flag("welcomed", true)
 	}
 	if _, ok := p.required("customer"); ok {
-		s.Customer = p.phone("customer")
+		s.Customer = p.customer("customer")
+	}
+	if s.UserID = p.row.cells["userId"]; s.UserID != "" {
+		switch {
+		case !customer.IsUserID(s.UserID):
+			p.fail("userId", "is not a user id, such as SA.13491208655302741918")
+		case customer.IsUserID(s.Customer):
+			p.fail("userId", "stands beside another one: the customer is a user id")
+		}
 	}
 	if !s.OpenedAt.IsZero() && !s.LastMessageAt.IsZero() && s.LastMessageAt.Before(s.OpenedAt) {
 		p.fail("lastMessageAt", "lies before openedAt")
@@ -415,5 +434,9 @@ func monthValues(restaurantID string, month usage.Month, count usage.MonthCount)
 }
 
 func sessionValues(s conversation.Session) []any {
-	return []any{s.RestaurantID, s.Customer, timeValue(s.OpenedAt), timeValue(s.LastMessageAt), s.Messages, s.Welcomed}
+	values := []any{s.RestaurantID, s.Customer, nil, nil, nil, nil, textValue(s.UserID), s.OptedOut}
+	if !s.LastMessageAt.IsZero() {
+		copy(values[2:], []any{timeValue(s.OpenedAt), timeValue(s.LastMessageAt), s.Messages, s.Welcomed})
+	}
+	return values
 }

@@ -98,6 +98,7 @@ type Import struct {
 	Format    Format
 	Ignore    []string          // columns not to import
 	Defaults  restaurant.Limits // of a bot whose row has none
+	Country   string            // calling code of numbers without a plus sign, such as "966"; "" refuses those
 	Overwrite bool              // restaurants and bots that differ become what the file says
 	// Concurrency is how many writes are under way at most.
 	Concurrency int
@@ -286,7 +287,7 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 			verdicts[n] = verdict{outcome: refused, faults: []Fault{*r.fault}}
 			continue
 		}
-		p := parser{row: r, now: now, defaults: i.Defaults}
+		p := parser{row: r, now: now, defaults: i.Defaults, country: i.Country}
 		value := parse(&p)
 		if len(p.faults) > 0 {
 			verdicts[n] = verdict{outcome: refused, faults: p.faults}

@@ -1,9 +1,15 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -17,6 +23,19 @@ func ExerciseCustomers(t *testing.T, newLedger func(t testing.TB, calendar usage
 		"opting out again and again":         testOptOutReplayed,
 		"opting out beside opening":          testOptOutBesideOpening,
 		"the welcome waits for an opting in": testWelcomeAfterOptIn,
+
+		"a number and a user id are one customer": testOneCustomer,
+		"two customers become one":                testTwoBecomeOne,
+		"two that ended and not become one":       testEndedBecomesOne,
+		"both at the same time":                   testBothAtOnce,
+		"one welcome for both":                    testOneWelcome,
+		"a welcome that is sent meanwhile":        testWelcomeMoves,
+		"a number's new owner":                    testNewOwner,
+		"another number's user id":                testOthersUserID,
+		"opting out by either":                    testOptOutByEither,
+		"repeats under the other id":              testRepeatsOfBoth,
+		"broken off between two ids":              testBrokenOffBetween,
+		"customers from elsewhere":                testCustomersFromElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -25,6 +44,10 @@ func ExerciseCustomers(t *testing.T, newLedger func(t testing.TB, calendar usage
 			test(t, l)
 		})
 	}
+	t.Run("any customers", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(rt *rapid.T) { streamOfCustomers(t, rt, newLedger) })
+	})
 }
 
 func saying(consent conversation.Consent, m conversation.Message) conversation.Message {
@@ -137,4 +160,439 @@ func testWelcomeAfterOptIn(t *testing.T, l Ledger) {
 	if recorded := l.tell(t, message("m5", customer, noon.Add(4*time.Minute)), false, false); recorded.Welcome != conversation.ReplySettled {
 		t.Errorf("after the welcome: %+v", recorded)
 	}
+}
+
+// userID is the BSUID of customer.
+const userID = "SA.13491208655302741918"
+
+// form is which of a customer's ids a message carries.
+type form int
+
+const (
+	byNumber form = iota
+	byUserID
+	byBoth
+)
+
+// of returns a message that carries the ids of a person in a form.
+func (f form) of(id, number, user string, at time.Time) conversation.Message {
+	switch m := message(id, number, at); f {
+	case byUserID:
+		m.Customer = user
+		return m
+	case byBoth:
+		m.UserID = user
+		return m
+	default:
+		return m
+	}
+}
+
+func (f form) message(id string, at time.Time) conversation.Message {
+	return f.of(id, customer, userID, at)
+}
+
+// goOn is a message as it is gone on with after it was recorded.
+func goOn(m conversation.Message, r conversation.Recorded) conversation.Message {
+	m.Home = r.Home
+	return m
+}
+
+func testOneCustomer(t *testing.T, l Ledger) {
+	for i, step := range []struct {
+		form
+		first bool
+		home  string
+	}{
+		{byBoth, true, customer}, {byUserID, false, customer}, {byNumber, false, customer}, {byBoth, false, customer}, {byUserID, false, customer},
+	} {
+		m := step.message(fmt.Sprint("m", i), noon.Add(time.Duration(i)*time.Minute))
+		recorded := l.record(t, m)
+		if recorded.First != step.first || recorded.Home != step.home || recorded.Repeat || recorded.Opened != step.first {
+			t.Errorf("message %d: %+v", i, recorded)
+		}
+		l.wantConversations(t, 1)
+	}
+	l.record(t, byUserID.message("next day", noon.Add(25*time.Hour)))
+	l.record(t, byNumber.message("and again", noon.Add(26*time.Hour)))
+	l.wantConversations(t, 2)
+	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
+	must(t, err)
+	wantEqual(t, "sessions", sessions, []usage.Session{
+		{ID: "next day", Customer: customer, OpenedAt: noon.Add(25 * time.Hour), LastMessage: noon.Add(26 * time.Hour), Messages: 2},
+		{ID: "m0", Customer: customer, OpenedAt: noon, LastMessage: noon.Add(4 * time.Minute), Messages: 5},
+	})
+}
+
+// testTwoBecomeOne: who wrote under either id had two conversations, and goes on with one session.
+func testTwoBecomeOne(t *testing.T, l Ledger) {
+	l.record(t, byNumber.message("m1", noon))
+	l.record(t, byUserID.message("m2", noon.Add(time.Hour)))
+	l.wantConversations(t, 2)
+	wantEqual(t, "open sessions", l.activeAt(t, noon.Add(2*time.Hour)), int64(2))
+	recorded := l.record(t, byBoth.message("m3", noon.Add(2*time.Hour)))
+	if recorded.First || recorded.Opened || recorded.Home != customer {
+		t.Errorf("joining: %+v", recorded)
+	}
+	wantEqual(t, "open sessions", l.activeAt(t, noon.Add(2*time.Hour)), int64(1))
+	for i, f := range []form{byUserID, byNumber, byBoth} {
+		l.record(t, f.message(fmt.Sprint("n", i), noon.Add(time.Duration(20*(i+1))*time.Hour)))
+	}
+	l.wantConversations(t, 2)
+	for _, known := range []conversation.Message{byNumber.message("m1", noon), byUserID.message("m2", noon), byBoth.message("m3", noon)} {
+		known.ReceivedAt = noon.Add(900 * time.Hour)
+		if again := l.record(t, known); !again.Repeat {
+			t.Errorf("%s again: %+v", known.ID, again)
+		}
+	}
+	l.wantConversations(t, 2)
+}
+
+func testEndedBecomesOne(t *testing.T, l Ledger) {
+	l.record(t, byNumber.message("m1", noon))
+	l.record(t, byUserID.message("m2", noon.Add(50*time.Hour)))
+	l.record(t, byBoth.message("m3", noon.Add(51*time.Hour))) // the session of the user id goes on
+	l.wantConversations(t, 2)
+	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
+	must(t, err)
+	wantEqual(t, "sessions", sessions, []usage.Session{
+		{ID: "m2", Customer: customer, OpenedAt: noon.Add(50 * time.Hour), LastMessage: noon.Add(51 * time.Hour), Messages: 2},
+		{ID: "m1", Customer: customer, OpenedAt: noon, LastMessage: noon, Messages: 1},
+	})
+}
+
+// testBothAtOnce: whoever of them comes first, a new customer's messages at the same moment open one session.
+func testBothAtOnce(t *testing.T, l Ledger) {
+	for i, forms := range [][]form{{byBoth, byUserID}, {byBoth, byNumber}, {byBoth, byBoth}, {byBoth, byUserID, byUserID, byBoth}} {
+		number, user := fmt.Sprintf("+96651000000%d", i), fmt.Sprintf("SA.%d", i)
+		var group errgroup.Group
+		held := make([]conversation.ReplyState, len(forms))
+		for n, f := range forms {
+			m := f.of(fmt.Sprint("m", i, n), number, user, noon.Add(time.Duration(n)*time.Millisecond))
+			group.Go(func() error {
+				recorded, err := Record(t.Context(), l.Recorder, m)
+				if err == nil {
+					held[n], err = l.Recorder.Claim(t.Context(), goOn(m, recorded), conversation.Welcome, m.ReceivedAt)
+				}
+				return err
+			})
+		}
+		must(t, group.Wait())
+		welcomes := 0
+		for _, state := range held {
+			welcomes += int(btoi(state == conversation.ReplyHeld))
+		}
+		if welcomes != 1 {
+			t.Errorf("%v: %d are to welcome", forms, welcomes)
+		}
+		l.wantConversations(t, int64(i+1))
+	}
+}
+
+func testOneWelcome(t *testing.T, l Ledger) {
+	for i, forms := range [][]form{
+		{byUserID, byBoth, byNumber}, {byNumber, byBoth, byUserID}, {byBoth, byUserID, byNumber}, {byBoth, byNumber, byUserID},
+	} {
+		welcomes := 0
+		for n, f := range forms {
+			m := f.of(fmt.Sprint("m", i, n), fmt.Sprintf("+96651000000%d", i), fmt.Sprintf("SA.%d", i), noon.Add(time.Duration(n)*time.Minute))
+			recorded := l.record(t, m)
+			if recorded.Welcome == conversation.ReplyHeld {
+				welcomes++
+				must(t, l.Recorder.Settle(t.Context(), goOn(m, recorded), conversation.Welcome))
+			} else if recorded.Welcome != conversation.ReplySettled {
+				t.Errorf("%v, message %d: %+v", forms, n, recorded)
+			}
+		}
+		if welcomes != 1 {
+			t.Errorf("%v: %d welcomes", forms, welcomes)
+		}
+	}
+}
+
+// testWelcomeMoves: a welcome that is being sent under the user id is settled after a message joined that with a number.
+func testWelcomeMoves(t *testing.T, l Ledger) {
+	m := byUserID.message("m1", noon)
+	sending := goOn(m, l.record(t, m))
+	joining := byBoth.message("m2", noon.Add(time.Second))
+	if recorded := l.record(t, joining); recorded.Welcome != conversation.ReplyElsewhere {
+		t.Errorf("while the welcome is being sent: %+v", recorded)
+	}
+	wantEqual(t, "renewed", l.claim(t, sending, conversation.Welcome), conversation.ReplyHeld)
+	must(t, l.Recorder.Settle(t.Context(), sending, conversation.Welcome))
+	if recorded := l.record(t, byNumber.message("m3", noon.Add(time.Hour))); recorded.Welcome != conversation.ReplySettled {
+		t.Errorf("after the welcome: %+v", recorded)
+	}
+}
+
+// testNewOwner: a number with another BSUID is a new customer, and what the former owner wrote stays the former owner's.
+func testNewOwner(t *testing.T, l Ledger) {
+	l.record(t, byBoth.message("m1", noon))
+	const second, third = "SA.2", "SA.3"
+	owner := func(user string) func(id string, after time.Duration) conversation.Message {
+		return func(id string, after time.Duration) conversation.Message {
+			return byBoth.of(id, customer, user, noon.Add(after))
+		}
+	}
+	recorded := l.record(t, owner(second)("m2", time.Minute))
+	if !recorded.First || !recorded.Opened || recorded.Welcome != conversation.ReplyHeld || recorded.Home != customer {
+		t.Errorf("the new owner: %+v", recorded)
+	}
+	l.wantConversations(t, 2)
+	for i, m := range []conversation.Message{
+		owner(second)("n1", 2*time.Minute), byNumber.message("n2", noon.Add(3*time.Minute)), byUserID.of("n3", customer, second, noon.Add(4*time.Minute)),
+	} {
+		if recorded := l.record(t, m); recorded.First || recorded.Opened {
+			t.Errorf("message %d of the new owner: %+v", i, recorded)
+		}
+	}
+	// The former owner's webhook, captured and posted again, is a repeat for good, and takes the number from nobody.
+	for day := range 3 {
+		if again := l.record(t, owner(userID)("m1", time.Duration(day)*24*time.Hour)); !again.Repeat {
+			t.Errorf("day %d: %+v", day, again)
+		}
+	}
+	for i, m := range []conversation.Message{
+		byUserID.of("n4", customer, second, noon.Add(5*time.Minute)), owner(second)("n5", 5*time.Minute),
+	} {
+		if recorded := l.record(t, m); recorded.First || recorded.Opened || recorded.Repeat || recorded.Home != customer {
+			t.Errorf("message %d after the captured one: %+v", i, recorded)
+		}
+	}
+	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // who is known by a user id gets the number
+	l.wantConversations(t, 3)
+	if recorded := l.record(t, owner(third)("t1", 6*time.Minute)); recorded.First || recorded.Opened || recorded.Home != customer {
+		t.Errorf("the third owner: %+v", recorded)
+	}
+	l.wantConversations(t, 3)
+}
+
+func testOthersUserID(t *testing.T, l Ledger) {
+	l.record(t, byBoth.message("m1", noon))
+	const other = "+966500000009"
+	for i, want := range []bool{true, false, false} {
+		recorded := l.record(t, byBoth.of(fmt.Sprint("n", i), other, userID, noon.Add(time.Duration(i)*time.Minute)))
+		if recorded.First != want || recorded.Home != other {
+			t.Errorf("message %d of another number: %+v", i, recorded)
+		}
+	}
+	if recorded := l.record(t, byUserID.message("m2", noon.Add(time.Hour))); recorded.Home != customer || recorded.Opened {
+		t.Errorf("the user id alone: %+v", recorded)
+	}
+	l.wantConversations(t, 2)
+}
+
+func testOptOutByEither(t *testing.T, l Ledger) {
+	l.tell(t, saying(conversation.OptsOut, byUserID.message("m1", noon)), false, true)
+	l.tell(t, byNumber.message("m2", noon), false, false)
+	l.tell(t, byBoth.message("m3", noon.Add(time.Minute)), true, true)
+	l.tell(t, byNumber.message("m4", noon.Add(2*time.Minute)), true, true)
+	l.tell(t, saying(conversation.OptsIn, byUserID.message("m5", noon.Add(3*time.Minute))), true, false)
+	l.tell(t, saying(conversation.OptsOut, byBoth.message("m6", noon.Add(4*time.Minute))), false, true)
+	l.tell(t, byUserID.message("m7", noon.Add(5*time.Minute)), true, true)
+	l.wantConversations(t, 1)
+	// What opts out tells of the other id too.
+	const number, user = "+966500000008", "SA.8"
+	l.tell(t, saying(conversation.OptsOut, byBoth.of("n1", number, user, noon)), false, true)
+	l.tell(t, byUserID.of("n2", number, user, noon.Add(time.Minute)), true, true)
+	l.tell(t, byNumber.of("n3", number, user, noon.Add(time.Minute)), true, true)
+	l.wantConversations(t, 2)
+	// So it does where its delivery broke off in between, and came again.
+	broken := saying(conversation.OptsOut, byBoth.of("b1", "+966500000007", "SA.7", noon))
+	if _, err := l.Recorder.Record(l.Break(t.Context(), 1), broken); err == nil {
+		t.Fatal("not broken off")
+	}
+	if _, err := l.Recorder.Record(t.Context(), broken); err != nil {
+		t.Fatal(err)
+	}
+	l.tell(t, byUserID.of("b2", "+966500000007", "SA.7", noon.Add(time.Minute)), true, true)
+}
+
+func testRepeatsOfBoth(t *testing.T, l Ledger) {
+	for i, f := range []form{byUserID, byBoth, byNumber, byUserID} {
+		m := f.message(fmt.Sprint("m", i), noon.Add(time.Duration(i)*time.Minute))
+		l.record(t, m)
+		for range 2 {
+			m.ReceivedAt = m.ReceivedAt.Add(time.Second)
+			if again := l.record(t, m); !again.Repeat || again.First != (i == 0) {
+				t.Errorf("message %d again: %+v", i, again)
+			}
+		}
+	}
+	l.wantConversations(t, 1)
+}
+
+func testCustomersFromElsewhere(t *testing.T, l Ledger) {
+	const other, quiet = "+966500000002", "SA.4"
+	l.record(t, byUserID.message("m0", noon.Add(-time.Hour))) // who comes from elsewhere with a number too
+	rows := []conversation.Session{
+		{RestaurantID: "r00001", Customer: customer, UserID: userID, OpenedAt: noon, LastMessageAt: noon.Add(time.Hour), Messages: 3, Welcomed: true},
+		{RestaurantID: "r00001", Customer: other, OpenedAt: noon, LastMessageAt: noon, Messages: 1, Welcomed: true, OptedOut: true},
+		{RestaurantID: "r00001", Customer: "SA.3", OpenedAt: noon, LastMessageAt: noon, Messages: 1, Welcomed: true},
+		{RestaurantID: "r00001", Customer: quiet, OptedOut: true},
+	}
+	for again, changed := range []bool{true, false} {
+		for i, row := range rows {
+			_, err := l.Store.MergeActivity(t.Context(), row.RestaurantID, usage.Activity{First: row.OpenedAt, Last: row.LastMessageAt})
+			must(t, err)
+			got, err := l.Store.MergeSession(t.Context(), row)
+			must(t, err)
+			if got != changed {
+				t.Errorf("row %d, time %d: changed %t", i, again, got)
+			}
+		}
+	}
+	var stored []conversation.Session
+	must(t, l.Store.EachSession(t.Context(), func(s conversation.Session) error {
+		stored = append(stored, s)
+		return nil
+	}))
+	slices.SortFunc(stored, func(a, b conversation.Session) int { return strings.Compare(a.Customer, b.Customer) })
+	rows[0].Welcomed = false // the welcome that m0 is owed
+	rows[3].Welcomed = true  // none is due
+	wantEqual(t, "sessions", stored, rows)
+	l.tell(t, byUserID.message("m1", noon.Add(2*time.Hour)), false, false)
+	l.tell(t, byNumber.of("m2", other, "", noon.Add(2*time.Hour)), true, true)
+	l.wantConversations(t, 1) // m0
+	l.tell(t, byUserID.of("m3", "", quiet, noon.Add(2*time.Hour)), true, true)
+	l.wantConversations(t, 2)
+}
+
+// testBrokenOffBetween has a delivery with both ids die after each of its writes, and messages of all forms come before it is
+// delivered again: whoever counts what, each conversation is counted once.
+func testBrokenOffBetween(t *testing.T, l Ledger) {
+	want := int64(0)
+	for before, known := range map[string][]form{"new": nil, "by number": {byNumber}, "by user id": {byUserID}, "by either": {byNumber, byUserID}} {
+		for writes := 1; writes <= 6; writes++ {
+			for _, then := range [][]form{nil, {byNumber}, {byUserID}, {byBoth}, {byUserID, byNumber}} {
+				at := noon
+				person := fmt.Sprint(before, writes, then)
+				number, user := fmt.Sprintf("+966%09d", want*7+int64(writes)), fmt.Sprint("SA.x", want, "y", writes, len(then))
+				if len(then) > 0 {
+					user += fmt.Sprint(int(then[0]))
+				}
+				number += fmt.Sprint(len(then))
+				next := func(f form) conversation.Message {
+					at = at.Add(time.Second)
+					return f.of(fmt.Sprint(person, at.Unix()), number, user, at)
+				}
+				for _, f := range known {
+					l.record(t, next(f))
+				}
+				broken := next(byBoth)
+				_, _ = Record(l.Break(context.Background(), writes), l.Recorder, broken)
+				for _, f := range then {
+					l.record(t, next(f))
+				}
+				broken.ReceivedAt = at.Add(time.Second)
+				l.record(t, broken)
+				want += max(1, int64(len(known)))
+				count, _ := l.count(t, "r00001")
+				if count.Conversations != want {
+					t.Fatalf("%s, dead after %d writes, then %v: %d conversations, want %d", before, writes, then, count.Conversations, want)
+				}
+			}
+		}
+	}
+}
+
+// person is a customer with both ids, as the model knows them.
+type person struct {
+	number, user string
+	last         [2]time.Time // of the sessions under the number and the BSUID
+	joined       bool
+}
+
+// receive records a message of the person in the model, and reports whether it opens a session.
+func (p *person) receive(f form, at time.Time) bool {
+	if f == byBoth && !p.joined {
+		p.joined = true
+		p.last[0] = latest(p.last[0], p.last[1])
+	}
+	side := 0
+	if f == byUserID && !p.joined {
+		side = 1
+	}
+	last := p.last[side]
+	p.last[side] = latest(last, at)
+	return last.IsZero() || !at.Before(last.Add(conversation.SessionLength))
+}
+
+// streamOfCustomers has some customers write in any form and order, at the same time too, with repeats and processes that die:
+// each session of a customer, joined once a message has carried both ids, is counted once.
+func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
+	l := newLedger(t, usage.NewCalendar(nil))
+	create(t, l.Store, Restaurant(1), nil)
+	now := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+	people := make([]*person, 2)
+	for i := range people {
+		people[i] = &person{number: fmt.Sprintf("+96650000000%d", i), user: fmt.Sprint("SA.", i)}
+	}
+	var want int64
+	var sent []conversation.Message
+	deliver := func(ctx context.Context, ms ...conversation.Message) error {
+		var group errgroup.Group
+		for i, m := range ms {
+			m.ReceivedAt, m.Delivery = now, fmt.Sprint(len(sent), "/", i)
+			group.Go(func() error {
+				_, err := Record(ctx, l.Recorder, m)
+				return err
+			})
+		}
+		return group.Wait()
+	}
+	check := func() {
+		record, err := l.Store.Usage(context.Background(), "r00001", []usage.Month{november})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if got := record.Months[november].Conversations; got != want {
+			rt.Fatalf("%d conversations at %v, want %d", got, now, want)
+		}
+	}
+	for i := range rapid.IntRange(1, 14).Draw(rt, "messages") {
+		now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour, 23 * time.Hour, 24 * time.Hour, 30 * time.Hour}).Draw(rt, "pause"))
+		p := rapid.SampledFrom(people).Draw(rt, "person")
+		f := rapid.SampledFrom([]form{byNumber, byUserID, byBoth}).Draw(rt, "form")
+		m := f.of(fmt.Sprint("m", i), p.number, p.user, now)
+		group := []conversation.Message{m}
+		fresh := p.last[0].IsZero() && p.last[1].IsZero()
+		want += btoi(p.receive(f, now))
+		switch rapid.IntRange(0, 3).Draw(rt, "how") {
+		case 0: // dies, and is delivered again
+			if deliver(l.Break(context.Background(), rapid.IntRange(1, 5).Draw(rt, "writes")), m) == nil {
+				break
+			}
+			now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(rt, "until again"))
+			p.last[0], p.last[1] = moved(p, f, now)
+		case 1: // beside others that make no difference to which one opens a session
+			for range rapid.IntRange(1, 3).Draw(rt, "beside") {
+				another := f
+				if p.joined && (fresh || f != byBoth) {
+					another = rapid.SampledFrom([]form{f, byBoth}).Draw(rt, "another form")
+				}
+				beside := another.of(fmt.Sprint("m", i, "/", len(group)), p.number, p.user, now)
+				group = append(group, beside, m) // and a copy
+				want += btoi(p.receive(another, now))
+			}
+		}
+		if err := deliver(context.Background(), group...); err != nil {
+			rt.Fatal(err)
+		}
+		sent = append(sent, group...)
+		if again := sent[max(0, len(sent)-16):]; rapid.Bool().Draw(rt, "repeat") {
+			if err := deliver(context.Background(), rapid.SampledFrom(again).Draw(rt, "again")); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		check()
+	}
+}
+
+// moved returns the latest messages of a person after one was delivered again: that may be the delivery that counts.
+func moved(p *person, f form, at time.Time) (number, user time.Time) {
+	if f == byUserID && !p.joined {
+		return p.last[0], latest(p.last[1], at)
+	}
+	return latest(p.last[0], at), p.last[1]
 }

@@ -1,0 +1,468 @@
+package recording
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// This file makes one customer of a number and a BSUID.
+//
+// A customer who is known by both is kept under the number, in the item customer/<number> with knownAs. The item
+// customer/<BSUID> is an alias then: it has sameAs, the number, and nothing else. A number is never an alias, so a message that
+// carries a number takes one write, with a BSUID beside it or without. An instance remembers aliases, so the further messages of
+// a customer whose number WhatsApp hides take one write too.
+//
+//	message     customer/<number>           customer/<BSUID>
+//	both        missing                     missing           a new customer: the item is written first, and the alias before
+//	                                                          the opening is counted and the welcome sent (link)
+//	both        a session without knownAs   any               the two become one, in one transaction (join)
+//	both        knownAs another BSUID       none, or alone    the number has a new owner: who was kept under it moves to the
+//	                                                          item of their own BSUID (also join)
+//	BSUID       any                         alias             leads to the number, if that is still knownAs the BSUID
+//
+// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that is another number's says nothing
+// here, and is ignored.
+
+// errOthers says that a BSUID belongs to another number.
+var errOthers = errors.New("the user id belongs to another number")
+
+// otherID returns the other id of a message's customer, given the one that the message is to be recorded under: "" where only
+// that is known.
+func otherID(m conversation.Message) string {
+	if home(m) == m.Customer {
+		return m.UserID
+	}
+	return m.Customer
+}
+
+// identity is the part of a write that keeps a message from another customer's item, and tells a new customer's item of the other
+// id. What isn't there yet is no other customer's.
+func identity(m conversation.Message) table.Expression {
+	e := table.Expression{Condition: "attribute_not_exists(#alias)", Names: map[string]string{"#alias": schema.AttrAlias}}
+	other := otherID(m)
+	if other == "" {
+		return e
+	}
+	e = e.And(table.Expression{
+		Condition: "(#known = :known OR attribute_not_exists(#restaurant))",
+		Names:     map[string]string{"#known": schema.AttrKnownAs, "#restaurant": schema.AttrRestaurantID},
+		Values:    table.Item{":known": table.Text(other)},
+	})
+	if home(m) == m.Customer {
+		e.Set = "#known = if_not_exists(#known, :known)"
+	} else {
+		e.Condition = "attribute_not_exists(#alias) AND #known = :known"
+		delete(e.Names, "#restaurant")
+	}
+	return e
+}
+
+// unlinked returns the BSUID that may not lead to the session's customer yet: until the first opening is counted.
+func (s session) unlinked() string {
+	if s.counted || s.openedBy != s.first {
+		return ""
+	}
+	return s.knownAs
+}
+
+// joining returns what is known of a message that opened the session of a customer who was then found to have another one.
+func (s session) joining(m conversation.Message) conversation.Recorded {
+	recorded := s.recorded(m).After(s.optedOut, m.Consent)
+	recorded.Moved, recorded.From, recorded.Unlinked = s.last.Equal(m.ReceivedAt), s.before, ""
+	return recorded
+}
+
+// linkAndCount counts an opening, after the alias that may be missing yet.
+func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, userID string, opened time.Time) error {
+	if userID != "" {
+		m.Customer, m.UserID, m.Home = home(m), userID, ""
+		if _, err := r.link(ctx, m, idOf(m)); err != nil {
+			return err
+		}
+	}
+	return r.countOpening(ctx, m, opened)
+}
+
+// link writes the alias of a customer whose item names it. If the BSUID has a customer already, the two become one, and link
+// returns the session that is left.
+func (r *Recorder) link(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
+	err := r.db.Put(ctx, r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), table.Expression{
+		Condition: "attribute_not_exists(#entry) OR #alias = :number",
+		Names:     map[string]string{"#entry": schema.AttrEntry, "#alias": schema.AttrAlias},
+		Values:    table.Item{":number": table.Text(m.Customer)},
+	})
+	var condition *table.ConditionError
+	if !errors.As(err, &condition) {
+		return nil, err
+	}
+	joined, err := r.join(ctx, m, id)
+	if errors.Is(err, errOthers) {
+		return nil, nil
+	}
+	return joined, err
+}
+
+func aliasItem(restaurantID, userID, number string) table.Item {
+	it := schema.SessionKey(restaurantID, userID)
+	it[schema.AttrAlias] = table.Text(number)
+	return it
+}
+
+// identify finds out whose a message is that the item it came to isn't for.
+func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []byte) error {
+	if home(*m) != m.Customer { // the alias that led here is out of date
+		r.aliases.forget(*m)
+		m.Home = ""
+		return nil
+	}
+	_, err := r.join(ctx, *m, id)
+	if !errors.Is(err, errOthers) {
+		return err
+	}
+	item, err := r.db.Get(ctx, r.names.Conversations, schema.SessionKey(m.RestaurantID, m.UserID))
+	if err != nil {
+		return err
+	}
+	in := table.Reader{Item: item}
+	if in.Text(schema.AttrKnownAs) == m.Customer { // who had the number before: an old message comes again
+		m.Customer, m.Home = m.UserID, ""
+	}
+	m.UserID = ""
+	return in.Err
+}
+
+// join makes one customer of a message's number and its BSUID, and returns the session that is left. It fails with errOthers.
+func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
+	for range races {
+		var both [2]session
+		for i, customer := range []string{m.Customer, m.UserID} {
+			item, err := r.db.Get(ctx, r.names.Conversations, schema.SessionKey(m.RestaurantID, customer))
+			if err != nil {
+				return nil, err
+			}
+			if both[i], err = readSession(item, id); err != nil {
+				return nil, err
+			}
+		}
+		number, user := both[0], both[1]
+		switch {
+		case user.alias == m.Customer && number.knownAs == m.UserID:
+			return &number, nil
+		case user.alias != "" && user.alias != m.Customer, user.knownAs != "":
+			return nil, errOthers
+		}
+		done, err := r.settleOpenings(ctx, m, number, user)
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			continue
+		}
+		joined, err := r.unite(ctx, m, number, user)
+		var condition *table.ConditionError
+		if errors.As(err, &condition) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s, err := readSession(joined, id)
+		s.before = user.last
+		return &s, err
+	}
+	return nil, errRaced
+}
+
+// settleOpenings counts what was opened by messages that had nothing to do with the other id, and reports whether there was
+// none. The opening of a new customer whose alias is missing isn't counted yet: if the BSUID has an open session, it is none.
+func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, number, user session) (none bool, err error) {
+	none = true
+	for _, side := range []struct {
+		session
+		id string
+	}{{number, m.Customer}, {user, m.UserID}} {
+		if side.counted || side.id == m.Customer && side.unlinked() == m.UserID && meet(number, user) {
+			continue
+		}
+		if none = false; m.ID == "" {
+			return false, fmt.Errorf("%w: a conversation of the customer isn't counted yet", outage.ErrUnavailable)
+		}
+		of := m
+		of.Home = side.id
+		if err := r.countOpening(ctx, of, side.opened); err != nil {
+			return false, err
+		}
+	}
+	return none, nil
+}
+
+// meet reports whether two sessions are one for a customer who has both.
+func meet(a, b session) bool {
+	return !a.last.IsZero() && !b.last.IsZero() &&
+		a.opened.Before(b.last.Add(conversation.SessionLength)) && b.opened.Before(a.last.Add(conversation.SessionLength))
+}
+
+// unite writes what join makes, if neither item has changed.
+func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, user session) (table.Item, error) {
+	base := number
+	var writes []table.Write
+	if number.knownAs != "" && number.knownAs != m.UserID {
+		base = session{} // the number's new owner has nothing of the former one's
+		moved := with(number.item, schema.SessionKey(m.RestaurantID, number.knownAs))
+		moved[schema.AttrKnownAs] = table.Text(m.Customer)
+		writes = append(writes, table.Put(r.names.Conversations, moved, table.Expression{
+			Condition: "attribute_not_exists(#entry) OR #alias = :number",
+			Names:     map[string]string{"#entry": schema.AttrEntry, "#alias": schema.AttrAlias},
+			Values:    table.Item{":number": table.Text(m.Customer)},
+		}))
+	}
+	joined, ended := merge(base, user)
+	if ended != nil {
+		of := m
+		if ended == &user {
+			of.Home = m.UserID
+		}
+		it, err := endedSession(of, ended.item)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.db.Put(ctx, r.names.Conversations, it, table.Expression{}); err != nil {
+			return nil, err
+		}
+	}
+	joined = with(joined, schema.SessionKey(m.RestaurantID, m.Customer))
+	joined[schema.AttrKnownAs] = table.Text(m.UserID)
+	err := r.db.Transact(ctx, append(writes,
+		table.Put(r.names.Conversations, joined, unchanged(number.item)),
+		table.Put(r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), unchanged(user.item)),
+	), "")
+	if err != nil {
+		return nil, err
+	}
+	if meet(base, user) && base.counted { // of the two that were open one is left
+		r.countOneLess(ctx, m, earlier(base.last, user.last))
+	}
+	return joined, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// with returns an item under another key.
+func with(it, key table.Item) table.Item {
+	moved := make(table.Item, len(it)+1)
+	for name, value := range it {
+		moved[name] = value
+	}
+	for name, value := range key {
+		moved[name] = value
+	}
+	return moved
+}
+
+// unchanged is the condition that an item is as it was read. Every write to a session changes one of these attributes, or adds to
+// the ids.
+func unchanged(it table.Item) table.Expression {
+	if it == nil {
+		return table.Expression{Condition: "attribute_not_exists(#entry)", Names: map[string]string{"#entry": schema.AttrEntry}}
+	}
+	e := table.Expression{Names: make(map[string]string), Values: make(table.Item)}
+	var conditions []string
+	for i, name := range []string{
+		schema.AttrLastMessage, schema.AttrMessages, schema.AttrOpened, attrCounted, schema.AttrReply, attrLease, attrLeaseUntil,
+		schema.AttrOptedOut, attrRecentSince, schema.AttrAlias, schema.AttrKnownAs,
+	} {
+		attribute, value := fmt.Sprint("#u", i), fmt.Sprint(":u", i)
+		e.Names[attribute] = name
+		if it[name] == nil {
+			conditions = append(conditions, "attribute_not_exists("+attribute+")")
+			continue
+		}
+		conditions = append(conditions, attribute+" = "+value)
+		e.Values[value] = it[name]
+	}
+	e.Names["#ids"] = attrRecent
+	if ids, ok := it[attrRecent].(*types.AttributeValueMemberBS); ok {
+		conditions = append(conditions, "size(#ids) = :ids")
+		e.Values[":ids"] = table.Number(int64(len(ids.Value)))
+	} else {
+		conditions = append(conditions, "attribute_not_exists(#ids)")
+	}
+	e.Condition = strings.Join(conditions, " AND ")
+	return e
+}
+
+// merge returns the item of a customer who had the two sessions, and the one of them that ended, if they don't meet. Either may
+// be missing.
+func merge(number, user session) (merged table.Item, ended *session) {
+	fresh := number.unlinked() != "" // opened by a message that carried both: no opening where the other one is open
+	first, second := &number, &user  // by when they were opened
+	if user.opened.Before(number.opened) || fresh && meet(number, user) {
+		first, second = second, first
+	}
+	switch {
+	case number.last.IsZero():
+		merged = with(user.item, nil)
+	case user.last.IsZero():
+		merged = with(number.item, nil)
+	case !meet(number, user):
+		merged, ended = with(second.item, nil), first
+		setIfAny(merged, attrFirstMessage, first.item[attrFirstMessage])
+	default:
+		merged = with(first.item, nil)
+		if second.last.After(first.last) {
+			merged[schema.AttrLastMessage] = second.item[schema.AttrLastMessage]
+		}
+		in, other := table.Reader{Item: first.item}, table.Reader{Item: second.item}
+		merged[schema.AttrMessages] = table.Number(in.Number(schema.AttrMessages) + other.Number(schema.AttrMessages))
+		merged[attrCounted] = table.Instant(first.opened)
+	}
+	if !number.last.IsZero() && !user.last.IsZero() {
+		mergeWelcomes(merged, number.item, user.item, fresh)
+	}
+	for _, set := range []string{attrRecent, attrEarlier} {
+		mergeSets(merged, set, number.item, user.item)
+	}
+	for _, s := range []session{number, user} {
+		if since := s.item[attrRecentSince]; s.recentSince.After(instant(merged, attrRecentSince)) {
+			merged[attrRecentSince] = since
+		}
+		setIfAny(merged, schema.AttrOptedOut, s.item[schema.AttrOptedOut])
+	}
+	delete(merged, schema.AttrAlias)
+	return merged, ended
+}
+
+func instant(it table.Item, name string) time.Time {
+	in := table.Reader{Item: it}
+	return in.Instant(name)
+}
+
+func setIfAny(it table.Item, name string, value table.Value) {
+	if value != nil {
+		it[name] = value
+	}
+}
+
+// mergeWelcomes leaves one welcome due where two were, and none where one is settled. Nobody sends the welcome of a fresh
+// customer yet, though its lease is taken.
+func mergeWelcomes(merged, number, user table.Item, fresh bool) {
+	from := number
+	ofNumber, ofUser := table.Reader{Item: number}, table.Reader{Item: user}
+	switch {
+	case ofNumber.Text(schema.AttrReply) != schema.ReplyDue:
+	case fresh, ofUser.Text(schema.AttrReply) != schema.ReplyDue, ofUser.Text(attrLeaseUntil) > ofNumber.Text(attrLeaseUntil):
+		from = user
+	}
+	for _, name := range []string{schema.AttrReply, attrLease, attrLeaseUntil} {
+		delete(merged, name)
+		setIfAny(merged, name, from[name])
+	}
+}
+
+// mergeSets gives an item the members that either of two has.
+func mergeSets(merged table.Item, name string, items ...table.Item) {
+	var all [][]byte
+	for _, it := range items {
+		in := table.Reader{Item: it}
+		for _, member := range in.Binaries(name) {
+			if !slices.ContainsFunc(all, func(known []byte) bool { return bytes.Equal(known, member) }) {
+				all = append(all, member)
+			}
+		}
+	}
+	if len(all) > 0 {
+		merged[name] = table.BinarySet(all...)
+	}
+}
+
+// countOneLess takes a session out of the slot of its latest message, if that isn't out of date. The slots are informative: what
+// fails is over after a day.
+func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, last time.Time) {
+	slot := usage.SlotOf(last)
+	_ = r.updateActivity(ctx, m, table.Expression{
+		Add:       "#slot :fewer",
+		Condition: "#last >= :last AND #last < :outdated",
+		Names:     map[string]string{"#slot": schema.SlotAttribute(slot), "#last": schema.AttrLastActivity},
+		Values: table.Item{
+			":fewer": table.Number(-1), ":last": table.Instant(last),
+			":outdated": table.Instant(last.Truncate(usage.SessionSlot).Add(conversation.SessionLength)),
+		},
+	})
+}
+
+// updateReply changes the item that a reply belongs to: a welcome is with its customer, who may be kept under another id by now.
+func (r *Recorder) updateReply(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
+	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
+	var condition *table.ConditionError
+	if reply != conversation.Welcome || !errors.As(err, &condition) {
+		return err
+	}
+	in := table.Reader{Item: condition.Failed[0]}
+	if m.Home = in.Text(schema.AttrAlias); m.Home == "" {
+		return err
+	}
+	return r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
+}
+
+// Unite makes one customer of a number and a BSUID that are known to belong together, without a message. It fails with
+// outage.ErrUnavailable. A BSUID that belongs to another number stays there.
+func (r *Recorder) Unite(ctx context.Context, restaurantID, number, userID string) error {
+	_, err := r.join(ctx, conversation.Message{RestaurantID: restaurantID, Customer: number, UserID: userID}, nil)
+	if err != nil && !errors.Is(err, errOthers) {
+		return fmt.Errorf("uniting a number with a user id: %w", err)
+	}
+	return nil
+}
+
+// aliases are those that an instance has come upon. One that is out of date is found out by the write that it leads to.
+type aliases struct {
+	mu    sync.Mutex
+	known map[[2]string]string // numbers by restaurant and BSUID
+}
+
+// maxAliases bounds what is remembered: some 500 KB.
+const maxAliases = 2000
+
+func (a *aliases) lookUp(m conversation.Message) string {
+	if !customer.IsUserID(m.Customer) {
+		return ""
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[[2]string{m.RestaurantID, m.Customer}]
+}
+
+func (a *aliases) keep(m conversation.Message, number string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil || len(a.known) >= maxAliases {
+		a.known = make(map[[2]string]string)
+	}
+	a.known[[2]string{m.RestaurantID, m.Customer}] = number
+}
+
+func (a *aliases) forget(m conversation.Message) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.known, [2]string{m.RestaurantID, m.Customer})
+}
