@@ -72,7 +72,7 @@ const monthUsage = object<MonthUsage>({
   month, year, conversationCount: number, lastConversationAt: nullable(time),
 });
 
-const pagination = object<Pagination>({ total: number, limit: number, offset: number, hasMore: flag, nextCursor: optional(text) });
+const pagination = object<Pagination>({ total: number, totalAtLeast: optional(flag), limit: number, offset: number, hasMore: flag, nextCursor: optional(text) });
 
 const quotaFields: { [Name in keyof Required<Quota>]: Check } = {
   used: number, limit: number, effectiveLimit: number, adjustedBy: number, remaining: number, usagePercent: optional(number),

@@ -3,6 +3,8 @@ package intent
 import (
 	"strings"
 	"unicode"
+
+	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
 // Consent is what a text says about being written to.
@@ -55,5 +57,5 @@ func ConsentOf(text string) Consent {
 
 // words returns a text's words, folded, with a space between them.
 func words(text string) string {
-	return strings.Join(strings.FieldsFunc(fold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), " ")
+	return strings.Join(strings.FieldsFunc(spelling.Fold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), " ")
 }

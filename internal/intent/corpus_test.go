@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
 // corpus returns the labelled messages of a file: a label, a tab, the message.
@@ -83,7 +85,7 @@ func TestFold(t *testing.T) {
 		"قَائِمَةٌ": "قايمه", "منـيـو": "منيو", "أإآٱ": "اااا", "مؤ": "مو",
 		"Ménù": "menu", "ＭＥＮＵ": "menu", "𝗠𝗲𝗻𝘂": "menu", "don't": "dont", "don’t": "dont", "a-b": "a-b",
 	} {
-		if got := fold(text); got != want {
+		if got := spelling.Fold(text); got != want {
 			t.Errorf("%+q folds to %q, want %q", text, got, want)
 		}
 	}
@@ -96,8 +98,8 @@ func FuzzFold(f *testing.F) {
 		f.Add(seed, 3)
 	}
 	f.Fuzz(func(t *testing.T, text string, at int) {
-		folded := fold(text)
-		if again := fold(folded); again != folded {
+		folded := spelling.Fold(text)
+		if again := spelling.Fold(folded); again != folded {
 			t.Errorf("%q folds to %q, and that to %q", text, folded, again)
 		}
 		want := Of(text)

@@ -5,10 +5,14 @@
 // happened ("in the branch"), what a verb that we don't know is about, what a statement says something of ("the branch is
 // closed"). So an unknown word is a reason to keep quiet, unless it stands where a name or a wish's details do.
 //
-// Spellings are made the same first (fold), then a lexicon gives each word its class, and the rules below see classes only.
+// Spellings are made the same first (package spelling), then a lexicon gives each word its class, and the rules below see classes only.
 package intent
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/spelling"
+)
 
 // Intent is what a message asks the bot for.
 type Intent int
@@ -28,7 +32,7 @@ func Of(text string) Intent {
 	if utf8.RuneCountInString(text) > maxLength {
 		return None
 	}
-	all := clauses(fold(text))
+	all := clauses(spelling.Fold(text))
 	var read []sentence
 	unknowns, reports := 0, false
 	for _, texts := range all {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
 // class is what a word does in a message.
@@ -146,7 +148,7 @@ type entry struct {
 var entries = sync.OnceValue(func() map[string]entry {
 	all := make(map[string]entry)
 	for kind, words := range lexicon {
-		for word := range strings.FieldsSeq(fold(words)) {
+		for word := range strings.FieldsSeq(spelling.Fold(words)) {
 			parts := strings.Split(word, "_")
 			e := all[parts[0]]
 			if len(parts) == 1 {

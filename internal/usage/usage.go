@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 )
 
 // HistoryMonths is how many months a restaurant's history covers, the current one included.
@@ -85,6 +86,11 @@ type Registry interface {
 	// several have it: an id that isn't unique names nobody.
 	RestaurantOfBot(ctx context.Context, botID string) (string, error)
 
+	// Search returns the restaurants that match a query, which isn't zero, and that the filter admits, in the order of the words
+	// that match. Its answer may be some moments old. What it costs depends neither on how many restaurants there are nor on how many
+	// match, so that beyond a thousand they aren't counted; an offset that is further leads nowhere, and Next goes on.
+	Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error)
+
 	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
 }
@@ -151,7 +157,24 @@ type Stretch struct {
 // Start is where a page of the list begins.
 type Start struct {
 	Offset int
-	After  *Place // instead of the offset
+	After  *Place // instead of the offset, in the list
+	Behind *Hit   // instead of the offset, in what a search finds
+}
+
+// Hit is where a search found a restaurant.
+type Hit struct {
+	Word   string // the first of the restaurant's words that matches
+	ID     string
+	Before int // how many restaurants the pages before had; of a hit to go on behind, this one included
+}
+
+// Found is a page of what a search finds. As of a Stretch, there may be fewer on it than there was room for.
+type Found struct {
+	IDs     []string
+	Offset  int
+	Total   int  // of those that match
+	AtLeast bool // whether Total is only what was counted, and more may match
+	Next    *Hit // behind which the next page begins; nil on the last one
 }
 
 // Report is one restaurant's usage now. Zero times mean never.
@@ -181,8 +204,10 @@ type Listing struct {
 	Reports []Report
 	Total   int    // of the restaurants that the filter admits
 	Offset  int    // of the first of them
+	AtLeast bool   // whether Total is only what was counted, and more may match
 	More    bool   // whether another page follows
-	Next    *Place // behind which it begins; nil where none follows, and in alerts
+	Next    *Place // behind which it begins; nil where none follows, in alerts and in searches
+	Behind  *Hit   // the same in what a search finds
 }
 
 // Service applies the rules of the allowance to what a Store holds.
@@ -267,6 +292,31 @@ func (s *Service) List(ctx context.Context, directory Directory, filter Filter, 
 	}
 	return Listing{Reports: reports, Total: total, Offset: page.Offset, Next: page.Next,
 		More: page.Next != nil || start.After == nil && start.Offset < total-limit}, nil
+}
+
+// Search finds restaurants, for ListFound to read. It is a step of its own as Directory is. It fails with outage.ErrUnavailable.
+func (s *Service) Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error) {
+	found, err := s.store.Search(ctx, q, filter, start, limit)
+	if err != nil {
+		return Found{}, fmt.Errorf("searching restaurants: %w", err)
+	}
+	return found, nil
+}
+
+// ListFound returns the usage of the restaurants that a search found. It fails with outage.ErrUnavailable.
+func (s *Service) ListFound(ctx context.Context, found Found) (Listing, error) {
+	now := s.now()
+	records, err := s.store.Records(ctx, found.IDs, s.calendar.Month(now))
+	if err != nil {
+		return Listing{}, fmt.Errorf("reading a page of usage: %w", err)
+	}
+	reports := make([]Report, len(records))
+	for i, record := range records {
+		reports[i] = s.report(record, now)
+	}
+	return Listing{
+		Reports: reports, Total: found.Total, Offset: found.Offset, AtLeast: found.AtLeast, More: found.Next != nil, Behind: found.Next,
+	}, nil
 }
 
 func stretch(ctx context.Context, directory Directory, filter Filter, start Start, limit, total int, month Month) (Stretch, error) {

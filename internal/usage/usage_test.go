@@ -13,6 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -401,6 +402,16 @@ func (b *broken) Usage(context.Context, string, []usage.Month) (usage.Record, er
 	return usage.Record{}, b.err
 }
 
+func (b *broken) Search(context.Context, search.Query, usage.Filter, usage.Start, int) (usage.Found, error) {
+	b.asked++
+	return usage.Found{}, b.err
+}
+
+func (b *broken) Records(context.Context, []string, usage.Month) ([]usage.Record, error) {
+	b.asked++
+	return nil, b.err
+}
+
 func (b *broken) Directory(context.Context) (usage.Directory, error) {
 	b.asked++
 	return nil, b.err
@@ -439,7 +450,10 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 			_, directoryErr := service.Directory(t.Context())
 			_, listErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, usage.Start{}, 20)
 			_, afterErr := service.List(t.Context(), brokenPage{err: lost}, usage.All, usage.Start{After: &usage.Place{ID: "r1"}}, 20)
+			_, searchErr := service.Search(t.Context(), search.Query{}, usage.All, usage.Start{}, 20)
+			_, foundErr := service.ListFound(t.Context(), usage.Found{IDs: []string{"r1"}})
 			for call, err := range map[string]error{
+				"Search": searchErr, "ListFound": foundErr,
 				"Report": reportErr, "History": historyErr, "Directory": directoryErr, "List": listErr, "List after a place": afterErr,
 			} {
 				if !errors.Is(err, want) {

@@ -127,22 +127,34 @@ func (a *API) readNamed(
 }
 
 func (a *API) usageOfAll(c *httpedge.Call, presented presented) (any, error) {
-	directory, err := whileVerifying(c, a.authenticator, presented,
-		func(ctx context.Context, _ credential.Credential) (usage.Directory, error) {
-			return a.usage.Directory(ctx)
+	query, queryErr := parseListQuery(c.URL.RawQuery)
+	read, err := whileVerifying(c, a.authenticator, presented,
+		func(ctx context.Context, _ credential.Credential) (func() (usage.Listing, error), error) {
+			if queryErr != nil {
+				return nil, queryErr
+			}
+			return a.whereListed(ctx, c, query)
 		})
 	if err != nil {
 		return nil, err
 	}
-	query, err := parseListQuery(c.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	listing, err := a.usage.List(c.Context(), directory, query.filter, query.start, query.limit)
+	listing, err := read()
 	if err != nil {
 		return nil, err
 	}
 	return newListBody(listing, query.limit), nil
+}
+
+// whereListed looks up where a page's restaurants are, and returns what reads them.
+func (a *API) whereListed(ctx context.Context, c *httpedge.Call, query listQuery) (func() (usage.Listing, error), error) {
+	if query.search.IsZero() {
+		directory, err := a.usage.Directory(ctx)
+		return func() (usage.Listing, error) {
+			return a.usage.List(c.Context(), directory, query.filter, query.start, query.limit)
+		}, err
+	}
+	found, err := a.usage.Search(ctx, query.search, query.filter, query.start, query.limit)
+	return func() (usage.Listing, error) { return a.usage.ListFound(c.Context(), found) }, err
 }
 
 // alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators. What it costs

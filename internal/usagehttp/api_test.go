@@ -24,6 +24,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -90,6 +91,13 @@ func (f *faults) Directory(ctx context.Context) (usage.Directory, error) {
 		return nil, raise(f.directory)
 	}
 	return f.Store.Directory(ctx)
+}
+
+func (f *faults) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
+	if f.directory != nil {
+		return usage.Found{}, raise(f.directory)
+	}
+	return f.Store.Search(ctx, q, filter, start, limit)
 }
 
 func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (credential.Credential, error) {
@@ -219,6 +227,7 @@ func TestBodies(t *testing.T) {
 		"list-window":     request("/api/usage?limit=1&offset=1", asAdmin),
 		"list-past-end":   request("/api/usage?offset=3", asAdmin),
 		"list-active":     request("/api/usage?isActive=true&limit=1", asAdmin),
+		"list-found":      request("/api/usage?search=clo", asAdmin),
 		"list-inactive":   request("/api/usage?isActive=false", asAdmin),
 		"detail":          request("/api/usage/clxyz123abc", asAdmin),
 		"detail-unused":   request("/api/usage/new", asAdmin),
@@ -329,6 +338,19 @@ func TestRefusals(t *testing.T) {
 		"cursor too long":                        {request: request("/api/usage?cursor="+strings.Repeat("QUFB", 50), asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
 		"cursor and offset":                      {request: request("/api/usage?offset=0&cursor=MTc1ODM5MTIwMDAwMC9uZXc", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
 		"cursor twice":                           {request: request("/api/usage?cursor=MTc1ODM5MTIwMDAwMC9uZXc&cursor=MTc1ODM5MTIwMDAwMC9uZXc", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search of one letter":                   {request: request("/api/usage?search=a", asAdmin), status: 400, code: "invalid_parameter", names: "search"},
+		"search of signs":                        {request: request("/api/usage?search=%21%3F", asAdmin), status: 400, code: "invalid_parameter", names: "search"},
+		"search twice":                           {request: request("/api/usage?search=ab&search=ab", asAdmin), status: 400, code: "invalid_parameter", names: "search"},
+		"search too long":                        {request: request("/api/usage?search="+strings.Repeat("a", 101), asAdmin), status: 400, code: "invalid_parameter", names: "search"},
+		"a list's cursor in a search":            {request: request("/api/usage?search=cl&cursor=MTc1ODM5MTIwMDAwMC9uZXc", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"a search's cursor in the list":          {request: request("/api/usage?cursor=MS9jbG9zZWQvY2xvc2Vk", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"another search's cursor":                {request: request("/api/usage?search=exam&cursor=MS9jbG9zZWQvY2xvc2Vk", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search's cursor with a number below 0":  {request: request("/api/usage?search=cl&cursor=LTEvY2xvc2VkL2Nsb3NlZA", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search's cursor without an id":          {request: request("/api/usage?search=cl&cursor=MS9jbG9zZWQ", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search's cursor of bytes":               {request: request("/api/usage?search=cl&cursor=MS9jbP8vY2xvc2Vk", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search's cursor and offset":             {request: request("/api/usage?search=cl&offset=1&cursor=MS9jbG9zZWQvY2xvc2Vk", asAdmin), status: 400, code: "invalid_parameter", names: "cursor"},
+		"search, directory down":                 {request: request("/api/usage?search=cl", asAdmin), break_: func(f *faults) { f.directory = outage.ErrUnavailable }, status: 503, code: "unavailable"},
+		"search, unknown key":                    {request: request("/api/usage?search=a", "X-API-Key: nobody"), status: 401, code: "unauthorized"},
 		"isActive not a boolean":                 {request: request("/api/usage?isActive=yes", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
 		"isActive empty":                         {request: request("/api/usage?isActive=", asAdmin), status: 400, code: "invalid_parameter", names: "isActive"},
 		"details with a key":                     {request: request("/api/usage/details", asAdmin), status: 400, code: "restaurant_id_required"},
@@ -431,12 +453,22 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 		"?limit=2&cursor=MTc1ODM5MTIwMDAwMC9uZXc":                           `{"total":3,"limit":2,"offset":1,"hasMore":false}`,
 		"?limit=1&cursor=MTc1ODM5MTIwMDAwMC9uZXc":                           `{"total":3,"limit":1,"offset":1,"hasMore":true,"nextCursor":"MTc1NTcxMjgwMDAwMC9jbHh5ejEyM2FiYw"}`,
 		"?limit=1&isActive=false&cursor=MTc1NTcxMjgwMDAwMC9jbHh5ejEyM2FiYw": `{"total":1,"limit":1,"offset":0,"hasMore":false}`,
-		"?cursor=LTUvYQ":                   `{"total":3,"limit":20,"offset":3,"hasMore":false}`, // before 1970, behind all
-		"?limit=007":                       `{"total":3,"limit":7,"offset":0,"hasMore":false}`,
-		"?offset=99999999999999999999":     `{"total":3,"limit":20,"offset":9007199254740991,"hasMore":false}`,
-		"?isActive=true&limit=1":           `{"total":2,"limit":1,"offset":0,"hasMore":true,"nextCursor":"MTc1ODM5MTIwMDAwMC9uZXc"}`,
-		"?isActive=false&limit=1":          `{"total":1,"limit":1,"offset":0,"hasMore":false}`,
-		"?sort=name&isActive=false&page=2": `{"total":1,"limit":20,"offset":0,"hasMore":false}`,
+		"?cursor=LTUvYQ":     `{"total":3,"limit":20,"offset":3,"hasMore":false}`, // before 1970, behind all
+		"?search=cl":         `{"total":2,"limit":20,"offset":0,"hasMore":false}`,
+		"?search=%20%20":     `{"total":3,"limit":20,"offset":0,"hasMore":false}`,
+		"?search=":           `{"total":3,"limit":20,"offset":0,"hasMore":false}`,
+		"?search=CL&limit=1": `{"total":2,"limit":1,"offset":0,"hasMore":true,"nextCursor":"MS9jbG9zZWQvY2xvc2Vk"}`,
+		"?search=cl&limit=1&cursor=MS9jbG9zZWQvY2xvc2Vk": `{"total":2,"limit":1,"offset":1,"hasMore":false}`,
+		"?search=cl&limit=1&offset=1":                    `{"total":2,"limit":1,"offset":1,"hasMore":false}`,
+		"?search=cl&offset=7":                            `{"total":2,"limit":20,"offset":7,"hasMore":false}`,
+		"?search=cl&isActive=false":                      `{"total":1,"limit":20,"offset":0,"hasMore":false}`,
+		"?search=exam+rest":                              `{"total":1,"limit":20,"offset":0,"hasMore":false}`,
+		"?search=exam+clo":                               `{"total":0,"limit":20,"offset":0,"hasMore":false}`,
+		"?limit=007":                                     `{"total":3,"limit":7,"offset":0,"hasMore":false}`,
+		"?offset=99999999999999999999":                   `{"total":3,"limit":20,"offset":9007199254740991,"hasMore":false}`,
+		"?isActive=true&limit=1":                         `{"total":2,"limit":1,"offset":0,"hasMore":true,"nextCursor":"MTc1ODM5MTIwMDAwMC9uZXc"}`,
+		"?isActive=false&limit=1":                        `{"total":1,"limit":1,"offset":0,"hasMore":false}`,
+		"?sort=name&isActive=false&page=2":               `{"total":1,"limit":20,"offset":0,"hasMore":false}`,
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()

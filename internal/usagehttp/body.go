@@ -152,6 +152,7 @@ type listBody struct {
 
 type paginationBody struct {
 	Total      int    `json:"total"`
+	AtLeast    bool   `json:"totalAtLeast,omitempty"`
 	Limit      int    `json:"limit"`
 	Offset     int    `json:"offset"`
 	HasMore    bool   `json:"hasMore"`
@@ -167,7 +168,9 @@ func newListBody(listing usage.Listing, limit int) listBody {
 }
 
 func newPaginationBody(l usage.Listing, limit int) paginationBody {
-	return paginationBody{Total: l.Total, Limit: limit, Offset: l.Offset, HasMore: l.More, NextCursor: cursorOf(l.Next)}
+	return paginationBody{
+		Total: l.Total, AtLeast: l.AtLeast, Limit: limit, Offset: l.Offset, HasMore: l.More, NextCursor: cursorOf(l.Next, l.Behind),
+	}
 }
 
 // alertsBody is one page of the restaurants whose allowance is used up to a threshold.

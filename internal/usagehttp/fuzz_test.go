@@ -13,7 +13,7 @@ func FuzzList(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=5&offset=1&isActive=true", "limit=100&offset=9007199254740993", "%6cimit=0", "limit=1&limit=2", "offset=-0", "limit=٥",
 		"isActive=false&offset=1;limit=2", "limit=%", "LIMIT=0&limit[]=0",
-		"limit=1&cursor=MTc1ODM5MTIwMDAwMC9uZXc", "cursor=MTc1NTcxMjgwMDAwMC9jbHh5ejEyM2FiYw&isActive=true", "cursor=MTc1ODM5MTIwMDAwMC9uZXc&offset=1", "cursor=LTUvYQ", "cursor=OTIyMzM3MjAzNjg1NDc3NTgwNy9h",
+		"limit=1&cursor=MTc1ODM5MTIwMDAwMC9uZXc", "cursor=MTc1NTcxMjgwMDAwMC9jbHh5ejEyM2FiYw&isActive=true", "cursor=MTc1ODM5MTIwMDAwMC9uZXc&offset=1", "cursor=LTUvYQ", "search=cl&limit=1", "search=cl&cursor=MS9jbG9zZWQvY2xvc2Vk", "search=%D9%85%D8%B7", "search=a", "search=+", "search=%ff%ff", "cursor=OTIyMzM3MjAzNjg1NDc3NTgwNy9h",
 	} {
 		f.Add(query)
 	}
@@ -46,7 +46,7 @@ func FuzzList(f *testing.F) {
 			}
 		case http.StatusBadRequest:
 			names := false
-			for _, parameter := range []string{"limit", "offset", "isActive", "cursor"} {
+			for _, parameter := range []string{"limit", "offset", "isActive", "cursor", "search"} {
 				names = names || strings.Contains(body.Error, "'"+parameter+"'")
 			}
 			if body.Code != "invalid_parameter" || !names && body.Error != "The query string could not be read." {

@@ -3,6 +3,7 @@ package usagehttp
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sufrah/usage-bootstrap/internal/httpedge"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -49,6 +52,7 @@ func restaurantNamed(r *http.Request) (string, error) {
 // listQuery is what the list is asked for.
 type listQuery struct {
 	filter usage.Filter
+	search search.Query
 	start  usage.Start
 	limit  int
 }
@@ -57,9 +61,10 @@ type listQuery struct {
 // so that a client may be newer than the API.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{filter: usage.All, limit: defaultLimit}
+	var cursor *string
 	offsetGiven := false
 	err := parseParameters(raw, map[string]func(name, s string) error{
-		"cursor": func(name, s string) (err error) { q.start.After, err = parseCursor(name, s); return },
+		"cursor": func(_, s string) error { cursor = &s; return nil },
 		"limit":  func(name, s string) (err error) { q.limit, err = wholeNumber(name, s, 1, maxLimit); return },
 		"offset": func(name, s string) (err error) {
 			offsetGiven = true
@@ -67,41 +72,72 @@ func parseListQuery(raw string) (listQuery, error) {
 			return
 		},
 		"isActive": func(name, s string) (err error) { q.filter, err = activeFilter(name, s); return },
+		"search":   func(name, s string) (err error) { q.search, err = searched(name, s); return },
 	})
-	if err == nil && offsetGiven && q.start.After != nil {
-		err = httpedge.InvalidParameter("cursor", "can't be combined with an offset")
+	switch {
+	case err != nil || cursor == nil:
+		return q, err
+	case offsetGiven:
+		return q, httpedge.InvalidParameter("cursor", "can't be combined with an offset")
+	}
+	q.start, err = parseCursor("cursor", *cursor, q.search)
+	return q, err
+}
+
+func searched(name, s string) (search.Query, error) {
+	q, err := search.Parse(s)
+	switch {
+	case errors.Is(err, search.ErrTooLong):
+		err = httpedge.InvalidParameter(name, fmt.Sprintf("must have at most %d characters", search.MaxText))
+	case errors.Is(err, search.ErrTooShort):
+		err = httpedge.InvalidParameter(name, fmt.Sprintf("must have a word of at least %d letters or digits", search.MinTerm))
 	}
 	return q, err
 }
 
-// maxCursorLength is more than any cursor has: a time in milliseconds and an id of 64 characters, in base64.
-const maxCursorLength = 128
+// maxCursorLength is more than any cursor has: a number, a word of 64 characters and an id of as many, in base64.
+const maxCursorLength = 512
 
-// cursorOf names a place in the list. What it is made of is nobody's business but parseCursor's.
-func cursorOf(place *usage.Place) string {
-	if place == nil {
-		return ""
+// cursorOf names the place where a page ends, in the list or in what a search finds; it is empty on the last page. What it is made
+// of is nobody's business but parseCursor's.
+func cursorOf(place *usage.Place, hit *usage.Hit) string {
+	var parts []string
+	switch {
+	case place != nil:
+		parts = []string{strconv.FormatInt(place.CreatedAt.UnixMilli(), 10), place.ID}
+	case hit != nil:
+		parts = []string{strconv.Itoa(hit.Before), hit.Word, hit.ID}
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(place.CreatedAt.UnixMilli(), 10) + "/" + place.ID))
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "/")))
 }
 
-// parseCursor takes what cursorOf makes and nothing else.
-func parseCursor(name, s string) (*usage.Place, error) {
-	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page")
+// parseCursor takes what cursorOf makes and nothing else: for the list, or for a search that the cursor may be of.
+func parseCursor(name, s string, q search.Query) (usage.Start, error) {
+	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page of the same list")
 	if len(s) > maxCursorLength {
-		return nil, refused
+		return usage.Start{}, refused
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return nil, refused
+		return usage.Start{}, refused
 	}
-	at, id, _ := strings.Cut(string(decoded), "/")
-	milliseconds, err := strconv.ParseInt(at, 10, 64)
-	place := &usage.Place{CreatedAt: time.UnixMilli(milliseconds), ID: id}
-	if err != nil || !restaurant.ValidID(id) || cursorOf(place) != s {
-		return nil, refused
+	first, id, _ := strings.Cut(string(decoded), "/")
+	number, err := strconv.ParseInt(first, 10, 64)
+	var start usage.Start
+	if q.IsZero() {
+		start.After = &usage.Place{CreatedAt: time.UnixMilli(number), ID: id}
+	} else {
+		var word string
+		word, id, _ = strings.Cut(id, "/")
+		if number < 0 || number > maxOffset || !strings.HasPrefix(word, q.Longest()) || !utf8.ValidString(word) {
+			return usage.Start{}, refused
+		}
+		start.Behind = &usage.Hit{Before: int(number), Word: word, ID: id}
 	}
-	return place, nil
+	if err != nil || !restaurant.ValidID(id) || cursorOf(start.After, start.Behind) != s {
+		return usage.Start{}, refused
+	}
+	return start, nil
 }
 
 // alertQuery is what the alerts are asked for.

@@ -16,7 +16,8 @@ export interface paths {
          * @description With an access token: the restaurant that `X-Restaurant-Id`, `restaurantId` or `tenantId` names. The other parameters
          *     are ignored.
          *
-         *     With an API key: a page of restaurants, the newest first (by creation, then by id). What names a restaurant is ignored.
+         *     With an API key: a page of restaurants, the newest first (by creation, then by id), or what a search finds. What names a restaurant
+         *     is ignored.
          */
         get: operations["readUsage"];
         put?: never;
@@ -317,8 +318,13 @@ export interface components {
         };
         /** @description Where a page is among all that match. */
         Pagination: {
-            /** @description How many restaurants match, exactly. */
+            /** @description How many restaurants match, exactly; or with `totalAtLeast`, how many were counted. */
             total: number;
+            /**
+             * @description There where more may match than `total`. Only searches have it.
+             * @constant
+             */
+            totalAtLeast?: true;
             /** @description The limit that applied. */
             limit: number;
             /** @description The offset that was asked for; with a cursor, how many matching restaurants are before the page. */
@@ -474,11 +480,23 @@ export interface components {
         Offset: number;
         /**
          * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
-         *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+         *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire, and is good
+         *     for the same search only.
          */
         Cursor: string;
         /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
         IsActive: boolean;
+        /**
+         * @description Only the restaurants that each word of the search begins a word of: one of the first eight of the name, or the id. Spellings of
+         *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
+         *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
+         *
+         *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
+         *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+         *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
+         *     room for, or none, with `hasMore`.
+         */
+        Search: string;
     };
     requestBodies: never;
     headers: {
@@ -504,11 +522,23 @@ export interface operations {
                 offset?: components["parameters"]["Offset"];
                 /**
                  * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
-                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire, and is good
+                 *     for the same search only.
                  */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
                 isActive?: components["parameters"]["IsActive"];
+                /**
+                 * @description Only the restaurants that each word of the search begins a word of: one of the first eight of the name, or the id. Spellings of
+                 *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
+                 *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
+                 *
+                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
+                 *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+                 *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
+                 *     room for, or none, with `hasMore`.
+                 */
+                search?: components["parameters"]["Search"];
             };
             header?: {
                 /**
@@ -566,11 +596,23 @@ export interface operations {
                 offset?: components["parameters"]["Offset"];
                 /**
                  * @description The `nextCursor` of an earlier page, instead of an offset: the page begins where that one ended. Whoever pages so sees every
-                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire.
+                 *     restaurant that matches throughout exactly once, whatever others are created or switched meanwhile. It doesn't expire, and is good
+                 *     for the same search only.
                  */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description Only the restaurants that are active, or only those that are not; all of them when absent. */
                 isActive?: components["parameters"]["IsActive"];
+                /**
+                 * @description Only the restaurants that each word of the search begins a word of: one of the first eight of the name, or the id. Spellings of
+                 *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
+                 *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
+                 *
+                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
+                 *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+                 *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
+                 *     room for, or none, with `hasMore`.
+                 */
+                search?: components["parameters"]["Search"];
             };
             header?: {
                 /**

@@ -120,6 +120,8 @@ interface Rows {
   usages?: Usage[];
   alerts?: Alert[];
   total: number;
+  /** Whether there may be more than the total. */
+  atLeast?: boolean | undefined;
   offset: number;
   /** Whether they are sorted as it was asked, which too many are not. */
   isSorted: boolean;
@@ -132,7 +134,7 @@ async function readRows(client: AdministratorClient, place: Place, locale: strin
     const { data, pagination } = await client.alerts({ threshold, limit, offset, signal });
     return { alerts: data, total: pagination.total, offset, isSorted: true };
   }
-  const which = { signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }), ...(search.trim() ? { search: search.trim() } : {}) };
+  const which = { signal, ...(filter === 'all' ? {} : { isActive: filter === 'active' }), ...(isSearch(search) ? { search: search.trim() } : {}) };
   if (sort !== 'newest') {
     const all: Usage[] = [];
     let total = 0;
@@ -146,7 +148,12 @@ async function readRows(client: AdministratorClient, place: Place, locale: strin
     }
   }
   const { data, pagination } = await client.listUsage({ ...which, limit, offset });
-  return { usages: data, total: pagination.total, offset, isSorted: sort === 'newest' };
+  return { usages: data, total: pagination.total, atLeast: pagination.totalAtLeast, offset, isSorted: sort === 'newest' };
+}
+
+/** Returns whether the API takes a text for a search: it refuses those without a word of two letters. */
+function isSearch(text: string): boolean {
+  return /[\p{L}\p{Nd}]{2}/u.test(text.normalize('NFKD').replace(/[\p{Mn}\p{Cf}\u0640'’ʼ`]/gu, ''));
 }
 
 /** Returns restaurants in an order; where that leaves two alike, as they were. */
@@ -236,7 +243,7 @@ function RestaurantList({ client, revision, place, go, focus }: {
           ) : (
             <Choice
               label={text.sortBy} value={sort} choose={(chosen) => go({ sort: chosen as Sort, page: 1 })}
-              choices={sorts.map((by) => [by, { newest: text.sortNewest, name: text.sortName, use: text.sortUse, activity: text.sortActivity }[by]])}
+              choices={sorts.map((by) => [by, { newest: isSearch(search) ? text.sortMatch : text.sortNewest, name: text.sortName, use: text.sortUse, activity: text.sortActivity }[by]])}
             />
           )}
           <Choice
@@ -277,9 +284,9 @@ function RestaurantList({ client, revision, place, go, focus }: {
 }
 
 /** Returns which of how many restaurants a page holds: "21–40 of 150". */
-function rangeOf({ offset, total }: Rows, length: number, text: Messages, number: (n: number) => string): string {
+function rangeOf({ offset, total, atLeast }: Rows, length: number, text: Messages, number: (n: number) => string): string {
   if (length === 0) return text.noRestaurants;
-  return fill(text.range, { from: number(offset + 1), to: number(offset + length), total: number(total) });
+  return fill(text.range, { from: number(offset + 1), to: number(offset + length), total: number(total) + (atLeast ? '+' : '') });
 }
 
 function usagesCsv(usages: Usage[], text: Messages): string {

@@ -459,6 +459,29 @@ describe('an administrator’s place', () => {
   });
 });
 
+test('an administrator’s search is the API’s, from its second letter on', async () => {
+  const user = userEvent.setup();
+  const { client, asked } = administrator(45);
+  const counting: AdministratorClient = {
+    ...client,
+    listUsage: async (options = {}) => {
+      const page = await client.listUsage(options);
+      return options.search ? { ...page, pagination: { ...page.pagination, total: 1000, totalAtLeast: true } } : page;
+    },
+  };
+  render(<UsageDashboard client={counting} now={now} />);
+  const box = await screen.findByRole('searchbox', { name: 'Search restaurants' });
+  expect(screen.getByRole('option', { name: 'Newest' })).toBeTruthy();
+  await user.type(box, 'ب');
+  await waitFor(() => expect(asked.length).toBeGreaterThan(1));
+  await screen.findByText('1–20 of 45');
+  expect(asked.every(({ search }) => search === undefined)).toBe(true);
+  await user.type(box, 'َي ');
+  await screen.findByText('1–20 of 1,000+');
+  expect(asked.at(-1)).toMatchObject({ search: 'بَي' });
+  expect(screen.getByRole('option', { name: 'Match' })).toBeTruthy();
+});
+
 test('an administrator sees how many are nearing their limit, before looking at them', async () => {
   render(<UsageDashboard client={administrator(3).client} now={now} />);
   expect((await screen.findByText('2', { selector: '.sud-count' })).parentElement!.textContent).toBe('Nearly used up2');

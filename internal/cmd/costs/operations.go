@@ -62,6 +62,8 @@ var operations = []operation{
 	{"details", get("/api/usage/details", owner), get("/api/usage/details", owner)},
 	{"list of 100", get("/api/usage?limit=100", admin), get("/api/usage?limit=100", admin)},
 	{"list of 50, by cursor", nextPage, func(s *subject) error { return get("/api/usage?limit=50&cursor="+s.cursor, admin)(s) }},
+	{"search that all match, 20 of them", get("/api/usage?search=rest", admin), get("/api/usage?search=rest&limit=20", admin)},
+	{"search that ten match", get("/api/usage?search=rest", admin), get("/api/usage?search=clxyz00000", admin)},
 	{"alerts of 50", get("/api/usage/alerts?limit=50", admin), get("/api/usage/alerts?limit=50", admin)},
 	{"top-up", nothing, topUp},
 	{"refused credential", nothing, refused},

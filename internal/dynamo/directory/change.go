@@ -56,11 +56,12 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 	return ErrBusy
 }
 
-// MaxEntered is how many restaurants Enter takes at most: each may be on a page of its own, of which one may be opened.
-const MaxEntered = 30
+// MaxEntered is how many restaurants Enter takes at most, so that a transaction of 100 writes has room for them, their words, and
+// two more writes for each. Each may be on a page of its own, of which one may be opened.
+const MaxEntered = 8
 
 // Enter returns the writes that enter restaurants, to go into one transaction with the restaurants themselves: at most one
-// for each, and four. It fails with *FullError.
+// for each, four, and those of their words. It fails with *FullError.
 func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
 	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
 	entered := make(map[string][]entry) // by page item
@@ -100,7 +101,11 @@ func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaura
 		after.all[page]++
 		after.active[page] += btoi(r.Active)
 	}
-	return append(s.enterPages(entered, len(after.all)), s.recount(after)), nil
+	writes := append(s.enterPages(entered, len(after.all)), s.recount(after))
+	for _, r := range restaurants {
+		writes = append(writes, s.directory.putWords(r)...)
+	}
+	return writes, nil
 }
 
 // newest returns when the newest restaurant of a page was created.
@@ -138,14 +143,14 @@ func (s *Snapshot) enterPages(entered map[string][]entry, pages int) []table.Wri
 	return writes
 }
 
-// Move returns the writes that switch a restaurant's entry between active and inactive.
+// Move returns the writes that switch a restaurant's entry between active and inactive, and its words with it.
 func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 	createdAt := r.CreatedAt.UnixMilli()
 	page := s.pageFor(createdAt)
 	names := map[string]string{"#entries": attrEntries, "#id": r.ID}
 	after := counts{all: s.all, active: slices.Clone(s.active), from: s.from}
 	after.active[page] += 2*btoi(active) - 1
-	return []table.Write{
+	writes := []table.Write{
 		table.Update(s.directory.names.Directory, key(pageID(s.generation, page, !active)), table.Expression{
 			Remove:    "#entries.#id",
 			Condition: "attribute_exists(#entries.#id)",
@@ -159,6 +164,8 @@ func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 		}),
 		s.recount(after),
 	}
+	r.Active = active
+	return append(writes, s.directory.putWords(r)...)
 }
 
 // recount changes the counts: by what was added, while the pages are those of s; or, if pages are opened, as a whole, if

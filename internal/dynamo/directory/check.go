@@ -65,8 +65,11 @@ func (d *Directory) check(ctx context.Context, s *Snapshot, fault error) (int, [
 		return len(all), []Difference{{What: fmt.Sprintf("it is empty, and there are %d restaurants", len(all))}}, nil
 	}
 	total := len(all)
+	found, err := d.checkWords(ctx, all)
+	if err != nil {
+		return 0, nil, err
+	}
 	slices.SortFunc(all, func(a, b listed) int { return newestFirst(b.entry, a.entry) })
-	var found []Difference
 	for first := 0; first < len(s.all); first += checkedPages {
 		last := min(len(s.all), first+checkedPages)
 		stored, faults, err := d.readPages(ctx, s, first, last)

@@ -1,4 +1,5 @@
-// Package directory orders restaurants by their creation and counts them, and has bots' numbers and ids lead to restaurants.
+// Package directory orders restaurants by their creation and counts them, has bots' numbers and ids lead to restaurants, and finds
+// restaurants by the beginnings of words.
 package directory
 
 import (

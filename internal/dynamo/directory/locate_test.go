@@ -75,7 +75,7 @@ func TestLayOut(t *testing.T) {
 		for i := range all {
 			random = random*6364136223846793005 + 1442695040888963407
 			createdAt := start.Add(time.Duration(int64(random>>33)%(span+1)) * time.Millisecond)
-			all[i] = listed{entry{fmt.Sprint(i), createdAt.UnixMilli()}, random>>60 < 11}
+			all[i] = listed{entry: entry{fmt.Sprint(i), createdAt.UnixMilli()}, active: random>>60 < 11}
 			if all[i].active {
 				active++
 			}

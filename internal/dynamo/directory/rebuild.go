@@ -10,12 +10,14 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 // Rebuild lays the directory anew from the restaurants that exist, and returns how many there are. Readers
 // see the old pages until the new ones are complete; a restaurant created or switched meanwhile makes it start again.
-// It repairs whatever is wrong with the old directory, and has bots' numbers and ids lead to their restaurants. It fails
+// It repairs whatever is wrong with the old directory, has bots' numbers and ids lead to their restaurants, and
+// restaurants found by their words, those from before there were words as well. It fails
 // with outage.ErrUnavailable.
 func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 	for range Attempts {
@@ -43,6 +45,14 @@ func (d *Directory) rebuild(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	missing, left, err := d.wrongWords(ctx, all)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.mendWords(ctx, missing); err != nil {
+		return 0, err
+	}
+	restaurants := len(all)
 	fresh, pages := layOut(generation, all)
 	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
@@ -64,7 +74,10 @@ func (d *Directory) rebuild(ctx context.Context) (int, error) {
 	if err := d.mendNames(ctx); err != nil {
 		return 0, err
 	}
-	return len(all), d.deletePages(ctx, old.generation)
+	if err := d.removeWords(ctx, left); err != nil {
+		return 0, err
+	}
+	return restaurants, d.deletePages(ctx, old.generation)
 }
 
 // A rebuild writes so many pages in a request, and so many requests at the same time.
@@ -77,6 +90,11 @@ const (
 type listed struct {
 	entry
 	active bool
+	name   string
+}
+
+func (l listed) restaurant() restaurant.Restaurant {
+	return restaurant.Restaurant{ID: l.id, Name: l.name, Active: l.active}
 }
 
 // listing reads every restaurant. It holds some hundred bytes of each, so that a million take some 100 MB.
@@ -84,7 +102,7 @@ func (d *Directory) listing(ctx context.Context) ([]listed, error) {
 	var all []listed
 	err := d.db.Scan(ctx, d.names.Restaurants, func(r *table.Reader) error {
 		of := schema.ReadRestaurant(r)
-		all = append(all, listed{entry{of.ID, of.CreatedAt.UnixMilli()}, of.Active})
+		all = append(all, listed{entry{of.ID, of.CreatedAt.UnixMilli()}, of.Active, of.Name})
 		if r.Err != nil {
 			return fmt.Errorf("restaurant %q: %w", of.ID, r.Err)
 		}

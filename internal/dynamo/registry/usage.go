@@ -8,6 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -89,6 +90,11 @@ func (g *Registry) Directory(ctx context.Context) (usage.Directory, error) {
 		return nil, err
 	}
 	return listed{snapshot, g}, nil
+}
+
+// Search implements usage.Registry in one round trip. The index that it reads may be some moments old.
+func (g *Registry) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
+	return g.directory.Search(ctx, q, filter, start, limit)
 }
 
 // listed implements usage.Directory.

@@ -172,16 +172,18 @@ func (r *Reader) Instant(name string) time.Time {
 // Map returns a map as it is stored.
 func Map(m Item) Value { return &types.AttributeValueMemberM{Value: m} }
 
-// Same reports whether two texts or numbers are stored alike. Values of other types never are, but two that are absent are.
+// Same reports whether two texts, numbers or flags are stored alike. Values of other types never are, but two that are absent are.
 func Same(a, b Value) bool { return scalar(a) == scalar(b) }
 
-// scalar returns a text or a number as it is stored, and "" for anything else.
+// scalar returns a text, a number or a flag as it is stored, and "" for anything else.
 func scalar(value Value) string {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
 		return v.Value
 	case *types.AttributeValueMemberN:
 		return v.Value
+	case *types.AttributeValueMemberBOOL:
+		return strconv.FormatBool(v.Value)
 	}
 	return ""
 }

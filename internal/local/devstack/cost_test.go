@@ -211,6 +211,9 @@ func TestRoundTrips(t *testing.T) {
 			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants-100), withKey, 200, 3},
 			{fmt.Sprintf("/api/usage?limit=100&offset=%d", restaurants), withKey, 200, 1},
 			{"/api/usage?limit=100&isActive=true", withKey, 200, 3},
+			{"/api/usage?limit=100&search=restaurant", withKey, 200, 2},
+			{"/api/usage?limit=10&search=rest+clxyz0000&isActive=false", withKey, 200, 2},
+			{"/api/usage?search=nobody", withKey, 200, 1},
 			{"/api/usage?limit=10&cursor=" + cursorAt(t, tb, restaurants/2), withKey, 200, 3},
 			{"/api/usage?limit=10&isActive=true&cursor=" + cursorAt(t, tb, restaurants/2), withKey, 200, 3},
 			{fmt.Sprintf("/api/usage?limit=10&isActive=true&offset=%d", restaurants*9/10-10), withKey, 200, 3},
@@ -309,6 +312,17 @@ func TestReadCapacity(t *testing.T) {
 			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
 		}
 	}
+	// A search reads as much of the words, however many match: 1,000 of some 100 bytes.
+	_, base = costOf(t, few(t), "/api/usage?limit=20&search=rest", withKey)
+	t.Logf("100 restaurants, a search that all match: %v units", base.units)
+	for _, query := range []string{"search=rest", "search=rest&isActive=false", "search=restaurant+clxyz000", "search=rest&offset=700", "search=clxyz0000"} {
+		_, got := costOf(t, many(t), "/api/usage?limit=20&"+query, withKey)
+		t.Logf("%d restaurants, %s: %v units", all, query, got.units)
+		if got.units > base.units+20 {
+			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
+		}
+	}
+	_, base = costOf(t, few(t), "/api/usage?limit=100", withKey)
 	// A cursor's page is read in whole, and with it what may be needed of the next one.
 	for _, offset := range []int{400, all/2 + 250, all - 700} {
 		target := "/api/usage?limit=100&cursor=" + cursorAt(t, many(t), offset)

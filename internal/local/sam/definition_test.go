@@ -83,6 +83,10 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 		{
 			LogicalID: "DirectoryTable", Name: "sufrah-test-directory",
 			PartitionKey: sam.Key{Name: "id", Type: "S"},
+			Indexes: []sam.Index{{
+				Name: "by-word", PartitionKey: sam.Key{Name: "wordIn", Type: "S"}, SortKey: sam.Key{Name: "word", Type: "S"},
+				Projection: "INCLUDE", NonKeyAttributes: []string{"words", "active"},
+			}},
 		},
 		{
 			LogicalID: "RestaurantsTable", Name: "sufrah-test-restaurants", PartitionKey: restaurant,
@@ -303,6 +307,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:Query ${BotsTable.Arn}/index/by-plan",
+			"Allow dynamodb:Query ${DirectoryTable.Arn}/index/by-word",
 			"Allow dynamodb:Query ${ConversationsTable.Arn}/index/by-opening",
 			"Allow dynamodb:Query ${UsageTable.Arn}",
 			"Allow dynamodb:Query ${UsageTable.Arn}/index/by-fullness",

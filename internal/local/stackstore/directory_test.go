@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -411,9 +414,172 @@ func TestRebuildTidiesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The counts, the number of generations, the phone number, the bot's id, and two generations of two items each.
-	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 8)
+	// The counts, the number of generations, the phone number, the bot's id, two words, and two generations of two items each.
+	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 10)
 	if err := store.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}); err != nil {
 		t.Errorf("its phone number got lost: %v", err)
+	}
+}
+
+// words returns the ids of the directory's words.
+func words(t *testing.T, transport http.RoundTripper) []string {
+	t.Helper()
+	var ids []string
+	pages := dynamodb.NewScanPaginator(newClient(transport), &dynamodb.ScanInput{TableName: &tables.Directory})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		must(t, err)
+		for _, it := range page.Items {
+			if id := it["id"].(*types.AttributeValueMemberS).Value; strings.HasPrefix(id, "word/") {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// TestSearchManyMatches: a search that matches more than it examines says so, and goes on to the last, whatever the filter.
+func TestSearchManyMatches(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).Transport())
+	all := series(2100)
+	for i := range all {
+		all[i].Name = fmt.Sprintf("Kebab %d", i)
+		all[i].Active = i%700 != 0
+	}
+	all[2099].Name = "Kebab palace"
+	importAll(t, store, all)
+	for text, of := range map[string]map[usage.Filter]int{
+		"keb":        {usage.All: 2100, usage.ActiveOnly: 2097, usage.InactiveOnly: 3},
+		"kebab pal":  {usage.All: 1, usage.InactiveOnly: 0},
+		"palace keb": {usage.All: 1, usage.InactiveOnly: 0},
+		"kebab 2099": {usage.All: 0},
+	} {
+		q, err := search.Parse(text)
+		must(t, err)
+		for filter, want := range of {
+			what := fmt.Sprintf("%q, filter %d", text, filter)
+			seen := make(map[string]bool)
+			pages := 0
+			for start := (usage.Start{}); ; pages++ {
+				found, err := store.Search(t.Context(), q, filter, start, 90)
+				must(t, err)
+				if found.Offset != len(seen) || found.Total < len(seen)+len(found.IDs) || found.Total > want || !found.AtLeast && found.Total != want {
+					t.Errorf("%s, after %d: %+v; %d match", what, len(seen), found, want)
+				}
+				for _, id := range found.IDs {
+					if seen[id] {
+						t.Errorf("%s: %s is found twice", what, id)
+					}
+					seen[id] = true
+				}
+				if found.Next == nil {
+					if found.AtLeast {
+						t.Errorf("%s: the last page says that more may match", what)
+					}
+					break
+				}
+				start = usage.Start{Behind: found.Next}
+			}
+			if len(seen) != want || pages > 3+want/90 {
+				t.Errorf("%s: %d found on %d pages, want %d", what, len(seen), pages+1, want)
+			}
+		}
+	}
+	// An offset that is further than what is examined leads nowhere, and says where to go on.
+	q, err := search.Parse("kebab")
+	must(t, err)
+	found, err := store.Search(t.Context(), q, usage.All, usage.Start{Offset: 5000}, 90)
+	must(t, err)
+	if len(found.IDs) != 0 || found.Offset != 5000 || !found.AtLeast || found.Next == nil || found.Next.Before != 1000 {
+		t.Errorf("far behind: %+v", found)
+	}
+}
+
+// TestRebuildMendsWords: check names what is wrong with the words, and a rebuild mends it: of a stack from before there were
+// words, too.
+func TestRebuildMendsWords(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store, client := newStore(engine), newClient(engine)
+	all := series(3)
+	for i := range all {
+		all[i].Name = fmt.Sprintf("Kebab %c%d", 'a'+i, i)
+	}
+	for _, r := range all {
+		must(t, store.CreateRestaurant(t.Context(), r, nil))
+	}
+	right := words(t, engine)
+	wantSame(t, "words", right, []string{
+		"word/r00000/a0", "word/r00000/kebab", "word/r00000/r00000", "word/r00001/b1", "word/r00001/kebab", "word/r00001/r00001",
+		"word/r00002/c2", "word/r00002/kebab", "word/r00002/r00002",
+	})
+	key := func(id string) item { return item{"id": &types.AttributeValueMemberS{Value: id}} }
+	put := func(id string, changes item) {
+		t.Helper()
+		at := key(id)
+		maps.Copy(at, changes)
+		_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &tables.Directory, Item: at})
+		must(t, err)
+	}
+	remove := func(id string) {
+		t.Helper()
+		_, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &tables.Directory, Key: key(id)})
+		must(t, err)
+	}
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	flag := func(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
+	for name, test := range map[string]struct {
+		spoil func()
+		want  []stackstore.Difference
+	}{
+		"missing": {func() { remove("word/r00001/kebab") }, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "kebab"`}}},
+		"another state": {func() {
+			put("word/r00001/b1", item{"wordIn": text("b1"), "word": text("b1/r00001"), "words": text("b1 kebab r00001"), "active": flag(false)})
+		}, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "b1"`}}},
+		"other words": {func() {
+			put("word/r00001/b1", item{"wordIn": text("b1"), "word": text("b1/r00001"), "words": text("b1 r00001"), "active": flag(true)})
+		}, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "b1"`}}},
+		"too many": {func() {
+			put("word/r00001/pizza", item{"wordIn": text("pi"), "word": text("pizza/r00001"), "words": text("pizza"), "active": flag(true)})
+			put("word/nobody/pizza", item{"wordIn": text("pi"), "word": text("pizza/nobody"), "words": text("pizza"), "active": flag(true)})
+		}, []stackstore.Difference{
+			{RestaurantID: "nobody", What: `is found by "pizza", which is no word of it`},
+			{RestaurantID: "r00001", What: `is found by "pizza", which is no word of it`},
+		}},
+		"renamed": {func() {
+			renamed := all[1]
+			renamed.Name = "Pizza b1"
+			must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{renamed}))
+		}, []stackstore.Difference{
+			{RestaurantID: "r00001", What: `isn't found as it should be by "b1", "pizza", "r00001"`},
+			{RestaurantID: "r00001", What: `is found by "kebab", which is no word of it`},
+		}},
+		"none": {func() {
+			for _, id := range right {
+				remove(id)
+			}
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) { // one after the other: they share the store
+			test.spoil()
+			n, found, err := store.CheckDirectory(t.Context())
+			must(t, err)
+			if test.want == nil && len(found) == len(all) {
+				found = nil
+			}
+			wantSame(t, "differences", found, test.want)
+			wantSame(t, "restaurants", n, 3)
+			_, err = store.RebuildDirectory(t.Context())
+			must(t, err)
+			_, found, err = store.CheckDirectory(t.Context())
+			must(t, err)
+			wantSame(t, "differences afterwards", len(found), 0)
+			must(t, store.PutRestaurants(t.Context(), all))
+			_, err = store.RebuildDirectory(t.Context())
+			must(t, err)
+			wantSame(t, "words", words(t, engine), right)
+		})
 	}
 }

@@ -160,7 +160,7 @@ func TestAddBreaksOff(t *testing.T) {
 	t.Parallel()
 	for writes := 1; writes <= 4; writes++ {
 		store := newStore(mortal{newEngine(t).Transport()})
-		all := series(80) // three transactions
+		all := series(2*directory.MaxEntered + 4) // three transactions
 		err := store.AddRestaurants(breakAfter(t.Context(), writes), all)
 		if (err == nil) != (writes > 3) {
 			t.Errorf("after %d writes the error is %v", writes, err)

@@ -23,7 +23,7 @@ var (
 	// domain decides what the system does, whatever it runs on.
 	domain = []string{
 		"./internal/usage", "./internal/restaurant", "./internal/credential", "./internal/outage",
-		"./internal/phone", "./internal/customer", "./internal/intent", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
+		"./internal/phone", "./internal/customer", "./internal/intent", "./internal/spelling", "./internal/search", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
 		"./internal/ratelimit", "./internal/listpicker", "./internal/listcontent", "./internal/delivery",
 	}
 	// edges take requests from outside and hand them to the domain.

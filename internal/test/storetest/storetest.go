@@ -66,6 +66,8 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"list windows":                       testListWindows,
 		"empty directory":                    testEmptyDirectory,
 		"paging while the list changes":      testPagingWhileChanging,
+		"search":                             testSearch,
+		"paging through a search":            testPagingSearch,
 		"switching moves between filters":    testSwitching,
 		"concurrent creation":                testConcurrentCreation,
 		"concurrent switching":               testConcurrentSwitching,

@@ -1,0 +1,115 @@
+// Package search finds restaurants by the beginnings of the words in their names, and of their ids.
+//
+// Spellings are made the same first, as in customers' messages. A search may have several terms ("kebab ri"): a
+// restaurant matches where each of them begins one of its words, so that a word more finds fewer.
+package search
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sufrah/usage-bootstrap/internal/spelling"
+)
+
+const (
+	// MaxText is how many characters a search may have.
+	MaxText = 100
+	// MinTerm is how many characters the longest term of a search has at least. A single letter begins a word of nearly every
+	// name, and finds nothing that a page of all restaurants doesn't show.
+	MinTerm = 2
+
+	maxNameWords = 8  // of a name, from its start
+	maxWord      = 64 // characters of a word that are looked at: all of an id
+)
+
+// Faults of a search.
+var (
+	ErrTooLong  = errors.New("search is too long")
+	ErrTooShort = errors.New("search has no word that is long enough")
+)
+
+// Query is what is searched for. The zero Query admits all.
+type Query struct{ terms []string } // the longest first
+
+// Parse reads a search. Blanks alone are the zero Query. It fails with ErrTooLong or ErrTooShort.
+func Parse(text string) (Query, error) {
+	if strings.TrimSpace(text) == "" {
+		return Query{}, nil
+	}
+	if utf8.RuneCountInString(text) > MaxText {
+		return Query{}, ErrTooLong
+	}
+	var q Query
+	for _, chunk := range chunks(text) {
+		if term := clipped(strings.TrimLeft(chunk, joints)); term != "" && !slices.Contains(q.terms, term) {
+			q.terms = append(q.terms, term)
+		}
+	}
+	slices.SortStableFunc(q.terms, func(a, b string) int { return utf8.RuneCountInString(b) - utf8.RuneCountInString(a) })
+	if len(q.terms) == 0 || utf8.RuneCountInString(q.terms[0]) < MinTerm {
+		return Query{}, ErrTooShort
+	}
+	return q, nil
+}
+
+// IsZero reports whether q admits all.
+func (q Query) IsZero() bool { return len(q.terms) == 0 }
+
+// Longest returns the query's longest term, which an index is best asked for.
+func (q Query) Longest() string { return q.terms[0] }
+
+// Matches reports whether each term begins one of the words.
+func (q Query) Matches(words []string) bool {
+	for _, term := range q.terms {
+		if !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, term) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Words returns what a restaurant is found by, in order and each once: the first words of its name and its id. A word with joints
+// inside is found by what follows each as well: "al-baik" by "baik".
+func Words(name, id string) []string {
+	words := []string{clipped(spelling.Fold(id))}
+	of := 0
+	for _, chunk := range chunks(name) {
+		for word := strings.Trim(chunk, joints); word != "" && of < maxNameWords; of++ {
+			words = append(words, clipped(word))
+			_, after, _ := strings.Cut(strings.ReplaceAll(word, "_", "-"), "-")
+			word = strings.TrimLeft(word[len(word)-len(after):], joints)
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// First returns the first of the words that begins with the prefix, in their order. There must be one.
+func First(words []string, prefix string) string {
+	return words[slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, prefix) })]
+}
+
+// joints hold a word together, in names as in ids.
+const joints = "-_"
+
+// chunks returns the parts of a text between blanks and punctuation, with their joints.
+func chunks(text string) []string {
+	return strings.FieldsFunc(spelling.Fold(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(joints, r)
+	})
+}
+
+// clipped returns what is looked at of a word.
+func clipped(word string) string {
+	n := 0
+	for i := range word {
+		if n == maxWord {
+			return word[:i]
+		}
+		n++
+	}
+	return word
+}
