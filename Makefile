@@ -169,12 +169,14 @@ stamp:
 		sed -i.bak "s/^\( *RELEASE:\).*/\1 r$$release/" .aws-sam/build/template.yaml; \
 		grep -q "RELEASE: r$$release" .aws-sam/build/template.yaml; echo "release r$$release"
 
+# CONFIRM=no asks nobody, where a machine deploys.
+CONFIRM ?=
 .PHONY: deploy
 deploy: export SAM_CLI_TELEMETRY = 0
 deploy: $(SAM_TOOLS)/installed-1.170.0 ## release the stack of STAGE (dev), with PARAMETERS such as "JobRatePerMinute=40"
 	$(SAM_TOOLS)/bin/sam build
 	@$(MAKE) --no-print-directory stamp
-	$(SAM_TOOLS)/bin/sam deploy --config-env $(STAGE) --parameter-overrides $(PARAMETERS)
+	$(SAM_TOOLS)/bin/sam deploy --config-env $(STAGE) --parameter-overrides $(PARAMETERS) $(if $(filter no,$(CONFIRM)),--no-confirm-changeset)
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls

@@ -292,7 +292,7 @@ func cached() []string {
 // whole returns the stack with everything that a parameter can add to it.
 func whole(t *testing.T) *sam.Definition {
 	t.Helper()
-	return with(t, with(t, load(t), "Stage", "prod"), "DailyExport", "true")
+	return with(t, with(t, with(t, load(t), "Stage", "prod"), "DailyExport", "true"), "DomainName", "api.example.com")
 }
 
 func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {

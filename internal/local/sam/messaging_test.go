@@ -246,7 +246,9 @@ func TestWebhookURL(t *testing.T) {
 	const own = "https://sufrah.example/v1/webhooks/whatsapp"
 	loaded := load(t)
 	for want, given := range map[string]*sam.Definition{
-		"${HttpApi.ApiEndpoint}/webhooks/whatsapp": loaded, own: with(t, loaded, "WebhookUrl", own),
+		"${HttpApi.ApiEndpoint}/webhooks/whatsapp": loaded, own: with(t, with(t, loaded, "DomainName", "api.example"), "WebhookUrl", own),
+		"https://api.example/webhooks/whatsapp":    with(t, loaded, "DomainName", "api.example"),
+		"https://api.example/v1/webhooks/whatsapp": with(t, with(t, loaded, "DomainName", "api.example"), "BasePath", "/v1"),
 	} {
 		if got := environment(t, given, "ProcessMessageFunction")["WEBHOOK_URL"]; got != want {
 			t.Errorf("the URL that Twilio signs is %s, want %s", got, want)

@@ -1,0 +1,174 @@
+package sam_test
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// workflow is what the checks below know of a workflow of GitHub's.
+type workflow struct {
+	Permissions map[string]string
+	Jobs        map[string]struct {
+		If          string
+		Environment string
+		Concurrency struct {
+			CancelInProgress bool `yaml:"cancel-in-progress"`
+		}
+		Steps []struct {
+			Uses string
+			Run  string
+			With map[string]any
+		}
+	}
+}
+
+func readRoot(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile("../../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// TestDelivery: a machine deploys by the commands that people use, with a role and no stored key, what passed ci; every action of
+// every workflow is pinned by its commit.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40}$`)
+	for _, name := range []string{"ci", "deploy"} {
+		var w workflow
+		if err := yaml.Unmarshal([]byte(readRoot(t, ".github/workflows/"+name+".yml")), &w); err != nil {
+			t.Fatal(err)
+		}
+		for _, job := range w.Jobs {
+			for _, step := range job.Steps {
+				if step.Uses != "" && !pinned.MatchString(step.Uses) {
+					t.Errorf("%s uses %s, which isn't pinned by a commit", name, step.Uses)
+				}
+			}
+		}
+	}
+	text := readRoot(t, ".github/workflows/deploy.yml")
+	var deploy workflow
+	if err := yaml.Unmarshal([]byte(text), &deploy); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"contents": "read", "id-token": "write", "actions": "read"}, deploy.Permissions); diff != "" {
+		t.Errorf("permissions (-want +got):\n%s", diff)
+	}
+	for _, stored := range []string{"secrets.", "aws-access-key-id", "aws-secret-access-key"} {
+		if strings.Contains(text, stored) {
+			t.Errorf("it has %s", stored)
+		}
+	}
+	job := deploy.Jobs["deploy"]
+	if !strings.Contains(job.Environment, "'prod' || 'staging'") || job.Concurrency.CancelInProgress ||
+		!strings.Contains(job.If, "workflow_run.conclusion == 'success'") {
+		t.Errorf("%+v", job)
+	}
+	var commands []string
+	for _, step := range job.Steps {
+		commands = append(commands, step.Run)
+		if strings.HasPrefix(step.Uses, "aws-actions/") && (step.With["role-to-assume"] != "${{ vars.DEPLOY_ROLE_ARN }}" || step.With["aws-region"] == nil) {
+			t.Errorf("%+v", step)
+		}
+	}
+	for _, want := range []string{`make deploy STAGE="$STAGE" CONFIRM=no`, `make build && bin/sufrahctl --stack "sufrah-$STAGE" doctor`} {
+		if !slices.Contains(commands, want) {
+			t.Errorf("it doesn't run %s", want)
+		}
+	}
+	if !strings.Contains(strings.Join(commands, "\n"), "git merge-base --is-ancestor") {
+		t.Error("a tag of any commit is deployed")
+	}
+}
+
+// servicesOf are the prefixes of the actions that CloudFormation takes in the deployer's name, by the first two parts of a type.
+var servicesOf = map[string][]string{
+	"AWS::CloudFormation": {"cloudformation"}, "AWS::CloudWatch": {"cloudwatch"}, "AWS::DynamoDB": {"dynamodb"}, "AWS::EC2": {"ec2"},
+	"AWS::ElastiCache": {"elasticache"}, "AWS::IAM": {"iam"}, "AWS::Lambda": {"lambda"}, "AWS::Logs": {"logs"}, "AWS::S3": {"s3"},
+	"AWS::SNS": {"sns"}, "AWS::SQS": {"sqs"}, "AWS::Scheduler": {"scheduler"}, "AWS::SecretsManager": {"secretsmanager"},
+	"AWS::Serverless": {"lambda", "apigateway", "codedeploy"}, "AWS::ApiGatewayV2": {"apigateway"}, "AWS::CertificateManager": {"acm"},
+	"AWS::Route53": {"route53"}, "AWS::Budgets": {"budgets"},
+}
+
+// inlineLimit is how many characters a role's inline policies may have, without white space (AWS, IAM user guide, "IAM and STS quotas").
+const inlineLimit = 10_240
+
+// TestDeployer: docs/deployer-policy.json allows something of every service that the stack has a resource of, passes roles to nobody
+// but those who take them, fits a role, and names this stack's resources only where IAM knows names.
+func TestDeployer(t *testing.T) {
+	t.Parallel()
+	text := readRoot(t, "docs/deployer-policy.json")
+	var policy struct{ Statement []statement }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(strings.Join(strings.FieldsFunc(text, unicode.IsSpace), "")); n > inlineLimit {
+		t.Errorf("%d characters, IAM takes %d", n, inlineLimit)
+	}
+	allowed := map[string]bool{}
+	for _, s := range policy.Statement {
+		for _, action := range s.Action {
+			service, verb, _ := strings.Cut(action, ":")
+			allowed[service] = true
+			if strings.Contains(verb, "*") && verb != "Describe*" {
+				t.Errorf("%s", action)
+			}
+			if strings.HasPrefix(action, "iam:") && verb != "CreateServiceLinkedRole" && !slices.Equal(s.Resource, oneOrMore{"arn:aws:iam::ACCOUNT:role/sufrah-STAGE-*"}) {
+				t.Errorf("%s of %v", action, s.Resource)
+			}
+			if action == "iam:PassRole" && s.Condition["StringEquals"]["iam:PassedToService"] == nil {
+				t.Errorf("%s to anybody", action)
+			}
+		}
+	}
+	for resourceType := range types(t) {
+		parts := strings.Split(resourceType, "::")
+		services := servicesOf[parts[0]+"::"+parts[1]]
+		if len(services) == 0 {
+			t.Errorf("nothing is known of %s", resourceType)
+		}
+		for _, service := range services {
+			if !allowed[service] {
+				t.Errorf("the stack has %s, and nothing of %s is allowed", resourceType, service)
+			}
+		}
+	}
+	if trust := readRoot(t, "docs/deployer-trust.json"); !strings.Contains(trust, `"repo:OWNER/REPOSITORY:environment:STAGE"`) ||
+		!strings.Contains(trust, `"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"`) || !json.Valid([]byte(trust)) {
+		t.Errorf("anybody's workflow may take the role: %s", trust)
+	}
+}
+
+// types returns the types of all resources, by reading the files that define them.
+func types(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	files := []string{"template.yaml"}
+	nested, err := os.ReadDir("../../stack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range nested {
+		files = append(files, "internal/stack/"+file.Name())
+	}
+	for _, file := range files {
+		for _, match := range regexp.MustCompile(`(?m)^    Type: (AWS::\w+::\w+)\b`).FindAllStringSubmatch(readRoot(t, file), -1) {
+			found[match[1]] = true
+		}
+	}
+	if len(found) < 15 {
+		t.Fatalf("%v", found)
+	}
+	return found
+}
