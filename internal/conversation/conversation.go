@@ -142,6 +142,9 @@ type QuotaState struct {
 	Month       usage.Month
 	Quota       usage.Quota
 	QuotaAlerts QuotaAlerts
+	// Place brings the restaurant's place in the ranking up to date; nil where it is. What it takes is bounded, and what it can't
+	// do is done after a later opening.
+	Place func(context.Context) error
 }
 
 // QuotaAlerts says which thresholds of a month's allowance were told of, as the highest one's percentage; 0 is none.
@@ -152,8 +155,7 @@ type QuotaAlerts struct {
 
 // QuotaAlerter reads quotas and hands out the right to send quota alerts. Every call may be repeated. It fails with outage.ErrUnavailable.
 type QuotaAlerter interface {
-	// QuotaState returns how the restaurant stands in the month of a conversation that was opened at the time and recorded,
-	// and brings up to date what finds the fullest restaurants.
+	// QuotaState returns how the restaurant stands in the month of a conversation that was opened at the time and recorded.
 	QuotaState(ctx context.Context, restaurantID string, at time.Time) (QuotaState, error)
 
 	// ClaimQuotaAlerts gives the delivery the right to tell of the month's thresholds, until now + AlertLeaseLength, and returns

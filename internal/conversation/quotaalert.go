@@ -28,15 +28,23 @@ func passed(q usage.Quota, told int64) []int64 {
 
 // alertQuota looks at the restaurant's allowance after a conversation was opened, and tells of the thresholds that it has passed:
 // each once a month in the log and in metrics, and then its owner. What fails here is logged, and is no failure of the
-// customer's message: the restaurant's next conversation makes up for it.
+// customer's message: the restaurant's next conversation makes up for it. The restaurant's place in the ranking is brought up to date
+// afterwards.
 //
 // Who tells holds a lease. The log's line is written between claiming and settling, which are writes to the store: so a
 // process that dies at either of them makes no difference to it. One that dies just in between has it written again.
 func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
 	state, err := s.QuotaAlerter.QuotaState(ctx, m.RestaurantID, openedAt)
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "allowance not state", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "allowance not read", slog.Any("error", err))
 		return
+	}
+	if state.Place != nil {
+		defer func() { // not meanwhile: a process that dies at a write dies between claiming and settling then
+			if err := state.Place(ctx); err != nil {
+				log.LogAttrs(ctx, slog.LevelWarn, "place in the ranking not changed: the restaurant's next conversation does it", slog.Any("error", err))
+			}
+		}()
 	}
 	if len(passed(state.Quota, min(state.QuotaAlerts.Noted, state.QuotaAlerts.Sent))) == 0 {
 		return

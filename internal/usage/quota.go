@@ -118,6 +118,21 @@ func (q Quota) PercentHundredths() (int64, bool) {
 	return int64(quotient), true
 }
 
+// WholePercent returns how many whole percent are used, at most most: it is p or more exactly where the quota reaches p percent.
+// Of a limit of 0 it is 0 before the first conversation, and most from then on. It isn't asked of an unlimited quota.
+func (q Quota) WholePercent(most int64) int64 {
+	limit := q.EffectiveLimit()
+	if q.Used == 0 {
+		return 0
+	}
+	high, low := bits.Mul64(uint64(q.Used), 100)
+	if limit <= 0 || high >= uint64(limit) {
+		return most
+	}
+	percent, _ := bits.Div64(high, low, uint64(limit))
+	return int64(min(percent, uint64(most)))
+}
+
 // CompareUse returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
 // where more. Both are limited.
 func (q Quota) CompareUse(other Quota) int {

@@ -95,13 +95,10 @@ type Registry interface {
 	Directory(ctx context.Context) (Directory, error)
 }
 
-// Ranking knows whose allowance is used up the furthest.
+// Ranking knows whose allowance is used up the furthest. Its answers may be some moments old.
 type Ranking interface {
-	// Fullest returns the active restaurants that have used the share of the month's quota, in no order, and what they
-	// have used; where the share is 0, those that have used nothing too. Restaurants without a limit are never among them,
-	// and those without a bot have the default limit. What it costs depends on how many they are, not on how many
-	// restaurants there are. Its answer may be some moments old.
-	Fullest(ctx context.Context, month Month, share Share, defaultLimit int64) ([]Filled, error)
+	// Ranks returns how many restaurants have used how much of the month's quota. It reads the same, however many there are.
+	Ranks(ctx context.Context, month Month) (Ranks, error)
 
 	// Records returns the records of those of the restaurants that exist, in the order of the ids, each with the month's
 	// count where there is one.
@@ -118,10 +115,13 @@ type Journal interface {
 	TopUps(ctx context.Context, restaurantID string, month Month, most int) ([]TopUp, error)
 }
 
-// Filled is how much of its quota a restaurant has used.
-type Filled struct {
-	RestaurantID string
-	Quota        Quota
+// Ranks is a snapshot of a month's ranking, from which pages can be read.
+type Ranks interface {
+	// Page returns a page of the active restaurants that have used the share of the month's quota, the fullest first by whole
+	// percent, and how many there are; where the share is 0, those that have used nothing too. Restaurants without a limit are never
+	// among them, and those without a bot have the default limit. What it reads depends on the limit and neither on the offset
+	// nor on how many match, but for a share between two whole percentages: then also on how many are between these two.
+	Page(ctx context.Context, share Share, defaultLimit int64, offset, limit int) (ids []string, total int, err error)
 }
 
 // Directory is a snapshot of which restaurants there are, from which their records can be read.
@@ -332,26 +332,24 @@ func stretch(ctx context.Context, directory Directory, filter Filter, start Star
 	return page, err
 }
 
-// Alerts returns a page of the active restaurants that have used the share of this month's quota, the fullest first and
-// then by id. An offset past the end gives an empty page with the exact total. It fails with outage.ErrUnavailable.
+// Ranks returns what Alerts pages through. It is a step of its own so that a caller can take it while still verifying who asks.
+// It fails with outage.ErrUnavailable.
+func (s *Service) Ranks(ctx context.Context) (Ranks, error) {
+	return s.store.Ranks(ctx, s.calendar.Month(s.now()))
+}
+
+// Alerts returns a page of the active restaurants that have used the share of this month's quota, the fullest first by whole
+// percent. The page itself is in the exact order, then by id. An offset past the end gives an empty page with the exact total. It fails
+// with outage.ErrUnavailable.
 //
 // Who is listed may be some moments old; the figures are those of now.
-func (s *Service) Alerts(ctx context.Context, share Share, offset, limit int) (Listing, error) {
-	now := s.now()
-	month := s.calendar.Month(now)
-	filled, err := s.store.Fullest(ctx, month, share, s.defaults.ConversationsPerDay)
+func (s *Service) Alerts(ctx context.Context, ranks Ranks, share Share, offset, limit int) (Listing, error) {
+	ids, total, err := ranks.Page(ctx, share, s.defaults.ConversationsPerDay, offset, limit)
 	if err != nil {
 		return Listing{}, err
 	}
-	slices.SortFunc(filled, func(a, b Filled) int {
-		return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
-	})
-	page := filled[min(offset, len(filled)):]
-	page = page[:min(limit, len(page))]
-	ids := make([]string, len(page))
-	for i, f := range page {
-		ids[i] = f.RestaurantID
-	}
+	now := s.now()
+	month := s.calendar.Month(now)
 	records, err := s.store.Records(ctx, ids, month)
 	if err != nil {
 		return Listing{}, fmt.Errorf("reading a page of alerts: %w", err)
@@ -360,7 +358,10 @@ func (s *Service) Alerts(ctx context.Context, share Share, offset, limit int) (L
 	for i, record := range records {
 		reports[i] = s.report(record, now)
 	}
-	return Listing{Reports: reports, Total: len(filled), Offset: offset, More: offset < len(filled)-limit}, nil
+	slices.SortFunc(reports, func(a, b Report) int {
+		return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
+	})
+	return Listing{Reports: reports, Total: total, Offset: offset, More: offset < total-limit}, nil
 }
 
 func (s *Service) record(ctx context.Context, restaurantID string, months []Month) (Record, error) {

@@ -157,21 +157,22 @@ func (a *API) whereListed(ctx context.Context, c *httpedge.Call, query listQuery
 	return func() (usage.Listing, error) { return a.usage.ListFound(c.Context(), found) }, err
 }
 
-// alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators. What it costs
-// depends on how many they are, so nothing is read before it is known who asks.
+// alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators.
 func (a *API) alerts(c *httpedge.Call) (any, error) {
 	presented, err := presentedKey(c, a.authenticator)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := verify(c, a.authenticator, presented); err != nil {
+	ranks, err := whileVerifying(c, a.authenticator, presented,
+		func(ctx context.Context, _ credential.Credential) (usage.Ranks, error) { return a.usage.Ranks(ctx) })
+	if err != nil {
 		return nil, err
 	}
 	query, err := parseAlertQuery(c.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	listing, err := a.usage.Alerts(c.Context(), query.threshold, query.offset, query.limit)
+	listing, err := a.usage.Alerts(c.Context(), ranks, query.threshold, query.offset, query.limit)
 	if err != nil {
 		return nil, err
 	}

@@ -65,11 +65,11 @@ type faults struct {
 	find func(credential.Hash) credential.Credential // answers in the store's place
 }
 
-func (f *faults) Fullest(ctx context.Context, month usage.Month, share usage.Share, defaultLimit int64) ([]usage.Filled, error) {
+func (f *faults) Ranks(ctx context.Context, month usage.Month) (usage.Ranks, error) {
 	if f.alerts != nil {
 		return nil, raise(f.alerts)
 	}
-	return f.Store.Fullest(ctx, month, share, defaultLimit)
+	return f.Store.Ranks(ctx, month)
 }
 
 func (f *faults) RestaurantOfBot(ctx context.Context, botID string) (string, error) {

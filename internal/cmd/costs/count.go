@@ -117,6 +117,9 @@ func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now 
 	if _, err := store.RebuildDirectory(ctx); err != nil {
 		return err
 	}
+	if _, err := store.Reindex(ctx); err != nil {
+		return err
+	}
 	bot := restaurant.Bot{ID: "bot-7", PhoneNumber: number, Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}}
 	if err := store.SetBot(ctx, busiest, bot); err != nil {
 		return err

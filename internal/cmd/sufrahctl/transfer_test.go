@@ -132,7 +132,11 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 		"list": listing, "active": directory.Total(usage.ActiveOnly), "inactive": directory.Total(usage.InactiveOnly),
 	}
 	for _, percent := range []usage.Share{0, 70, 90, 100} {
-		alerts, err := service.Alerts(t.Context(), percent*usage.Percent, 0, 2*demo.Restaurants)
+		ranks, err := service.Ranks(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		alerts, err := service.Alerts(t.Context(), ranks, percent*usage.Percent, 0, 2*demo.Restaurants)
 		if err != nil {
 			t.Fatal(err)
 		}

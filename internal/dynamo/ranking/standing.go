@@ -10,27 +10,33 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Standing is all that a restaurant's quota of one month depends on, as it was read at one moment. Whoever writes
-// something that follows from it makes the write conditional on it, and starts again where it has changed.
+// Standing is all that a restaurant's quota of one month depends on, as it was read at one moment, and where the restaurant is
+// in the ranking. A top-up is conditional on what it was made for, and starts again where that has changed.
 type Standing struct {
 	id         string
+	period     string
 	Restaurant restaurant.Restaurant // its ID is empty where there is none
 	Bot        *restaurant.Bot       // nil where there is none
 	Month      usage.MonthCount
 	Item       table.Item // the month's, nil where there is none
+
+	at place
 }
 
 // Standing reads, in one round trip, how a restaurant stands in a period, which is a month's, and one more item of the
 // usage table, nil where there is none.
 func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, other table.Item) (seen Standing, found table.Item, err error) {
+	seen = Standing{id: restaurantID, period: period}
 	keys := []table.Key{
 		{Table: r.names.Restaurants, Key: schema.RestaurantKey(restaurantID)}, {Table: r.names.Bots, Key: schema.RestaurantKey(restaurantID)},
-		{Table: r.names.Usage, Key: schema.UsageKey(restaurantID, period)},
+		{Table: r.names.Usage, Key: board(period).entryOf(restaurantID)},
+	}
+	if period != string(plans) {
+		keys = append(keys, table.Key{Table: r.names.Usage, Key: schema.UsageKey(restaurantID, period)})
 	}
 	if other != nil {
 		keys = append(keys, table.Key{Table: r.names.Usage, Key: other})
 	}
-	seen.id = restaurantID
 	record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
 	var fault error
 	err = r.db.GetAll(ctx, keys, func(name string, it table.Item) {
@@ -41,6 +47,8 @@ func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, oth
 		case name == r.names.Bots:
 			bot := schema.ReadBot(&in)
 			seen.Bot = &bot
+		case in.Text(schema.AttrRestaurantID) != restaurantID:
+			seen.at = place(in.Text(attrPlace))
 		case in.Text("period") == period:
 			seen.Item = it
 			schema.ReadUsage(&in, &record)
@@ -69,6 +77,27 @@ func (st Standing) Quota(defaultLimit int64) usage.Quota {
 	return usage.NewQuota(limit, st.Month.Conversations, st.Month.ToppedUp)
 }
 
+// place returns where the restaurant belongs on the board.
+func (st Standing) place() place {
+	quota := st.Quota(usage.Unlimited)
+	switch {
+	case !st.Restaurant.Active, st.Bot != nil && quota.IsUnlimited():
+		return ""
+	case st.period == string(plans) && st.Bot != nil:
+		return placeLimited
+	case st.period == string(plans):
+		return classDefault
+	case quota.Used == 0:
+		return ""
+	case st.Bot == nil:
+		return defaultPlace(quota.Used, quota.ToppedUp)
+	}
+	return percentPlace(quota.WholePercent(mostPercent))
+}
+
+// Misplaced reports whether the restaurant isn't where it belongs.
+func (st Standing) Misplaced() bool { return st.at != st.place() }
+
 // unchanged is the condition that the month is as it was read.
 func (st Standing) unchanged() table.Expression {
 	names := map[string]string{"#period": "period", "#conversations": schema.AttrConversations, "#adjusted": schema.AttrToppedUp}
@@ -87,15 +116,13 @@ func (st Standing) unchanged() table.Expression {
 	return e
 }
 
-// Adjusted is the change of the month's item that sets what was added to its allowance, and what follows from it.
-func (st Standing) Adjusted(period string, by int64) table.Expression {
-	e := st.unchanged().And(table.Expression{
+// Adjusted is the change of the month's item that sets what was added to its allowance.
+func (st Standing) Adjusted(by int64) table.Expression {
+	return st.unchanged().And(table.Expression{
 		Set:    "#adjusted = :by",
 		Names:  map[string]string{"#adjusted": schema.AttrToppedUp},
 		Values: table.Item{":by": table.Number(by)},
 	})
-	st.Month.ToppedUp = by
-	return e.And(st.listed(period))
 }
 
 // Checks are the conditions, to go into one transaction, that the restaurant and its bot are as they were read.

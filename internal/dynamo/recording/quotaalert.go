@@ -8,21 +8,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// QuotaState implements conversation.QuotaAlerter in one round trip, and in another one for a month's first conversation.
+// QuotaState implements conversation.QuotaAlerter in one round trip.
 func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	month := r.calendar.Month(at)
-	seen, err := r.ranking.Restate(ctx, restaurantID, month.String())
+	seen, _, err := r.ranking.Standing(ctx, restaurantID, month.String(), nil)
 	if err != nil {
 		return conversation.QuotaState{}, fmt.Errorf("reading the quota of restaurant %s: %w", restaurantID, err)
 	}
 	in := table.Reader{Item: seen.Item}
 	// A restaurant that customers can write to has a bot. The limit of one without is not known here.
 	state := conversation.QuotaState{Month: month, Quota: seen.Quota(usage.Unlimited), QuotaAlerts: readAlerts(&in)}
+	if seen.Misplaced() {
+		state.Place = func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, ranking.PlaceTime)
+			defer cancel()
+			return r.ranking.Place(ctx, seen)
+		}
+	}
 	return state, in.Err
 }
 

@@ -493,7 +493,7 @@ func (r *Recorder) count(at time.Time, latest bool) table.Expression {
 			"#conversations": schema.AttrConversations, "#day": schema.DayAttribute(schema.DayPrefix, r.calendar.Day(at)),
 		},
 		Values: table.Item{":one": table.Number(1)},
-	}.And(ranking.Fuller())
+	}
 	if !latest {
 		return e
 	}

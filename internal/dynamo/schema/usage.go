@@ -14,6 +14,9 @@ import (
 // transaction, and messages must not conflict with it.
 const ActivityPeriod = "activity"
 
+// RankingPrefix begins the partition keys that room ranking has in the usage table. No restaurant's id has a slash.
+const RankingPrefix = "ranking/"
+
 // Attributes of the usage table. Conversations and messages by day are attributes of their own ("d07", "m07") rather
 // than entries of a map, because ADD creates an attribute that is missing.
 const (

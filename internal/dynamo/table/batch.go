@@ -31,15 +31,24 @@ type Key struct {
 // GetAll reads the items with the given keys, strongly consistent and at the same time, in as many requests as it
 // takes, and hands each that exists to found, in no order and never two at once.
 func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, it Item)) error {
+	return db.getAll(ctx, keys, true, found)
+}
+
+// GetAllStale is GetAll at half the price: what it reads may be some moments old.
+func (db *DB) GetAllStale(ctx context.Context, keys []Key, found func(table string, it Item)) error {
+	return db.getAll(ctx, keys, false, found)
+}
+
+func (db *DB) getAll(ctx context.Context, keys []Key, consistent bool, found func(table string, it Item)) error {
 	batches := (len(keys) + BatchGetKeys - 1) / BatchGetKeys
 	if batches == 1 {
-		return db.getBatch(ctx, keys, found)
+		return db.getBatch(ctx, keys, consistent, found)
 	}
 	items := make([][]Key, batches) // each request's own, so that found need not be safe for concurrent use
 	group, ctx := task.WithContext(ctx)
 	for i := range batches {
 		group.Go(func() error {
-			return db.getBatch(ctx, keys[i*BatchGetKeys:min(len(keys), (i+1)*BatchGetKeys)], func(table string, it Item) {
+			return db.getBatch(ctx, keys[i*BatchGetKeys:min(len(keys), (i+1)*BatchGetKeys)], consistent, func(table string, it Item) {
 				items[i] = append(items[i], Key{table, it})
 			})
 		})
@@ -55,8 +64,7 @@ func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, i
 	return nil
 }
 
-func (db *DB) getBatch(ctx context.Context, keys []Key, found func(string, Item)) error {
-	consistent := true
+func (db *DB) getBatch(ctx context.Context, keys []Key, consistent bool, found func(string, Item)) error {
 	request := make(map[string]types.KeysAndAttributes)
 	for _, k := range keys {
 		table := request[k.Table]

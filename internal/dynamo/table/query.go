@@ -15,12 +15,13 @@ type Query struct {
 	Key        Expression // its Condition, Names and Values
 	Projection string     // empty: all attributes
 	Backwards  bool
+	Stale      bool  // half the price: what is read may be some moments old, as an index's always is
 	Limit      int32 // of items, before which the query ends; 0 is none
 }
 
 // Query hands each item to visit, in the order of the sort key, and stops at its first error.
 func (db *DB) Query(ctx context.Context, q Query, visit func(*Reader) error) error {
-	consistent, forwards := q.Index == "", !q.Backwards
+	consistent, forwards := q.Index == "" && !q.Stale, !q.Backwards
 	input := &dynamodb.QueryInput{
 		TableName: &q.Table, IndexName: Optional(q.Index), ConsistentRead: &consistent, ScanIndexForward: &forwards,
 		KeyConditionExpression: &q.Key.Condition, ProjectionExpression: Optional(q.Projection),

@@ -53,7 +53,8 @@ func topUpItem(restaurantID string, month usage.Month, a usage.TopUp) table.Item
 	return it
 }
 
-// AddTopUp implements usage.TopUpStore, in two round trips where nobody else changes the month meanwhile.
+// AddTopUp implements usage.TopUpStore, in two round trips where nobody else changes the month meanwhile, and one or two more for
+// the restaurant's place in the ranking.
 func (t *Store) AddTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
 ) (usage.Quota, error) {
@@ -94,7 +95,7 @@ func (t *Store) addTopUp(
 	}
 	items := append([]table.Write{
 		table.Update(t.names.Usage, schema.UsageKey(restaurantID, month.String()),
-			seen.Adjusted(month.String(), quota.ToppedUp).And(tellAgain(seen.Item, before, quota))),
+			seen.Adjusted(quota.ToppedUp).And(tellAgain(seen.Item, before, quota))),
 		table.Put(t.names.Usage, topUpItem(restaurantID, month, a), table.Expression{}),
 	}, seen.Checks(t.names)...)
 	if repeat != nil {
@@ -105,7 +106,15 @@ func (t *Store) addTopUp(
 			Names:     map[string]string{"#period": "period"},
 		}))
 	}
-	return quota, t.db.Transact(ctx, items, "")
+	if err := t.db.Transact(ctx, items, ""); err != nil {
+		return quota, err
+	}
+	// The top-up is made, whatever becomes of the restaurant's place: asked for again, it would be made twice. Its next
+	// opening or top-up makes up for a place that couldn't be changed.
+	placing, cancel := context.WithTimeout(ctx, ranking.PlaceTime)
+	defer cancel()
+	_ = t.ranking.Restate(placing, restaurantID, month.String())
+	return quota, nil
 }
 
 // tellAgain is the part of a top-up that has the thresholds above those that the quota still reaches told again, once it

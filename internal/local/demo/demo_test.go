@@ -221,7 +221,11 @@ func TestSpecialRestaurants(t *testing.T) {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	s := loaded(t)
-	listing, err := s.service.Alerts(t.Context(), usage.AlertShare, 0, 10)
+	ranks, err := s.service.Ranks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listing, err := s.service.Alerts(t.Context(), ranks, usage.AlertShare, 0, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/middleware"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
@@ -70,6 +72,9 @@ func newTables(t testing.TB, restaurants int) tables {
 		t.Fatal(err)
 	}
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Reindex(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{ConversationsPerDay: 1000}}); err != nil {
@@ -343,42 +348,87 @@ func TestReadCapacity(t *testing.T) {
 	}
 }
 
-// TestAlertCost: what the alerts cost depends on how many restaurants match, and not on how many there are.
+// TestAlertCost: a page of alerts costs the same within a factor of two, whatever the threshold, the offset, and the number of
+// restaurants, whether few of them match or all, and takes the same round trips.
 func TestAlertCost(t *testing.T) {
-	const matches = 60
 	month := usage.Month{Year: 2000, Month: time.January} // when a bubble's time begins
-	for _, tb := range []tables{newTables(t, matches), many(t)} {
+	const few = 60
+	type page struct {
+		threshold, place string
+		limit            int
+	}
+	fullPage := func(limit int) page { return page{"0", "first", limit} }
+	costs := make(map[int]map[page]cost)
+	for _, tb := range []tables{newTables(t, few), many(t)} {
+		// Of each ten restaurants one is inactive, one idle, one has no bot, and the others are spread over all percentages; half
+		// of these are at the same one.
 		store := tb.store()
-		putUsage := func(id string, conversations int64) {
-			t.Helper()
-			err := store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{month: {Conversations: conversations}})
+		group := errgroup.Group{}
+		group.SetLimit(8)
+		busy := min(tb.restaurants, 3_000) // in the places of a busy month; the others are idle
+		for i := range busy {
+			id := fmt.Sprintf("clxyz%06d", i)
+			used := map[int]int64{1: 0, 2: 29_000}[i%10]
+			if i%10 > 2 {
+				used = int64(i % 101)
+			}
+			if i%2 == 0 && i%10 > 2 {
+				used = 95
+			}
+			group.Go(func() error {
+				limits := restaurant.Limits{ConversationsPerDay: 1000}
+				if i%10 > 2 {
+					limits.ConversationsPerDay = 10 // 300 a month
+					used *= 3
+				}
+				if i%10 != 2 && i != 7 {
+					if err := store.SetBot(t.Context(), id, restaurant.Bot{ID: fmt.Sprint("bot-", i), Limits: limits}); err != nil {
+						return err
+					}
+				}
+				return store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{month: {Conversations: used}})
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		costs[tb.restaurants] = make(map[page]cost)
+		for _, threshold := range []string{"0", "0.01", "0.5", "0.9", "0.95", "1"} {
+			ranks, err := store.Ranks(t.Context(), month)
 			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		for i := range matches { // the inactive ones among them never match
-			putUsage(fmt.Sprintf("clxyz%06d", i), int64(27_000+i))
-		}
-		for target, want := range map[string]cost{
-			"/api/usage/alerts":                        {3, 250}, // a page of 50 restaurants, of four items each
-			"/api/usage/alerts?limit=1&offset=53":      {3, 10},
-			"/api/usage/alerts?threshold=0.95":         {2, 4},
-			"/api/usage/alerts?threshold=0.9&limit=10": {3, 50},
-		} {
-			status, got := costOf(t, tb, target, withKey)
-			t.Logf("%d restaurants, %s: %+v", tb.restaurants, target, got)
-			if status != 200 || got.roundTrips != want.roundTrips || got.units > want.units {
-				t.Errorf("%d restaurants, %s: status %d, %+v; want %+v at most", tb.restaurants, target, status, got, want)
+			share, err := strconv.ParseFloat(threshold, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, total, err := ranks.Page(t.Context(), usage.Share(share*float64(usage.Whole)), 1000, 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, limit := range []int{1, 5, 50} {
+				for place, offset := range map[string]int{"first": 0, "middle": max(0, total/2-limit/2), "last": max(0, total-limit)} {
+					target := fmt.Sprintf("/api/usage/alerts?threshold=%s&limit=%d&offset=%d", threshold, limit, offset)
+					status, got := costOf(t, tb, target, withKey)
+					shown := min(limit, total)
+					t.Logf("%d restaurants, %s of %d: %+v", tb.restaurants, target, total, got)
+					// The parts of a page: credential, counts, at most the page's leaves, and four items for each restaurant shown.
+					if least := float64(4*shown - 1); status != 200 || got.units < least {
+						t.Errorf("%d restaurants, %s: status %d, %+v, which is less than what is shown", tb.restaurants, target, status, got)
+					}
+					if got.roundTrips > 4 {
+						t.Errorf("%d restaurants, %s: %d round trips", tb.restaurants, target, got.roundTrips)
+					}
+					costs[tb.restaurants][page{threshold, place, limit}] = got
+				}
 			}
 		}
-		// With a threshold of 0 every active restaurant matches.
-		status, got := costOf(t, tb, "/api/usage/alerts?threshold=0&limit=1", withKey)
-		t.Logf("%d restaurants, all: %+v", tb.restaurants, got)
-		if most := 20 + float64(tb.restaurants)/20; status != 200 || got.units > most {
-			t.Errorf("%d restaurants, all: status %d, %+v; want %v units at most", tb.restaurants, status, got, most)
-		}
-		for i := range matches {
-			putUsage(fmt.Sprintf("clxyz%06d", i), 0) // many restaurants are other tests' too
+	}
+	for restaurants, counted := range costs {
+		for page, got := range counted {
+			if base := costs[few][fullPage(page.limit)]; got.units > 2*base.units {
+				t.Errorf("%d restaurants, %+v: %+v; a full page with %d is %+v", restaurants, page, got, few, base)
+			}
 		}
 	}
 }

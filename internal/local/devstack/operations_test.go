@@ -714,11 +714,11 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		do            func()
 		written, read float64
 	}{
-		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 12, 7},
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 8, 8},
 		{"within a session", time.Second, write(known, "hello"), 2, 0},
 		{"answered with a menu", time.Second, write(known, "menu"), 4, 0},
-		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 16, 7},
-		{"opens a conversation", time.Second, write(stranger, "hello"), 15, 4},
+		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 12, 8},
+		{"opens a conversation", time.Second, write(stranger, "hello"), 11, 5},
 		{"an owner's request", 0, ask("/api/usage", asOwner, ofExample), 0, 5},
 		{"another one, whose token is known by now", 0, ask("/api/usage", asOwner, ofExample), 0, 4},
 		{"one restaurant with history", 0, ask("/api/usage/clxyz123abc", asAdmin), 0, 10},

@@ -248,14 +248,18 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 	return found
 }
 
-// permissions returns what a role allows as sorted lines "action resource".
+// permissions returns what a role allows as sorted lines "action resource", with the partition keys that it is limited to.
 func (r role) permissions() []string {
 	var lines []string
 	for _, policy := range r.Policies {
 		for _, statement := range policy.PolicyDocument.Statement {
 			for _, action := range statement.Action {
 				for _, resource := range statement.Resource {
-					lines = append(lines, statement.Effect+" "+action+" "+resource)
+					line := statement.Effect + " " + action + " " + resource
+					if keys, ok := statement.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].([]any); ok {
+						line += fmt.Sprint(" of ", keys[0])
+					}
+					lines = append(lines, line)
 				}
 			}
 		}
@@ -318,6 +322,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:DeleteItem ${UsageTable.Arn} of ranking/*",
 			"Allow dynamodb:GetItem ${AccessTokensTable.Arn}",
 			"Allow dynamodb:PutItem ${UsageTable.Arn}",
 			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
@@ -328,9 +333,11 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:BatchGetItem ${UsageTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${BotsTable.Arn}",
 			"Allow dynamodb:ConditionCheckItem ${RestaurantsTable.Arn}",
+			"Allow dynamodb:DeleteItem ${UsageTable.Arn} of ranking/*",
 			"Allow dynamodb:GetItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:PutItem ${ConversationsTable.Arn}",
+			"Allow dynamodb:PutItem ${UsageTable.Arn} of ranking/*",
 			"Allow dynamodb:UpdateItem ${ConversationsTable.Arn}",
 			"Allow dynamodb:UpdateItem ${UsageTable.Arn}",
 			"Allow secretsmanager:GetSecretValue ${SufrahSecret}",
@@ -421,6 +428,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 			if strings.Contains(action, "*") {
 				t.Errorf("%s: %s: want single actions", logicalID, permission)
 			}
+			resource, _, _ = strings.Cut(resource, " of ")
 			single, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
 			single, _ = strings.CutSuffix(single, "Bucket.Arn}/*")
 			if effect != "Deny" && strings.Contains(single, "*") && unlimited[action] == "" {

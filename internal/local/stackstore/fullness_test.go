@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,11 +14,44 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
+
+// dropBoards deletes all of the ranking.
+func dropBoards(t *testing.T, client *dynamodb.Client) {
+	t.Helper()
+	scan, err := client.Scan(t.Context(), &dynamodb.ScanInput{TableName: &tables.Usage})
+	must(t, err)
+	dropped := 0
+	for _, it := range scan.Items {
+		if id, ok := it["restaurantId"].(*types.AttributeValueMemberS); ok && strings.HasPrefix(id.Value, schema.RankingPrefix) {
+			dropped++
+			_, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{
+				TableName: &tables.Usage, Key: item{"restaurantId": it["restaurantId"], "period": it["period"]},
+			})
+			must(t, err)
+		}
+	}
+	if dropped == 0 {
+		t.Fatal("there were no boards")
+	}
+}
+
+// wantPage checks the ids and the total of a page of alerts, where the default limit is 10 a day.
+func wantPage(t *testing.T, store *stackstore.Store, share usage.Share, offset, limit int, ids ...string) {
+	t.Helper()
+	ranks, err := store.Ranks(t.Context(), november)
+	must(t, err)
+	got, total, err := ranks.Page(t.Context(), share, 10, offset, limit)
+	must(t, err)
+	slices.Sort(got)
+	wantSame(t, "page", got, ids)
+	wantSame(t, "total", total, len(ids))
+}
 
 // TestReindex: what was written before there were indexes, or imported beside them, is found after it.
 func TestReindex(t *testing.T) {
@@ -32,40 +67,30 @@ func TestReindex(t *testing.T) {
 		count := usage.MonthCount{Conversations: used}
 		must(t, store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{november: count}))
 	}
-	for _, id := range []string{"r00001", "r00002"} {
-		key := item{"restaurantId": &types.AttributeValueMemberS{Value: id}}
+	dropBoards(t, client)
+	for _, id := range []string{"r00001", "r00002"} { // as the former index had them
+		key := item{"restaurantId": &types.AttributeValueMemberS{Value: id}, "period": &types.AttributeValueMemberS{Value: november.String()}}
 		_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-			TableName: &tables.Bots, Key: key, UpdateExpression: aws.String("REMOVE #plan"),
-			ExpressionAttributeNames: map[string]string{"#plan": "plan"},
-		})
-		must(t, err)
-		key["period"] = &types.AttributeValueMemberS{Value: november.String()}
-		_, err = client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-			TableName: &tables.Usage, Key: key, UpdateExpression: aws.String("REMOVE listedIn, fullness, step, planLimit"),
+			TableName: &tables.Usage, Key: key, UpdateExpression: aws.String("SET listedIn = :in, fullness = :n, step = :n, planLimit = :n"),
+			ExpressionAttributeValues: item{":in": &types.AttributeValueMemberS{Value: "2026-11/1"}, ":n": &types.AttributeValueMemberN{Value: "1"}},
 		})
 		must(t, err)
 	}
-	must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{storetest.Restaurant(3)}))
+	must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{storetest.Restaurant(3), storetest.Restaurant(4)}))
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found := func(share usage.Share) map[string]int64 {
-		t.Helper()
-		filled, err := store.Fullest(t.Context(), november, share, 10)
-		must(t, err)
-		used := make(map[string]int64)
-		for _, f := range filled {
-			used[f.RestaurantID] = f.Quota.Used
-		}
-		return used
-	}
-	wantSame(t, "before", found(usage.AlertShare), map[string]int64{})
+	wantPage(t, store, usage.AlertShare, 0, 10)
 	for range 2 {
 		n, err := store.Reindex(t.Context())
 		must(t, err)
-		wantSame(t, "restaurants", n, 3)
-		wantSame(t, "afterwards", found(usage.AlertShare), map[string]int64{"r00001": 29, "r00003": 290})
-		wantSame(t, "all", found(0), map[string]int64{"r00001": 29, "r00003": 290})
+		wantSame(t, "restaurants", n, 4)
+		wantPage(t, store, usage.AlertShare, 0, 10, "r00001", "r00003")
+		wantPage(t, store, 0, 0, 10, "r00001", "r00003", "r00004")
+		key := item{"restaurantId": &types.AttributeValueMemberS{Value: "r00001"}, "period": &types.AttributeValueMemberS{Value: november.String()}}
+		output, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &tables.Usage, Key: key})
+		must(t, err)
+		wantSame(t, "in the former index", output.Item["listedIn"] != nil, false)
 	}
 }
 

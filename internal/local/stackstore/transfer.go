@@ -406,8 +406,8 @@ func (s *Store) EachBot(ctx context.Context, visit func(restaurantID string, bot
 // stops at its first error.
 func (s *Store) EachUsage(ctx context.Context, visit func(usage.Record) error) error {
 	return s.db.Scan(ctx, s.names.Usage, func(r *table.Reader) error {
-		if period := r.Text("period"); strings.Contains(period, "/") {
-			return r.Err // a top-up, or the key of one
+		if period := r.Text("period"); strings.Contains(period, "/") || strings.HasPrefix(r.Text(schema.AttrRestaurantID), schema.RankingPrefix) {
+			return r.Err // a top-up, the key of one, or the ranking's
 		}
 		record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
 		record.Restaurant.ID = r.Text(schema.AttrRestaurantID)

@@ -471,8 +471,12 @@ func TestCancelledTransactions(t *testing.T) {
 				err = newStore(w).CreateRestaurant(ctx, storetest.Restaurant(1), &bot)
 			})
 			wantOutcome(t, err, test.want)
-			if w.attempts != test.attempts {
-				t.Errorf("%d attempts, want %d", w.attempts, test.attempts)
+			attempts := test.attempts
+			if test.want == nil {
+				attempts++ // its place in the ranking
+			}
+			if w.attempts != attempts {
+				t.Errorf("%d attempts, want %d", w.attempts, attempts)
 			}
 			if created := engine.ItemCount("sufrah-local-restaurants") == 1; created != (test.want == nil) {
 				t.Errorf("created: %t", created)

@@ -757,7 +757,11 @@ func answers(t *rapid.T, s *stackstore.Store) []answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alerts, err := service.Alerts(context.Background(), 1, 0, 100)
+	ranks, err := service.Ranks(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, err := service.Alerts(context.Background(), ranks, 1, 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

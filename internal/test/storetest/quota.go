@@ -101,7 +101,7 @@ func (q *quotas) message(ctx context.Context, tenant *quotaTenant, customer int)
 	recorded, err := Record(ctx, q.ledger.Recorder, m)
 	q.must(err)
 	if recorded.Opened {
-		_, err := q.ledger.QuotaAlerter.QuotaState(ctx, tenant.id, recorded.At)
+		_, err := Watch(ctx, q.ledger.QuotaAlerter, tenant.id, recorded.At)
 		q.must(err)
 	}
 	tenant.messages = append(tenant.messages, q.now)
@@ -237,6 +237,8 @@ func (q *quotas) compare() {
 	}
 	wantSame("total", listing.Total, len(q.tenants))
 
+	ranks, err := service.Ranks(ctx)
+	q.must(err)
 	for _, share := range []usage.Share{0, 1, 80 * usage.Percent, usage.AlertShare, usage.Whole, usage.Share(rapid.Int64Range(0, 1_000_000).Draw(q.rt, "share"))} {
 		var want []usage.Report
 		for _, tenant := range q.tenants {
@@ -247,7 +249,7 @@ func (q *quotas) compare() {
 		slices.SortFunc(want, func(a, b usage.Report) int {
 			return cmp.Or(b.Quota.CompareUse(a.Quota), cmp.Compare(a.RestaurantID, b.RestaurantID))
 		})
-		got, err := service.Alerts(ctx, share, 0, 100)
+		got, err := service.Alerts(ctx, ranks, share, 0, 100)
 		q.must(err)
 		wantSame(fmt.Sprint("alerts from ", share), got, usage.Listing{Reports: want, Total: len(want)})
 	}
