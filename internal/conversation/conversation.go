@@ -80,6 +80,8 @@ type Recorded struct {
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
+	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: a welcome that is due is due as text.
+	WelcomeFailed bool
 	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
 	OptedOut, OptedBefore bool
 	// Home is the id that the customer is kept under: the number, where one is known.

@@ -58,6 +58,7 @@ type Outgoing struct {
 	ContentSID string
 	Variables  map[string]string // the content's, by their numbers
 	Text       string
+	Instead    bool // the text is in place of a template that Twilio took and that failed
 }
 
 // template is a message that is sent as a template, of which WhatsApp's category is Utility.
@@ -100,6 +101,7 @@ type Limiter interface {
 // Events are told to metrics. Each func may be nil.
 type Events struct {
 	WelcomeSent   func()
+	WelcomeAsText func() // in place of a template that failed after Twilio had taken it
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
@@ -111,12 +113,13 @@ type Events struct {
 
 // Service takes messages. All fields are needed, but for those of Events.
 type Service struct {
-	Recorder     Recorder
-	QuotaAlerter QuotaAlerter
-	Sender       Sender
-	Queue        Queue
-	Menu         Menu
-	Templates    Templates
+	Recorder        Recorder
+	WelcomeFailures WelcomeFailures
+	QuotaAlerter    QuotaAlerter
+	Sender          Sender
+	Queue           Queue
+	Menu            Menu
+	Templates       Templates
 	// Products, Lists and Choices may be nil: then a category leads back to the menu, all lists are text, and a category's
 	// products are those of the first branch.
 	Products Products
@@ -193,7 +196,10 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 // replyTo sends what is to be sent after a delivery was recorded.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
-	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, in) }
+	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in) }
+	if recorded.WelcomeFailed {
+		welcome = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, in.Customer, in.ProfileName) }
+	}
 	// Nobody may be sending the welcome of a customer who opts in, though the message before has just taken its lease.
 	patient := recorded.First || m.Consent == OptsIn
 	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome)
@@ -332,7 +338,7 @@ func insist(ctx context.Context, note func() error) error {
 
 // welcome greets a new customer and, at the same time, has what the customer will ask for next prefetched. Whether the
 // job could be enqueued makes no difference to the customer.
-func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) error {
+func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming) error {
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
 		if err := s.enqueue(ctx, log, t, in); err != nil {
@@ -343,7 +349,11 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, in In
 	defer enqueued.Wait() // an instance is frozen once it has answered
 
 	sid, _ := s.Templates.SID(ctx, TemplateWelcome)
-	err := s.send(ctx, log, t, in.Customer, delivery.Welcome, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
+	taken, err := s.send(ctx, log, t, in.Customer, delivery.Welcome, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
+	if errors.Is(err, ErrTemplateRejected) {
+		m.ID = taken
+		return s.textAfterAnswer(ctx, log, t, m, in.ProfileName)
+	}
 	if err != nil {
 		return err
 	}
@@ -396,7 +406,7 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		return err
 	}
 	ready := s.Now()
-	if err := s.send(ctx, log, t, in.Customer, delivery.List, content); err != nil {
+	if _, err := s.send(ctx, log, t, in.Customer, delivery.List, content); err != nil {
 		return err
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "answer sent", slog.String("source", source.String()),
@@ -428,46 +438,48 @@ func retryable(err error) bool {
 	return !errors.As(err, &p) || p.Retryable()
 }
 
-// send sends a content as its template, or else as its list, or else as text. The kind is what it is where it isn't text.
-func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, kind delivery.Kind, c Content) error {
+// send sends a content as its template, or else as its list, or else as text. The kind is what it is where it isn't text. A
+// welcome whose template Twilio took and called failed is returned as ErrTemplateRejected with its SID: a callback may tell of it
+// as well, and only one of the two is to send text.
+func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, kind delivery.Kind, c Content) (taken string, err error) {
 	if c.TemplateSID != "" {
-		err := s.sendOne(ctx, log, t, template(kind, to, c.TemplateSID, c.Variables))
-		if !errors.Is(err, ErrTemplateRejected) {
-			return err
+		taken, err := s.sendOne(ctx, log, t, template(kind, to, c.TemplateSID, c.Variables))
+		if !errors.Is(err, ErrTemplateRejected) || taken != "" && kind == delivery.Welcome {
+			return taken, err
 		}
 		log.LogAttrs(ctx, slog.LevelWarn, "template rejected, sending text", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
 	}
 	if c.List != nil {
 		if sent, err := s.sendList(ctx, log, t, to, *c.List); sent {
-			return err
+			return "", err
 		}
 	}
 	if kind == delivery.List {
 		kind = delivery.Text
 	}
 	for i, text := range c.Texts {
-		err := s.sendOne(ctx, log, t, Outgoing{To: to, Kind: kind, Category: delivery.Service, Text: text})
+		_, err := s.sendOne(ctx, log, t, Outgoing{To: to, Kind: kind, Category: delivery.Service, Text: text})
 		if err != nil && i > 0 {
 			// Another delivery would send the first texts again, and perhaps get no further.
 			log.LogAttrs(ctx, slog.LevelError, "the rest of a long answer was not sent",
 				slog.Int("sent", i), slog.Int("texts", len(c.Texts)), slog.Any("error", err))
-			return nil
+			return "", nil
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // sendOne sends one message, and has the log say under which SID its statuses are reported.
-func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) error {
-	sid, err := s.Sender.Send(ctx, t, m)
+func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) (sid string, err error) {
+	sid, err = s.Sender.Send(ctx, t, m)
 	if err == nil {
 		log.LogAttrs(ctx, slog.LevelInfo, "message sent", slog.String("sid", sid), slog.String("kind", string(m.Kind)),
 			slog.String("category", string(m.Category)), slog.String("contentSid", m.ContentSID))
 	}
-	return err
+	return sid, err
 }
 
 func call(f func()) {

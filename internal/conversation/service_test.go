@@ -90,7 +90,10 @@ type phones struct {
 }
 
 func (p *phones) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
-	return "SM1", p.send(ctx, sent{To: m.To, SID: m.ContentSID, Variables: m.Variables, Text: m.Text})
+	if err := p.send(ctx, sent{To: m.To, SID: m.ContentSID, Variables: m.Variables, Text: m.Text}); err != nil {
+		return "", err
+	}
+	return "SM1", nil
 }
 
 func (p *phones) send(ctx context.Context, m sent) error {

@@ -212,7 +212,7 @@ func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to s
 		log.LogAttrs(ctx, slog.LevelWarn, "list not made, sending text", slog.String("list", list.Name()), slog.Any("error", err))
 		return false, nil
 	}
-	err = s.sendOne(ctx, log, t, Outgoing{To: to, Kind: delivery.List, Category: delivery.Service, ContentSID: sid})
+	_, err = s.sendOne(ctx, log, t, Outgoing{To: to, Kind: delivery.List, Category: delivery.Service, ContentSID: sid})
 	if !errors.Is(err, ErrTemplateRejected) {
 		return true, err
 	}

@@ -2,25 +2,136 @@ package conversation
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 )
 
-// ReceiveStatus takes what a callback says of a message.
+// WelcomeFailure is what is known of a welcome after it is noted that its template failed.
+type WelcomeFailure struct {
+	// State is the welcome's as text. Where it is ReplySettled, no text is to be sent, for the reason that the rest gives, or
+	// since one was sent.
+	State    ReplyState
+	Noted    string // the failure that an earlier call noted, as the message's SID; "" where this one did
+	Unknown  bool   // the customer has no session
+	Closed   bool   // the customer's 24 hours are over: WhatsApp takes no text (63016)
+	OptedOut bool
+	Home     string // the id that the customer is kept under
+}
+
+// WelcomeFailures notes that templates of welcomes fail after Twilio took them.
+type WelcomeFailures interface {
+	// FailWelcome makes a customer's welcome due again, as text, and gives the delivery the lease on it, in place of whoever sent
+	// the template: once for each customer, within 24 hours of the customer's latest message. The message is the welcome itself.
+	// Every further call returns what has become of it; a ReplyDue can be claimed.
+	FailWelcome(ctx context.Context, welcome Message, now time.Time) (WelcomeFailure, error)
+
+	// SettleFailedWelcome notes that Twilio took the text of a welcome that FailWelcome made due, whoever holds the lease. It does
+	// nothing where no text is due, and writes nothing then.
+	SettleFailedWelcome(ctx context.Context, restaurantID, customer string) error
+}
+
+// ReceiveStatus takes what a callback says of a message: a welcome whose template failed goes out as text. It fails where another
+// callback should try that again.
 func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report) error {
+	if r.Origin.Instead { // who sent it may have died before noting that: nobody is to send it again
+		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
+			return fmt.Errorf("noting that the text was taken: %w", err)
+		}
+	}
 	if r.Status != delivery.Failed {
 		return nil
 	}
+	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", t.Restaurant.ID),
+		logging.Customer("customer", r.Customer), slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)))
 	code := delivery.CodeOf(r.ErrorCode)
 	level := slog.LevelWarn
 	if code.Alarm {
 		level = slog.LevelError
 	}
-	s.Log.LogAttrs(ctx, level, "message not delivered", slog.String("requestId", s.RequestID(ctx)),
-		logging.Restaurant("restaurantId", t.Restaurant.ID), logging.Customer("customer", r.Customer), slog.String("sid", r.MessageID),
-		slog.String("kind", string(r.Origin.Kind)), slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)),
+	log.LogAttrs(ctx, level, "message not delivered", slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)),
 		slog.String("means", code.Means))
+	if r.Origin.Kind != delivery.Welcome {
+		return nil
+	}
+	if !r.Origin.Template || code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
+		noText(ctx, log, "a text would not arrive either")
+		return nil
+	}
+	m := Message{
+		ID: r.MessageID, RestaurantID: t.Restaurant.ID, Customer: r.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
+	}
+	if err := s.textAfterFailure(ctx, log, t, m); err != nil {
+		return fmt.Errorf("welcoming with text: %w", err)
+	}
+	return nil
+}
+
+// noText says in the log why a customer gets no text in place of a welcome that failed.
+func noText(ctx context.Context, log *slog.Logger, reason string) {
+	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("reason", reason))
+}
+
+// textAfterFailure sends the welcome m as text, unless somebody else does or has.
+func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tenant, m Message) error {
+	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
+	if err != nil {
+		return err
+	}
+	m.Home = failure.Home
+	switch {
+	case failure.Unknown:
+		noText(ctx, log, "the customer has no session")
+		return nil
+	case failure.State == ReplySettled && failure.Noted == m.ID:
+		noText(ctx, log, "it was sent already")
+		return nil
+	case failure.State == ReplySettled && failure.Noted != "":
+		noText(ctx, log, "it was sent after another welcome failed")
+		return nil
+	case failure.OptedOut:
+		noText(ctx, log, "the customer has opted out")
+		return nil
+	case failure.Closed:
+		noText(ctx, log, "the customer's 24 hours are over")
+		return nil
+	}
+	return s.reply(ctx, log, m, Welcome, failure.State, true, func(ctx context.Context) error {
+		return s.welcomeAsText(ctx, log, t, m.Customer, "")
+	})
+}
+
+// textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template
+// and that it failed. A callback that told of it first has taken the lease, and sees to it.
+func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, guest string) error {
+	log = log.With(slog.String("sid", m.ID))
+	log.LogAttrs(ctx, slog.LevelWarn, "template failed at once, sending text")
+	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
+	if err != nil {
+		return err
+	}
+	switch failure.State {
+	case ReplyHeld:
+		return s.welcomeAsText(ctx, log, t, m.Customer, guest)
+	case ReplySettled:
+		noText(ctx, log, "another delivery has seen to it")
+		return nil
+	}
+	return ErrElsewhere
+}
+
+// welcomeAsText sends the welcome as text, in place of a template that failed.
+func (s *Service) welcomeAsText(ctx context.Context, log *slog.Logger, t Tenant, to, guest string) error {
+	for _, text := range welcomeContent(t.Restaurant.Name, guest, "").Texts {
+		m := Outgoing{To: to, Kind: delivery.Welcome, Category: delivery.Service, Text: text, Instead: true}
+		if _, err := s.sendOne(ctx, log, t, m); err != nil {
+			return err
+		}
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "welcome sent as text")
+	call(s.Events.WelcomeAsText)
 	return nil
 }

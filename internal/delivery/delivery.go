@@ -48,6 +48,7 @@ type Origin struct {
 	Kind     Kind
 	Category Category
 	Template bool      // it was sent as a template that WhatsApp approved
+	Instead  bool      // it is text in place of a template that failed after Twilio had taken it
 	SentAt   time.Time // to the second
 }
 
@@ -57,12 +58,15 @@ func (o Origin) Known() bool { return o.Kind != "" }
 // Query returns the query of the callback's address. Its last parameter is digits alone: whoever moves signed parameters from
 // the form into the address makes it unreadable.
 func (o Origin) Query() string {
-	template := "0"
-	if o.Template {
-		template = "1"
-	}
-	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + template +
+	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + flag(o.Template) + "&instead=" + flag(o.Instead) +
 		"&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
+}
+
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
 }
 
 // ParseQuery returns the origin in the query of a callback's address; the zero Origin where there is none in exactly the form
@@ -74,7 +78,8 @@ func ParseQuery(query string) Origin {
 	}
 	sent, err := strconv.ParseInt(values.Get("sent"), 10, 64)
 	o := Origin{
-		Kind: Kind(values.Get("kind")), Category: Category(values.Get("category")), Template: values.Get("template") == "1",
+		Kind: Kind(values.Get("kind")), Category: Category(values.Get("category")),
+		Template: values.Get("template") == flag(true), Instead: values.Get("instead") == flag(true),
 		SentAt: time.Unix(sent, 0).UTC(),
 	}
 	if err != nil || !slices.Contains(Kinds, o.Kind) || !slices.Contains(Categories, o.Category) || o.Query() != query {

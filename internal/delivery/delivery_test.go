@@ -16,8 +16,8 @@ func TestOriginComesBack(t *testing.T) {
 	t.Parallel()
 	for _, kind := range delivery.Kinds {
 		for _, category := range delivery.Categories {
-			for _, template := range []bool{false, true} {
-				origin := delivery.Origin{Kind: kind, Category: category, Template: template, SentAt: sentAt}
+			for _, flag := range []bool{false, true} {
+				origin := delivery.Origin{Kind: kind, Category: category, Template: flag, Instead: !flag, SentAt: sentAt}
 				if diff := cmp.Diff(origin, delivery.ParseQuery(origin.Query())); diff != "" || !origin.Known() {
 					t.Errorf("origin (-want +got):\n%s", diff)
 				}

@@ -46,7 +46,8 @@ const callbackOverrides = "#rc=5&rp=all"
 // Send implements conversation.Sender.
 func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation.Outgoing) (string, error) {
 	origin := delivery.Origin{
-		Kind: o.Kind, Category: o.Category, Template: o.ContentSID != "" && o.Category != delivery.Service, SentAt: s.Now(),
+		Kind: o.Kind, Category: o.Category, Template: o.ContentSID != "" && o.Category != delivery.Service, Instead: o.Instead,
+		SentAt: s.Now(),
 	}
 	m := Message{
 		To: o.To, ContentSID: o.ContentSID, ContentVariables: o.Variables, Body: o.Text,

@@ -252,12 +252,12 @@ func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	t.Parallel()
 	const base = "https://bot.example.com/webhooks/whatsapp/status?kind="
 	for want, m := range map[string]conversation.Outgoing{
-		base + "welcome&category=utility&template=1&sent=1764340000#rc=5&rp=all": welcomeOf(welcomeSID, nil),
-		base + "text&category=service&template=0&sent=1764340000#rc=5&rp=all":    textTo(customer),
-		base + "list&category=service&template=0&sent=1764340000#rc=5&rp=all": {
+		base + "welcome&category=utility&template=1&instead=0&sent=1764340000#rc=5&rp=all": welcomeOf(welcomeSID, nil),
+		base + "text&category=service&template=0&instead=0&sent=1764340000#rc=5&rp=all":    textTo(customer),
+		base + "list&category=service&template=0&instead=0&sent=1764340000#rc=5&rp=all": {
 			To: customer, Kind: delivery.List, Category: delivery.Service, ContentSID: welcomeSID,
 		},
-		base + "quota_alert&category=utility&template=1&sent=1764340000#rc=5&rp=all": {
+		base + "quota_alert&category=utility&template=1&instead=0&sent=1764340000#rc=5&rp=all": {
 			To: customer, Kind: delivery.QuotaAlert, Category: delivery.Utility, ContentSID: welcomeSID,
 		},
 	} {

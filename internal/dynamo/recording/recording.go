@@ -182,6 +182,7 @@ type session struct {
 	before          time.Time // of a session that another one has joined: the latest message of that
 	alias           string    // instead of all else: the id that the customer is kept under
 	knownAs         string
+	welcomeFailed   bool
 }
 
 func readSession(it table.Item, id []byte) (session, error) {
@@ -194,6 +195,7 @@ func readSession(it table.Item, id []byte) (session, error) {
 		knows:  slices.ContainsFunc(recent, isID) || slices.ContainsFunc(earlier, isID),
 		recent: len(recent), recentSince: in.Instant(attrRecentSince),
 		optedOut: in.Text(schema.AttrOptedOut) != "", alias: in.Text(schema.AttrAlias), knownAs: in.Text(schema.AttrKnownAs),
+		welcomeFailed: in.Text(attrWelcomeFailed) != "",
 	}
 	if in.Err == nil && s.last.IsZero() != s.opened.IsZero() {
 		in.Fail(schema.AttrLastMessage, "a time")
@@ -206,6 +208,7 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
 		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted, Unlinked: s.unlinked(),
+		WelcomeFailed: s.welcomeFailed,
 	}.After(s.optedOut, m.Consent)
 }
 

@@ -71,8 +71,9 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
 	recorder := recording.New(db, names, usage.NewCalendar(settings.TimeZone))
 	service := &conversation.Service{
-		Recorder:     recorder,
-		QuotaAlerter: recorder,
+		Recorder:        recorder,
+		QuotaAlerter:    recorder,
+		WelcomeFailures: recorder,
 		Sender: twilio.NewSender(twilio.SenderConfig{
 			Client: client, Tokens: tokens, MasterSID: settings.Twilio.AccountSID, StatusURL: webhook.StatusURL(settings.WebhookURL),
 			Log: logger, Now: now,

@@ -177,6 +177,73 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 	}
 }
 
+// TestStormOfFailures has a tenth of all messages fail after Twilio took them, some at once and most in callbacks, which come twice
+// and out of order while the store fails: who was sent a template that failed has one text, and nobody else has any. All callbacks
+// once more change nothing.
+func TestStormOfFailures(t *testing.T) {
+	t.Parallel()
+	stack := serveStory(t)
+	customers := 150
+	if testing.Short() {
+		customers = 40
+	}
+	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
+	put(t, stack, "/sandbox/twilio", `{"undeliveredRate": 0.1, "answeredFailedRate": 0.3, "errorCode": 63016, "callbackDelayMs": 20, "callbackRepeats": 1}`)
+	s := newStorm(stack)
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i := range 2 * customers {
+		m := message{fmt.Sprintf("SM%032d", i), i % customers, 1 + i%customers%7, "مرحبا"}
+		group.Go(func() error { return s.deliver(m) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	stack.Twilio.Reported()
+	put(t, stack, "/sandbox/store", `{}`)
+	put(t, stack, "/sandbox/twilio", `{}`)
+	// A text that none of its callbacks got out goes out with the customer's next message.
+	for i := range customers {
+		m := message{fmt.Sprintf("SM9%031d", i), i, 1 + i%7, "مرحبا"}
+		group.Go(func() error { return s.deliver(m) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	check := func() (failures int) {
+		t.Helper()
+		for i := range customers {
+			var failed, texts, templates int
+			for _, m := range stack.Twilio.Messages(customerNumber(i)) {
+				switch {
+				case m.ContentSID == "" && m.Status == "failed": // answered so: it is sent again
+				case m.ContentSID == "":
+					texts++
+				case m.ErrorCode != 0:
+					failed++
+					templates++
+				default:
+					templates++
+				}
+			}
+			if templates != 1 || texts != failed {
+				t.Errorf("customer %d was sent %d templates, of which %d failed, and %d texts", i, templates, failed, texts)
+			}
+			failures += failed
+		}
+		return failures
+	}
+	failures := check()
+	if failures == 0 {
+		t.Error("no template failed")
+	}
+	stack.Twilio.Replay()
+	if again := check(); again != failures {
+		t.Errorf("%d templates failed, and %d after all callbacks came again", failures, again)
+	}
+	t.Logf("%d of %d templates failed; answers by status: %v", failures, customers, s.status)
+}
+
 // conversations returns this month's conversations of all restaurants, by id.
 func conversations(t *testing.T, stack *devstack.Stack) map[string]int {
 	t.Helper()

@@ -160,6 +160,7 @@ type reports struct {
 	mu      sync.Mutex
 	pending int
 	idle    *sync.Cond // pending is 0
+	posted  []func()   // each posts a callback again, of the first maxMessages messages
 }
 
 func newReports() *reports {
@@ -238,11 +239,33 @@ func (t *Twilio) report(number int, r report, o outcome) {
 			return
 		}
 		for _, status := range o.later {
+			post := func() { t.post(r, messageSID(number), status, o.code) }
+			t.reports.keep(post)
 			for range 1 + o.repeated {
-				t.reports.start(func() { t.post(r, messageSID(number), status, o.code) })
+				t.reports.start(post)
 			}
 		}
 	})
+}
+
+// keep remembers a callback for Replay.
+func (r *reports) keep(post func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.posted) < 3*maxMessages {
+		r.posted = append(r.posted, post)
+	}
+}
+
+// Replay posts all callbacks once more, as whoever recorded them could.
+func (t *Twilio) Replay() {
+	t.reports.mu.Lock()
+	posted := slices.Clone(t.reports.posted)
+	t.reports.mu.Unlock()
+	for _, post := range posted {
+		t.reports.start(post)
+	}
+	t.Reported()
 }
 
 func (t *Twilio) pause(d time.Duration) bool {

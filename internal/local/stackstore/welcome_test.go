@@ -1,0 +1,348 @@
+package stackstore_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// twilio takes messages. before is called with each, and may fail it.
+type twilio struct {
+	mu     sync.Mutex
+	taken  []conversation.Outgoing
+	before func(ctx context.Context, sid string, m conversation.Outgoing) error
+}
+
+func (w *twilio) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
+	w.mu.Lock()
+	w.taken = append(w.taken, m)
+	sid := fmt.Sprintf("SM%d", len(w.taken))
+	before := w.before
+	w.mu.Unlock()
+	if before != nil {
+		return sid, before(ctx, sid, m)
+	}
+	return sid, nil
+}
+
+func (w *twilio) counts() (templates, texts int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.taken {
+		if m.ContentSID != "" {
+			templates++
+		} else {
+			texts++
+		}
+	}
+	return templates, texts
+}
+
+// nothing is a queue, a menu, templates and a limiter.
+type nothing struct{}
+
+func (nothing) Enqueue(context.Context, bootstrap.Job) error { return nil }
+
+func (nothing) Categories(context.Context, string) ([]menu.Category, cache.Source, error) {
+	return nil, cache.Fetched, nil
+}
+
+func (nothing) Branches(context.Context, string) ([]menu.Branch, cache.Source, error) {
+	return nil, cache.Fetched, nil
+}
+
+func (nothing) Renewed(context.Context) {}
+
+func (nothing) SID(_ context.Context, key string) (string, bool) {
+	return "HX1", key == conversation.TemplateWelcome
+}
+
+func (nothing) Allow(context.Context, string, int64) bool { return true }
+
+const guest = "+966500000001"
+
+// welcomed is a service whose customer has a session, and was sent the template SM1.
+type welcomed struct {
+	*conversation.Service
+	t      *testing.T
+	tenant conversation.Tenant
+	twilio *twilio
+	log    *bytes.Buffer
+}
+
+// newWelcomed must be called in a bubble.
+func newWelcomed(t *testing.T) *welcomed {
+	t.Helper()
+	ledger := newLedger(newEngine(t), usage.NewCalendar(nil))
+	recorder := ledger.Recorder
+	w := &welcomed{
+		t: t, twilio: &twilio{}, log: new(bytes.Buffer),
+		tenant: conversation.Tenant{
+			Restaurant: restaurant.Restaurant{ID: "r1", Name: "One", MerchantID: "m1", Active: true, CreatedAt: time.Now()},
+			Bot: restaurant.Bot{ID: "b", PhoneNumber: "+966110000000",
+				Limits: restaurant.Limits{ConversationsPerDay: -1, AnswersPerMinute: -1}},
+		},
+	}
+	if err := ledger.Store.CreateRestaurant(t.Context(), w.tenant.Restaurant, &w.tenant.Bot); err != nil {
+		t.Fatal(err)
+	}
+	w.Service = &conversation.Service{
+		Recorder: recorder, WelcomeFailures: recorder.(conversation.WelcomeFailures), QuotaAlerter: ledger.QuotaAlerter, Sender: w.twilio,
+		Queue: nothing{}, Menu: nothing{}, Templates: nothing{}, Limiter: nothing{}, Now: time.Now, NewID: rand.Text,
+		RequestID: func(context.Context) string { return "request" }, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+	}
+	return w
+}
+
+func (w *welcomed) write(id string) {
+	w.t.Helper()
+	in := conversation.Incoming{MessageID: id, Customer: guest, Body: "hello"}
+	if id == "stop" {
+		in.Body = "stop"
+	}
+	if err := w.Receive(w.t.Context(), w.tenant, in); err != nil {
+		w.t.Fatalf("message %s: %v", id, err)
+	}
+}
+
+// report is a callback of the template SM1, or of another message.
+func report(code int, change ...func(*delivery.Report)) delivery.Report {
+	r := delivery.Report{
+		MessageID: "SM1", Customer: guest, Status: delivery.Failed, ErrorCode: code,
+		Origin: delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, SentAt: time.Now()},
+	}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+func (w *welcomed) receive(r delivery.Report) {
+	w.t.Helper()
+	if err := w.ReceiveStatus(w.t.Context(), w.tenant, r); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// want checks how much was sent, and that the log gives a reason, if one is wanted.
+func (w *welcomed) want(templates, texts int, reason string) {
+	w.t.Helper()
+	if gotTemplates, gotTexts := w.twilio.counts(); gotTemplates != templates || gotTexts != texts {
+		w.t.Errorf("%d templates and %d texts were sent, want %d and %d", gotTemplates, gotTexts, templates, texts)
+	}
+	if !strings.Contains(w.log.String(), reason) {
+		w.t.Errorf("the log has no %q: %s", reason, w.log)
+	}
+	if strings.Contains(w.log.String(), guest) {
+		w.t.Errorf("the log shows the customer's number: %s", w.log)
+	}
+}
+
+// TestWelcomeByOutcome: a welcome whose template failed goes out as text, once; what would fail as text too doesn't.
+func TestWelcomeByOutcome(t *testing.T) {
+	t.Parallel()
+	of := func(change func(*delivery.Report)) []delivery.Report { return []delivery.Report{report(63016, change)} }
+	for name, test := range map[string]struct {
+		before  func(*welcomed)
+		reports []delivery.Report
+		texts   int
+		reason  string
+	}{
+		"the template isn't approved": {nil, []delivery.Report{report(63016)}, 1, "welcome sent as text"},
+		"a code that nobody knows":    {nil, []delivery.Report{report(99999)}, 1, "welcome sent as text"},
+		"told three times":            {nil, []delivery.Report{report(63016), report(63016), report(63016)}, 1, "it was sent already"},
+		"two templates failed": {
+			nil, []delivery.Report{report(63016), report(63016, func(r *delivery.Report) { r.MessageID = "SM9" })}, 1,
+			"it was sent after another welcome failed",
+		},
+		"the number can't receive":   {nil, []delivery.Report{report(63024)}, 0, "a text would not arrive either"},
+		"part of an experiment":      {nil, []delivery.Report{report(63032)}, 0, "a text would not arrive either"},
+		"too many messages":          {nil, []delivery.Report{report(63018)}, 0, "a text would not arrive either"},
+		"an operator's fault":        {nil, []delivery.Report{report(63007)}, 0, "level=ERROR"},
+		"the text failed":            {nil, of(func(r *delivery.Report) { r.Origin.Template = false }), 0, "a text would not arrive either"},
+		"a list failed":              {nil, of(func(r *delivery.Report) { r.Origin.Kind = delivery.List }), 0, "message not delivered"},
+		"of nobody knows what":       {nil, of(func(r *delivery.Report) { r.Origin = delivery.Origin{} }), 0, "message not delivered"},
+		"delivered":                  {nil, of(func(r *delivery.Report) { r.Status = delivery.Delivered }), 0, ""},
+		"of a customer without one":  {nil, of(func(r *delivery.Report) { r.Customer = "+966500000099" }), 0, "the customer has no session"},
+		"after the customer's hours": {func(*welcomed) { time.Sleep(24 * time.Hour) }, []delivery.Report{report(63016)}, 0, "24 hours are over"},
+		"just before they end": {
+			func(*welcomed) { time.Sleep(24*time.Hour - time.Minute) }, []delivery.Report{report(63016)}, 1, "welcome sent as text",
+		},
+		"after opting out": {func(w *welcomed) { w.write("stop") }, []delivery.Report{report(63016)}, 0, "the customer has opted out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				w.write("m1")
+				if test.before != nil {
+					test.before(w)
+				}
+				for _, r := range test.reports {
+					w.receive(r)
+				}
+				w.want(1, test.texts, test.reason)
+				if test.before == nil {
+					time.Sleep(time.Minute)
+					w.write("m2") // nothing is due any more
+					w.want(1, test.texts, test.reason)
+				}
+			})
+		})
+	}
+}
+
+// TestCallbacksMeet has two callbacks of one failure come while the first one's text is being sent.
+func TestCallbacksMeet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		w.write("m1")
+		sending, goOn := make(chan struct{}), make(chan struct{})
+		w.twilio.before = func(context.Context, string, conversation.Outgoing) error {
+			close(sending) // twice is a panic
+			<-goOn
+			return nil
+		}
+		var both sync.WaitGroup
+		both.Go(func() { w.receive(report(63016)) })
+		<-sending
+		both.Go(func() { w.receive(report(63016)) })
+		synctest.Wait() // the second finds the lease held, and waits
+		close(goOn)
+		both.Wait()
+		w.want(1, 1, "welcome sent as text")
+	})
+}
+
+// TestWelcomeSurvivesDeaths has the process that takes a callback die after any of its writes, or while it sends. Twilio posts the
+// callback again, or else the customer writes: one text goes out. A text that Twilio took reports itself.
+func TestWelcomeSurvivesDeaths(t *testing.T) {
+	t.Parallel()
+	for _, death := range []string{"after the note", "after the settling", "in sending, not taken", "in sending, taken"} {
+		for _, next := range []string{"a callback", "a message"} {
+			t.Run(death+", then "+next, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWelcomed(t)
+					w.write("m1")
+					dying, die := context.WithCancel(t.Context())
+					var lost bool
+					switch death {
+					case "after the note":
+						dying = breakAfter(dying, 1)
+					case "after the settling":
+						dying = breakAfter(dying, 2)
+					default:
+						w.twilio.before = func(context.Context, string, conversation.Outgoing) error {
+							lost = true
+							die()
+							return context.Canceled
+						}
+					}
+					_ = w.ReceiveStatus(dying, w.tenant, report(63016)) // nobody is left to hear of it
+					die()
+					w.twilio.before = nil
+					if lost && death == "in sending, not taken" {
+						w.twilio.taken = w.twilio.taken[:1]
+					} else if _, texts := w.twilio.counts(); texts == 1 {
+						w.receive(delivery.Report{
+							MessageID: "SM2", Customer: guest, Status: delivery.Sent,
+							Origin: delivery.Origin{Kind: delivery.Welcome, Category: delivery.Service, Instead: true, SentAt: time.Now()},
+						})
+					}
+					for try := 0; next == "a callback"; try++ {
+						err := w.ReceiveStatus(t.Context(), w.tenant, report(63016))
+						if err == nil {
+							break
+						}
+						if try == 5 || !errors.Is(err, conversation.ErrElsewhere) {
+							t.Fatalf("try %d: %v", try, err)
+						}
+					}
+					if next == "a message" {
+						time.Sleep(conversation.LeaseLength)
+						w.write("m2")
+					}
+					w.want(1, 1, "")
+				})
+			})
+		}
+	}
+}
+
+// TestTemplateFailsAtOnce has Twilio answer that it took the template and that it failed, and tell of it in a callback as well:
+// before the answer, beside the text, or after it.
+func TestTemplateFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	failed := fmt.Errorf("%w: 63016", conversation.ErrTemplateRejected)
+	for _, when := range []string{"never", "before the answer", "beside the text", "after it"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				var callbacks sync.WaitGroup
+				w.twilio.before = func(_ context.Context, sid string, m conversation.Outgoing) error {
+					switch {
+					case m.ContentSID != "" && when == "before the answer":
+						w.receive(report(63016))
+					case m.ContentSID == "" && when == "beside the text":
+						callbacks.Go(func() { w.receive(report(63016)) })
+						time.Sleep(time.Second)
+					}
+					if m.ContentSID != "" {
+						return failed
+					}
+					return nil
+				}
+				w.write("m1")
+				if when == "after it" {
+					w.receive(report(63016))
+				}
+				callbacks.Wait()
+				w.want(1, 1, "welcome sent as text")
+				if !slices.ContainsFunc(w.twilio.taken, func(m conversation.Outgoing) bool { return m.Instead && m.Text != "" }) {
+					t.Errorf("the text doesn't say that it is in place of a template: %+v", w.twilio.taken)
+				}
+			})
+		})
+	}
+}
+
+// A text that can't be sent now is sent when the callback is posted again, or with the customer's next message.
+func TestTextIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		w.write("m1")
+		w.twilio.before = func(context.Context, string, conversation.Outgoing) error { return outage.ErrUnavailable }
+		for range 2 {
+			if err := w.ReceiveStatus(t.Context(), w.tenant, report(63016)); !errors.Is(err, outage.ErrUnavailable) {
+				t.Errorf("ReceiveStatus: %v", err)
+			}
+		}
+		w.twilio.taken, w.twilio.before = w.twilio.taken[:1], nil
+		w.write("m2")
+		w.want(1, 1, "welcome sent as text")
+		w.receive(report(63016))
+		w.want(1, 1, "it was sent already")
+	})
+}
