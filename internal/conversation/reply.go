@@ -138,16 +138,30 @@ func pieces(line string) []string {
 
 // variable makes a text fit for a template, which takes neither line breaks nor control characters.
 func variable(s string) string {
-	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
-	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.Is(unicode.Cf, r) }) {
+	s = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) && r != '\u200E' && r != '\u200F' && r != '\u061C' {
+			return -1 // an override would turn around what stands behind the name
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if !strings.ContainsFunc(s, visible) {
 		return "" // nothing that can be seen
 	}
 	if runes := []rune(s); len(runes) > maxVariable {
 		s = strings.TrimSpace(string(runes[:maxVariable]))
 	}
 	return s
+}
+
+// visible reports whether a character shows anything: neither a format character, nor a filler that Unicode counts as a letter
+// (Default_Ignorable_Code_Point in DerivedCoreProperties.txt), nor a blank.
+func visible(r rune) bool {
+	switch r {
+	case '\u115F', '\u1160', '\u3164', '\uFFA0', '\u2800', '\u034F', '\u17B4', '\u17B5':
+		return false
+	}
+	return !unicode.Is(unicode.Cf, r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Variation_Selector, r)
 }
 
 // titles returns the entries' first lines as a list's rows take them.

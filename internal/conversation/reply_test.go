@@ -156,6 +156,24 @@ func TestSplitProperty(t *testing.T) {
 	})
 }
 
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"سارة": "سارة", " Sara\tA. ": "Sara A.", "": "", "\u2800": "", "\u3164\u3164": "", "\uFFA0 \u2800": "", "\u200B\u00AD": "", "\u115F\uFE0F": "",
+		"\u202Egnihtyna\u202C":  "gnihtyna",
+		"\u2067محمد\u2069 Ali":  "محمد Ali",
+		"\u202E\u2066":          "",
+		"محمد\u200F (فرع)":      "محمد\u200F (فرع)",
+		"👩\u200D🍳":              "👩\u200D🍳",
+		"\u2800Sara\u2800":      "\u2800Sara\u2800",
+		"A\u202DB\u061CC\u2068": "AB\u061CC",
+	} {
+		if got := variable(given); got != want {
+			t.Errorf("%q became %q, want %q", given, got, want)
+		}
+	}
+}
+
 // TestVariableProperty: whatever a name is, WhatsApp takes it as a variable.
 func TestVariableProperty(t *testing.T) {
 	t.Parallel()

@@ -24,8 +24,45 @@ func rename(groups []string, attr slog.Attr) slog.Attr {
 		attr.Key = "timestamp"
 	case slog.MessageKey:
 		attr.Key = "message"
+	case "restaurantId":
+		attr.Value = slog.StringValue(MaskRestaurant(attr.Value.String()))
+	case "error", "reason": // which name restaurants
+		if attr.Value.Any() != nil {
+			attr.Value = slog.StringValue(maskNumbers(attr.Value.String()))
+		}
 	}
 	return attr
+}
+
+// maskNumbers masks what stands alone in a text and has the digits of a phone number: it may be a restaurant's id, which is
+// somebody's number then. A part of a longer word, of a time or of an address with a port is none.
+func maskNumbers(text string) string {
+	for end := 0; end < len(text); {
+		start := end
+		for start < len(text) && !isDigit(text[start]) {
+			start++
+		}
+		for end = start; end < len(text) && isDigit(text[end]); {
+			end++
+		}
+		from := start
+		if from > 0 && text[from-1] == '+' {
+			from--
+		}
+		if (from == 0 || !joins(text[from-1])) && (end == len(text) || !joins(text[end])) {
+			if masked := MaskRestaurant(text[from:end]); masked != text[from:end] {
+				text = text[:from] + masked + text[end:]
+			}
+		}
+	}
+	return text
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// joins reports whether a character makes one word of what stands on its sides.
+func joins(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_' || c == '.'
 }
 
 // Phone returns an attribute with a phone number of which only the country code and the last two digits can be read: enough to

@@ -3,6 +3,7 @@ package logging_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -133,4 +134,33 @@ func TestMaskPhoneNeverRevealsMore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNumbersInErrors: a restaurant's id that is a number is masked wherever it is logged.
+func TestNumbersInErrors(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"reading usage of restaurant 966500000001: throttled": "reading usage of restaurant 9665******01: throttled",
+		`bot of restaurant "+966500000001"`:                   `bot of restaurant "+966*******01"`,
+		"966500000001":                                        "9665******01",
+		"966500000001, 966500000002 and r1":                   "9665******01, 9665******02 and r1",
+		"GET /restaurants/966500000001":                       "GET /restaurants/9665******01",
+		"1234567":                                             "*******",
+		"reading usage of restaurant clxyz123456789abc":       "reading usage of restaurant clxyz123456789abc",
+		"at 2026-11-23T12:00:00.123456789Z, 15000000ns":       "at 2026-11-23T12:00:00.123456789Z, 15000000ns",
+		"message SM00000000000000000000000000000001":          "message SM00000000000000000000000000000001",
+		"status 503, code 63016":                              "status 503, code 63016",
+		"":                                                    "",
+	} {
+		var b bytes.Buffer
+		log := logging.New(&b, slog.LevelInfo, "test").With(slog.String("restaurantId", "966500000001"))
+		log.Info("failed", slog.Any("error", errors.New(text)), slog.String("reason", text))
+		var line map[string]string
+		if err := json.Unmarshal(b.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line["error"] != want || line["reason"] != want || line["restaurantId"] != "9665******01" {
+			t.Errorf("%q is logged as %v", text, line)
+		}
+	}
 }

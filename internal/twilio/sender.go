@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
@@ -66,6 +68,10 @@ func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation
 	return sid, s.translate(ctx, t, account.SID, m, err)
 }
 
+// invalidTo is Twilio's code for a receiver that it can't send to. A sender that isn't enabled for user ids answers it to each of
+// them (nyaruka/courier #1083).
+const invalidTo = 21211
+
 // translate says what a failure means for a conversation.
 //
 // Only what is the receiver's own doing is final. What an operator has to put right (a sender that isn't registered, a
@@ -77,6 +83,10 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 	case !ok:
 		return err
 	case failure.ReceiverRejected():
+		if failure.Code == invalidTo && customer.IsUserID(m.To) {
+			s.Log.LogAttrs(ctx, slog.LevelWarn, "twilio takes no user id from this sender: customers without a number can't be reached",
+				slog.String("restaurantId", t.Restaurant.ID), slog.String("accountSid", accountSID), logging.Customer("customer", m.To))
+		}
 		return fmt.Errorf("%w: %w", conversation.ErrUndeliverable, err)
 	case m.ContentSID != "" && failure.Permanent():
 		// Twilio has many codes for templates that can't be sent, and adds more. Where the fault is another, the text

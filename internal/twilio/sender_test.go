@@ -247,6 +247,23 @@ func TestSenderErrors(t *testing.T) {
 	}
 }
 
+// TestSenderNotEnabledForUserIDs: it is the sender that can't be written from to user ids, and the log says so.
+func TestSenderNotEnabledForUserIDs(t *testing.T) {
+	t.Parallel()
+	for to, want := range map[string]bool{"SA.13491208655302741918": true, customer: false} {
+		sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"code": 21211, "message": "The 'To' number is not valid", "status": 400}`)
+		}), known)
+		if err := attempt(t, sender, "", textTo(to)); meaningOf(err) != undeliverable {
+			t.Errorf("%v", err)
+		}
+		if told := strings.Contains(log.String(), "takes no user id from this sender"); told != want || strings.Contains(log.String(), to) {
+			t.Errorf("to %s the log says %s", to, log)
+		}
+	}
+}
+
 // TestEverySendNamesItsStatusCallback: the address says what the message is, and names no customer.
 func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	t.Parallel()
