@@ -298,3 +298,35 @@ test('an administrator who goes offline and comes back sees the figures again', 
   await page.context().setOffline(false);
   await shows(page, '.sud-range', '1–1 of 1');
 });
+
+test('an administrator finds restaurants by typing, in any spelling, and the address keeps it', async () => {
+  const page = await open({ view: 'admin' });
+  await shows(page, '.sud-range', '1–20 of 150');
+  const box = page.getByRole('searchbox', { name: 'Search restaurants' });
+  const names = () => page.locator('[data-restaurant]').allInnerTexts();
+  await box.pressSequentially('الرِّيَاض');
+  await shows(page, '.sud-range', '1–20 of 21');
+  await page.getByRole('button', { name: 'Next' }).click();
+  await shows(page, '.sud-range', '21–21 of 21');
+  await page.reload();
+  await shows(page, '.sud-range', '21–21 of 21');
+  expect(await box.inputValue()).toBe('الرِّيَاض');
+  for (const name of await names()) expect(name).toMatch(/^مشويات الرياض \d+$/);
+
+  await box.fill('NAJD kit');
+  await shows(page, '.sud-range', '1–20 of 21');
+  await page.getByRole('combobox', { name: 'Sort by' }).selectOption('Name');
+  await page.locator('[data-restaurant="demo-002"]').waitFor();
+  await page.waitForFunction(() => document.querySelector('[data-restaurant]')?.textContent === 'Najd Kitchen 2');
+  expect((await names()).slice(0, 4)).toEqual(['Najd Kitchen 2', 'Najd Kitchen 9', 'Najd Kitchen 16', 'Najd Kitchen 23']);
+  await box.fill('najd 2');
+  await shows(page, '.sud-range', '1–2 of 2');
+  await box.fill('demo-14');
+  await shows(page, '.sud-range', '1–6 of 6'); // by their ids
+  await box.fill('مغلق');
+  await shows(page, '.sud-range', '1–1 of 1');
+  await page.getByRole('radio', { name: 'Active' }).check();
+  await shows(page, '.sud-range', 'No restaurant matches');
+  await box.fill('');
+  await shows(page, '.sud-range', '1–20 of 149');
+});
