@@ -342,7 +342,8 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
 		if err := s.enqueue(ctx, log, t, in); err != nil {
-			log.LogAttrs(ctx, slog.LevelError, "bootstrap job not enqueued", slog.String("jobId", jobID(in)), slog.Any("error", err))
+			log.LogAttrs(ctx, slog.LevelError, "bootstrap job not enqueued", slog.String("jobId", jobID(in)),
+				slog.String("merchantId", t.Restaurant.MerchantID), slog.Any("error", err))
 			call(s.Events.EnqueueFailed)
 		}
 	})

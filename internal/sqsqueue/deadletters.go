@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 )
 
 const (
@@ -30,10 +32,7 @@ type OperatorClient interface {
 	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (
 		*sqs.ChangeMessageVisibilityBatchOutput, error)
-	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (
-		*sqs.GetQueueAttributesOutput, error)
-	StartMessageMoveTask(context.Context, *sqs.StartMessageMoveTaskInput, ...func(*sqs.Options)) (
-		*sqs.StartMessageMoveTaskOutput, error)
+	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
 }
 
 // DeadLetter is a message that could not be carried out.
@@ -110,7 +109,7 @@ func (d *DeadLetters) each(ctx context.Context, limit int, visit func(types.Mess
 			MaxNumberOfMessages:         int32(min(limit-len(seen), maxReceived)),
 			VisibilityTimeout:           int32(listVisibility / time.Second),
 			WaitTimeSeconds:             int32(listWait / time.Second),
-			MessageAttributeNames:       []string{attributeReason},
+			MessageAttributeNames:       []string{"All"},
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 		})
 		if err != nil {
@@ -165,39 +164,27 @@ func (d *DeadLetters) show(ctx context.Context, received []types.Message) error 
 	return nil
 }
 
-// Redrive has SQS move all dead letters back into the queue, each as a new message with all its attempts, and returns
-// about how many there are. It returns as soon as the move has begun, and fails where one is going on already.
-func (d *DeadLetters) Redrive(ctx context.Context) (int, error) {
-	source, letters, err := d.describe(ctx, d.deadLetterURL)
-	if err != nil {
-		return 0, err
-	}
-	destination, _, err := d.describe(ctx, d.url)
-	if err != nil {
-		return 0, err
-	}
-	// Without its destination, SQS would move only what its own redrive policy has put there.
-	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{
-		SourceArn: &source, DestinationArn: &destination,
+// Redrive sends the dead letters that can succeed back into the queue, each as a new message with all its attempts, and returns
+// how many those were and how many stay because they can't: they would only travel round. A letter is sent before it is
+// deleted, so a broken-off redrive may have one job done twice and loses none. SQS's own message move task would move every letter,
+// and with it the failures that a postponed job's attribute counts.
+func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(body string) bool) (moved, stay int, err error) {
+	err = d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
+		if !canSucceed(aws.ToString(m.Body)) {
+			stay++
+			return false, nil
+		}
+		attributes := maps.Clone(m.MessageAttributes)
+		for _, ours := range []string{attributeReason, attributeOriginalMessage, bootstrap.AttributeFailures} {
+			delete(attributes, ours)
+		}
+		_, err := d.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &d.url, MessageBody: m.Body, MessageAttributes: attributes})
+		if err != nil {
+			return false, translate("sending a dead letter back", err)
+		}
+		moved++
+		_, err = d.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &d.deadLetterURL, ReceiptHandle: m.ReceiptHandle})
+		return false, translate("deleting a dead letter", err)
 	})
-	if err != nil {
-		return 0, translate("starting to move dead letters", err)
-	}
-	return letters, nil
-}
-
-// describe returns a queue's ARN and about how many messages can be received from it.
-func (d *DeadLetters) describe(ctx context.Context, url string) (arn string, messages int, err error) {
-	const arnName, countName = types.QueueAttributeNameQueueArn, types.QueueAttributeNameApproximateNumberOfMessages
-	out, err := d.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-		QueueUrl: &url, AttributeNames: []types.QueueAttributeName{arnName, countName},
-	})
-	if err != nil {
-		return "", 0, translate("describing a queue", err)
-	}
-	messages, err = strconv.Atoi(out.Attributes[string(countName)])
-	if err != nil {
-		return "", 0, fmt.Errorf("describing a queue: its number of messages: %w", err)
-	}
-	return out.Attributes[string(arnName)], messages, nil
+	return moved, stay, err
 }

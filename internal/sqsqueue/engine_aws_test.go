@@ -44,7 +44,7 @@ func newServer(t *testing.T) server {
 	must(t, err)
 	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = &endpoint
-	config.HTTPClient = &http.Client{Transport: engines.MoveTasks{Next: http.DefaultTransport}}
+	config.HTTPClient = &http.Client{Transport: http.DefaultTransport}
 	s := server{client: sqs.NewFromConfig(config)}
 	urls, err := engines.CreateQueues(t.Context(), s.client, queues)
 	must(t, err)
@@ -154,7 +154,7 @@ func TestEngineDeadLetters(t *testing.T) {
 		}
 	}
 	const left = letters - 2
-	if n, err := s.letters.Redrive(t.Context()); err != nil || n != left {
+	if n, _, err := s.letters.Redrive(t.Context(), func(string) bool { return true }); err != nil || n != left {
 		t.Errorf("Redrive = %d, %v, want %d", n, err, left)
 	}
 	if left := s.receive(t, s.deadLetterURL, 0); len(left) > 0 {

@@ -348,15 +348,28 @@ func TestRedrive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := b.letters.Redrive(t.Context()); err != nil || n != 3 {
-		t.Errorf("Redrive = %d, %v, want 3", n, err)
+	hopeless := original()
+	hopeless.Body = "hopeless"
+	if err := b.queue.DeadLetter(t.Context(), hopeless, "malformed"); err != nil {
+		t.Fatal(err)
 	}
-	if n := len(b.engine.Messages("dead")); n != 0 {
-		t.Errorf("%d dead letters are left", n)
+	canSucceed := func(body string) bool { return body != "hopeless" }
+	for _, want := range []int{3, 0} { // what can't succeed stays however often the others are sent back
+		if moved, stay, err := b.letters.Redrive(t.Context(), canSucceed); err != nil || moved != want || stay != 1 {
+			t.Errorf("Redrive = %d, %d, %v, want %d and 1", moved, stay, err, want)
+		}
+	}
+	if left := b.engine.Messages("dead"); len(left) != 1 || left[0].Body != "hopeless" {
+		t.Errorf("left = %+v, want what can't succeed", left)
 	}
 	moved := b.engine.Messages("jobs")
 	if len(moved) != 3 || moved[0].Body != "no job" || moved[0].ReceiveCount != 0 {
 		t.Errorf("moved = %+v, want three that were never received", moved)
+	}
+	for _, ours := range []string{"reason", "originalMessageId", bootstrap.AttributeFailures} {
+		if _, kept := moved[0].Attributes[ours]; kept {
+			t.Errorf("attribute %s is kept", ours)
+		}
 	}
 }
 
@@ -394,7 +407,7 @@ func TestFaults(t *testing.T) {
 		const url, deadLetterURL = "http://q/0/jobs", "http://q/0/dead"
 		queue, letters := sqsqueue.New(client, url, deadLetterURL), sqsqueue.NewDeadLetters(client, url, deadLetterURL)
 		_, listErr := letters.List(t.Context(), 1)
-		_, redriveErr := letters.Redrive(t.Context())
+		_, _, redriveErr := letters.Redrive(t.Context(), func(string) bool { return true })
 		for call, err := range map[string]error{
 			"Enqueue": queue.Enqueue(t.Context(), newJob()), "Delay": queue.Delay(t.Context(), "handle", time.Second),
 			"DeadLetter": queue.DeadLetter(t.Context(), original(), "reason"), "List": listErr, "Redrive": redriveErr,

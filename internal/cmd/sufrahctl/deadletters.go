@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -16,7 +17,7 @@ import (
 type dlqCommand struct {
 	List    listDeadLetters    `cmd:"" help:"List bootstrap jobs that were given up, with why. They stay where they are."`
 	Delete  deleteDeadLetter   `cmd:"" help:"Delete one for good, such as a job that could only fail again."`
-	Redrive redriveDeadLetters `cmd:"" help:"Send them all back to the bootstrap queue, each with all its attempts."`
+	Redrive redriveDeadLetters `cmd:"" help:"Send the jobs among them back to the bootstrap queue, each with all its attempts. What is no job stays."`
 }
 
 // queueName returns the name that template.yaml gives a stack's bootstrap queue, and deadLetterQueueName that of its
@@ -47,7 +48,14 @@ type listDeadLetters struct {
 	Limit int `help:"How many to show at most." default:"100"`
 }
 
-// shownDeadLetter is a dead letter in JSON. Job is missing where the body is no job, which is then shown as it is.
+// unexplained is the reason of a letter that SQS moved by itself, without one: the worker's log has the cause.
+const unexplained = "every attempt failed; the saved query what-happened-to-a-welcome has why, by the job's id"
+
+// recipient finds customers' numbers and user ids in a body that is no job.
+var recipient = regexp.MustCompile(`\+?\d{8,15}\b|\b[A-Z]{2}\.[A-Za-z0-9]{6,128}\b`)
+
+// shownDeadLetter is a dead letter in JSON. Job is missing where the body is no job, which is then shown as it is. Customers are
+// masked, as in logs.
 type shownDeadLetter struct {
 	ID     string         `json:"id"`
 	Reason string         `json:"reason"`
@@ -73,19 +81,20 @@ func (c *listDeadLetters) Run(s *session) error {
 	for i, letter := range letters {
 		r := shownDeadLetter{ID: letter.MessageID, Reason: letter.Reason, SentAt: jsonTime(letter.SentAt)}
 		if r.Reason == "" {
-			r.Reason = "failed as often as the queue allows"
+			r.Reason = unexplained
 		}
-		rows[i] = []string{r.ID, date(letter.SentAt, ""), "", "", "", r.Reason}
+		rows[i] = []string{r.ID, date(letter.SentAt, ""), "", "", "", "", r.Reason}
 		if job, err := bootstrap.ParseJob([]byte(letter.Body)); err == nil {
+			job.CustomerWa = logging.MaskCustomer(job.CustomerWa)
 			r.Job = &job
-			rows[i][2], rows[i][3], rows[i][4] = job.RestaurantID, job.MerchantID, logging.MaskCustomer(job.CustomerWa)
+			copy(rows[i][2:], []string{job.JobID, job.RestaurantID, job.MerchantID, job.CustomerWa})
 		} else {
-			r.Body = letter.Body
+			r.Body = recipient.ReplaceAllStringFunc(letter.Body, logging.MaskCustomer)
 		}
 		results[i] = r
 	}
 	return s.out.result(results, func(w io.Writer) {
-		table(w, []string{"ID", "SENT", "RESTAURANT", "MERCHANT", "CUSTOMER", "REASON"}, rows)
+		table(w, []string{"ID", "SENT", "JOB", "RESTAURANT", "MERCHANT", "CUSTOMER", "REASON"}, rows)
 		fmt.Fprintf(w, "%s\n", plural(len(rows), "dead letter"))
 	})
 }
@@ -112,12 +121,18 @@ func (*redriveDeadLetters) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	n, err := queue.Redrive(s.ctx)
+	moved, stay, err := queue.Redrive(s.ctx, func(body string) bool {
+		_, err := bootstrap.ParseJob([]byte(body))
+		return err == nil
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s sent back: %w", plural(moved, "dead letter"), err)
 	}
-	return s.out.result(map[string]int{"moving": n}, func(w io.Writer) {
-		fmt.Fprintf(w, "About %s on the way back to the queue.\n", plural(n, "dead letter"))
+	return s.out.result(map[string]int{"moved": moved, "stay": stay}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s sent back to the queue.\n", plural(moved, "dead letter"))
+		if stay > 0 {
+			fmt.Fprintf(w, "%s no job and stayed: dlq list shows why, dlq delete removes one.\n", map[bool]string{true: "1 is", false: fmt.Sprint(stay, " are")}[stay == 1])
+		}
 	})
 }
 

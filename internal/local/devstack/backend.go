@@ -84,7 +84,7 @@ func newOnEngines(ctx context.Context, o Options, tables []sam.Table, queues []s
 	if err != nil {
 		return nil, err
 	}
-	queueServer, err := newEngine(o.Engines.SQS, "sqs", engines.MoveTasks{Next: toEngines})
+	queueServer, err := newEngine(o.Engines.SQS, "sqs", toEngines)
 	if err != nil {
 		return nil, err
 	}
