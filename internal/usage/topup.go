@@ -65,6 +65,12 @@ type TopUpRequest struct {
 	By  string
 }
 
+// ToppedUp is what came of a top-up.
+type ToppedUp struct {
+	Quota  Quota // right after it
+	Repeat bool  // an earlier one had the same key: nothing was added now, and Quota is what that one led to
+}
+
 // TopUpFault says what of a top-up makes no sense.
 type TopUpFault struct{ Name, Problem string }
 
@@ -90,9 +96,9 @@ type TopUpStore interface {
 	// month's quota right after. Where the restaurant has no bot, its limit is defaultLimit.
 	//
 	// With a repeatKey, only the first top-up of that key is made. For another one of the same amount and reason
-	// AddTopUp returns what it returned for the first; for any other it fails with ErrKeyReused. It fails with
+	// AddTopUp returns the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with
 	// restaurant.ErrNotFound, the faults of Quota.Add, or outage.ErrUnavailable.
-	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (Quota, error)
+	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (ToppedUp, error)
 }
 
 // TopUpService adds to restaurants' allowances.
@@ -109,15 +115,15 @@ func NewTopUpService(store TopUpStore, calendar Calendar, defaults restaurant.Li
 	return &TopUpService{store: store, calendar: calendar, defaults: defaults, now: now, newID: newID}
 }
 
-// Add carries out a top-up and returns the quota right after it. It fails with *TopUpFault, restaurant.ErrNotFound,
+// Add carries out a top-up, or finds it carried out already. It fails with *TopUpFault, restaurant.ErrNotFound,
 // ErrUnlimited, ErrBelowZero, ErrKeyReused or outage.ErrUnavailable. After the last it isn't known whether it was carried out: only with
 // a key is it safe to try again.
-func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (Quota, error) {
+func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (ToppedUp, error) {
 	if err := r.Validate(); err != nil {
-		return Quota{}, err
+		return ToppedUp{}, err
 	}
 	if !restaurant.ValidID(r.RestaurantID) {
-		return Quota{}, restaurant.ErrNotFound
+		return ToppedUp{}, restaurant.ErrNotFound
 	}
 	now := n.now().UTC().Truncate(time.Millisecond)
 	kind := TopUpType
@@ -125,11 +131,11 @@ func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (Quota, error) {
 		kind = CorrectionType
 	}
 	a := TopUp{ID: "adj_" + n.newID(), Amount: r.Amount, Type: kind, Reason: r.Reason, CreatedAt: now, CreatedBy: r.By}
-	quota, err := n.store.AddTopUp(ctx, r.RestaurantID, n.calendar.Month(now), a, repeatKey(r.Key), n.defaults.ConversationsPerDay)
+	done, err := n.store.AddTopUp(ctx, r.RestaurantID, n.calendar.Month(now), a, repeatKey(r.Key), n.defaults.ConversationsPerDay)
 	if err != nil {
-		return Quota{}, fmt.Errorf("topping up the allowance of restaurant %s: %w", r.RestaurantID, err)
+		return ToppedUp{}, fmt.Errorf("topping up the allowance of restaurant %s: %w", r.RestaurantID, err)
 	}
-	return quota, nil
+	return done, nil
 }
 
 // repeatKey is what a store keeps of a key: callers may put into it what nobody else should read.

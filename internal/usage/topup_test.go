@@ -28,7 +28,7 @@ func TestRenew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantEqual(t, "quota", got, usage.Quota{Limit: 300, ToppedUp: want})
+		wantEqual(t, "quota", got, usage.ToppedUp{Quota: usage.Quota{Limit: 300, ToppedUp: want}})
 	}
 	renew(100)
 	renew(200)

@@ -58,12 +58,12 @@ func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
 		return nil, err
 	}
 	request.RestaurantID, request.By = restaurantID, holder.ID
-	quota, err := a.topUps.Add(c.Context(), request)
+	done, err := a.topUps.Add(c.Context(), request)
 	if err != nil {
 		return nil, err
 	}
-	c.Note(slog.Int64("amount", request.Amount), slog.Int64("adjustedBy", quota.ToppedUp))
-	return topUpAnswer{Success: true, Data: newQuotaBody(quota)}, nil
+	c.Note(slog.Int64("amount", request.Amount), slog.Int64("adjustedBy", done.Quota.ToppedUp), slog.Bool("repeat", done.Repeat))
+	return topUpAnswer{Success: true, Data: newQuotaBody(done.Quota)}, nil
 }
 
 // maxTopUpBody is some ten times what the longest reason takes.

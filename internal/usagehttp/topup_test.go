@@ -25,9 +25,9 @@ import (
 
 func (f *faults) AddTopUp(
 	ctx context.Context, id string, month usage.Month, a usage.TopUp, key string, defaultLimit int64,
-) (usage.Quota, error) {
+) (usage.ToppedUp, error) {
 	if f.usage != nil {
-		return usage.Quota{}, f.usage
+		return usage.ToppedUp{}, f.usage
 	}
 	return f.Store.AddTopUp(ctx, id, month, a, key, defaultLimit)
 }
@@ -212,7 +212,7 @@ func TestRenewLogsWhoAddedWhat(t *testing.T) {
 	want := map[string]any{
 		"level": "INFO", "message": "request", "function": "usage-admin", "requestId": "request-1", "method": "POST", "durationMs": 0.0,
 		"route": "/api/admin/usage/{restaurantId}/renew", "status": 200.0, "restaurantId": "new", "credentialId": "cr_" + admin,
-		"amount": 7.0, "adjustedBy": 7.0,
+		"amount": 7.0, "adjustedBy": 7.0, "repeat": false,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)

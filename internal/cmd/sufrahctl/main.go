@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,11 +23,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -75,6 +79,8 @@ type session struct {
 	now         func() time.Time
 	out         printer
 	progress    io.Writer
+	log         *slog.Logger
+	identity    func(context.Context) (string, error) // who runs the command
 }
 
 // run carries out one command line and writes its result to out, and how far it has got meanwhile to progress.
@@ -114,6 +120,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	err = command.Run(&session{
 		ctx: ctx, stack: line.Stack, store: store, dynamodb: tables, sqs: queues, credentials: credential.NewManager(store, rand.Reader, time.Now), now: time.Now,
 		out: printer{w: out, json: line.JSON}, endpoint: line.Endpoint, progress: progress,
+		log: logging.New(progress, slog.LevelInfo, "sufrahctl"), identity: func(ctx context.Context) (string, error) {
+			if line.Endpoint != "" {
+				return "sufrahctl", nil
+			}
+			return identity(ctx, sts.NewFromConfig(forDynamoDB))
+		},
 	})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
@@ -134,8 +146,30 @@ func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	if err != nil {
 		return own, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
+	if own.Region == "" {
+		return own, errors.New("there is no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one; a local stack needs --endpoint")
+	}
+	if _, err := own.Credentials.Retrieve(ctx); err != nil {
+		return own, fmt.Errorf("there are no AWS credentials: aws sso login, or set AWS_PROFILE; a local stack needs --endpoint: %w", err)
+	}
 	keepConnections(&own)
 	return own, nil
+}
+
+// caller is what identity needs of an STS client.
+type caller interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// identity returns the name in the operator's AWS identity: a user's, or that of a role's session, which is the person's where
+// people come by IAM Identity Center.
+func identity(ctx context.Context, client caller) (string, error) {
+	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", err
+	}
+	arn := aws.ToString(out.Arn)
+	return arn[strings.LastIndexAny(arn, ":/")+1:], nil
 }
 
 // keepConnections lets an import use its connections again: by default only ten of them are kept.

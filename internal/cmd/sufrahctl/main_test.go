@@ -198,6 +198,7 @@ type placeholders struct{ values, ids []string }
 var (
 	valuePattern = regexp.MustCompile(`sufrah_(?:pat|key)_[\w-]{43}`)
 	idPattern    = regexp.MustCompile(`\bcr_[\w-]{12}`)
+	stampPattern = regexp.MustCompile(`"timestamp":"[^"]*"`)
 	timePattern  = regexp.MustCompile(`\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d{3})?Z`)
 )
 
@@ -215,6 +216,7 @@ func (p *placeholders) hide(text string) string {
 		p.ids = append(p.ids, id)
 		return placeholder(len(p.ids) - 1)
 	})
+	text = stampPattern.ReplaceAllString(text, `"timestamp":"…"`)
 	return timePattern.ReplaceAllStringFunc(text, func(t string) string {
 		return "YYYY-MM-DD" + t[10:11] + "hh:mm:ss.sssZ"[:len(t)-12] + "Z"
 	})

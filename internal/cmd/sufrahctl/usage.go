@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -19,7 +20,7 @@ type topUpUsage struct {
 	Amount int64      `help:"How many conversations to add; negative (--amount=-500) to take back." default:"1000"`
 	Reason string     `help:"Why, as the restaurant will read it. Default: Manual renewal, or Manual correction."`
 	Key    string     `help:"Makes repeating the command harmless: only the first of the same key adds anything."`
-	By     string     `help:"Who adds it." default:"sufrahctl"`
+	By     string     `help:"Who adds it. Default: the name in your AWS identity; on a local stack sufrahctl."`
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
 }
 
@@ -37,6 +38,7 @@ type shownQuota struct {
 	EffectiveLimit int64  `json:"effectiveLimit"`
 	ToppedUp       int64  `json:"adjustedBy"`
 	Remaining      int64  `json:"remaining"`
+	Repeat         bool   `json:"repeat"` // an earlier top-up had the key, and nothing was added now
 }
 
 func (c *topUpUsage) Run(s *session) error {
@@ -48,15 +50,26 @@ func (c *topUpUsage) Run(s *session) error {
 	if c.Reason == "" {
 		c.Reason = usage.DefaultReason(c.Amount)
 	}
-	q, err := topUps.Add(s.ctx, usage.TopUpRequest{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
+	if c.By == "" {
+		if c.By, err = s.identity(s.ctx); err != nil {
+			return fmt.Errorf("finding out who you are (or say so with --by): %w", err)
+		}
+	}
+	done, err := topUps.Add(s.ctx, usage.TopUpRequest{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
 	if err != nil {
 		return err
 	}
-	result := shownQuota{c.ID, q.Used, q.Limit, q.EffectiveLimit(), q.ToppedUp, q.Remaining()}
+	q := done.Quota
+	s.log.LogAttrs(s.ctx, slog.LevelInfo, "allowance topped up", slog.String("restaurantId", c.ID), slog.Int64("amount", c.Amount),
+		slog.Int64("adjustedBy", q.ToppedUp), slog.String("by", c.By), slog.Bool("repeat", done.Repeat))
+	result := shownQuota{c.ID, q.Used, q.Limit, q.EffectiveLimit(), q.ToppedUp, q.Remaining(), done.Repeat}
 	return s.out.result(result, func(w io.Writer) {
 		table(w, []string{"ID", "USED", "PLAN", "ADDED", "LIMIT", "REMAINING"}, [][]string{{
 			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.ToppedUp), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
 		}})
+		if done.Repeat {
+			fmt.Fprintln(w, "A repeat: the key's top-up was made before, with these figures, and nothing was added now.")
+		}
 	})
 }
 

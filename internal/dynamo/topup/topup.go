@@ -57,24 +57,24 @@ func topUpItem(restaurantID string, month usage.Month, a usage.TopUp) table.Item
 // the restaurant's place in the ranking.
 func (t *Store) AddTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
-) (usage.Quota, error) {
+) (usage.ToppedUp, error) {
 	for range table.ConflictAttempts {
-		quota, err := t.addTopUp(ctx, restaurantID, month, a, repeatKey, defaultLimit)
+		done, err := t.addTopUp(ctx, restaurantID, month, a, repeatKey, defaultLimit)
 		var condition *table.ConditionError
 		if !errors.As(err, &condition) {
-			return quota, err
+			return done, err
 		}
 		if err := t.db.Wait(ctx, ranking.Delay); err != nil {
-			return usage.Quota{}, err
+			return usage.ToppedUp{}, err
 		}
 	}
-	return usage.Quota{}, fmt.Errorf("%w: others keep changing the month", outage.ErrUnavailable)
+	return usage.ToppedUp{}, fmt.Errorf("%w: others keep changing the month", outage.ErrUnavailable)
 }
 
 // addTopUp makes the top-up, provided that nothing that it depends on changes between being read and being written.
 func (t *Store) addTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
-) (usage.Quota, error) {
+) (usage.ToppedUp, error) {
 	var repeat table.Item
 	if repeatKey != "" {
 		repeat = schema.UsageKey(restaurantID, "renewal/"+repeatKey)
@@ -82,16 +82,16 @@ func (t *Store) addTopUp(
 	seen, first, err := t.ranking.Standing(ctx, restaurantID, month.String(), repeat)
 	switch {
 	case err != nil:
-		return usage.Quota{}, err
+		return usage.ToppedUp{}, err
 	case first != nil:
-		return repeatedQuota(first, a)
+		return repeated(first, a)
 	case seen.Restaurant.ID == "":
-		return usage.Quota{}, restaurant.ErrNotFound
+		return usage.ToppedUp{}, restaurant.ErrNotFound
 	}
 	before := seen.Quota(defaultLimit)
 	quota, err := before.Add(a.Amount)
 	if err != nil {
-		return usage.Quota{}, err
+		return usage.ToppedUp{}, err
 	}
 	items := append([]table.Write{
 		table.Update(t.names.Usage, schema.UsageKey(restaurantID, month.String()),
@@ -107,14 +107,14 @@ func (t *Store) addTopUp(
 		}))
 	}
 	if err := t.db.Transact(ctx, items, ""); err != nil {
-		return quota, err
+		return usage.ToppedUp{}, err
 	}
 	// The top-up is made, whatever becomes of the restaurant's place: asked for again, it would be made twice. Its next
 	// opening or top-up makes up for a place that couldn't be changed.
 	placing, cancel := context.WithTimeout(ctx, ranking.PlaceTime)
 	defer cancel()
 	_ = t.ranking.Restate(placing, restaurantID, month.String())
-	return quota, nil
+	return usage.ToppedUp{Quota: quota}, nil
 }
 
 // tellAgain is the part of a top-up that has the thresholds above those that the quota still reaches told again, once it
@@ -147,18 +147,18 @@ func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	return e
 }
 
-// repeatedQuota returns what came of the first top-up of a key, if a is the same again.
-func repeatedQuota(first table.Item, a usage.TopUp) (usage.Quota, error) {
+// repeated returns what came of the first top-up of a key, if a is the same again.
+func repeated(first table.Item, a usage.TopUp) (usage.ToppedUp, error) {
 	r := table.Reader{Item: first}
 	amount, reason := r.Number(attrAmount), r.Text(attrReason)
 	quota := usage.Quota{Used: r.Number(attrUsed), Limit: r.Number(attrLimit), ToppedUp: r.Number(schema.AttrToppedUp)}
 	if r.Err != nil {
-		return usage.Quota{}, fmt.Errorf("an earlier top-up: %w", r.Err)
+		return usage.ToppedUp{}, fmt.Errorf("an earlier top-up: %w", r.Err)
 	}
 	if amount != a.Amount || reason != a.Reason {
-		return usage.Quota{}, usage.ErrKeyReused
+		return usage.ToppedUp{}, usage.ErrKeyReused
 	}
-	return quota, nil
+	return usage.ToppedUp{Quota: quota, Repeat: true}, nil
 }
 
 // TopUps implements usage.Journal in one round trip.

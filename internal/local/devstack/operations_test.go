@@ -170,9 +170,10 @@ func (s *stories) await(message string, times int) {
 }
 
 const (
-	exampleNumber = "+966110000000"
-	otherNumber   = "+966110000002" // of demo-002
-	closedNumber  = "+966119999999"
+	exampleNumber  = "+966110000000"
+	otherNumber    = "+966110000002" // of demo-002
+	closedNumber   = "+966119999999"
+	unlinkedNumber = "+966119999998"
 )
 
 // run has everything happen, and returns what the functions wrote.
@@ -197,6 +198,13 @@ func (s *stories) run() string {
 		t.Fatal(err)
 	}
 	s.write("+966500000002", closedNumber, "hello", true)
+
+	// A restaurant without a merchant id.
+	unlinked := restaurant.Restaurant{ID: "unlinked", Name: "Unlinked", Active: true, CreatedAt: time.Now()}
+	if err := s.Store().CreateRestaurant(t.Context(), unlinked, &restaurant.Bot{ID: "bot-unlinked", PhoneNumber: unlinkedNumber}); err != nil {
+		t.Fatal(err)
+	}
+	s.write("+966500000002", unlinkedNumber, "hello", true)
 
 	// What is no customer's message.
 	for _, form := range []url.Values{

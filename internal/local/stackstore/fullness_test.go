@@ -102,9 +102,9 @@ func TestRepeatInAnotherMonth(t *testing.T) {
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), nil))
 	renew := func(ctx context.Context, s *stackstore.Store, month usage.Month) usage.Quota {
 		a := usage.TopUp{ID: "adj_" + month.String(), Amount: 5, Type: usage.TopUpType, Reason: "r", CreatedAt: start}
-		quota, err := s.AddTopUp(ctx, "r00001", month, a, "key", 10)
+		done, err := s.AddTopUp(ctx, "r00001", month, a, "key", 10)
 		must(t, err)
-		return quota
+		return done.Quota
 	}
 	december := usage.Month{Year: 2026, Month: time.December}
 	var first usage.Quota
@@ -155,9 +155,9 @@ func TestTopUpsMeet(t *testing.T) {
 		a := usage.TopUp{
 			ID: fmt.Sprint("adj_", amount), Amount: amount, Type: usage.TopUpType, Reason: "r", CreatedAt: start,
 		}
-		quota, err := s.AddTopUp(ctx, "r00001", november, a, "", 10)
+		done, err := s.AddTopUp(ctx, "r00001", november, a, "", 10)
 		must(t, err)
-		return quota
+		return done.Quota
 	}
 	for _, test := range []struct{ other, own, want int64 }{{1, 10, 11}, {100, 1000, 1111}} {
 		overtaken := &wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{

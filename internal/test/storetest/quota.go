@@ -123,7 +123,7 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 		Reason: "more", CreatedAt: q.now, CreatedBy: "cr_1"}
 	key := fmt.Sprint("key ", q.topUps)
 	for range rapid.IntRange(1, 2).Draw(q.rt, "times") {
-		got, err := q.ledger.Store.AddTopUp(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
+		done, err := q.ledger.Store.AddTopUp(ctx, tenant.id, q.calendar.Month(q.now), a, key, defaultLimit)
 		isRepeat := len(tenant.topUps) > 0 && tenant.topUps[len(tenant.topUps)-1].ID == a.ID
 		if _, fault := tenant.quota(q).Add(amount); fault != nil && !isRepeat {
 			if !errors.Is(err, fault) {
@@ -137,8 +137,8 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 			want.ToppedUp += a.Amount
 			tenant.topUps = append(tenant.topUps, a)
 		}
-		if got != want {
-			q.rt.Fatalf("after a top-up the quota is %+v, want %+v", got, want)
+		if want := (usage.ToppedUp{Quota: want, Repeat: isRepeat}); done != want {
+			q.rt.Fatalf("a top-up led to %+v, want %+v", done, want)
 		}
 	}
 }

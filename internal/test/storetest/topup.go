@@ -23,6 +23,11 @@ func topUp(i int, amount int64) usage.TopUp {
 
 func addTopUp(t *testing.T, s Store, restaurantID string, a usage.TopUp, key string, want usage.Quota) {
 	t.Helper()
+	addAgain(t, s, restaurantID, a, key, usage.ToppedUp{Quota: want})
+}
+
+func addAgain(t *testing.T, s Store, restaurantID string, a usage.TopUp, key string, want usage.ToppedUp) {
+	t.Helper()
 	got, err := s.AddTopUp(t.Context(), restaurantID, november, a, key, defaultLimit)
 	must(t, err)
 	wantEqual(t, a.ID, got, want)
@@ -74,7 +79,7 @@ func testTopUpOnce(t *testing.T, s Store) {
 	addTopUp(t, s, "r00001", topUp(1, 5), "key", first)
 	addTopUp(t, s, "r00001", topUp(2, 7), "", usage.Quota{Limit: 300, ToppedUp: 12})
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: usage.Unlimited}}))
-	addTopUp(t, s, "r00001", topUp(3, 5), "key", first) // as it was then
+	addAgain(t, s, "r00001", topUp(3, 5), "key", usage.ToppedUp{Quota: first, Repeat: true}) // as it was then
 	for _, other := range []usage.TopUp{topUp(4, 6), {ID: "adj_5", Amount: 5, Reason: "another"}} {
 		_, err := s.AddTopUp(t.Context(), "r00001", november, other, "key", defaultLimit)
 		wantError(t, err, usage.ErrKeyReused)
@@ -82,7 +87,7 @@ func testTopUpOnce(t *testing.T, s Store) {
 	// A later month's repeat is one too.
 	again, err := s.AddTopUp(t.Context(), "r00001", usage.Month{Year: 2026, Month: time.December}, topUp(6, 5), "key", defaultLimit)
 	must(t, err)
-	wantEqual(t, "in December", again, first)
+	wantEqual(t, "in December", again, usage.ToppedUp{Quota: first, Repeat: true})
 	wantToppedUp(t, s, "r00001", 12)
 
 	addTopUp(t, s, "r00002", topUp(1, 9), "key", usage.Quota{Limit: 300, ToppedUp: 9}) // another restaurant's key
