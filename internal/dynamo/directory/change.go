@@ -168,6 +168,32 @@ func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 	return append(writes, s.directory.putWords(r)...)
 }
 
+// Rename returns the writes that have a restaurant found by the words of another name. They change the directory's version, so that who
+// lays it anew or checks it with the old name starts again.
+func (s *Snapshot) Rename(r restaurant.Restaurant, name string) []table.Write {
+	if r.Name == name {
+		return nil
+	}
+	renamed := r
+	renamed.Name = name
+	writes := s.directory.putWords(renamed)
+	kept := wordItems(renamed)
+	for _, it := range wordItems(r) {
+		if !slices.ContainsFunc(kept, func(of table.Item) bool { return table.Same(of[attrID], it[attrID]) }) {
+			writes = append(writes, table.Delete(s.directory.names.Directory, table.Item{attrID: it[attrID]}, table.Expression{}))
+		}
+	}
+	if s.stored == nil {
+		return append(writes, table.Check(s.directory.names.Directory, key(countsID), s.unchanged()))
+	}
+	return append(writes, table.Update(s.directory.names.Directory, key(countsID), table.Expression{
+		Add:       "#version :one",
+		Condition: "#generation = :generation",
+		Names:     map[string]string{"#version": "version", "#generation": "generation"},
+		Values:    table.Item{":one": table.Number(1), ":generation": table.Number(s.generation)},
+	}))
+}
+
 // recount changes the counts: by what was added, while the pages are those of s; or, if pages are opened, as a whole, if
 // nobody changed the directory meanwhile.
 func (s *Snapshot) recount(after counts) table.Write {

@@ -583,3 +583,61 @@ func TestRebuildMendsWords(t *testing.T) {
 		})
 	}
 }
+
+// TestRename: a restaurant that gets another name is found by it, and no more by the old one.
+func TestRename(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t).Transport()
+	store := newStore(engine)
+	r := storetest.Restaurant(1)
+	r.Name = "Kebab House"
+	must(t, store.CreateRestaurant(t.Context(), r, nil))
+	must(t, store.SetActive(t.Context(), r.ID, false))
+	for _, name := range []string{"Pizza House", "Pizza House", "مطعم الأصالة"} {
+		r.Name = name
+		must(t, store.UpdateRestaurant(t.Context(), r))
+	}
+	wantSame(t, "words", words(t, engine), []string{"word/r00001/r00001", "word/r00001/الاصاله", "word/r00001/مطعم"})
+	_, found, err := store.CheckDirectory(t.Context())
+	must(t, err)
+	wantSame(t, "differences", len(found), 0)
+}
+
+// TestRenameMeanwhile: a restaurant that is renamed and switched at the same time is found as what it is at the end.
+func TestRenameMeanwhile(t *testing.T) {
+	t.Parallel()
+	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
+	r := storetest.Restaurant(1)
+	must(t, store.CreateRestaurant(t.Context(), r, nil))
+	group, ctx := errgroup.WithContext(t.Context())
+	group.Go(func() error {
+		for i := range 12 {
+			renamed := r
+			renamed.Name = fmt.Sprintf("Kebab %c%c", 'a'+i, 'a'+i)
+			if err := store.UpdateRestaurant(ctx, renamed); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i := range 6 {
+			if err := store.SetActive(ctx, r.ID, i%2 == 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	must(t, group.Wait())
+	q, err := search.Parse("kebab ll")
+	must(t, err)
+	page, err := store.Search(t.Context(), q, usage.ActiveOnly, usage.Start{}, 10)
+	must(t, err)
+	wantSame(t, "active", len(page.IDs), 0)
+	page, err = store.Search(t.Context(), q, usage.InactiveOnly, usage.Start{}, 10)
+	must(t, err)
+	wantSame(t, "inactive", page.IDs, []string{r.ID})
+	_, found, err := store.CheckDirectory(t.Context())
+	must(t, err)
+	wantSame(t, "differences", len(found), 0)
+}

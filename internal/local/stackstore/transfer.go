@@ -272,32 +272,58 @@ func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]resta
 	return found, nil
 }
 
-// UpdateRestaurant writes the name and merchant id of a restaurant that exists. It fails with restaurant.ErrNotFound, the
-// restaurant's faults or outage.ErrUnavailable.
+// UpdateRestaurant writes the name and merchant id of a restaurant that exists, with the words that it is found by. It fails with
+// restaurant.ErrNotFound, the restaurant's faults or outage.ErrUnavailable.
 func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error {
-	if err := r.Validate(); err != nil {
+	err := r.Validate()
+	if err != nil {
 		return err
 	}
-	e := table.Expression{
-		Set:       "#name = :name",
-		Condition: "attribute_exists(#id)",
-		Names:     map[string]string{"#name": schema.AttrName, "#merchant": schema.AttrMerchantID, "#id": schema.AttrRestaurantID},
-		Values:    table.Item{":name": table.Text(r.Name)},
-	}
-	if r.MerchantID == "" {
-		e.Remove = "#merchant"
-	} else {
-		e.Set += ", #merchant = :merchant"
-		e.Values[":merchant"] = table.Text(r.MerchantID)
-	}
-	err := s.db.Update(ctx, s.names.Restaurants, schema.RestaurantKey(r.ID), e)
-	if table.FailedCondition(err, 0) {
-		err = restaurant.ErrNotFound
+	for range directory.Attempts {
+		if err = s.updateRestaurant(ctx, r); !table.FailedCondition(err, 0) {
+			break
+		}
+		// It was switched or renamed by others, or is created just now.
+		if err = s.db.Wait(ctx, directory.Delay); err != nil {
+			break
+		}
+		err = directory.ErrBusy
 	}
 	if err != nil {
 		return fmt.Errorf("updating restaurant %s: %w", r.ID, err)
 	}
 	return nil
+}
+
+// updateRestaurant writes a restaurant that is as it was read.
+func (s *Store) updateRestaurant(ctx context.Context, r restaurant.Restaurant) error {
+	return s.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
+		it, err := s.db.Get(ctx, s.names.Restaurants, schema.RestaurantKey(r.ID))
+		if err != nil {
+			return nil, err
+		}
+		if it == nil {
+			return nil, restaurant.ErrNotFound
+		}
+		read := table.Reader{Item: it}
+		found := schema.ReadRestaurant(&read)
+		if read.Err != nil {
+			return nil, read.Err
+		}
+		e := table.Expression{
+			Set:       "#name = :name",
+			Condition: "#name = :old AND #active = :active",
+			Names:     map[string]string{"#name": schema.AttrName, "#merchant": schema.AttrMerchantID, "#active": schema.AttrActive},
+			Values:    table.Item{":name": table.Text(r.Name), ":old": table.Text(found.Name), ":active": table.Flag(found.Active)},
+		}
+		if r.MerchantID == "" {
+			e.Remove = "#merchant"
+		} else {
+			e.Set += ", #merchant = :merchant"
+			e.Values[":merchant"] = table.Text(r.MerchantID)
+		}
+		return append([]table.Write{table.Update(s.names.Restaurants, schema.RestaurantKey(r.ID), e)}, d.Rename(found, r.Name)...), nil
+	})
 }
 
 // AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment

@@ -31,6 +31,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/search"
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -306,7 +307,13 @@ func TestEveryOperation(t *testing.T) {
 			_, err := s.Restaurants(ctx, []string{"r00001"})
 			return err
 		}},
-		"UpdateRestaurant": {[]string{"UpdateItem"}, func(ctx context.Context, s *stackstore.Store) error {
+		"Search": {[]string{"Query"}, func(ctx context.Context, s *stackstore.Store) error {
+			q, err := search.Parse("kebab")
+			must(t, err)
+			_, err = s.Search(ctx, q, usage.All, usage.Start{}, 10)
+			return err
+		}},
+		"UpdateRestaurant": {[]string{"GetItem", "TransactWriteItems"}, func(ctx context.Context, s *stackstore.Store) error {
 			return s.UpdateRestaurant(ctx, storetest.Restaurant(1))
 		}},
 		"MergeMonth": {[]string{"UpdateItem"}, func(ctx context.Context, s *stackstore.Store) error {
