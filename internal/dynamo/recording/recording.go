@@ -479,7 +479,8 @@ func endedSession(m conversation.Message, session table.Item) (table.Item, error
 	in := table.Reader{Item: session}
 	opened, last := in.Instant(schema.AttrOpened), in.Instant(schema.AttrLastMessage)
 	it := schema.EndedKey(m.RestaurantID, home(m), opened)
-	for _, attribute := range []string{schema.AttrOpened, schema.AttrOpenedBy, schema.AttrLastMessage, schema.AttrMessages} {
+	it[schema.AttrStarted] = table.Instant(opened)
+	for _, attribute := range []string{schema.AttrOpenedBy, schema.AttrLastMessage, schema.AttrMessages} {
 		if value, ok := session[attribute]; ok {
 			it[attribute] = value
 		}

@@ -1,18 +1,43 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Sessions implements usage.Journal in two round trips. The index by opening knows which ones they are, some moments late;
-// the sessions themselves are as they are now.
+// Sessions implements usage.Journal in two round trips. The index by opening knows which customers' latest sessions they are, some
+// moments late; the sessions themselves are as they are now. Those that ended are read at the same time.
 func (g *Registry) Sessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
+	ended := task.Start(func() ([]usage.Session, error) { return g.endedSessions(ctx, restaurantID, most) })
+	sessions, err := g.latestSessions(ctx, restaurantID, most)
+	others, endedErr := ended.Wait()
+	if err = cmp.Or(err, endedErr); err != nil {
+		return nil, fmt.Errorf("the sessions of restaurant %s: %w", restaurantID, err)
+	}
+	sessions = append(sessions, others...)
+	slices.SortFunc(sessions, usage.NewestFirst)
+	return sessions[:min(most, len(sessions))], nil
+}
+
+func (g *Registry) endedSessions(ctx context.Context, restaurantID string, most int) (sessions []usage.Session, err error) {
+	err = g.db.Query(ctx, table.Query{
+		Table: g.names.Conversations, Backwards: true, Limit: int32(most), Key: schema.Ended(restaurantID),
+	}, func(r *table.Reader) error {
+		sessions = append(sessions, schema.ReadSession(r))
+		return r.Err
+	})
+	return sessions, err
+}
+
+// latestSessions returns the newest of customers' latest sessions, and of those that ended before December 2026.
+func (g *Registry) latestSessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	var keys []table.Key
 	err := g.db.Query(ctx, table.Query{
 		Table: g.names.Conversations, Index: schema.OpeningIndex, Backwards: true, Limit: int32(most),
@@ -26,7 +51,7 @@ func (g *Registry) Sessions(ctx context.Context, restaurantID string, most int) 
 		return r.Err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("finding the sessions of restaurant %s: %w", restaurantID, err)
+		return nil, err
 	}
 	if len(keys) == 0 {
 		return nil, nil
@@ -37,15 +62,8 @@ func (g *Registry) Sessions(ctx context.Context, restaurantID string, most int) 
 		r := table.Reader{Item: it}
 		sessions = append(sessions, schema.ReadSession(&r))
 		if r.Err != nil {
-			fault = fmt.Errorf("session of restaurant %s: %w", restaurantID, r.Err)
+			fault = r.Err
 		}
 	})
-	if err == nil {
-		err = fault
-	}
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(sessions, usage.NewestFirst)
-	return sessions, nil
+	return sessions, cmp.Or(err, fault)
 }

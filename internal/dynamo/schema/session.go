@@ -14,7 +14,8 @@ const (
 	AttrEntry       = "entry"
 	AttrExpires     = "expiresAt" // when TTL may delete the item, in Unix seconds
 	AttrOpened      = "openedAt"
-	AttrOpenedBy    = "openedBy" // the message that opened the session
+	AttrOpenedBy    = "openedBy"  // the message that opened the session
+	AttrStarted     = "startedAt" // of a session that ended, when it was opened: such a one isn't in the index
 	AttrLastMessage = "lastMessageAt"
 	AttrMessages    = "messages"
 	AttrReply       = "reply"  // of a session its customer's welcome
@@ -40,19 +41,39 @@ func SessionKey(restaurantID, customer string) table.Item {
 	return EntryKey(restaurantID, SessionPrefix+customer)
 }
 
-// EndedKey is the key of a session that ended.
+// EndedKey is the key of a session that ended: in the order in which they were opened, so that they need no index. Before December
+// 2026 the customer came first, and they were in the index.
 func EndedKey(restaurantID, customer string, opened time.Time) table.Item {
-	return EntryKey(restaurantID, EndedPrefix+customer+"/"+opened.UTC().Format(table.TimeLayout))
+	return EntryKey(restaurantID, EndedPrefix+opened.UTC().Format(table.TimeLayout)+"/"+customer)
+}
+
+// Ended is the condition for the sessions of a restaurant that ended. Only times begin with a digit, and no customer does.
+func Ended(restaurantID string) table.Expression {
+	return table.Expression{
+		Condition: "#id = :id AND #entry BETWEEN :first AND :last",
+		Names:     map[string]string{"#id": AttrRestaurantID, "#entry": AttrEntry},
+		Values: table.Item{
+			":id": table.Text(restaurantID), ":first": table.Text(EndedPrefix + "0"), ":last": table.Text(EndedPrefix + "9~"),
+		},
+	}
 }
 
 // ReadSession reads a session, whether it ended or not.
 func ReadSession(r *table.Reader) usage.Session {
 	customer := strings.TrimPrefix(r.Text(AttrEntry), SessionPrefix)
 	if ended, ok := strings.CutPrefix(customer, EndedPrefix); ok {
-		customer, _, _ = strings.Cut(ended, "/")
+		first, second, _ := strings.Cut(ended, "/")
+		customer = first
+		if '0' <= first[0] && first[0] <= '9' {
+			customer = second
+		}
 	}
-	return usage.Session{
+	session := usage.Session{
 		ID: r.Text(AttrOpenedBy), Customer: customer, OpenedAt: r.Instant(AttrOpened),
 		LastMessage: r.Instant(AttrLastMessage), Messages: r.Number(AttrMessages),
 	}
+	if session.OpenedAt.IsZero() {
+		session.OpenedAt = r.Instant(AttrStarted)
+	}
+	return session
 }

@@ -312,6 +312,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 			"Allow dynamodb:GetItem ${DirectoryTable.Arn}",
 			"Allow dynamodb:Query ${BotsTable.Arn}/index/by-plan",
 			"Allow dynamodb:Query ${DirectoryTable.Arn}/index/by-word",
+			"Allow dynamodb:Query ${ConversationsTable.Arn}",
 			"Allow dynamodb:Query ${ConversationsTable.Arn}/index/by-opening",
 			"Allow dynamodb:Query ${UsageTable.Arn}",
 			"Allow dynamodb:Query ${UsageTable.Arn}/index/by-fullness",
