@@ -200,7 +200,7 @@ func TestExports(t *testing.T) {
 	}
 }
 
-func TestOnlyAlarmsPublish(t *testing.T) {
+func TestOnlyAlarmsAndBudgetsPublish(t *testing.T) {
 	t.Parallel()
 	for _, policy := range resources(t, load(t), topicType) {
 		var got struct {
@@ -217,12 +217,53 @@ func TestOnlyAlarmsPublish(t *testing.T) {
 				Resource: oneOrMore{"${AlarmTopic}"}, Condition: condition{"ArnLike": {"aws:SourceArn": alarms}},
 			},
 			{
+				Effect: "Allow", Principal: principal{Service: oneOrMore{"budgets.amazonaws.com"}}, Action: oneOrMore{"sns:Publish"},
+				Resource: oneOrMore{"${AlarmTopic}"}, Condition: condition{"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}},
+			},
+			{
 				Effect: "Deny", Principal: principal{Anyone: true}, Action: oneOrMore{"sns:Publish"},
 				Resource: oneOrMore{"${AlarmTopic}"}, Condition: condition{"Bool": {"aws:SecureTransport": false}},
 			},
 		}
 		if diff := cmp.Diff(want, got.PolicyDocument.Statement); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", policy.LogicalID, diff)
+		}
+	}
+}
+
+// TestBudget: the topic is told of a month's costs only where a budget is given, both when it is foreseen to be passed and when it is.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	const budgetType = "AWS::Budgets::Budget"
+	if got, err := load(t).Resources(budgetType, "sufrah-test"); len(got) != 0 || err != nil {
+		t.Errorf("without a budget there is %+v, error %v", got, err)
+	}
+	budgets := resources(t, with(t, load(t), "MonthlyBudget", "80"), budgetType)
+	if len(budgets) != 1 {
+		t.Fatalf("%d budgets", len(budgets))
+	}
+	var got struct {
+		Budget struct {
+			BudgetLimit struct {
+				Amount string
+				Unit   string
+			}
+		}
+		NotificationsWithSubscribers []struct {
+			Notification struct{ NotificationType string }
+			Subscribers  []struct{ SubscriptionType, Address string }
+		}
+	}
+	if err := budgets[0].Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if limit := got.Budget.BudgetLimit; limit.Amount != "80" || limit.Unit != "USD" || len(got.NotificationsWithSubscribers) != 2 {
+		t.Errorf("the budget is %+v", got)
+	}
+	for i, kind := range []string{"FORECASTED", "ACTUAL"} {
+		n := got.NotificationsWithSubscribers[i]
+		if n.Notification.NotificationType != kind || len(n.Subscribers) != 1 || n.Subscribers[0].Address != "${AlarmTopic}" {
+			t.Errorf("notification %d is %+v, want %s to the topic", i, n, kind)
 		}
 	}
 }
