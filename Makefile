@@ -194,6 +194,13 @@ costs: ## count each operation's units and round trips: ARGS=--json for lines, -
 invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
 	@go run ./internal/cmd/invoke -function $(FUNCTION) -event $(EVENT) $(if $(BEFORE),-before $(BEFORE))
 
+.PHONY: test-sam
+test-sam: export SAM_CLI_TELEMETRY = 0
+test-sam: $(SAM_TOOLS)/installed-1.170.0 ## send every event by sam local invoke, where docker or podman answers, to a stack on engines
+	@mkdir -p bin
+	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
+	@.ci/test-sam $(SAM_TOOLS)/bin/sam
+
 .PHONY: message
 message: ## write to a restaurant of `make dev` as a customer: FROM=+966500000001 BODY=hello [TO= USER_ID= BUTTON= LIST= OPT_OUT= ID= PROFILE=]
 	@go run ./internal/cmd/message -url "http://localhost:$(PORT)" -from "$${FROM:-}" -body "$${BODY:-}" \
