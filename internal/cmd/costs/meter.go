@@ -85,9 +85,6 @@ func (m *meter) wait() {
 		begun := &wave{passes: make(chan struct{})}
 		begun.timer = time.AfterFunc(quiet, func() { m.pass(begun) })
 		m.wave = begun
-		if !m.answered {
-			m.trips++
-		}
 	}
 	joined := m.wave
 	joined.timer.Reset(quiet)
@@ -100,6 +97,9 @@ func (m *meter) pass(w *wave) {
 	defer m.mu.Unlock()
 	if m.wave == w { // else it has passed: the timer fired while it was set anew
 		m.wave = nil
+		if !m.answered { // not when it began: an answer that goes out at the same time didn't wait for it
+			m.trips++
+		}
 		close(w.passes)
 	}
 }
