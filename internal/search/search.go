@@ -21,6 +21,7 @@ const (
 	// name, and finds nothing that a page of all restaurants doesn't show.
 	MinTerm = 2
 
+	maxAsked     = 3
 	maxNameWords = 8  // of a name, from its start
 	maxWord      = 64 // characters of a word that are looked at: all of an id
 )
@@ -48,6 +49,9 @@ func Parse(text string) (Query, error) {
 			q.terms = append(q.terms, term)
 		}
 	}
+	q.terms = slices.DeleteFunc(q.terms, func(term string) bool { // a longer one asks for more
+		return slices.ContainsFunc(q.terms, func(other string) bool { return other != term && strings.HasPrefix(other, term) })
+	})
 	slices.SortStableFunc(q.terms, func(a, b string) int { return utf8.RuneCountInString(b) - utf8.RuneCountInString(a) })
 	if len(q.terms) == 0 || utf8.RuneCountInString(q.terms[0]) < MinTerm {
 		return Query{}, ErrTooShort
@@ -58,8 +62,25 @@ func Parse(text string) (Query, error) {
 // IsZero reports whether q admits all.
 func (q Query) IsZero() bool { return len(q.terms) == 0 }
 
-// Longest returns the query's longest term, which an index is best asked for.
-func (q Query) Longest() string { return q.terms[0] }
+// Terms returns the terms that an index can be asked for, the longest first: at most three, each of MinTerm characters or more. None
+// begins another.
+func (q Query) Terms() []string {
+	asked := q.terms[:min(len(q.terms), maxAsked)]
+	for len(asked) > 0 && utf8.RuneCountInString(asked[len(asked)-1]) < MinTerm {
+		asked = asked[:len(asked)-1]
+	}
+	return asked
+}
+
+// TermOf returns which of Terms begins a word, "" where none does.
+func (q Query) TermOf(word string) string {
+	for _, term := range q.Terms() {
+		if strings.HasPrefix(word, term) {
+			return term
+		}
+	}
+	return ""
+}
 
 // Matches reports whether each term begins one of the words.
 func (q Query) Matches(words []string) bool {

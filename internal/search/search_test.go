@@ -95,8 +95,16 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: error %v, want %v", text, err, want)
 		}
 	}
-	if q, _ := search.Parse("ab Kebab kebab كبا"); q.Longest() != "kebab" {
-		t.Errorf("the longest term is %q", q.Longest())
+	for text, want := range map[string][]string{
+		"ab Kebab kebab كبا": {"kebab", "كبا", "ab"}, "ke keb k kebab pa": {"kebab", "pa"}, "a bc d": {"bc"}, "ab cd ef gh ijk": {"ijk", "ab", "cd"},
+	} {
+		q, err := search.Parse(text)
+		if diff := cmp.Diff(want, q.Terms()); diff != "" || err != nil {
+			t.Errorf("%q, error %v (-want +got):\n%s", text, err, diff)
+		}
+		if got := q.TermOf(want[0] + "x"); got != want[0] || q.TermOf("x") != "" {
+			t.Errorf("%q: a word of the first term is one of %q", text, got)
+		}
 	}
 }
 
@@ -124,7 +132,7 @@ func FuzzSearch(f *testing.F) {
 				}
 				continue
 			}
-			if !q.Matches(words) || !strings.HasPrefix(search.First(words, q.Longest()), q.Longest()) {
+			if !q.Matches(words) || !strings.HasPrefix(search.First(words, q.Terms()[0]), q.Terms()[0]) {
 				t.Errorf("%q doesn't find %q", string(typed), name)
 			}
 		}

@@ -129,7 +129,7 @@ func parseCursor(name, s string, q search.Query) (usage.Start, error) {
 	} else {
 		var word string
 		word, id, _ = strings.Cut(id, "/")
-		if number < 0 || number > maxOffset || !strings.HasPrefix(word, q.Longest()) || !utf8.ValidString(word) {
+		if number < 0 || number > maxOffset || q.TermOf(word) == "" || !utf8.ValidString(word) {
 			return usage.Start{}, refused
 		}
 		start.Behind = &usage.Hit{Before: int(number), Word: word, ID: id}

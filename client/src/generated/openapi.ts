@@ -38,8 +38,9 @@ export interface paths {
         };
         /**
          * The restaurants whose allowance is nearly used up, for an administrator
-         * @description A page of the active restaurants that have used the threshold of this month's allowance or more, the fullest first.
-         *     Which they are, and `total`, may be some moments old; the figures are those of now.
+         * @description A page of the active restaurants that have used the threshold of this month's allowance or more, the fullest first: from
+         *     page to page by whole percent, and exactly on each page. Which they are, and `total`, may be some moments old; the figures
+         *     are those of now.
          */
         get: operations["readAlerts"];
         put?: never;
@@ -491,8 +492,8 @@ export interface components {
          *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
          *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
          *
-         *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
-         *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+         *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact where one of
+         *     the search's three longest words begins a thousand words at most; with more, it is what was counted so far, and `totalAtLeast` is there.
          *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
          *     room for, or none, with `hasMore`.
          */
@@ -533,8 +534,8 @@ export interface operations {
                  *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
                  *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
                  *
-                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
-                 *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact where one of
+                 *     the search's three longest words begins a thousand words at most; with more, it is what was counted so far, and `totalAtLeast` is there.
                  *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
                  *     room for, or none, with `hasMore`.
                  */
@@ -607,8 +608,8 @@ export interface operations {
                  *     a letter are one (أ and ا, ة and ه, É and e, capitals and small letters), and so they are in `kebab ri`, which finds "Kebab House
                  *     Riyadh". It needs a word of at least two letters or digits; blanks are no search.
                  *
-                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact up to a
-                 *     thousand words that the longest word of the search begins; with more, it is what was counted so far, and `totalAtLeast` is there.
+                 *     What is found comes in the order of the words that match, then by id, and may be some moments old. `total` is exact where one of
+                 *     the search's three longest words begins a thousand words at most; with more, it is what was counted so far, and `totalAtLeast` is there.
                  *     An offset leads no further than they do, and a cursor to the end. A page may then have fewer restaurants than there was
                  *     room for, or none, with `hasMore`.
                  */

@@ -22,7 +22,7 @@ import (
 //	word/r1/palace              pa      palace/r1            kebab palace r1        true
 //
 // A search reads the range of its longest term, and at most examinedWords of it: some 15 read units, with 100 restaurants as with
-// a million, however many match. The other terms and the filter are held against what the items say. So the order is that of the words,
+// a million, however many match; of two terms more as much again. The other terms and the filter are held against what the items say. So the order is that of the words,
 // which needs no item for each length of a beginning, and the total is exact up to examinedWords; beyond, it is what was counted. A
 // restaurant is shown at the first of its words in the range, once.
 //
@@ -81,58 +81,91 @@ func (d *Directory) putWords(r restaurant.Restaurant) []table.Write {
 }
 
 // Search returns restaurants that match, in the order of the words that match, in one round trip.
+//
+// All terms' ranges are read at the same time, and the one that is examined to its end shows all that match: "kebab 77" are those of
+// "77", however many kebabs there are. Whoever goes on behind a hit does so in the range that it is in.
 func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
-	prefix := q.Longest()
-	low, before := prefix, 0
+	terms := q.Terms()
 	if start.Behind != nil {
-		low, before = start.Behind.Word+"/"+start.Behind.ID, start.Behind.Before
+		terms = []string{q.TermOf(start.Behind.Word)}
 	}
-	var matches []usage.Hit
-	var last usage.Hit
-	examined, ended := 0, true
-	err := d.db.Query(ctx, table.Query{Table: d.names.Directory, Index: wordIndex, Limit: examinedWords + 1, Key: table.Expression{
-		Condition: "#in = :in AND #word BETWEEN :low AND :high",
-		Names:     map[string]string{"#in": attrWordIn, "#word": attrWord},
-		Values:    table.Item{":in": table.Text(wordIn(prefix)), ":low": table.Text(low), ":high": table.Text(prefix + "\U0010FFFF")},
-	}}, func(r *table.Reader) error {
-		if examined++; examined > examinedWords {
-			ended = false
-			return r.Err
-		}
-		at := r.Text(attrWord)
-		if start.Behind != nil && at == low {
-			return r.Err
-		}
-		word, id, _ := strings.Cut(at, "/")
-		last = usage.Hit{Word: word, ID: id}
-		words := strings.Fields(r.Text(attrWords))
-		if active := r.Flag(schema.AttrActive); q.Matches(words) && search.First(words, prefix) == word && filter.Admits(active) {
-			matches = append(matches, last)
-		}
-		return r.Err
-	})
-	if err != nil {
+	read := make([]matches, len(terms))
+	group, reading := task.WithContext(ctx)
+	for i, term := range terms {
+		group.Go(func() (err error) {
+			read[i], err = d.matching(reading, q, term, filter, start.Behind)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return usage.Found{}, fmt.Errorf("index %s: %w", wordIndex, err)
 	}
-	found := usage.Found{Offset: before, Total: before + len(matches), AtLeast: !ended}
-	first := 0
-	if start.Behind == nil {
-		found.Offset, first = start.Offset, min(start.Offset, len(matches))
+	of := read[0]
+	for _, other := range read[1:] {
+		if other.ended && !of.ended {
+			of = other
+		}
 	}
-	page := matches[first:min(len(matches), first+limit)]
+	before, first := 0, min(start.Offset, len(of.hits))
+	found := usage.Found{Offset: start.Offset}
+	if start.Behind != nil {
+		before, first = start.Behind.Before, 0
+		found.Offset = before
+	}
+	found.Total, found.AtLeast = before+len(of.hits), !of.ended
+	page := of.hits[first:min(len(of.hits), first+limit)]
 	for _, hit := range page {
 		found.IDs = append(found.IDs, hit.ID)
 	}
 	switch end := first + len(page); {
-	case end < len(matches):
-		last = matches[end-1]
-		last.Before = before + end
-		found.Next = &last
-	case !ended:
-		last.Before = before + len(matches)
-		found.Next = &last
+	case end < len(of.hits):
+		next := of.hits[end-1]
+		next.Before = before + end
+		found.Next = &next
+	case !of.ended:
+		of.last.Before = before + len(of.hits)
+		found.Next = &of.last
 	}
 	return found, nil
+}
+
+// matches are what was found in a term's range.
+type matches struct {
+	hits  []usage.Hit
+	last  usage.Hit // that was examined, whether it matches or not
+	ended bool      // whether the range has no more
+}
+
+// matching examines a term's range, from its start or from behind a hit.
+func (d *Directory) matching(ctx context.Context, q search.Query, term string, filter usage.Filter, behind *usage.Hit) (matches, error) {
+	low := term
+	if behind != nil {
+		low = behind.Word + "/" + behind.ID
+	}
+	found := matches{ended: true}
+	examined := 0
+	err := d.db.Query(ctx, table.Query{Table: d.names.Directory, Index: wordIndex, Limit: examinedWords + 1, Key: table.Expression{
+		Condition: "#in = :in AND #word BETWEEN :low AND :high",
+		Names:     map[string]string{"#in": attrWordIn, "#word": attrWord},
+		Values:    table.Item{":in": table.Text(wordIn(term)), ":low": table.Text(low), ":high": table.Text(term + "\U0010FFFF")},
+	}}, func(r *table.Reader) error {
+		if examined++; examined > examinedWords {
+			found.ended = false
+			return r.Err
+		}
+		at := r.Text(attrWord)
+		if behind != nil && at == low {
+			return r.Err
+		}
+		word, id, _ := strings.Cut(at, "/")
+		found.last = usage.Hit{Word: word, ID: id}
+		words := strings.Fields(r.Text(attrWords))
+		if active := r.Flag(schema.AttrActive); q.Matches(words) && search.First(words, term) == word && filter.Admits(active) {
+			found.hits = append(found.hits, found.last)
+		}
+		return r.Err
+	})
+	return found, err
 }
 
 // wrongWords compares the stored words with those of the restaurants, and returns the items that are missing or say something

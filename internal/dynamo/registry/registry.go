@@ -137,7 +137,30 @@ func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.
 // outage.ErrUnavailable; setting what is set already changes nothing. Its month is listed right after: where that fails,
 // or the process ends, setting it again does it.
 func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bool) error {
-	err := g.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
+	err := g.setActive(ctx, restaurantID, active)
+	for attempt := 1; table.FailedCondition(err, 0); attempt++ {
+		// Somebody else switched or renamed it just now, with the same directory entry.
+		if attempt == directory.Attempts {
+			err = directory.ErrBusy
+			break
+		}
+		if err = g.db.Wait(ctx, directory.Delay); err != nil {
+			break
+		}
+		err = g.setActive(ctx, restaurantID, active)
+	}
+	if err == nil {
+		err = g.ranking.RestateLatest(ctx, restaurantID)
+	}
+	if err != nil {
+		return fmt.Errorf("setting restaurant %s active=%t: %w", restaurantID, active, err)
+	}
+	return nil
+}
+
+// setActive switches a restaurant that is as it was read: its words, which say whether it is active, go by its name.
+func (g *Registry) setActive(ctx context.Context, restaurantID string, active bool) error {
+	return g.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
 		it, err := g.db.Get(ctx, g.names.Restaurants, schema.RestaurantKey(restaurantID))
 		if err != nil {
 			return nil, err
@@ -152,22 +175,12 @@ func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bo
 		}
 		set := table.Update(g.names.Restaurants, schema.RestaurantKey(restaurantID), table.Expression{
 			Set:       "#active = :new",
-			Condition: "#active = :old",
-			Names:     map[string]string{"#active": schema.AttrActive},
-			Values:    table.Item{":new": table.Flag(active), ":old": table.Flag(!active)},
+			Condition: "#active = :old AND #name = :name",
+			Names:     map[string]string{"#active": schema.AttrActive, "#name": schema.AttrName},
+			Values:    table.Item{":new": table.Flag(active), ":old": table.Flag(!active), ":name": table.Text(found.Name)},
 		})
 		return append([]table.Write{set}, d.Move(found, active)...), nil
 	})
-	if table.FailedCondition(err, 0) {
-		err = nil // somebody else set it just now, with the same directory entry
-	}
-	if err == nil {
-		err = g.ranking.RestateLatest(ctx, restaurantID)
-	}
-	if err != nil {
-		return fmt.Errorf("setting restaurant %s active=%t: %w", restaurantID, active, err)
-	}
-	return nil
 }
 
 // SetBot writes a restaurant's bot configuration, and moves its phone number. It fails with restaurant.ErrNotFound,

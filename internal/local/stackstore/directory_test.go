@@ -455,6 +455,7 @@ func TestSearchManyMatches(t *testing.T) {
 		"kebab pal":  {usage.All: 1, usage.InactiveOnly: 0},
 		"palace keb": {usage.All: 1, usage.InactiveOnly: 0},
 		"kebab 2099": {usage.All: 0},
+		"kebab 77":   {usage.All: 11, usage.InactiveOnly: 0}, // 77, 770 to 779: the second term's range has an end
 	} {
 		q, err := search.Parse(text)
 		must(t, err)
@@ -487,8 +488,13 @@ func TestSearchManyMatches(t *testing.T) {
 			}
 		}
 	}
+	q, err := search.Parse("kebab 77")
+	must(t, err)
+	if found, err := store.Search(t.Context(), q, usage.All, usage.Start{}, 90); err != nil || len(found.IDs) != 11 || found.AtLeast {
+		t.Errorf("found by the rarer term: %+v, error %v", found, err)
+	}
 	// An offset that is further than what is examined leads nowhere, and says where to go on.
-	q, err := search.Parse("kebab")
+	q, err = search.Parse("kebab")
 	must(t, err)
 	found, err := store.Search(t.Context(), q, usage.All, usage.Start{Offset: 5000}, 90)
 	must(t, err)
