@@ -232,6 +232,7 @@ type (
 		Pagination struct {
 			Total, Limit, Offset int
 			HasMore              bool
+			NextCursor           string
 		}
 	}
 	failure struct{ Error, Code string }
@@ -339,7 +340,7 @@ func list(t *testing.T, stack *devstack.Stack) {
 	} {
 		got := read[page](t, get(t, stack, "/api/usage"+query, asAdmin), 200)
 		if len(got.Data) != want.shown || got.Pagination.Total != want.total || got.Pagination.Limit != want.limit ||
-			got.Pagination.Offset != want.offset || got.Pagination.HasMore != want.hasMore {
+			got.Pagination.Offset != want.offset || got.Pagination.HasMore != want.hasMore || (got.Pagination.NextCursor != "") != want.hasMore {
 			t.Errorf("%q shows %d, pagination %+v; want %+v", query, len(got.Data), got.Pagination, want)
 		}
 		for _, f := range got.Data {
