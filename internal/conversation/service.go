@@ -102,6 +102,9 @@ type Limiter interface {
 type Events struct {
 	WelcomeSent   func()
 	WelcomeAsText func() // in place of a template that failed after Twilio had taken it
+	// WelcomeMissed is called for each try at a welcome that is over WelcomeWithin after its message came, or that fails and
+	// not for the customer's reasons.
+	WelcomeMissed func()
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
@@ -136,6 +139,9 @@ type Service struct {
 	Log       *slog.Logger
 	Events    Events
 }
+
+// WelcomeWithin is the service level of welcomes: Twilio has taken them so long after the message came.
+const WelcomeWithin = 10 * time.Second
 
 // Bounds of what a delivery waits for.
 const (
@@ -196,9 +202,16 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 // replyTo sends what is to be sent after a delivery was recorded.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
-	welcome := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in) }
+	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in) }
 	if recorded.WelcomeFailed {
-		welcome = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, in.Customer, in.ProfileName) }
+		send = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, in.Customer, in.ProfileName) }
+	}
+	welcome := func(ctx context.Context) error {
+		err := send(ctx)
+		if s.Now().Sub(m.ReceivedAt) > WelcomeWithin || err != nil && !errors.Is(err, ErrUndeliverable) {
+			call(s.Events.WelcomeMissed)
+		}
+		return err
 	}
 	// Nobody may be sending the welcome of a customer who opts in, though the message before has just taken its lease.
 	patient := recorded.First || m.Consent == OptsIn

@@ -51,6 +51,10 @@ type Options struct {
 	// Tracer sends what calls a request made to X-Ray; nil sends nothing.
 	Tracer *timing.Tracer
 
+	// Missed is told of each request that missed the service level: it was answered with 5xx, or after Within. It may be nil.
+	Missed func()
+	Within time.Duration
+
 	// Logger gets one line for every event that could not be served as it should have been. It must not be nil.
 	Logger *slog.Logger
 }
@@ -67,6 +71,8 @@ func New(h http.Handler, opts Options) Handler {
 		maxBodyBytes: opts.MaxBodyBytes,
 		logger:       opts.Logger,
 		tracer:       opts.Tracer,
+		missed:       opts.Missed,
+		within:       opts.Within,
 		proxy:        httpadapter.NewV2(strict(h)).ProxyWithContext,
 	}
 	if s.maxBodyBytes <= 0 {
@@ -98,6 +104,8 @@ type server struct {
 	maxBodyBytes int
 	logger       *slog.Logger
 	tracer       *timing.Tracer
+	missed       func()
+	within       time.Duration
 	proxy        Handler
 }
 
@@ -118,7 +126,11 @@ func (s *server) handle(ctx context.Context, event events.APIGatewayV2HTTPReques
 	}
 	ctx, end := timing.Begin(ctx, lambdaID, s.tracer)
 	defer end()
+	start := time.Now()
 	answer := s.serve(ctx, event)
+	if s.missed != nil && (answer.StatusCode >= http.StatusInternalServerError || time.Since(start) > s.within) {
+		s.missed()
+	}
 	if strings.EqualFold(event.RequestContext.HTTP.Method, http.MethodHead) {
 		answer.Body, answer.IsBase64Encoded = "", false
 	}

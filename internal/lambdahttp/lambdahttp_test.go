@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -562,4 +563,31 @@ func ExampleNew() {
 	answer, err := handler(context.Background(), event)
 	fmt.Println(answer.StatusCode, answer.Body, err)
 	// Output: 200 usage of clxyz123abc <nil>
+}
+
+// TestMissed: a request misses the service level by its status, or by its time.
+func TestMissed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		took   time.Duration
+		want   int
+	}{
+		"in time": {200, 0, 0}, "at the last moment": {404, time.Second, 0}, "late": {200, time.Second + 1, 1}, "failed": {503, 0, 1}, "both": {500, time.Minute, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				missed := 0
+				h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(test.took)
+					w.WriteHeader(test.status)
+				})
+				handle(t, h, lambdahttp.Options{Missed: func() { missed++ }, Within: time.Second}, request("GET", "/"))
+				if missed != test.want {
+					t.Errorf("missed %d times, want %d", missed, test.want)
+				}
+			})
+		})
+	}
 }

@@ -51,6 +51,10 @@ const (
 	IgnoredOwn      Name = "IgnoredOwn" // from the number of one of our bots
 	IgnoredInactive Name = "IgnoredInactive"
 
+	// What missed its service level: a request that was answered with 5xx or too late, and a welcome that wasn't sent in time.
+	LevelMissed   Name = "LevelMissed"
+	WelcomeMissed Name = "WelcomeMissed"
+
 	WelcomeSent   Name = "WelcomeSent"
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"

@@ -35,6 +35,9 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "process-message"
 
+// within is the service level: Twilio, and the customer's next message, wait for the answer.
+const within = 2 * time.Second
+
 // twilioTimeout is nearly what an invocation has: a message that Twilio takes after it was given up goes out twice.
 const twilioTimeout = 10 * time.Second
 
@@ -102,6 +105,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	})
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+		Missed: counting(meter, metrics.LevelMissed), Within: within,
 	}), nil
 }
 
@@ -109,6 +113,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 func events(meter *metrics.Writer) conversation.Events {
 	return conversation.Events{
 		WelcomeSent:   counting(meter, metrics.WelcomeSent),
+		WelcomeMissed: counting(meter, metrics.WelcomeMissed),
 		EnqueueFailed: counting(meter, metrics.EnqueueFailed),
 		AnswerLimited: counting(meter, metrics.AnswerLimited),
 		OptedOut:      counting(meter, metrics.OptedOut),

@@ -20,12 +20,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/metrics"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
 // Name is the function's name, in its log and under functions.
 const Name = "usage-api"
+
+// within is the service level of the figures.
+const within = 500 * time.Millisecond
 
 // New is a function.Build.
 func New(environ config.Environment, now func() time.Time, log io.Writer) (lambdahttp.Handler, error) {
@@ -34,6 +38,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		return nil, err
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
+	meter := metrics.New(log, settings.FunctionName, now)
 	names := tables(settings)
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	store := struct {
@@ -45,6 +50,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, names), now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
+		Missed: func() { meter.Write(metrics.Count(metrics.LevelMissed, 1)) }, Within: within,
 	}), nil
 }
 

@@ -1,0 +1,330 @@
+package devstack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+)
+
+// TestServiceLevels has minutes go by on a local stack, makes the metrics of what the functions write in each, and evaluates the
+// alarms of the service levels over them as CloudWatch does: a fault alarms within five minutes, and alarms nobody for another
+// level; an ordinary storm, in which every tenth call of DynamoDB fails, alarms nobody.
+func TestServiceLevels(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadDefinition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms := levelAlarms(t, loaded)
+	for name, test := range map[string]struct {
+		part, behavior string
+		want           []string // that are on within five minutes
+	}{
+		"an ordinary storm":         {"store", `{"failRate": 0.1, "status": 503}`, nil},
+		"DynamoDB is down":          {"store", `{"failRate": 1, "status": 503}`, []string{"figures-level-fast", "webhook-level-fast"}},
+		"DynamoDB is slow":          {"store", `{"latencyMs": 700}`, []string{"figures-level-fast", "webhook-level-fast"}}, // a first message takes several round trips
+		"Twilio is down":            {"twilio", `{"failRate": 1, "status": 503}`, []string{"webhook-level-fast", "welcome-level-fast"}},
+		"Twilio is slow":            {"twilio", `{"latencyMs": 2100}`, []string{"webhook-level-fast"}},
+		"the cache is down":         {"cache", `{"failRate": 1}`, nil},
+		"the Sufrah API is down":    {"sufrah", `{"failRate": 1, "status": 503}`, nil},
+		"jobs can't be enqueued":    {"queue", `{"failRate": 1, "status": 503}`, nil},
+		"nothing is wrong anywhere": {"store", `{}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && strings.HasSuffix(name, "slow") {
+				t.Skip("it takes as long as what is slow")
+			}
+			m := &minutes{stories: newStories(t, loaded)}
+			m.live(2, 10)
+			for _, alarm := range alarms {
+				if m.on(alarm) {
+					t.Fatalf("%s is on before anything happened", alarm.name)
+				}
+			}
+			m.behave(test.part, test.behavior)
+			var got []string
+			for range 5 {
+				m.live(1, 3)
+				for _, alarm := range alarms {
+					if m.on(alarm) && !slices.Contains(got, alarm.name) {
+						got = append(got, alarm.name)
+					}
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("on within five minutes: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// minutes is a stack's life in minutes, each with what the functions wrote in it.
+type minutes struct {
+	*stories
+	customers int
+	series    map[string][]float64 // by function and metric, of each minute
+	lived     int
+}
+
+// live has minutes go by, in each of which so many customers write for the first time, and so many requests are made.
+func (m *minutes) live(n, each int) {
+	m.t.Helper()
+	if m.series == nil {
+		m.series = make(map[string][]float64)
+	}
+	for range n {
+		from := len(m.log.String())
+		for range each {
+			m.customers++
+			m.write(fmt.Sprintf("+9665111%05d", m.customers), exampleNumber, "hello", true)
+			get(m.t, m.Stack, "/api/usage", asOwner, ofExample)
+		}
+		m.count(m.log.String()[from:])
+		m.lived++
+		m.pass(time.Minute)
+	}
+}
+
+var (
+	platform = map[string]string{"request": "Invocations"} // a line of the function's for what Lambda counts
+)
+
+// count adds a minute's lines to the series.
+func (m *minutes) count(log string) {
+	for text := range strings.Lines(log) {
+		var line map[string]any
+		if json.Unmarshal([]byte(text), &line) != nil {
+			continue
+		}
+		if function, ok := line["Function"].(string); ok { // the embedded metric format
+			for name, value := range line {
+				if number, ok := value.(float64); ok {
+					m.add(function+" "+name, number)
+				}
+			}
+			continue
+		}
+		message, _ := line["message"].(string)
+		if name := platform[message]; name != "" {
+			m.add(fmt.Sprint(line["function"])+" "+name, 1)
+		}
+	}
+}
+
+func (m *minutes) add(key string, value float64) {
+	for len(m.series[key]) <= m.lived {
+		m.series[key] = append(m.series[key], math.NaN())
+	}
+	at := &m.series[key][m.lived]
+	if math.IsNaN(*at) {
+		*at = 0
+	}
+	*at += value
+}
+
+// levelAlarm is an alarm of metric math.
+type levelAlarm struct {
+	name, expression  string
+	metrics           map[string]string // keys of the series by the expression's ids
+	threshold         float64
+	periods, breaches int
+}
+
+// levelAlarms returns the alarms that are to notice a fault fast.
+func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
+	t.Helper()
+	resources, err := loaded.Resources("AWS::CloudWatch::Alarm", devstack.StackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, resource := range resources {
+		var p struct {
+			AlarmName                            string
+			Threshold                            any
+			EvaluationPeriods, DatapointsToAlarm any
+			Metrics                              []struct {
+				ID, Expression string
+				MetricStat     struct {
+					Metric metricStat
+					Period any
+				}
+			}
+		}
+		if err := resource.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.AlarmName, devstack.StackName+"-")
+		if !strings.HasSuffix(name, "-level-fast") {
+			continue
+		}
+		number := func(v any) float64 {
+			n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return n
+		}
+		a := levelAlarm{
+			name: name, metrics: map[string]string{}, threshold: number(p.Threshold),
+			periods: int(number(p.EvaluationPeriods)), breaches: int(number(p.DatapointsToAlarm)),
+		}
+		for _, metric := range p.Metrics {
+			if metric.Expression != "" {
+				a.expression = metric.Expression
+				continue
+			}
+			if number(metric.MetricStat.Period) != 60 {
+				t.Errorf("%s has periods of %v s", name, metric.MetricStat.Period)
+			}
+			function := strings.TrimPrefix(metric.MetricStat.Metric.Dimensions[0].Value, devstack.StackName+"-")
+			a.metrics[metric.ID] = function + " " + metric.MetricStat.Metric.MetricName
+		}
+		found = append(found, a)
+	}
+	if len(found) != 3 {
+		t.Fatalf("%d alarms: %+v", len(found), found)
+	}
+	return found
+}
+
+// on evaluates an alarm: whether so many of the latest minutes breach the threshold.
+func (m *minutes) on(a levelAlarm) bool {
+	breaching := 0
+	for minute := max(0, m.lived-a.periods); minute < m.lived; minute++ {
+		value := (&mathematics{text: a.expression, value: func(id string) float64 {
+			series := m.series[a.metrics[id]]
+			if minute >= len(series) {
+				return math.NaN()
+			}
+			return series[minute]
+		}}).evaluate()
+		if value >= a.threshold {
+			breaching++
+		}
+	}
+	return breaching >= a.breaches
+}
+
+// mathematics evaluates an expression of CloudWatch's metric math: numbers, metrics, + - * / >, IF and FILL.
+type mathematics struct {
+	text  string
+	value func(id string) float64
+}
+
+func (e *mathematics) evaluate() float64 {
+	value := e.comparison()
+	if e.skip(); e.text != "" {
+		panic("metric math: can't read " + e.text)
+	}
+	return value
+}
+
+func (e *mathematics) skip() { e.text = strings.TrimLeft(e.text, " ") }
+
+// next takes one of the signs.
+func (e *mathematics) next(signs string) byte {
+	if e.skip(); e.text != "" && strings.IndexByte(signs, e.text[0]) >= 0 {
+		sign := e.text[0]
+		e.text = e.text[1:]
+		return sign
+	}
+	return 0
+}
+
+func (e *mathematics) comparison() float64 {
+	left := e.sum()
+	if e.next(">") == 0 {
+		return left
+	}
+	if left > e.sum() {
+		return 1
+	}
+	return 0
+}
+
+func (e *mathematics) sum() float64 {
+	for left := e.product(); ; {
+		switch e.next("+-") {
+		case '+':
+			left += e.product()
+		case '-':
+			left -= e.product()
+		default:
+			return left
+		}
+	}
+}
+
+func (e *mathematics) product() float64 {
+	for left := e.operand(); ; {
+		switch e.next("*/") {
+		case '*':
+			left *= e.operand()
+		case '/':
+			left /= e.operand()
+		default:
+			return left
+		}
+	}
+}
+
+var word = regexp.MustCompile(`^[\w.]+`)
+
+func (e *mathematics) operand() float64 {
+	if e.next("(") != 0 {
+		value := e.comparison()
+		e.next(")")
+		return value
+	}
+	e.skip()
+	name := word.FindString(e.text)
+	e.text = e.text[len(name):]
+	if number, err := strconv.ParseFloat(name, 64); err == nil {
+		return number
+	}
+	if e.next("(") == 0 {
+		return e.value(name)
+	}
+	arguments := []float64{e.comparison()}
+	for e.next(",") != 0 {
+		arguments = append(arguments, e.comparison())
+	}
+	e.next(")")
+	switch {
+	case name == "IF" && len(arguments) == 3:
+		if arguments[0] > 0 {
+			return arguments[1]
+		}
+		return arguments[2]
+	case name == "FILL" && len(arguments) == 2:
+		if math.IsNaN(arguments[0]) {
+			return arguments[1]
+		}
+		return arguments[0]
+	}
+	panic(fmt.Sprintf("metric math: %s of %d", name, len(arguments)))
+}
+
+func TestMetricMath(t *testing.T) {
+	t.Parallel()
+	values := map[string]float64{"a": 3, "b": 30, "none": math.NaN()}
+	for text, want := range map[string]float64{
+		"1 + 2 * 3": 7, "(1 + 2) * a": 9, "100 * (FILL(none, 0) + FILL(a, 0)) / IF(b > 20, b, 20)": 10, "IF(none > 20, none, 20) - 1": 19, "b / a / 2": 5,
+	} {
+		e := &mathematics{text: text, value: func(id string) float64 { return values[id] }}
+		if got := e.evaluate(); got != want {
+			t.Errorf("%s = %v, want %v", text, got, want)
+		}
+	}
+}
