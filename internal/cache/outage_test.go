@@ -63,11 +63,18 @@ func TestStaleWhileRenewed(t *testing.T) {
 	w.pass(5 * time.Minute)
 	let := make(chan struct{})
 	slow := func(ctx context.Context) ([]string, error) {
-		<-let
-		return o.fetch(ctx)
+		select {
+		case <-let:
+			return o.fetch(ctx)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+	// A customer who waited for the renewal would give up.
+	customer, leave := context.WithTimeout(t.Context(), 5*time.Second)
+	defer leave()
 	for range 20 {
-		if value, source, err := l.Serve(t.Context(), key, slow); err != nil || source != Stale || value[1] != "1" {
+		if value, source, err := l.Serve(customer, key, slow); err != nil || source != Stale || value[1] != "1" {
 			t.Fatalf("%v, %s, %v", value, source, err)
 		}
 	}
