@@ -131,7 +131,7 @@ func TestOutage(t *testing.T) {
 	const every = 2 * time.Minute
 	burst, outage := 40, 30*time.Minute
 	if testing.Short() {
-		burst, outage = 20, 12*time.Minute
+		burst, outage = 8, 11*time.Minute
 	}
 	s := setupAs(t, wiring{rate: designed, skews: skews, guarded: true})
 	start, seen := s.Now(), s.watch()

@@ -137,7 +137,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 // awsConfig returns the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for none.
 func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	if endpoint != "" {
-		local := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+		local := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 		local.BaseEndpoint = &endpoint
 		keepConnections(&local)
 		return local, nil

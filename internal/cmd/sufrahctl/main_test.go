@@ -79,7 +79,7 @@ func (s stack) run(t *testing.T, args ...string) (string, error) {
 
 // client reads the stack's tables beside the command.
 func (s stack) client() *dynamodb.Client {
-	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: s.engine.Transport()}
 	return dynamodb.NewFromConfig(config)

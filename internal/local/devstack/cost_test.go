@@ -93,7 +93,7 @@ func (tb tables) store(options ...func(*middleware.Stack) error) *stackstore.Sto
 }
 
 func (tb tables) client(options ...func(*middleware.Stack) error) *dynamodb.Client {
-	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: tb.engine.Transport()}
 	config.APIOptions = options

@@ -219,7 +219,7 @@ func TestScale(t *testing.T) {
 	busy := map[string]int{"r1000001": 3_000, "r1000002": 1_500, "r1000003": 100} // messages a second
 	length := 400 * time.Millisecond
 	if testing.Short() {
-		length = 150 * time.Millisecond
+		length = 50 * time.Millisecond
 	}
 	names := schema.StackTables("sufrah-local")
 	limits := &capacity{next: newEngine(t).WithTransactionTime(callTime).Transport(), buckets: make(map[string]*bucket),

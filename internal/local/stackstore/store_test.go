@@ -40,7 +40,7 @@ func newEngine(t testing.TB) *dynamolocal.Engine {
 
 // newStore returns a store whose requests go through transport.
 func newStore(transport http.RoundTripper) *stackstore.Store {
-	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: transport}
 	return stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), rand.Float64)

@@ -704,7 +704,7 @@ func must(t testing.TB, err error) {
 
 // newClient returns an SDK client whose requests go through transport.
 func newClient(transport http.RoundTripper) *dynamodb.Client {
-	config := awsconfig.New("local", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
+	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: transport}
 	return dynamodb.NewFromConfig(config)
