@@ -93,7 +93,8 @@ type Recorded struct {
 	Uncounted bool
 	Moved     bool
 	From      time.Time
-	Unlinked  string // the BSUID that may not lead to the customer yet, which comes before counting
+	Ended     usage.Session // the one that the session took the place of, which is kept before counting
+	Unlinked  string        // the BSUID that may not lead to the customer yet, which comes before counting
 }
 
 // After returns what is known after a message said something, or nothing, about being written to.

@@ -133,6 +133,8 @@ var list = []mutant{
 	{"a restaurant is moved from where it isn't any more", "internal/dynamo/ranking/board.go",
 		`Condition: "#place = :from"`, `Condition: "#place = :from OR attribute_exists(#place)"`,
 		[]string{"internal/local/stackstore"}, "TestPlacesMeet$"},
+	{"a session that ended is forgotten when its successor is counted by another delivery", "internal/dynamo/recording/recording.go",
+		"WelcomeFailed: s.welcomeFailed, Ended: s.ended,", "WelcomeFailed: s.welcomeFailed,", []string{"internal/local/stackstore"}, "TestEndedSessionsSurviveCrashes$"},
 	{"a whole percentage is rounded up", "internal/usage/quota.go",
 		"return int64(min(percent, uint64(most)))", "return int64(min(percent+1, uint64(most)))", []string{"internal/usage", "internal/local/stackstore"}, "TestContract$|Percent"},
 	{"a page skips a restaurant", "internal/dynamo/ranking/page.go",

@@ -237,11 +237,11 @@ func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, us
 		if ended == &user {
 			of.Home = m.UserID
 		}
-		it, err := endedSession(of, ended.item)
+		session, err := ended.asEnded()
 		if err != nil {
 			return nil, err
 		}
-		if err := r.db.Put(ctx, r.names.Conversations, it, table.Expression{}); err != nil {
+		if err := r.keepEnded(ctx, of, session); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -43,7 +44,8 @@ import (
 //	the count     usage, <month>    in one transaction with counted, so that it moves once for each opening
 //	the activity  usage, activity   first and last message, tally of messages; times move forwards only
 //
-// A customer who comes back after a session ended takes a second write, conditional on the session that was read.
+// A customer who comes back after a session ended takes a second write, conditional on the session that was read. The one that
+// ended stays within the new one until it is kept as an item of its own, which is before the new one is counted.
 //
 // The ids are kept in two sets. When the newer one has held idsKept ids and is RepeatWindow old, it becomes the earlier one: so
 // the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
@@ -74,6 +76,7 @@ const (
 	attrRecent       = "recentIds"
 	attrRecentSince  = "recentSince" // when the first of the recent ids came
 	attrEarlier      = "earlierIds"
+	attrEnded        = "ended" // of a session: the one that it took the place of, until it is counted
 	attrCounted      = "counted"
 
 	countDue = "due"
@@ -183,6 +186,7 @@ type session struct {
 	alias           string    // instead of all else: the id that the customer is kept under
 	knownAs         string
 	welcomeFailed   bool
+	ended           usage.Session // the one that it took the place of, until that is kept
 }
 
 func readSession(it table.Item, id []byte) (session, error) {
@@ -197,6 +201,11 @@ func readSession(it table.Item, id []byte) (session, error) {
 		optedOut: in.Text(schema.AttrOptedOut) != "", alias: in.Text(schema.AttrAlias), knownAs: in.Text(schema.AttrKnownAs),
 		welcomeFailed: in.Text(attrWelcomeFailed) != "",
 	}
+	if ended, ok := it[attrEnded].(*types.AttributeValueMemberM); ok {
+		inside := table.Reader{Item: ended.Value}
+		s.ended = schema.ReadSession(&inside)
+		in.Err = cmp.Or(in.Err, inside.Err)
+	}
 	if in.Err == nil && s.last.IsZero() != s.opened.IsZero() {
 		in.Fail(schema.AttrLastMessage, "a time")
 	}
@@ -208,7 +217,7 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
 		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted, Unlinked: s.unlinked(),
-		WelcomeFailed: s.welcomeFailed,
+		WelcomeFailed: s.welcomeFailed, Ended: s.ended,
 	}.After(s.optedOut, m.Consent)
 }
 
@@ -409,30 +418,32 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 
 // reopen starts a session in place of one that ended, which becomes an item of its own.
 func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
+	if err := r.keepEnded(ctx, m, seen.ended); err != nil {
+		return conversation.Recorded{}, err
+	}
 	if !seen.counted {
 		if err := r.linkAndCount(ctx, m, seen.unlinked(), seen.opened); err != nil {
 			return conversation.Recorded{}, err
 		}
 	}
-	ended, err := endedSession(m, seen.item)
+	ended, err := seen.asEnded()
 	if err != nil {
 		return conversation.Recorded{}, err
 	}
-	if err := r.db.Put(ctx, r.names.Conversations, ended, table.Expression{}); err != nil {
-		return conversation.Recorded{}, err
-	}
 	err = r.db.Update(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(table.Expression{
-		Set: "#opened = :now, #by = :message, #last = :now, #messages = :one, #counted = :due",
+		Set: "#opened = :now, #by = :message, #last = :now, #messages = :one, #counted = :due, #ended = :ended",
 		Names: map[string]string{
 			"#opened": schema.AttrOpened, "#by": schema.AttrOpenedBy, "#messages": schema.AttrMessages, "#counted": attrCounted,
+			"#ended": attrEnded,
 		},
 		Values: table.Item{
 			":now": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":one": table.Number(1), ":due": table.Text(countDue),
+			":ended": table.Map(endedAttributes(ended)),
 		},
 	}).And(optIn(m)).And(identity(m)))
 	recorded := seen.recorded(m)
 	recorded.Opened, recorded.OpenedAt, recorded.Uncounted, recorded.Moved = true, m.ReceivedAt, true, true
-	recorded.Unlinked = ""
+	recorded.Unlinked, recorded.Ended = "", ended
 	return recorded, err
 }
 
@@ -440,6 +451,9 @@ func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte
 func (r *Recorder) Complete(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
 	m.Home = recorded.Home
 	if recorded.Uncounted {
+		if err := r.keepEnded(ctx, m, recorded.Ended); err != nil {
+			return fmt.Errorf("keeping the session before message %s: %w", m.ID, err)
+		}
 		if err := r.linkAndCount(ctx, m, recorded.Unlinked, recorded.OpenedAt); err != nil {
 			return fmt.Errorf("counting the conversation of message %s: %w", m.ID, err)
 		}
@@ -457,8 +471,9 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 		err := r.db.Transact(ctx, []table.Write{
 			table.Update(r.names.Conversations, sessionKey(m), table.Expression{
 				Set:       "#counted = :opened",
+				Remove:    "#ended",
 				Condition: "#counted = :due AND #opened = :opened",
-				Names:     map[string]string{"#counted": attrCounted, "#opened": schema.AttrOpened},
+				Names:     map[string]string{"#counted": attrCounted, "#opened": schema.AttrOpened, "#ended": attrEnded},
 				Values:    table.Item{":opened": table.Instant(opened), ":due": table.Text(countDue)},
 			}),
 			table.Update(r.names.Usage, schema.UsageKey(m.RestaurantID, r.calendar.Month(opened).String()), r.count(opened, latest)),
@@ -474,19 +489,29 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 	return errRaced
 }
 
-// endedSession is what is kept of a session when the next one of its customer takes its place.
-func endedSession(m conversation.Message, session table.Item) (table.Item, error) {
-	in := table.Reader{Item: session}
-	opened, last := in.Instant(schema.AttrOpened), in.Instant(schema.AttrLastMessage)
-	it := schema.EndedKey(m.RestaurantID, home(m), opened)
-	it[schema.AttrStarted] = table.Instant(opened)
-	for _, attribute := range []string{schema.AttrOpenedBy, schema.AttrLastMessage, schema.AttrMessages} {
-		if value, ok := session[attribute]; ok {
-			it[attribute] = value
-		}
+// asEnded returns the session as one that ended.
+func (s session) asEnded() (usage.Session, error) {
+	in := table.Reader{Item: s.item}
+	return usage.Session{ID: s.openedBy, OpenedAt: s.opened, LastMessage: s.last, Messages: in.Number(schema.AttrMessages)}, in.Err
+}
+
+func endedAttributes(s usage.Session) table.Item {
+	it := table.Item{
+		schema.AttrStarted: table.Instant(s.OpenedAt), schema.AttrLastMessage: table.Instant(s.LastMessage), schema.AttrMessages: table.Number(s.Messages),
 	}
-	it[schema.AttrExpires] = table.Number(last.Add(endedKept).Unix())
-	return it, in.Err
+	table.SetText(it, schema.AttrOpenedBy, s.ID)
+	return it
+}
+
+// keepEnded keeps a session that ended, if there is one, as an item of its own.
+func (r *Recorder) keepEnded(ctx context.Context, m conversation.Message, s usage.Session) error {
+	if s.OpenedAt.IsZero() {
+		return nil
+	}
+	it := schema.EndedKey(m.RestaurantID, home(m), s.OpenedAt)
+	maps.Copy(it, endedAttributes(s))
+	it[schema.AttrExpires] = table.Number(s.LastMessage.Add(endedKept).Unix())
+	return r.db.Put(ctx, r.names.Conversations, it, table.Expression{})
 }
 
 // count is the change of a month's item that counts one conversation, as the latest of the month or not.

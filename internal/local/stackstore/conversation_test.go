@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -244,6 +245,37 @@ func TestEndedSessionsOfBothForms(t *testing.T) {
 			got = append(got, s.ID+" "+s.Customer)
 		}
 		wantSame(t, "sessions", got, want)
+	}
+}
+
+// TestEndedSessionsSurviveCrashes has a process die after each of the writes of a message that opens a session in place of one that ended. It is
+// delivered again, or never, and another one comes when its session has ended too: none of them is missing.
+func TestEndedSessionsSurviveCrashes(t *testing.T) {
+	t.Parallel()
+	for writes := range 6 {
+		for _, again := range []bool{true, false} {
+			ledger := newLedger(newEngine(t), usage.NewCalendar(nil))
+			record := func(ctx context.Context, i int, delivery string) error {
+				_, err := storetest.Record(ctx, ledger.Recorder, conversation.Message{ID: fmt.Sprint("m", i), RestaurantID: "r1", Customer: "+966500000001",
+					ReceivedAt: time.Date(2026, 11, 23, 12+25*i, 0, 0, 0, time.UTC), Delivery: delivery})
+				return err
+			}
+			must(t, record(t.Context(), 0, "d"))
+			_ = record(ledger.Break(t.Context(), writes), 1, "d") // it may need fewer
+			if again {
+				must(t, record(t.Context(), 1, "again"))
+			}
+			must(t, record(t.Context(), 2, "d"))
+			sessions, err := ledger.Store.Sessions(t.Context(), "r1", 10)
+			must(t, err)
+			var got []string
+			for _, s := range sessions {
+				got = append(got, s.ID)
+			}
+			if opened := again || len(got) == 3; (opened && !slices.Equal(got, []string{"m2", "m1", "m0"})) || (!opened && !slices.Equal(got, []string{"m2", "m0"})) {
+				t.Errorf("after %d writes, again %t: %q", writes, again, got)
+			}
+		}
 	}
 }
 
