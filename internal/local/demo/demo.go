@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
@@ -40,6 +41,8 @@ const (
 type Store interface {
 	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
 	PutUsage(ctx context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error
+	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
+	AddTopUp(ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, key string, defaultLimit int64) (usage.ToppedUp, error)
 	AddCredential(ctx context.Context, c credential.Credential) error
 }
 
@@ -60,11 +63,29 @@ func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Ti
 	group.SetLimit(8)
 	for _, t := range tenants {
 		if len(t.months) > 0 {
-			group.Go(func() error { return store.PutUsage(ctx, t.restaurant.ID, t.activity, t.months) })
+			group.Go(func() error { return t.put(ctx, store, calendar.Month(now)) })
 		}
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("loading demo usage: %w", err)
+	}
+	return nil
+}
+
+// put writes a tenant's usage, and then what goes by it.
+func (t *tenant) put(ctx context.Context, store Store, month usage.Month) error {
+	if err := store.PutUsage(ctx, t.restaurant.ID, t.activity, t.months); err != nil {
+		return err
+	}
+	for _, s := range t.sessions {
+		if _, err := store.MergeSession(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, a := range t.topUps {
+		if _, err := store.AddTopUp(ctx, t.restaurant.ID, month, a, "", restaurant.DefaultLimits.ConversationsPerDay); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -85,8 +106,23 @@ type tenant struct {
 	bot        *restaurant.Bot
 	activity   usage.Activity
 	months     map[usage.Month]usage.MonthCount
+	sessions   []conversation.Session
+	topUps     []usage.TopUp
 	isOrdinary bool
+	quiet      time.Duration // how long nobody has written; 0 is since yesterday
 }
+
+// quiets are how long nobody has written to ordinary restaurants, one after the other.
+var quiets = []time.Duration{
+	4 * time.Minute, 0, 2 * time.Hour, 3 * 24 * time.Hour, 17 * time.Minute, 29 * time.Hour, 9 * 24 * time.Hour, 50 * time.Minute, 5 * 24 * time.Hour, 0,
+	40 * time.Second, 16 * 24 * time.Hour, 6 * time.Hour, 45 * 24 * time.Hour, 31 * time.Hour, 11 * time.Hour, 75 * time.Hour, 100 * 24 * time.Hour,
+}
+
+// Of ordinary restaurants, each of so many has sessions and top-ups to look at.
+const (
+	withSessions = 6
+	withTopUps   = 16
+)
 
 // nearlyUsed holds the conversations that some restaurants have each month, of 300.
 var nearlyUsed = map[string]int64{NearingID: 285, UsedUpID: 300}
@@ -99,7 +135,11 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	for i := range Restaurants - special {
 		t := newTenant(fmt.Sprintf("demo-%03d", i+1), fmt.Sprintf("%s %d", names[i%len(names)], i+1), now)
 		t.bot.PhoneNumber = fmt.Sprintf("+96611000%04d", i+1)
+		_, isNearing := nearlyUsed[t.restaurant.ID]
 		t.isOrdinary = true
+		if last := Restaurants - special - 6; !isNearing && i < last { // the newest were all written to yesterday: pictures show them
+			t.quiet = quiets[i%len(quiets)]
+		}
 		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
 			n := 1 + random.Int64N(899)
 			if nearing, ok := nearlyUsed[t.restaurant.ID]; ok {
@@ -107,6 +147,12 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 				n = nearing
 			}
 			t.count(calendar, now, month, age, n)
+		}
+		if i%withSessions == 4 {
+			t.writeSessions(i)
+		}
+		if i%withTopUps == 6 {
+			t.topUp(calendar, now)
 		}
 		all = append(all, t)
 	}
@@ -194,11 +240,44 @@ func inRamadan(date time.Time) bool {
 	return slices.ContainsFunc(ramadans, func(r [2]time.Time) bool { return !date.Before(r[0]) && date.Before(r[1]) })
 }
 
+// writeSessions gives a tenant the sessions of five customers, the latest of which ends with its last activity.
+func (t *tenant) writeSessions(i int) {
+	at := t.activity.Last
+	for n := range 5 {
+		opened := at.Add(-time.Duration(3+7*n) * time.Minute)
+		t.sessions = append(t.sessions, conversation.Session{
+			RestaurantID: t.restaurant.ID, Customer: fmt.Sprintf("+96655%07d", 1000*i+n), OpenedAt: opened, LastMessageAt: at, Messages: int64(2 + 3*n),
+			Welcomed: true,
+		})
+		at = at.Add(-time.Duration(1+n) * 97 * time.Minute)
+	}
+}
+
+// topUp gives a tenant a top-up of this month, and a correction of it.
+func (t *tenant) topUp(calendar usage.Calendar, now time.Time) {
+	for n, amount := range []int64{1500, -500} {
+		at := now.Add(time.Duration(n-2) * 30 * time.Hour)
+		if calendar.Month(at) != calendar.Month(now) {
+			at = now
+		}
+		t.topUps = append(t.topUps, usage.TopUp{
+			ID: fmt.Sprintf("adj_%s_%d", t.restaurant.ID, n+1), Amount: amount, Type: usage.TopUpType, CreatedAt: at, CreatedBy: "cr_local_admin",
+			Reason: []string{"حملة نهاية الأسبوع", "Ordered 1000, not 1500"}[n],
+		})
+	}
+}
+
 // count gives a tenant n conversations in a month that is age months old. This month's were opened before today, so
-// that the whole day's allowance is left, except on the month's first day.
+// that the whole day's allowance is left, except on the month's first day, and except where somebody wrote today.
 func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
 	last := now.Add(-time.Minute)
+	silent := now.Add(-t.quiet)
+	if t.quiet > 0 && month.String() > calendar.Month(silent).String() {
+		return // nobody has written since
+	}
 	switch {
+	case t.quiet > 0 && calendar.Month(silent) == month:
+		last = silent
 	case age > 0:
 		last = time.Date(month.Year, month.Month, 20, 15, 30, 0, 0, time.UTC)
 	case calendar.Day(now) > 1:
@@ -213,6 +292,10 @@ func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month
 	days, first := map[int]int64{calendar.Day(last): n}, last.Add(-time.Hour)
 	if age == 0 && t.isOrdinary { // of the others, documents and tests tell single days
 		days = t.spread(month, calendar.Day(last), n)
+		t.activity.Messages = usage.Tally{Month: month, Days: make(map[int]int64, len(days))}
+		for day, count := range days {
+			t.activity.Messages.Days[day] = 3*count + int64(day)%3
+		}
 	}
 	t.months[month] = usage.MonthCount{Conversations: n, Days: days, LastConversation: last}
 	if t.activity.First.IsZero() || first.Before(t.activity.First) {

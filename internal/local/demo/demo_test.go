@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
@@ -64,6 +66,9 @@ type records struct {
 	usage.Store
 	mu  sync.Mutex
 	all map[string]usage.Record
+
+	sessions []conversation.Session
+	topUps   map[string][]usage.TopUp // by restaurant and month
 }
 
 func (r *records) AddCredential(context.Context, credential.Credential) error { return nil }
@@ -80,6 +85,23 @@ func (r *records) PutUsage(_ context.Context, id string, activity usage.Activity
 	record.Activity, record.Months = activity, months
 	r.all[id] = record
 	return nil
+}
+
+func (r *records) MergeSession(_ context.Context, s conversation.Session) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sessions = append(r.sessions, s)
+	return true, nil
+}
+
+func (r *records) AddTopUp(_ context.Context, id string, month usage.Month, a usage.TopUp, _ string, _ int64) (usage.ToppedUp, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.topUps == nil {
+		r.topUps = make(map[string][]usage.TopUp)
+	}
+	r.topUps[id+" "+month.String()] = append(r.topUps[id+" "+month.String()], a)
+	return usage.ToppedUp{}, nil
 }
 
 func (r *records) Usage(_ context.Context, id string, _ []usage.Month) (usage.Record, error) {
@@ -342,13 +364,76 @@ func check(ctx context.Context, zone string, now time.Time) error {
 	return nil
 }
 
+// ordinary are the restaurants of which no document tells anything.
+var ordinary = regexp.MustCompile(`^demo-(0[1-9]\d|00[3-9]|1\d\d)$`)
+
+// TestLooksLikeLife: ordinary restaurants were last written to at all sorts of times, on days that hold no more than they may; weekends
+// and Ramadan are fuller; and there are sessions and top-ups.
+func TestLooksLikeLife(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC) // Ramadan ended on the 19th
+	calendar, store := usage.NewCalendar(nil), &records{all: make(map[string]usage.Record)}
+	if err := demo.Load(t.Context(), store, calendar, now); err != nil {
+		t.Fatal(err)
+	}
+	ages := make(map[time.Duration]int)
+	var weekend, fasting, other [2]float64 // conversations, days
+	for id, record := range store.all {
+		if !ordinary.MatchString(id) {
+			continue
+		}
+		ages[now.Sub(record.Activity.Last)]++
+		for day, n := range record.Months[calendar.Month(now)].Days {
+			if n > record.Bot.Limits.ConversationsPerDay {
+				t.Errorf("%s has %d conversations on day %d, and may have %d", id, n, day, record.Bot.Limits.ConversationsPerDay)
+			}
+			if day < 26 { // before the days on which some have been quiet
+				kind := &other
+				switch weekday := time.Date(2026, 3, day, 0, 0, 0, 0, time.UTC).Weekday(); {
+				case weekday == time.Friday || weekday == time.Saturday:
+					kind = &weekend
+				case day < 20:
+					kind = &fasting
+				}
+				kind[0] += float64(n)
+				kind[1]++
+			}
+		}
+	}
+	if len(ages) < 15 || ages[40*time.Second] == 0 || ages[100*24*time.Hour] == 0 {
+		t.Errorf("last activities are %v ago", ages)
+	}
+	mean := func(of [2]float64) float64 { return of[0] / of[1] }
+	if mean(weekend) < 1.2*mean(other) || mean(fasting) < 1.1*mean(other) {
+		t.Errorf("a day of a weekend has %.1f conversations, one of Ramadan %.1f, any other %.1f", mean(weekend), mean(fasting), mean(other))
+	}
+	customers := make(map[string]bool)
+	for _, s := range store.sessions {
+		customers[s.Customer] = true
+		if record := store.all[s.RestaurantID]; s.OpenedAt.After(s.LastMessageAt) || s.LastMessageAt.After(record.Activity.Last) || s.Messages < 1 {
+			t.Errorf("session %+v of a restaurant whose last activity is at %s", s, record.Activity.Last)
+		}
+	}
+	if len(customers) != len(store.sessions) || len(customers) < 100 {
+		t.Errorf("%d sessions of %d customers", len(store.sessions), len(customers))
+	}
+	if len(store.topUps) < 5 {
+		t.Errorf("%d restaurants have top-ups", len(store.topUps))
+	}
+	for of, topUps := range store.topUps {
+		if len(topUps) != 2 || topUps[0].Amount+topUps[1].Amount <= 0 || topUps[1].CreatedAt.After(now) || of == "demo-010 2026-03" || of == "demo-020 2026-03" {
+			t.Errorf("%s has top-ups %+v", of, topUps)
+		}
+	}
+}
+
 func (e entry) check(calendar usage.Calendar, now time.Time) error {
 	r := e.Report
 	if r.FirstActivity.After(r.LastConversationAt) || r.LastConversationAt.After(r.LastActivity) || r.LastActivity.After(now) {
 		return fmt.Errorf("first activity %s, last conversation %s, last activity %s, now %s",
 			r.FirstActivity, r.LastConversationAt, r.LastActivity, now)
 	}
-	if calendar.Day(now) > 1 && r.Allowance.DailyRemaining != r.Allowance.DailyLimit {
+	if calendar.Day(now) > 1 && !ordinary.MatchString(r.RestaurantID) && r.Allowance.DailyRemaining != r.Allowance.DailyLimit {
 		return fmt.Errorf("%d of %d remain today", r.Allowance.DailyRemaining, r.Allowance.DailyLimit)
 	}
 	for _, m := range e.History {
