@@ -174,51 +174,47 @@ func hastened(t *testing.T) string {
 	return path
 }
 
-// movable returns an overlay for the compiler in which the functions' mains take the time from a clock that is ahead of the
-// machine's by what a file says, and by up to two seconds less or more, which each process has of its own.
+// movable returns an overlay for the compiler in which functions are run by a clock that is ahead of the machine's by what a file
+// says, and by up to two seconds less or more, which each process has of its own.
 func movable(t *testing.T, hand string) string {
 	t.Helper()
 	folder := t.TempDir()
-	var overlay struct{ Replace map[string]string }
-	overlay.Replace = make(map[string]string)
-	mains, err := filepath.Glob("../../../functions/*/main.go")
+	const path = "../../../internal/function/function.go"
+	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, path := range mains {
-		main, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+	moved := string(source)
+	for from, to := range map[string]string{"environ, time.Now, log)": "environ, movedNow, log)", "\t\"math/rand/v2\"\n": "\t\"math/rand/v2\"\n\t\"os\"\n"} {
+		if strings.Count(moved, from) != 1 {
+			t.Fatalf("%s doesn't have one %q", path, from)
 		}
-		const clock = "time.Now,"
-		if strings.Count(string(main), clock) != 1 {
-			t.Fatalf("%s doesn't have one %q", path, clock)
-		}
-		moved := strings.Replace(string(main), clock, "movedNow,", 1) + fmt.Sprintf(`
+		moved = strings.Replace(moved, from, to, 1)
+	}
+	moved += fmt.Sprintf(`
 func movedNow() time.Time {
 	hand, _ := os.ReadFile(%q)
 	ahead, _ := time.ParseDuration(string(hand))
 	return time.Now().Add(ahead + time.Duration(os.Getpid()%%5-2)*time.Second)
 }
 `, hand)
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[absolute] = filepath.Join(folder, fmt.Sprint(i, ".go"))
-		if err := os.WriteFile(overlay.Replace[absolute], []byte(moved), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	content, err := json.Marshal(overlay)
+	absolute, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(folder, "overlay.json")
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	replaced := filepath.Join(folder, "function.go")
+	if err := os.WriteFile(replaced, []byte(moved), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	content, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: replaced}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(folder, "overlay.json")
+	if err := os.WriteFile(overlay, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
 }
 
 func endpoint(t *testing.T, kind engines.Kind) string {
