@@ -102,6 +102,9 @@ type Limiter interface {
 type Events struct {
 	WelcomeSent   func()
 	WelcomeAsText func() // in place of a template that failed after Twilio had taken it
+	// MessageSent is called for each message that Twilio took, MessageReported for each callback of one.
+	MessageSent     func(delivery.Kind)
+	MessageReported func(delivery.Report)
 	// WelcomeMissed is called for each try at a welcome that is over WelcomeWithin after its message came, or that fails and
 	// not for the customer's reasons.
 	WelcomeMissed func()
@@ -490,6 +493,9 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) (sid string, err error) {
 	sid, err = s.Sender.Send(ctx, t, m)
 	if err == nil {
+		if s.Events.MessageSent != nil {
+			s.Events.MessageSent(m.Kind)
+		}
 		log.LogAttrs(ctx, slog.LevelInfo, "message sent", slog.String("sid", sid), slog.String("kind", string(m.Kind)),
 			slog.String("category", string(m.Category)), slog.String("contentSid", m.ContentSID))
 	}

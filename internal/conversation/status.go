@@ -37,6 +37,9 @@ type WelcomeFailures interface {
 // ReceiveStatus takes what a callback says of a message: a welcome whose template failed goes out as text. It fails where another
 // callback should try that again.
 func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report) error {
+	if s.Events.MessageReported != nil {
+		s.Events.MessageReported(r)
+	}
 	if r.Origin.Instead { // who sent it may have died before noting that: nobody is to send it again
 		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
 			return fmt.Errorf("noting that the text was taken: %w", err)

@@ -56,11 +56,33 @@ const (
 	WelcomeMissed Name = "WelcomeMissed"
 
 	WelcomeSent   Name = "WelcomeSent"
+	WelcomeAsText Name = "WelcomeAsText" // in place of a template that failed after Twilio had taken it
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
 	OptedOut      Name = "OptedOut" // customers who want no more messages
 	OptedIn       Name = "OptedIn"  // and who take that back
+
+	// What became of messages, by their kind: taken by Twilio, and then as callbacks report it. A callback that is repeated counts
+	// again, so shares of them are near the truth and sums are not.
+	SentWelcome           Name = "SentWelcome"
+	SentList              Name = "SentList"
+	SentText              Name = "SentText"
+	SentQuotaAlert        Name = "SentQuotaAlert"
+	DeliveredWelcome      Name = "DeliveredWelcome"
+	DeliveredList         Name = "DeliveredList"
+	DeliveredText         Name = "DeliveredText"
+	DeliveredQuotaAlert   Name = "DeliveredQuotaAlert"
+	UndeliveredWelcome    Name = "UndeliveredWelcome"
+	UndeliveredList       Name = "UndeliveredList"
+	UndeliveredText       Name = "UndeliveredText"
+	UndeliveredQuotaAlert Name = "UndeliveredQuotaAlert"
+	// The same by whose fault it is that they weren't delivered.
+	FaultOfTemplate Name = "FaultOfTemplate"
+	FaultOfReceiver Name = "FaultOfReceiver"
+	FaultOfOperator Name = "FaultOfOperator"
+	FaultPassing    Name = "FaultPassing"
+	FaultUnknown    Name = "FaultUnknown"
 
 	// Restaurants that passed a threshold of their month's allowance, each once a month.
 	QuotaAlert80  Name = "QuotaAlert80"

@@ -3,6 +3,7 @@ package metrics
 import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
 // JobEnded counts an attempt at a bootstrap job. It is a bootstrap.Worker's Observe.
@@ -28,6 +29,40 @@ func (w *Writer) QuotaAlert(percent int64) {
 	names := map[int64]Name{80: QuotaAlert80, 90: QuotaAlert90, 100: QuotaAlert100}
 	if name, ok := names[percent]; ok {
 		w.Write(Count(name, 1))
+	}
+}
+
+// MessageSent counts a message that Twilio took. It is a conversation.Events' MessageSent.
+func (w *Writer) MessageSent(kind delivery.Kind) {
+	names := map[delivery.Kind]Name{
+		delivery.Welcome: SentWelcome, delivery.List: SentList, delivery.Text: SentText, delivery.QuotaAlert: SentQuotaAlert,
+	}
+	w.Write(Count(names[kind], 1))
+}
+
+// MessageReported counts what a callback of ours reports: that a message was delivered, or that it wasn't. It is a
+// conversation.Events' MessageReported.
+func (w *Writer) MessageReported(r delivery.Report) {
+	if !r.Origin.Known() {
+		return
+	}
+	switch r.Status {
+	case delivery.Delivered:
+		names := map[delivery.Kind]Name{
+			delivery.Welcome: DeliveredWelcome, delivery.List: DeliveredList, delivery.Text: DeliveredText,
+			delivery.QuotaAlert: DeliveredQuotaAlert,
+		}
+		w.Write(Count(names[r.Origin.Kind], 1))
+	case delivery.Failed:
+		names := map[delivery.Kind]Name{
+			delivery.Welcome: UndeliveredWelcome, delivery.List: UndeliveredList, delivery.Text: UndeliveredText,
+			delivery.QuotaAlert: UndeliveredQuotaAlert,
+		}
+		faults := map[delivery.Fault]Name{
+			delivery.FaultTemplate: FaultOfTemplate, delivery.FaultReceiver: FaultOfReceiver, delivery.FaultOperator: FaultOfOperator,
+			delivery.FaultPassing: FaultPassing, delivery.FaultUnknown: FaultUnknown,
+		}
+		w.Write(Count(names[r.Origin.Kind], 1), Count(faults[delivery.CodeOf(r.ErrorCode).Fault], 1))
 	}
 }
 

@@ -112,14 +112,17 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 // events has metrics written of what the service does.
 func events(meter *metrics.Writer) conversation.Events {
 	return conversation.Events{
-		WelcomeSent:   counting(meter, metrics.WelcomeSent),
-		WelcomeMissed: counting(meter, metrics.WelcomeMissed),
-		EnqueueFailed: counting(meter, metrics.EnqueueFailed),
-		AnswerLimited: counting(meter, metrics.AnswerLimited),
-		OptedOut:      counting(meter, metrics.OptedOut),
-		OptedIn:       counting(meter, metrics.OptedIn),
-		QuotaAlert:    meter.QuotaAlert,
-		AnswerSent:    func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
+		WelcomeSent:     counting(meter, metrics.WelcomeSent),
+		WelcomeAsText:   counting(meter, metrics.WelcomeAsText),
+		WelcomeMissed:   counting(meter, metrics.WelcomeMissed),
+		EnqueueFailed:   counting(meter, metrics.EnqueueFailed),
+		MessageSent:     meter.MessageSent,
+		MessageReported: meter.MessageReported,
+		AnswerLimited:   counting(meter, metrics.AnswerLimited),
+		OptedOut:        counting(meter, metrics.OptedOut),
+		OptedIn:         counting(meter, metrics.OptedIn),
+		QuotaAlert:      meter.QuotaAlert,
+		AnswerSent:      func(cache.Source, time.Duration) { meter.Write(metrics.Count(metrics.AnswerSent, 1)) },
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
@@ -241,6 +242,8 @@ func (s *stories) run() string {
 	s.write("+966500000001", exampleNumber, "stop", true)
 	s.write("+966500000001", exampleNumber, "menu", true)
 	s.write("+966500000001", exampleNumber, "start", true)
+	s.post(true, url.Values{"From": {"whatsapp:+966500000001"}, "To": {"whatsapp:" + exampleNumber}, "ListId": {"v1/ar/branch/branch-olaya"}})
+	s.report()
 	// Twilio refuses: the customer, the template, everything.
 	s.write("+15005550004", exampleNumber, "hello", true)
 	s.behave("twilio", `{"failRate": 1, "status": 400}`)
@@ -282,6 +285,28 @@ func (s *stories) run() string {
 	s.waitAndComeLate()
 	s.panic()
 	return s.log.String()
+}
+
+// report has Twilio report what became of messages of each kind, and failures of each fault.
+func (s *stories) report() {
+	s.t.Helper()
+	for _, kind := range delivery.Kinds {
+		for status, codes := range map[string][]string{"delivered": {""}, "undelivered": {"63016", "63024", "63007", "63018", "99999"}} {
+			for _, code := range codes {
+				origin := delivery.Origin{Kind: kind, Category: delivery.Service, Template: kind == delivery.Welcome, SentAt: s.Clock.Now()}
+				form := url.Values{
+					"MessageSid": {"SM00000000000000000000000000000001"}, "MessageStatus": {status}, "ErrorCode": {code},
+					"From": {"whatsapp:" + exampleNumber}, "To": {"whatsapp:+966500000001"},
+				}
+				path := webhook.StatusPath + "?" + origin.Query()
+				got := do(s.t, s.Stack, http.MethodPost, path, form.Encode(), "Content-Type: application/x-www-form-urlencoded",
+					"X-Twilio-Signature: "+twilio.Signature(devstack.TwilioAuthToken, s.BaseURL+path, form))
+				if got.status != http.StatusOK {
+					s.t.Fatalf("a status callback was answered %d", got.status)
+				}
+			}
+		}
+	}
 }
 
 // waitAndComeLate has a worker handed two jobs when one may start, and one whose customer has long written again.
