@@ -68,7 +68,7 @@ func Begin(ctx context.Context, requestID string, tracer *Tracer) (context.Conte
 	i := &Invocation{requestID: requestID, trace: trace, keep: tracer != nil && strings.Contains(trace, "Sampled=1")}
 	end := func() {}
 	if i.keep {
-		end = func() { tracer.send(i) }
+		end = func() { tracer.send(context.WithoutCancel(ctx), i) } // also of what ran out of time
 	}
 	return context.WithValue(ctx, key{}, i), end
 }

@@ -203,7 +203,7 @@ func TestNotTraced(t *testing.T) {
 	if NewTracer("", counting()) != nil {
 		t.Error("a tracer without a daemon")
 	}
-	NewTracer("nowhere", counting()).send(&Invocation{trace: sampled, calls: []call{{}}}) // can't be dialed, which is nobody's fault
+	NewTracer("nowhere", counting()).send(t.Context(), &Invocation{trace: sampled, calls: []call{{}}}) // can't be dialed, which is nobody's fault
 }
 
 // BenchmarkTracer measures what X-Ray adds to an invocation with a welcome's ten calls, sampled and not.

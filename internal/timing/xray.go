@@ -1,6 +1,7 @@
 package timing
 
 import (
+	"context"
 	"net"
 	"strconv"
 	"sync"
@@ -43,7 +44,7 @@ var (
 )
 
 // send sends the invocation's calls. What can't be sent is lost, and costs the invocation nothing.
-func (t *Tracer) send(i *Invocation) {
+func (t *Tracer) send(ctx context.Context, i *Invocation) {
 	i.mu.Lock()
 	calls := i.calls[:min(len(i.calls), maxCalls)]
 	i.mu.Unlock()
@@ -55,7 +56,7 @@ func (t *Tracer) send(i *Invocation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conn == nil {
-		conn, err := net.Dial("udp", t.address)
+		conn, err := new(net.Dialer).DialContext(ctx, "udp", t.address)
 		if err != nil {
 			return
 		}
