@@ -54,10 +54,9 @@ func leafOf(restaurantID string) int {
 // place is where a restaurant is on a board; "" is nowhere.
 type place string
 
-const (
-	placeLimited place = "limited"
-	classDefault       = "default"
-)
+const placeLimited place = "limited"
+
+const classDefault = "default"
 
 func percentPlace(percent int64) place { return place(fmt.Sprintf("%03d", percent)) }
 

@@ -243,7 +243,8 @@ func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) err
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))
 	// Adjacent percentages of which the page has all restaurants are read with one query for each leaf.
-	for start, end := 0, 0; start < len(parts); start = end {
+	var end int
+	for start := 0; start < len(parts); start = end {
 		i, p := start, parts[start]
 		end = start + 1
 		found[i] = make([][]string, leaves)
