@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
@@ -46,4 +47,18 @@ func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, 
 		log.LogAttrs(ctx, slog.LevelInfo, "customer opted in again")
 		call(s.Events.OptedIn)
 	}
+}
+
+// keepQuiet sends nothing to a customer who has opted out. A welcome stays due, so that it goes out once the customer opts in; an
+// answer that wasn't given isn't given later.
+func (s *Service) keepQuiet(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) error {
+	log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")
+	var err error
+	if recorded.Welcome == ReplyHeld {
+		err = s.Recorder.Release(ctx, m, Welcome)
+	}
+	if m.Asks && recorded.Answer == ReplyHeld {
+		err = errors.Join(err, s.settle(ctx, m, Answer))
+	}
+	return err
 }

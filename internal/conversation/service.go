@@ -188,8 +188,8 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	var completing sync.WaitGroup // beside the replies: the customer comes first
 	var completeErr error
 	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })
-	if recorded.OptedOut { // a welcome stays due until the customer opts in
-		log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")
+	if recorded.OptedOut {
+		err = s.keepQuiet(ctx, log, m, recorded)
 	} else {
 		err = s.replyTo(ctx, log, t, m, in, recorded)
 	}

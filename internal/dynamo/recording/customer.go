@@ -373,7 +373,7 @@ func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	case fresh, ofUser.Text(schema.AttrReply) != schema.ReplyDue, ofUser.Text(attrLeaseUntil) > ofNumber.Text(attrLeaseUntil):
 		from = user
 	}
-	for _, name := range []string{schema.AttrReply, attrLease, attrLeaseUntil} {
+	for _, name := range []string{schema.AttrReply, attrLease, attrLeaseUntil, attrWelcomeFailed} {
 		delete(merged, name)
 		setIfAny(merged, name, from[name])
 	}

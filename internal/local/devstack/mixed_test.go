@@ -1,0 +1,317 @@
+package devstack_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/twilio"
+	"github.com/sufrah/usage-bootstrap/internal/webhook"
+)
+
+var mixedWebhooks = flag.Int("mixed.webhooks", 400, "how many webhooks TestMixedWebhooks posts")
+
+// guest is a customer with a restaurant of their own, and what is true of them.
+type guest struct {
+	number, user, restaurant, to string
+
+	last          [2]time.Time // of the sessions under the number and the user id, while they aren't known to be one's
+	joined        bool
+	outBy         [2]bool // who opted out, by id
+	conversations int
+	latest        []url.Values // the forms of the latest messages
+	sentWhenOut   int          // what had been sent when the customer opted out
+}
+
+// Which ids a form carries.
+const (
+	underNumber = iota
+	underUser
+	underBoth
+)
+
+// side is where a message under the ids belongs.
+func (g *guest) side(ids int) int {
+	if ids == underBoth && !g.joined {
+		g.joined = true
+		if g.last[1].After(g.last[0]) {
+			g.last[0] = g.last[1]
+		}
+		g.outBy[0] = g.outBy[0] || g.outBy[1]
+	}
+	if ids == underUser && !g.joined {
+		return 1
+	}
+	return 0
+}
+
+// writes notes a message in the truth.
+func (g *guest) writes(ids int, at time.Time) {
+	side := g.side(ids)
+	if g.last[side].IsZero() || !at.Before(g.last[side].Add(24*time.Hour)) {
+		g.conversations++
+	}
+	g.last[side] = at
+}
+
+func (g *guest) optedOut() bool { return g.outBy[0] && (g.joined || g.outBy[1]) }
+
+// mixed posts webhooks of every kind.
+type mixed struct {
+	t      *testing.T
+	stack  *devstack.Stack
+	random *rand.Rand
+	n      int
+	mu     sync.Mutex
+	kinds  map[string]int
+}
+
+func (m *mixed) form(g *guest, ids int) url.Values {
+	m.n++
+	form := url.Values{
+		"AccountSid": {"AC25bf8e1a2393f1108d37029b3df55932"}, "ApiVersion": {"2010-04-01"}, "NumMedia": {"0"}, "NumSegments": {"1"},
+		"MessageSid": {fmt.Sprintf("SM%032x", m.n)}, "SmsStatus": {"received"}, "MessageType": {"text"}, "ProfileName": {"Guest"},
+		"To": {"whatsapp:" + g.to}, "Body": {"hello"},
+	}
+	form["SmsMessageSid"] = form["MessageSid"]
+	switch ids {
+	case underNumber:
+		form.Set("From", "whatsapp:"+g.number)
+		form.Set("WaId", g.number[1:])
+	case underUser:
+		form.Set("From", "whatsapp:"+g.user)
+		form.Set("ExternalUserId", g.user)
+	case underBoth:
+		form.Set("From", "whatsapp:"+g.number)
+		form.Set("WaId", g.number[1:])
+		form.Set("ExternalUserId", g.user)
+	}
+	return form
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// draw returns a webhook that concerns a guest, of any kind, with its name; and has its effect on the truth.
+func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
+	ids := pick(m.random, underNumber, underUser, underUser, underBoth, underBoth)
+	form = m.form(g, ids)
+	switch n := m.random.IntN(100); {
+	case n < 12 && len(g.latest) > 0:
+		return "repeat", pick(m.random, g.latest...)
+	case n < 18:
+		form.Set("MessageStatus", pick(m.random, "sent", "delivered", "read", "failed", "undelivered"))
+		form.Set("SmsStatus", form.Get("MessageStatus"))
+		form["From"], form["To"] = form["To"], []string{"whatsapp:" + g.number}
+		return "status", form
+	case n < 24:
+		form.Set("From", g.number)
+		form.Set("To", g.to)
+		form.Del("ExternalUserId")
+		return "text message", form
+	case n < 30: // what another bot of ours answered
+		form.Set("From", "whatsapp:+966110000000")
+		form.Set("Body", "قائمة المطعم:\n1. مشويات\nmenu")
+		return "own bot", form
+	case n < 34:
+		form.Set("MessageType", pick(m.random, "reaction", "system"))
+		return "notice", form
+	case n < 40:
+		if word := pick(m.random, "stop", "STOP", "إلغاء الاشتراك", "ايقاف", "Unsubscribe!", "keyword"); word == "keyword" {
+			form.Set("OptOutType", "STOP")
+		} else {
+			form.Set("Body", word)
+		}
+		g.outBy[g.side(ids)] = true
+		return "opting out", form
+	case n < 45:
+		form.Set("Body", pick(m.random, "start", "ابدأ"))
+		side := g.side(ids)
+		g.outBy[side] = false
+		g.writes(ids, now)
+		g.latest = append(g.latest, form)
+		return "opting in", form
+	case n < 49 && ids != underUser: // metadata that can't be read costs no message
+		form.Set("ExternalUserId", pick(m.random, "", "SA", "SA.", "sa.1", "SA.1 2", "1", strings.Repeat("x", 300)))
+		g.writes(underNumber, now)
+		g.latest = append(g.latest, form)
+		return "unreadable user id", form
+	}
+	form.Set("Body", pick(m.random, "hello", "menu", "القائمة", "وين فروعكم", "شكرا", "stop the music please", "From: me To: you MessageSid SM1"))
+	g.writes(ids, now)
+	g.latest = append(g.latest, form)
+	return "message", form
+}
+
+// post delivers a webhook as Twilio does: again, while it is told to.
+func (m *mixed) post(kind string, form url.Values) error {
+	signature := twilio.Signature(devstack.TwilioAuthToken, devstack.EventsWebhookURL, form)
+	for range 20 {
+		r, err := http.NewRequest(http.MethodPost, m.stack.BaseURL+webhook.Path, strings.NewReader(form.Encode()))
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Twilio-Signature", signature)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.kinds[kind]++
+			return nil
+		}
+		if response.StatusCode < 500 {
+			return fmt.Errorf("%s is answered with %d: %v", kind, response.StatusCode, form)
+		}
+	}
+	return fmt.Errorf("%s isn't taken: %v", kind, form)
+}
+
+// TestMixedWebhooks posts webhooks of all kinds over the days of some weeks: none that is well-formed is refused, and each
+// customer's conversations are as many as they truly had. Who opted out is sent nothing, and a bot of ours never.
+func TestMixedWebhooks(t *testing.T) {
+	t.Parallel()
+	total := *mixedWebhooks
+	if testing.Short() {
+		total = min(total, 200)
+	}
+	stack := serve(t, noon)
+	m := &mixed{t: t, stack: stack, random: rand.New(rand.NewPCG(14, 10_000)), kinds: make(map[string]int)}
+	guests := make([]*guest, 120)
+	before := make([]int, len(guests))
+	for i := range guests {
+		guests[i] = &guest{
+			number: fmt.Sprintf("+96650%07d", i), user: fmt.Sprintf("SA.1349120865530274%04d", i),
+			restaurant: fmt.Sprintf("demo-%03d", 10+i), to: fmt.Sprintf("+96611%07d", 10+i),
+		}
+		before[i] = allConversations(t, stack, guests[i].restaurant)
+	}
+	var offset time.Duration
+	for posted := 0; posted < total; {
+		offset += pick(m.random, 0, time.Second, time.Minute, time.Hour, 5*time.Hour, 9*time.Hour)
+		put(t, stack, "/sandbox/clock", fmt.Sprintf(`{"offset": %q}`, offset))
+		var group errgroup.Group
+		group.SetLimit(atOnce)
+		for _, i := range m.random.Perm(len(guests))[:80] { // each guest once, so that the truth doesn't depend on who comes first
+			g := guests[i]
+			wasOut := g.optedOut()
+			kind, form := m.draw(g, noon.Add(offset))
+			if kind != "repeat" && len(g.latest) > 16 {
+				g.latest = g.latest[1:]
+			}
+			copies := 1 + m.random.IntN(12)/11 // some at the same moment
+			for range copies {
+				group.Go(func() error { return m.post(kind, form) })
+			}
+			if posted += copies; wasOut && g.optedOut() {
+				continue
+			}
+			g.sentWhenOut = -1
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range guests {
+			sent := len(stack.Twilio.Messages(g.number)) + len(stack.Twilio.Messages(g.user))
+			switch {
+			case !g.optedOut():
+			case g.sentWhenOut < 0:
+				g.sentWhenOut = sent
+			case g.sentWhenOut != sent:
+				t.Fatalf("%s opted out, and was sent %d messages", g.number, sent-g.sentWhenOut)
+			}
+		}
+	}
+	t.Logf("%v over %s", m.kinds, offset)
+	for i, g := range guests {
+		if got := allConversations(t, stack, g.restaurant) - before[i]; got != g.conversations {
+			t.Errorf("%s: %d conversations, want %d", g.number, got, g.conversations)
+		}
+	}
+	if sent := stack.Twilio.Messages("+966110000000"); len(sent) > 0 {
+		t.Errorf("a bot of ours was answered: %v", sent)
+	}
+}
+
+// allConversations returns a restaurant's conversations since this month began.
+func allConversations(t *testing.T, stack *devstack.Stack, restaurantID string) int {
+	t.Helper()
+	var sum int
+	detail := read[map[string]any](t, get(t, stack, "/api/usage/"+restaurantID, asAdmin), http.StatusOK)
+	history, _ := detail["history"].([]any)
+	for _, month := range history {
+		of, _ := month.(map[string]any)
+		year, _ := of["year"].(float64)
+		number, _ := of["month"].(float64)
+		if count, _ := of["conversationCount"].(float64); year > 2026 || number >= 11 {
+			sum += int(count)
+		}
+	}
+	return sum
+}
+
+// TestCapturedWebhooks posts captured webhooks again each day for a month: nothing is counted, and nobody is opted out or joined
+// by them.
+func TestCapturedWebhooks(t *testing.T) {
+	t.Parallel()
+	stack := serve(t, noon)
+	m := &mixed{t: t, stack: stack, kinds: make(map[string]int)}
+	g := &guest{number: "+966500000001", user: "SA.1", restaurant: "demo-010", to: "+966110000010"}
+	before := allConversations(t, stack, g.restaurant)
+	var captured []url.Values
+	for i, ids := range []int{underNumber, underUser, underBoth, underUser, underNumber, underBoth} {
+		form := m.form(g, ids)
+		if i == 3 {
+			form.Set("Body", "stop")
+		}
+		if i == 4 {
+			form.Set("Body", "start")
+		}
+		captured = append(captured, form)
+		if err := m.post("message", form); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const opened = 2 // the number's, and the user id's, before they were one
+	want := func(what string, conversations int) {
+		t.Helper()
+		if got := allConversations(t, stack, g.restaurant) - before; got != conversations {
+			t.Fatalf("%s: %d conversations, want %d", what, got, conversations)
+		}
+	}
+	want("at first", opened)
+	sent := len(stack.Twilio.Messages(g.number)) + len(stack.Twilio.Messages(g.user))
+	for day := range 30 {
+		put(t, stack, "/sandbox/clock", fmt.Sprintf(`{"offset": "%dh"}`, 24*(day+1)+1))
+		for _, form := range captured {
+			if err := m.post("again", form); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(fmt.Sprint("day ", day), opened)
+	}
+	if now := len(stack.Twilio.Messages(g.number)) + len(stack.Twilio.Messages(g.user)); now != sent {
+		t.Errorf("%d messages were sent for captured webhooks", now-sent)
+	}
+	menu := m.form(g, underUser)
+	menu.Set("Body", "menu")
+	if err := m.post("message", menu); err != nil {
+		t.Fatal(err)
+	}
+	want("in the end", opened+1)
+	if now := len(stack.Twilio.Messages(g.number)); now == 0 {
+		t.Error("who had opted in again got no menu")
+	}
+}
