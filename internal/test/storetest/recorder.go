@@ -476,18 +476,15 @@ func newModel(restaurantIDs ...string) model {
 	return m
 }
 
-// receive applies a delivery that broke off after so many successful writes; a negative number means that it didn't. What
-// breaks off is delivered again before it is compared, so all that the first write says will be counted.
-func (md model) receive(c usage.Calendar, m conversation.Message, writes int) {
+// receive applies a delivery, which its first write records. What breaks off after that is delivered again before it is compared, so
+// all that the write says will be counted.
+func (md model) receive(c usage.Calendar, m conversation.Message) {
 	key, at := m.RestaurantID+m.ID, m.ReceivedAt
 	if _, seen := md.received[key]; seen {
 		return
 	}
 	last, exists := md.last[m.RestaurantID+m.Customer]
 	opens := !exists || !at.Before(last.Add(conversation.SessionLength))
-	if exists && opens && writes == 1 {
-		return // that was the session that ended
-	}
 	tenant := md.tenants[m.RestaurantID]
 	md.received[key] = at
 	tenant.messages[date(c, at)]++
@@ -589,7 +586,7 @@ func (s *stream) together(group []conversation.Message) {
 			_, err := Record(context.Background(), s.ledger.Recorder, m)
 			return err
 		})
-		s.model.receive(s.calendar, m, -1)
+		s.model.receive(s.calendar, m)
 		s.messages = append(s.messages, m)
 		s.broken = slices.DeleteFunc(s.broken, func(b conversation.Message) bool {
 			return b.ID == m.ID && b.RestaurantID == m.RestaurantID
@@ -602,13 +599,11 @@ func (s *stream) together(group []conversation.Message) {
 
 func (s *stream) breakOff(m conversation.Message, writes int) {
 	_, err := Record(s.ledger.Break(context.Background(), writes), s.ledger.Recorder, m)
-	if err == nil {
-		writes = -1 // it needed fewer
-	} else {
+	if err != nil { // otherwise it needed fewer writes
 		s.broken = append(s.broken, m)
 		s.breaks = true
 	}
-	s.model.receive(s.calendar, m, writes)
+	s.model.receive(s.calendar, m)
 	s.messages = append(s.messages, m)
 }
 
