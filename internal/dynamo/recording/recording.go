@@ -146,8 +146,9 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 	if m.Asks {
 		recorded.Answer = replyState(marker, m)
 	}
-	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) && recorded.Answer == conversation.ReplyHeld {
-		recorded.Answer = conversation.ReplySettled // its item has expired, or would have been written long ago
+	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) {
+		// Its item has expired or would have been written long ago, or another copy has just written it anew.
+		recorded.Answer = conversation.ReplySettled
 	}
 	return recorded, nil
 }
