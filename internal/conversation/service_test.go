@@ -881,7 +881,6 @@ func TestOneCustomersAnswers(t *testing.T) {
 	if got := len(f.phones.received); got != conversation.AnswersPerCustomer || f.events["answer limited"] != 90-got {
 		t.Errorf("%d answers, %d withheld", got, f.events["answer limited"])
 	}
-	others := 0
 	for i := range 60 {
 		in := conversation.Incoming{Customer: fmt.Sprintf("+96652%07d", i)}
 		for _, in.Body = range []string{"hello", "menu"} {
@@ -891,7 +890,7 @@ func TestOneCustomersAnswers(t *testing.T) {
 			}
 		}
 	}
-	if others = f.events["answer sent, "+cache.Fresh.String()] - conversation.AnswersPerCustomer; others != 50 {
+	if others := f.events["answer sent, "+cache.Fresh.String()] - conversation.AnswersPerCustomer; others != 50 {
 		t.Errorf("%d answers went to others, want the 50 that the restaurant's minute has left: %v", others, f.events)
 	}
 	f.now = f.now.Add(time.Minute)

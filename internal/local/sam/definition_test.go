@@ -1,9 +1,11 @@
 package sam_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +59,18 @@ func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.
 		t.Fatalf("template.yaml has no %s", resourceType)
 	}
 	return found
+}
+
+// TestDefinitionCanBeRead: what grows too long for a reader is nested below internal/stack.
+func TestDefinitionCanBeRead(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(content, []byte("\n")); lines > 1500 {
+		t.Errorf("template.yaml has %d lines, want 1500 at most", lines)
+	}
 }
 
 func TestTablesAreThoseThatTheStoresUse(t *testing.T) {

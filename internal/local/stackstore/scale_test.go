@@ -286,8 +286,8 @@ func TestScale(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					recorded, err := storetest.Record(ctx, recorder, m.Message)
 					if err == nil && recorded.Opened {
-						_, err = storetest.Watch(ctx, recorder, m.RestaurantID, recorded.At)
-						err = nil // places are made up for, and cost no message
+						// A place that is missed is made up for, and costs no message.
+						_, _ = storetest.Watch(ctx, recorder, m.RestaurantID, recorded.At)
 					}
 					cancel()
 					if err == nil {
