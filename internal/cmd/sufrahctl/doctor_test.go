@@ -135,7 +135,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 			what:    []string{"index by-plan of table sufrah-local-bots", "usage-api: index by-plan of table sufrah-local-bots"}, says: "there is none", mend: "usage reindex",
 		},
 		"nothing expires": {
-			changes: []change{{"        AttributeName: expiresAt #", "        AttributeName: endsAt #"}},
+			changes: []change{{"{ AttributeName: expiresAt, Enabled", "{ AttributeName: endsAt, Enabled"}},
 			what:    []string{"expiry of table sufrah-local-conversations"}, says: "don't expire", mend: "update-time-to-live",
 		},
 		"DynamoDB fails": {

@@ -735,7 +735,7 @@ func TestLog(t *testing.T) {
 	put(t, stack, "/sandbox/store", `{"failRate": 1}`)
 	get(t, stack, "/api/usage/demo-001", asAdmin)
 	text := log.String()
-	if lines := strings.Count(text, "\n"); lines != 5 {
+	if lines := strings.Count(text, `"message":"request"`); lines != 5 {
 		t.Errorf("%d lines, want one for each request:\n%s", lines, text)
 	}
 	for _, wanted := range []string{a.header.Get("X-Request-Id"), `"clxyz123abc"`, "cr_local_example", "ServiceUnavailable"} {
