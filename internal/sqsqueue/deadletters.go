@@ -105,12 +105,14 @@ func (d *DeadLetters) each(ctx context.Context, limit int, visit func(types.Mess
 	seen := map[string]bool{}
 	for len(seen) < limit {
 		out, err := d.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-			QueueUrl:                    &d.deadLetterURL,
-			MaxNumberOfMessages:         int32(min(limit-len(seen), maxReceived)),
-			VisibilityTimeout:           int32(listVisibility / time.Second),
-			WaitTimeSeconds:             int32(listWait / time.Second),
-			MessageAttributeNames:       []string{"All"},
-			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
+			QueueUrl:              &d.deadLetterURL,
+			MaxNumberOfMessages:   int32(min(limit-len(seen), maxReceived)),
+			VisibilityTimeout:     int32(listVisibility / time.Second),
+			WaitTimeSeconds:       int32(listWait / time.Second),
+			MessageAttributeNames: []string{"All"},
+			MessageSystemAttributeNames: []types.MessageSystemAttributeName{
+				types.MessageSystemAttributeNameSentTimestamp, types.MessageSystemAttributeNameAWSTraceHeader,
+			},
 		})
 		if err != nil {
 			return translate("receiving dead letters", err)
@@ -178,7 +180,13 @@ func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(body string) 
 		for _, ours := range []string{attributeReason, attributeOriginalMessage, bootstrap.AttributeFailures} {
 			delete(attributes, ours)
 		}
-		_, err := d.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &d.url, MessageBody: m.Body, MessageAttributes: attributes})
+		again := &sqs.SendMessageInput{QueueUrl: &d.url, MessageBody: m.Body, MessageAttributes: attributes}
+		if trace := m.Attributes[string(types.MessageSystemAttributeNameAWSTraceHeader)]; trace != "" {
+			again.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
+				string(types.MessageSystemAttributeNameForSendsAWSTraceHeader): {DataType: aws.String("String"), StringValue: &trace},
+			}
+		}
+		_, err := d.client.SendMessage(ctx, again)
 		if err != nil {
 			return false, translate("sending a dead letter back", err)
 		}
