@@ -29,8 +29,11 @@ const (
 	RepeatWindow = 24 * time.Hour
 	// LeaseLength is how long the right to send a reply lasts unless it is renewed, as the delivery that holds it does until
 	// the reply is noted. A process that dies leaves the rest of it: less than the 15 s within which Twilio repeats a delivery
-	// (Twilio, "Webhooks: connection overrides"), so that a repeat gets the reply out.
-	LeaseLength = 5 * time.Second
+	// (Twilio, "Webhooks: connection overrides"), so that a repeat gets the reply out. By instances' clocks, which ClockSkew
+	// bounds, it lasts long enough for a renewal to come before anybody takes it for ended.
+	LeaseLength = 10 * time.Second
+	// ClockSkew is how far an instance's clock may be off.
+	ClockSkew = 2 * time.Second
 	// AlertLeaseLength is the same for quota alerts, which is not renewed: it is longer than an invocation may take, and the
 	// restaurant's next conversation makes up for what was left undone.
 	AlertLeaseLength = 30 * time.Second

@@ -273,23 +273,24 @@ func (s *Service) renew(ctx context.Context, m Message, r Reply, breakOff func()
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
-		ticker := time.NewTicker(LeaseLength / renewals)
+		ticker := time.NewTicker(renewEvery)
 		defer ticker.Stop()
-		for missed := 0; ; {
+		for renewed := time.Now(); ; {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
-			state, err := s.Recorder.Claim(ctx, m, r, s.Now())
+			began := time.Now()
+			claiming, done := context.WithTimeout(ctx, renewEvery)
+			state, err := s.Recorder.Claim(claiming, m, r, s.Now())
+			done()
 			switch {
 			case err == nil && state == ReplyHeld:
-				missed = 0
-			case err == nil, missed+1 >= renewals-1:
+				renewed = began
+			case err == nil, time.Since(renewed) > LeaseLength-2*ClockSkew-2*renewEvery:
 				breakOff()
 				return
-			default:
-				missed++
 			}
 		}
 	})
@@ -299,8 +300,8 @@ func (s *Service) renew(ctx context.Context, m Message, r Reply, breakOff func()
 	}
 }
 
-// renewals is how often a lease is renewed in its length: one may fail.
-const renewals = 3
+// renewEvery is how often a lease is renewed. Sending is broken off before the lease ends by a clock that is ahead.
+const renewEvery = time.Second
 
 // leaving returns a context that ends so long before ctx does.
 func leaving(ctx context.Context, rest time.Duration) (context.Context, context.CancelFunc) {

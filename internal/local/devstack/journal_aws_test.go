@@ -82,7 +82,7 @@ func (j *journal) Write(line []byte) (int, error) {
 		j.refused[entry.JobID] = true
 	case bootstrap.MessageStarted:
 		j.attempts[entry.MessageID] = max(j.attempts[entry.MessageID], entry.Attempt)
-	case bootstrap.MessageCompleted, bootstrap.MessagePartial, bootstrap.MessageFailed, bootstrap.MessageWaiting:
+	case bootstrap.MessageCompleted, bootstrap.MessagePartial, bootstrap.MessageFailed, bootstrap.MessageWaiting, bootstrap.MessageLate:
 		j.ended[entry.JobID] = append(j.ended[entry.JobID], entry.Message)
 	}
 	return j.next.Write(line)
@@ -114,7 +114,9 @@ func (j *journal) outcomes() string {
 	return fmt.Sprint(counts)
 }
 
-// acknowledged says whether a job was completed, whole or in part.
+// acknowledged says whether a job was completed, whole or in part, or came too late to be of use.
 func (j *journal) acknowledged(jobID string) bool {
-	return slices.Contains(j.ended[jobID], bootstrap.MessageCompleted) || slices.Contains(j.ended[jobID], bootstrap.MessagePartial)
+	return slices.ContainsFunc(j.ended[jobID], func(end string) bool {
+		return end == bootstrap.MessageCompleted || end == bootstrap.MessagePartial || end == bootstrap.MessageLate
+	})
 }
