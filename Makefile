@@ -46,7 +46,7 @@ test: ## run all tests that need only Go
 
 # What takes long is smaller or left out, by testing.Short(): storms, properties, large tables, and what builds programs.
 .PHONY: test-short
-test-short: ## run them in their short form, in seconds
+test-short: ## run them in their short form
 	go test -short ./...
 
 .PHONY: race
