@@ -106,8 +106,8 @@ func (d *doctor) tables() {
 	for _, t := range []struct {
 		name, index, expiry string
 	}{
-		{names.Restaurants, "", ""}, {names.Bots, "by-plan", ""}, {names.Usage, "by-fullness", ""},
-		{names.Conversations, "by-opening", "expiresAt"}, {names.AccessTokens, "", ""}, {names.Directory, "", ""},
+		{names.Restaurants, "", ""}, {names.Bots, "", ""}, {names.Usage, "", ""},
+		{names.Conversations, schema.OpeningIndex, "expiresAt"}, {names.AccessTokens, "", ""}, {names.Directory, schema.WordIndex, ""},
 	} {
 		what := "table " + t.name
 		described, err := d.dynamodb.DescribeTable(d.ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
@@ -144,7 +144,7 @@ func (d *doctor) index(t *dynamodbtypes.TableDescription, table, name string) {
 			return
 		}
 	}
-	d.say(what, "there is none", redeploy+" Then run sufrahctl usage reindex.")
+	d.say(what, "there is none", redeploy+" DynamoDB then fills it from the table.")
 }
 
 func (d *doctor) expiry(table, attribute string) {

@@ -131,8 +131,8 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 			says: "ResourceNotFoundException", mend: "Restoring tables",
 		},
 		"an index is missing": {
-			changes: []change{{"IndexName: by-plan", "IndexName: by-price"}},
-			what:    []string{"index by-plan of table sufrah-local-bots", "usage-api: index by-plan of table sufrah-local-bots"}, says: "there is none", mend: "usage reindex",
+			changes: []change{{"IndexName: by-word", "IndexName: by-price"}},
+			what:    []string{"index by-word of table sufrah-local-directory", "usage-api: index by-word of table sufrah-local-directory"}, says: "there is none", mend: "make deploy",
 		},
 		"nothing expires": {
 			changes: []change{{"{ AttributeName: expiresAt, Enabled", "{ AttributeName: endsAt, Enabled"}},

@@ -34,12 +34,10 @@ import (
 // restaurant nor sees it twice. Whoever creates or switches a restaurant writes its words in the same transaction. The index
 // follows within a second.
 const (
-	wordIndex  = "by-word"
 	wordPrefix = "word/"
 
-	attrWordIn = "wordIn"
-	attrWord   = "word"
-	attrWords  = "words"
+	attrWord  = "word"
+	attrWords = "words"
 
 	examinedWords = 1000
 )
@@ -62,7 +60,7 @@ func wordItems(r restaurant.Restaurant) []table.Item {
 			continue
 		}
 		it := key(wordPrefix + r.ID + "/" + word)
-		it[attrWordIn] = table.Text(wordIn(word))
+		it[schema.AttrWordIn] = table.Text(wordIn(word))
 		it[attrWord] = table.Text(word + "/" + r.ID)
 		it[attrWords] = table.Text(strings.Join(words, " "))
 		it[schema.AttrActive] = table.Flag(r.Active)
@@ -98,7 +96,7 @@ func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Fil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return usage.Found{}, fmt.Errorf("index %s: %w", wordIndex, err)
+		return usage.Found{}, fmt.Errorf("index %s: %w", schema.WordIndex, err)
 	}
 	of := read[0]
 	for _, other := range read[1:] {
@@ -144,9 +142,9 @@ func (d *Directory) matching(ctx context.Context, q search.Query, term string, f
 	}
 	found := matches{ended: true}
 	examined := 0
-	err := d.db.Query(ctx, table.Query{Table: d.names.Directory, Index: wordIndex, Limit: examinedWords + 1, Key: table.Expression{
+	err := d.db.Query(ctx, table.Query{Table: d.names.Directory, Index: schema.WordIndex, Limit: examinedWords + 1, Key: table.Expression{
 		Condition: "#in = :in AND #word BETWEEN :low AND :high",
-		Names:     map[string]string{"#in": attrWordIn, "#word": attrWord},
+		Names:     map[string]string{"#in": schema.AttrWordIn, "#word": attrWord},
 		Values:    table.Item{":in": table.Text(wordIn(term)), ":low": table.Text(low), ":high": table.Text(term + "\U0010FFFF")},
 	}}, func(r *table.Reader) error {
 		if examined++; examined > examinedWords {
@@ -198,7 +196,7 @@ func (d *Directory) wrongWords(ctx context.Context, all []listed) (missing []wor
 			return nil
 		}
 		same := true
-		for _, attribute := range []string{attrWordIn, attrWord, attrWords, schema.AttrActive} {
+		for _, attribute := range []string{schema.AttrWordIn, attrWord, attrWords, schema.AttrActive} {
 			same = same && table.Same(items[n][attribute], r.Item[attribute])
 		}
 		if same {

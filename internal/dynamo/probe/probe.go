@@ -43,7 +43,7 @@ func Reads(db *table.DB, names schema.Tables) (checks []health.Check) {
 	return checks
 }
 
-// Writes checks a table that may be written and not read: by a write whose condition can't hold. It costs one write unit
+// Writes checks that the conversations table may be written: by a write whose condition can't hold. It costs one write unit
 // and changes nothing.
 func Writes(db *table.DB, conversations string) health.Check {
 	return health.Check{Name: "table " + conversations, Run: func(ctx context.Context) error {
@@ -60,12 +60,11 @@ func Writes(db *table.DB, conversations string) health.Check {
 	}}
 }
 
-// Indexes checks the indexes that lists and details read.
+// Indexes checks the indexes that searches and details read.
 func Indexes(db *table.DB, names schema.Tables) (checks []health.Check) {
 	for _, i := range []struct{ table, index, attribute string }{
-		{names.Usage, "by-fullness", "listedIn"},
-		{names.Bots, "by-plan", schema.AttrPlan},
 		{names.Conversations, schema.OpeningIndex, schema.AttrRestaurantID},
+		{names.Directory, schema.WordIndex, schema.AttrWordIn},
 	} {
 		checks = append(checks, health.Check{Name: fmt.Sprintf("index %s of table %s", i.index, i.table), Run: func(ctx context.Context) error {
 			return db.Query(ctx, table.Query{Table: i.table, Index: i.index, Limit: 1, Key: table.Expression{

@@ -29,6 +29,9 @@ const (
 	SessionPrefix = "customer/"
 	EndedPrefix   = "session/"
 	OpeningIndex  = "by-opening" // sessions by when they were opened
+
+	WordIndex  = "by-word" // of the directory: restaurants by the words that a search finds them by
+	AttrWordIn = "wordIn"
 )
 
 // EntryKey is the key of an item of the conversations table.

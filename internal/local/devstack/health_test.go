@@ -36,7 +36,7 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStories(t, loaded)
-	for function, checks := range map[string]int{"usage-api": 9, "usage-admin": 4, "process-message": 8, "welcome-bootstrap": 3} {
+	for function, checks := range map[string]int{"usage-api": 8, "usage-admin": 4, "process-message": 8, "welcome-bootstrap": 3} {
 		report := examine(t, s.Stack, function)
 		if !report.Healthy || len(report.Checks) != checks || report.Faults() != nil {
 			t.Errorf("%s: %+v", function, report)
@@ -89,8 +89,8 @@ func TestIllHealth(t *testing.T) {
 func TestMissingParts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ from, to, says string }{
-		{"IndexName: by-plan", "IndexName: by-something", "index by-plan of table sufrah-local-bots: "},
-		{"DIRECTORY_TABLE: !Ref DirectoryTable", "DIRECTORY_TABLE: nowhere", "table nowhere: "},
+		{"IndexName: by-word", "IndexName: by-something", "index by-word of table sufrah-local-directory: "},
+		{"ACCESS_TOKENS_TABLE: !Ref AccessTokensTable", "ACCESS_TOKENS_TABLE: nowhere", "table nowhere: "},
 	} {
 		t.Run(test.to, func(t *testing.T) {
 			t.Parallel()
