@@ -572,6 +572,28 @@ func TestCalledOff(t *testing.T) {
 	}
 }
 
+// TestCalledOffBeforeWriting: an import that is called off when nothing is left to fail for it says so all the same.
+func TestCalledOffBeforeWriting(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	i := newImporter(calledOff{withRestaurants(t), cancel}, transfer.Usage, transfer.CSV)
+	done, err := i.Run(ctx, strings.NewReader("restaurantId,month,conversationCount\nr1,2026-11,5\nr2,2026-11,5\n"), transfer.Checkpoint{})
+	if !errors.Is(err, context.Canceled) || done.Summary.Rows != 0 {
+		t.Errorf("%+v, error %v", done, err)
+	}
+}
+
+// calledOff is a store whose reads succeed, and after which whoever asked for them is called off.
+type calledOff struct {
+	transfer.Store
+	callOff func()
+}
+
+func (c calledOff) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
+	defer c.callOff()
+	return c.Store.Restaurants(ctx, ids)
+}
+
 // TestCalledOffWhileReading: rows that were read, and not written any more, are imported when the import goes on.
 func TestCalledOffWhileReading(t *testing.T) {
 	t.Parallel()
