@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/clock"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 // How long an instance waits before it looks again whether another one has fetched: twice as long each time, less a
@@ -24,7 +25,7 @@ type Loader[T any] struct {
 	options  Options
 	flights  flights[T]
 	renewals flights[T]
-	renewing renewing
+	renewing task.Pending
 }
 
 // NewLoader returns a loader of values of one type, which JSON can hold.
@@ -128,7 +129,7 @@ func (l *Loader[T]) Serve(ctx context.Context, key string, fetch func(context.Co
 		return l.Load(ctx, key, fetch)
 	}
 	l.options.Observer.loaded(key, Stale)
-	done := l.renewing.add()
+	done := l.renewing.Add()
 	background := context.WithoutCancel(ctx)
 	go func() {
 		defer done()
@@ -159,7 +160,7 @@ func (l *Loader[T]) renew(ctx context.Context, key string, fetch func(context.Co
 }
 
 // Renewed waits until the values that were served stale before the call are renewed or can't be, or the context ends.
-func (l *Loader[T]) Renewed(ctx context.Context) { l.renewing.wait(ctx) }
+func (l *Loader[T]) Renewed(ctx context.Context) { l.renewing.Wait(ctx) }
 
 func fetched[T any](value T, err error) result[T] {
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -103,6 +104,15 @@ func (e *environment) level(name string) slog.Level {
 	return level
 }
 
+// prices are what delivered messages cost.
+func (e *environment) prices(name string) ledger.Prices {
+	prices, err := ledger.ParsePrices(e.optional(name, ""))
+	if err != nil {
+		e.fault(name, err.Error())
+	}
+	return prices
+}
+
 // basePath is a path that a custom domain puts in front of every route: "" or "/name".
 func (e *environment) basePath(name string) string {
 	given := e.optional(name, "/")
@@ -138,6 +148,7 @@ type UsageAPI struct {
 	DirectoryTable     string
 	TimeZone           *time.Location
 	DefaultLimits      restaurant.Limits
+	MessagePrices      ledger.Prices
 	BasePath           string
 	LogLevel           slog.Level
 	AWS
@@ -156,6 +167,7 @@ func LoadUsageAPI(given Environment) (UsageAPI, error) {
 		DirectoryTable:     e.required("DIRECTORY_TABLE"),
 		TimeZone:           e.location("USAGE_TIME_ZONE"),
 		DefaultLimits:      e.limits(),
+		MessagePrices:      e.prices("MESSAGE_PRICES"),
 		BasePath:           e.basePath("BASE_PATH"),
 		LogLevel:           e.level("LOG_LEVEL"),
 		AWS:                e.aws(),

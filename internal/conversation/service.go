@@ -15,6 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/clock"
 	known "github.com/sufrah/usage-bootstrap/internal/customer"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
@@ -58,7 +59,8 @@ type Outgoing struct {
 	ContentSID string
 	Variables  map[string]string // the content's, by their numbers
 	Text       string
-	Instead    bool // the text is in place of a template that Twilio took and that failed
+	Instead    bool           // the text is in place of a template that Twilio took and that failed
+	Place      delivery.Place // where the ledger keeps it
 }
 
 // template is a message that is sent as a template, of which WhatsApp's category is Utility.
@@ -92,6 +94,17 @@ type Templates interface {
 	SID(ctx context.Context, key string) (sid string, known bool)
 }
 
+// Ledger keeps what becomes of the messages that are sent.
+type Ledger interface {
+	// Place returns a place for a message that a restaurant is about to send.
+	Place(restaurantID string, at time.Time) delivery.Place
+	// Taken enters meanwhile that Twilio took a message. Entered waits for that.
+	Taken(ctx context.Context, restaurantID string, e ledger.Entry)
+	Entered(ctx context.Context)
+	// Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
+	Report(ctx context.Context, restaurantID string, r delivery.Report) error
+}
+
 // Limiter counts automated answers in the current minute, of a restaurant or of one of its customers.
 type Limiter interface {
 	// Allow counts one more and reports whether it is within the limit; -1 is no limit.
@@ -123,6 +136,7 @@ type Service struct {
 	WelcomeFailures WelcomeFailures
 	QuotaAlerter    QuotaAlerter
 	Sender          Sender
+	Ledger          Ledger
 	Queue           Queue
 	Menu            Menu
 	Templates       Templates
@@ -184,7 +198,8 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		return nil
 	}
 
-	defer s.Menu.Renewed(ctx)     // an instance is frozen once it has answered
+	defer s.Menu.Renewed(ctx) // an instance is frozen once it has answered
+	defer s.Ledger.Entered(ctx)
 	var completing sync.WaitGroup // beside the replies: the customer comes first
 	var completeErr error
 	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })
@@ -492,7 +507,15 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 
 // sendOne sends one message, and has the log say under which SID its statuses are reported.
 func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) (sid string, err error) {
+	m.Place = s.Ledger.Place(t.Restaurant.ID, s.Now())
 	sid, err = s.Sender.Send(ctx, t, m)
+	if err == nil || sid != "" {
+		entry := ledger.Entry{Place: m.Place, Class: ledger.Class{Kind: m.Kind, Category: m.Category}, Status: delivery.Sent}
+		if err != nil {
+			entry.Status = delivery.Failed
+		}
+		s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
+	}
 	if err == nil {
 		if s.Events.MessageSent != nil {
 			s.Events.MessageSent(m.Kind)

@@ -3,6 +3,7 @@ package conversation_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
@@ -216,6 +218,7 @@ func setup(t testing.TB) *fixture {
 		}
 	}
 	f.Service = &conversation.Service{
+		Ledger:   ledger.New(f.store, usage.NewCalendar(nil).Date, rand.Text, slog.New(slog.DiscardHandler)),
 		Recorder: f.recorder, QuotaAlerter: f.alerter, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
 		Limiter: ratelimit.NewWindow(noScripts{}, clock, slog.New(slog.DiscardHandler)),
 		Now:     clock,

@@ -2,12 +2,14 @@ package conversation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
 // WelcomeFailure is what is known of a welcome after it is noted that its template failed.
@@ -34,12 +36,21 @@ type WelcomeFailures interface {
 	SettleFailedWelcome(ctx context.Context, restaurantID, customer string) error
 }
 
-// ReceiveStatus takes what a callback says of a message: a welcome whose template failed goes out as text. It fails where another
-// callback should try that again.
+// ReceiveStatus takes what a callback says of a message: it is entered in the ledger, and a welcome whose template failed goes out
+// as text. It fails where another callback should try that again.
 func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report) error {
 	if s.Events.MessageReported != nil {
 		s.Events.MessageReported(r)
 	}
+	defer s.Ledger.Entered(ctx) // of the text
+	entered := task.Start(func() (struct{}, error) { return struct{}{}, s.Ledger.Report(ctx, t.Restaurant.ID, r) })
+	err := s.actOn(ctx, t, r)
+	_, enterErr := entered.Wait()
+	return errors.Join(err, enterErr)
+}
+
+// actOn does what a message's status asks for.
+func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error {
 	if r.Origin.Instead { // who sent it may have died before noting that: nobody is to send it again
 		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
 			return fmt.Errorf("noting that the text was taken: %w", err)

@@ -49,6 +49,7 @@ type Origin struct {
 	Category Category
 	Template bool      // it was sent as a template that WhatsApp approved
 	Instead  bool      // it is text in place of a template that failed after Twilio had taken it
+	Place    Place     // where the ledger keeps it
 	SentAt   time.Time // to the second
 }
 
@@ -59,7 +60,7 @@ func (o Origin) Known() bool { return o.Kind != "" }
 // the form into the address makes it unreadable.
 func (o Origin) Query() string {
 	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + flag(o.Template) + "&instead=" + flag(o.Instead) +
-		"&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
+		"&place=" + o.Place.String() + "&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
 }
 
 func flag(set bool) string {
@@ -77,12 +78,13 @@ func ParseQuery(query string) Origin {
 		return Origin{}
 	}
 	sent, err := strconv.ParseInt(values.Get("sent"), 10, 64)
+	place, ok := ParsePlace(values.Get("place"))
 	o := Origin{
 		Kind: Kind(values.Get("kind")), Category: Category(values.Get("category")),
 		Template: values.Get("template") == flag(true), Instead: values.Get("instead") == flag(true),
-		SentAt: time.Unix(sent, 0).UTC(),
+		Place: place, SentAt: time.Unix(sent, 0).UTC(),
 	}
-	if err != nil || !slices.Contains(Kinds, o.Kind) || !slices.Contains(Categories, o.Category) || o.Query() != query {
+	if err != nil || !ok || !slices.Contains(Kinds, o.Kind) || !slices.Contains(Categories, o.Category) || o.Query() != query {
 		return Origin{}
 	}
 	return o

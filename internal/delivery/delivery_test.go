@@ -10,7 +10,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
-var sentAt = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+var (
+	sentAt = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	place  = delivery.Place{Day: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC), Page: "k7f3q2ab9x", Number: 7}
+)
 
 func TestOriginComesBack(t *testing.T) {
 	t.Parallel()
@@ -18,6 +21,9 @@ func TestOriginComesBack(t *testing.T) {
 		for _, category := range delivery.Categories {
 			for _, flag := range []bool{false, true} {
 				origin := delivery.Origin{Kind: kind, Category: category, Template: flag, Instead: !flag, SentAt: sentAt}
+				if flag {
+					origin.Place = place
+				}
 				if diff := cmp.Diff(origin, delivery.ParseQuery(origin.Query())); diff != "" || !origin.Known() {
 					t.Errorf("origin (-want +got):\n%s", diff)
 				}
@@ -29,11 +35,13 @@ func TestOriginComesBack(t *testing.T) {
 // Whoever holds a signed callback can move text between its address and its form: only the address as it was made is read.
 func TestOriginsOfOthers(t *testing.T) {
 	t.Parallel()
-	good := delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, SentAt: sentAt}.Query()
+	good := delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, Place: place, SentAt: sentAt}.Query()
 	for _, query := range []string{
 		"", "%zz", good + "AccountSidAC1", good + "&x=1", "x=1&" + good, strings.Replace(good, "&", ";", 1),
 		strings.Replace(good, "welcome", "newsletter", 1), strings.Replace(good, "utility", "free", 1),
 		strings.Replace(good, "template=1", "template=2", 1), strings.Replace(good, "sent=", "sent=0", 1), strings.Split(good, "&sent")[0],
+		strings.Replace(good, "-07", "-7", 1), strings.Replace(good, "-07", "-007", 1), strings.Replace(good, "2026-11-28", "2026-11-31", 1),
+		strings.Replace(good, "k7f3q2ab9x", "K7F3Q2AB9X", 1), strings.Replace(good, "k7f3q2ab9x", "k7f3q2ab9x0", 1), strings.Replace(good, "k7f3", "k7%66", 1),
 	} {
 		if o := delivery.ParseQuery(query); o.Known() {
 			t.Errorf("%q is taken for %+v", query, o)

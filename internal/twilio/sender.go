@@ -49,7 +49,7 @@ const callbackOverrides = "#rc=5&rp=all"
 func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation.Outgoing) (string, error) {
 	origin := delivery.Origin{
 		Kind: o.Kind, Category: o.Category, Template: o.ContentSID != "" && o.Category != delivery.Service, Instead: o.Instead,
-		SentAt: s.Now(),
+		Place: o.Place, SentAt: s.Now(),
 	}
 	m := Message{
 		To: o.To, ContentSID: o.ContentSID, ContentVariables: o.Variables, Body: o.Text,

@@ -268,13 +268,14 @@ func TestSenderNotEnabledForUserIDs(t *testing.T) {
 func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	t.Parallel()
 	const base = "https://bot.example.com/webhooks/whatsapp/status?kind="
+	const end = "&place=2025-11-28-k7f3q2ab9x-07&sent=1764340000#rc=5&rp=all"
 	for want, m := range map[string]conversation.Outgoing{
-		base + "welcome&category=utility&template=1&instead=0&sent=1764340000#rc=5&rp=all": welcomeOf(welcomeSID, nil),
-		base + "text&category=service&template=0&instead=0&sent=1764340000#rc=5&rp=all":    textTo(customer),
-		base + "list&category=service&template=0&instead=0&sent=1764340000#rc=5&rp=all": {
+		base + "welcome&category=utility&template=1&instead=0" + end: welcomeOf(welcomeSID, nil),
+		base + "text&category=service&template=0&instead=0" + end:    textTo(customer),
+		base + "list&category=service&template=0&instead=0" + end: {
 			To: customer, Kind: delivery.List, Category: delivery.Service, ContentSID: welcomeSID,
 		},
-		base + "quota_alert&category=utility&template=1&instead=0&sent=1764340000#rc=5&rp=all": {
+		base + "quota_alert&category=utility&template=1&instead=0" + end: {
 			To: customer, Kind: delivery.QuotaAlert, Category: delivery.Utility, ContentSID: welcomeSID,
 		},
 	} {
@@ -284,6 +285,7 @@ func TestEverySendNamesItsStatusCallback(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 			fmt.Fprint(w, `{"sid": "SM1", "status": "queued", "error_code": null, "error_message": null}`)
 		}), known)
+		m.Place = delivery.Place{Day: time.Date(2025, 11, 28, 0, 0, 0, 0, time.UTC), Page: "k7f3q2ab9x", Number: 7}
 		if sid, err := sender.Send(t.Context(), tenant(""), m); err != nil || sid != "SM1" || got != want {
 			t.Errorf("Send = %q, %v with the callback %s, want %s", sid, err, got, want)
 		}

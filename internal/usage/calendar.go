@@ -30,6 +30,12 @@ func (c Calendar) Day(t time.Time) int {
 	return t.In(c.location).Day()
 }
 
+// Date returns the day that t falls in, as its midnight in UTC whatever the calendar's zone.
+func (c Calendar) Date(t time.Time) time.Time {
+	year, month, day := t.In(c.location).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
+
 // Period is a month as instants: what a quota covers.
 type Period struct {
 	Month    Month

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
@@ -81,9 +82,11 @@ type Details struct {
 	Month          Month // the current one
 	History        []MonthReport
 	ActiveSessions int64
-	Days           []DayReport // each day of the current month, those to come as well
-	TopUps         []TopUp     // of the current month, the newest first
-	Sessions       []Session   // the newest first
+	Days           []DayReport  // each day of the current month, those to come as well
+	TopUps         []TopUp      // of the current month, the newest first
+	Sessions       []Session    // the newest first
+	Messages       ledger.Month // those that were sent in the current month
+	Cost           *ledger.Cost // of those that were delivered; nil where the month has no prices
 }
 
 // Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
@@ -108,11 +111,18 @@ func (s *Service) Details(ctx context.Context, restaurantID string) (Details, er
 		d.TopUps, err = s.store.TopUps(ctx, restaurantID, month, maxTopUps)
 		return err
 	})
+	group.Go(func() (err error) {
+		d.Messages, err = s.store.Messages(ctx, restaurantID, month)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return Details{}, err
 	}
 	d.Report, d.Month, d.History = s.report(record, now), month, s.history(record, now)
 	nameImported(d.Sessions)
+	if cost, known := s.prices.Cost(month.String(), d.Messages.Categories()); known {
+		d.Cost = &cost
+	}
 	d.ActiveSessions = ActiveSessions(record.Activity.Sessions, now)
 	count, tally := record.Months[month], record.Activity.Messages
 	if tally.Month != month {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/search"
 )
@@ -110,6 +111,9 @@ type Journal interface {
 	// Sessions returns the restaurant's newest sessions, the newest first, at most so many. Which ones they are may be some
 	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
+
+	// Messages returns what became of the messages that the restaurant sent in the month. It may be some moments old.
+	Messages(ctx context.Context, restaurantID string, month Month) (ledger.Month, error)
 
 	// TopUps returns the newest top-ups of the month, the newest first, at most so many.
 	TopUps(ctx context.Context, restaurantID string, month Month, most int) ([]TopUp, error)
@@ -215,6 +219,7 @@ type Service struct {
 	store    Store
 	calendar Calendar
 	defaults restaurant.Limits
+	prices   ledger.Prices
 	now      func() time.Time
 }
 
@@ -222,6 +227,12 @@ type Service struct {
 // without a bot configuration the default limits.
 func NewService(store Store, calendar Calendar, defaults restaurant.Limits, now func() time.Time) *Service {
 	return &Service{store: store, calendar: calendar, defaults: defaults, now: now}
+}
+
+// WithPrices returns the Service with prices of messages.
+func (s Service) WithPrices(prices ledger.Prices) *Service {
+	s.prices = prices
+	return &s
 }
 
 // RestaurantOfBot returns the restaurant whose bot has the id. It fails with restaurant.ErrNotFound or

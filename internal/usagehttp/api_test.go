@@ -20,6 +20,8 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
@@ -110,10 +112,13 @@ func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (cred
 	return f.Store.FindCredential(ctx, hash)
 }
 
+// prices are those of the tests' month.
+var prices, errPrices = ledger.ParsePrices(`{"currency": "SAR", "2025-10": {"service": 0.0125, "utility": 0.04, "marketing": 0.18}}`)
+
 // filled returns a store with a few restaurants and credentials.
 var filled = localstore.Filled(func(store *stackstore.Store) error {
 	ctx := context.Background()
-	var faults []error
+	faults := []error{errPrices}
 	check := func(err error) { faults = append(faults, err) }
 	month := func(year int, m time.Month) usage.Month { return usage.Month{Year: year, Month: m} }
 	last := time.Date(2025, 10, 20, 15, 30, 0, 0, time.UTC)
@@ -155,7 +160,7 @@ func setup(t testing.TB) fixture {
 	faults := &faults{Store: store}
 	log := new(bytes.Buffer)
 	clock := func() time.Time { return now }
-	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}, clock)
+	service := usage.NewService(faults, usage.NewCalendar(time.UTC), restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}, clock).WithPrices(prices)
 	passed := new(time.Duration)
 	api := usagehttp.New(service, credential.NewAuthenticator(faults, func() time.Time { return now.Add(*passed) }),
 		logging.New(log, slog.LevelDebug, "usage-api"), clock, func(context.Context) string { return "request-1" })
@@ -175,9 +180,31 @@ func (f fixture) write(t testing.TB, restaurantID string) {
 	}
 }
 
-// withSessions has customers write, and an allowance added to, so that there is something to be seen in detail.
+// send has messages be sent and reported on.
+func (f fixture) send(t testing.TB, restaurantID string) {
+	t.Helper()
+	for i, m := range []struct {
+		daysAgo int
+		class   ledger.Class
+		status  delivery.Status
+	}{
+		{1, ledger.Class{Kind: delivery.Welcome, Category: delivery.Utility}, delivery.Read},
+		{1, ledger.Class{Kind: delivery.List, Category: delivery.Service}, delivery.Delivered},
+		{0, ledger.Class{Kind: delivery.List, Category: delivery.Service}, delivery.Read},
+		{0, ledger.Class{Kind: delivery.List, Category: delivery.Service}, delivery.Sent},
+		{0, ledger.Class{Kind: delivery.Text, Category: delivery.Service}, delivery.Failed},
+	} {
+		place := delivery.Place{Day: usage.NewCalendar(time.UTC).Date(now.AddDate(0, 0, -m.daysAgo)), Page: "k7f3q2ab9x", Number: i}
+		if err := f.store.Enter(t.Context(), restaurantID, ledger.Entry{Place: place, Class: m.class, Status: m.status}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withSessions has customers write and be answered, and an allowance added to, so that there is something to be seen in detail.
 func (f fixture) withSessions(t testing.TB) fixture {
 	t.Helper()
+	f.send(t, "clxyz123abc")
 	f.write(t, "closed")
 	for i, month := range (usage.Month{Year: 2025, Month: time.October}).Last(2) {
 		a := usage.TopUp{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.TopUpType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}

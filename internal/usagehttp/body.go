@@ -2,9 +2,13 @@ package usagehttp
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -220,6 +224,55 @@ type detailsBody struct {
 	DailyBreakdown      []dayBody     `json:"dailyBreakdown"`
 	TopUps              []topUpBody   `json:"adjustments"`
 	RecentSessions      []sessionBody `json:"recentSessions"`
+	SentMessages        sentBody      `json:"sentMessages"`
+}
+
+// sentBody is what became of the messages that a restaurant sent in the current month.
+type sentBody struct {
+	countBody
+	ByKind     map[delivery.Kind]countBody     `json:"byKind"`     // those kinds that were sent, never null
+	ByCategory map[delivery.Category]countBody `json:"byCategory"` // as above
+	Days       []sentDayBody                   `json:"days"`       // those on which something was sent
+	Cost       *costBody                       `json:"cost,omitempty"`
+}
+
+type countBody struct {
+	Sent      int64 `json:"sent"`
+	Delivered int64 `json:"delivered"`
+	Read      int64 `json:"read"`
+	Failed    int64 `json:"failed"`
+}
+
+type sentDayBody struct {
+	Date string `json:"date"`
+	countBody
+}
+
+type costBody struct {
+	Currency string `json:"currency"`
+	Amount   string `json:"amount"` // a decimal
+}
+
+func newSentBody(d usage.Details) sentBody {
+	body := sentBody{
+		countBody: countBody(d.Messages.Total()), ByKind: newCountBodies(d.Messages.Kinds()), ByCategory: newCountBodies(d.Messages.Categories()),
+		Days: []sentDayBody{},
+	}
+	for _, day := range slices.Sorted(maps.Keys(d.Messages)) {
+		body.Days = append(body.Days, sentDayBody{dateOf(d.Month, day), countBody(d.Messages.Day(day))})
+	}
+	if d.Cost != nil {
+		body.Cost = &costBody{d.Cost.Currency, d.Cost.Amount.String()}
+	}
+	return body
+}
+
+func newCountBodies[K comparable](counts map[K]ledger.Count) map[K]countBody {
+	bodies := make(map[K]countBody, len(counts))
+	for key, c := range counts {
+		bodies[key] = countBody(c)
+	}
+	return bodies
 }
 
 type dayBody struct {
@@ -245,6 +298,9 @@ type sessionBody struct {
 	MessageCount  int64     `json:"messageCount"`
 }
 
+// dateOf returns a day of a month as "2026-11-28".
+func dateOf(m usage.Month, day int) string { return fmt.Sprintf("%s-%02d", m, day) }
+
 func newDetailsBody(d usage.Details) detailsBody {
 	body := detailsBody{
 		RestaurantID: d.RestaurantID, RestaurantName: d.RestaurantName, IsActive: d.Active,
@@ -254,9 +310,10 @@ func newDetailsBody(d usage.Details) detailsBody {
 		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the others
 		TopUps:              make([]topUpBody, len(d.TopUps)),
 		RecentSessions:      make([]sessionBody, len(d.Sessions)),
+		SentMessages:        newSentBody(d),
 	}
 	for i, day := range d.Days {
-		body.DailyBreakdown[i] = dayBody{fmt.Sprintf("%s-%02d", d.Month, day.Day), day.Conversations, day.Messages}
+		body.DailyBreakdown[i] = dayBody{dateOf(d.Month, day.Day), day.Conversations, day.Messages}
 	}
 	for i, a := range d.TopUps {
 		body.TopUps[i] = topUpBody{a.ID, a.Amount, a.Type, a.Reason, timestamp(a.CreatedAt), a.CreatedBy}

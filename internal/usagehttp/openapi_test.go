@@ -82,6 +82,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	case "":
 	case "activity":
 		f.write(t, "clxyz123abc")
+		f.send(t, "clxyz123abc")
 		admin.renewExample(t)
 	case "renewed":
 		admin.renewExample(t)

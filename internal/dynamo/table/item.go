@@ -204,3 +204,32 @@ func (r *Reader) Binaries(name string) [][]byte {
 	}
 	return nil
 }
+
+// NumberSet returns whole numbers as a set.
+func NumberSet(ns ...int) Value {
+	members := make([]string, len(ns))
+	for i, n := range ns {
+		members[i] = strconv.Itoa(n)
+	}
+	return &types.AttributeValueMemberNS{Value: members}
+}
+
+// NumberSet returns the members of a set of whole numbers, in no order.
+func (r *Reader) NumberSet(name string) []int {
+	switch v := r.Item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberNS:
+		ns := make([]int, len(v.Value))
+		for i, member := range v.Value {
+			n, err := strconv.Atoi(member)
+			if err != nil {
+				r.Fail(name, "a set of whole numbers")
+			}
+			ns[i] = n
+		}
+		return ns
+	default:
+		r.Fail(name, "a set of whole numbers")
+	}
+	return nil
+}

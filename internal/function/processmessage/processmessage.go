@@ -15,6 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/book"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/recording"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/registry"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
@@ -22,6 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/backend"
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/listcontent"
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
@@ -72,7 +74,8 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	lists := options
 	lists.Observer = cache.Observer{}                         // metrics are of menus
 	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
-	recorder := recording.New(db, names, usage.NewCalendar(settings.TimeZone))
+	calendar := usage.NewCalendar(settings.TimeZone)
+	recorder := recording.New(db, names, calendar)
 	service := &conversation.Service{
 		Recorder:        recorder,
 		QuotaAlerter:    recorder,
@@ -81,6 +84,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 			Client: client, Tokens: tokens, MasterSID: settings.Twilio.AccountSID, StatusURL: webhook.StatusURL(settings.WebhookURL),
 			Log: logger, Now: now,
 		}),
+		Ledger:        ledger.New(book.New(db, names), calendar.Date, crypto.Text, logger),
 		Queue:         sqsqueue.New(sqs.NewFromConfig(function.AWS(settings.AWS, settings.SQS)), settings.BootstrapQueueURL, ""),
 		Menu:          cache.NewMenu(origin, options),
 		Templates:     cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger),

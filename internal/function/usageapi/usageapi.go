@@ -11,6 +11,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/book"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/registry"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
@@ -45,8 +46,9 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		*registry.Registry
 		*ranking.Ranking
 		*topup.Store
-	}{registry.New(db, names), ranking.New(db, names), topup.New(db, names)}
-	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now)
+		*book.Book
+	}{registry.New(db, names), ranking.New(db, names), topup.New(db, names), book.New(db, names)}
+	service := usage.NewService(store, usage.NewCalendar(settings.TimeZone), settings.DefaultLimits, now).WithPrices(settings.MessagePrices)
 	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, names), now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),

@@ -66,7 +66,7 @@ func TestThrottledRanking(t *testing.T) {
 		phones, deliveries, recorder := &inbox{}, 0, store.Recorder(usage.NewCalendar(nil))
 		var log bytes.Buffer
 		service := &conversation.Service{
-			Recorder: recorder, QuotaAlerter: recorder, Sender: phones, Queue: phones, Menu: phones, Templates: phones,
+			Recorder: recorder, QuotaAlerter: recorder, Sender: phones, Ledger: messageLedger(store), Queue: phones, Menu: phones, Templates: phones,
 			Now:       func() time.Time { return now },
 			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
 			RequestID: func(context.Context) string { return "" }, Log: slog.New(slog.NewJSONHandler(&log, nil)),

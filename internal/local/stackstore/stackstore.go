@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/book"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/directory"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/recording"
@@ -26,6 +27,7 @@ type Store struct {
 	*ranking.Ranking
 	*topup.Store
 	*token.Vault
+	*book.Book
 
 	db        *table.DB
 	names     schema.Tables
@@ -45,7 +47,7 @@ type Difference = directory.Difference
 func New(client *dynamodb.Client, names schema.Tables, random func() float64) *Store {
 	db := table.New(client, random)
 	return &Store{
-		Registry: registry.New(db, names), Ranking: ranking.New(db, names), Store: topup.New(db, names), Vault: token.New(db, names),
+		Registry: registry.New(db, names), Ranking: ranking.New(db, names), Store: topup.New(db, names), Vault: token.New(db, names), Book: book.New(db, names),
 		db: db, names: names, directory: directory.New(db, names),
 	}
 }

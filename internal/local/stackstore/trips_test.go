@@ -43,7 +43,7 @@ func TestTripsBeforeTheAnswer(t *testing.T) {
 		must(t, newStore(engine).CreateRestaurant(ctx, tenant.Restaurant, &tenant.Bot))
 		recorder, phones, deliveries := newStore(slow).Recorder(usage.NewCalendar(nil)), &timed{}, 0
 		service := &conversation.Service{
-			Recorder: recorder, QuotaAlerter: recorder, Sender: phones, Queue: phones, Menu: phones, Templates: phones, Limiter: phones,
+			Recorder: recorder, QuotaAlerter: recorder, Sender: phones, Ledger: messageLedger(newStore(slow)), Queue: phones, Menu: phones, Templates: phones, Limiter: phones,
 			Now:       time.Now,
 			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
 			RequestID: func(context.Context) string { return "" }, Log: slog.New(slog.DiscardHandler),

@@ -69,7 +69,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		var log bytes.Buffer
 		phones, deliveries, events := &inbox{}, 0, make(map[int64]int)
 		service := &conversation.Service{
-			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Queue: phones, Menu: phones, Templates: phones,
+			Recorder: ledger.Recorder, QuotaAlerter: ledger.QuotaAlerter, Sender: phones, Ledger: messageLedger(ledger.Store), Queue: phones, Menu: phones, Templates: phones,
 			Now:       func() time.Time { return now },
 			NewID:     func() string { deliveries++; return fmt.Sprint("delivery ", deliveries) },
 			RequestID: func(context.Context) string { return "" },

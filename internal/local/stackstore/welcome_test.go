@@ -21,14 +21,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 // twilio takes messages. before is called with each, and may fail it.
 type twilio struct {
-	mu     sync.Mutex
-	taken  []conversation.Outgoing
-	before func(ctx context.Context, sid string, m conversation.Outgoing) error
+	mu      sync.Mutex
+	taken   []conversation.Outgoing
+	before  func(ctx context.Context, sid string, m conversation.Outgoing) error
+	nothing bool // it takes nothing of what before fails
 }
 
 func (w *twilio) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
@@ -38,7 +40,11 @@ func (w *twilio) Send(ctx context.Context, _ conversation.Tenant, m conversation
 	before := w.before
 	w.mu.Unlock()
 	if before != nil {
-		return sid, before(ctx, sid, m)
+		err := before(ctx, sid, m)
+		if err != nil && w.nothing {
+			return "", err
+		}
+		return sid, err
 	}
 	return sid, nil
 }
@@ -83,6 +89,7 @@ const guest = "+966500000001"
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T
+	store  storetest.Store
 	tenant conversation.Tenant
 	twilio *twilio
 	log    *bytes.Buffer
@@ -94,7 +101,7 @@ func newWelcomed(t *testing.T) *welcomed {
 	ledger := newLedger(newEngine(t), usage.NewCalendar(nil))
 	recorder := ledger.Recorder
 	w := &welcomed{
-		t: t, twilio: &twilio{}, log: new(bytes.Buffer),
+		t: t, store: ledger.Store, twilio: &twilio{}, log: new(bytes.Buffer),
 		tenant: conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "r1", Name: "One", MerchantID: "m1", Active: true, CreatedAt: time.Now()},
 			Bot: restaurant.Bot{ID: "b", PhoneNumber: "+966110000000",
@@ -106,7 +113,7 @@ func newWelcomed(t *testing.T) *welcomed {
 	}
 	w.Service = &conversation.Service{
 		Recorder: recorder, WelcomeFailures: recorder.(conversation.WelcomeFailures), QuotaAlerter: ledger.QuotaAlerter, Sender: w.twilio,
-		Queue: nothing{}, Menu: nothing{}, Templates: nothing{}, Limiter: nothing{}, Now: time.Now, NewID: rand.Text,
+		Ledger: messageLedger(ledger.Store), Queue: nothing{}, Menu: nothing{}, Templates: nothing{}, Limiter: nothing{}, Now: time.Now, NewID: rand.Text,
 		RequestID: func(context.Context) string { return "request" }, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	return w

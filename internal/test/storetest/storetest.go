@@ -16,6 +16,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -25,6 +26,7 @@ type Store interface {
 	usage.Store
 	usage.TopUpStore
 	credential.Finder
+	ledger.Store
 	Transfer
 
 	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
@@ -67,6 +69,9 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 		"empty directory":                    testEmptyDirectory,
 		"paging while the list changes":      testPagingWhileChanging,
 		"search":                             testSearch,
+		"messages":                           testMessages,
+		"messages at once":                   testMessagesAtOnce,
+		"any callbacks":                      testAnyCallbacks,
 		"paging through a search":            testPagingSearch,
 		"switching moves between filters":    testSwitching,
 		"concurrent creation":                testConcurrentCreation,

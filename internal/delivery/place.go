@@ -1,0 +1,50 @@
+package delivery
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// PageSize is how many messages a page of the ledger has room for: what becomes of them takes less than 1 KB, which is one
+// write unit.
+const PageSize = 100
+
+// PageName is how many characters the name of a page has.
+const PageName = 10
+
+// Place is where the ledger keeps a message. It is chosen before the message is sent, and never given to another one. The zero
+// Place is none.
+type Place struct {
+	Day    time.Time // its date alone counts: the day in the calendar that usage is counted in
+	Page   string    // PageName lower-case letters or digits, at random
+	Number int       // 0 to PageSize-1
+}
+
+// placeForm is what String returns.
+var placeForm = regexp.MustCompile(`\A(\d{4}-\d{2}-\d{2})-([0-9a-z]{10})-(\d{2})\z`)
+
+// IsZero reports whether there is no place.
+func (p Place) IsZero() bool { return p.Page == "" }
+
+// String returns the place as callback addresses have it, "" for none.
+func (p Place) String() string {
+	if p.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s-%s-%02d", p.Day.Format(time.DateOnly), p.Page, p.Number)
+}
+
+// ParsePlace reads what String returns, and reports whether it is that.
+func ParsePlace(s string) (Place, bool) {
+	if s == "" {
+		return Place{}, true
+	}
+	parts := placeForm.FindStringSubmatch(s)
+	if parts == nil {
+		return Place{}, false
+	}
+	day, err := time.Parse(time.DateOnly, parts[1])
+	number := int(parts[3][0]-'0')*10 + int(parts[3][1]-'0')
+	return Place{Day: day, Page: parts[2], Number: number}, err == nil
+}

@@ -1,0 +1,123 @@
+// Package book keeps the pages of the ledger of messages, in the conversations table.
+package book
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// Book implements ledger.Store, and reads months. It is safe for concurrent use.
+//
+// A page is the item conversations, messages/<day>/<page>. Each of its sets of numbers is an attribute of three letters: the
+// status, the kind and the category.
+type Book struct {
+	db    *table.DB
+	names schema.Tables
+}
+
+// New returns the Book of the tables.
+func New(db *table.DB, names schema.Tables) *Book { return &Book{db: db, names: names} }
+
+// pagesKept is how long a page is kept: last year's month can be compared with this year's.
+const pagesKept = 400 * 24 * time.Hour
+
+const pagePrefix = "messages/"
+
+// The letters of an attribute.
+var (
+	statuses   = map[delivery.Status]string{delivery.Sent: "s", delivery.Delivered: "d", delivery.Read: "r", delivery.Failed: "f"}
+	kinds      = map[delivery.Kind]string{delivery.Welcome: "w", delivery.List: "l", delivery.Text: "t", delivery.QuotaAlert: "q"}
+	categories = map[delivery.Category]string{
+		delivery.Service: "s", delivery.Utility: "u", delivery.Marketing: "m", delivery.FreeEntryPoint: "f",
+	}
+)
+
+func pageKey(restaurantID string, p delivery.Place) table.Item {
+	return schema.EntryKey(restaurantID, pagePrefix+p.Day.Format(time.DateOnly)+"/"+p.Page)
+}
+
+// Enter implements ledger.Store in one round trip and one write unit.
+func (b *Book) Enter(ctx context.Context, restaurantID string, e ledger.Entry) error {
+	err := b.db.Update(ctx, b.names.Conversations, pageKey(restaurantID, e.Place), table.Expression{
+		Set: "#expires = if_not_exists(#expires, :expires)",
+		Add: "#marks :number",
+		Names: map[string]string{
+			"#expires": schema.AttrExpires, "#marks": statuses[e.Status] + kinds[e.Class.Kind] + categories[e.Class.Category],
+		},
+		Values: table.Item{
+			":number": table.NumberSet(e.Place.Number), ":expires": table.Number(e.Place.Day.Add(pagesKept).Unix()),
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("entering a message in the ledger: %w", err)
+	}
+	return nil
+}
+
+// Note implements ledger.Store. What is known costs a read.
+func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) error {
+	it, err := b.db.Get(ctx, b.names.Conversations, pageKey(restaurantID, e.Place))
+	if err != nil {
+		return fmt.Errorf("reading a page of the ledger: %w", err)
+	}
+	page, err := readPage(&table.Reader{Item: it})
+	if err != nil {
+		return fmt.Errorf("reading a page of the ledger: %w", err)
+	}
+	if page.Has(e) {
+		return nil
+	}
+	return b.Enter(ctx, restaurantID, e)
+}
+
+// Messages implements usage.Journal. It reads the month's pages, a unit for some dozens of messages, a megabyte in each round
+// trip; they may be some moments old.
+func (b *Book) Messages(ctx context.Context, restaurantID string, month usage.Month) (ledger.Month, error) {
+	counts := make(ledger.Month)
+	err := b.db.Query(ctx, table.Query{
+		Table: b.names.Conversations, Stale: true,
+		Key: table.Expression{
+			Condition: "#id = :id AND begins_with(#entry, :month)",
+			Names:     map[string]string{"#id": schema.AttrRestaurantID, "#entry": schema.AttrEntry},
+			Values:    table.Item{":id": table.Text(restaurantID), ":month": table.Text(pagePrefix + month.String() + "-")},
+		},
+	}, func(r *table.Reader) error {
+		date, _, _ := strings.Cut(strings.TrimPrefix(r.Text(schema.AttrEntry), pagePrefix), "/")
+		day, err := time.Parse(time.DateOnly, date)
+		if err != nil {
+			return fmt.Errorf("a page of the ledger has the key %q", r.Text(schema.AttrEntry))
+		}
+		page, err := readPage(r)
+		if err != nil {
+			return err
+		}
+		counts.Add(day.Day(), page)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the messages of restaurant %s: %w", restaurantID, err)
+	}
+	return counts, nil
+}
+
+func readPage(r *table.Reader) (ledger.Page, error) {
+	var page ledger.Page
+	for status, s := range statuses {
+		for kind, k := range kinds {
+			for category, c := range categories {
+				if numbers := r.NumberSet(s + k + c); numbers != nil {
+					page = append(page, ledger.Marks{Class: ledger.Class{Kind: kind, Category: category}, Status: status, Numbers: numbers})
+				}
+			}
+		}
+	}
+	return page, r.Err
+}

@@ -1,0 +1,123 @@
+package ledger
+
+import (
+	"slices"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+)
+
+// Count holds how many messages came how far. A message that was read is one that was delivered, and each is one that was sent.
+type Count struct {
+	Sent      int64 // taken by Twilio
+	Delivered int64
+	Read      int64
+	Failed    int64 // never left Twilio, or did not arrive
+}
+
+// plus returns the sum of two counts.
+func (c Count) plus(d Count) Count {
+	return Count{c.Sent + d.Sent, c.Delivered + d.Delivered, c.Read + d.Read, c.Failed + d.Failed}
+}
+
+// Marks are the numbers on a page that have a status.
+type Marks struct {
+	Class   Class
+	Status  delivery.Status
+	Numbers []int
+}
+
+// Page is what a page holds.
+type Page []Marks
+
+// Has reports whether a page says as much of a message as an entry does: the furthest status counts.
+func (p Page) Has(e Entry) bool {
+	return slices.ContainsFunc(p, func(m Marks) bool {
+		return m.Class == e.Class && m.Status >= e.Status && slices.Contains(m.Numbers, e.Place.Number)
+	})
+}
+
+// Counts returns how many of the page's messages came how far. Of a message with several statuses the furthest counts.
+func (p Page) Counts() map[Class]Count {
+	furthest := make(map[Class]map[int]delivery.Status)
+	for _, m := range p {
+		if furthest[m.Class] == nil {
+			furthest[m.Class] = make(map[int]delivery.Status)
+		}
+		for _, n := range m.Numbers {
+			furthest[m.Class][n] = max(furthest[m.Class][n], m.Status)
+		}
+	}
+	counts := make(map[Class]Count, len(furthest))
+	for class, messages := range furthest {
+		var c Count
+		for _, status := range messages {
+			c = c.plus(countOf(status))
+		}
+		counts[class] = c
+	}
+	return counts
+}
+
+// countOf returns the count of one message.
+func countOf(furthest delivery.Status) Count {
+	switch furthest {
+	case delivery.Sent:
+		return Count{Sent: 1}
+	case delivery.Delivered:
+		return Count{Sent: 1, Delivered: 1}
+	case delivery.Read:
+		return Count{Sent: 1, Delivered: 1, Read: 1}
+	case delivery.Failed:
+		return Count{Sent: 1, Failed: 1}
+	}
+	return Count{}
+}
+
+// Month holds the counts of a month, by its days.
+type Month map[int]map[Class]Count
+
+// Add adds a page of a day.
+func (m Month) Add(day int, p Page) {
+	if m[day] == nil {
+		m[day] = make(map[Class]Count)
+	}
+	for class, c := range p.Counts() {
+		m[day][class] = m[day][class].plus(c)
+	}
+}
+
+// Day returns the count of a day.
+func (m Month) Day(day int) (sum Count) {
+	for _, c := range m[day] {
+		sum = sum.plus(c)
+	}
+	return sum
+}
+
+// Total returns the count of the month.
+func (m Month) Total() (sum Count) {
+	for day := range m {
+		sum = sum.plus(m.Day(day))
+	}
+	return sum
+}
+
+// Kinds returns the counts by kind, of those kinds that were sent.
+func (m Month) Kinds() map[delivery.Kind]Count {
+	return by(m, func(c Class) delivery.Kind { return c.Kind })
+}
+
+// Categories returns the counts by category, of those categories that were sent.
+func (m Month) Categories() map[delivery.Category]Count {
+	return by(m, func(c Class) delivery.Category { return c.Category })
+}
+
+func by[K comparable](m Month, key func(Class) K) map[K]Count {
+	sums := make(map[K]Count)
+	for _, classes := range m {
+		for class, c := range classes {
+			sums[key(class)] = sums[key(class)].plus(c)
+		}
+	}
+	return sums
+}

@@ -1,0 +1,113 @@
+// Package ledger keeps what became of each message that was sent: whether it was delivered and read, or failed. Since October 2026
+// Meta charges each message that is delivered (Meta, "Pricing on the WhatsApp Business Platform"), so this is what a restaurant
+// costs; its allowance is of conversations.
+//
+// A message has a place: a number on a page. A page belongs to one restaurant, one day and the one instance that opened it, so
+// that instances never wait for one another, and holds a set of numbers for each status of each kind and category. Adding a
+// number to a set twice adds it once. So whatever is repeated, comes late or out of order, or was left undone by a process that
+// died and is made up for by the next callback, the page ends the same; and figures are counted from pages when they are read.
+package ledger
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/logging"
+	"github.com/sufrah/usage-bootstrap/internal/task"
+)
+
+// Class is what messages are counted by.
+type Class struct {
+	Kind     delivery.Kind
+	Category delivery.Category
+}
+
+// Entry says how far the message at a place has come. Its status is Sent or further.
+type Entry struct {
+	Place  delivery.Place
+	Class  Class
+	Status delivery.Status
+}
+
+// Store keeps pages. It fails with outage.ErrUnavailable.
+type Store interface {
+	// Enter adds an entry to its page. Adding it again changes nothing.
+	Enter(ctx context.Context, restaurantID string, e Entry) error
+
+	// Note is Enter for an entry that may be known: it reads the page first, and writes nothing where the page says as much.
+	Note(ctx context.Context, restaurantID string, e Entry) error
+}
+
+const (
+	// enterTime bounds what the answer to Twilio waits for a page: callbacks make up for what isn't entered.
+	enterTime = time.Second
+	// mostOpen bounds how many restaurants an instance has pages open of.
+	mostOpen = 1000
+)
+
+// Ledger gives messages their places, and enters what becomes of them. It is safe for concurrent use.
+type Ledger struct {
+	store  Store
+	date   func(time.Time) time.Time
+	random func() string
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	open    map[string]delivery.Place // the next place of each restaurant
+	pending task.Pending
+}
+
+// New returns a Ledger that keeps its pages in store. date returns the day that a time is counted in, and random a text as
+// crypto/rand.Text does.
+func New(store Store, date func(time.Time) time.Time, random func() string, log *slog.Logger) *Ledger {
+	return &Ledger{store: store, date: date, random: random, log: log, open: make(map[string]delivery.Place)}
+}
+
+// Place returns a place for a message that a restaurant is about to send. It needs no store: a place that isn't used stays empty.
+func (l *Ledger) Place(restaurantID string, at time.Time) delivery.Place {
+	day := l.date(at)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	place, ok := l.open[restaurantID]
+	if !ok || !place.Day.Equal(day) || place.Number == delivery.PageSize {
+		if len(l.open) == mostOpen {
+			clear(l.open)
+		}
+		place = delivery.Place{Day: day, Page: strings.ToLower(l.random())[:delivery.PageName]}
+	}
+	next := place
+	next.Number++
+	l.open[restaurantID] = next
+	return place
+}
+
+// Taken enters meanwhile that Twilio took a message, as Sent, or as Failed where it said so at once. Entered waits for it.
+func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
+	done := l.pending.Add()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), enterTime)
+	go func() {
+		defer done()
+		defer cancel()
+		_, err := task.Start(func() (struct{}, error) { return struct{}{}, l.store.Enter(ctx, restaurantID, e) }).Wait()
+		if err != nil {
+			l.log.LogAttrs(ctx, slog.LevelWarn, "message not entered in the ledger: its callbacks make up for it",
+				logging.Restaurant("restaurantId", restaurantID), slog.String("place", e.Place.String()), slog.Any("error", err))
+		}
+	}()
+}
+
+// Entered waits until what was Taken before the call is entered or can't be, or the context ends: an instance of a function is
+// frozen once it has answered.
+func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
+
+// Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
+func (l *Ledger) Report(ctx context.Context, restaurantID string, r delivery.Report) error {
+	if r.Origin.Place.IsZero() || r.Status < delivery.Sent {
+		return nil
+	}
+	return l.store.Note(ctx, restaurantID, Entry{r.Origin.Place, Class{r.Origin.Kind, r.Origin.Category}, r.Status})
+}

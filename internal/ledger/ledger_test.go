@@ -1,0 +1,153 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
+)
+
+// store keeps what it is told, or fails.
+type store struct {
+	mu             sync.Mutex
+	entered, noted []ledger.Entry
+	err            error
+	after          time.Duration
+}
+
+func (s *store) Enter(ctx context.Context, _ string, e ledger.Entry) error {
+	select {
+	case <-time.After(s.after):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entered = append(s.entered, e)
+	return s.err
+}
+
+func (s *store) Note(_ context.Context, _ string, e ledger.Entry) error {
+	s.noted = append(s.noted, e)
+	return s.err
+}
+
+var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func midnight(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
+
+// newLedger returns a ledger whose pages are named by capital letters, one after the other, and what it logs.
+func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
+	pages := 0
+	log := new(bytes.Buffer)
+	return ledger.New(s, midnight, func() string {
+		pages++
+		return strings.Repeat(string(rune('A'+pages-1)), 26)
+	}, slog.New(slog.NewTextHandler(log, nil))), log
+}
+
+// TestPlaces: no two messages have the same place, and pages are of one restaurant and one day.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	l, _ := newLedger(&store{})
+	for i, want := range []string{"2026-11-28-aaaaaaaaaa-00", "2026-11-28-aaaaaaaaaa-01"} {
+		if got := l.Place("r1", noon).String(); got != want {
+			t.Errorf("message %d is kept at %s, want %s", i, got, want)
+		}
+	}
+	if got, want := l.Place("r2", noon).String(), "2026-11-28-bbbbbbbbbb-00"; got != want {
+		t.Errorf("another restaurant's message is kept at %s, want %s", got, want)
+	}
+	for range delivery.PageSize - 2 {
+		l.Place("r1", noon)
+	}
+	if got, want := l.Place("r1", noon).String(), "2026-11-28-cccccccccc-00"; got != want {
+		t.Errorf("the message after a full page is kept at %s, want %s", got, want)
+	}
+	if got, want := l.Place("r1", noon.Add(12*time.Hour)).String(), "2026-11-29-dddddddddd-00"; got != want {
+		t.Errorf("the next day's first message is kept at %s, want %s", got, want)
+	}
+}
+
+// TestManyRestaurants: an instance forgets the pages of restaurants when there are many, and begins new ones.
+func TestManyRestaurants(t *testing.T) {
+	t.Parallel()
+	pages := 0
+	l := ledger.New(&store{}, midnight, func() string { pages++; return strings.Repeat("A", 26) }, slog.New(slog.DiscardHandler))
+	for i := range 3000 {
+		l.Place(strings.Repeat("r", i+1), noon)
+	}
+	l.Place("r", noon)
+	if pages != 3001 {
+		t.Errorf("%d pages, want 3001: the first restaurant's is forgotten", pages)
+	}
+}
+
+// TestTaken: what Twilio took is entered beside the rest of a request, for whose end Entered waits; also where that was called off.
+func TestTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{after: 300 * time.Millisecond}
+		l, log := newLedger(s)
+		ctx, cancel := context.WithCancel(t.Context())
+		e := ledger.Entry{Place: l.Place("r1", noon), Class: ledger.Class{Kind: delivery.List, Category: delivery.Service}, Status: delivery.Sent}
+		begin := time.Now()
+		l.Taken(ctx, "r1", e)
+		cancel()
+		if waited := time.Since(begin); waited > 0 {
+			t.Errorf("it was waited for, for %v", waited)
+		}
+		l.Entered(t.Context())
+		if diff := cmp.Diff([]ledger.Entry{e}, s.entered); diff != "" || log.Len() > 0 {
+			t.Errorf("entered (-want +got):\n%s\nlog %s", diff, log)
+		}
+
+		s.after = time.Hour
+		begin = time.Now()
+		l.Taken(t.Context(), "r1", e)
+		l.Entered(t.Context())
+		if waited := time.Since(begin); waited != time.Second || !strings.Contains(log.String(), "message not entered in the ledger") ||
+			!strings.Contains(log.String(), e.Place.String()) {
+			t.Errorf("a store that doesn't answer was waited for, for %v; log %s", waited, log)
+		}
+	})
+}
+
+// TestReport: a callback is entered where it says that a message got somewhere, of a message that has a place.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	l, _ := newLedger(s)
+	place := l.Place("r1", noon)
+	report := func(status delivery.Status, p delivery.Place) error {
+		return l.Report(t.Context(), "r1", delivery.Report{
+			Status: status, Origin: delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Place: p, SentAt: noon},
+		})
+	}
+	for _, status := range []delivery.Status{delivery.Unknown, delivery.Accepted} {
+		if err := report(status, place); err != nil || s.noted != nil {
+			t.Errorf("status %d: %v, noted %v", status, err, s.noted)
+		}
+	}
+	if err := report(delivery.Delivered, delivery.Place{}); err != nil || s.noted != nil {
+		t.Errorf("without a place: %v, noted %v", err, s.noted)
+	}
+	want := []ledger.Entry{{Place: place, Class: ledger.Class{Kind: delivery.Welcome, Category: delivery.Utility}, Status: delivery.Delivered}}
+	if err := report(delivery.Delivered, place); err != nil || cmp.Diff(want, s.noted) != "" {
+		t.Errorf("%v, noted %v", err, s.noted)
+	}
+	s.err = errors.New("fault")
+	if err := report(delivery.Read, place); !errors.Is(err, s.err) {
+		t.Errorf("error %v", err)
+	}
+}

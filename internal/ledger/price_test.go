@@ -1,0 +1,96 @@
+package ledger_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
+)
+
+const prices = `{"currency": "SAR",
+	"2026-10": {"service": 0.02, "utility": 0.04, "marketing": 0.1825},
+	"2027-01": {"service": 0.020001, "utility": 0, "marketing": 1000, "free_entry_point": 0.5}}`
+
+func delivered(service, utility, marketing, free int64) map[delivery.Category]ledger.Count {
+	return map[delivery.Category]ledger.Count{
+		// Neither what was sent only nor what failed costs anything.
+		delivery.Service: {Sent: service + 5, Delivered: service, Failed: 3}, delivery.Utility: {Delivered: utility},
+		delivery.Marketing: {Delivered: marketing}, delivery.FreeEntryPoint: {Delivered: free},
+	}
+}
+
+func TestCost(t *testing.T) {
+	t.Parallel()
+	parsed, err := ledger.ParsePrices(prices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		month string
+		of    map[delivery.Category]ledger.Count
+		want  string
+	}{
+		{"2026-10", delivered(0, 0, 0, 0), "0.00"},
+		{"2026-10", delivered(3, 2, 4, 1000), "0.87"},
+		{"2026-12", delivered(1, 0, 1, 0), "0.2025"},
+		{"2027-01", delivered(1, 7, 0, 1), "0.520001"},
+		{"2030-06", delivered(0, 0, 1_000_000_000, 0), "1000000000000.00"},
+	} {
+		cost, known := parsed.Cost(test.month, test.of)
+		if !known || cost.Currency != "SAR" || cost.Amount.String() != test.want {
+			t.Errorf("%s: %t %s %s, want %s", test.month, known, cost.Amount, cost.Currency, test.want)
+		}
+	}
+	if _, known := parsed.Cost("2026-09", delivered(1, 1, 1, 1)); known {
+		t.Error("a month before the first has a cost")
+	}
+	none, err := ledger.ParsePrices("")
+	if _, known := none.Cost("2026-11", delivered(1, 1, 1, 1)); known || err != nil {
+		t.Errorf("without prices there is a cost, %v", err)
+	}
+}
+
+func TestPricesThatAreNone(t *testing.T) {
+	t.Parallel()
+	const month = `{"service": 0.02, "utility": 0.04, "marketing": 0.1825}`
+	for text, want := range map[string]string{
+		`free`:                       "is not an object",
+		`[]`:                         "is not an object",
+		`{"currency": "SAR"} {}`:     "something behind",
+		`{"2026-10": ` + month + `}`: "currency",
+		`{"currency": "sar", "2026-10": ` + month + `}`:                                                      "currency",
+		`{"currency": 1, "2026-10": ` + month + `}`:                                                          "currency",
+		`{"currency": "SAR"}`:                                                                                "no month",
+		`{"currency": "SAR", "2026-13": ` + month + `}`:                                                      "2026-13",
+		`{"currency": "SAR", "2026-10": 1}`:                                                                  "object of numbers",
+		`{"currency": "SAR", "2026-10": {"service": 0.02, "utility": 0.04}}`:                                 "marketing",
+		`{"currency": "SAR", "2026-10": {"service": 0.02, "utility": 0.04, "marketing": 1, "news": 1}}`:      "news",
+		`{"currency": "SAR", "2026-10": {"service": -1, "utility": 0.04, "marketing": 1}}`:                   "decimals",
+		`{"currency": "SAR", "2026-10": {"service": 1e3, "utility": 0.04, "marketing": 1}}`:                  "decimals",
+		`{"currency": "SAR", "2026-10": {"service": 0.0000001, "utility": 0.04, "marketing": 1}}`:            "decimals",
+		`{"currency": "SAR", "2026-10": {"service": 1000.000001, "utility": 0.04, "marketing": 1}}`:          "decimals",
+		`{"currency": "SAR", "2026-10": {"service": 99999999999999999999, "utility": 0.04, "marketing": 1}}`: "decimals",
+		`{"currency": "SAR", "2026-10": {"service": "0.02", "utility": 0.04, "marketing": true}}`:            "object of numbers",
+	} {
+		if _, err := ledger.ParsePrices(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+// FuzzPrices: nothing panics, and no price makes a cost that is negative.
+func FuzzPrices(f *testing.F) {
+	f.Add(prices, int64(3))
+	f.Add(`{"currency": "USD", "2026-10": {"service": 1, "utility": 1.5, "marketing": 0.000001}}`, int64(1))
+	f.Fuzz(func(t *testing.T, text string, n int64) {
+		parsed, err := ledger.ParsePrices(text)
+		if err != nil {
+			return
+		}
+		n = min(max(n, 0), 1_000_000_000)
+		if cost, _ := parsed.Cost("2026-11", delivered(n, n, n, n)); cost.Amount < 0 {
+			t.Errorf("%d messages cost %s", n, cost.Amount)
+		}
+	})
+}

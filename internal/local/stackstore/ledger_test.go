@@ -1,0 +1,178 @@
+package stackstore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
+	"github.com/sufrah/usage-bootstrap/internal/outage"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// messageLedger returns a ledger of messages over a store.
+func messageLedger(store ledger.Store) *ledger.Ledger {
+	return ledger.New(store, usage.NewCalendar(nil).Date, rand.Text, slog.New(slog.DiscardHandler))
+}
+
+// callback is what Twilio tells of a message.
+func callback(m conversation.Outgoing, status delivery.Status) delivery.Report {
+	r := delivery.Report{
+		MessageID: "SM" + m.Place.String(), Customer: m.To, Status: status, Origin: delivery.Origin{
+			Kind: m.Kind, Category: m.Category, Template: m.Category != delivery.Service, Instead: m.Instead, Place: m.Place, SentAt: time.Now(),
+		},
+	}
+	if status == delivery.Failed {
+		r.ErrorCode = 63024 // no text would arrive either
+	}
+	return r
+}
+
+// messages returns the counts of today's month.
+func (w *welcomed) messages() ledger.Month {
+	w.t.Helper()
+	month, err := w.store.Messages(w.t.Context(), "r1", usage.NewCalendar(nil).Month(time.Now()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return month
+}
+
+var (
+	welcomes = ledger.Class{Kind: delivery.Welcome, Category: delivery.Utility}
+	texts    = ledger.Class{Kind: delivery.Welcome, Category: delivery.Service}
+)
+
+// TestLedgerFollowsMessages: what Twilio took is entered with the reply, what becomes of it with its callbacks, and what fails at
+// once and has no callback with its text.
+func TestLedgerFollowsMessages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		want := func(classes map[ledger.Class]ledger.Count) {
+			t.Helper()
+			month := ledger.Month{}
+			if classes != nil {
+				month[time.Now().UTC().Day()] = classes
+			}
+			if diff := cmp.Diff(month, w.messages()); diff != "" {
+				t.Errorf("messages (-want +got):\n%s", diff)
+			}
+		}
+		w.twilio.before = func(context.Context, string, conversation.Outgoing) error { return outage.ErrUnavailable }
+		w.twilio.nothing = true
+		if err := w.Receive(t.Context(), w.tenant, conversation.Incoming{MessageID: "m1", Customer: guest, Body: "hello"}); !errors.Is(err, outage.ErrUnavailable) {
+			t.Fatalf("error %v", err)
+		}
+		want(nil)
+		w.twilio.before, w.twilio.taken = nil, nil
+		w.write("m1")
+		want(map[ledger.Class]ledger.Count{welcomes: {Sent: 1}})
+		first := w.twilio.taken[0]
+		w.receive(callback(first, delivery.Delivered))
+		want(map[ledger.Class]ledger.Count{welcomes: {Sent: 1, Delivered: 1}})
+		w.receive(callback(first, delivery.Read))
+		w.receive(callback(first, delivery.Sent))
+		want(map[ledger.Class]ledger.Count{welcomes: {Sent: 1, Delivered: 1, Read: 1}})
+	})
+}
+
+func TestLedgerOfWhatFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		w.twilio.before = func(_ context.Context, _ string, m conversation.Outgoing) error {
+			if m.ContentSID != "" {
+				return fmt.Errorf("%w: 63016", conversation.ErrTemplateRejected)
+			}
+			return nil
+		}
+		w.write("m1")
+		want := ledger.Month{time.Now().UTC().Day(): {welcomes: {Sent: 1, Failed: 1}, texts: {Sent: 1}}}
+		if diff := cmp.Diff(want, w.messages()); diff != "" {
+			t.Errorf("messages (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestLedgerSurvivesDeaths has the process that answers die after any of its writes. Twilio reports each message that it took, in any
+// order and again and again: the ledger equals what was sent, and more callbacks change nothing.
+func TestLedgerSurvivesDeaths(t *testing.T) {
+	t.Parallel()
+	for writes := range 12 {
+		for _, last := range []delivery.Status{delivery.Sent, delivery.Delivered, delivery.Read, delivery.Failed} {
+			t.Run(fmt.Sprintf("after %d writes, status %d", writes, last), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWelcomed(t)
+					in := conversation.Incoming{MessageID: "m1", Customer: guest, Body: "hello"}
+					_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // nobody is left to hear of it
+					time.Sleep(conversation.LeaseLength)
+					if err := w.Receive(t.Context(), w.tenant, in); err != nil {
+						t.Fatal(err)
+					}
+					var callbacks []delivery.Report
+					want := ledger.Count{}
+					for _, m := range w.twilio.taken {
+						for status := delivery.Sent; status <= last; status++ {
+							if status != delivery.Delivered && status != delivery.Read || last != delivery.Failed {
+								callbacks = append(callbacks, callback(m, status), callback(m, status))
+							}
+						}
+						want.Sent++
+						switch last {
+						case delivery.Failed:
+							want.Failed++
+						case delivery.Read:
+							want.Read++
+							want.Delivered++
+						case delivery.Delivered:
+							want.Delivered++
+						}
+					}
+					for range 2 {
+						mathrand.Shuffle(len(callbacks), func(i, j int) { callbacks[i], callbacks[j] = callbacks[j], callbacks[i] })
+						for _, r := range callbacks {
+							w.receive(r)
+						}
+						if got := w.messages().Total(); got != want {
+							t.Errorf("%+v, want %+v: %d messages were taken", got, want, len(w.twilio.taken))
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestLedgerInAnOutage: a callback that can't be entered is posted again; what it asks for is done all the same.
+func TestLedgerInAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		w.write("m1")
+		w.Ledger = downLedger{w.Ledger}
+		err := w.ReceiveStatus(t.Context(), w.tenant, report(63016))
+		if !errors.Is(err, outage.ErrUnavailable) {
+			t.Errorf("error %v", err)
+		}
+		w.want(1, 1, "welcome sent as text")
+	})
+}
+
+// downLedger can't enter callbacks.
+type downLedger struct{ conversation.Ledger }
+
+func (downLedger) Report(context.Context, string, delivery.Report) error {
+	return outage.ErrUnavailable
+}
