@@ -1,6 +1,7 @@
 package devstack_test
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -188,7 +189,9 @@ func TestStormOfFailures(t *testing.T) {
 		customers = 40
 	}
 	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
-	put(t, stack, "/sandbox/twilio", `{"undeliveredRate": 0.1, "answeredFailedRate": 0.3, "errorCode": 63016, "callbackDelayMs": 20, "callbackRepeats": 1}`)
+	put(t, stack, "/sandbox/twilio", `{"undeliveredRate": 0.1, "answeredFailedRate": 0.3, "errorCode": 63016, "callbackDelayMs": 20, "callbackRepeats": 1,
+		"unreachedRate": 0.1, "unreadRate": 0.3}`)
+	before := messagesSent(t, stack, 7)
 	s := newStorm(stack)
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -237,11 +240,68 @@ func TestStormOfFailures(t *testing.T) {
 	if failures == 0 {
 		t.Error("no template failed")
 	}
+	stack.Twilio.Reported()
+	wantTruth := func(when string) {
+		t.Helper()
+		for id, want := range truth(stack) {
+			if got := messagesSent(t, stack, 7)[id].minus(before[id]); got != want {
+				t.Errorf("%s, %s sent %+v, want %+v", when, id, got, want)
+			}
+		}
+	}
+	wantTruth("in the end")
 	stack.Twilio.Replay()
+	wantTruth("after all callbacks came again")
 	if again := check(); again != failures {
 		t.Errorf("%d templates failed, and %d after all callbacks came again", failures, again)
 	}
 	t.Logf("%d of %d templates failed; answers by status: %v", failures, customers, s.status)
+}
+
+// fates are how far messages came.
+type fates struct{ Sent, Delivered, Read, Failed int }
+
+func (o fates) minus(before fates) fates {
+	return fates{o.Sent - before.Sent, o.Delivered - before.Delivered, o.Read - before.Read, o.Failed - before.Failed}
+}
+
+// messagesSent returns what became of this month's messages of the first restaurants, by id, as their details tell.
+func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[string]fates {
+	t.Helper()
+	all := make(map[string]fates)
+	for i := range restaurants {
+		id := restaurantID(1 + i)
+		var details struct{ SentMessages fates }
+		if answer := get(t, stack, "/api/usage/"+id+"/details", asAdmin); answer.status != 200 || json.Unmarshal([]byte(answer.body), &details) != nil {
+			t.Fatalf("details of %s: %d %s", id, answer.status, answer.body)
+		}
+		all[id] = details.SentMessages
+	}
+	return all
+}
+
+// truth returns what became of the messages that Twilio took, by restaurant.
+func truth(stack *devstack.Stack) map[string]fates {
+	ids := make(map[string]string)
+	for i := range 200 {
+		ids[restaurantNumber(i)] = restaurantID(i)
+	}
+	all := make(map[string]fates)
+	for _, m := range stack.Twilio.Messages("") {
+		o := all[ids[m.From]]
+		o.Sent++
+		switch m.Status {
+		case "read":
+			o.Read++
+			o.Delivered++
+		case "delivered":
+			o.Delivered++
+		case "failed", "undelivered":
+			o.Failed++
+		}
+		all[ids[m.From]] = o
+	}
+	return all
 }
 
 // conversations returns this month's conversations of all restaurants, by id.

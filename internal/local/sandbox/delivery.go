@@ -24,9 +24,13 @@ type Delivery struct {
 	// AnsweredFailedRate is the share of those that are answered as failed at once: with 201, and no callback, since "a status
 	// callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
 	AnsweredFailedRate float64 `json:"answeredFailedRate"`
-	ErrorCode          int     `json:"errorCode"`       // that they fail with
-	CallbackDelayMs    float64 `json:"callbackDelayMs"` // from the answer to the callbacks, 0 to 60,000
-	CallbackRepeats    int     `json:"callbackRepeats"` // how often each callback is posted once more, 0 to 10
+	ErrorCode          int     `json:"errorCode"` // that they fail with
+	// UnreachedRate is the share of the others that stay sent, as to a telephone that is switched off, and UnreadRate of those that
+	// are delivered the share that nobody reads, or whose reader doesn't tell.
+	UnreachedRate   float64 `json:"unreachedRate"`
+	UnreadRate      float64 `json:"unreadRate"`
+	CallbackDelayMs float64 `json:"callbackDelayMs"` // from the answer to the callbacks, 0 to 60,000
+	CallbackRepeats int     `json:"callbackRepeats"` // how often each callback is posted once more, 0 to 10
 }
 
 const (
@@ -45,7 +49,9 @@ func prompt() Delivery { return Delivery{ErrorCode: 63016} }
 
 func (d Delivery) validate() error {
 	var faults []error
-	for name, rate := range map[string]float64{"undeliveredRate": d.UndeliveredRate, "answeredFailedRate": d.AnsweredFailedRate} {
+	for name, rate := range map[string]float64{
+		"undeliveredRate": d.UndeliveredRate, "answeredFailedRate": d.AnsweredFailedRate, "unreachedRate": d.UnreachedRate, "unreadRate": d.UnreadRate,
+	} {
 		if !(rate >= 0 && rate <= 1) {
 			faults = append(faults, fmt.Errorf("%s must be between 0 and 1", name))
 		}
@@ -134,11 +140,18 @@ func (t *Twilio) outcome() outcome {
 		initial: statusQueued, later: []string{statusSent, statusDelivered, statusRead},
 		delay: time.Duration(d.CallbackDelayMs * float64(time.Millisecond)), repeated: d.CallbackRepeats,
 	}
-	if d.UndeliveredRate == 0 || t.random() >= d.UndeliveredRate {
+	happens := func(rate float64) bool { return rate > 0 && t.random() < rate }
+	if !happens(d.UndeliveredRate) {
+		switch {
+		case happens(d.UnreachedRate):
+			o.later = o.later[:1]
+		case happens(d.UnreadRate):
+			o.later = o.later[:2]
+		}
 		return o
 	}
 	o.code, o.later = d.ErrorCode, []string{statusSent, statusUndelivered}
-	if d.AnsweredFailedRate > 0 && t.random() < d.AnsweredFailedRate {
+	if happens(d.AnsweredFailedRate) {
 		o.initial, o.later = statusFailed, nil
 	}
 	return o

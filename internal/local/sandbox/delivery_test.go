@@ -91,8 +91,10 @@ func TestDelivery(t *testing.T) {
 		status   string
 		code     int
 	}{
-		"read":        {prompt(), "", nil, []string{"delivered", "read", "sent"}, "read", 0},
-		"undelivered": {Delivery{UndeliveredRate: 1, ErrorCode: 63024}, "", nil, []string{"sent", "undelivered63024"}, "undelivered", 63024},
+		"read":            {prompt(), "", nil, []string{"delivered", "read", "sent"}, "read", 0},
+		"never delivered": {Delivery{UnreachedRate: 1, ErrorCode: 63016}, "", nil, []string{"sent"}, "sent", 0},
+		"never read":      {Delivery{UnreadRate: 1, ErrorCode: 63016}, "", nil, []string{"delivered", "sent"}, "delivered", 0},
+		"undelivered":     {Delivery{UndeliveredRate: 1, ErrorCode: 63024}, "", nil, []string{"sent", "undelivered63024"}, "undelivered", 63024},
 		"answered as failed": {
 			Delivery{UndeliveredRate: 1, AnsweredFailedRate: 1, ErrorCode: 63016}, "", nil, nil, "failed", 63016,
 		},
@@ -158,10 +160,11 @@ func TestSwitch(t *testing.T) {
 		status       int
 		want         string // of the answer
 	}{
-		"shown":               {http.MethodGet, "", 200, `{"latencyMs":0,"failRate":0,"status":503,"undeliveredRate":0,"answeredFailedRate":0,"errorCode":63016,"callbackDelayMs":0,"callbackRepeats":0}`},
-		"set":                 {http.MethodPut, `{"undeliveredRate": 0.1, "errorCode": 63032, "callbackDelayMs": 200, "callbackRepeats": 2}`, 200, `"errorCode":63032,"callbackDelayMs":200,"callbackRepeats":2}`},
+		"shown":               {http.MethodGet, "", 200, `{"latencyMs":0,"failRate":0,"status":503,"undeliveredRate":0,"answeredFailedRate":0,"errorCode":63016,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":0,"callbackRepeats":0}`},
+		"set":                 {http.MethodPut, `{"undeliveredRate": 0.1, "errorCode": 63032, "callbackDelayMs": 200, "callbackRepeats": 2}`, 200, `"errorCode":63032,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":200,"callbackRepeats":2}`},
 		"set, as others":      {http.MethodPut, `{"latencyMs": 5, "failRate": 0.5, "status": 500}`, 200, `{"latencyMs":5,"failRate":0.5,"status":500,"undeliveredRate":0,`},
 		"a rate of 2":         {http.MethodPut, `{"undeliveredRate": 2}`, 400, "undeliveredRate must be between 0 and 1"},
+		"nobody's rate":       {http.MethodPut, `{"unreadRate": 1.5}`, 400, "unreadRate must be between 0 and 1"},
 		"a rate below 0":      {http.MethodPut, `{"answeredFailedRate": -1}`, 400, "answeredFailedRate must be between 0 and 1"},
 		"a code of no errors": {http.MethodPut, `{"errorCode": 3}`, 400, "errorCode must have five digits"},
 		"a delay of an hour":  {http.MethodPut, `{"callbackDelayMs": 3600000}`, 400, "callbackDelayMs must be"},
