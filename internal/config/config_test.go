@@ -3,6 +3,7 @@ package config_test
 import (
 	"log/slog"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
@@ -60,9 +62,11 @@ func faulty(err error) []string {
 
 func compareZones(a, b *time.Location) bool { return a.String() == b.String() }
 
+func comparePrices(a, b ledger.Prices) bool { return reflect.DeepEqual(a, b) }
+
 func wantConfig(t *testing.T, got, want config.UsageAPI) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.Comparer(compareZones)); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(compareZones), cmp.Comparer(comparePrices)); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -104,12 +108,18 @@ func TestValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const prices = "SAR;2026-10:service=0.02,utility=0.04,marketing=0.18"
+	parsed, err := ledger.ParsePrices(prices)
+	if err != nil {
+		t.Fatal(err)
+	}
 	const daily, perMinute = "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN"
 	tests := map[string]struct {
 		variable, value string
 		change          func(*config.UsageAPI)
 	}{
 		"table":            {"USAGE_TABLE", "other", func(c *config.UsageAPI) { c.UsageTable = "other" }},
+		"prices":           {"MESSAGE_PRICES", prices, func(c *config.UsageAPI) { c.MessagePrices = parsed }},
 		"zone":             {"USAGE_TIME_ZONE", "Asia/Riyadh", func(c *config.UsageAPI) { c.TimeZone = riyadh }},
 		"name":             {"AWS_LAMBDA_FUNCTION_NAME", "sufrah-prod-usage-api", func(c *config.UsageAPI) { c.FunctionName = "sufrah-prod-usage-api" }},
 		"zone UTC":         {"USAGE_TIME_ZONE", "UTC", func(*config.UsageAPI) {}},
@@ -172,6 +182,7 @@ func impossible() map[string][]string {
 		"USAGE_TIME_ZONE":              {"Local", "Riyadh", "Asia/Atlantis", "+03:00", "../etc/passwd", "/etc/localtime", " UTC", "Asia"},
 		"DEFAULT_MAX_MESSAGES_PER_DAY": numbers,
 		"DEFAULT_MAX_MESSAGES_PER_MIN": numbers,
+		"MESSAGE_PRICES":               {"free", "SAR", "SAR;2026-10:service=1", "sar;2026-10:service=1,utility=1,marketing=1"},
 		"BASE_PATH":                    {"usage", "https://example.com/usage", "/usage?x=1", "/usage#top", "/us%61ge", "/my usage", "?"},
 		"AWS_ENDPOINT_URL_DYNAMODB":    {"127.0.0.1:8000", "http://dynamodb.example.com", "https://user:pass@example.com"},
 		"LOG_LEVEL":                    {"VERBOSE", "TRACE", "INFORMATION", "9", " INFO", "INFO,DEBUG"},

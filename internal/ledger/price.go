@@ -1,11 +1,8 @@
 package ledger
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -59,29 +56,25 @@ var (
 
 // ParsePrices reads prices in the form
 //
-//	{"currency": "SAR", "2026-10": {"service": 0.02, "utility": 0.04, "marketing": 0.18}}
+//	SAR;2026-10:service=0.02,utility=0.04,marketing=0.18;2027-01:service=0.025,utility=0.04,marketing=0.18
 //
 // where each month has a price for each category but free_entry_point, which is 0 unless it is given. "" are the zero Prices.
 func ParsePrices(text string) (Prices, error) {
 	if text == "" {
 		return Prices{}, nil
 	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	var members map[string]json.RawMessage
-	if err := decoder.Decode(&members); err != nil {
-		return Prices{}, errors.New("is not an object of JSON")
+	currency, months, _ := strings.Cut(text, ";")
+	if !currencyForm.MatchString(currency) {
+		return Prices{}, errors.New("must begin with a currency of three capital letters and a semicolon")
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Prices{}, errors.New("has something behind its object")
-	}
-	var p Prices
-	if json.Unmarshal(members["currency"], &p.currency) != nil || !currencyForm.MatchString(p.currency) {
-		return Prices{}, errors.New(`needs a "currency" of three capital letters`)
-	}
-	delete(members, "currency")
-	for month, prices := range members {
+	p := Prices{currency: currency}
+	for part := range strings.SplitSeq(months, ";") {
+		month, prices, _ := strings.Cut(part, ":")
 		if _, err := time.Parse("2006-01", month); err != nil {
-			return Prices{}, fmt.Errorf("has the member %q, which is neither currency nor a month such as 2026-10", month)
+			return Prices{}, errors.New("must have a month such as 2026-10 and a colon behind each semicolon")
+		}
+		if slices.ContainsFunc(p.from, func(m monthPrices) bool { return m.month == month }) {
+			return Prices{}, fmt.Errorf("has %s twice", month)
 		}
 		of, err := parseCategories(prices)
 		if err != nil {
@@ -89,34 +82,27 @@ func ParsePrices(text string) (Prices, error) {
 		}
 		p.from = append(p.from, monthPrices{month, of})
 	}
-	if len(p.from) == 0 {
-		return Prices{}, errors.New("has no month")
-	}
 	slices.SortFunc(p.from, func(a, b monthPrices) int { return strings.Compare(b.month, a.month) })
 	return p, nil
 }
 
-func parseCategories(text json.RawMessage) (map[delivery.Category]Amount, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var given map[delivery.Category]json.Number
-	if err := decoder.Decode(&given); err != nil {
-		return nil, errors.New("are not an object of numbers")
-	}
-	of := make(map[delivery.Category]Amount, len(given))
-	for category, price := range given {
-		if !slices.Contains(delivery.Categories, category) {
-			return nil, fmt.Errorf("have the category %q, which is none of %v", category, delivery.Categories)
+func parseCategories(text string) (map[delivery.Category]Amount, error) {
+	of := make(map[delivery.Category]Amount)
+	for part := range strings.SplitSeq(text, ",") {
+		name, price, _ := strings.Cut(part, "=")
+		category := delivery.Category(name)
+		if _, given := of[category]; given || !slices.Contains(delivery.Categories, category) {
+			return nil, fmt.Errorf("must have each of %v once, and nothing else", delivery.Categories)
 		}
-		amount, ok := parseAmount(price.String())
+		amount, ok := parseAmount(price)
 		if !ok {
-			return nil, fmt.Errorf("must be decimals from 0 to 1000 with at most %d decimals", decimals)
+			return nil, fmt.Errorf("must have decimals from 0 to 1000 with at most %d decimals", decimals)
 		}
 		of[category] = amount
 	}
 	for _, category := range delivery.Categories {
 		if _, ok := of[category]; !ok && category != delivery.FreeEntryPoint {
-			return nil, fmt.Errorf("lack the category %q", category)
+			return nil, fmt.Errorf("must have %s", category)
 		}
 	}
 	return of, nil

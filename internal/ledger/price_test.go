@@ -8,9 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/ledger"
 )
 
-const prices = `{"currency": "SAR",
-	"2026-10": {"service": 0.02, "utility": 0.04, "marketing": 0.1825},
-	"2027-01": {"service": 0.020001, "utility": 0, "marketing": 1000, "free_entry_point": 0.5}}`
+const prices = "SAR;2026-10:service=0.02,utility=0.04,marketing=0.1825;2027-01:service=0.020001,utility=0,marketing=1000,free_entry_point=0.5"
 
 func delivered(service, utility, marketing, free int64) map[delivery.Category]ledger.Count {
 	return map[delivery.Category]ledger.Count{
@@ -53,25 +51,28 @@ func TestCost(t *testing.T) {
 
 func TestPricesThatAreNone(t *testing.T) {
 	t.Parallel()
-	const month = `{"service": 0.02, "utility": 0.04, "marketing": 0.1825}`
+	const month = "2026-10:service=0.02,utility=0.04,marketing=0.1825"
 	for text, want := range map[string]string{
-		`free`:                       "is not an object",
-		`[]`:                         "is not an object",
-		`{"currency": "SAR"} {}`:     "something behind",
-		`{"2026-10": ` + month + `}`: "currency",
-		`{"currency": "sar", "2026-10": ` + month + `}`:                                                      "currency",
-		`{"currency": 1, "2026-10": ` + month + `}`:                                                          "currency",
-		`{"currency": "SAR"}`:                                                                                "no month",
-		`{"currency": "SAR", "2026-13": ` + month + `}`:                                                      "2026-13",
-		`{"currency": "SAR", "2026-10": 1}`:                                                                  "object of numbers",
-		`{"currency": "SAR", "2026-10": {"service": 0.02, "utility": 0.04}}`:                                 "marketing",
-		`{"currency": "SAR", "2026-10": {"service": 0.02, "utility": 0.04, "marketing": 1, "news": 1}}`:      "news",
-		`{"currency": "SAR", "2026-10": {"service": -1, "utility": 0.04, "marketing": 1}}`:                   "decimals",
-		`{"currency": "SAR", "2026-10": {"service": 1e3, "utility": 0.04, "marketing": 1}}`:                  "decimals",
-		`{"currency": "SAR", "2026-10": {"service": 0.0000001, "utility": 0.04, "marketing": 1}}`:            "decimals",
-		`{"currency": "SAR", "2026-10": {"service": 1000.000001, "utility": 0.04, "marketing": 1}}`:          "decimals",
-		`{"currency": "SAR", "2026-10": {"service": 99999999999999999999, "utility": 0.04, "marketing": 1}}`: "decimals",
-		`{"currency": "SAR", "2026-10": {"service": "0.02", "utility": 0.04, "marketing": true}}`:            "object of numbers",
+		"free":               "currency",
+		month:                "currency",
+		"sar;" + month:       "currency",
+		"SAR":                "month",
+		"SAR;":               "month",
+		"SAR;" + month + ";": "month",
+		"SAR; " + month:      "month",
+		"SAR;2026-13:service=0.02,utility=0.04,marketing=1":                 "a month",
+		"SAR;" + month + ";" + month:                                        "2026-10 twice",
+		"SAR;2026-10":                                                       "each of",
+		"SAR;2026-10:service=0.02,utility=0.04":                             "must have marketing",
+		"SAR;" + month + ",service=1":                                       "once",
+		"SAR;" + month + ",news=1":                                          "nothing else",
+		"SAR;" + month + ",free_entry_point":                                "decimals",
+		"SAR;2026-10:service=-1,utility=0.04,marketing=1":                   "decimals",
+		"SAR;2026-10:service=1e3,utility=0.04,marketing=1":                  "decimals",
+		"SAR;2026-10:service=.5,utility=0.04,marketing=1":                   "decimals",
+		"SAR;2026-10:service=0.0000001,utility=0.04,marketing=1":            "decimals",
+		"SAR;2026-10:service=1000.000001,utility=0.04,marketing=1":          "decimals",
+		"SAR;2026-10:service=99999999999999999999,utility=0.04,marketing=1": "decimals",
 	} {
 		if _, err := ledger.ParsePrices(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)
@@ -82,7 +83,7 @@ func TestPricesThatAreNone(t *testing.T) {
 // FuzzPrices: nothing panics, and no price makes a cost that is negative.
 func FuzzPrices(f *testing.F) {
 	f.Add(prices, int64(3))
-	f.Add(`{"currency": "USD", "2026-10": {"service": 1, "utility": 1.5, "marketing": 0.000001}}`, int64(1))
+	f.Add("USD;2026-10:marketing=0.000001,service=1,utility=1.5", int64(1))
 	f.Fuzz(func(t *testing.T, text string, n int64) {
 		parsed, err := ledger.ParsePrices(text)
 		if err != nil {

@@ -113,7 +113,7 @@ func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (cred
 }
 
 // prices are those of the tests' month.
-var prices, errPrices = ledger.ParsePrices(`{"currency": "SAR", "2025-10": {"service": 0.0125, "utility": 0.04, "marketing": 0.18}}`)
+var prices, errPrices = ledger.ParsePrices("SAR;2025-10:service=0.0125,utility=0.04,marketing=0.18")
 
 // filled returns a store with a few restaurants and credentials.
 var filled = localstore.Filled(func(store *stackstore.Store) error {

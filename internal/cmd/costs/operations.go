@@ -56,6 +56,7 @@ var operations = []operation{
 	}, say(returning, "hello")},
 	{"menu from the cache", say(newcomer, "menu"), say(newcomer, "menu")},
 	{"status callback", nothing, callback},
+	{"status callback that was taken before", nothing, callback},
 	{"bootstrap job", nothing, job},
 	{"one restaurant", get("/api/usage", owner), get("/api/usage", owner)},
 	{"one restaurant with history", get("/api/usage/"+busiest, admin), get("/api/usage/"+busiest, admin)},
@@ -188,7 +189,10 @@ func callback(s *subject) error {
 	if len(sent) == 0 {
 		return errors.New("nothing was sent")
 	}
-	origin := delivery.Origin{Kind: delivery.List, Category: delivery.Service, SentAt: s.now()}
+	origin := delivery.Origin{
+		Kind: delivery.List, Category: delivery.Service, SentAt: s.now(),
+		Place: delivery.Place{Day: usage.NewCalendar(nil).Date(s.now()), Page: "k7f3q2ab9x", Number: 7},
+	}
 	return s.request(processmessage.Name, s.signed(webhook.StatusPath+"?"+origin.Query(), url.Values{
 		"MessageSid": {sent[0].SID}, "MessageStatus": {"delivered"}, "From": {"whatsapp:" + number}, "To": {"whatsapp:" + newcomer},
 		"AccountSid": {s.account},

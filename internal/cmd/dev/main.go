@@ -53,6 +53,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			o.Host = host
 		}
 		o.TimeZone, _ = lookup("USAGE_TIME_ZONE")
+		o.MessagePrices, _ = lookup("MESSAGE_PRICES")
 		o.AllowedOrigins, _ = lookup("ALLOWED_ORIGINS")
 	}}
 	switch *on {

@@ -25,7 +25,9 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
@@ -119,7 +121,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // prepared is what transcripts' stacks hold before their first command, which no command could bring about.
-var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs}
+var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs, "messages.txt": sendMessages}
 
 // shareIDs gives ids as they could be given before they were refused: one to two bots, and a restaurant's to a bot.
 func shareIDs(t *testing.T, s stack) {
@@ -135,6 +137,33 @@ func shareIDs(t *testing.T, s stack) {
 		_, err := s.client().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 			TableName: aws.String(schema.StackTables(devstack.StackName).Bots), Key: map[string]types.AttributeValue{"restaurantId": text(id)},
 			UpdateExpression: aws.String("SET botId = :id"), ExpressionAttributeValues: map[string]types.AttributeValue{":id": text(botID)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// sendMessages has a restaurant send messages.
+func sendMessages(t *testing.T, s stack) {
+	t.Helper()
+	one := restaurant.Restaurant{ID: "one", Name: "One", Active: true, CreatedAt: time.Now()}
+	if err := s.store().CreateRestaurant(t.Context(), one, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range []struct {
+		kind     delivery.Kind
+		category delivery.Category
+		status   delivery.Status
+	}{
+		{delivery.Welcome, delivery.Utility, delivery.Read},
+		{delivery.List, delivery.Service, delivery.Delivered},
+		{delivery.List, delivery.Service, delivery.Sent},
+		{delivery.Text, delivery.Service, delivery.Failed},
+	} {
+		err := s.store().Enter(t.Context(), one.ID, ledger.Entry{
+			Place: delivery.Place{Day: time.Date(2026, 11, 27+i/2, 0, 0, 0, 0, time.UTC), Page: "k7f3q2ab9x", Number: i},
+			Class: ledger.Class{Kind: m.kind, Category: m.category}, Status: m.status,
 		})
 		if err != nil {
 			t.Fatal(err)

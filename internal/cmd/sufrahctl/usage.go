@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 type usageCommand struct {
-	TopUp   topUpUsage   `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month, or correct a top-up."`
-	Reindex reindexUsage `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
+	TopUp    topUpUsage    `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month, or correct a top-up."`
+	Messages messagesUsage `cmd:"" help:"Show what became of the messages that a restaurant sent in a month, and what they cost."`
+	Reindex  reindexUsage  `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
 }
 
 type topUpUsage struct {
@@ -71,6 +76,102 @@ func (c *topUpUsage) Run(s *session) error {
 			fmt.Fprintln(w, "A repeat: the key's top-up was made before, with these figures, and nothing was added now.")
 		}
 	})
+}
+
+type messagesUsage struct {
+	ID       string `arg:"" help:"Id of the restaurant."`
+	Month    string `help:"The month, such as 2026-11. Default: this one, by the time zone." placeholder:"MONTH"`
+	TimeZone string `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
+	Prices   string `help:"The stack's MessagePrices. Without them no cost is shown." env:"MESSAGE_PRICES"`
+}
+
+// shownMessages are messages in JSON.
+type shownMessages struct {
+	RestaurantID string                           `json:"restaurantId"`
+	Month        string                           `json:"month"`
+	Total        shownCount                       `json:"total"`
+	ByKind       map[delivery.Kind]shownCount     `json:"byKind"`
+	ByCategory   map[delivery.Category]shownCount `json:"byCategory"`
+	Days         map[string]shownCount            `json:"days"` // those on which something was sent
+	Cost         *shownCost                       `json:"cost,omitempty"`
+}
+
+type shownCount struct {
+	Sent      int64 `json:"sent"`
+	Delivered int64 `json:"delivered"`
+	Read      int64 `json:"read"`
+	Failed    int64 `json:"failed"`
+}
+
+type shownCost struct {
+	Currency string `json:"currency"`
+	Amount   string `json:"amount"`
+}
+
+func (c *messagesUsage) Run(s *session) error {
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return fmt.Errorf("--time-zone: %w", err)
+	}
+	month := usage.NewCalendar(zone).Month(s.now())
+	if c.Month != "" {
+		if month, err = usage.ParseMonth(c.Month); err != nil {
+			return fmt.Errorf("--month: %w", err)
+		}
+	}
+	prices, err := ledger.ParsePrices(c.Prices)
+	if err != nil {
+		return fmt.Errorf("--prices %w", err)
+	}
+	if _, err := s.store.Usage(s.ctx, c.ID, nil); err != nil {
+		return err
+	}
+	messages, err := s.store.Messages(s.ctx, c.ID, month)
+	if err != nil {
+		return err
+	}
+	shown := shownMessages{
+		RestaurantID: c.ID, Month: month.String(), Total: shownCount(messages.Total()), ByKind: shownCounts(messages.Kinds()),
+		ByCategory: shownCounts(messages.Categories()), Days: make(map[string]shownCount),
+	}
+	for day := range messages {
+		shown.Days[fmt.Sprintf("%s-%02d", month, day)] = shownCount(messages.Day(day))
+	}
+	if cost, known := prices.Cost(month.String(), messages.Categories()); known {
+		shown.Cost = &shownCost{cost.Currency, cost.Amount.String()}
+	}
+	return s.out.result(shown, func(w io.Writer) {
+		rows := [][]string{shown.Total.row("all")}
+		for _, kind := range delivery.Kinds {
+			if count, sent := shown.ByKind[kind]; sent {
+				rows = append(rows, count.row("kind "+string(kind)))
+			}
+		}
+		for _, category := range delivery.Categories {
+			if count, sent := shown.ByCategory[category]; sent {
+				rows = append(rows, count.row("category "+string(category)))
+			}
+		}
+		for _, day := range slices.Sorted(maps.Keys(shown.Days)) {
+			rows = append(rows, shown.Days[day].row(day))
+		}
+		table(w, []string{"MESSAGES", "SENT", "DELIVERED", "READ", "FAILED"}, rows)
+		if shown.Cost != nil {
+			fmt.Fprintf(w, "Those delivered cost %s %s.\n", shown.Cost.Amount, shown.Cost.Currency)
+		}
+	})
+}
+
+func (c shownCount) row(of string) []string {
+	return []string{of, fmt.Sprint(c.Sent), fmt.Sprint(c.Delivered), fmt.Sprint(c.Read), fmt.Sprint(c.Failed)}
+}
+
+func shownCounts[K comparable](counts map[K]ledger.Count) map[K]shownCount {
+	shown := make(map[K]shownCount, len(counts))
+	for key, count := range counts {
+		shown[key] = shownCount(count)
+	}
+	return shown
 }
 
 type reindexUsage struct{}

@@ -44,17 +44,35 @@ func pageKey(restaurantID string, p delivery.Place) table.Item {
 	return schema.EntryKey(restaurantID, pagePrefix+p.Day.Format(time.DateOnly)+"/"+p.Page)
 }
 
+// attribute names the set of numbers that have a status.
+func attribute(c ledger.Class, s delivery.Status) string {
+	return statuses[s] + kinds[c.Kind] + categories[c.Category]
+}
+
+func expires(p delivery.Place) table.Value { return table.Number(p.Day.Add(pagesKept).Unix()) }
+
+// PutPage writes a whole page over what is there; the place's number is of no account.
+func (b *Book) PutPage(ctx context.Context, restaurantID string, at delivery.Place, page ledger.Page) error {
+	it := pageKey(restaurantID, at)
+	it[schema.AttrExpires] = expires(at)
+	for _, marks := range page {
+		if len(marks.Numbers) > 0 { // DynamoDB takes no empty set
+			it[attribute(marks.Class, marks.Status)] = table.NumberSet(marks.Numbers...)
+		}
+	}
+	if err := b.db.Put(ctx, b.names.Conversations, it, table.Expression{}); err != nil {
+		return fmt.Errorf("writing a page of the ledger: %w", err)
+	}
+	return nil
+}
+
 // Enter implements ledger.Store in one round trip and one write unit.
 func (b *Book) Enter(ctx context.Context, restaurantID string, e ledger.Entry) error {
 	err := b.db.Update(ctx, b.names.Conversations, pageKey(restaurantID, e.Place), table.Expression{
-		Set: "#expires = if_not_exists(#expires, :expires)",
-		Add: "#marks :number",
-		Names: map[string]string{
-			"#expires": schema.AttrExpires, "#marks": statuses[e.Status] + kinds[e.Class.Kind] + categories[e.Class.Category],
-		},
-		Values: table.Item{
-			":number": table.NumberSet(e.Place.Number), ":expires": table.Number(e.Place.Day.Add(pagesKept).Unix()),
-		},
+		Set:    "#expires = if_not_exists(#expires, :expires)",
+		Add:    "#marks :number",
+		Names:  map[string]string{"#expires": schema.AttrExpires, "#marks": attribute(e.Class, e.Status)},
+		Values: table.Item{":number": table.NumberSet(e.Place.Number), ":expires": expires(e.Place)},
 	})
 	if err != nil {
 		return fmt.Errorf("entering a message in the ledger: %w", err)
@@ -110,11 +128,12 @@ func (b *Book) Messages(ctx context.Context, restaurantID string, month usage.Mo
 
 func readPage(r *table.Reader) (ledger.Page, error) {
 	var page ledger.Page
-	for status, s := range statuses {
-		for kind, k := range kinds {
-			for category, c := range categories {
-				if numbers := r.NumberSet(s + k + c); numbers != nil {
-					page = append(page, ledger.Marks{Class: ledger.Class{Kind: kind, Category: category}, Status: status, Numbers: numbers})
+	for status := range statuses {
+		for kind := range kinds {
+			for category := range categories {
+				class := ledger.Class{Kind: kind, Category: category}
+				if numbers := r.NumberSet(attribute(class, status)); numbers != nil {
+					page = append(page, ledger.Marks{Class: class, Status: status, Numbers: numbers})
 				}
 			}
 		}

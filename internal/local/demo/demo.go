@@ -13,6 +13,8 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -44,6 +46,7 @@ type Store interface {
 	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
 	AddTopUp(ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, key string, defaultLimit int64) (usage.ToppedUp, error)
 	AddCredential(ctx context.Context, c credential.Credential) error
+	PutPage(ctx context.Context, restaurantID string, at delivery.Place, page ledger.Page) error
 }
 
 // Load writes the demo data as of now, in calendar's months, into an empty store.
@@ -82,6 +85,11 @@ func (t *tenant) put(ctx context.Context, store Store, month usage.Month) error 
 			return err
 		}
 	}
+	for at, page := range t.pages {
+		if err := store.PutPage(ctx, t.restaurant.ID, at, page); err != nil {
+			return err
+		}
+	}
 	for _, a := range t.topUps {
 		if _, err := store.AddTopUp(ctx, t.restaurant.ID, month, a, "", restaurant.DefaultLimits.ConversationsPerDay); err != nil {
 			return err
@@ -108,6 +116,7 @@ type tenant struct {
 	months     map[usage.Month]usage.MonthCount
 	sessions   []conversation.Session
 	topUps     []usage.TopUp
+	pages      map[delivery.Place]ledger.Page // of the messages that it sent
 	isOrdinary bool
 	quiet      time.Duration // how long nobody has written; 0 is since yesterday
 }
@@ -150,6 +159,7 @@ func tenants(calendar usage.Calendar, now time.Time) []tenant {
 		}
 		if i%withSessions == 4 {
 			t.writeSessions(i)
+			t.sendMessages(calendar.Month(now))
 		}
 		if i%withTopUps == 6 {
 			t.topUp(calendar, now)
@@ -250,6 +260,41 @@ func (t *tenant) writeSessions(i int) {
 			Welcomed: true,
 		})
 		at = at.Add(-time.Duration(1+n) * 97 * time.Minute)
+	}
+}
+
+// sendMessages gives a tenant messages on each day of a month on which it had conversations, with fates as they mostly are: some
+// telephones are switched off, some messages fail, and two of three that arrive are read.
+func (t *tenant) sendMessages(month usage.Month) {
+	t.pages = make(map[delivery.Place]ledger.Page)
+	classes := []ledger.Class{
+		{Kind: delivery.Welcome, Category: delivery.Utility}, {Kind: delivery.List, Category: delivery.Service}, {Kind: delivery.Text, Category: delivery.Service},
+	}
+	kindOf := []int{0, 1, 1, 1, 2, 0, 1}
+	for day, conversations := range t.months[month].Days {
+		numbers := make(map[ledger.Class]map[delivery.Status][]int)
+		for n := range int(min(delivery.PageSize, 2*conversations)) {
+			class, status := classes[kindOf[n%len(kindOf)]], delivery.Read
+			switch {
+			case n%3 == 1:
+				status = delivery.Delivered
+			case n%29 == 5:
+				status = delivery.Sent
+			case n%37 == 8:
+				status = delivery.Failed
+			}
+			if numbers[class] == nil {
+				numbers[class] = make(map[delivery.Status][]int)
+			}
+			numbers[class][status] = append(numbers[class][status], n)
+		}
+		var page ledger.Page
+		for class, byStatus := range numbers {
+			for status, all := range byStatus {
+				page = append(page, ledger.Marks{Class: class, Status: status, Numbers: all})
+			}
+		}
+		t.pages[delivery.Place{Day: time.Date(month.Year, month.Month, day, 0, 0, 0, 0, time.UTC), Page: "demonstrat"}] = page
 	}
 }
 

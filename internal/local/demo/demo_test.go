@@ -15,6 +15,8 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/ledger"
 	"github.com/sufrah/usage-bootstrap/internal/local/demo"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
@@ -93,6 +95,8 @@ func (r *records) MergeSession(_ context.Context, s conversation.Session) (bool,
 	r.sessions = append(r.sessions, s)
 	return true, nil
 }
+
+func (r *records) PutPage(context.Context, string, delivery.Place, ledger.Page) error { return nil }
 
 func (r *records) AddTopUp(_ context.Context, id string, month usage.Month, a usage.TopUp, _ string, _ int64) (usage.ToppedUp, error) {
 	r.mu.Lock()

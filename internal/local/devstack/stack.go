@@ -71,6 +71,8 @@ type Options struct {
 	Clock   *Clock
 	// TimeZone is the IANA zone whose days and months are counted; empty means template.yaml's default.
 	TimeZone string
+	// MessagePrices are those that the usage API shows costs by; empty means none.
+	MessagePrices string
 	// AllowedOrigins are those whose pages may call the API, as in template.yaml's parameter; empty means any of this machine.
 	AllowedOrigins string
 	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
@@ -96,6 +98,9 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	}
 	if o.TimeZone != "" {
 		parameters["UsageTimeZone"] = o.TimeZone
+	}
+	if o.MessagePrices != "" {
+		parameters["MessagePrices"] = o.MessagePrices
 	}
 	var err error
 	for name, value := range parameters {

@@ -572,6 +572,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 		"DEFAULT_MAX_MESSAGES_PER_MIN": "60",
 		"DIRECTORY_TABLE":              "sufrah-test-directory",
 		"LOG_LEVEL":                    "INFO",
+		"MESSAGE_PRICES":               "",
 		"RELEASE":                      "none",
 		"RESTAURANTS_TABLE":            "sufrah-test-restaurants",
 		"USAGE_TABLE":                  "sufrah-test-usage",
@@ -703,6 +704,10 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 		},
 		"DefaultMaxMessagesPerDay": {
 			[]string{"-1", "0", "1000", "1000000000"}, []string{"", "-2", "1000000001", "many"},
+		},
+		"MessagePrices": {
+			[]string{"", "SAR;2026-10:service=0.02,utility=0.04,marketing=0.18;2027-01:service=0,utility=0,marketing=0,free_entry_point=0"},
+			[]string{"SAR", "sar;2026-10:service=1", "SAR;2026-10:", "SAR; 2026-10:service=1", `{"currency": "SAR"}`},
 		},
 		"DefaultMaxMessagesPerMin": {[]string{"-1", "0", "60"}, []string{"-2", "1000000001"}},
 		"AllowedOrigins": {
