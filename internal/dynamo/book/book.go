@@ -29,8 +29,6 @@ func New(db *table.DB, names schema.Tables) *Book { return &Book{db: db, names: 
 // pagesKept is how long a page is kept: last year's month can be compared with this year's.
 const pagesKept = 400 * 24 * time.Hour
 
-const pagePrefix = "messages/"
-
 // The letters of an attribute.
 var (
 	statuses   = map[delivery.Status]string{delivery.Sent: "s", delivery.Delivered: "d", delivery.Read: "r", delivery.Failed: "f"}
@@ -41,7 +39,7 @@ var (
 )
 
 func pageKey(restaurantID string, p delivery.Place) table.Item {
-	return schema.EntryKey(restaurantID, pagePrefix+p.Day.Format(time.DateOnly)+"/"+p.Page)
+	return schema.EntryKey(restaurantID, schema.LedgerPrefix+p.Day.Format(time.DateOnly)+"/"+p.Page)
 }
 
 // attribute names the set of numbers that have a status.
@@ -105,10 +103,10 @@ func (b *Book) Messages(ctx context.Context, restaurantID string, month usage.Mo
 		Key: table.Expression{
 			Condition: "#id = :id AND begins_with(#entry, :month)",
 			Names:     map[string]string{"#id": schema.AttrRestaurantID, "#entry": schema.AttrEntry},
-			Values:    table.Item{":id": table.Text(restaurantID), ":month": table.Text(pagePrefix + month.String() + "-")},
+			Values:    table.Item{":id": table.Text(restaurantID), ":month": table.Text(schema.LedgerPrefix + month.String() + "-")},
 		},
 	}, func(r *table.Reader) error {
-		date, _, _ := strings.Cut(strings.TrimPrefix(r.Text(schema.AttrEntry), pagePrefix), "/")
+		date, _, _ := strings.Cut(strings.TrimPrefix(r.Text(schema.AttrEntry), schema.LedgerPrefix), "/")
 		day, err := time.Parse(time.DateOnly, date)
 		if err != nil {
 			return fmt.Errorf("a page of the ledger has the key %q", r.Text(schema.AttrEntry))

@@ -28,6 +28,7 @@ const (
 
 	SessionPrefix = "customer/"
 	EndedPrefix   = "session/"
+	LedgerPrefix  = "messages/"  // pages of the ledger of messages, by day
 	OpeningIndex  = "by-opening" // sessions by when they were opened
 
 	WordIndex  = "by-word" // of the directory: restaurants by the words that a search finds them by

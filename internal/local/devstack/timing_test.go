@@ -37,9 +37,9 @@ func TestTimeIsAccountedFor(t *testing.T) {
 		return found[len(found)-1]
 	}
 
-	s.behave("twilio", `{"latencyMs": 300}`)
+	s.behave("twilio", `{"latencyMs": 300, "callbackDelayMs": 60000}`) // no callback's line comes in between
 	s.write("+966500000041", exampleNumber, "hello", true)
-	s.behave("twilio", `{}`)
+	s.behave("twilio", `{"callbackDelayMs": 60000}`)
 	welcome := last("request")
 	if ms(welcome, "twilioMs") < 300 || ms(welcome, "storeMs") <= 0 || ms(welcome, "queueMs") <= 0 || welcome["sufrahMs"] != nil {
 		t.Errorf("a welcome: %v", welcome)

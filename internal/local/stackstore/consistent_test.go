@@ -30,8 +30,10 @@ func (c onlyConsistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		RequestItems   map[string]json.RawMessage
 	}
 	check := func(what string, r read) {
-		// Reads of an index never are, and those of the ranking needn't be: who is at a place is read again.
-		if !r.ConsistentRead && r.IndexName == "" && !bytes.Contains(body, []byte(`"`+schema.RankingPrefix)) {
+		// Reads of an index never are. Those of the ranking needn't be, since who is at a place is read again, nor those of the
+		// ledger's months, whose callbacks come late anyway.
+		stale := bytes.Contains(body, []byte(`"`+schema.RankingPrefix)) || bytes.Contains(body, []byte(`"`+schema.LedgerPrefix))
+		if !r.ConsistentRead && r.IndexName == "" && !stale {
 			c.t.Errorf("%s may have an old answer: %s", what, body)
 		}
 	}
