@@ -272,7 +272,7 @@ func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[stri
 	for i := range restaurants {
 		id := restaurantID(1 + i)
 		var details struct{ SentMessages fates }
-		if answer := get(t, stack, "/api/usage/"+id+"/details", asAdmin); answer.status != 200 || json.Unmarshal([]byte(answer.body), &details) != nil {
+		if answer := get(t, stack, "/api/usage/"+id+"/details", asAdmin); answer.status != 200 || json.Unmarshal(answer.body, &details) != nil {
 			t.Fatalf("details of %s: %d %s", id, answer.status, answer.body)
 		}
 		all[id] = details.SentMessages
