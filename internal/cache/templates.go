@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
 const (
@@ -16,25 +19,14 @@ const (
 	sidLength   = 34
 )
 
+// templateCategories are those that WhatsApp approves templates with, as far as we send any (Meta, "Template categorization").
+var templateCategories = []delivery.Category{delivery.Utility, delivery.Marketing}
+
 // ParseTemplateSIDs returns the SIDs of templates, by key in lower case. They are given as a list, CONTENT_SIDS=KEY=HX…,KEY=HX…,
 // and as single variables, CONTENT_SID_<KEY>=HX…, which win over the list. An empty variable gives nothing: that is what SAM
 // makes of a parameter that isn't set. All faults are reported at once.
 func ParseTemplateSIDs(environ []string) (map[string]string, error) {
-	var listed, single []sidEntry
-	for _, variable := range environ {
-		name, value, _ := strings.Cut(variable, "=")
-		key, one := strings.CutPrefix(name, sidVariable)
-		switch {
-		case value == "":
-		case name == sidList:
-			for i, entry := range strings.Split(value, ",") {
-				key, sid, _ := strings.Cut(entry, "=")
-				listed = append(listed, sidEntry{fmt.Sprintf("%s, entry %d,", sidList, i+1), key, sid})
-			}
-		case one:
-			single = append(single, sidEntry{name, key, value})
-		}
-	}
+	listed, single := sidEntries(environ)
 	sids := make(map[string]string)
 	var faults []error
 	for _, entry := range listed {
@@ -55,10 +47,49 @@ func ParseTemplateSIDs(environ []string) (map[string]string, error) {
 	return sids, nil
 }
 
-// sidEntry is the SID of one template as the environment gives it.
+// ParseTemplateCategories returns WhatsApp's categories of templates, by SID, of those whose SID has one behind it in the
+// environment: HX…:marketing. ParseTemplateSIDs has their faults.
+func ParseTemplateCategories(environ []string) map[string]delivery.Category {
+	listed, single := sidEntries(environ)
+	categories := make(map[string]delivery.Category)
+	for _, entry := range slices.Concat(listed, single) {
+		if entry.category != "" {
+			categories[entry.sid] = delivery.Category(entry.category)
+		}
+	}
+	return categories
+}
+
+// sidEntries returns the entries of the list, and those of single variables.
+func sidEntries(environ []string) (listed, single []sidEntry) {
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		key, one := strings.CutPrefix(name, sidVariable)
+		switch {
+		case value == "":
+		case name == sidList:
+			for i, entry := range strings.Split(value, ",") {
+				key, sid, _ := strings.Cut(entry, "=")
+				listed = append(listed, newSIDEntry(fmt.Sprintf("%s, entry %d,", sidList, i+1), key, sid))
+			}
+		case one:
+			single = append(single, newSIDEntry(name, key, value))
+		}
+	}
+	return listed, single
+}
+
+// sidEntry is the SID of one template as the environment gives it, with the template's category or without.
 type sidEntry struct {
-	origin   string // the variable, and the entry where it is a list
-	key, sid string
+	origin             string // the variable, and the entry where it is a list
+	key, sid, category string
+	hasCategory        bool
+}
+
+func newSIDEntry(origin, key, value string) sidEntry {
+	e := sidEntry{origin: origin, key: key}
+	e.sid, e.category, e.hasCategory = strings.Cut(value, ":")
+	return e
 }
 
 // fault returns what is wrong with an entry, without its value, or nil.
@@ -68,6 +99,8 @@ func (e sidEntry) fault() error {
 		return fmt.Errorf("%s must have a key of capital letters, digits and underscores", e.origin)
 	case !validSID(e.sid):
 		return fmt.Errorf("%s must have a content SID: HX and 32 hexadecimal digits", e.origin)
+	case e.hasCategory && !slices.Contains(templateCategories, delivery.Category(e.category)):
+		return fmt.Errorf("%s must have one of the categories %v behind its SID and a colon, or neither", e.origin, templateCategories)
 	}
 	return nil
 }

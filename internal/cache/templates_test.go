@@ -11,6 +11,8 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
@@ -141,6 +143,26 @@ func TestParseTemplateSIDs(t *testing.T) {
 		name, value, _ := strings.Cut(variable, "=")
 		if !strings.Contains(err.Error(), name+" ") || strings.Contains(err.Error(), value) {
 			t.Errorf("%s is not named, or its value is, in: %v", name, err)
+		}
+	}
+}
+
+func TestParseTemplateCategories(t *testing.T) {
+	t.Parallel()
+	welcome, branches := sids["welcome"], sids["branch_list"]
+	environ := []string{"CONTENT_SIDS=BRANCH_LIST=" + branches + ":marketing,OTHER=" + welcome, "CONTENT_SID_WELCOME=" + welcome + ":utility"}
+	got := ParseTemplateCategories(environ)
+	want := map[string]delivery.Category{welcome: delivery.Utility, branches: delivery.Marketing}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("categories (-want +got):\n%s", diff)
+	}
+	parsed, err := ParseTemplateSIDs(environ)
+	if diff := cmp.Diff(map[string]string{"welcome": welcome, "branch_list": branches, "other": welcome}, parsed); diff != "" || err != nil {
+		t.Errorf("%v, SIDs (-want +got):\n%s", err, diff)
+	}
+	for _, category := range []string{":", ":service", ":free_entry_point", ":Marketing", ":marketing:utility"} {
+		if _, err := ParseTemplateSIDs([]string{"CONTENT_SID_WELCOME=" + welcome + category}); err == nil || !strings.Contains(err.Error(), "CONTENT_SID_WELCOME must have one of the categories") {
+			t.Errorf("%s: error %v", category, err)
 		}
 	}
 }

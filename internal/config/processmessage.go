@@ -5,6 +5,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/cache"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
 // ProcessMessage is the configuration of the function process-message.
@@ -24,7 +27,8 @@ type ProcessMessage struct {
 	Twilio
 	Sufrah
 	Cache
-	TemplateSIDs map[string]string // of content templates, by key
+	TemplateSIDs       map[string]string            // of content templates, by key
+	TemplateCategories map[string]delivery.Category // WhatsApp's, by SID, of those that say so
 }
 
 // LoadProcessMessage returns the configuration of process-message, or every fault of it, joined.
@@ -46,6 +50,7 @@ func LoadProcessMessage(given Environment) (ProcessMessage, error) {
 		Sufrah:             e.sufrah(),
 		Cache:              e.cache(),
 		TemplateSIDs:       e.templateSIDs(),
+		TemplateCategories: cache.ParseTemplateCategories(given),
 	}
 	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // a faulty address says nothing about the token
 	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
 const (
@@ -81,7 +82,7 @@ func processMessageDefaults() config.ProcessMessage {
 			APIBase: "https://api.sufrah.sa/api/v1/external", SecretARN: sufrahARN, CacheTTL: 3 * time.Minute,
 		},
 		Cache:        config.Cache{Endpoint: "cache.example.com:6379", TLS: true, Cluster: true},
-		TemplateSIDs: map[string]string{},
+		TemplateSIDs: map[string]string{}, TemplateCategories: map[string]delivery.Category{},
 	}
 }
 

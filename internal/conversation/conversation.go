@@ -34,6 +34,9 @@ const (
 	LeaseLength = 10 * time.Second
 	// ClockSkew is how far an instance's clock may be off.
 	ClockSkew = 2 * time.Second
+	// FreeEntryPoint is how long messages are free after a customer wrote from an ad or a page's button, and was answered within 24
+	// hours, as the bot does at once (Meta, "Pricing on the WhatsApp Business Platform", free entry points).
+	FreeEntryPoint = 72 * time.Hour
 	// AlertLeaseLength is the same for quota alerts, which is not renewed: it is longer than an invocation may take, and the
 	// restaurant's next conversation makes up for what was left undone.
 	AlertLeaseLength = 30 * time.Second
@@ -51,6 +54,7 @@ type Message struct {
 	ReceivedAt time.Time
 	Asks       bool // it asks for an answer
 	Consent    Consent
+	FromAd     bool // the customer tapped an ad or a page's button to write it
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
 }
@@ -85,6 +89,9 @@ type Recorded struct {
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
 	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: a welcome that is due is due as text.
 	WelcomeFailed bool
+	// FreeUntil is until when messages to the customer are free, zero where they aren't: FreeEntryPoint after the latest message
+	// FromAd.
+	FreeUntil time.Time
 	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
 	OptedOut, OptedBefore bool
 	// Home is the id that the customer is kept under: the number, where one is known.

@@ -78,7 +78,7 @@ func TestIntentOf(t *testing.T) {
 		{text("\xff\xfemenu"), wantsMenu},                // bytes that are no text are spaces
 	} {
 		if got := conversation.IntentOf(test.in); got != test.want {
-			t.Errorf("%+q asks for %d, want %d", test.in, got, test.want)
+			t.Errorf("%+v asks for %d, want %d", test.in, got, test.want)
 		}
 	}
 }

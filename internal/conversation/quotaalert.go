@@ -94,7 +94,7 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	}
 	ctx, cancel := leaving(ctx, noteTime)
 	defer cancel()
-	_, err := s.sendOne(ctx, log, t, template(delivery.QuotaAlert, t.Bot.OwnerNumber, sid, map[string]string{
+	_, err := s.sendOne(ctx, log, t, s.template(delivery.QuotaAlert, receiver{id: t.Bot.OwnerNumber}, sid, map[string]string{
 		"1": variable(t.Restaurant.Name), "2": fmt.Sprint(threshold), "3": fmt.Sprint(q.Used), "4": fmt.Sprint(q.EffectiveLimit()),
 	}))
 	switch {

@@ -41,6 +41,7 @@ type Incoming struct {
 	ListID        string
 	ListTitle     string
 	OptOutType    string // STOP, START or HELP, where Twilio found one of its keywords
+	FromAd        bool   // the customer tapped an ad or a page's button to write it
 }
 
 // Faults of sending. Any other error of a Sender may pass: sending can be tried again.
@@ -63,9 +64,28 @@ type Outgoing struct {
 	Place      delivery.Place // where the ledger keeps it
 }
 
-// template is a message that is sent as a template, of which WhatsApp's category is Utility.
-func template(kind delivery.Kind, to, sid string, variables map[string]string) Outgoing {
-	return Outgoing{To: to, Kind: kind, Category: delivery.Utility, ContentSID: sid, Variables: variables}
+// receiver is who is written to.
+type receiver struct {
+	id        string    // E.164 or a BSUID
+	freeUntil time.Time // until when messages to a customer who came from an ad are free
+}
+
+// template is a message that is sent as a template, in the category that it was approved with.
+func (s *Service) template(kind delivery.Kind, to receiver, sid string, variables map[string]string) Outgoing {
+	category, known := s.Categories[sid]
+	if !known {
+		category = delivery.Utility
+	}
+	return s.outgoing(to, Outgoing{Kind: kind, Category: category, ContentSID: sid, Variables: variables})
+}
+
+// outgoing addresses a message. While messages to the receiver are free, its category is that.
+func (s *Service) outgoing(to receiver, m Outgoing) Outgoing {
+	m.To = to.id
+	if s.Now().Before(to.freeUntil) {
+		m.Category = delivery.FreeEntryPoint
+	}
+	return m
 }
 
 // Sender sends WhatsApp messages on a tenant's behalf. Sending twice sends two messages.
@@ -148,6 +168,8 @@ type Service struct {
 	// ListTemplates are the SIDs of templates that show a menu or branches, by TemplateCategories or TemplateBranches, an
 	// underscore and the number of their rows; without a number they have ten.
 	ListTemplates map[string]string
+	// Categories are WhatsApp's of templates, by SID; of others it is Utility.
+	Categories map[string]delivery.Category
 
 	Limiter   Limiter
 	Now       func() time.Time
@@ -180,7 +202,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	_, asks := wishOf(in)
 	m := Message{
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
-		Asks: asks, Consent: consentOf(in), UserID: in.UserID,
+		Asks: asks, Consent: consentOf(in), UserID: in.UserID, FromAd: in.FromAd,
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
@@ -220,9 +242,10 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 // replyTo sends what is to be sent after a delivery was recorded.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
-	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in) }
+	to := receiver{in.Customer, recorded.FreeUntil}
+	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in, to) }
 	if recorded.WelcomeFailed {
-		send = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, in.Customer, in.ProfileName) }
+		send = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, to, in.ProfileName) }
 	}
 	welcome := func(ctx context.Context) error {
 		err := send(ctx)
@@ -245,7 +268,7 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 		return err
 	}
 	// A customer whose welcome doesn't get out can have the menu all the same.
-	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, in, wish, recorded.Repeat) }
+	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, to, wish, recorded.Repeat) }
 	if answerErr := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); answerErr != nil {
 		err = errors.Join(err, fmt.Errorf("answering: %w", answerErr))
 	}
@@ -370,7 +393,7 @@ func insist(ctx context.Context, note func() error) error {
 
 // welcome greets a new customer and, at the same time, has what the customer will ask for next prefetched. Whether the
 // job could be enqueued makes no difference to the customer.
-func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming) error {
+func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, to receiver) error {
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
 		if err := s.enqueue(ctx, log, t, in); err != nil {
@@ -382,10 +405,10 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	defer enqueued.Wait() // an instance is frozen once it has answered
 
 	sid, _ := s.Templates.SID(ctx, TemplateWelcome)
-	taken, err := s.send(ctx, log, t, in.Customer, delivery.Welcome, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
+	taken, err := s.send(ctx, log, t, to, delivery.Welcome, welcomeContent(t.Restaurant.Name, in.ProfileName, sid))
 	if errors.Is(err, ErrTemplateRejected) {
 		m.ID = taken
-		return s.textAfterAnswer(ctx, log, t, m, in.ProfileName)
+		return s.textAfterAnswer(ctx, log, t, m, to, in.ProfileName)
 	}
 	if err != nil {
 		return err
@@ -419,9 +442,9 @@ func jobID(in Incoming) string { return "job-" + in.MessageID }
 
 // answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
 // message whose answer didn't get out isn't counted again.
-func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Incoming, wish listpicker.Row, repeat bool) error {
+func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to receiver, wish listpicker.Row, repeat bool) error {
 	// The customer's own limit comes first: who is over it takes nothing from the others.
-	if !repeat && !s.Limiter.Allow(ctx, customersAnswers(t.Restaurant.ID, in.Customer), AnswersPerCustomer) {
+	if !repeat && !s.Limiter.Allow(ctx, customersAnswers(t.Restaurant.ID, to.id), AnswersPerCustomer) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the customer's limit of answers a minute",
 			slog.Int64("limit", AnswersPerCustomer))
 		call(s.Events.AnswerLimited)
@@ -434,12 +457,12 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, in Inc
 		return nil
 	}
 	start := s.Now()
-	content, source, err := s.show(ctx, log, t, in.Customer, wish)
+	content, source, err := s.show(ctx, log, t, to.id, wish)
 	if err != nil {
 		return err
 	}
 	ready := s.Now()
-	if _, err := s.send(ctx, log, t, in.Customer, delivery.List, content); err != nil {
+	if _, err := s.send(ctx, log, t, to, delivery.List, content); err != nil {
 		return err
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "answer sent", slog.String("source", source.String()),
@@ -474,9 +497,9 @@ func retryable(err error) bool {
 // send sends a content as its template, or else as its list, or else as text. The kind is what it is where it isn't text. A
 // welcome whose template Twilio took and called failed is returned as ErrTemplateRejected with its SID: a callback may tell of it
 // as well, and only one of the two is to send text.
-func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to string, kind delivery.Kind, c Content) (taken string, err error) {
+func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to receiver, kind delivery.Kind, c Content) (taken string, err error) {
 	if c.TemplateSID != "" {
-		taken, err := s.sendOne(ctx, log, t, template(kind, to, c.TemplateSID, c.Variables))
+		taken, err := s.sendOne(ctx, log, t, s.template(kind, to, c.TemplateSID, c.Variables))
 		if !errors.Is(err, ErrTemplateRejected) || taken != "" && kind == delivery.Welcome {
 			return taken, err
 		}
@@ -491,7 +514,7 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to strin
 		kind = delivery.Text
 	}
 	for i, text := range c.Texts {
-		_, err := s.sendOne(ctx, log, t, Outgoing{To: to, Kind: kind, Category: delivery.Service, Text: text})
+		_, err := s.sendOne(ctx, log, t, s.outgoing(to, Outgoing{Kind: kind, Category: delivery.Service, Text: text}))
 		if err != nil && i > 0 {
 			// Another delivery would send the first texts again, and perhaps get no further.
 			log.LogAttrs(ctx, slog.LevelError, "the rest of a long answer was not sent",

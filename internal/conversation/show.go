@@ -201,7 +201,7 @@ func (sh *shower) branchFor(ctx context.Context, row listpicker.Row) (key, id st
 }
 
 // sendList sends a list, and returns false where text is to go out in its place.
-func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to string, list listpicker.List) (bool, error) {
+func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to receiver, list listpicker.List) (bool, error) {
 	if s.Lists == nil {
 		return false, nil
 	}
@@ -212,7 +212,7 @@ func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to s
 		log.LogAttrs(ctx, slog.LevelWarn, "list not made, sending text", slog.String("list", list.Name()), slog.Any("error", err))
 		return false, nil
 	}
-	_, err = s.sendOne(ctx, log, t, Outgoing{To: to, Kind: delivery.List, Category: delivery.Service, ContentSID: sid})
+	_, err = s.sendOne(ctx, log, t, s.outgoing(to, Outgoing{Kind: delivery.List, Category: delivery.Service, ContentSID: sid}))
 	if !errors.Is(err, ErrTemplateRejected) {
 		return true, err
 	}

@@ -16,12 +16,13 @@ import (
 type WelcomeFailure struct {
 	// State is the welcome's as text. Where it is ReplySettled, no text is to be sent, for the reason that the rest gives, or
 	// since one was sent.
-	State    ReplyState
-	Noted    string // the failure that an earlier call noted, as the message's SID; "" where this one did
-	Unknown  bool   // the customer has no session
-	Closed   bool   // the customer's 24 hours are over: WhatsApp takes no text (63016)
-	OptedOut bool
-	Home     string // the id that the customer is kept under
+	State     ReplyState
+	Noted     string // the failure that an earlier call noted, as the message's SID; "" where this one did
+	Unknown   bool   // the customer has no session
+	Closed    bool   // the customer's 24 hours are over: WhatsApp takes no text (63016)
+	OptedOut  bool
+	Home      string    // the id that the customer is kept under
+	FreeUntil time.Time // until when messages to the customer are free
 }
 
 // WelcomeFailures notes that templates of welcomes fail after Twilio took them.
@@ -114,13 +115,13 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 		return nil
 	}
 	return s.reply(ctx, log, m, Welcome, failure.State, true, func(ctx context.Context) error {
-		return s.welcomeAsText(ctx, log, t, m.Customer, "")
+		return s.welcomeAsText(ctx, log, t, receiver{m.Customer, failure.FreeUntil}, "")
 	})
 }
 
 // textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template
 // and that it failed. A callback that told of it first has taken the lease, and sees to it.
-func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, guest string) error {
+func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, to receiver, guest string) error {
 	log = log.With(slog.String("sid", m.ID))
 	log.LogAttrs(ctx, slog.LevelWarn, "template failed at once, sending text")
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
@@ -129,7 +130,7 @@ func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenan
 	}
 	switch failure.State {
 	case ReplyHeld:
-		return s.welcomeAsText(ctx, log, t, m.Customer, guest)
+		return s.welcomeAsText(ctx, log, t, to, guest)
 	case ReplySettled:
 		noText(ctx, log, "another delivery has seen to it")
 		return nil
@@ -138,9 +139,9 @@ func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenan
 }
 
 // welcomeAsText sends the welcome as text, in place of a template that failed.
-func (s *Service) welcomeAsText(ctx context.Context, log *slog.Logger, t Tenant, to, guest string) error {
+func (s *Service) welcomeAsText(ctx context.Context, log *slog.Logger, t Tenant, to receiver, guest string) error {
 	for _, text := range welcomeContent(t.Restaurant.Name, guest, "").Texts {
-		m := Outgoing{To: to, Kind: delivery.Welcome, Category: delivery.Service, Text: text, Instead: true}
+		m := s.outgoing(to, Outgoing{Kind: delivery.Welcome, Category: delivery.Service, Text: text, Instead: true})
 		if _, err := s.sendOne(ctx, log, t, m); err != nil {
 			return err
 		}

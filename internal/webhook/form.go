@@ -89,6 +89,7 @@ func (f form) incoming() (conversation.Incoming, error) {
 		ListID:        f.text("ListId", maxShort),
 		ListTitle:     f.text("ListTitle", maxShort),
 		OptOutType:    f.text("OptOutType", maxShort),
+		FromAd:        f.only("ReferralSourceId") != "" || f.only("ReferralCtwaClid") != "",
 	}, nil
 }
 

@@ -295,6 +295,10 @@ func TestMessages(t *testing.T) {
 			post(message(url.Values{"ListId": {"row-1"}, "ListTitle": {"المنيو"}})), "example",
 			incoming(func(in *conversation.Incoming) { in.ListID, in.ListTitle = "row-1", "المنيو" }),
 		},
+		"from an ad": {
+			post(message(url.Values{"ReferralSourceType": {"ad"}, "ReferralSourceId": {"120210000000000001"}, "ReferralCtwaClid": {"ARAbc"}})), "example",
+			incoming(func(in *conversation.Incoming) { in.FromAd = true }),
+		},
 		"a query, which is signed too": {
 			with(post(message(nil)), func(r *http.Request) {
 				r.URL.RawQuery = "b=2&a=%20&To=%2B1"
@@ -694,7 +698,7 @@ func FuzzHandler(f *testing.F) {
 		}
 		for _, in := range fixture.inbox.received {
 			if w.Code != 200 || !utf8.ValidString(in.Body+in.ProfileName+in.ButtonPayload+in.ButtonText) {
-				t.Errorf("status %d, received %q", w.Code, in)
+				t.Errorf("status %d, received %+v", w.Code, in)
 			}
 		}
 		if (w.Code == 200) != (w.Body.String() == "<Response/>") {

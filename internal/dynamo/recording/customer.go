@@ -347,6 +347,9 @@ func merge(number, user session) (merged table.Item, ended *session) {
 			merged[attrRecentSince] = since
 		}
 		setIfAny(merged, schema.AttrOptedOut, s.item[schema.AttrOptedOut])
+		if s.freeUntil.After(instant(merged, attrFreeUntil)) {
+			merged[attrFreeUntil] = s.item[attrFreeUntil]
+		}
 	}
 	delete(merged, schema.AttrAlias)
 	return merged, ended

@@ -78,6 +78,7 @@ const (
 	attrEarlier      = "earlierIds"
 	attrEnded        = "ended" // of a session: the one that it took the place of, until it is counted
 	attrCounted      = "counted"
+	attrFreeUntil    = "freeUntil" // of a session: until when messages to the customer, who came from an ad, are free
 
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
@@ -187,6 +188,7 @@ type session struct {
 	alias           string    // instead of all else: the id that the customer is kept under
 	knownAs         string
 	welcomeFailed   bool
+	freeUntil       time.Time
 	ended           usage.Session // the one that it took the place of, until that is kept
 }
 
@@ -200,7 +202,7 @@ func readSession(it table.Item, id []byte) (session, error) {
 		knows:  slices.ContainsFunc(recent, isID) || slices.ContainsFunc(earlier, isID),
 		recent: len(recent), recentSince: in.Instant(attrRecentSince),
 		optedOut: in.Text(schema.AttrOptedOut) != "", alias: in.Text(schema.AttrAlias), knownAs: in.Text(schema.AttrKnownAs),
-		welcomeFailed: in.Text(attrWelcomeFailed) != "",
+		welcomeFailed: in.Text(attrWelcomeFailed) != "", freeUntil: in.Instant(attrFreeUntil),
 	}
 	if ended, ok := it[attrEnded].(*types.AttributeValueMemberM); ok {
 		inside := table.Reader{Item: ended.Value}
@@ -218,14 +220,22 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
 		Opened: s.openedBy == m.ID && s.opened.Equal(m.ReceivedAt), OpenedAt: s.opened, Uncounted: !s.counted, Unlinked: s.unlinked(),
-		WelcomeFailed: s.welcomeFailed, Ended: s.ended,
+		WelcomeFailed: s.welcomeFailed, Ended: s.ended, FreeUntil: freeUntil(m, s),
 	}.After(s.optedOut, m.Consent)
+}
+
+// freeUntil returns until when messages to a customer are free, after a message, given the session before it.
+func freeUntil(m conversation.Message, before session) time.Time {
+	if free := m.ReceivedAt.Add(conversation.FreeEntryPoint); m.FromAd && free.After(before.freeUntil) {
+		return free
+	}
+	return before.freeUntil
 }
 
 // repeat returns what is known of a message that the session knows.
 func (s session) repeat(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m)
-	recorded.Repeat, recorded.At = true, s.last
+	recorded.Repeat, recorded.At, recorded.FreeUntil = true, s.last, s.freeUntil
 	recorded.OptedOut = s.optedOut // what another message said since then stands
 	if recorded.Opened = s.openedBy == m.ID; recorded.Opened {
 		recorded.At = s.opened
@@ -321,6 +331,7 @@ func taken(m conversation.Message, before session) conversation.Recorded {
 	if before.last.IsZero() {
 		return conversation.Recorded{
 			At: m.ReceivedAt, First: true, Welcome: conversation.ReplyHeld, Opened: true, OpenedAt: m.ReceivedAt, Uncounted: true, Moved: true,
+			FreeUntil: freeUntil(m, before),
 		}.After(before.optedOut, m.Consent)
 	}
 	recorded := before.recorded(m)
@@ -353,7 +364,7 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte
 			":closed": table.Instant(m.ReceivedAt.Add(-conversation.SessionLength)), ":kept": table.Number(idsKept),
 			":day": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow)),
 		},
-	}.And(optIn(m)).And(identity(m)), types.ReturnValueAllOld)
+	}.And(optIn(m)).And(fromAd(m, session{})).And(identity(m)), types.ReturnValueAllOld)
 }
 
 // optIn is the part of a write that takes the customer's opting out back, if the message does.
@@ -362,6 +373,16 @@ func optIn(m conversation.Message) table.Expression {
 		return table.Expression{}
 	}
 	return table.Expression{Remove: "#out", Names: map[string]string{"#out": schema.AttrOptedOut}}
+}
+
+// fromAd is the part of a write that has messages to the customer be free from then on, if the message came from an ad, given the
+// session before it.
+func fromAd(m conversation.Message, before session) table.Expression {
+	free := freeUntil(m, before)
+	if free.Equal(before.freeUntil) {
+		return table.Expression{}
+	}
+	return table.Expression{Set: "#free = :free", Names: map[string]string{"#free": attrFreeUntil}, Values: table.Item{":free": table.Instant(free)}}
 }
 
 // optOut notes that the customer is to be sent nothing more, if the item is the one seen, and returns it. The session stays as it
@@ -408,7 +429,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 		},
 		Values: table.Item{":one": table.Number(1)},
 	})
-	e = e.And(optIn(m)).And(identity(m))
+	e = e.And(optIn(m)).And(fromAd(m, seen)).And(identity(m))
 	recorded := seen.recorded(m)
 	if seen.last.Before(m.ReceivedAt) {
 		e = e.And(table.Expression{Set: "#last = :latest", Values: table.Item{":latest": table.Instant(m.ReceivedAt)}})
@@ -441,7 +462,7 @@ func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte
 			":now": table.Instant(m.ReceivedAt), ":message": table.Text(m.ID), ":one": table.Number(1), ":due": table.Text(countDue),
 			":ended": table.Map(endedAttributes(ended)),
 		},
-	}).And(optIn(m)).And(identity(m)))
+	}).And(optIn(m)).And(fromAd(m, seen)).And(identity(m)))
 	recorded := seen.recorded(m)
 	recorded.Opened, recorded.OpenedAt, recorded.Uncounted, recorded.Moved = true, m.ReceivedAt, true, true
 	recorded.Unlinked, recorded.Ended = "", ended

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
@@ -39,7 +41,7 @@ func (r *Recorder) FailWelcome(ctx context.Context, m conversation.Message, now 
 func (r *Recorder) failWelcome(
 	ctx context.Context, m conversation.Message, now time.Time,
 ) (failure conversation.WelcomeFailure, movedTo string, err error) {
-	err = r.db.Update(ctx, r.names.Conversations, sessionKey(m), table.Expression{
+	old, err := r.db.Change(ctx, r.names.Conversations, sessionKey(m), table.Expression{
 		Set:       "#failed = :sid, #reply = :due, #lease = :delivery, #until = :until",
 		Condition: "attribute_not_exists(#failed) AND #last > :closed AND attribute_not_exists(#out)",
 		Names: map[string]string{
@@ -51,21 +53,23 @@ func (r *Recorder) failWelcome(
 			":until":  table.Instant(now.Add(conversation.LeaseLength)),
 			":closed": table.Instant(now.Add(-conversation.SessionLength)),
 		},
-	})
+	}, types.ReturnValueAllOld)
 	var condition *table.ConditionError
 	switch {
 	case err == nil:
-		return conversation.WelcomeFailure{State: conversation.ReplyHeld}, "", nil
+		in := table.Reader{Item: old}
+		return conversation.WelcomeFailure{State: conversation.ReplyHeld, FreeUntil: in.Instant(attrFreeUntil)}, "", in.Err
 	case !errors.As(err, &condition):
 		return conversation.WelcomeFailure{}, "", fmt.Errorf("noting that the welcome %s failed: %w", m.ID, err)
 	}
 	in := table.Reader{Item: condition.Failed[0]}
 	last := in.Instant(schema.AttrLastMessage)
 	failure = conversation.WelcomeFailure{
-		Unknown:  last.IsZero(),
-		Closed:   !now.Before(last.Add(conversation.SessionLength)),
-		OptedOut: in.Text(schema.AttrOptedOut) != "",
-		Noted:    in.Text(attrWelcomeFailed),
+		Unknown:   last.IsZero(),
+		Closed:    !now.Before(last.Add(conversation.SessionLength)),
+		OptedOut:  in.Text(schema.AttrOptedOut) != "",
+		Noted:     in.Text(attrWelcomeFailed),
+		FreeUntil: in.Instant(attrFreeUntil),
 	}
 	if failure.Noted != "" && in.Err == nil {
 		m.ReceivedAt = now

@@ -92,6 +92,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 		Lists:         listcontent.New(contents, lists),
 		Choices:       cache.NewChoices(server, logger),
 		ListTemplates: settings.TemplateSIDs,
+		Categories:    settings.TemplateCategories,
 		Limiter:       ratelimit.NewWindow(server, now, logger),
 		Now:           now,
 		NewID:         crypto.Text,

@@ -176,3 +176,48 @@ type downLedger struct{ conversation.Ledger }
 func (downLedger) Report(context.Context, string, delivery.Report) error {
 	return outage.ErrUnavailable
 }
+
+// TestCategories: a template counts in the category that it was approved with, a text as service, and everything as free for 72
+// hours after a customer came from an ad: also the text in place of a template that failed later.
+func TestCategories(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		ad       bool
+		approved map[string]delivery.Category
+		after    time.Duration
+		want     [2]delivery.Category // of the template, and of the text in its place
+	}{
+		"a template":              {want: [2]delivery.Category{delivery.Utility, delivery.Service}},
+		"one of marketing":        {approved: map[string]delivery.Category{"HX1": delivery.Marketing}, want: [2]delivery.Category{delivery.Marketing, delivery.Service}},
+		"after an ad":             {ad: true, want: [2]delivery.Category{delivery.FreeEntryPoint, delivery.FreeEntryPoint}},
+		"long after an ad":        {ad: true, after: 72 * time.Hour, want: [2]delivery.Category{delivery.FreeEntryPoint, delivery.Service}},
+		"of marketing, before it": {ad: true, approved: map[string]delivery.Category{"HX1": delivery.Marketing}, want: [2]delivery.Category{delivery.FreeEntryPoint, delivery.FreeEntryPoint}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				w.Categories = test.approved
+				if err := w.Receive(t.Context(), w.tenant, conversation.Incoming{MessageID: "m1", Customer: guest, Body: "hello", FromAd: test.ad}); err != nil {
+					t.Fatal(err)
+				}
+				if test.after > 0 {
+					time.Sleep(test.after - time.Hour)
+					w.write("m2")
+					time.Sleep(time.Hour)
+				}
+				w.receive(report(63016))
+				var got [2]delivery.Category
+				if len(w.twilio.taken) != 2 {
+					t.Fatalf("%d messages were sent", len(w.twilio.taken))
+				}
+				for i, m := range w.twilio.taken {
+					got[i] = m.Category
+				}
+				if got != test.want {
+					t.Errorf("categories %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}

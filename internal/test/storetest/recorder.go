@@ -43,6 +43,7 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"welcome whose sender dies":         testWelcomeLease,
 		"welcome released":                  testWelcomeRelease,
 		"answers belong to their messages":  testAnswers,
+		"messages from ads":                 testFromAd,
 		"tally":                             testTally,
 		"sessions are listed":               testSessionList,
 		"open sessions are counted":         testActiveSessions,
@@ -123,6 +124,35 @@ func (l Ledger) wantConversations(t *testing.T, want int64) {
 	count, _ := l.count(t, "r00001")
 	if count.Conversations != want {
 		t.Errorf("%d conversations, want %d", count.Conversations, want)
+	}
+}
+
+// testFromAd: for 72 hours after a message from an ad messages to the customer are free, whatever session they fall in and by
+// whichever id the customer is known.
+func testFromAd(t *testing.T, l Ledger) {
+	const userID = "SA.13491208655302741918"
+	ad := func(m conversation.Message) conversation.Message { m.FromAd = true; return m }
+	as := func(m conversation.Message, userID string) conversation.Message { m.UserID = userID; return m }
+	free := noon.Add(conversation.FreeEntryPoint)
+	for _, step := range []struct {
+		what string
+		m    conversation.Message
+		want time.Time
+	}{
+		{"the first message", ad(message("m1", customer, noon)), free},
+		{"a repeat of it", ad(message("m1", customer, noon.Add(time.Second))), free},
+		{"one in its session", message("m2", customer, noon.Add(time.Hour)), free},
+		{"one that opens the next session", message("m3", customer, noon.Add(30*time.Hour)), free},
+		{"one that tells the user id", as(message("m4", customer, noon.Add(31*time.Hour)), userID), free},
+		{"another customer's", message("m5", "+966500000002", noon.Add(31*time.Hour)), time.Time{}},
+		{"another customer's from an ad, in a session", ad(message("m6", "+966500000002", noon.Add(32*time.Hour))), noon.Add(104 * time.Hour)},
+		{"one by a user id alone", ad(message("m7", "SA.99", noon.Add(33*time.Hour))), noon.Add(105 * time.Hour)},
+		{"one that makes the two one", as(message("m8", "+966500000002", noon.Add(34*time.Hour)), "SA.99"), noon.Add(105 * time.Hour)},
+		{"the next from an ad, in a session that comes back", ad(message("m9", customer, noon.Add(80*time.Hour))), noon.Add(152 * time.Hour)},
+	} {
+		if got := l.record(t, step.m).FreeUntil; !got.Equal(step.want) {
+			t.Errorf("after %s messages are free until %v, want %v", step.what, got, step.want)
+		}
 	}
 }
 
