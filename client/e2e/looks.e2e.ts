@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { describe, test } from 'vitest';
+import { sentMessages } from '../test/fixtures.js';
 import { behave, expectAccessible, type Look as Opened, useBrowser } from './browser.js';
 
 // Every state of the page, in both languages, both themes and at two widths, shuts nobody out; and of each a picture is taken, to
@@ -24,6 +25,12 @@ async function openRenewal(page: Page): Promise<void> {
   await page.locator('.sud-actions [aria-haspopup="dialog"]').click();
   await page.locator('.sud-dialog').waitFor();
 }
+
+/** Has the details answered with messages that were sent, and their cost. */
+const withMessages = (page: Page) => page.route('**/details', async (route) => {
+  const response = await route.fetch();
+  await route.fulfill({ response, json: { ...await response.json() as object, sentMessages } });
+});
 
 /** How a state is looked at, and axe's rules that it is checked by: none named is all of them. */
 interface Look {
@@ -69,6 +76,24 @@ const states: Record<string, State> = {
     until: async (page) => {
       await page.locator('.sud-chart-days').waitFor();
       await page.locator('.sud-details summary').nth(1).click();
+    },
+  },
+  'messages sent': {
+    view: 'owner',
+    before: withMessages,
+    until: (page) => page.locator('.sud-sent').waitFor(),
+  },
+  'messages by day, with no cost': {
+    view: 'admin',
+    before: (page) => page.route('**/details', async (route) => {
+      const { cost: _, ...unpriced } = sentMessages;
+      const response = await route.fetch();
+      await route.fulfill({ response, json: { ...await response.json() as object, sentMessages: unpriced } });
+    }),
+    until: async (page) => {
+      await page.locator('[data-restaurant="demo-144"]').click();
+      await page.locator('.sud-sent summary').click();
+      await page.locator('.sud-sent details .sud-counts').waitFor();
     },
   },
   alerts: {
@@ -191,22 +216,27 @@ const states: Record<string, State> = {
   'forced colours': {
     view: 'owner',
     looks: isPlain, // the theme's colours don't show
-    before: (page) => page.emulateMedia({ forcedColors: 'active' }),
-    until: (page) => page.locator('.sud-history .sud-chart').waitFor(),
+    before: async (page) => {
+      await withMessages(page);
+      await page.emulateMedia({ forcedColors: 'active' });
+    },
+    until: (page) => page.locator('.sud-sent').waitFor(),
   },
   print: {
     view: 'owner',
     looks: isPlain,
+    before: withMessages,
     until: async (page) => {
-      await page.locator('.sud-history .sud-chart').waitFor();
+      await page.locator('.sud-sent').waitFor();
       await page.emulateMedia({ media: 'print' });
     },
   },
   'large text': {
     view: 'owner',
     looks: isChecked,
+    before: withMessages,
     until: async (page) => {
-      await page.locator('.sud-history .sud-chart').waitFor();
+      await page.locator('.sud-sent').waitFor();
       await page.evaluate(() => { document.documentElement.style.fontSize = '200%'; });
     },
   },
@@ -249,7 +279,7 @@ describe.each(['en', 'ar'] as const)('%s', (lang) => {
       await page.locator('.page-looks select').selectOption(theme);
       // axe doesn't know the colours that are forced, but only those that the style would have.
       await expectAccessible(page, name === 'forced colours' ? structure : rules);
-      await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(' ', '-')}.png`, fullPage: true });
+      await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(/,? /g, '-')}.png`, fullPage: true });
     }
   });
 });

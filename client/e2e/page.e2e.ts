@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import type { RestaurantDetails, SentMessages } from '../src/index.js';
 import { baseUrl, behave, expectAccessible, useBrowser } from './browser.js';
 
 const { open } = useBrowser();
@@ -11,6 +12,12 @@ const example = 'clxyz123abc';
 async function conversations(): Promise<number> {
   const response = await fetch(`${baseUrl}/api/usage/${example}`, { headers: { 'X-API-Key': 'local-admin-key' } });
   return ((await response.json()) as { conversationsThisMonth: number }).conversationsThisMonth;
+}
+
+/** What the API says of the messages that it sent. */
+async function sentMessages(): Promise<SentMessages> {
+  const response = await fetch(`${baseUrl}/api/usage/${example}/details`, { headers: { 'X-API-Key': 'local-admin-key' } });
+  return ((await response.json()) as RestaurantDetails).sentMessages;
 }
 
 /** Returns the big figure. */
@@ -219,6 +226,22 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
   await page.getByRole('group', { name: 'Suggestions' }).getByRole('button', { name: 'Hello' }).click();
   await received.waitFor();
   await shows(page, '.sud-figure-main', String(before + 2));
+});
+
+test('the messages that were sent are shown with what became of them, as the API says', async () => {
+  const page = await open();
+  const section = page.getByRole('region', { name: 'Messages sent' });
+  await section.waitFor();
+  const before = (await sentMessages()).byKind.welcome ?? { sent: 0, delivered: 0, read: 0, failed: 0 };
+
+  await page.getByRole('textbox', { name: 'Message' }).fill('hello');
+  await page.keyboard.press('Enter');
+  await expect.poll(async () => (await sentMessages()).byKind.welcome?.delivered, { timeout: 120_000 }).toBe(before.delivered + 1);
+  await expect.poll(async () => (await sentMessages()).byKind.welcome?.read, { timeout: 120_000 }).toBe(before.read + 1);
+  await page.getByRole('button', { name: 'Refresh' }).click();
+  const counts = [before.sent + 1, before.delivered + 1, before.read + 1, before.failed];
+  await section.getByRole('row', { name: ['Welcomes', ...counts].join(' '), exact: true }).waitFor();
+  await expectAccessible(page);
 });
 
 test('a chat stays at its end when the phone gets smaller', async () => {

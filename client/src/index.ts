@@ -11,7 +11,7 @@ export {
 export { type ApiErrorCode, type ClientErrorCode, UsageApiError, type UsageApiErrorCode, type UsageApiErrorDetails } from './errors.js';
 export { type AlertPages, type PageAt, UsagePages } from './pages.js';
 export type {
-  Adjustment, Alert, AlertPage, Allowance, DayUsage, MonthUsage, Pagination, Period, Quota, RestaurantDetails, RestaurantUsage,
-  RestaurantUsageWithHistory, Session, UsagePage,
+  Adjustment, Alert, AlertPage, Allowance, DayUsage, MessageCount, MonthUsage, Pagination, Period, Quota, RestaurantDetails, RestaurantUsage,
+  RestaurantUsageWithHistory, SentMessages, Session, UsagePage,
 } from './schemas.js';
 export type { ClientOptions, RequestOptions } from './transport.js';

@@ -20,6 +20,10 @@ export type Adjustment = Schemas['Adjustment'];
 export type DayUsage = Schemas['DayUsage'];
 /** A customer's session. */
 export type Session = Schemas['Session'];
+/** The messages that a restaurant sent this month, and what became of them. */
+export type SentMessages = Schemas['SentMessages'];
+/** How many of some messages were sent, delivered, read, and failed. */
+export type MessageCount = Schemas['MessageCount'];
 /** One month of a restaurant's history. */
 export type MonthUsage = Schemas['MonthUsage'];
 /** Where a page is among all restaurants. */

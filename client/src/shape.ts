@@ -1,6 +1,6 @@
 import type {
-  Adjustment, Alert, AlertPage, Allowance, DayUsage, MonthUsage, Pagination, Period, Quota, RestaurantDetails, RestaurantUsage,
-  RestaurantUsageWithHistory, Session, UsagePage,
+  Adjustment, Alert, AlertPage, Allowance, DayUsage, MessageCount, MonthUsage, Pagination, Period, Quota, RestaurantDetails,
+  RestaurantUsage, RestaurantUsageWithHistory, SentMessages, Session, UsagePage,
 } from './schemas.js';
 
 /** Returns where a value isn't the shape ("data[3].allowance is no object"), or undefined where it is. Never quotes a value. */
@@ -14,6 +14,8 @@ const flag = is('boolean', (value) => typeof value === 'boolean');
 const number = is('number', (value) => typeof value === 'number' && Number.isFinite(value));
 const month = is('month', (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 12);
 const year = is('year', (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 9999);
+const currency = is('currency', (value) => typeof value === 'string' && /^[A-Z]{3}$/.test(value));
+const decimal = is('decimal', (value) => typeof value === 'string' && /^\d+(\.\d+)?$/.test(value));
 const time = is('time', (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value)));
 
 const nullable = (check: Check): Check => (value, path) => (value === null ? undefined : check(value, path));
@@ -79,6 +81,17 @@ const quotaFields: { [Name in keyof Required<Quota>]: Check } = {
   isNearingQuota: flag,
 };
 
+const counts = { sent: number, delivered: number, read: number, failed: number };
+const some = optional(object<MessageCount>(counts));
+
+const sentMessages = object<SentMessages>({
+  ...counts,
+  byKind: object<SentMessages['byKind']>({ welcome: some, list: some, text: some, quota_alert: some }),
+  byCategory: object<SentMessages['byCategory']>({ service: some, utility: some, marketing: some, free_entry_point: some }),
+  days: list(object<SentMessages['days'][number]>({ date: time, ...counts })),
+  cost: optional(object<NonNullable<SentMessages['cost']>>({ currency, amount: decimal })),
+});
+
 /** The shapes of the API's answers. */
 export const shapes = {
   usage: object<RestaurantUsage>(usageFields),
@@ -99,6 +112,7 @@ export const shapes = {
     firstActivity: nullable(time),
     lastActivity: nullable(time),
     ...sinceVersion11,
+    sentMessages: optional(sentMessages), // not answered by version 1.0 either
     quota: object<Quota>(quotaFields),
     monthlyUsage: list(monthUsage),
     dailyBreakdown: list(object<DayUsage>({ date: time, conversationsStarted: number, messages: number })),

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { type ClientOptions, UsageApiClient, UsageApiError } from '../src/index.js';
-import { restaurant } from './fixtures.js';
+import { details, restaurant, sentMessages } from './fixtures.js';
 import { type Answer, json, serve } from './server.js';
+
+const none = { sent: 0, delivered: 0, read: 0, failed: 0 };
 
 /** Starts a server, and a client of its restaurant r1 that does not wait long. */
 async function setup(answer: Answer, options: ClientOptions = {}) {
@@ -57,6 +60,22 @@ describe('an answer that is an error', () => {
     expect(error.message).toContain(fault);
   });
 
+  test.each([
+    ['no object', [], 'sentMessages is no object'],
+    ['without its days', { ...sentMessages, days: undefined }, 'sentMessages.days is no list'],
+    ['a day with no date', { ...sentMessages, days: [{ ...none, date: 20 }] }, 'sentMessages.days[0].date is no time'],
+    ['a figure that is text', { ...sentMessages, read: '2' }, 'sentMessages.read is no number'],
+    ['a kind that is a number', { ...sentMessages, byKind: { list: 3 } }, 'sentMessages.byKind.list is no object'],
+    ['a category that lacks a figure', { ...sentMessages, byCategory: { service: { ...none, failed: undefined } } }, 'sentMessages.byCategory.service.failed is no number'],
+    ['a currency that is none', { ...sentMessages, cost: { currency: 'riyal', amount: '1.00' } }, 'sentMessages.cost.currency is no currency'],
+    ['an amount that is a number', { ...sentMessages, cost: { currency: 'SAR', amount: 1 } }, 'sentMessages.cost.amount is no decimal'],
+  ])('is a success whose sent messages are %s', async (_, sent, fault) => {
+    const { client } = await setup((response) => json(response, 200, { ...details(), sentMessages: sent }, { 'X-Request-Id': 'q4' }));
+    const error = await failure(client.details());
+    expect(error).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q4' });
+    expect(error.message).toContain(fault);
+  });
+
   test('names the place in a list where the shape ends', async () => {
     const { url } = await serve((response) => json(response, 200, {
       data: [restaurant(), { ...restaurant(), isActive: 1 }], pagination: { total: 2, limit: 20, offset: 0, hasMore: false },
@@ -68,6 +87,23 @@ describe('an answer that is an error', () => {
   test('is none for what a later version adds, or an earlier one lacks', async () => {
     const { client } = await setup((response) => json(response, 200, { ...restaurant(), futureField: [1] }));
     expect(await client.listUsage()).toMatchObject(restaurant());
+  });
+
+  test.each(['details.json', 'details-bot.json', 'details-unused.json'])('is none of the API’s own: %s', async (file) => {
+    const body = readFileSync(new URL(`../../internal/usagehttp/testdata/${file}`, import.meta.url), 'utf8');
+    const { client } = await setup((response) => response.end(body));
+    expect(await client.details()).toEqual(JSON.parse(body));
+  });
+
+  test.each([
+    ['all kinds and a cost', sentMessages],
+    ['none', { ...none, byKind: {}, byCategory: {}, days: [] }],
+    ['a kind and a category of a later version', { ...sentMessages, byKind: { voice: none }, byCategory: { authentication: none } }],
+    ['not answered, as by an earlier version', undefined],
+  ])('is none where sent messages are %s', async (_, sent) => {
+    const body = JSON.parse(JSON.stringify({ ...details(), sentMessages: sent })) as object;
+    const { client } = await setup((response) => json(response, 200, body));
+    expect(await client.details()).toEqual(body);
   });
 
   test('may be a success that is no JSON', async () => {

@@ -1,4 +1,4 @@
-import type { AlertPage, Quota, RestaurantDetails, RestaurantUsage, RestaurantUsageWithHistory, UsagePage } from '../src/index.js';
+import type { AlertPage, Quota, RestaurantDetails, RestaurantUsage, RestaurantUsageWithHistory, SentMessages, UsagePage } from '../src/index.js';
 
 /** A restaurant as the API shows it. */
 export function restaurant(restaurantId = 'clxyz123abc'): RestaurantUsage {
@@ -31,6 +31,27 @@ export const quota: Quota = {
   used: 45, limit: 30000, effectiveLimit: 31000, adjustedBy: 1000, remaining: 30955, usagePercent: 0.14, isNearingQuota: false,
 };
 
+/** Messages that were sent, of which one is still on its way. */
+export const sentMessages: SentMessages = {
+  sent: 1284, delivered: 1281, read: 903, failed: 2,
+  byKind: {
+    welcome: { sent: 45, delivered: 44, read: 40, failed: 1 },
+    list: { sent: 1000, delivered: 1000, read: 800, failed: 0 },
+    text: { sent: 238, delivered: 236, read: 62, failed: 1 },
+    quota_alert: { sent: 1, delivered: 1, read: 1, failed: 0 },
+  },
+  byCategory: {
+    service: { sent: 1237, delivered: 1235, read: 861, failed: 1 },
+    utility: { sent: 46, delivered: 45, read: 41, failed: 1 },
+    free_entry_point: { sent: 1, delivered: 1, read: 1, failed: 0 },
+  },
+  days: [
+    { date: '2025-10-19', sent: 284, delivered: 283, read: 203, failed: 0 },
+    { date: '2025-10-20', sent: 1000, delivered: 998, read: 700, failed: 2 },
+  ],
+  cost: { currency: 'SAR', amount: '26.495' },
+};
+
 /** The restaurant in all detail. */
 export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
   const { restaurantName, isActive, firstActivity, lastActivity, conversationsToday, period, hasAccess } = restaurant();
@@ -41,6 +62,7 @@ export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
     dailyBreakdown: Array.from({ length: 31 }, (_, i) => ({
       date: `2025-10-${String(i + 1).padStart(2, '0')}`, conversationsStarted: i === 19 ? 45 : 0, messages: i === 19 ? 90 : 0,
     })),
+    sentMessages,
     adjustments: [
       { id: 'adj_1', amount: 1000, type: 'renewal', reason: 'Ramadan', createdAt: '2025-10-20T14:00:00.000Z', createdBy: 'cr_1' },
     ],

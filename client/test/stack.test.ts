@@ -57,6 +57,16 @@ describe('on a local stack', () => {
     expect(await administrator().details('clxyz123abc')).toEqual(seen);
   });
 
+  test('sent messages add up, by kind, by category and by day', async () => {
+    const { sentMessages: sent } = await administrator().details('demo-143');
+    expect(sent.delivered).toBeGreaterThan(0);
+    for (const parts of [Object.values(sent.byKind), Object.values(sent.byCategory), sent.days]) {
+      for (const outcome of ['sent', 'delivered', 'read', 'failed'] as const) {
+        expect(parts.reduce((sum, count) => sum + count[outcome], 0), outcome).toBe(sent[outcome]);
+      }
+    }
+  });
+
   test('alerts are the fullest restaurants first', async () => {
     const client = administrator();
     const { data, pagination } = await client.alerts({ threshold: 0.95 });

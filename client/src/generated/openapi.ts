@@ -241,6 +241,48 @@ export interface components {
             adjustments: components["schemas"]["Adjustment"][];
             /** @description The newest sessions first, 20 at most. Those of the last 90 days are known, and each customer's latest. */
             recentSessions: components["schemas"]["Session"][];
+            sentMessages: components["schemas"]["SentMessages"];
+        };
+        /**
+         * @description The messages that the restaurant sent in the current month, and what became of them. A message counts on the day on which
+         *     it was sent, whenever it is delivered.
+         */
+        SentMessages: components["schemas"]["MessageCount"] & {
+            /** @description The same by what the messages were; a kind is missing if none was sent. */
+            byKind: {
+                welcome?: components["schemas"]["MessageCount"];
+                list?: components["schemas"]["MessageCount"];
+                text?: components["schemas"]["MessageCount"];
+                quota_alert?: components["schemas"]["MessageCount"];
+            };
+            /** @description The same by WhatsApp's category, by which Meta charges; a category is missing if none was sent. */
+            byCategory: {
+                service?: components["schemas"]["MessageCount"];
+                utility?: components["schemas"]["MessageCount"];
+                marketing?: components["schemas"]["MessageCount"];
+                free_entry_point?: components["schemas"]["MessageCount"];
+            };
+            /** @description The days on which messages were sent, in their order. */
+            days: ({
+                /** Format: date */
+                date: string;
+            } & components["schemas"]["MessageCount"])[];
+            /** @description What the delivered messages cost. It is missing if no prices are configured for the month. */
+            cost?: {
+                /** @description ISO 4217. */
+                currency: string;
+                /** @description A decimal. */
+                amount: string;
+            };
+        };
+        /** @description How far messages came. A message that was read was delivered too, and each message counts as sent. */
+        MessageCount: {
+            /** @description Messages that WhatsApp's provider took. */
+            sent: number;
+            delivered: number;
+            /** @description Only of customers whose WhatsApp tells it. */
+            read: number;
+            failed: number;
         };
         /** @description One day of the current month. */
         DayUsage: {

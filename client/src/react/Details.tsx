@@ -1,19 +1,25 @@
-import { type ReactNode, useId } from 'react';
-import type { Adjustment, DayUsage, RestaurantDetails, Session } from '../index.js';
+import type { ReactNode } from 'react';
+import type { Adjustment, DayUsage, RestaurantDetails, SentMessages, Session } from '../index.js';
 import { useSurroundings } from './context.js';
 import { dateIn } from './format.js';
 import { fill } from './messages.js';
+import { Panel } from './Panel.js';
 import { correctionOf } from './Renewal.js';
 import { Ago } from './RestaurantUsage.js';
+import { Sent } from './SentMessages.js';
 import type { Loaded } from './useLoaded.js';
 
-/** Shows what of the details stands below a restaurant's figures: its sessions, and what was added to its allowance. */
+/** Shows what of the details stands below a restaurant's figures: its messages, its sessions, and what was added to its allowance. */
 export function DetailPanels({ details, undo }: { details: RestaurantDetails; undo?: ((adjustment: Adjustment) => ReactNode) | undefined }) {
+  const sent = details.sentMessages as SentMessages | undefined; // which an older API doesn't answer
   return (
-    <div className="sud-columns sud-columns-even">
-      <Sessions open={details.activeSessionsCount} recent={details.recentSessions} />
-      <Adjustments adjustments={details.adjustments} undo={undo} />
-    </div>
+    <>
+      {sent && <Sent messages={sent} />}
+      <div className="sud-columns sud-columns-even">
+        <Sessions open={details.activeSessionsCount} recent={details.recentSessions} />
+        <Adjustments adjustments={details.adjustments} undo={undo} />
+      </div>
+    </>
   );
 }
 
@@ -31,16 +37,6 @@ export function DetailsFailure({ details }: { details: Loaded<RestaurantDetails>
   const { text } = useSurroundings();
   if (details.data || details.error === undefined) return null;
   return <Panel title={text.history}><p className="sud-note sud-history-empty">{text.historyFailed}</p></Panel>;
-}
-
-function Panel({ title, children }: { title: string; children: ReactNode }) {
-  const id = useId();
-  return (
-    <section className="sud-card" aria-labelledby={id}>
-      <h3 className="sud-card-title" id={id}>{title}</h3>
-      {children}
-    </section>
-  );
 }
 
 /** Shows the days of the month as bars, of which today's is marked, and as a table. Most days have no label: there are too many. */

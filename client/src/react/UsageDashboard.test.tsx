@@ -4,9 +4,9 @@ import { userEvent } from '@testing-library/user-event';
 import { afterEach, describe, expect, test } from 'vitest';
 import type {
   AdministratorClient, AlertOptions, AlertPage, ListOptions, MonthUsage, OwnerClient, RenewOptions, RestaurantDetails, RestaurantUsage,
-  RestaurantUsageWithHistory, UsagePage,
+  RestaurantUsageWithHistory, SentMessages, UsagePage,
 } from '../index.js';
-import { alertPage, details, quota } from '../../test/fixtures.js';
+import { alertPage, details, quota, sentMessages } from '../../test/fixtures.js';
 import { UsagePages } from '../index.js';
 import { placeToQuery, UsageDashboard } from './index.js';
 
@@ -390,6 +390,79 @@ describe('an owner who used more than the allowance', () => {
     render(<UsageDashboard client={ownerOf(async () => older as RestaurantUsage, async () => olderDetails as RestaurantDetails)} now={now} />);
     expect((await screen.findByRole('meter', { name: 'Today’s allowance' })).getAttribute('aria-valuetext')).toBe('2 of 1,000 used');
     expect(screen.queryByText('Starts anew')).toBeNull();
+  });
+});
+
+describe('the messages sent', () => {
+  const owner = (sent: SentMessages | undefined) =>
+    ownerOf(async () => restaurant('r1'), async () => ({ ...detailsOf('r1'), sentMessages: sent as SentMessages }));
+
+  /** Returns the section once it is there, and what its lists say. */
+  async function section(name: string) {
+    const found = await screen.findByRole('region', { name });
+    const terms = [...found.querySelectorAll('dl > div')].map((div) => [...div.children].map((part) => part.textContent).join(' | '));
+    return { found, terms };
+  }
+  const rows = (table: HTMLElement) =>
+    within(table).getAllByRole('row', { hidden: true }).map((row) => [...row.children].map((cell) => cell.textContent).join(' | '));
+
+  test('are shown with what became of them, by kind and by day, and with what they cost', async () => {
+    render(<UsageDashboard client={owner(sentMessages)} now={now} />);
+    const { found, terms } = await section('Messages sent');
+    expect(terms).toEqual([
+      'Sent | 1,284messages', 'Delivered | 1,281messages', 'Read | 903messages', 'Failed | 2messages', 'Not confirmed yet | 1message',
+      'Replies to customers | 1,235 messages', 'Notices | 45 messages', 'Replies after an ad (usually free) | 1 message',
+    ]);
+    expect(rows(within(found).getByRole('table', { name: 'By kind' }))).toEqual([
+      'Kind | Sent | Delivered | Read | Failed',
+      'Welcomes | 45 | 44 | 40 | 1', 'Menu and branch lists | 1,000 | 1,000 | 800 | 0', 'Text replies | 238 | 236 | 62 | 1', 'Quota alerts | 1 | 1 | 1 | 0',
+    ]);
+    expect(rows(within(found).getByRole('table', { name: 'Messages sent', hidden: true }))).toEqual([
+      'Day | Sent | Delivered | Read | Failed', '19 October | 284 | 283 | 203 | 0', '20 October | 1,000 | 998 | 700 | 2',
+    ]);
+    expect(within(found).getByText('26.50 Saudi riyals')).toBeTruthy();
+    expect(within(found).getByText(/^Only messages that were delivered are charged/)).toBeTruthy();
+  });
+
+  test('have their nouns in Arabic', async () => {
+    const { sentMessages: _, ...rest } = detailsOf('r1');
+    const few: SentMessages = {
+      sent: 11, delivered: 3, read: 2, failed: 1, byKind: { quota_alert: { sent: 11, delivered: 3, read: 2, failed: 1 } },
+      byCategory: { marketing: { sent: 11, delivered: 3, read: 2, failed: 1 } }, days: [], cost: { currency: 'SAR', amount: '0.065' },
+    };
+    render(<UsageDashboard client={ownerOf(async () => restaurant('r1'), async () => ({ ...rest, sentMessages: few }))} now={now} locale="ar" />);
+    const { found, terms } = await section('الرسائل المرسلة');
+    expect(terms).toEqual([
+      'أُرسلت | 11رسالة', 'وصلت | 3رسائل', 'قُرئت | رسالتان', 'لم تصل | رسالة واحدة', 'بانتظار التأكيد | 7رسائل', 'الرسائل التسويقية | 3 رسائل',
+    ]);
+    expect(rows(within(found).getByRole('table', { name: 'حسب النوع' }))[1]).toBe('تنبيهات الرصيد | 11 | 3 | 2 | 1');
+    expect(within(found).getByText('0.065 ريال سعودي')).toBeTruthy();
+  });
+
+  test('cost nothing that is known where no prices are configured, and none waits once all are confirmed', async () => {
+    const { cost: _, ...unpriced } = sentMessages;
+    render(<UsageDashboard client={owner({ ...unpriced, failed: 3 })} now={now} />);
+    const { found, terms } = await section('Messages sent');
+    expect(terms).toEqual(['Sent | 1,284messages', 'Delivered | 1,281messages', 'Read | 903messages', 'Failed | 3messages']);
+    expect(within(found).queryByText('Cost so far')).toBeNull();
+  });
+
+  test('are said to be none where none was sent', async () => {
+    const none = { sent: 0, delivered: 0, read: 0, failed: 0, byKind: {}, byCategory: {}, days: [], cost: { currency: 'SAR', amount: '0.00' } };
+    render(<UsageDashboard client={owner(none)} now={now} />);
+    const { found } = await section('Messages sent');
+    expect(found.textContent).toBe('Messages sentThis monthNo message was sent this month.');
+  });
+
+  test('aren’t shown of a server that doesn’t count them', async () => {
+    render(<UsageDashboard client={owner(undefined)} now={now} />);
+    await screen.findByRole('region', { name: 'Sessions' });
+    expect(screen.queryByRole('region', { name: 'Messages sent' })).toBeNull();
+  });
+
+  test('are shown to an administrator too', async () => {
+    render(<UsageDashboard client={administrator(1).client} now={now} place={{ restaurant: 'r1' }} />);
+    expect((await section('Messages sent')).terms[0]).toBe('Sent | 1,284messages');
   });
 });
 

@@ -36,6 +36,7 @@ test('says how fresh something is', () => {
 test('writes numbers, and Gregorian months, in each language and its digits', () => {
   const [en, ar, arab] = [makeFormat('en'), makeFormat('ar'), makeFormat('ar', undefined, 'arab')];
   expect([en.number(29955), ar.number(29955), arab.number(29955)]).toEqual(['29,955', '29,955', '٢٩٬٩٥٥']);
+  expect(arab.money({ currency: 'SAR', amount: '26.495' })).toBe('٢٦٫٥٠ ريال سعودي');
   expect([en.percent(0.0015), en.percent(1), en.percent(0.99999), en.percent(1.033)]).toEqual(['0.1%', '100%', '99.9%', '103.3%']);
   expect([en.signed(1000), en.signed(-5)]).toEqual(['+1,000', '-5']);
   expect(en.month({ year: 2026, month: 1 }, 'long')).toBe('January 2026');
@@ -52,6 +53,30 @@ test.each([
 ])('counts %i with its noun', (n, english, arabic) => {
   expect(makeFormat('en').counted(n, messages.en.conversationCount)).toBe(english);
   expect(makeFormat('ar').counted(n, messages.ar.conversationCount)).toBe(arabic);
+});
+
+test.each([
+  [0, '0 messages', 'لا رسائل'],
+  [1, '1 message', 'رسالة واحدة'],
+  [2, '2 messages', 'رسالتان'],
+  [3, '3 messages', '3 رسائل'],
+  [11, '11 messages', '11 رسالة'],
+  [1284, '1,284 messages', '1,284 رسالة'],
+])('counts %i with its noun, which in Arabic is feminine', (n, english, arabic) => {
+  expect(makeFormat('en').counted(n, messages.en.messageCount)).toBe(english);
+  expect(makeFormat('ar').counted(n, messages.ar.messageCount)).toBe(arabic);
+});
+
+test.each([
+  ['SAR', '26.495', '26.50 Saudi riyals', '26.50 ريال سعودي'],
+  ['SAR', '1', '1.00 Saudi riyals', '1.00 ريال سعودي'],
+  ['SAR', '1234567.00', '1,234,567.00 Saudi riyals', '1,234,567.00 ريال سعودي'],
+  ['SAR', '0.00', '0.00 Saudi riyals', '0.00 ريال سعودي'],
+  ['SAR', '0.000065', '0.000065 Saudi riyals', '0.000065 ريال سعودي'], // not 0.00, which is free
+  ['KWD', '2.5', '2.500 Kuwaiti dinars', '2.500 دينار كويتي'], // of 1,000 fils
+])('writes money: %s %s', (currency, amount, english, arabic) => {
+  expect(makeFormat('en').money({ currency, amount })).toBe(english);
+  expect(makeFormat('ar').money({ currency, amount })).toBe(arabic);
 });
 
 test('shows times in the zone that is asked for, and in another for one that the platform doesn’t know', () => {

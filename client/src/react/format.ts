@@ -29,6 +29,8 @@ export interface Format {
   /** A day of the form 2026-11-24, with its month. */
   day(date: string): string;
   list(parts: string[]): string;
+  /** An amount of money in words, "12.35 Saudi riyals". Below 1 it has all its digits: a few messages cost less than the smallest coin. */
+  money(of: { currency: string; amount: string }): string;
 }
 
 const minuteMs = 60_000;
@@ -106,5 +108,9 @@ export function makeFormat(locale: Locale, zone?: string, numberingSystem: Numbe
     month: ({ year, month }, style) => (style === 'short' ? short : long).format(new Date(Date.UTC(year, month - 1, 1))),
     day: (date) => day.format(new Date(date)),
     list: (parts) => list.format(parts),
+    money({ currency, amount }) {
+      const digits = Number(amount) < 1 ? { maximumFractionDigits: 6 } : {};
+      return new Intl.NumberFormat(tag, { style: 'currency', currency, currencyDisplay: 'name', ...digits }).format(Number(amount));
+    },
   };
 }
