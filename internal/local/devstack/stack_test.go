@@ -757,7 +757,7 @@ func start(t *testing.T, port int) (*devstack.Server, error) {
 }
 
 // TestServe goes through a served stack's life.
-// TestEndpointsOfOtherSDKs uses the endpoints that the README names as AWS's SDK for JavaScript does: it appends a slash
+// TestEndpointsOfOtherSDKs uses the endpoints that docs/LOCAL.md names as AWS's SDK for JavaScript does: it appends a slash
 // to an endpoint that has a path, and sends requests about a queue to the queue's own URL.
 func TestEndpointsOfOtherSDKs(t *testing.T) {
 	t.Parallel()
