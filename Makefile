@@ -7,7 +7,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # As on AWS: no C library, no RPC server for the retired runtime, no machine paths or debug data in the binary. Nor the
-# commit: what doesn't change a function must leave its binary the same.
+# commit: a change elsewhere must leave a function's binary the same.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
 FUNCTIONS := $(notdir $(wildcard functions/*))
 
@@ -16,8 +16,8 @@ FUNCTION ?= usage-api
 EVENT ?= events/usage-pat.json
 FUZZTIME ?= 10s
 
-# A first build has to compile the standard library and two large clients too. Without debug data, and with the clients'
-# generated code as it comes, that takes a quarter less. The functions are built as they should be.
+# A first build compiles the standard library and two large clients too. Without debug data, and without optimizing the clients'
+# generated code, it takes a quarter less. The functions are built with all optimizations.
 DEV_FLAGS := -ldflags "-s -w" -gcflags="all=-dwarf=false" \
 	-gcflags="github.com/aws/aws-sdk-go-v2/service/...=-N -l -dwarf=false" \
 	-gcflags="github.com/valkey-io/valkey-go/internal/cmds=-l -dwarf=false"
@@ -32,10 +32,10 @@ dev: ## run the whole system here, with demo data, on PORT (8080)
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@PORT=$(PORT) exec bin/dev
 
-# The engines are started and stopped with the stack; ENGINES=running takes those that compose.yaml has started.
+# The engines are started and stopped with the stack; ENGINES=running uses the engines of compose.yaml.
 ENGINES ?= start
 .PHONY: dev-aws
-dev-aws: ## the same on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
+dev-aws: ## run the same on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
 	@mkdir -p bin
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@PORT=$(PORT) exec bin/dev -engines $(ENGINES)
@@ -44,36 +44,36 @@ dev-aws: ## the same on DynamoDB Local, an SQS server and Redis, at the ports 80
 test: ## run all tests that need only Go
 	go test ./...
 
-# What takes long is smaller or left out, by testing.Short(): storms, properties, large tables, and what builds programs.
+# testing.Short() shrinks or leaves out the long tests: storms, properties, large tables, and builds of programs.
 .PHONY: test-short
-test-short: ## run them in their short form
+test-short: ## run the same tests in their short form
 	go test -short ./...
 
 .PHONY: race
-race: ## run them with the race detector
+race: ## run all tests with the race detector
 	go test -race -timeout=30m ./...
 
-# Engines are started for the tests and stopped after them; what is missing is installed, most of it into .cache/engines.
+# Engines are started for the tests and stopped after them; missing ones are installed, most of them into .cache/engines.
 .PHONY: test-aws
 test-aws: ## run the suites against DynamoDB Local, an SQS server and Redis
 	@mkdir -p bin
 	@go build -o bin/testaws ./internal/cmd/testaws
 	@exec bin/testaws
 
-# SEED repeats a storm, whose log stays in .cache/_artifacts.
+# SEED repeats a storm. Its log stays in .cache/_artifacts.
 MESSAGES ?= 500
 CUSTOMERS ?= 60
 RESTAURANTS ?= 10
 SEED ?= 0
 .PHONY: test-faults
-test-faults: ## have a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 is the large one
+test-faults: ## run a storm while everything fails: MESSAGES=20000 CUSTOMERS=200 RESTAURANTS=20 is the large one
 	@mkdir -p bin .cache
 	@go build -o bin/testaws ./internal/cmd/testaws
 	@exec bin/testaws -v '-run=^TestFaults$$' -timeout=90m -artifacts -outputdir=.cache ./internal/local/devstack \
 		-storm.messages=$(MESSAGES) -storm.customers=$(CUSTOMERS) -storm.restaurants=$(RESTAURANTS) -faults.seed=$(SEED)
 
-# An owner's limit and offset are ignored, right or wrong, which Schemathesis would take for a fault: owners send right ones only.
-# The same requests each time: another SEED looks further.
+# An owner's limit and offset are ignored, valid or not. Schemathesis would call that a fault, so owners send valid values only.
+# The requests are the same each time; another SEED makes others.
 SCHEMATHESIS := .cache/schemathesis
 test-openapi: SEED = 1
 $(SCHEMATHESIS)/installed-4.32.5:
@@ -82,7 +82,7 @@ $(SCHEMATHESIS)/installed-4.32.5:
 	touch $@
 
 .PHONY: test-openapi
-test-openapi: $(SCHEMATHESIS)/installed-4.32.5 ## hold a local stack to docs/openapi.yaml, with Schemathesis
+test-openapi: $(SCHEMATHESIS)/installed-4.32.5 ## compare a local stack with docs/openapi.yaml, by Schemathesis
 	@mkdir -p bin
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@.ci/with-stack bash -euc 'run() { \
@@ -99,7 +99,7 @@ test-client: chromium ## check and test the TypeScript client, the dashboard and
 	@cd client && npm run page:check || { echo "internal/local/page/dist isn't what client/app builds: run make page" >&2; exit 1; }
 	@.ci/with-stack bash -euc 'cd client && npm test && npm run e2e && npm run fixtures'
 
-# Pictures of the page's states, in both languages and themes and at two widths, end up in .cache/screenshots.
+# Pictures of the page's states, in both languages and themes and at two widths, are written to .cache/screenshots.
 .PHONY: chromium
 chromium:
 	@test -n "$${CHROMIUM:-}" || command -v chromium >/dev/null || { \
@@ -119,7 +119,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	done
 
 .PHONY: test-mutants
-test-mutants: ## break some sixty lines, one at a time, and see that the tests notice each
+test-mutants: ## break some sixty lines, one at a time, and fail if the tests miss any
 	@go run ./internal/cmd/mutants
 
 .PHONY: lint
@@ -128,7 +128,7 @@ lint: ## formatting, vet and golangci-lint, which has staticcheck; the first tim
 	go vet -tags aws ./...
 	go run $(GOLANGCI_LINT) run
 
-# The tools of the template come from PyPI, pinned, into a folder that git ignores.
+# The template's tools come from PyPI, pinned, into a folder that git ignores.
 SAM_TOOLS := .cache/sam-tools
 $(SAM_TOOLS)/installed-1.170.0:
 	python3 -m venv --clear $(SAM_TOOLS)
@@ -137,7 +137,7 @@ $(SAM_TOOLS)/installed-1.170.0:
 
 .PHONY: lint-template
 lint-template: export SAM_CLI_TELEMETRY = 0
-lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and what it nests, and build it, with cfn-lint and SAM's CLI
+lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and its nested templates, and build it, with cfn-lint and SAM's CLI
 	$(SAM_TOOLS)/bin/cfn-lint -c I -- template.yaml internal/stack/*.yaml
 	$(SAM_TOOLS)/bin/sam validate --lint
 	$(SAM_TOOLS)/bin/sam build
@@ -145,24 +145,24 @@ lint-template: $(SAM_TOOLS)/installed-1.170.0 ## check template.yaml and what it
 	@$(SAM_TOOLS)/bin/python .ci/versions
 	@large="$$(find .aws-sam/build -name bootstrap -size +15000k)"; test -z "$$large" || { echo "over 15 MB: $$large"; exit 1; }
 
-# A test sees to it that both files are up to date.
+# A test checks that both files are up to date.
 .PHONY: alarms
 alarms: ## write the alarms of internal/cmd/alarms into template.yaml and internal/stack/operations.yaml
 	@go run ./internal/cmd/alarms
 
 BASE ?= main
 .PHONY: compare-stack
-compare-stack: $(SAM_TOOLS)/installed-1.170.0 ## show which of the stack's resources differ from those of the commit BASE (main)
+compare-stack: $(SAM_TOOLS)/installed-1.170.0 ## show the resources of the stack that differ from the commit BASE (main)
 	@$(SAM_TOOLS)/bin/python .ci/compare $(BASE)
 
-# A release has an id, made of what is built and of the parameters that it is deployed with; template.yaml says what for.
-# The parameters are the stage's of samconfig.toml, since --parameter-overrides replaces that list, and after them
-# PARAMETERS, which therefore win. All others keep the value that they have in the stack.
+# A release has an id, a hash of its build and its parameters; template.yaml gives the reason.
+# The parameters are the stage's from samconfig.toml, because --parameter-overrides replaces that list, followed by
+# PARAMETERS, which therefore win. All others keep their value in the stack.
 STAGE ?= dev
 PARAMETERS ?=
 override PARAMETERS := $(shell sed -n '/^\[$(STAGE)\.deploy/,/^$$/s/^parameter_overrides = "\(.*\)".*/\1/p' samconfig.toml) $(PARAMETERS)
 
-# stamp writes the release's id into what `sam build` has built, in the place of what is there.
+# stamp writes the release's id into the output of `sam build`.
 .PHONY: stamp
 stamp:
 	@release="$$( (sed '/^ *RELEASE:/d' .aws-sam/build/template.yaml; cat .aws-sam/build/*/bootstrap; echo "$(PARAMETERS)") | sha256sum | cut -c1-16)"; \
@@ -179,7 +179,7 @@ deploy: $(SAM_TOOLS)/installed-1.170.0 ## release the stack of STAGE (dev), with
 	$(SAM_TOOLS)/bin/sam deploy --config-env $(STAGE) --parameter-overrides $(PARAMETERS) $(if $(filter no,$(CONFIRM)),--no-confirm-changeset)
 
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what the code calls
+vulncheck: ## look for known vulnerabilities in the code that is called
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
@@ -196,7 +196,7 @@ invoke: ## send EVENT (after BEFORE) to the compiled FUNCTION, as Lambda would
 
 .PHONY: test-sam
 test-sam: export SAM_CLI_TELEMETRY = 0
-test-sam: $(SAM_TOOLS)/installed-1.170.0 ## send every event by sam local invoke, where docker or podman answers, to a stack on engines
+test-sam: $(SAM_TOOLS)/installed-1.170.0 ## send every event by sam local invoke to a stack on engines; needs docker or podman
 	@mkdir -p bin
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@.ci/test-sam $(SAM_TOOLS)/bin/sam
@@ -216,7 +216,7 @@ bin/%/bootstrap: FORCE
 bin/sufrahctl: FORCE
 	go build -trimpath -o $@ ./internal/cmd/sufrahctl
 
-# What `sam build` calls for a function (BuildMethod: makefile in template.yaml), by its logical id there.
+# `sam build` calls these targets (BuildMethod: makefile in template.yaml), named by the functions' logical ids.
 build-UsageApiFunction: FUNCTION = usage-api
 build-UsageAdminFunction: FUNCTION = usage-admin
 build-ProcessMessageFunction: FUNCTION = process-message
@@ -228,5 +228,5 @@ $(BUILDS):
 	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(FUNCTION)
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove everything built and installed
 	rm -rf bin .aws-sam .cache client/node_modules client/dist

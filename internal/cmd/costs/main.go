@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("costs", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "print a line of JSON for each operation")
 	write := flags.Bool("write", false, "bring "+countedFile+" and "+pricesFile+" up to date")
-	check := flags.Bool("check", false, "fail if these aren't up to date")
+	check := flags.Bool("check", false, "fail if these files aren't up to date")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ const cacheDir = ".cache/engines"
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	flags.SetOutput(log)
-	on := flags.String("engines", "", `run on engines: "start" them, or take those that are "running"`)
+	on := flags.String("engines", "", `run on engines: "start" them, or use engines already "running"`)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	switch *on {
 	case "":
 	case "start":
-		fmt.Fprintln(stdout, "starting engines; what is missing is fetched first, which takes about a minute")
+		fmt.Fprintln(stdout, "starting engines; missing ones are downloaded first, which takes about a minute")
 		started, err := engines.StartAtPorts(ctx, cacheDir, engines.DynamoDB, engines.SQS, engines.Cache)
 		if err != nil {
 			return fmt.Errorf("the engines can't be had:\n%w", err)
@@ -115,7 +115,7 @@ curl -s $URL/api/usage -H 'Authorization: Bearer $ALL' -H 'X-Restaurant-Id: demo
 curl -s '$URL/api/usage?limit=3&isActive=true' -H 'X-API-Key: $KEY'
 # one restaurant with its history
 curl -s $URL/api/usage/$EXAMPLE -H 'X-API-Key: $KEY'
-# a new customer, whose menu is prefetched meanwhile; then the menu, from the cache
+# a new customer; the menu is prefetched meanwhile. Then the menu, from the cache
 make message PORT=$PORT FROM=+966500000001 BODY=hello
 make message PORT=$PORT FROM=+966500000001 BODY=menu
 curl -s $URL/sandbox/jobs

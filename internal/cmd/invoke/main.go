@@ -108,9 +108,9 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("invoke", flag.ContinueOnError)
 	flags.StringVar(&o.function, "function", "", "function to invoke: the name of a directory under functions")
 	flags.StringVar(&o.event, "event", "", "file with the event, in JSON")
-	flags.StringVar(&o.before, "before", "", "file with an event to send first, whose answer isn't shown")
-	flags.IntVar(&o.repeat, "repeat", 1, "how many times to send the event to the same instance")
-	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one invocation may take")
+	flags.StringVar(&o.before, "before", "", "file with an event to send first; its answer isn't shown")
+	flags.IntVar(&o.repeat, "repeat", 1, "times that the event is sent to the same instance")
+	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "time limit of an invocation")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -81,17 +81,17 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("message", flag.ContinueOnError)
 	flags.StringVar(&o.url, "url", defaultURL, "address of the local stack")
-	flags.StringVar(&o.token, "token", defaultToken, "auth token that the message is signed with")
+	flags.StringVar(&o.token, "token", defaultToken, "auth token for the message's signature")
 	flags.StringVar(&o.from, "from", "", "customer's number, such as +966500000001, or user id, such as SA.13491208655302741918")
 	flags.StringVar(&o.userID, "user-id", "", "customer's user id beside the number, such as SA.13491208655302741918")
 	flags.StringVar(&o.to, "to", "", "restaurant's number (default: the example restaurant's, "+defaultTo+")")
 	flags.StringVar(&o.body, "body", "", "text of the message")
 	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
 	flags.StringVar(&o.list, "list", "", "id of the list's row that the customer tapped, as the list shows it; the body is its title")
-	flags.StringVar(&o.optOut, "opt-out", "", "STOP, START or HELP: what Twilio takes the text for, as it does with configured keywords")
-	flags.StringVar(&o.id, "id", "", "the message's id; the same one again is a repeat (default: a new one)")
+	flags.StringVar(&o.optOut, "opt-out", "", "STOP, START or HELP: Twilio's reading of the text, as with configured keywords")
+	flags.StringVar(&o.id, "id", "", "the message's id; the same id again is a repeat (default: a new id)")
 	flags.StringVar(&o.profile, "profile", "", "customer's name")
-	flags.DurationVar(&o.wait, "wait", time.Second, "how long to wait for what the customer receives")
+	flags.DurationVar(&o.wait, "wait", time.Second, "time to wait for messages to the customer")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
 	if err := flags.Parse(args); err != nil {
 		return o, err

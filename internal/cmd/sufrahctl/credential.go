@@ -11,23 +11,23 @@ import (
 )
 
 type tokenCommand struct {
-	Issue  issueToken       `cmd:"" help:"Issue a token for some restaurants, or for all. Its value is shown this once."`
+	Issue  issueToken       `cmd:"" help:"Issue a token for some restaurants, or for all. Its value is shown only once."`
 	List   listTokens       `cmd:"" help:"List tokens, never their values."`
-	Rotate rotateCredential `cmd:"" help:"Issue a successor; the old one stays good for the overlap."`
+	Rotate rotateCredential `cmd:"" help:"Issue a successor. The old credential stays valid for the overlap."`
 	Revoke revokeCredential `cmd:"" help:"Make a token worthless within a minute."`
 }
 
 type keyCommand struct {
-	Issue  issueKey         `cmd:"" help:"Issue an administrator's API key. Its value is shown this once."`
+	Issue  issueKey         `cmd:"" help:"Issue an administrator's API key. Its value is shown only once."`
 	List   listKeys         `cmd:"" help:"List API keys, never their values."`
-	Rotate rotateCredential `cmd:"" help:"Issue a successor; the old one stays good for the overlap."`
+	Rotate rotateCredential `cmd:"" help:"Issue a successor. The old credential stays valid for the overlap."`
 	Revoke revokeCredential `cmd:"" help:"Make an API key worthless within a minute."`
 }
 
 // termFlags say whose a credential is and how long it is good.
 type termFlags struct {
-	Label   string        `help:"Whose it is and what for."`
-	Expires time.Duration `help:"How long it is good, such as 2160h for 90 days; without it, until it is revoked."`
+	Label   string        `help:"Owner and purpose."`
+	Expires time.Duration `help:"Lifetime, such as 2160h for 90 days. Default: until revoked."`
 }
 
 func (f termFlags) grant(s *session, g credential.Grant) (credential.Grant, error) {
@@ -147,7 +147,7 @@ func (s *session) list(kind credential.Kind) error {
 
 type rotateCredential struct {
 	ID      string        `arg:"" help:"Id of the credential, as list shows it."`
-	Overlap time.Duration `help:"How long the old one stays good." default:"24h"`
+	Overlap time.Duration `help:"How long the old credential stays valid." default:"24h"`
 }
 
 func (c *rotateCredential) Run(s *session) error {

@@ -15,9 +15,9 @@ import (
 )
 
 type dlqCommand struct {
-	List    listDeadLetters    `cmd:"" help:"List bootstrap jobs that were given up, with why. They stay where they are."`
-	Delete  deleteDeadLetter   `cmd:"" help:"Delete one for good, such as a job that could only fail again."`
-	Redrive redriveDeadLetters `cmd:"" help:"Send the jobs among them back to the bootstrap queue, each with all its attempts. What is no job stays."`
+	List    listDeadLetters    `cmd:"" help:"List dead letters (bootstrap jobs that were given up) with their reasons. They stay in the queue."`
+	Delete  deleteDeadLetter   `cmd:"" help:"Delete a dead letter for good, such as a job that could only fail again."`
+	Redrive redriveDeadLetters `cmd:"" help:"Send jobs back to the bootstrap queue, each with all its attempts. Other messages stay."`
 }
 
 // queueName returns the name that template.yaml gives a stack's bootstrap queue, and deadLetterQueueName that of its
@@ -45,7 +45,7 @@ func (s *session) deadLetters() (*sqsqueue.DeadLetters, error) {
 }
 
 type listDeadLetters struct {
-	Limit int `help:"How many to show at most." default:"100"`
+	Limit int `help:"Most dead letters to show." default:"100"`
 }
 
 // unexplained is the reason of a letter that SQS moved by itself, without one: the worker's log has the cause.

@@ -59,12 +59,12 @@ type commandLine struct {
 	Restaurant restaurantCommand `cmd:"" help:"Create, list and switch restaurants; set their bots' limits."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
-	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List bootstrap jobs that were given up, delete them or send them back."`
+	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List dead letters, delete them or send them back to the queue."`
 	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
-	Doctor     doctorCommand     `cmd:"" help:"Check that the stack has all that it needs, and say how to mend what it lacks."`
+	Doctor     doctorCommand     `cmd:"" help:"Check that the stack is complete, and say how to mend each fault."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
-	Export     exportCommand     `cmd:"" help:"Write them to a file that import reads."`
+	Export     exportCommand     `cmd:"" help:"Write restaurants, bots, monthly usage or conversations to a file that import reads."`
 }
 
 // session is what every command works with.

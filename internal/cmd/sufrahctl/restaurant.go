@@ -15,9 +15,9 @@ type restaurantCommand struct {
 	List       listRestaurants      `cmd:"" help:"List restaurants, newest first."`
 	Show       showRestaurant       `cmd:"" help:"Show a restaurant and its bot."`
 	Activate   activateRestaurant   `cmd:"" help:"Switch a restaurant on."`
-	Deactivate deactivateRestaurant `cmd:"" help:"Switch a restaurant off. Nothing of it is deleted."`
-	Set        setRestaurant        `cmd:"" help:"Set a restaurant's name or merchant id: what isn't named stays as it is."`
-	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot: what isn't named stays as it is."`
+	Deactivate deactivateRestaurant `cmd:"" help:"Switch a restaurant off. All its data stay."`
+	Set        setRestaurant        `cmd:"" help:"Set a restaurant's name or merchant id. Without a flag, the value stays."`
+	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot. Without a flag, the value stays."`
 }
 
 // shownRestaurant is a restaurant in JSON.
@@ -62,7 +62,7 @@ type botFlags struct {
 	BotID      *string `name:"bot-id" help:"Id of the bot (default: bot-<restaurant>)."`
 	Phone      *string `help:"WhatsApp number that the bot answers at, such as +966110000000."`
 	AccountSID *string `name:"account-sid" help:"The bot's own Twilio account; empty for Sufrah's."`
-	Owner      *string `help:"WhatsApp number that is told when the allowance is nearly used up; empty for nobody."`
+	Owner      *string `help:"WhatsApp number that is notified when the allowance is nearly used up; empty for nobody."`
 	PerDay     *int64  `name:"per-day" help:"Conversations a day; -1 for unlimited."`
 	PerMinute  *int64  `name:"per-minute" help:"Automated answers a minute; -1 for unlimited."`
 }
@@ -120,8 +120,8 @@ type createRestaurant struct {
 	Name     string       `help:"Its name." required:""`
 	Merchant string       `help:"Its merchant id at the Sufrah API."`
 	Inactive bool         `help:"Create it switched off."`
-	Bot      botFlags     `embed:"" group:"Bot (none is configured unless one of these is given)"`
-	Defaults defaultFlags `embed:"" group:"A new bot's limits where none are given"`
+	Bot      botFlags     `embed:"" group:"Bot (configured if any of these is given)"`
+	Defaults defaultFlags `embed:"" group:"Limits of a new bot without --per-day and --per-minute"`
 }
 
 func (c *createRestaurant) Run(s *session) error {
@@ -219,7 +219,7 @@ func (s *session) setActive(id string, active bool) error {
 type setBot struct {
 	ID       string       `arg:"" help:"Id of the restaurant."`
 	Bot      botFlags     `embed:""`
-	Defaults defaultFlags `embed:"" group:"A new bot's limits where none are given"`
+	Defaults defaultFlags `embed:"" group:"Limits of a new bot without --per-day and --per-minute"`
 }
 
 func (c *setBot) Run(s *session) error {
@@ -241,10 +241,10 @@ func (c *setBot) Run(s *session) error {
 }
 
 type listRestaurants struct {
-	Active   bool `xor:"filter" help:"Only those switched on."`
-	Inactive bool `xor:"filter" help:"Only those switched off."`
-	Offset   int  `help:"How many to skip."`
-	Limit    int  `help:"How many to show at most." default:"100"`
+	Active   bool `xor:"filter" help:"Only active restaurants."`
+	Inactive bool `xor:"filter" help:"Only inactive restaurants."`
+	Offset   int  `help:"Restaurants to skip."`
+	Limit    int  `help:"Most restaurants to show." default:"100"`
 }
 
 func (c *listRestaurants) Run(s *session) error {
@@ -283,11 +283,11 @@ func (c *listRestaurants) Run(s *session) error {
 }
 
 type directoryCommand struct {
-	Rebuild rebuildDirectory `cmd:"" help:"Compare the directory with the restaurants that exist, and lay it anew. Safe while the stack is in use."`
+	Rebuild rebuildDirectory `cmd:"" help:"Compare the directory with the restaurants, and rebuild it. Safe while the stack is in use."`
 }
 
 type rebuildDirectory struct {
-	Check bool `help:"Only compare, and write nothing. It fails where there are differences."`
+	Check bool `help:"Only compare, and write nothing. Fails if there are differences."`
 }
 
 // shownDifference is a difference in JSON.

@@ -16,16 +16,16 @@ import (
 )
 
 type importCommand struct {
-	Kind        string       `arg:"" enum:"restaurants,bots,usage,conversations" help:"What the file holds: ${enum}."`
+	Kind        string       `arg:"" enum:"restaurants,bots,usage,conversations" help:"Kind of rows in the file: ${enum}."`
 	File        string       `arg:"" help:"File to read, or - for the standard input."`
-	Format      string       `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Without it, what the file's name says (.jsonl, .csv, .tsv)."`
-	Ignore      []string     `placeholder:"COLUMN" help:"A column that isn't to be imported; may be repeated."`
-	Country     string       `placeholder:"CODE" help:"Calling code of phone numbers that have no plus sign, such as 966."`
-	Overwrite   bool         `help:"Restaurants and bots that exist become what the file says. Counts are never lowered."`
-	Refused     string       `placeholder:"FILE" help:"Where to write every refused row's number, line, field and reason, as CSV."`
-	Restart     bool         `help:"Begin with the first row, whatever the checkpoint says."`
+	Format      string       `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Default: by the file's name (.jsonl, .csv, .tsv)."`
+	Ignore      []string     `placeholder:"COLUMN" help:"A column to ignore; may be repeated."`
+	Country     string       `placeholder:"CODE" help:"Calling code for phone numbers without a plus sign, such as 966."`
+	Overwrite   bool         `help:"Replace existing restaurants and bots by the file's. Counts are never lowered."`
+	Refused     string       `placeholder:"FILE" help:"CSV file for every refused row's number, line, field and reason."`
+	Restart     bool         `help:"Begin with the first row, in spite of a checkpoint."`
 	Defaults    defaultFlags `embed:"" group:"A bot's limits where its row has none"`
-	Concurrency int          `default:"16" help:"How many writes are under way at most."`
+	Concurrency int          `default:"16" help:"Most writes at the same time."`
 }
 
 // checkpoint is what the file beside the one that is imported says.
@@ -121,9 +121,9 @@ func (c *importCommand) show(w io.Writer, s transfer.Summary, report *refusals) 
 }
 
 type exportCommand struct {
-	Kind   string `arg:"" enum:"restaurants,bots,usage,conversations" help:"What to write: ${enum}."`
+	Kind   string `arg:"" enum:"restaurants,bots,usage,conversations" help:"Kind of rows to write: ${enum}."`
 	File   string `arg:"" optional:"" default:"-" help:"File to write, or - for the standard output."`
-	Format string `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Without it, what the file's name says (.jsonl, .csv, .tsv)."`
+	Format string `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Default: by the file's name (.jsonl, .csv, .tsv)."`
 }
 
 func (c *exportCommand) Run(s *session) error {

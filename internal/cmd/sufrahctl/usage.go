@@ -16,16 +16,16 @@ import (
 
 type usageCommand struct {
 	TopUp    topUpUsage    `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month, or correct a top-up."`
-	Messages messagesUsage `cmd:"" help:"Show what became of the messages that a restaurant sent in a month, and what they cost."`
-	Reindex  reindexUsage  `cmd:"" help:"List all restaurants' months anew for alerts. Safe while the stack is in use."`
+	Messages messagesUsage `cmd:"" help:"Show the statuses of a restaurant's messages in a month, and their costs."`
+	Reindex  reindexUsage  `cmd:"" help:"Rebuild the ranking that alerts read. Safe while the stack is in use."`
 }
 
 type topUpUsage struct {
 	ID     string     `arg:"" help:"Id of the restaurant."`
-	Amount int64      `help:"How many conversations to add; negative (--amount=-500) to take back." default:"1000"`
-	Reason string     `help:"Why, as the restaurant will read it. Default: Manual renewal, or Manual correction."`
-	Key    string     `help:"Makes repeating the command harmless: only the first of the same key adds anything."`
-	By     string     `help:"Who adds it. Default: the name in your AWS identity; on a local stack sufrahctl."`
+	Amount int64      `help:"Conversations to add; negative (--amount=-500) to take back." default:"1000"`
+	Reason string     `help:"Reason, as the restaurant will read it. Default: Manual renewal, or Manual correction."`
+	Key    string     `help:"Idempotency key: of all top-ups with the same key only the first adds anything."`
+	By     string     `help:"Author of the top-up. Default: the name in your AWS identity; on a local stack sufrahctl."`
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
 }
 
