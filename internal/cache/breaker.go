@@ -32,17 +32,16 @@ type Breaker struct {
 const (
 	// breakAfter is how many failures in a row open the breaker. A tenth as many calls fail where Sufrah fails three of ten.
 	breakAfter = 5
-	// firstPause and longestPause bound how long there are no calls. The longest is what a job waits at most when all is well
-	// again.
+	// firstPause and longestPause bound the time without calls. A job waits for the longest at most after the origin is back.
 	firstPause   = time.Second
 	longestPause = 8 * time.Second
-	// longestAsked bounds what a Retry-After may ask for: a slip there mustn't stop the system for a day.
+	// longestAsked bounds the wait that a Retry-After may ask for: a mistake there mustn't stop the system for a day.
 	longestAsked = time.Hour
-	// probeTime is what the call that tries may take before another one does.
+	// probeTime is the time that a probing call may take before another call probes.
 	probeTime = 6 * time.Second
 )
 
-// pass is what a breaker says to a call.
+// pass is a breaker's answer to a call.
 type pass int
 
 const (
@@ -86,7 +85,7 @@ return math.floor(pause)
 
 const wellScript = `return redis.call('DEL', KEYS[1])`
 
-// retractScript lets the next call try in place of one that was let through and not made.
+// retractScript lets the next call probe in place of a call that was let through and not made.
 const retractScript = `
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'until', 0) end
 return 0

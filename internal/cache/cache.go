@@ -1,8 +1,8 @@
-// Package cache keeps what is fetched from elsewhere where every instance of a function finds it: merchants' menus, and
-// the ids of message templates.
+// Package cache keeps data fetched from elsewhere for all instances of a function: merchants' menus, and the ids of message
+// templates.
 //
-// The cache is a convenience. A server that is down, slow or full, and a value that cannot be read, cost a fetch and
-// never an error.
+// The cache is a convenience. If its server is down, slow or full, or a value can't be read, that costs a fetch and is never an
+// error.
 package cache
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Entries keeps values for a while. A value may be gone before its time; it is never another one.
+// Entries keeps values for a while. A value may disappear before its time, but is never replaced by another.
 type Entries interface {
 	// Get returns the value of a key, or false where it has none.
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
@@ -20,10 +20,10 @@ type Entries interface {
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Locks is what instances agree by.
+// Locks lets instances agree on a single holder.
 type Locks interface {
-	// SetIfAbsent gives the key a value for ttl and returns true, unless it has another one. It is atomic: of several
-	// callers with values of their own, one gets true. After an error the key may have the value.
+	// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. It is atomic: of several callers
+	// with different values, only the first gets true. After an error the key may have the value.
 	SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (bool, error)
 	// DeleteIfEquals deletes the key if it has the value, atomically.
 	DeleteIfEquals(ctx context.Context, key, value string) error
@@ -59,10 +59,10 @@ func (s Source) String() string {
 	return "none"
 }
 
-// Observer is told what the cache does, for metrics. Its functions may be nil. They are called by many goroutines.
+// Observer receives the cache's events, for metrics. Its functions may be nil. Many goroutines call them.
 type Observer struct {
-	// Loaded is told where a value came from: Fresh is a hit, Fetched a miss, Stale a miss that could not be fetched, and
-	// None one for which nothing was kept either. Callers that share a load count once.
+	// Loaded is called with a value's source: Fresh is a hit, Fetched a miss, Stale a miss that could not be fetched, and None
+	// a miss without even an old value. Callers that share a load count once.
 	Loaded func(key string, source Source)
 	// Failed is told of an operation ("read", "write", "lock", "unlock") that the server failed in.
 	Failed func(operation, key string, err error)
@@ -74,17 +74,17 @@ func (o Observer) loaded(key string, source Source) {
 	}
 }
 
-// Options are what the loaders of an instance share.
+// Options are shared by the loaders of an instance.
 type Options struct {
 	Server   Server
 	TTL      time.Duration // how long a value is fresh
 	StaleFor time.Duration // how much longer it is kept for when it can't be fetched
-	// LockFor is how long an instance may take to fetch before others do so too; 0 takes DefaultLockFor. It is longer than
-	// the origin's time-out, so that all learn what becomes of one fetch. When the one that fetches dies, the others wait
-	// for so long.
+	// LockFor is the time that an instance may take to fetch before others fetch too; 0 takes DefaultLockFor. It is longer than
+	// the origin's time-out, so that all instances learn the result of the same fetch. If the fetching instance dies, the
+	// others wait that long.
 	LockFor time.Duration
-	// Jitter is the part of TTL by which it differs from value to value, so that what was fetched together isn't fetched
-	// together again: from TTL × (1 - Jitter) to TTL.
+	// Jitter is the share of TTL by which values differ, from TTL × (1 - Jitter) to TTL, so that values fetched together don't
+	// expire together.
 	Jitter float64
 	// Hold is about how long a first failure is shared before the origin is asked again; 0 shares none.
 	Hold time.Duration
@@ -101,8 +101,8 @@ type Options struct {
 // DefaultLockFor is a little more than Sufrah's answer may take.
 const DefaultLockFor = 6 * time.Second
 
-// Key returns the key of one part of what belongs to the owner, such as a merchant. All keys of an owner share a slot of
-// a cluster, whatever signs are in its id, and no two owners share a key. A part has no braces.
+// Key returns the key of a part that belongs to an owner, such as a merchant. All keys of an owner share a slot of a cluster,
+// whatever characters its id has, and no two owners share a key. A part has no braces.
 func Key(owner, part string) string {
 	return "sufrah:v1:{" + url.QueryEscape(owner) + "}:" + part
 }

@@ -89,7 +89,7 @@ func TestEngineExpiry(t *testing.T) {
 	})
 }
 
-// TestEngineKeysShareASlot: scripts may touch several keys of an owner, whatever is in its id.
+// TestEngineKeysShareASlot: scripts may touch several keys of an owner, whatever characters its id has.
 func TestEngineKeysShareASlot(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, owner string, connect func() *valkey.Client) {

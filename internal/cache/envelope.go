@@ -20,7 +20,7 @@ func seal[T any](value T, at time.Time) ([]byte, error) {
 	return append(fmt.Appendf(nil, "%s %d ", formatVersion, at.UnixMilli()), body...), nil
 }
 
-// open returns what was sealed, or false where the bytes are something else or of another version.
+// open returns the sealed value, or false if the bytes are of another form or version.
 func open[T any](sealed []byte) (value T, at time.Time, ok bool) {
 	version, rest, _ := bytes.Cut(sealed, []byte{' '})
 	stamp, body, _ := bytes.Cut(rest, []byte{' '})

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// flights lets simultaneous callers with the same key share one call. It differs from golang.org/x/sync/singleflight in
-// whose context the call ends with: not the first caller's, but that of the last one who still waits.
+// flights lets simultaneous callers with the same key share a call. Unlike in golang.org/x/sync/singleflight, the call doesn't
+// end with the first caller's context: it ends when the last waiting caller has left.
 type flights[T any] struct {
 	mu    sync.Mutex
 	byKey map[string]*flight[T]
@@ -21,7 +21,7 @@ type flight[T any] struct {
 	result  result[T]
 }
 
-// result is what a load comes to.
+// result is the outcome of a load.
 type result[T any] struct {
 	value  T
 	source Source

@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// holding is a server that holds one value, under whatever key it is asked for, until it is given another.
+// holding is a server that returns the same value for every key, until it is given another value.
 type holding struct{ value []byte }
 
 func (h *holding) Get(context.Context, string) ([]byte, bool, error) { return h.value, true, nil }
@@ -41,8 +41,8 @@ func (tea) Categories(context.Context, string) ([]menu.Category, error) {
 
 func (tea) Branches(context.Context, string) ([]menu.Branch, error) { return nil, nil }
 
-// FuzzCachedValue holds that whatever the server has under a key, a menu is had, fetched where it isn't one, and that no
-// template has an id that isn't one.
+// FuzzCachedValue: whatever bytes the server returns, callers get a menu (fetched if the bytes are none) and never an invalid
+// template id.
 func FuzzCachedValue(f *testing.F) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for _, body := range []string{`[{"ID":"c","Name":{"Arabic":"شاي"}}]`, `null`, `{}`, `[null]`, `[{"DisplayOrder":1e99}]`, `[]]`} {

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// longestHold is the longest that a failure is held, and how long one that can't pass is.
+	// longestHold is the longest time that a failure is held, and the time for a permanent failure.
 	longestHold = time.Minute
-	// maxHeldText bounds what is kept of an error.
+	// maxHeldText bounds the kept text of an error.
 	maxHeldText = 300
 )
 
@@ -101,8 +101,8 @@ func permanent(err error) bool {
 	return ok && !said.Retryable()
 }
 
-// hold has other callers share a failure: for about as long as Hold, twice as long with each one in a row, up to a minute. A
-// failure of an origin that is down altogether isn't the key's, and isn't counted.
+// hold lets other callers share a failure: for about Hold, twice as long after each further failure, up to a minute. If the
+// origin is down altogether, the failure isn't counted, because it isn't the key's.
 func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked time.Duration, originDown bool) {
 	if l.options.Hold == 0 {
 		return
@@ -129,7 +129,7 @@ func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked tim
 		err = l.options.Server.Set(ctx, key+":held", f, hold)
 	}
 	if err == nil && !originDown {
-		// It ends some time after the hold: failures in a row are those that follow one another that soon.
+		// The counter ends some time after the hold: failures in a row are failures that follow each other that soon.
 		err = l.options.Server.Set(ctx, key+":failures", fmt.Append(nil, count+1), 2*hold+30*time.Second)
 	}
 	if err != nil {

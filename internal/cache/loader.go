@@ -13,8 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// How long an instance waits before it looks again whether another one has fetched: twice as long each time, less a
-// random part of up to a half.
+// Waits between an instance's looks whether another has fetched: doubled each time, less a random part of up to a half.
 const (
 	firstLook   = 10 * time.Millisecond
 	longestLook = 80 * time.Millisecond
@@ -34,19 +33,19 @@ func NewLoader[T any](options Options) *Loader[T] {
 	return &Loader[T]{options: options}
 }
 
-// kept is what the cache holds under a key.
+// kept is the content of the cache under a key.
 type kept[T any] struct {
 	value T
 	found bool // and not older than TTL and StaleFor together
 	fresh bool
 }
 
-// Load returns the value of the key: the cached one while it is fresh, or else what fetch returns, which is cached.
-// Simultaneous callers share one fetch, in this process and, as long as the server answers, with every other one. Where
-// fetch fails, a value that is past its time to live is returned if one is kept, and otherwise fetch's error.
+// Load returns the value of the key: the cached value while it is fresh, or else the result of fetch, which is then cached.
+// Simultaneous callers share a fetch, within this process and, as long as the server answers, with all others. If fetch fails,
+// Load returns a value past its time to live if the cache has it, and otherwise fetch's error.
 //
-// A caller whose context ends leaves with its error, and the others get their value; fetch's context ends when all have
-// left. Callers share the value and must not change it.
+// If a caller's context ends, that caller gets its error and the others get their value. fetch's context ends when all callers
+// have left. Callers share the value and must not change it.
 func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
 	return l.LoadAdmitted(ctx, key, nil, fetch)
 }
@@ -55,8 +54,8 @@ func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Con
 // everything else is ready for the fetch, and nobody waits for its answer.
 type Admit func(ctx context.Context) error
 
-// LoadAdmitted is Load, but for that it fetches only if admit lets it; nil always does. Whoever isn't admitted leaves the
-// fetch to the next.
+// LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. A refused caller leaves the fetch to the
+// next.
 func (l *Loader[T]) LoadAdmitted(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (T, Source, error) {
 	r := l.flights.join(ctx, key, func(ctx context.Context) result[T] {
 		r := l.load(ctx, key, admit, fetch)
@@ -117,8 +116,8 @@ func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch fun
 	return fetched(value, err)
 }
 
-// Serve is Load for who can't wait: a value that is past its time to live is returned at once, and renewed meanwhile.
-// Renewed waits for that.
+// Serve is Load for callers that can't wait: a value past its time to live is returned at once, and renewed meanwhile. Renewed
+// waits for the renewal.
 func (l *Loader[T]) Serve(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
 	old, err := l.read(ctx, key)
 	if err != nil || old.fresh || !old.found {
@@ -169,8 +168,8 @@ func fetched[T any](value T, err error) result[T] {
 	return result[T]{value, Fetched, nil}
 }
 
-// turn waits until this instance is to fetch. It returns the value instead where another one has fetched it meanwhile.
-// done gives the turn to the next.
+// turn waits until this instance may fetch. If another instance has fetched meanwhile, it returns that value. done gives the
+// turn to the next caller.
 //
 //	locked ──> fresh by now ──────────────────> its value
 //	   │           └─ no ─────────────────────> fetch, and done unlocks
@@ -226,7 +225,7 @@ func (l *Loader[T]) lock(ctx context.Context, key string) (unlock func(), locked
 	}, locked, err
 }
 
-// read returns what the server holds under the key. What can't be understood isn't there.
+// read returns the server's value under the key. An unreadable value counts as missing.
 func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
 	sealed, found, err := l.options.Server.Get(ctx, key)
 	if err != nil {
@@ -237,7 +236,7 @@ func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
 		return kept[T]{}, nil
 	}
 	value, at, ok := open[T](sealed)
-	// The clock of the instance that fetched may be ahead of this one's, so a value from the future counts as much.
+	// The fetching instance's clock may be ahead of this instance's, so the age of a value from the future counts as well.
 	age := l.options.Now().Sub(at).Abs()
 	if !ok || age >= l.options.TTL+l.options.StaleFor {
 		return kept[T]{}, nil

@@ -24,7 +24,7 @@ var errSufrah = errors.New("sufrah is down")
 type origin struct {
 	fetches atomic.Int64
 	delay   time.Duration
-	until   func() bool // what a fetch waits for; nil is nothing
+	until   func() bool // condition that a fetch waits for; nil is none
 	err     error
 }
 
@@ -427,7 +427,7 @@ func TestUnreadableValuesAreMisses(t *testing.T) {
 	expect(t, NewLoader[[]string](w.options(w.client(t))), &origin{}, "cakes", Fresh)
 }
 
-// TestUnkeepableValue fetches what JSON can't hold.
+// TestUnkeepableValue fetches a value that JSON can't hold.
 func TestUnkeepableValue(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -29,7 +29,7 @@ func TestMenu(t *testing.T) {
 	var menus []*Menu
 	for range 2 {
 		options := w.options(w.client(t))
-		options.LockFor = patience // whoever fetches isn't overtaken on a busy machine
+		options.LockFor = patience // no other instance takes the lock over on a busy machine
 		menus = append(menus, NewMenu(client, options))
 	}
 

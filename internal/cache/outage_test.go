@@ -70,7 +70,7 @@ func TestStaleWhileRenewed(t *testing.T) {
 			return nil, ctx.Err()
 		}
 	}
-	// A customer who waited for the renewal would give up.
+	// A customer could not wait that long for the renewal.
 	customer, leave := context.WithTimeout(t.Context(), 5*time.Second)
 	defer leave()
 	for range 20 {
@@ -103,8 +103,8 @@ func TestStaleWhileRenewed(t *testing.T) {
 	}
 }
 
-// TestShareThatWaits has the customers of merchants write once in one to twenty minutes for two days, to five instances. Under one
-// of a hundred answers waits for Sufrah: each merchant's first, which the bootstrap job spares its customer.
+// TestShareThatWaits: for two days, each merchant's customers write every one to twenty minutes, to five instances. Under 1 %
+// of the answers wait for Sufrah: the first of each merchant, and the bootstrap job spares its customer even that.
 func TestShareThatWaits(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -289,7 +289,7 @@ func TestOneProbe(t *testing.T) {
 	if _, _, err := one.LoadAdmitted(t.Context(), "{a}", func(context.Context) error { return refused }, down.fetch); !errors.Is(err, refused) {
 		t.Errorf("not admitted: %v", err)
 	}
-	// One that fails has only found out that nothing has changed: its caller is to wait, as all others are.
+	// A failed call only shows that nothing has changed: its caller must wait like all others.
 	if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, firstPause) || !strings.Contains(err.Error(), down.err.Error()) {
 		t.Errorf("the one that tries in vain: %v", err)
 	}
@@ -316,7 +316,7 @@ func isHeldFor(err error, least time.Duration) bool {
 	return ok && held.For >= least && held.Retryable()
 }
 
-// TestRetryAfterIsKept: what the origin asks for binds all instances at once.
+// TestRetryAfterIsKept: the origin's Retry-After binds all instances at once.
 func TestRetryAfterIsKept(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

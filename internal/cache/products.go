@@ -9,7 +9,7 @@ import (
 
 // ProductOrigin is where products are fetched. Its errors are returned as they are.
 type ProductOrigin interface {
-	// Products returns a category's products at a branch; those of no branch in particular where branchID is "".
+	// Products returns a category's products at a branch; without a branch in particular if branchID is "".
 	Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error)
 }
 
@@ -24,13 +24,12 @@ func NewProducts(origin ProductOrigin, options Options) *Products {
 	return &Products{origin: origin, loader: NewLoader[[]menu.Product](options)}
 }
 
-// Products returns the products of one of the merchant's categories at a branch and where they came from, or the origin's error.
-// It is a Load.
+// Products returns the products of a merchant's category at a branch and their source, or the origin's error. It is a Load.
 func (p *Products) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, Source, error) {
 	return p.PrefetchProducts(ctx, merchantID, categoryID, branchID, nil)
 }
 
-// PrefetchProducts is Products for who needs leave to fetch. It is a LoadAdmitted.
+// PrefetchProducts is Products for callers that need permission to fetch. It is a LoadAdmitted.
 func (p *Products) PrefetchProducts(
 	ctx context.Context, merchantID, categoryID, branchID string, admit Admit,
 ) ([]menu.Product, Source, error) {

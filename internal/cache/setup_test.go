@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// world is a cache server with what the instances that share it see.
+// world is a cache server, and the events seen by its instances.
 type world struct {
 	redis *miniredis.Miniredis
 	log   *lines
@@ -33,7 +33,7 @@ func setup(t *testing.T) *world {
 	}
 }
 
-// patience is how long tests wait for what is to succeed: a busy machine is not a broken cache.
+// patience bounds waits for success in tests: a busy machine is not a broken cache.
 const patience = 10 * time.Second
 
 // client returns a connection of an instance to the server.
@@ -47,7 +47,7 @@ func (w *world) client(t *testing.T) *valkey.Client {
 	return client
 }
 
-// options are those of one instance.
+// options are the options of an instance.
 func (w *world) options(server Server) Options {
 	return Options{
 		Server:   server,
@@ -84,7 +84,7 @@ func (w *world) observe(what string) {
 	w.observed = append(w.observed, what)
 }
 
-// seen returns what was observed since the last call.
+// seen returns the events observed since the last call.
 func (w *world) seen() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,7 +93,7 @@ func (w *world) seen() []string {
 	return seen
 }
 
-// faulty is a server some of whose operations fail.
+// faulty is a server that fails in some operations.
 type faulty struct {
 	Server
 	fault func(operation string) error
@@ -127,7 +127,7 @@ func (f faulty) DeleteIfEquals(ctx context.Context, key, value string) error {
 	return f.Server.DeleteIfEquals(ctx, key, value)
 }
 
-// lines collects what is logged.
+// lines collects log lines.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer

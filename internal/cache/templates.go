@@ -19,12 +19,13 @@ const (
 	sidLength   = 34
 )
 
-// templateCategories are those that WhatsApp approves templates with, as far as we send any (Meta, "Template categorization").
+// templateCategories are the categories in which we send templates, of those that WhatsApp approves (Meta, "Template
+// categorization").
 var templateCategories = []delivery.Category{delivery.Utility, delivery.Marketing}
 
-// ParseTemplateSIDs returns the SIDs of templates, by key in lower case. They are given as a list, CONTENT_SIDS=KEY=HX…,KEY=HX…,
-// and as single variables, CONTENT_SID_<KEY>=HX…, which win over the list. An empty variable gives nothing: that is what SAM
-// makes of a parameter that isn't set. All faults are reported at once.
+// ParseTemplateSIDs returns the SIDs of templates, by key in lower case. They come from a list, CONTENT_SIDS=KEY=HX…,KEY=HX…,
+// and from single variables, CONTENT_SID_<KEY>=HX…, which override the list. An empty variable is ignored, because SAM sets
+// unset parameters to "". All faults are reported at once.
 func ParseTemplateSIDs(environ []string) (map[string]string, error) {
 	listed, single := sidEntries(environ)
 	sids := make(map[string]string)
@@ -92,7 +93,7 @@ func newSIDEntry(origin, key, value string) sidEntry {
 	return e
 }
 
-// fault returns what is wrong with an entry, without its value, or nil.
+// fault describes the fault of an entry, without its value, or returns nil.
 func (e sidEntry) fault() error {
 	switch {
 	case !validKey(e.key):
@@ -130,8 +131,8 @@ type Templates struct {
 	log    *slog.Logger
 }
 
-// NewTemplates returns templates that the server keeps for ttl after each Warm. own are those of the function itself, by
-// key, which are never looked up.
+// NewTemplates returns templates that the server keeps for ttl after each Warm. own are the function's own, by key, and are
+// never looked up.
 func NewTemplates(server TemplateServer, own map[string]string, ttl time.Duration, log *slog.Logger) *Templates {
 	return &Templates{server: server, own: own, ttl: ttl, log: log}
 }

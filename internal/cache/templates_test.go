@@ -112,7 +112,7 @@ func TestWarmInPart(t *testing.T) {
 	}
 }
 
-// TestTemplateKeysAreNobodysMenu guards against a merchant whose id is the templates' owner.
+// TestTemplateKeysAreNobodysMenu guards against a merchant with the id of the templates' owner.
 func TestTemplateKeysAreNobodysMenu(t *testing.T) {
 	t.Parallel()
 	if sidKey("categories") == Key("templates", "categories") {

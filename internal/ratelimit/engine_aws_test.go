@@ -39,8 +39,8 @@ func eachEngine(t *testing.T, test func(t *testing.T, connect func() *valkey.Cli
 	}
 }
 
-// TestEngineServersTime has three instances, whose clocks are hours apart, start sixty at once: twenty may, by the server's
-// clock, and the others are told moments within three minutes, twenty in each.
+// TestEngineServersTime: three instances with clocks hours apart start sixty callers at once. By the server's clock twenty may
+// start, and the others get moments within three minutes, twenty in each.
 func TestEngineServersTime(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, connect func() *valkey.Client) {

@@ -13,7 +13,7 @@ import (
 
 // LimiterConfig is a rate that all instances keep together.
 type LimiterConfig struct {
-	Key    string        // of the cache, with a hash tag; the same for all who share the rate
+	Key    string        // of the cache, with a hash tag; the same for all sharers of the rate
 	Rate   int           // starts in any Per, 1 or more
 	Per    time.Duration // a millisecond or longer
 	Alone  int           // starts in any Per of one instance while the cache is down; from 1 to Rate
@@ -24,17 +24,17 @@ type LimiterConfig struct {
 	LocalTime bool
 }
 
-// Limiter lets at most Rate callers start in any Per, wherever that begins, and each at the first moment at which this rule
-// lets it: it keeps a log of the latest starts. It is safe for concurrent use.
+// Limiter lets at most Rate callers start in any Per, wherever it begins, and each at the first moment that this rule allows.
+// For that it keeps a log of the latest starts. It is safe for concurrent use.
 //
-// Every answer of the cache also tells the latest starts. So an instance knows of nearly all of them, and holds what it knows
-// against a cache that has lost its content:
+// Every answer of the cache has the latest starts. So an instance knows nearly all of them, and can restore a cache that has
+// lost its content:
 //
 //	the cache's epoch is the instance's ─────────────> its log counts
-//	it is another, seeded by who knew of starts ─────> its log counts
-//	there is none, or one of who knew of nothing
-//	   └─ the instance knows of starts in this Per ──> it seeds: the log is what it knows, and as many starts at
-//	                                                   this very moment as the rule could have let others have
+//	another epoch, seeded with known starts ─────────> its log counts
+//	no epoch, or one seeded without known starts
+//	   └─ the instance knows of starts in this Per ──> it seeds: the log is its own knowledge, and as many starts at
+//	                                                   this very moment as the rule could have allowed others
 type Limiter struct {
 	config  LimiterConfig
 	scripts ListScripts
@@ -43,14 +43,14 @@ type Limiter struct {
 	mu    sync.Mutex
 	epoch int64
 	known []int64 // the latest starts, by Now in microseconds, newest first; at most maxKnown
-	older int     // starts before those, and not older than Per
+	older int     // starts before known, and not older than Per
 	alone []int64 // starts that the cache wasn't told of, newest first
 }
 
 // maxKnown is how many starts an answer tells: the cost of a start doesn't grow with the rate.
 const maxKnown = 32
 
-// NewLimiter returns a limiter, or an error that says what is wrong with its config.
+// NewLimiter returns a limiter, or an error that describes the config's fault.
 func NewLimiter(config LimiterConfig, scripts ListScripts, log *slog.Logger) (*Limiter, error) {
 	if config.Key == "" || config.Rate < 1 || config.Per < time.Millisecond || config.Alone < 1 || config.Alone > config.Rate {
 		return nil, errors.New("a rate limit needs a key, a rate, a period, and a rate for an instance alone")
@@ -58,16 +58,16 @@ func NewLimiter(config LimiterConfig, scripts ListScripts, log *slog.Logger) (*L
 	return &Limiter{config: config, scripts: scripts, outage: outage{limit: config.Key, log: log}}, nil
 }
 
-// Start starts the caller and returns 0, or else how long until the caller may expect to start. Callers that give the same
-// name wait for the same moment. It fails only with the context's error.
+// Start starts the caller and returns 0, or else the time until the caller may expect to start. Callers that give the same name
+// wait for the same moment. It fails only with the context's error.
 //
-// A caller who doesn't come back keeps nobody waiting: whoever asks while there is room starts. While the cache is down the
+// A caller that doesn't come back delays nobody: anybody who asks while there is room starts. While the cache is down the
 // instance keeps its share of the rate alone.
 func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	l.mu.Lock() // one at a time: each knows what the one before was told
+	l.mu.Lock() // serially: each caller needs the answer to the previous one
 	defer l.mu.Unlock()
 	now := l.config.Now().UnixMicro()
 	wait, err := l.shared(ctx, name, now)
@@ -81,7 +81,7 @@ func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error)
 	return time.Duration(wait) * time.Microsecond, nil
 }
 
-// What the caller knows is offered to the script in one of these ways.
+// Ways of offering the caller's knowledge to the script.
 const (
 	offerNothing = "" // the script asks for it if it is needed
 	offerStarts  = "starts"
@@ -120,7 +120,7 @@ func (l *Limiter) ask(ctx context.Context, name string, now int64, offer string,
 		clock = strconv.FormatInt(now, 10)
 	}
 	if len(l.recent(l.known, now)) == 0 && len(l.recent(l.alone, now)) == 0 {
-		mine = 0 // nothing that counts is known: whatever the cache says is right
+		mine = 0 // this instance knows of no start that counts, so the cache is right
 	}
 	older := 0
 	if offer == offerAll && len(l.recent(l.known, now)) == len(l.known) {
@@ -138,12 +138,12 @@ func (l *Limiter) ask(ctx context.Context, name string, now int64, offer string,
 
 func text(n int64) string { return strconv.FormatInt(n, 10) }
 
-// recent returns those starts that count at the time.
+// recent returns the starts that still count at the time.
 func (l *Limiter) recent(starts []int64, now int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(starts), func(at int64) bool { return now-at >= l.config.Per.Microseconds() })
 }
 
-// startAlone starts the caller by what this instance knows, or returns the microseconds to wait.
+// startAlone starts the caller by this instance's own knowledge, or returns the microseconds to wait.
 func (l *Limiter) startAlone(now int64) int64 {
 	l.alone = l.recent(l.alone, now)
 	all := l.recent(slices.Concat(l.alone, l.known), now)
@@ -162,10 +162,10 @@ func (l *Limiter) startAlone(now int64) int64 {
 	return wait
 }
 
-// startScript takes a start out of a log of the latest, or says how long to wait. KEYS: the log, newest first; the epoch;
-// those who wait, by the moment that they were told. An epoch is even if it was seeded by an instance that knew of starts.
+// startScript adds a start to the log of the latest, or returns the time to wait. KEYS: the log, newest first; the epoch; the
+// waiting callers, by the moments that they were given. An epoch is even if it was seeded by an instance that knew of starts.
 //
-// It returns {wait, epoch, now, starts in the log, the newest of these …}, or {-1} if the caller is to offer all it knows.
+// It returns {wait, epoch, now, starts in the log, the newest of these …}, or {-1} if the caller must offer all its knowledge.
 const startScript = `
 local now = tonumber(ARGV[1])
 if not now then

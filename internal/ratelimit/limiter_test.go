@@ -67,8 +67,8 @@ func TestNewLimiterRefuses(t *testing.T) {
 	}
 }
 
-// TestFirstMoment: twenty start at once, and each further one at the moment at which the one twenty before it is a minute
-// old; those who wait are told which moments these are, in the order in which they came.
+// TestFirstMoment: twenty start at once, and each later caller starts when the start twenty places before it is a minute old.
+// Waiting callers learn these moments, in the order in which they came.
 func TestFirstMoment(t *testing.T) {
 	t.Parallel()
 	redis, _ := setup(t)
@@ -80,7 +80,7 @@ func TestFirstMoment(t *testing.T) {
 		}
 		c.advance(time.Second)
 	}
-	// The n-th who waits is told the n-th moment, beyond the first minute's, too. Asking again changes nothing.
+	// The n-th waiting caller is given the n-th moment, beyond the first minute too. Asking again changes nothing.
 	for range 2 {
 		for i := range 45 {
 			want := time.Duration(40+i%20)*time.Second + time.Duration(i/20)*time.Minute
@@ -100,7 +100,7 @@ func TestFirstMoment(t *testing.T) {
 	if d := wait(t, limiters[1], "w1"); d != time.Second {
 		t.Errorf("the next one is told %v, want 1s", d)
 	}
-	// Whoever asks while there is room starts, although somebody who isn't there was told this moment.
+	// A caller that asks while there is room starts, although an absent caller was given this moment.
 	c.advance(time.Second)
 	if d := wait(t, limiters[2], "new"); d != 0 {
 		t.Errorf("while there is room, it is told %v", d)
@@ -118,8 +118,8 @@ func windows(t *testing.T, starts []time.Time, per time.Duration) {
 	}
 }
 
-// TestAnySequence: whatever five instances do, whose clocks differ by up to 2 s, and however often the cache loses all that it
-// has, no minute has more than twenty starts.
+// TestAnySequence: five instances with clocks up to 2 s apart start callers at random, and the cache loses its content at
+// random. No minute has more than twenty starts.
 func TestAnySequence(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(9) {
@@ -154,7 +154,7 @@ func TestAnySequence(t *testing.T) {
 			if len(starts) < 60 {
 				t.Errorf("%d starts in %v: the rate is far from used", len(starts), c.now().Sub(start))
 			}
-			if seed%3 != 0 { // the cache can't count what it isn't told of
+			if seed%3 != 0 { // the cache can't count starts that it never heard of
 				windows(t, starts, time.Minute)
 			}
 		})
@@ -185,7 +185,7 @@ func TestEmptied(t *testing.T) {
 	if d := wait(t, limiters[0], "w0"); d != 0 {
 		t.Errorf("a minute later it is told %v", d)
 	}
-	// Who knows of nothing that counts takes the cache's word.
+	// An instance that knows of no counting start believes the cache.
 	c.advance(time.Hour)
 	redis.FlushAll()
 	if d := wait(t, limiters[1], "x"); d != 0 {
@@ -221,7 +221,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestServerTime: the time is the server's, whatever the instances' clocks say.
+// TestServerTime: the server's time counts, not the instances' clocks.
 func TestServerTime(t *testing.T) {
 	t.Parallel()
 	redis, _ := setup(t)

@@ -62,7 +62,7 @@ func setup(t *testing.T) (*miniredis.Miniredis, *flaky) {
 	return redis, connect(t, redis)
 }
 
-// patience is how long tests wait for what is to succeed.
+// patience bounds waits for success in tests.
 const patience = 10 * time.Second
 
 func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
@@ -77,7 +77,7 @@ func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
 	return &flaky{Client: client}
 }
 
-// newLog returns a logger and what it has written, which is not to be read while anything logs.
+// newLog returns a logger and its output, which must not be read while anything logs.
 func newLog() (*slog.Logger, *bytes.Buffer) {
 	var text bytes.Buffer
 	return slog.New(slog.NewTextHandler(&text, nil)), &text

@@ -21,13 +21,13 @@ type Window struct {
 	counts map[string]count // of the minute, by restaurant
 }
 
-// count is what an instance knows of a restaurant's minute.
+// count is an instance's knowledge of a restaurant's minute.
 type count struct {
 	shared int64 // the most that the cache has counted
 	alone  int64 // the answers that it could not be told of
 }
 
-// NewWindow returns counters whose minutes are those of now.
+// NewWindow returns counters for minutes by the clock now.
 func NewWindow(scripts Scripts, now func() time.Time, log *slog.Logger) *Window {
 	return &Window{scripts: scripts, now: now, outage: outage{limit: "answers per minute", log: log}}
 }
@@ -58,7 +58,7 @@ func (w *Window) Allow(ctx context.Context, restaurantID string, limit int64) bo
 	return w.counted(restaurantID, minute, n, err == nil) <= limit
 }
 
-// known returns what the instance knows, and forgets the minute before.
+// known returns the instance's knowledge, and forgets the minute before.
 func (w *Window) known(restaurantID string, minute int64) count {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -117,7 +117,7 @@ func TestWindowInOutages(t *testing.T) {
 	})
 }
 
-// TestWindowWithoutTime has a caller whose context has ended: that says nothing about the server.
+// TestWindowWithoutTime: a caller whose context has ended says nothing about the server.
 func TestWindowWithoutTime(t *testing.T) {
 	t.Parallel()
 	_, scripts := setup(t)
