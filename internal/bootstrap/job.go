@@ -1,5 +1,5 @@
-// Package bootstrap prepares a new customer's next message: a job for each welcome, and the worker that carries it out by
-// prefetching what the answers will need into the cache.
+// Package bootstrap prepares a new customer's next message. Each welcome causes a job, and a worker runs the job by prefetching
+// the data of later answers into the cache.
 package bootstrap
 
 import (
@@ -14,11 +14,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Version is the version of the job's form. A worker takes no other: one that doesn't know a form can't tell what it
+// Version is the version of the job's form. A worker accepts no other, because it can't tell which parts of an unknown form it
 // would leave undone.
 const Version = 1
 
-// JobType names the kind of message, as a message attribute, to who looks at a queue.
+// JobType is the message attribute that names the kind of message to readers of the queue.
 const JobType = "welcome-bootstrap"
 
 // AttributeFailures is the message attribute with the number of attempts that had failed when a job was sent anew.
@@ -80,8 +80,8 @@ func (j Job) Validate() error {
 	return fmt.Errorf("%w: %w", ErrMalformed, errors.Join(faults...))
 }
 
-// ParseJob reads a job in JSON and validates it. It fails with ErrMalformed, whose text doesn't repeat the job. Fields
-// that it doesn't know are ignored: they would come with a new version if they mattered.
+// ParseJob reads a job in JSON and validates it. It fails with ErrMalformed, and the error doesn't quote the job. Unknown
+// fields are ignored: if they mattered, the version would differ.
 func ParseJob(body []byte) (Job, error) {
 	if len(body) > maxJobBytes {
 		return Job{}, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrMalformed, len(body), maxJobBytes)

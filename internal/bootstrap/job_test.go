@@ -75,7 +75,7 @@ func TestParseJobRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseJob: what is taken for a job is valid, and is the same after it was sent again.
+// FuzzParseJob: every accepted job is valid, and stays the same when it is sent again.
 func FuzzParseJob(f *testing.F) {
 	f.Add(encode(f, newJob("merchant-1")))
 	f.Add([]byte(`{"version":1}`))

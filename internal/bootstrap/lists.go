@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// listTime is what making lists may take: they are made for the next message, which is not long in coming.
+	// listTime is the time for making lists: they are for the customer's next message, which comes soon.
 	listTime = 10 * time.Second
-	// maxLists bounds the lists that one job makes; a customer who pages further has them made then.
+	// maxLists bounds the lists that a job makes. Further pages are made when a customer asks for them.
 	maxLists = 40
 	// listsAtOnce is how many of the account's calls a job has under way.
 	listsAtOnce = 4

@@ -65,7 +65,7 @@ func cacheOptions() cache.Options {
 	}
 }
 
-// madeLists notes the lists that were asked for, and refuses those of a button.
+// madeLists notes the requested lists, and refuses those of a certain button.
 type madeLists struct {
 	mu      sync.Mutex
 	made    []string

@@ -9,7 +9,7 @@ type Delivery struct {
 	Attempt   int // at the job: 1 for the first
 }
 
-// Kind is what became of an attempt at a job.
+// Kind is the outcome of an attempt at a job.
 type Kind int
 
 // The kinds.
@@ -21,8 +21,8 @@ type Kind int
 //	one of them may not be fetched yet ──────────────────────────> Waiting: comes again, and no attempt is used up
 //	the job is older than MaxAge ────────────────────────────────> Late: its customer has long written again
 //
-// A stale copy keeps a job from completing, since the customer's next message will look for a fresh one and wait. It keeps
-// it from failing, since the bot can answer with it.
+// With a stale copy a job isn't completed, because the customer's next message would look for a fresh copy and wait. It isn't
+// failed either, because the bot can answer with the stale copy.
 const (
 	Completed Kind = iota + 1
 	Partial
@@ -51,9 +51,9 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Outcome is what became of an attempt at a job, and what is to be done about its message: completed, partial and late ones
-// are acknowledged; failed ones are to be seen again after Delay; waiting ones are to come again after Delay at the same
-// attempt; dead-lettered ones go to the dead-letter queue with their Reason.
+// Outcome is the outcome of an attempt at a job, and the treatment of its message. Completed, partial and late messages are
+// acknowledged. Failed ones become visible again after Delay. Waiting ones come again after Delay at the same attempt.
+// Dead-lettered ones go to the dead-letter queue with their Reason.
 type Outcome struct {
 	Kind     Kind
 	Job      Job // the zero Job where the message isn't one

@@ -15,7 +15,7 @@ import (
 const (
 	// MaxSleep is how long an attempt sleeps in all.
 	MaxSleep = 5 * time.Second
-	// CallTime is what Sufrah's answers may take. A job that would have less left waits for another invocation.
+	// CallTime is the time allowed for Sufrah's answers. A job with less time left waits for another invocation.
 	CallTime = 5 * time.Second
 	// retryDelay is how soon a job comes again that ran out of time.
 	retryDelay = time.Second
@@ -35,7 +35,7 @@ type WaitError struct {
 
 func (e *WaitError) Error() string { return fmt.Sprintf("%s: to be tried again in %s", e.Why, e.For) }
 
-// slot is a job's right to call Sufrah: one for all calls of an attempt, and none for an attempt that needs no call.
+// slot is a job's right to call Sufrah: a single slot for all calls of an attempt, and none if no call is needed.
 type slot struct {
 	pace       Pace
 	merchantID string

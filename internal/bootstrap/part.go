@@ -14,21 +14,21 @@ import (
 
 // Part is one thing that a job prefetches.
 type Part struct {
-	Name string // what is prefetched, as logs name it: "categories"
+	Name string // the prefetched data's name in logs: "categories"
 	Done string // the log line's message when it was
-	// Optional parts make no difference to what becomes of the job.
+	// Optional parts don't change the job's outcome.
 	Optional bool
 	Prefetch Prefetch
 }
 
-// Prefetch has the cache hold what the job's customer will need, and returns how much that is and where it came from. Its
-// error is permanent where it has a method Retryable that says so.
+// Prefetch lets the cache hold data for the job's customer, and returns the number of entries and their source. An error with a
+// method Retryable that returns false is permanent.
 //
-// It asks admit before it calls Sufrah, and returns its error.
+// It asks admit before it calls Sufrah, and returns admit's error.
 type Prefetch func(ctx context.Context, j Job, admit cache.Admit) (count int, source cache.Source, err error)
 
-// Parts returns what a job prefetches: a merchant's categories and branches, which decide what becomes of the job, and the
-// ids of the message templates.
+// Parts returns a job's parts: a merchant's categories and branches, which decide the job's outcome, and the ids of the message
+// templates.
 func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string) []Part {
 	return []Part{
 		{Name: "categories", Done: MessageCategoriesPrefetched, Prefetch: listing(menu.PrefetchCategories)},
@@ -37,7 +37,7 @@ func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string)
 	}
 }
 
-// listing prefetches one of a merchant's lists.
+// listing prefetches one list of a merchant.
 func listing[T any](load func(ctx context.Context, merchantID string, admit cache.Admit) ([]T, cache.Source, error)) Prefetch {
 	return func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		entries, source, err := load(ctx, j.MerchantID, admit)
@@ -56,10 +56,10 @@ func warming(templates *cache.Templates, sids map[string]string) Prefetch {
 	}
 }
 
-// errStale says that a part's source failed, and that the cache still has what it gave some time ago.
+// errStale means that a part's source failed, while the cache still has an older copy.
 var errStale = errors.New("only a stale copy is left")
 
-// result is what became of a part.
+// result is the outcome of a part.
 type result struct {
 	part   Part
 	count  int
@@ -67,7 +67,7 @@ type result struct {
 	err    error
 }
 
-// kept says whether customers can be answered with what there is, be it stale.
+// kept reports whether customers can be answered from the cache, with a stale copy if need be.
 func (r result) kept() bool { return r.err == nil || r.source == cache.Stale }
 
 // waits returns how long the part is to wait before it is tried again.
@@ -78,7 +78,7 @@ func (r result) waits() (time.Duration, bool) {
 	return 0, false
 }
 
-// prefetch runs all parts that have no result yet at the same time, and logs each one's end. None ends another.
+// prefetch runs all parts without a result at the same time, and logs the end of each. A failing part ends no other.
 func (w *Worker) prefetch(ctx context.Context, log *slog.Logger, j Job, admit cache.Admit, results []result) {
 	var running sync.WaitGroup
 	for i, part := range w.Parts {

@@ -31,8 +31,8 @@ type Worker struct {
 	Observe    func(Outcome)
 }
 
-// Handle makes one attempt at the job in a message and says what became of it. It logs each step, and returns before the
-// context's deadline or soon after it; a job that can't be finished by then is to wait.
+// Handle makes an attempt at the job in a message and returns its outcome. It logs each step, and returns before the context's
+// deadline or soon after it. A job that can't be finished by then waits.
 func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	start := w.Now()
 	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID),
@@ -74,7 +74,7 @@ func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results 
 		w.prefetch(ctx, log, j, s.admit, results)
 		wait := longestWait(results)
 		if before := done; wait > 0 {
-			// What one part has found out, that Sufrah is well again, may be all that another waits for.
+			// A part that succeeds shows that Sufrah is well again, which may be all that another part waits for.
 			if done = prefetched(results); done > before {
 				continue
 			}
@@ -108,7 +108,7 @@ func longestWait(results []result) (longest time.Duration) {
 	return longest
 }
 
-// judge says what the results of an attempt's parts make of it.
+// judge turns the results of an attempt's parts into its outcome.
 func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outcome {
 	var v verdict
 	for _, r := range results {
@@ -123,8 +123,8 @@ func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outco
 	case len(v.faults) == 0:
 		o.Kind = Completed
 	case v.permanent == v.parts:
-		// A refused key is permanent as well: it would be refused again in seconds, and tried three times for each job. With
-		// its reason in the dead-letter queue the job waits for whoever mends the key and then has the queue redriven.
+		// A refused key is permanent as well: seconds later it would be refused again, three times for each job. The job waits
+		// in the dead-letter queue, with its reason, until an operator has replaced the key and redrives the queue.
 		o.Kind = DeadLettered
 	case ctx.Err() != nil:
 		o.Kind, o.Delay = Waiting, retryDelay
@@ -180,7 +180,7 @@ func permanent(err error) bool {
 	return ok && !said.Retryable()
 }
 
-// delay returns how long after an attempt the next one is made: the backoff, or longer where that was asked for.
+// delay returns the time until the next attempt: the backoff, or a longer time if Sufrah asked for it.
 func (w *Worker) delay(attempt int, asked time.Duration) time.Duration {
 	backoff := w.Backoff
 	for i := 1; i < attempt && backoff < maxDelay; i++ {

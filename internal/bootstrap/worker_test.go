@@ -59,7 +59,7 @@ func (p *pace) Start(ctx context.Context, merchantID string) (time.Duration, err
 	return 0, nil
 }
 
-// bench is a worker with what it has logged and observed.
+// bench is a worker with its log and its observed outcomes.
 type bench struct {
 	*bootstrap.Worker
 	pace     *pace
@@ -78,7 +78,7 @@ func setup(parts ...bootstrap.Part) *bench {
 	return b
 }
 
-// lines returns what was logged, without what differs from run to run.
+// lines returns the logged lines, without the fields that differ from run to run.
 func (b *bench) lines(t *testing.T) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -95,7 +95,7 @@ func (b *bench) lines(t *testing.T) []map[string]any {
 	return all
 }
 
-// part returns one that ends as given.
+// part returns a part with the given end.
 func part(name string, count int, source cache.Source, err error) bootstrap.Part {
 	return bootstrap.Part{Name: name, Done: name + " prefetched", Prefetch: func(context.Context, bootstrap.Job, cache.Admit) (int, cache.Source, error) {
 		return count, source, err
@@ -201,7 +201,7 @@ func TestMalformedJobs(t *testing.T) {
 	}
 }
 
-// TestLogLines holds the lines to what dashboards look for.
+// TestLogLines compares the log lines with those that dashboards search for.
 func TestLogLines(t *testing.T) {
 	t.Parallel()
 	common := func(level, message string, more map[string]any) map[string]any {
@@ -260,7 +260,7 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestPartsRunTogether: a job takes as long as its slowest part, and an optional one that fails changes nothing.
+// TestPartsRunTogether: a job takes as long as its slowest part, and a failing optional part changes nothing.
 func TestPartsRunTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -364,7 +364,7 @@ func prefetching(o *origin) *bench {
 	return setup(bootstrap.Parts(menu, cache.NewTemplates(&shelf{values: map[string]string{}}, nil, time.Hour, slog.New(slog.DiscardHandler)), nil)...)
 }
 
-// TestOneSlotForAJob: both lists are fetched in one slot, and what is in the cache takes none.
+// TestOneSlotForAJob: both lists are fetched in the same slot, and cached lists need no slot.
 func TestOneSlotForAJob(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -384,8 +384,8 @@ func TestOneSlotForAJob(t *testing.T) {
 	})
 }
 
-// TestWaiting: a short wait is slept through, a longer one ends the attempt without a call, and none uses an attempt up, not
-// even the last.
+// TestWaiting: the worker sleeps through a short wait; a longer one ends the attempt without a call. Neither uses up an
+// attempt, not even the last.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -483,7 +483,7 @@ func TestCalledOff(t *testing.T) {
 	}
 }
 
-// TestPaceFails: an error of the pace is one of the attempt.
+// TestPaceFails: an error of the pace is an error of the attempt.
 func TestPaceFails(t *testing.T) {
 	t.Parallel()
 	b := prefetching(&origin{start: time.Now()})

@@ -16,8 +16,8 @@ const MaxCacheAge = 60 * time.Second
 // maxCached bounds the memory that cached credentials take.
 const maxCached = 1000
 
-// Finder looks credentials up. Its answers are strongly consistent, so that what was revoked before the call is
-// revoked in the answer.
+// Finder looks credentials up. Its answers are strongly consistent: a credential revoked before the call is revoked in the
+// answer.
 type Finder interface {
 	// FindCredential returns the credential with the hash. It fails with ErrUnknown where there is none, and with
 	// outage.ErrUnavailable where the store cannot tell.
@@ -37,9 +37,9 @@ func NewAuthenticator(finder Finder, now func() time.Time) *Authenticator {
 	return &Authenticator{finder: finder, now: now, cached: ttl.New[Hash, Credential](maxCached)}
 }
 
-// Authenticate returns the credential that raw is the value of. It fails with ErrRefused (more exactly ErrUnknown,
-// ErrExpired or ErrRevoked; a value of the other kind is unknown) or with outage.ErrUnavailable: whoever can't be
-// verified doesn't get in. The refusal of a credential that was issued is a *RefusedError.
+// Authenticate returns the credential with the value raw. It fails with ErrRefused (more exactly ErrUnknown, ErrExpired or
+// ErrRevoked; a value of the other kind is unknown), or with outage.ErrUnavailable: nobody gets in unverified. The refusal of a
+// credential that was issued is a *RefusedError.
 func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string) (Credential, error) {
 	if raw == "" || len(raw) > maxRawLength {
 		return Credential{}, ErrUnknown

@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/localstore"
 )
 
-// clock is one that tests set.
+// clock is a clock that tests set.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -53,7 +53,7 @@ func (f *finder) FindCredential(ctx context.Context, hash credential.Hash) (cred
 	return f.Store.FindCredential(ctx, hash)
 }
 
-// fixture is an authenticator with what it depends on.
+// fixture is an authenticator with its dependencies.
 type fixture struct {
 	*credential.Authenticator
 	finder *finder
@@ -177,7 +177,7 @@ func TestCredentialsAreRememberedForAMinute(t *testing.T) {
 		lookups int64
 	}{
 		{0, 1}, {0, 1}, {30 * time.Second, 1}, {60*time.Second - 1, 1},
-		{60 * time.Second, 2}, // use doesn't prolong what is remembered
+		{60 * time.Second, 2}, // using a credential doesn't prolong its caching
 		{119 * time.Second, 2}, {24 * time.Hour, 3},
 	} {
 		f.clock.set(step.at)
@@ -206,7 +206,7 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	}
 }
 
-// A slow answer is as old as its question: what was revoked meanwhile may be missing from it.
+// A slow answer is as old as its question: it may miss a revocation that came meanwhile.
 func TestAgeCountsFromTheQuestion(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -238,7 +238,7 @@ func TestExpiryTakesEffectAtOnce(t *testing.T) {
 	f.wantLookups(t, 1)
 }
 
-// A clock that is set back must not make what is remembered last longer.
+// A clock that is set back must not prolong the caching.
 func TestClockMovedBackwards(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -289,7 +289,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 	}
 }
 
-// The store's key alone must not decide who gets in.
+// The store's key alone must not admit a credential.
 func TestAnotherRowIsRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -330,7 +330,7 @@ func TestOutageIsNotARefusal(t *testing.T) {
 			}
 			f.want(t, credential.APIKey, known, nil) // remembered
 			f.clock.set(credential.MaxCacheAge)
-			f.want(t, credential.APIKey, known, want) // whoever can't be verified doesn't get in
+			f.want(t, credential.APIKey, known, want) // nobody gets in unverified
 
 			f.finder.find = nil
 			f.want(t, credential.APIKey, known, nil)
@@ -383,7 +383,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestSeen: an instance knows what it has seen good for longer than it takes it without a look, and nothing else.
+// TestSeen: an instance remembers that it has seen a credential valid for longer than it trusts it unverified, and remembers
+// nothing else.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -427,7 +428,7 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestRefusedIsNamed: the refusal of what was issued names it, and that of a guess names nothing.
+// TestRefusedIsNamed: the refusal of an issued credential names it; the refusal of a guess names nothing.
 func TestRefusedIsNamed(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -1,9 +1,9 @@
-// Package credential decides who may read usage.
+// Package credential decides which restaurants a caller may read.
 //
-// There are two kinds. A personal access token (PAT) reads the restaurants that it is bound to, or all of them where
-// it is the dashboard's own; an API key reads as an administrator. Both are opaque random values, shown once when they
-// are issued: only their SHA-256 is stored, so that who reads the store can't impersonate anyone. SHA-256 without salt
-// or stretching suffices because the values hold 256 random bits, which nobody guesses.
+// There are two kinds. A personal access token (PAT) reads the restaurants that it is bound to, or all of them if it belongs to
+// the dashboard's own server. An API key reads as an administrator. Both are opaque random values, shown once when they are
+// issued. Only their SHA-256 is stored, so that a reader of the store can't impersonate anyone. SHA-256 without salt or
+// stretching suffices because nobody can guess 256 random bits.
 package credential
 
 import (
@@ -29,7 +29,7 @@ var (
 	errOtherKind = fmt.Errorf("%w as this kind of credential", ErrUnknown)
 )
 
-// RefusedError says which credential was refused, where it is one that was issued.
+// RefusedError names the refused credential, if it is one that was issued.
 type RefusedError struct {
 	ID  string // the credential's
 	Err error  // an ErrRefused
@@ -68,7 +68,7 @@ const (
 	maxRestaurants = 500 // keeps a token far below DynamoDB's 400 KB for an item
 )
 
-// Hash is what is stored in place of a raw value.
+// Hash is stored in place of a raw value.
 type Hash [sha256.Size]byte
 
 // HashOf returns the hash of a raw value.
@@ -77,7 +77,7 @@ func HashOf(raw string) Hash { return sha256.Sum256([]byte(raw)) }
 // String returns the hash in hexadecimal.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// ParseHash reads what String writes.
+// ParseHash reads the output of String.
 func ParseHash(s string) (Hash, error) {
 	var h Hash
 	b, err := hex.DecodeString(s)
@@ -87,14 +87,14 @@ func ParseHash(s string) (Hash, error) {
 	return Hash(b), nil
 }
 
-// Credential is what is known of an issued value; never the value itself.
+// Credential is an issued value's record, without the value itself.
 type Credential struct {
 	ID          string // public: shown in lists and logs, names the credential when it is revoked
 	Hash        Hash
 	Kind        Kind
 	Restaurants []string // a PAT's; empty where AllRestaurants
 	All         bool     // a PAT for every restaurant
-	Label       string   // for people: whose it is, what it is for
+	Label       string   // for people: owner and purpose
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // zero: never
 	RevokedAt   time.Time // zero: it was not
@@ -126,7 +126,7 @@ func (c Credential) Check(now time.Time) error {
 	return nil
 }
 
-// Grant is what a credential is issued for.
+// Grant describes a credential to be issued.
 type Grant struct {
 	Kind        Kind
 	Restaurants []string // of a PAT; or
@@ -181,8 +181,8 @@ func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, 
 	return raw, g.Credential(raw, "cr_"+base64.RawURLEncoding.EncodeToString(buffer[secretBytes:]), now), nil
 }
 
-// Credential returns what is stored of a raw value issued for g at now under the public id. Issue calls it with random
-// values; demo data calls it with values that a person can type.
+// Credential returns the record to be stored for a raw value issued for g at now under the public id. Issue calls it with
+// random values; demo data calls it with values that a person can type.
 func (g Grant) Credential(raw, id string, now time.Time) Credential {
 	return Credential{
 		ID: id, Hash: HashOf(raw), Kind: g.Kind, Restaurants: slices.Clone(g.Restaurants), All: g.All, Label: g.Label,

@@ -72,7 +72,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// Whoever reads a log or the store sees nothing of the raw value, not even in the public id.
+// A reader of a log or the store sees nothing of the raw value, not even in the public id.
 func TestOnlyTheHashIsStored(t *testing.T) {
 	t.Parallel()
 	raw, c := issue(t, tokenGrant)

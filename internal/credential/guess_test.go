@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 )
 
-// guesses of a raw value, the better the later: each has one character more of it than the one before.
+// guesses returns ever better guesses of a raw value: each shares one character more with it.
 func guesses(raw string) []string {
 	all := make([]string, len(raw))
 	for i := range all {
@@ -23,9 +23,9 @@ func guesses(raw string) []string {
 	return all
 }
 
-// TestGuessesTellNothing: a guess that is nearly right costs the same look-up as one that isn't, and what is looked up and
-// compared is no nearer to the right one: about half of the hash's bits, whatever the guess. So neither the number of steps nor
-// the time of any of them says how near a guess is.
+// TestGuessesTellNothing: a nearly right guess costs the same look-up as any other, and the hash that is looked up and compared
+// is no nearer to the right hash: about half of its bits differ, for every guess. So neither the number of steps nor their time
+// reveals how near a guess is.
 func TestGuessesTellNothing(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -52,8 +52,8 @@ func TestGuessesTellNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkGuess measures the worst and the best guess in turn, and reports the ratio of their medians: 1 is what no one can
-// learn anything from.
+// BenchmarkGuess measures the worst and the best guess in turn, and reports the ratio of their medians. A ratio of 1 reveals
+// nothing.
 func BenchmarkGuess(b *testing.B) {
 	f := setup(b)
 	raw, c, err := credential.Issue(zeros{}, start, credential.Grant{Kind: credential.PAT, All: true})

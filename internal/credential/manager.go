@@ -10,7 +10,7 @@ import (
 
 // Vault stores credentials.
 type Vault interface {
-	// AddCredential stores a credential. It fails with ErrExists where one has its hash.
+	// AddCredential stores a credential. It fails with ErrExists if one with its hash exists.
 	AddCredential(ctx context.Context, c Credential) error
 	// ExpireCredential makes a credential expire at the time, unless it does so earlier already, and RevokeCredential
 	// makes it worthless from the time on, the first of which counts. Both fail with ErrNotFound.
@@ -44,9 +44,9 @@ func (m *Manager) Issue(ctx context.Context, g Grant) (raw string, c Credential,
 	return raw, c, nil
 }
 
-// Rotate issues a successor that may do what the credential with the id may, for as long from now as the old one was
-// issued for, and has the old one expire after overlap: until then both are good. It fails with ErrNotFound, or with
-// ErrRefused where the old one is worthless already.
+// Rotate issues a successor with the permissions of the credential with the id, and with the old credential's lifetime, counted
+// from now. The old credential expires after overlap; until then both are valid. It fails with ErrNotFound, or with ErrRefused
+// if the old credential is worthless already.
 func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) (raw string, c Credential, err error) {
 	all, err := m.vault.Credentials(ctx)
 	if err != nil {
@@ -67,7 +67,7 @@ func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) 
 	if raw, c, err = m.Issue(ctx, g); err != nil {
 		return "", Credential{}, err
 	}
-	// The successor exists whatever happens now: better two good ones than none.
+	// The successor exists, even if the next step fails: two valid credentials are better than none.
 	if err := m.vault.ExpireCredential(ctx, id, now.Add(overlap)); err != nil {
 		return raw, c, fmt.Errorf("the successor is issued, but the old credential doesn't expire yet: %w", err)
 	}

@@ -13,16 +13,16 @@ const (
 	MaxAge = 5 * time.Minute
 	// retryAfter is how long an old value is served after it could not be read anew, before that is tried again.
 	retryAfter = 30 * time.Second
-	// doubtAfter is how often an instance reads a value anew because somebody doubts it: seldom enough that whoever sends
-	// forged requests can't make it busy with that, or the secret costly.
+	// doubtAfter is the shortest time between readings that are caused by doubt: seldom enough that forged requests can't keep
+	// an instance busy, or make the secret costly.
 	doubtAfter = 10 * time.Second
 )
 
 // Source reads a secret's current value.
 type Source func(ctx context.Context) (string, error)
 
-// cached remembers what a secret's value says for MaxAge. Where it can't be read anew after that, the old one is served:
-// it is nearly always still the right one, and where it isn't, whom it is shown to says so.
+// cached keeps a secret's parsed value for MaxAge. If the refresh fails, the old value is used. It is usually still valid; if
+// it was rotated, the service we call rejects it.
 type cached[T any] struct {
 	source Source
 	parse  func(value string) (T, error)
@@ -33,23 +33,23 @@ type cached[T any] struct {
 	kept *ttl.Cache[struct{}, reading[T]]
 }
 
-// reading is what came of asking the source.
+// reading is the result of asking the source.
 type reading[T any] struct {
 	value  T
-	failed bool // and the value is an older one
+	failed bool // the source failed, and the value is an older one
 }
 
-// only is the key of the one value.
+// only is the key of the only value.
 var only struct{}
 
 func newCached[T any](source Source, parse func(string) (T, error), now func() time.Time, log *slog.Logger) *cached[T] {
 	return &cached[T]{source: source, parse: parse, now: now, log: log, turn: make(chan struct{}, 1), kept: ttl.New[struct{}, reading[T]](1)}
 }
 
-// get returns what the value says. Callers who come at the same time share one reading.
+// get returns the parsed value. Simultaneous callers share a reading.
 func (c *cached[T]) get(ctx context.Context) (T, error) { return c.getIf(ctx, c.fresh) }
 
-// getAnew is get for who has a reason to believe that the value has changed: it is at most doubtAfter old, unless the
+// getAnew is get for callers with a reason to believe that the value has changed: it is at most doubtAfter old, unless the
 // source can't be asked.
 func (c *cached[T]) getAnew(ctx context.Context) (T, error) { return c.getIf(ctx, c.beyondDoubt) }
 
@@ -65,7 +65,7 @@ func (c *cached[T]) getIf(ctx context.Context, good func() (T, bool)) (T, error)
 		return nothing, ctx.Err()
 	}
 	defer func() { <-c.turn }()
-	if value, ok := good(); ok { // read by whoever had the turn before
+	if value, ok := good(); ok { // the previous holder of the turn has read it
 		return value, nil
 	}
 	askedAt := c.now()
@@ -83,7 +83,7 @@ func (c *cached[T]) getIf(ctx context.Context, good func() (T, bool)) (T, error)
 	return old.value, nil
 }
 
-// fresh returns what is kept, unless it is older than MaxAge, or is to be read again after a failure.
+// fresh returns the kept value, unless it is older than MaxAge, or must be read again after a failure.
 func (c *cached[T]) fresh() (T, bool) {
 	now := c.now()
 	kept, ok := c.kept.Get(only, now, MaxAge)
@@ -93,7 +93,7 @@ func (c *cached[T]) fresh() (T, bool) {
 	return kept.value, ok
 }
 
-// beyondDoubt returns what is kept, unless the source can be asked again.
+// beyondDoubt returns the kept value, unless the source can be asked again.
 func (c *cached[T]) beyondDoubt() (T, bool) {
 	kept, ok := c.kept.Get(only, c.now(), doubtAfter)
 	return kept.value, ok

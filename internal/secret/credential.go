@@ -14,7 +14,7 @@ type TwilioTokens struct {
 	tokens    *cached[map[string]string]
 }
 
-// NewTwilioTokens returns the tokens in a secret of the form {"AC…": "token", …}, one for each account; masterSID is
+// NewTwilioTokens returns the tokens in a secret of the form {"AC…": "token", …}, with a token for each account; masterSID is
 // Sufrah's own.
 func NewTwilioTokens(source Source, masterSID string, now func() time.Time, log *slog.Logger) *TwilioTokens {
 	return &TwilioTokens{masterSID: masterSID, tokens: newCached(source, parseTokens, now, log)}
@@ -26,8 +26,8 @@ func (t *TwilioTokens) AuthToken(ctx context.Context, accountSID string) (string
 	return t.token(ctx, accountSID, t.tokens.get)
 }
 
-// NewAuthToken is AuthToken for who has found that the token isn't the account's: it reads the secret anew, unless that
-// was done in the last seconds.
+// NewAuthToken is AuthToken for callers whose token turned out to be wrong: it reads the secret anew, unless that was done
+// within doubtAfter.
 func (t *TwilioTokens) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
 	return t.token(ctx, accountSID, t.tokens.getAnew)
 }

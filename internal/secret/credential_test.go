@@ -121,8 +121,8 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestDoubtedToken: a changed token is known at once to who doubts the old one, and then to everybody. However many doubt
-// it, the secret is read every ten seconds at most, whether it can be read or not.
+// TestDoubtedToken: a caller that doubts the old token gets the changed one at once, and then every caller does. However many
+// callers doubt it, the secret is read every ten seconds at most, whether the reading succeeds or not.
 func TestDoubtedToken(t *testing.T) {
 	t.Parallel()
 	clock := now
@@ -156,7 +156,7 @@ func TestDoubtedToken(t *testing.T) {
 	}
 }
 
-// TestShared: callers who come while the secret is being read get what is read, or leave when their time is over.
+// TestShared: callers that come during a reading get its result, or leave when their time is over.
 func TestShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

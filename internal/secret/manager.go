@@ -25,7 +25,7 @@ const answerTimeout = 2 * time.Second
 // errNoText says that a secret has no text: it is binary, or the answer isn't Secrets Manager's.
 var errNoText = errors.New("the answer holds no text")
 
-// Client is what a Manager needs of an SDK client; *secretsmanager.Client has it.
+// Client is the part of an SDK client that a Manager uses; *secretsmanager.Client has it.
 type Client interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (
 		*secretsmanager.GetSecretValueOutput, error)
@@ -68,8 +68,8 @@ func (m *Manager) value(ctx context.Context, arn string) (string, error) {
 	return *out.SecretString, nil
 }
 
-// reason returns what is safe to log of the SDK's error: the status and the kind of error. The rest repeats the account, or
-// what stands in an answer that can't be read.
+// reason returns the part of the SDK's error that is safe to log: the status and the kind of error. The rest repeats the
+// account, or content of an unreadable answer.
 func reason(err error) error {
 	kind := "no answer"
 	if api, ok := errors.AsType[smithy.APIError](err); ok {

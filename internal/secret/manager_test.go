@@ -20,7 +20,7 @@ import (
 
 const arn = "arn:aws:secretsmanager:me-south-1:123456789012:secret:sufrah-dev-twilio-AbCdEf"
 
-// setup returns a manager whose Secrets Manager is the handler.
+// setup returns a manager with the handler as its Secrets Manager.
 func setup(t *testing.T, handler http.HandlerFunc) *secret.Manager {
 	t.Helper()
 	server := httptest.NewServer(handler)

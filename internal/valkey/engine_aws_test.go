@@ -174,7 +174,7 @@ func TestEngineUsers(t *testing.T) {
 	})
 }
 
-// TestEngineClosedConnections has the server end the client's connections, as it does with those that lie idle.
+// TestEngineClosedConnections: the server closes the client's connections, as it does with idle ones.
 func TestEngineClosedConnections(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, address, prefix string, mode func(*Config)) {
@@ -213,8 +213,8 @@ func TestEngineClosedConnections(t *testing.T) {
 	})
 }
 
-// TestEngineMovedSlot: a slot that has moved to the other node since the client asked who has it is found there. It has a
-// cluster of its own: a node gives no slot away that holds a key, and any key of another test may be in the slot.
+// TestEngineMovedSlot: the client finds a slot that moved to the other node since it asked for the slots. The test has its own
+// cluster: a node gives no slot away that holds a key, and another test's key may be in the slot.
 func TestEngineMovedSlot(t *testing.T) {
 	t.Parallel()
 	own, err := engines.Start(t.Context(), "../../.cache/engines", engines.CacheCluster)

@@ -19,7 +19,7 @@ import (
 // each connection gets a token of its own.
 const tokenLifetime = 15 * time.Minute
 
-// IAM makes the passwords with which a user of ElastiCache whose authentication mode is IAM connects.
+// IAM makes the passwords of an ElastiCache user with the authentication mode IAM.
 type IAM struct {
 	Credentials aws.CredentialsProvider // of the role that may elasticache:Connect
 	Region      string

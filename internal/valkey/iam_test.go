@@ -45,7 +45,7 @@ func TestIAMToken(t *testing.T) {
 	tests := map[string]struct {
 		iam          IAM
 		sessionToken string
-		want         map[string]string // beside what every token has
+		want         map[string]string // besides the parameters of every token
 		host         string
 	}{
 		"a replication group": {IAM{CacheName: "menu-cache"}, "", nil, "menu-cache"},

@@ -11,7 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// relay stands between a client and its server and does to their connections what networks do.
+// relay stands between a client and its server and disturbs their connections like a network.
 type relay struct {
 	listener net.Listener
 	server   string
@@ -67,7 +67,7 @@ func (r *relay) pass(conn net.Conn) {
 	_, _ = io.Copy(gate{server, r}, conn)
 }
 
-// gate drops what is written while the relay is silent.
+// gate drops writes while the relay is silent.
 type gate struct {
 	io.Writer
 	relay *relay

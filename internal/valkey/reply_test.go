@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// answering makes the server answer commands of the given names as answer does, where that returns true. A cluster's
-// commands go through the relay, so that every connection is one of the test's.
+// answering makes the server answer the named commands by answer, if it returns true. A cluster's commands go through the
+// relay, so that the test sees every connection.
 func answering(m *miniredis.Miniredis, r *relay, names string, answer func(*server.Peer) bool) {
 	hook := func(peer *server.Peer, command string, args ...string) bool {
 		return strings.Contains(names, command+" ") && answer(peer)
@@ -68,8 +68,8 @@ func TestReadOnlyConnectionIsReplaced(t *testing.T) {
 	}
 }
 
-// TestUnreadableReply: the driver panics at some replies that are none. The command fails as if the cache were down, and the
-// next one is served.
+// TestUnreadableReply: the driver panics at some invalid replies. The command then fails as if the cache were down, and the
+// next command works.
 func TestUnreadableReply(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []string{"$-99\r\n", "*-99\r\n", "?1\r\n", "$abc\r\n", "%-5\r\n"} {

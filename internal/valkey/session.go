@@ -23,7 +23,7 @@ const (
 // errNotYet keeps the driver from dialing while it is set up.
 var errNotYet = errors.New("not yet")
 
-// session is one driver with its connections. It is replaced as a whole as soon as one of them turns out to be dead.
+// session is a driver with its connections. It is replaced as a whole as soon as any of them turns out to be dead.
 type session struct {
 	connected chan struct{} // closed once client or err is set
 	client    driver.Client
@@ -41,8 +41,8 @@ func newSession() *session {
 	return &session{connected: make(chan struct{}), connections: make(map[net.Conn]struct{})}
 }
 
-// connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. Otherwise it dials nothing:
-// the driver would keep that connection beside those that commands take.
+// connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. Otherwise it dials nothing,
+// because the driver would keep that connection beside the connections for commands.
 func (s *session) connect(config Config) {
 	defer close(s.connected)
 	s.dialing = config.ClusterMode
@@ -115,7 +115,7 @@ func (s *session) dial(ctx context.Context, address string, dialer *net.Dialer, 
 	return s.keep(conn)
 }
 
-// connection is one of a session's, which forgets it when it is closed.
+// connection is a connection of a session, which forgets it when it is closed.
 type connection struct {
 	net.Conn
 	session *session

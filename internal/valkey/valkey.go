@@ -35,8 +35,8 @@ const (
 const (
 	// pause is how long a server that failed is left alone.
 	pause = time.Second
-	// maxIdle is how long connections stay good without use. Whatever lies between may forget older ones without telling
-	// either end, and using such a connection costs a time-out, where a new one costs milliseconds.
+	// maxIdle is the time for which an unused connection is trusted. Devices in between may forget older connections without
+	// telling either end. Using such a connection costs a time-out, a new one costs milliseconds.
 	maxIdle = time.Minute
 )
 
@@ -64,24 +64,23 @@ type Config struct {
 
 // Client sends commands to a server. It is safe for concurrent use.
 //
-// Some few commands are under way at once; the others wait for their turn. A command ends with its context's deadline or
-// after the config's time-outs, whichever is first; a context that is cancelled before its deadline is noticed at the end
-// of a round trip. Every error wraps outage.ErrUnavailable, or else the error of the command's own context. A command
-// whose connection turns out to be closed, or to lead to a server that takes no writes any more, is repeated once, on a new
-// connection: one that did arrive the first time is then carried out twice.
+// A few commands run at once; the others wait for their turn. A command ends with its context's deadline or after the config's
+// time-outs, whichever is first. A context that is cancelled before its deadline is noticed at the end of a round trip. Every
+// error wraps outage.ErrUnavailable, or else the error of the command's own context. If a command's connection is closed, or
+// leads to a server that accepts no more writes, the command is repeated once on a new connection: if the first attempt did
+// arrive, the command runs twice.
 type Client struct {
 	config  Config
 	pause   time.Duration
 	maxIdle time.Duration
-	turns   chan struct{} // holds one for each command under way
+	turns   chan struct{} // holds an entry for each running command
 
 	mu      sync.Mutex
-	current *session  // what the commands use; nil before the first one and after a failure
+	current *session  // the commands' session; nil before the first command and after a failure
 	until   time.Time // the server is left alone until then; zero while it answers
 }
 
-// New returns a client, or an error that says what is wrong with the config. It doesn't dial: a server that is down now
-// is found when it is up.
+// New returns a client, or an error that describes the config's fault. It doesn't dial, so the server may be down at first.
 func New(config Config) (*Client, error) {
 	if _, _, err := net.SplitHostPort(config.Address); err != nil {
 		return nil, fmt.Errorf("the cache's address is not host:port: %w", err)
@@ -133,8 +132,8 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 	})
 }
 
-// SetAll gives each key its value for ttl, in one round trip where all share a slot. It returns how many were set; where
-// that isn't all of them, the error is that of one that wasn't.
+// SetAll gives each key its value for ttl, in one round trip if all share a slot. It returns the number of keys that were set.
+// If that is fewer than all, it also returns an error of a key that wasn't.
 func (c *Client) SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (n int, err error) {
 	err = c.do(ctx, "SET", func(ctx context.Context, d driver.Client) error {
 		commands := make(driver.Commands, 0, len(values))
@@ -159,15 +158,15 @@ func set(d driver.Client, key string, value []byte, ttl time.Duration) driver.Co
 	return d.B().Set().Key(key).Value(driver.BinaryString(value)).Px(ttl).Build()
 }
 
-// SetIfAbsent gives the key a value for ttl and returns true, unless it has another one. Values are the caller's alone, so
-// that it can be done again where its answer got lost.
+// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. Values must be unique to the caller,
+// so that the command can be repeated after a lost answer.
 func (c *Client) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (set bool, err error) {
 	err = c.do(ctx, "SET NX", func(ctx context.Context, d driver.Client) error {
 		err := d.Do(ctx, d.B().Set().Key(key).Value(value).Nx().Px(ttl).Build()).Error()
 		if set = err == nil; !driver.IsValkeyNil(err) {
 			return err
 		}
-		// The key has a value. It is this one where an attempt got through and its answer got lost.
+		// The key has a value: this one, if an earlier attempt succeeded and its answer got lost.
 		held, err := d.Do(ctx, d.B().Get().Key(key).Build()).ToString()
 		if set = err == nil && held == value; driver.IsValkeyNil(err) {
 			return nil
@@ -206,7 +205,7 @@ func (c *Client) EvalInts(ctx context.Context, script string, keys []string, arg
 	return list, err
 }
 
-// do carries a command out and sees to what follows from a failure.
+// do runs a command and handles a failure's consequences for the session.
 func (c *Client) do(ctx context.Context, name string, command func(context.Context, driver.Client) error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -243,7 +242,7 @@ func (c *Client) tried(ctx context.Context, command func(context.Context, driver
 	if (lost(err) && !timedOut(err) || misplaced(err)) && !ended(ctx) {
 		err = c.attempt(bounded, command)
 	}
-	if !ended(ctx) { // a caller who left early says nothing about the server
+	if !ended(ctx) { // a caller that left early says nothing about the server
 		c.judge(!lost(err))
 	}
 	return err
@@ -255,14 +254,14 @@ func (c *Client) attempt(ctx context.Context, command func(context.Context, driv
 		return err
 	}
 	if err = guarded(ctx, s.client, command); (lost(err) || misplaced(err)) && !ended(ctx) {
-		// Its other connections are as old as the one that failed. Keeping them would fail the next commands too.
+		// The other connections are as old as the failed one. Keeping them would fail the next commands too.
 		c.drop(s)
 	}
 	return err
 }
 
-// guarded carries a command out. The driver panics at a reply that it can't parse: that is an error of this command, whose
-// connection can't be used any more.
+// guarded runs a command. The driver panics at a reply that it can't parse: guarded turns that into an error of this command,
+// and its connection can't be used any more.
 func guarded(ctx context.Context, d driver.Client, command func(context.Context, driver.Client) error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -272,7 +271,7 @@ func guarded(ctx context.Context, d driver.Client, command func(context.Context,
 	return command(ctx, d)
 }
 
-// session returns the current session, or a new one where there is none or the current one has lain idle.
+// session returns the current session, or a new one if there is none or the current one was idle for too long.
 func (c *Client) session(ctx context.Context) (*session, error) {
 	now := time.Now().Round(0) // by the wall clock: the other one may stand still while the process is frozen
 	c.mu.Lock()
@@ -309,8 +308,8 @@ func (c *Client) drop(s *session) {
 	go s.close()
 }
 
-// admits says whether the server may be asked: always while it answers, not at all during the pause after a failure, and
-// by one command at a time after that, until one is answered.
+// admits reports whether the server may be asked: always while it answers, never during the pause after a failure, and
+// afterwards by a single command at a time, until one succeeds.
 func (c *Client) admits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -340,8 +339,8 @@ func ended(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// misplaced says whether the server can't carry the command out, and another one behind the same address may: a failover
-// leaves connections to the old primary open, which is a replica from then on.
+// misplaced reports whether another server behind the same address may carry the command out. A failover leaves connections to
+// the old primary open, which is a replica from then on.
 func misplaced(err error) bool {
 	reply, ok := driver.IsValkeyErr(err)
 	if !ok {

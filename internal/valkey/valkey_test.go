@@ -40,7 +40,7 @@ func setup(t *testing.T, address string, change ...func(*Config)) *Client {
 
 func cluster(c *Config) { c.ClusterMode = true }
 
-// eachMode runs a test with a client of a single server and with one of a cluster.
+// eachMode runs a test with a client of a single server and with a client of a cluster.
 func eachMode(t *testing.T, test func(t *testing.T, mode func(*Config))) {
 	for name, mode := range map[string]func(*Config){"single": func(*Config) {}, "cluster": cluster} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestCommands(t *testing.T) {
 		for i, try := range []struct {
 			value string
 			want  bool
-		}{{"0", true}, {"1", false}, {"0", true}} { // who holds it may try again: an answer can get lost
+		}{{"0", true}, {"1", false}, {"0", true}} { // the holder may try again: an answer can get lost
 			if set, err := c.SetIfAbsent(ctx, "lock", try.value, time.Second); err != nil || set != try.want {
 				t.Errorf("SetIfAbsent %d = %t, %v, want %t", i, set, err, try.want)
 			}
@@ -431,7 +431,7 @@ func TestIdleConnectionsAreNotTrusted(t *testing.T) {
 	c.maxIdle = 30 * time.Millisecond
 	get(t, c, "a")
 	time.Sleep(2 * c.maxIdle)
-	r.mu.Lock() // whatever lies between has forgotten the connection and answers nothing on it
+	r.mu.Lock() // a device in between has forgotten the connection and answers nothing on it
 	forgotten := r.conns
 	r.conns = nil
 	r.mu.Unlock()
@@ -480,7 +480,7 @@ func TestErrorReplies(t *testing.T) {
 	}
 }
 
-// TestMovedKeys has a server that sends the client elsewhere, to another one or round in circles.
+// TestMovedKeys: the server redirects the client, to another server or in a circle.
 func TestMovedKeys(t *testing.T) {
 	t.Parallel()
 	m, other := miniredis.RunT(t), miniredis.RunT(t)

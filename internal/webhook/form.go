@@ -23,7 +23,7 @@ const (
 	maxMessageID = 64
 )
 
-// form is what Twilio posts.
+// form is a form that Twilio posts.
 type form struct {
 	values url.Values // as they were sent: the signature covers all of them
 }
@@ -43,7 +43,7 @@ func readForm(r *http.Request, most int64) (form, error) {
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return form{}, errMalformed // the error would quote what couldn't be read
+		return form{}, errMalformed // the error would quote the unreadable text
 	}
 	return form{values}, nil
 }
@@ -56,7 +56,7 @@ func (f form) only(name string) string {
 	return ""
 }
 
-// text returns a parameter as valid UTF-8 of at most most bytes; what is longer is cut.
+// text returns a parameter as valid UTF-8, cut to most bytes.
 func (f form) text(name string, most int) string {
 	s := strings.ToValidUTF8(f.only(name), "\uFFFD")
 	if len(s) <= most {
@@ -93,10 +93,10 @@ func (f form) incoming() (conversation.Incoming, error) {
 	}, nil
 }
 
-// sender returns who wrote, and the user id that came beside the number, if there was one.
+// sender returns the sender's id, and the user id beside the number, if there is one.
 //
-// Twilio sends the user id as ExternalUserId; of a user who shows no number, From has it, or is missing. An ExternalUserId
-// that can't be read is ignored: it must not cost the message (nyaruka/courier #1000, chatwoot/chatwoot #14436).
+// Twilio sends the user id as ExternalUserId. For a user who shows no number, From has it, or is missing. An unreadable
+// ExternalUserId is ignored: it must not cost the message (nyaruka/courier #1000, chatwoot/chatwoot #14436).
 func (f form) sender() (id, userID string, err error) {
 	if given, err := customer.Parse(f.only("ExternalUserId")); err == nil && customer.IsUserID(given) {
 		userID = given
@@ -119,11 +119,11 @@ func (f form) sender() (id, userID string, err error) {
 
 const sidLength = len("SM") + 32 // of Twilio's own ids: two capital letters and hexadecimal digits
 
-// validMessageID reports whether id could name a message.
+// validMessageID reports whether id can be a message's id.
 //
-// Twilio signs names and values one after the other, with nothing between them. Whoever has seen a signed form can
-// therefore let a value swallow the parameter behind it, and the message would count as another one: "SM…0" followed by
-// NumMedia=0 has the signature of "SM…0NumMedia0". An id that begins as one of Twilio's must end as one.
+// Twilio signs names and values one after the other, with nothing between them. With a signed form, an attacker can let a value
+// swallow the next parameter, and the message would count as another message: "SM…0" followed by NumMedia=0 has the signature
+// of "SM…0NumMedia0". So an id that begins like Twilio's must end like Twilio's.
 func validMessageID(id string) bool {
 	if id == "" || len(id) > maxMessageID {
 		return false

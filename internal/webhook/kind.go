@@ -9,26 +9,26 @@ import (
 // whatsApp stands in front of WhatsApp's numbers and ids.
 const whatsApp = "whatsapp:"
 
-// Kind is what a signed form reports. Only a Message has an effect; everything else is acknowledged, so that Twilio
-// doesn't repeat it.
+// Kind is the subject of a signed form. Only a Message has an effect; everything else is acknowledged, so that Twilio doesn't
+// repeat it.
 type Kind string
 
 // The kinds.
 const (
 	KindMessage  Kind = "message"  // a customer's, over WhatsApp
-	KindStatus   Kind = "status"   // what became of a message of ours
+	KindStatus   Kind = "status"   // a status of a message of ours
 	KindSMS      Kind = "sms"      // a text message, to a number that also has WhatsApp
 	KindOther    Kind = "other"    // over another channel: messenger:, rcs:
 	KindReaction Kind = "reaction" // an emoji on a message of ours
 	KindSystem   Kind = "system"   // a notice of WhatsApp's: the customer's number has changed
-	KindOwn      Kind = "own"      // a message from the number of one of our bots
+	KindOwn      Kind = "own"      // a message from the number of a bot of ours
 	KindInactive Kind = "inactive" // a message to a restaurant that isn't active
 )
 
-// kind returns what a form reports, as far as it alone can tell.
+// kind returns the form's kind, as far as the form alone can tell.
 //
-// A status callback has MessageStatus, and SmsStatus beside it; a customer's message has SmsStatus=received (Twilio,
-// "Track outbound message status", "Twilio's request to your webhook"). MessageType is WhatsApp's type of the message.
+// A status callback has MessageStatus, and SmsStatus beside it; a customer's message has SmsStatus=received (Twilio, "Track
+// outbound message status", "Twilio's request to your webhook"). MessageType is WhatsApp's type of the message.
 func (f form) kind() Kind {
 	switch status := strings.ToLower(f.values.Get("SmsStatus")); {
 	case f.values.Has("MessageStatus"), status != "" && status != "received":

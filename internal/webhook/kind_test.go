@@ -28,7 +28,7 @@ func status(changes url.Values) url.Values {
 	return form
 }
 
-// TestKinds: what is no customer's message over WhatsApp is acknowledged, counted by its kind, and changes nothing.
+// TestKinds: every form that is no customer's WhatsApp message is acknowledged, counted by its kind, and changes nothing.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -96,7 +96,7 @@ func (n nobody) IsBot(ctx context.Context, number string) (bool, error) {
 	return false, err
 }
 
-// TestUnsignedCostsNothing: what isn't signed is refused in the same way whatever it says, and nothing is read for it.
+// TestUnsignedCostsNothing: unsigned forms of any content are refused in the same way, without a read.
 func TestUnsignedCostsNothing(t *testing.T) {
 	t.Parallel()
 	forms := map[string]url.Values{

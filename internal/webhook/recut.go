@@ -8,11 +8,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
-// marker is how a parameter that we act on looks in what is signed: its name and how each of its values begins. alike
-// are Twilio's other parameters that end in the same way.
+// marker is the signed look of a parameter that we act on: its name and the beginning of each of its values. alike are Twilio's
+// other parameters with the same ending.
 type marker struct {
 	name  string
-	value func(string) bool // begins what stands behind the name
+	value func(string) bool // begins the text behind the name
 	alike []string
 }
 
@@ -24,8 +24,8 @@ var markers = []marker{
 	{"ExternalUserId", beginsWithUserID, []string{"ParentExternalUserId"}},
 }
 
-// has reports whether a parameter is the marker's. What it has swallowed, if it is the marker's own, is found where it is
-// read: it is no number or no id then. The others aren't read.
+// has reports whether a parameter is the marker's. If one of these has swallowed other text, its reader notices: it is no
+// number or no id then. The others aren't read.
 func (m marker) has(p parameter) bool {
 	return p.name == m.name || slices.Contains(m.alike, p.name) && (len(p.value) == sidLength || m.name == "ExternalUserId")
 }
@@ -38,16 +38,16 @@ func beginsWithUserID(s string) bool {
 
 func beginsWithSID(s string) bool { return len(s) >= sidLength && twilioSID(s[:sidLength]) }
 
-// parameter is a name with one of its values.
+// parameter is a name with a single value.
 type parameter struct{ name, value string }
 
-// recut reports whether a form may be another one cut anew.
+// recut reports whether a form may be another form cut anew.
 //
-// Twilio signs the parameters' names and values, sorted, with nothing in between. Whoever holds a signed form can cut the
-// same text at other places: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another
-// restaurant. The sender, the receiver and the id that Twilio gave are still in the text then, inside another parameter's
-// name or value or across two. So wherever the signed text has one of them (the name, and right behind it a value as only
-// Twilio writes it), the form must have it there too. A person's text that mentions the names doesn't look like that.
+// Twilio signs the parameters' names and values, sorted, with nothing in between. The holder of a signed form can cut the same
+// text at other places: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another restaurant. The
+// sender, the receiver and the id that Twilio gave are still in the text then, inside another parameter's name or value or
+// across two. So wherever the signed text has one of these names, directly followed by a value as only Twilio writes it, the
+// form must have that parameter too. A person's text that mentions the names doesn't look like that.
 func recut(form url.Values) bool {
 	text, starts := signedText(form)
 	for _, m := range markers {

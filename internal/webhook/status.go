@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// StatusPath is where Twilio posts to what becomes of our messages.
+// StatusPath is the address for Twilio's status callbacks.
 const StatusPath = Path + "/status"
 
 // maxStatusBody bounds a status callback. Twilio's take less than 1 KiB, and grow by parameters without notice.
@@ -25,12 +25,13 @@ const maxStatusBody = 16 << 10
 // StatusURL returns the public address of StatusPath, given the webhook's.
 func StatusURL(webhookURL string) string { return webhookURL + StatusPath[len(Path):] }
 
-// Statuses takes what becomes of messages. Statuses come late, repeated and out of order. One that fails is posted again.
+// Statuses takes reports of messages' statuses. They come late, repeated and out of order. After an error the callback is
+// posted again.
 type Statuses interface {
 	ReceiveStatus(ctx context.Context, t conversation.Tenant, r delivery.Report) error
 }
 
-// answerStatus answers what is posted to StatusPath.
+// answerStatus answers requests to StatusPath.
 func (h *Handler) answerStatus(c *httpedge.Call) (any, error) {
 	f, err := readForm(c.Request, maxStatusBody)
 	if err != nil {
@@ -58,7 +59,7 @@ const (
 	reasonReceiver = "no customer's address"
 )
 
-// status takes a status callback that is signed. What can't be one of ours is acknowledged, and has no effect.
+// status takes a signed status callback. A callback that can't be for a message of ours is acknowledged, and has no effect.
 func (h *Handler) status(c *httpedge.Call, f form, origin delivery.Origin) error {
 	h.ignore(c, KindStatus)
 	r := delivery.Report{MessageID: f.only("MessageSid"), Status: delivery.ParseStatus(f.only("MessageStatus")), Origin: origin}
@@ -103,7 +104,7 @@ func (h *Handler) status(c *httpedge.Call, f form, origin delivery.Origin) error
 	return h.config.Statuses.ReceiveStatus(c.Context(), t, r)
 }
 
-// ownAccount reports whether the account that signed a form is the bot's: one without an account of its own is in Sufrah's.
+// ownAccount reports whether the form was signed by the bot's account. A bot without its own account is in Sufrah's.
 func (h *Handler) ownAccount(t conversation.Tenant, f form) bool {
 	account := f.only("AccountSid")
 	return account == t.Bot.TwilioAccountSID || t.Bot.TwilioAccountSID == "" && (account == h.config.AccountSID || account == "")

@@ -18,7 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// statuses keeps what it is given, or fails.
+// statuses keeps the reports it is given, or fails.
 type statuses struct {
 	received    []delivery.Report
 	restaurants []string
@@ -166,7 +166,8 @@ func TestStatusesAreRefused(t *testing.T) {
 	}
 }
 
-// A status that can't be taken is posted again; one that nobody takes, and a message at the address for statuses, are not.
+// A status is posted again if it can't be taken now. It isn't if nobody ever takes it, and neither is a message posted to the
+// address for statuses.
 func TestStatusesOfOthers(t *testing.T) {
 	t.Parallel()
 	s := &statuses{err: outage.ErrUnavailable}
@@ -185,7 +186,7 @@ func TestStatusesOfOthers(t *testing.T) {
 	}
 }
 
-// What Twilio signed for one callback fits no other: neither with a part of the address moved into the form nor the reverse.
+// Twilio's signature of a callback fits no other: neither with a part of the address moved into the form nor the reverse.
 func TestStatusesCutAnew(t *testing.T) {
 	t.Parallel()
 	signature := callback(masterToken, origin.Query(), status(nil)).Header.Get("X-Twilio-Signature")

@@ -10,11 +10,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
-// MaxTenantAge is how long an instance may go on with what it knows of a restaurant after that was changed.
+// MaxTenantAge is the time for which an instance may use outdated data of a restaurant.
 const MaxTenantAge = time.Minute
 
-// MaxAbsentAge is how long an instance may take a number for a customer's that has become a bot's. Meanwhile the limit of
-// answers to one customer bounds what two bots say to each other.
+// MaxAbsentAge is the time for which an instance may still treat a new bot's number as a customer's. Meanwhile the limit of
+// answers to a customer bounds the exchange between two bots.
 const MaxAbsentAge = 10 * time.Minute
 
 // maxAbsent bounds the memory that customers' numbers take.

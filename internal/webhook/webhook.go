@@ -24,10 +24,10 @@ import (
 // Path is where Twilio posts messages to.
 const Path = "/webhooks/whatsapp"
 
-// Tenants finds who is written to.
+// Tenants finds the restaurant that a message is for.
 type Tenants interface {
-	// TenantByNumber returns the restaurant whose bot answers at a number in E.164 form. It fails with
-	// restaurant.ErrNotFound where there is none, and with outage.ErrUnavailable where the store can't tell.
+	// TenantByNumber returns the restaurant of the bot at a number in E.164 form. It fails with restaurant.ErrNotFound if there
+	// is none, and with outage.ErrUnavailable if the store can't tell.
 	TenantByNumber(ctx context.Context, number string) (conversation.Tenant, error)
 }
 
@@ -36,33 +36,33 @@ type Tokens interface {
 	// AuthToken returns the token of an account, of Sufrah's own where accountSID is empty. The token is empty where the
 	// account isn't known. It fails with outage.ErrUnavailable where tokens can't be read.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
-	// NewAuthToken is AuthToken for when that one's token turns out to be wrong: if it was changed, it is the new one. It
-	// may be asked as often as anybody likes to send forged requests.
+	// NewAuthToken is AuthToken for a token that turned out to be wrong: it returns the new token if the token was changed.
+	// Forged requests may call it any number of times.
 	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
 // Bots tells our own bots from customers.
 type Bots interface {
-	// IsBot reports whether a bot of ours answers at a number. What it has found may be up to MaxAbsentAge old. It fails
-	// with outage.ErrUnavailable where the store can't tell.
+	// IsBot reports whether a bot of ours answers at a number. The result may be up to MaxAbsentAge old. It fails with
+	// outage.ErrUnavailable if the store can't tell.
 	IsBot(ctx context.Context, number string) (bool, error)
 }
 
-// Receiver takes one delivery of a message. A delivery that fails may be repeated, whatever it has done already.
+// Receiver takes a delivery of a message. A failed delivery may be repeated, however far it got.
 type Receiver interface {
 	Receive(ctx context.Context, t conversation.Tenant, in conversation.Incoming) error
 }
 
-// Config is what a Handler works with. All of it is needed but for what says otherwise.
+// Config is a Handler's configuration. All fields are required unless their comment says otherwise.
 type Config struct {
-	// URL is the public address of the webhook as it is configured at Twilio, without its query string: what arrives can
-	// name another host, or none. If there is a query string, that of the request is signed.
+	// URL is the webhook's public address as configured at Twilio, without its query string. Requests can name another host, or
+	// none. If there is a query string, the signed query string is the request's.
 	URL      string
 	Tenants  Tenants
 	Tokens   Tokens
 	Receiver Receiver
 	Bots     Bots
-	// AccountSID is Sufrah's own account, which bots without one of their own belong to.
+	// AccountSID is Sufrah's own account, for bots without an account of their own.
 	AccountSID string
 	Statuses   Statuses // nil: statuses are acknowledged, and that is all
 	Log        *slog.Logger
@@ -119,8 +119,8 @@ func (h *Handler) answer(c *httpedge.Call) (any, error) {
 	return empty, nil
 }
 
-// receive takes what is in a request. Its signature comes first: what isn't signed costs no read, and is answered in the
-// same way whatever it says.
+// receive takes the content of a request. Its signature is checked first: an unsigned request costs no read, and gets the same
+// answer whatever its content.
 func (h *Handler) receive(c *httpedge.Call) error {
 	f, err := readForm(c.Request, maxBody)
 	if err != nil {
@@ -187,7 +187,7 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 // errOwnNumber says that a bot wrote: two that answer each other would never end.
 var errOwnNumber = errors.New("the sender is one of our own bots")
 
-// fromCustomer fails with errOwnNumber where the sender is one of our bots.
+// fromCustomer fails with errOwnNumber if the sender is a bot of ours.
 func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 	if customer.IsUserID(id) {
 		return nil // bots have numbers
@@ -202,8 +202,8 @@ func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 	return nil
 }
 
-// verify fails with errNotSigned unless the request to a public address bears one signature, which the form's account made for
-// it, and the form can't be another one cut anew.
+// verify fails with errNotSigned unless the request to a public address has exactly one signature, made by the form's account,
+// and the form can't be another form cut anew.
 func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
 	signatures := c.Header.Values("X-Twilio-Signature")
 	if len(signatures) != 1 || signatures[0] == "" {

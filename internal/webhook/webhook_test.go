@@ -32,7 +32,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// publicURL is where Twilio posts to; what the requests themselves say of their host is something else.
+// publicURL is the address that Twilio posts to; the requests themselves name another host.
 const publicURL = "https://bot.example.com/webhooks/whatsapp"
 
 const (
@@ -86,7 +86,7 @@ func (downTenants) TenantByNumber(context.Context, string) (conversation.Tenant,
 	return conversation.Tenant{}, fmt.Errorf("throttled: %w", outage.ErrUnavailable)
 }
 
-// inbox is a Receiver that keeps what it is given, or fails.
+// inbox is a Receiver that keeps deliveries, or fails.
 type inbox struct {
 	received    []conversation.Incoming
 	restaurants []string
@@ -180,7 +180,7 @@ func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// line returns the one line that was logged.
+// line returns the only logged line.
 func (f fixture) line(t *testing.T) map[string]any {
 	t.Helper()
 	var line map[string]any
@@ -326,14 +326,14 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestRefusals has what never reaches the receiver.
+// TestRefusals: these requests never reach the receiver.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	changed := func(name string, values ...string) *http.Request { return post(message(url.Values{name: values})) }
 	withSignature := func(values ...string) *http.Request {
 		return with(post(message(nil)), func(r *http.Request) { r.Header["X-Twilio-Signature"] = values })
 	}
-	// tampered has a form that is signed, and posts another one.
+	// tampered signs a form, and posts a changed one.
 	tampered := func(change func(url.Values)) *http.Request {
 		form := message(nil)
 		signature := twilio.Signature(masterToken, publicURL, form)
@@ -455,12 +455,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// broken is a body whose rest never comes.
+// broken is a body that never ends.
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestFailures has what Twilio is to deliver again.
+// TestFailures: Twilio must deliver these messages again.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	receiver := func(err error) func(*webhook.Config) {
@@ -512,8 +512,8 @@ func TestInactiveRestaurant(t *testing.T) {
 	}
 }
 
-// TestChangedToken: what is signed with a token that an instance hasn't read yet is taken, and what is signed with no
-// token of the account isn't. Nobody looks for a new token where the one at hand is right, or where nothing is signed.
+// TestChangedToken: a signature with a token that the instance hasn't read yet is accepted; a signature with no token of the
+// account is refused. The instance looks for no new token if its token is right, or if nothing is signed.
 func TestChangedToken(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -588,7 +588,7 @@ func TestOperatorIsTold(t *testing.T) {
 	}
 }
 
-// TestNothingSecretIsLogged sends requests of all kinds and looks for what they hold.
+// TestNothingSecretIsLogged sends requests of all kinds and searches the log for their content.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -663,7 +663,7 @@ func TestSignatureTwiceBehindLambda(t *testing.T) {
 	}
 }
 
-// FuzzHandler holds that whatever is posted is answered, never as a fault of ours, and never taken unless it is signed.
+// FuzzHandler: every posted form is answered, never as a fault of ours, and never accepted unless it is signed.
 func FuzzHandler(f *testing.F) {
 	good := message(nil).Encode()
 	for _, body := range []string{
