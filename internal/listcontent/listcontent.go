@@ -1,10 +1,10 @@
-// Package listcontent keeps the lists that customers tap as contents at Twilio: each is made once, found again by the name of
-// what it shows, and deleted when it is old.
+// Package listcontent keeps the lists that customers tap as contents at Twilio. Each is made once, found again by a name
+// derived from its content, and deleted when it is old.
 //
 //	SID ──> this instance's memory ──> the cache ──> Twilio, by name ──> made
 //
-// A content is used for MaxAge after it was made and deleted ExpiredAfter it was: so nothing that is deleted is still in use,
-// and no use has to be noted. What is asked for beyond that age is made anew, mostly by a bootstrap job.
+// A content is used until MaxAge after it was made, and deleted after ExpiredAfter. So no content in use is deleted, and no use
+// has to be noted. Later requests for the same list make a new content, mostly in a bootstrap job.
 package listcontent
 
 import (
@@ -33,8 +33,8 @@ const (
 	pruneEvery = 24 * time.Hour
 	prunedOnce = 20
 
-	// An account whose calls fail is left alone for a while, so that its customers don't each wait for the same failure:
-	// for failurePause, or for refusalPause where trying again is of no use, as without the Content API.
+	// After a failed call an account is left alone for a while, so that its customers don't each wait for the same failure: for
+	// failurePause, or for refusalPause if trying again is useless, as without the Content API.
 	failurePause = 10 * time.Second
 	refusalPause = 5 * time.Minute
 
@@ -51,10 +51,9 @@ type Contents interface {
 	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)
 	// Create makes the list's content, under its name, and returns its SID. Creating twice makes two.
 	Create(ctx context.Context, accountSID string, list listpicker.List) (string, error)
-	// Older returns the SIDs of contents whose names begin with the prefix and which were made before a time, not
-	// necessarily all of them.
+	// Older returns SIDs of contents made before a time whose names begin with the prefix, not necessarily all of them.
 	Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error)
-	// Delete deletes a content; one that isn't there is deleted.
+	// Delete deletes a content; a missing content counts as deleted.
 	Delete(ctx context.Context, accountSID, contentSID string) error
 }
 
@@ -105,7 +104,7 @@ func (s *Store) SID(ctx context.Context, accountSID string, list listpicker.List
 	return sid, err
 }
 
-// recall returns what this instance knows of a content, or ErrPaused.
+// recall returns this instance's SID of a content, or ErrPaused.
 func (s *Store) recall(accountSID, k string) (string, error) {
 	now := s.now()
 	s.mu.Lock()
@@ -119,7 +118,7 @@ func (s *Store) recall(accountSID, k string) (string, error) {
 	return "", nil
 }
 
-// note remembers what a look-up came to.
+// note remembers the result of a look-up.
 func (s *Store) note(accountSID, k, sid string, err error) {
 	now := s.now()
 	s.mu.Lock()
@@ -149,7 +148,7 @@ func (s *Store) Forget(ctx context.Context, accountSID string, list listpicker.L
 	s.mu.Lock()
 	delete(s.remembered, k)
 	s.mu.Unlock()
-	return s.server.Set(ctx, k, nil, time.Second) // what can't be read isn't there
+	return s.server.Set(ctx, k, nil, time.Second) // an unreadable entry counts as missing
 }
 
 // Prune deletes some of the account's contents that have expired, at most once a day while there is nothing more to delete. It

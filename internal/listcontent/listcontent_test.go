@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// contents are those of all accounts. before is called by each call, and may fail it.
+// contents are the contents of all accounts. before is called by each call, and may fail it.
 type contents struct {
 	mu            sync.Mutex
 	made          map[string]time.Time // by SID
@@ -191,7 +191,7 @@ func TestFoundAgain(t *testing.T) {
 	})
 }
 
-// TestPause holds that an account whose calls fail costs only its first customer the wait.
+// TestPause: while an account's calls fail, only its first customer waits for the failure.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// TestPrune holds that a list which is deleted is one that nobody is given any more, and that others stay.
+// TestPrune: a deleted list is no longer given to anybody, and other lists stay.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Limits of a list-picker. The button's is WhatsApp's, the others are Twilio's as well. Neither says what a character is:
-// the lengths here are counted in UTF-16 units, which is never fewer than code points.
+// Limits of a list-picker. The button's limit is WhatsApp's, the others are Twilio's as well. Neither defines a character: the
+// lengths here are in UTF-16 units, which are never fewer than code points.
+//
 // Sources: https://www.twilio.com/docs/content/twiliolist-picker and
 // https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-list-messages
 const (
@@ -127,8 +128,8 @@ func Branches(branches []menu.Branch, language menu.Language) []List {
 	return pages(language, w.branchBody, w.button, entries, Row{Language: language, Kind: KindBranches})
 }
 
-// Products returns the pages of a category's products at a branch, none where there are no products. The keys are those of
-// CategoryKeys and BranchKeys.
+// Products returns the pages of a category's products at a branch; none if there are no products. The keys are CategoryKeys and
+// BranchKeys.
 func Products(
 	category menu.Category, categoryKey, branchKey string, products []menu.Product, language menu.Language,
 ) []List {
@@ -147,7 +148,7 @@ func Products(
 	return pages(language, fmt.Sprintf(w.dishBody, category.Name.In(language)), w.dishButton, entries, at)
 }
 
-// Facts returns what a customer must know of a product besides its name: whether it can be had, and its price.
+// Facts returns a product's facts besides its name: its availability and its price.
 func Facts(p menu.Product, language menu.Language) string {
 	w := wordsOf(language)
 	var facts []string
@@ -176,16 +177,16 @@ func otherName(name menu.Text, language menu.Language) string {
 	return ""
 }
 
-// maxEntries bounds what a list that went wrong costs. No menu is that long.
+// maxEntries bounds the costs of a broken list. No menu is that long.
 const maxEntries = 1000
 
 // separator stands between the parts of a description.
 const separator = " · "
 
-// entry is what a row is made of.
+// entry is the content of a row.
 type entry struct {
 	name    string
-	facts   string   // shown whatever else has room
+	facts   string   // shown before anything else
 	details []string // shown as far as there is room
 	hint    string   // stands where there is nothing else to say
 	row     Row
@@ -269,8 +270,7 @@ func visible(name string, index int) string {
 	return name
 }
 
-// description returns what stands below a title: the facts, then the name where the title doesn't show all of it, then the
-// details.
+// description returns the text below a title: the facts, then the name if the title doesn't show all of it, then the details.
 func (e entry) description(name, title string) string {
 	parts := []string{clean(e.facts)}
 	if !strings.HasPrefix(title, name) {

@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// name draws the names that menus have and that they shouldn't have: equal ones, long words, emoji of many code points,
-// marks without end, nothing visible, line breaks, and what Twilio takes for a variable.
+// name draws names that menus have, and names that they shouldn't have: equal names, long words, emoji of many code points,
+// marks without end, nothing visible, line breaks, and text that Twilio takes for a variable.
 func name() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{
@@ -56,7 +56,7 @@ func units(s string) int { return len(utf16.Encode([]rune(s))) }
 
 var more = map[menu.Language]string{menu.LanguageArabic: "المزيد", menu.LanguageEnglish: "More"}
 
-// appearance is what can be seen of a title.
+// appearance is the visible part of a title.
 func appearance(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) {
@@ -155,7 +155,7 @@ func TestProductsKeepLimits(t *testing.T) {
 	})
 }
 
-// TestCutsBetweenGraphemes cuts text of emoji and marks, and finds what is left at the beginning of the whole.
+// TestCutsBetweenGraphemes: a cut text of emoji and marks is the beginning of the whole text.
 func TestCutsBetweenGraphemes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Kind is what a row leads to.
+// Kind is the target of a row.
 type Kind string
 
 // The kinds of rows, as their ids name them.
@@ -22,7 +22,7 @@ const (
 	KindBranch   Kind = "branch"   // a branch's details
 )
 
-// Row is what a tap on a row asks for. Which fields a kind has is in its id's form:
+// Row is the request behind a tap on a row. The form of its id shows which fields each kind has:
 //
 //	v1/<ar|en>/menu/<page>
 //	v1/<ar|en>/branches/<page>
@@ -31,8 +31,8 @@ const (
 //	v1/<ar|en>/product/<category>/<branch>/<product>
 //	v1/<ar|en>/branch/<branch>
 //
-// Categories, branches and products are named by keys. The language is that of the list, since a tap sends a row's title
-// alone, which may be in the other one.
+// Categories, branches and products are named by keys. The language is the list's, because a tap sends only a row's title,
+// which may be in the other language.
 type Row struct {
 	Language                  menu.Language
 	Kind                      Kind
@@ -46,7 +46,7 @@ const NoBranch = "-"
 // version is that of the form of row ids.
 const version = "v1"
 
-// maxPage bounds the page that an id can name, far above what any menu has.
+// maxPage bounds the page in an id, far above any menu's pages.
 const maxPage = 999
 
 // ID returns the row's id, of at most MaxID characters.
@@ -67,8 +67,8 @@ func (r Row) ID() string {
 	return strings.Join(parts, "/")
 }
 
-// ParseRow reads a row's id, or returns false where it isn't one that ID returns: it may be of an older version, or forged.
-// What it names need not exist.
+// ParseRow reads a row's id. It returns false for an id that ID never returns: it may be of an older version, or forged. The
+// named category, branch or product need not exist.
 func ParseRow(id string) (Row, bool) {
 	if len(id) > MaxID {
 		return Row{}, false

@@ -7,11 +7,11 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// maxGrapheme bounds one visible character: whatever carries more marks than this is no text that anybody reads, and it
-// would fit into no title. The longest emoji of families and flags have 14 UTF-16 units.
+// maxGrapheme bounds a visible character. With more marks than this, nobody can read it, and it would fit into no title. The
+// longest emoji of families and flags have 14 UTF-16 units.
 const maxGrapheme = 16
 
-// maxText bounds what is looked at of a text, in bytes: more than any limit lets show.
+// maxText bounds the examined part of a text, in bytes: more than any limit can show.
 const maxText = 4 * MaxBody
 
 const ellipsis = "…"
@@ -50,7 +50,7 @@ func clean(s string) string {
 	if kept.Len() == len(s) {
 		return s
 	}
-	return clean(kept.String()) // what is left may begin with a space or be invisible
+	return clean(kept.String()) // the rest may begin with a space or be invisible
 }
 
 // cut returns a cleaned text, or the beginning of it and an ellipsis, in at most limit characters. It cuts between words
@@ -81,7 +81,7 @@ func cut(s string, limit int) string {
 	return strings.TrimRight(s[:end], " ،,;:.-–·") + ellipsis
 }
 
-// look returns the text without what can't be told apart by eye: letter case, spaces and invisible characters.
+// look returns the text without invisible differences: letter case, spaces and invisible characters.
 func look(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Cc, unicode.Variation_Selector) || blank(r) {

@@ -1,5 +1,5 @@
-// Package logging writes the structured lines that operators search in CloudWatch: one JSON object a line, with the
-// keys "timestamp", "level", "message" and "function", and those of the event.
+// Package logging writes the structured lines that operators search in CloudWatch: a JSON object for each line, with the keys
+// "timestamp", "level", "message" and "function", and the event's own keys.
 package logging
 
 import (
@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// New returns a logger of a function that writes to w what is at least as severe as level.
+// New returns a function's logger, which writes lines of level and above to w.
 func New(w io.Writer, level slog.Level, function string) *slog.Logger {
 	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: rename})
 	return slog.New(handler).With(slog.String("function", function))
 }
 
-// rename gives the standard keys the names that Lambda's own JSON lines use, so that one query finds both.
+// rename gives the standard keys the names in Lambda's own JSON lines, so that the same query finds both.
 func rename(groups []string, attr slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return attr
@@ -34,8 +34,8 @@ func rename(groups []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// maskNumbers masks what stands alone in a text and has the digits of a phone number: it may be a restaurant's id, which is
-// somebody's number then. A part of a longer word, of a time or of an address with a port is none.
+// maskNumbers masks every word of a text with the digits of a phone number: a restaurant's id may be somebody's number. A part
+// of a longer word, of a time or of an address with a port is not masked.
 func maskNumbers(text string) string {
 	for end := 0; end < len(text); {
 		start := end
@@ -60,7 +60,7 @@ func maskNumbers(text string) string {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// joins reports whether a character makes one word of what stands on its sides.
+// joins reports whether a character joins the text on its two sides into a word.
 func joins(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_' || c == '.'
 }
@@ -69,8 +69,8 @@ func joins(c byte) bool {
 // tell two customers apart in a log, too little to call one.
 func Phone(key, number string) slog.Attr { return slog.String(key, MaskPhone(number)) }
 
-// MaskPhone replaces all but the country code (of Saudi Arabia's length) and the last two digits of an E.164 number by
-// asterisks. What is too short to hide at least four digits that way is masked whole.
+// MaskPhone replaces all digits of an E.164 number by asterisks, except the country code (of Saudi Arabia's length) and the
+// last two. A number too short to hide at least four digits is masked whole.
 func MaskPhone(number string) string {
 	const kept, last, hidden = len("+966"), 2, 4
 	if len(number) < kept+last+hidden {
@@ -95,8 +95,8 @@ func MaskCustomer(id string) string {
 	return id[:country] + strings.Repeat("*", len(id)-country-last) + id[len(id)-last:]
 }
 
-// Restaurant returns an attribute with a restaurant's id. One that is shaped like a phone number may be somebody's, and is
-// masked as one.
+// Restaurant returns an attribute with a restaurant's id. An id in the form of a phone number may be somebody's number, and is
+// masked.
 func Restaurant(key, id string) slog.Attr { return slog.String(key, MaskRestaurant(id)) }
 
 // MaskRestaurant masks a restaurant's id where it has nothing but the digits of a phone number, with a plus sign or without.

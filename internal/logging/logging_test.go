@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/logging"
 )
 
-// lines decodes what was logged.
+// lines decodes the logged lines.
 func lines(t *testing.T, written *bytes.Buffer) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -114,7 +114,7 @@ func TestMaskPhone(t *testing.T) {
 	}
 }
 
-// Whatever number is logged, at most the four characters of the country code and the last two digits show.
+// Of any logged number, at most the four characters of the country code and the last two digits show.
 func TestMaskPhoneNeverRevealsMore(t *testing.T) {
 	t.Parallel()
 	numbers := rapid.OneOf(rapid.StringMatching(`\+[1-9][0-9]{0,14}`), rapid.StringMatching(`[0-9 +-]{0,20}`), rapid.String())

@@ -1,5 +1,5 @@
-// Package menu names what a restaurant offers its customers: the categories of its menu and its branches, each with
-// texts in Arabic and English.
+// Package menu describes a restaurant's offer to its customers: the categories of its menu and its branches, each with texts in
+// Arabic and English.
 package menu
 
 import (
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Language is one that customers are answered in, as an ISO 639-1 code.
+// Language is a language of answers to customers, as an ISO 639-1 code.
 type Language string
 
 // The two languages.

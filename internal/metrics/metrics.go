@@ -1,5 +1,5 @@
-// Package metrics writes what functions count as lines of the CloudWatch embedded metric format. A function writes them
-// to where it logs: CloudWatch makes metrics of them by itself, and no call is made for it.
+// Package metrics writes the functions' counts as lines of the CloudWatch embedded metric format, into the functions' log.
+// CloudWatch makes metrics of them by itself, without a call.
 package metrics
 
 import (
@@ -20,11 +20,11 @@ const (
 // Name names a metric. Dashboards and alarms use the names.
 type Name string
 
-// The metrics. All are counts but for those named after a duration, which are in milliseconds.
+// The metrics. All are counts, except the ones named after a duration, which are in milliseconds.
 const (
 	JobCompleted    Name = "JobCompleted"
 	JobPartial      Name = "JobPartial"
-	JobFailed       Name = "JobFailed" // an attempt; a job whose last attempt fails is dead-lettered by the queue
+	JobFailed       Name = "JobFailed" // an attempt; after the last attempt the queue dead-letters the job
 	JobDeadLettered Name = "JobDeadLettered"
 	JobWaiting      Name = "JobWaiting"  // sent anew, since it might not call Sufrah yet
 	JobLate         Name = "JobLate"     // acknowledged without a call, for its age
@@ -41,17 +41,17 @@ const (
 	CacheCommandFailed Name = "CacheCommandFailed" // by the server itself
 
 	MessageTaken     Name = "MessageTaken"     // a delivery that was answered with 200
-	MessageNotSigned Name = "MessageNotSigned" // one that was refused for its signature
+	MessageNotSigned Name = "MessageNotSigned" // a message refused for its signature
 	// Deliveries that were answered with 200 without being a customer's message, by their kind.
 	IgnoredStatus   Name = "IgnoredStatus"
 	IgnoredSMS      Name = "IgnoredSMS"
 	IgnoredOther    Name = "IgnoredOther"
 	IgnoredReaction Name = "IgnoredReaction"
 	IgnoredSystem   Name = "IgnoredSystem"
-	IgnoredOwn      Name = "IgnoredOwn" // from the number of one of our bots
+	IgnoredOwn      Name = "IgnoredOwn" // from the number of a bot of ours
 	IgnoredInactive Name = "IgnoredInactive"
 
-	// What missed its service level: a request that was answered with 5xx or too late, and a welcome that wasn't sent in time.
+	// A missed service level: a request answered with 5xx or too late, or a welcome not sent in time.
 	LevelMissed   Name = "LevelMissed"
 	WelcomeMissed Name = "WelcomeMissed"
 
@@ -60,11 +60,11 @@ const (
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
-	OptedOut      Name = "OptedOut" // customers who want no more messages
-	OptedIn       Name = "OptedIn"  // and who take that back
+	OptedOut      Name = "OptedOut" // customers who opted out
+	OptedIn       Name = "OptedIn"  // customers who opted in again
 
-	// What became of messages, by their kind: taken by Twilio, and then as callbacks report it. A callback that is repeated counts
-	// again, so shares of them are near the truth and sums are not.
+	// Statuses of messages, by kind: taken by Twilio, and then as callbacks report. A repeated callback counts again, so shares
+	// of these are near the truth and sums are not.
 	SentWelcome           Name = "SentWelcome"
 	SentList              Name = "SentList"
 	SentText              Name = "SentText"
@@ -77,7 +77,7 @@ const (
 	UndeliveredList       Name = "UndeliveredList"
 	UndeliveredText       Name = "UndeliveredText"
 	UndeliveredQuotaAlert Name = "UndeliveredQuotaAlert"
-	// The same by whose fault it is that they weren't delivered.
+	// Undelivered messages by the party at fault.
 	FaultOfTemplate Name = "FaultOfTemplate"
 	FaultOfReceiver Name = "FaultOfReceiver"
 	FaultOfOperator Name = "FaultOfOperator"

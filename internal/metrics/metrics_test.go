@@ -40,11 +40,11 @@ type document struct {
 	} `json:"_aws"`
 }
 
-// units are those of the specification's MetricUnit that this package uses.
+// units are the specification's MetricUnits that this package uses.
 var units = []string{"Count", "Milliseconds"}
 
-// validate returns what CloudWatch's specification of the embedded metric format finds wrong with a line: its JSON schema
-// and the rules of its text about the members that a directive refers to.
+// validate returns the violations of CloudWatch's specification of the embedded metric format in a line: of its JSON schema,
+// and of its rules for the members that a directive refers to.
 func validate(line []byte) error {
 	var d document
 	var root map[string]any

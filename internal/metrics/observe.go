@@ -40,8 +40,8 @@ func (w *Writer) MessageSent(kind delivery.Kind) {
 	w.Write(Count(names[kind], 1))
 }
 
-// MessageReported counts what a callback of ours reports: that a message was delivered, or that it wasn't. It is a
-// conversation.Events' MessageReported.
+// MessageReported counts a callback's report that a message was delivered, or wasn't. It is a conversation.Events'
+// MessageReported.
 func (w *Writer) MessageReported(r delivery.Report) {
 	if !r.Origin.Known() {
 		return

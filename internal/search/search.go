@@ -1,7 +1,7 @@
 // Package search finds restaurants by the beginnings of the words in their names, and of their ids.
 //
-// Spellings are made the same first, as in customers' messages. A search may have several terms ("kebab ri"): a
-// restaurant matches where each of them begins one of its words, so that a word more finds fewer.
+// Different spellings are made equal first, as in customers' messages. A search may have several terms ("kebab ri"): a
+// restaurant matches if each term begins one of its words, so each further term narrows the search.
 package search
 
 import (
@@ -32,7 +32,7 @@ var (
 	ErrTooShort = errors.New("search has no word that is long enough")
 )
 
-// Query is what is searched for. The zero Query admits all.
+// Query is a search. The zero Query matches every restaurant.
 type Query struct{ terms []string } // the longest first
 
 // Parse reads a search. Blanks alone are the zero Query. It fails with ErrTooLong or ErrTooShort.
@@ -49,7 +49,7 @@ func Parse(text string) (Query, error) {
 			q.terms = append(q.terms, term)
 		}
 	}
-	q.terms = slices.DeleteFunc(q.terms, func(term string) bool { // a longer one asks for more
+	q.terms = slices.DeleteFunc(q.terms, func(term string) bool { // a longer term implies it
 		return slices.ContainsFunc(q.terms, func(other string) bool { return other != term && strings.HasPrefix(other, term) })
 	})
 	slices.SortStableFunc(q.terms, func(a, b string) int { return utf8.RuneCountInString(b) - utf8.RuneCountInString(a) })
@@ -92,8 +92,8 @@ func (q Query) Matches(words []string) bool {
 	return true
 }
 
-// Words returns what a restaurant is found by, in order and each once: the first words of its name and its id. A word with joints
-// inside is found by what follows each as well: "al-baik" by "baik".
+// Words returns the words by which a restaurant is found, in order and without repeats: the first words of its name, and its
+// id. The parts of a joined word count as well: "al-baik" is found by "baik".
 func Words(name, id string) []string {
 	words := []string{clipped(spelling.Fold(id))}
 	of := 0
@@ -123,7 +123,7 @@ func chunks(text string) []string {
 	})
 }
 
-// clipped returns what is looked at of a word.
+// clipped returns the examined part of a word.
 func clipped(word string) string {
 	n := 0
 	for i := range word {

@@ -23,7 +23,7 @@ const (
 // maxMerchantID bounds the length of a merchant's id.
 const maxMerchantID = 128
 
-// keyScheme is what Sufrah's keys follow in the Authorization header.
+// keyScheme precedes Sufrah's keys in the Authorization header.
 const keyScheme = "ApiToken"
 
 // Config says how to reach Sufrah.
@@ -47,7 +47,7 @@ type Client struct {
 	timeout       time.Duration
 }
 
-// New returns a client, or an error that says what is wrong with the config; it doesn't repeat the key.
+// New returns a client, or an error that describes the config's fault without repeating the key.
 func New(config Config) (*Client, error) {
 	baseURL, urlErr := outbound.ParseBaseURL(config.BaseURL)
 	authorization, keyErr := authorizationOf(config.APIKey)
@@ -91,8 +91,8 @@ func authorizationOf(key string) (string, error) {
 	return keyScheme + " " + words[0], nil
 }
 
-// Categories returns the merchant's categories in their display order, an empty list where it has none. Those with no
-// name in either language are left out, and of two with one id the later.
+// Categories returns the merchant's categories in their display order; the list may be empty. It leaves out categories without
+// a name in either language, and of two with the same id the later.
 func (c *Client) Categories(ctx context.Context, merchantID string) ([]menu.Category, error) {
 	categories, err := list(ctx, c, "categories", merchantID, category)
 	if err != nil {
@@ -102,15 +102,15 @@ func (c *Client) Categories(ctx context.Context, merchantID string) ([]menu.Cate
 	return categories, nil
 }
 
-// Branches returns the merchant's branches in the order in which Sufrah lists them, an empty list where it has none.
-// Those with no name in either language are left out, and of two with one id the later.
+// Branches returns the merchant's branches in Sufrah's order; the list may be empty. It leaves out branches without a name in
+// either language, and of two with the same id the later.
 func (c *Client) Branches(ctx context.Context, merchantID string) ([]menu.Branch, error) {
 	return list(ctx, c, "branches", merchantID, branch)
 }
 
-// Products returns the products of one of the merchant's categories as a branch has them, in Sufrah's order, an empty list
-// where it has none. Those with no name in either language are left out, and of two with one id the later. An empty branchID
-// asks for those of no branch in particular.
+// Products returns the products of a merchant's category at a branch, in Sufrah's order; the list may be empty. It leaves out
+// products without a name in either language, and of two with the same id the later. An empty branchID asks for products of no
+// branch in particular.
 func (c *Client) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error) {
 	if !validID(categoryID) || branchID != "" && !validID(branchID) {
 		return nil, &Error{Op: opProducts, MerchantID: merchantID, Permanent: true, Err: errProductsID}

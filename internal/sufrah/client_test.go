@@ -437,7 +437,7 @@ func asError(t *testing.T, err error) *Error {
 	return e
 }
 
-// TestProductsOnTheWire holds what is asked for, and that ids which could lead elsewhere aren't.
+// TestProductsOnTheWire checks the requested addresses, and that ids which could lead elsewhere are never requested.
 func TestProductsOnTheWire(t *testing.T) {
 	t.Parallel()
 	var asked string

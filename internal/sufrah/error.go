@@ -23,8 +23,8 @@ var (
 
 // Error is a call that failed. Its text holds neither the key nor anything of the answer's body.
 type Error struct {
-	Op         string        // what was asked for: "categories", "branches" or "products"
-	MerchantID string        // whose
+	Op         string        // the requested list: "categories", "branches" or "products"
+	MerchantID string        // the list's owner
 	StatusCode int           // 0 where nothing was answered
 	RetryAfter time.Duration // how long Sufrah asked to wait; 0 where it didn't
 	Permanent  bool          // the same call can't succeed later
@@ -37,7 +37,7 @@ func (e *Error) Retryable() bool {
 	return !e.Permanent
 }
 
-// Error returns what failed, for whom and why.
+// Error returns the operation, the merchant and the cause.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("sufrah: %s of merchant %.130q", e.Op, e.MerchantID)
 	if e.StatusCode != 0 {

@@ -15,8 +15,8 @@ type answers func(*http.Request) *http.Response
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
-// FuzzAnswer holds that whatever Sufrah answers, it becomes either entries that can be shown or an error that says whether
-// to try again, and that neither holds more than it may.
+// FuzzAnswer: every answer of Sufrah becomes either entries that can be shown, or an error that says whether to try again.
+// Neither exceeds its limits.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
 		`[{"id":1,"nameAr":"شاي"}]`, `{"id":"1","nameEn":"Tea"}`, `null`, ``, `[[[[`, `[{"id":1,"id":2}]`, `{"error":"k-1234567890-secret"}`,
@@ -31,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(204, "", "", []byte("x"))
 	f.Fuzz(func(t *testing.T, status int, contentType, retryAfter string, body []byte) {
 		if status < 100 || status > 999 {
-			return // not what an HTTP client returns
+			return // an HTTP client never returns it
 		}
 		client, err := New(Config{BaseURL: "https://sufrah.example", APIKey: testKey, MaxBodyBytes: 4 << 10, HTTPClient: &http.Client{
 			Transport: answers(func(r *http.Request) *http.Response {

@@ -14,7 +14,7 @@ type Keys interface {
 	APIKey(ctx context.Context) (string, error)
 }
 
-// KeyedClient is a Client whose key is looked up when it is needed, and not before. It is safe for concurrent use.
+// KeyedClient is a Client that looks its key up when it is needed, and not before. It is safe for concurrent use.
 type KeyedClient struct {
 	config Config
 	keys   Keys
@@ -26,7 +26,7 @@ type KeyedClient struct {
 
 // NewKeyed returns a client that takes its key from keys, and all but its key from config. It fails where New does.
 func NewKeyed(config Config, keys Keys) (*KeyedClient, error) {
-	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // one for all keys
+	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // a single client for all keys
 	config.APIKey = "none-yet"
 	if _, err := New(config); err != nil {
 		return nil, err

@@ -15,22 +15,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Limits of a list, far above any restaurant's and far below what would fill a function's memory.
+// Limits of a list, far above any restaurant's needs and far below a function's memory.
 const (
 	maxEntries = 5000
 	maxFields  = 100 // of one object
 )
 
-// errMalformed says that an answer is not a list. It is often a proxy's page, so it may be right the next time. The
-// errors that wrap it say where it stops being a list, and never what stands there.
+// errMalformed means that an answer is not a list. It is often a proxy's page, so the next answer may be right. The errors that
+// wrap it name the place where it stops being a list, and never quote it.
 var errMalformed = errors.New("the answer is not a list of objects")
 
 // object is one JSON object, its fields not read yet: most of them are of no interest, and any may be null, missing or
 // of a type other than the documented one.
 type object map[string]json.RawMessage
 
-// parseList returns the entries of a body: a list of objects, one object that stands for a list of one, or null, which
-// stands for an empty one. entry returns what an object describes, its id, and false where it is to be left out.
+// parseList returns the entries of a body: a list of objects, a single object (a list of one), or null (an empty list). entry
+// returns an object's entry, its id, and false to leave it out.
 func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, error) {
 	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
 	entries := []T{}
@@ -81,7 +81,7 @@ func readObjects(decoder *json.Decoder, use func(object)) error {
 	}
 }
 
-// readRestOfList reads a list whose bracket was read.
+// readRestOfList reads a list after its opening bracket.
 func readRestOfList(decoder *json.Decoder, use func(object)) error {
 	o := make(object)
 	for n := 0; decoder.More(); n++ {
@@ -107,8 +107,8 @@ func readRestOfList(decoder *json.Decoder, use func(object)) error {
 	return err
 }
 
-// readOnlyObject reads an object that stands for a list of one, and whose brace was read. One without an id is
-// something else, such as an error that was answered with status 200, and must not pass for an empty list.
+// readOnlyObject reads a single object, as a list of one, after its opening brace. An object without an id is something else,
+// such as an error answered with status 200, and must not pass for an empty list.
 func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 	o := make(object)
 	if err := readFields(decoder, o); err != nil {
@@ -121,8 +121,8 @@ func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 	return nil
 }
 
-// readFields reads the rest of an object whose brace was read into o, which is empty. A field that comes twice is
-// refused: which of the two is meant can't be known.
+// readFields reads the rest of an object into o, which is empty. A field that comes twice is refused, because nobody knows
+// which of the two is meant.
 func readFields(decoder *json.Decoder, o object) error {
 	for decoder.More() {
 		if len(o) == maxFields {
@@ -163,8 +163,8 @@ func (o object) scalar(name string) string {
 	return strings.TrimSpace(s)
 }
 
-// shown is scalar for what customers read. Sufrah's own editor escapes names for HTML ("Burgers &amp; Fries"), and a chat
-// shows entities as they are written.
+// shown is scalar for texts that customers read. Sufrah's editor escapes names for HTML ("Burgers &amp; Fries"), and a chat
+// shows entities unchanged.
 func (o object) shown(name string) string {
 	return strings.TrimSpace(html.UnescapeString(o.scalar(name)))
 }
@@ -194,7 +194,7 @@ func (o object) object(name string) object {
 	return child
 }
 
-// text returns a text whose two languages are the fields prefixAr and prefixEn.
+// text returns the text in the fields prefixAr and prefixEn.
 func (o object) text(prefix string) menu.Text {
 	return menu.Text{Arabic: o.shown(prefix + "Ar"), English: o.shown(prefix + "En")}
 }
@@ -242,7 +242,7 @@ func branch(o object) (menu.Branch, string, bool) {
 	return b, o.id(), !b.Name.Blank()
 }
 
-// withUnmarked puts a text whose language isn't given into the place that its script tells, where that one is empty.
+// withUnmarked puts a text without a language into the language of its script, if that one is empty.
 func withUnmarked(t menu.Text, unmarked string) menu.Text {
 	place := &t.English
 	if strings.ContainsFunc(unmarked, func(r rune) bool { return unicode.Is(unicode.Arabic, r) }) {
@@ -254,7 +254,7 @@ func withUnmarked(t menu.Text, unmarked string) menu.Text {
 	return t
 }
 
-// maxAmount is far above what a dish costs in any currency; what exceeds it is a fault of the source.
+// maxAmount is far above the price of a dish in any currency; a larger amount is a fault of the source.
 const maxAmount = 1e9
 
 // amount returns a positive amount of money, written as a number or a string; 0 where there is none.
@@ -283,8 +283,8 @@ func product(o object) (menu.Product, string, bool) {
 	return p, p.ID, !p.Name.Blank()
 }
 
-// unavailable says whether a product can't be had: isAvailable says so or, where it is missing, every other field whose name
-// begins with it.
+// unavailable reports whether a product can't be had: by isAvailable or, if that is missing, by every other field with that
+// prefix.
 func (o object) unavailable() bool {
 	if value, known := o.boolean("isAvailable"); known {
 		return !value

@@ -114,8 +114,8 @@ func TestBranchAddresses(t *testing.T) {
 	}
 }
 
-// What fits the size limit can still be built to blow up in memory; the limit on what is held is far above a real list's
-// needs and far below a function's memory.
+// An answer within the size limit can still be built to fill the memory. The limit on the parsed size is far above a real
+// list's needs and far below a function's memory.
 func TestBombs(t *testing.T) {
 	tests := map[string]string{
 		"deep lists":                    strings.Repeat("[", DefaultMaxBodyBytes),

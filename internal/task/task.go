@@ -1,5 +1,5 @@
-// Package task runs parts of a request in goroutines of their own, whose panics become errors: a panic in a goroutine
-// that nothing recovers ends the process, and with it every other request of the instance.
+// Package task runs parts of a request in goroutines that turn panics into errors. An unrecovered panic in a goroutine would
+// end the process, and with it every other request of the instance.
 package task
 
 import (
@@ -50,13 +50,13 @@ func Start[T any](work func() (T, error)) *Task[T] {
 	return t
 }
 
-// Wait waits for the work to end and returns what it returned, or a *PanicError. It may be called several times.
+// Wait waits for the work to end and returns its result, or a *PanicError. It may be called several times.
 func (t *Task[T]) Wait() (T, error) {
 	<-t.done
 	return t.value, t.err
 }
 
-// Group is an errgroup.Group whose Wait returns the first panic as an error, like any other failure.
+// Group is an errgroup.Group that returns a panic from Wait as an error, like any other failure.
 type Group struct{ group *errgroup.Group }
 
 // WithContext returns a Group, and a context that ends when its first function fails or all have returned.

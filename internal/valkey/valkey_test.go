@@ -19,10 +19,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// setup returns a client of the address, with shorter pauses than in production.
-// patience is how long tests wait for what is to succeed: a busy machine is not a broken server.
+// patience bounds waits for success in tests: a busy machine is not a broken server.
 const patience = 10 * time.Second
 
+// setup returns a client of the address, with shorter pauses than in production.
 func setup(t *testing.T, address string, change ...func(*Config)) *Client {
 	t.Helper()
 	config := Config{Address: address, DialTimeout: patience, CommandTimeout: patience}

@@ -1,5 +1,5 @@
-// Command alarms writes the alarms that every function has into the stack's definition, so that each is worded once, in the
-// .tmpl files beside this one: those that hold releases into template.yaml, the others into internal/stack/operations.yaml.
+// Command alarms writes the alarms that every function has into the stack's definition. Each is worded once, in a .tmpl file in
+// this folder. Alarms that hold releases go into template.yaml, the others into internal/stack/operations.yaml.
 package main
 
 import (
@@ -11,12 +11,12 @@ import (
 	"text/template"
 )
 
-// function is what differs between the functions' alarms.
+// function has the values that differ between the functions' alarms.
 type function struct {
 	ID     string // logical id without "Function"
 	Name   string // as the stack names it
 	Is     string // as operators call it
-	P99    int    // milliseconds that one of a hundred invocations may take
+	P99    int    // milliseconds that 1 of 100 invocations may exceed
 	Reason string // for P99
 }
 
@@ -88,5 +88,5 @@ func (t target) generate(content string) (string, error) {
 	return head + begin + part.String() + end + tail, nil
 }
 
-// capital returns a sentence with its first letter, an ASCII one, in upper case.
+// capital returns a sentence with its first letter, which must be ASCII, in upper case.
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

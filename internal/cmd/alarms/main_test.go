@@ -12,7 +12,7 @@ import (
 
 const root = "../../../"
 
-// TestGeneratedPartsAreUpToDate: whoever changes an alarm does so in the .tmpl files, and runs `make alarms`.
+// TestGeneratedPartsAreUpToDate: change an alarm in its .tmpl file, and run `make alarms`.
 func TestGeneratedPartsAreUpToDate(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets {

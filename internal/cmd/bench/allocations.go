@@ -20,11 +20,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 )
 
-// allocationsOf is the variable that tells a copy of this program to count what a function allocates: in a process of its
-// own, where nobody else allocates anything.
+// allocationsOf is the variable that makes a copy of this program count a function's allocations, in a process without other
+// allocations.
 const allocationsOf = "BENCH_ALLOCATIONS_OF"
 
-// workload is what such a copy is to do.
+// workload is such a copy's input.
 type workload struct {
 	Environment []string
 	Event       json.RawMessage
@@ -32,10 +32,10 @@ type workload struct {
 	Times       int
 }
 
-// allocated is what one invocation allocates.
+// allocated is the memory that an invocation allocates.
 type allocated struct{ Objects, Bytes float64 }
 
-// allocations reports what an invocation allocates, from the event's JSON to the answer's.
+// allocations reports the allocations of an invocation, from the event's JSON to the answer's.
 func (b *bench) allocations(ctx context.Context) error {
 	for _, i := range invocations {
 		w, err := b.warmUp(ctx, i)
@@ -85,7 +85,7 @@ func (b *bench) count(ctx context.Context, name, function string, environment []
 	return nil
 }
 
-// countAllocations does what a copy of this program is to do.
+// countAllocations does the work of such a copy.
 func countAllocations(function string, in io.Reader, out io.Writer) error {
 	var w workload
 	if err := json.NewDecoder(in).Decode(&w); err != nil {

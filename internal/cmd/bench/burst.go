@@ -77,7 +77,7 @@ func (b *bench) bursts(ctx context.Context) error {
 	return nil
 }
 
-// outcome is what the sandbox tells of a job.
+// outcome is the sandbox's report of a job.
 type outcome struct {
 	MerchantID string `json:"merchantId"`
 	Outcome    string `json:"outcome"`

@@ -17,16 +17,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// The invocations of a short run and of a long one. What they differ in is the cost of the invocations between: what a start
-// takes is in both.
+// The invocations of a short run and of a long run. The difference of their costs is the cost of the invocations in between,
+// since both include the start.
 const (
 	fewInvocations  = 10
 	manyInvocations = 60
 )
 
-// instructions reports how many instructions a warm invocation takes, of a function and of the minimal handler that makes the
-// same calls. Unlike a duration, that doesn't depend on what else the machine does. It needs valgrind, and reports nothing
-// where there is none.
+// instructions reports the instructions of a warm invocation, for a function and for the minimal handler that makes the same
+// calls. Unlike a duration, the count doesn't depend on the machine's other load. It needs valgrind, and reports nothing
+// without it.
 func (b *bench) instructions(ctx context.Context) error {
 	valgrind, err := exec.LookPath("valgrind")
 	if err != nil {

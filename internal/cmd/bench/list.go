@@ -57,14 +57,14 @@ type tables struct {
 	store  *stackstore.Store
 }
 
-// page is what a page costs.
+// page is the cost of a page.
 type page struct {
 	roundTrips int
 	units      float64
 }
 
-// spans are when calls began and ended. As a Transport it makes each call last long enough that those made at the same time
-// can be told from those made one after the other.
+// spans are the times at which calls began and ended. As a Transport it makes each call last long enough that simultaneous
+// calls can be told from successive ones.
 type spans struct {
 	next http.RoundTripper
 	slow bool
@@ -89,8 +89,8 @@ func (s *spans) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// sequential returns how many of the calls were made one after the other: the longest chain in which each began when the one
-// before had ended. Calls are noted in the order of their ends, so taking each that can be taken finds it.
+// sequential returns the number of successive calls: the longest chain in which each call began after the previous one had
+// ended. Calls are noted in the order of their ends, so a greedy choice finds the chain.
 func (s *spans) sequential() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 	t.store = stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 
 	created := time.Now().AddDate(-5, 0, 0)
-	const batch = 10_000 // what is in memory besides the tables
+	const batch = 10_000 // bounds the memory in use besides the tables
 	for first := 0; first < restaurants; first += batch {
 		rows := make([]restaurant.Restaurant, min(batch, restaurants-first))
 		for i := range rows {

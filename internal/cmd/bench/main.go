@@ -1,8 +1,8 @@
-// Command bench measures the system, each figure in turn with the baseline that it is judged by: what a machine does at the
-// time has then the same effect on both. It prints a line of JSON for each figure and, at the end, a table.
+// Command bench measures the system, each figure alternately with its baseline, so that the machine's other load has the same
+// effect on both. It prints a line of JSON for each figure and, at the end, a table.
 //
-// The functions are compiled as they are deployed, for this machine, and run against Lambda's runtime interface; what they
-// call is on the loopback interface. It is run from the module's root:
+// The functions are compiled as for deployment, but for this machine, and run against Lambda's runtime interface. The services
+// that they call are on the loopback interface. Run it from the module's root:
 //
 //	go run ./internal/cmd/bench [-run cold] [-rounds 20] [-restaurants 1000000]
 package main
@@ -28,7 +28,7 @@ import (
 )
 
 func main() {
-	if name := os.Getenv(allocationsOf); name != "" { // this process was started to count what a function allocates
+	if name := os.Getenv(allocationsOf); name != "" { // this process was started to count a function's allocations
 		if err := countAllocations(name, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-// figure is one result. The baseline is what the value is to be compared with, null where there is nothing.
+// figure is a result. The baseline is the value to compare it with, null if there is none.
 type figure struct {
 	Name     string   `json:"name"`
 	Value    float64  `json:"value"`
@@ -54,7 +54,7 @@ type figure struct {
 	aim string // of the quotient of the two, or of the value
 }
 
-// bench holds what the measurements share.
+// bench holds the state that the measurements share.
 type bench struct {
 	directory   string // of compiled programs
 	rounds      int
@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.server.Close()
-	b.server.Twilio.Close() // callbacks would be measured with what comes next
+	b.server.Twilio.Close() // callbacks would be measured with the next figure
 	for _, m := range measurements {
 		if !pattern.MatchString(m.name) {
 			continue
@@ -156,7 +156,7 @@ func (b *bench) table() error {
 	return w.Flush()
 }
 
-// functions are those that are deployed, each with the empty program of the same router and clients.
+// functions are the deployed functions, each with the empty program of the same router and clients.
 var functions = []struct{ name, empty string }{
 	{"usage-api", "empty-usage-api"}, {"usage-admin", "empty-usage-api"},
 	{"process-message", "empty-process-message"}, {"welcome-bootstrap", "empty-welcome-bootstrap"},

@@ -29,7 +29,7 @@ func (b *bench) slowSufrah() (restore func(), err error) {
 	return func() { _ = fault.Set(before) }, err
 }
 
-// jobs reports what a job takes beyond Sufrah's slower answer, and what two bare requests at the same time do.
+// jobs reports the time of a job beyond Sufrah's slower answer, and the same for two bare simultaneous requests.
 func (b *bench) jobs(ctx context.Context) error {
 	restore, err := b.slowSufrah()
 	defer restore()
@@ -183,7 +183,7 @@ func (b *bench) fetches(ctx context.Context) error {
 	return errors.New("the jobs don't come to an end")
 }
 
-// deliver posts so many signed messages to the stack, so many at a time, and has each one's duration noted.
+// deliver posts a number of signed messages to the stack, some at a time, and notes the duration of each.
 func (b *bench) deliver(
 	ctx context.Context, messages, atOnce int, message func(n int) (from, to, body string, number int), note func(time.Duration),
 ) error {

@@ -19,16 +19,16 @@ import (
 type call struct {
 	Target string
 	Body   json.RawMessage
-	// Wave tells calls that were made at the same time from those made after an answer: the former have the same number.
+	// Wave is the same number for calls that were made at the same time, and another for calls made after an answer.
 	Wave int
 }
 
 // recordedTakes is how long a call lasts while it is recorded, so that calls made at the same time are seen to be.
 const recordedTakes = 20 * time.Millisecond
 
-// replay stands between functions and a DynamoDB. While it records, it passes calls on; from then on it gives each call the
-// answer that the same call got: a backend that takes next to no time, and for which every message is new. A call that wasn't
-// recorded is refused: what the caller made of any other call's answer wouldn't be worth measuring.
+// replay stands between functions and a DynamoDB. While recording it passes calls on. From then on it answers each call with
+// the recorded answer: a backend that takes next to no time, and for which every message is new. It refuses a call that wasn't
+// recorded, because the caller's treatment of another call's answer would be meaningless.
 type replay struct {
 	next http.Handler
 
@@ -38,7 +38,7 @@ type replay struct {
 	ended   bool // a call of the wave has its answer
 	calls   []call
 	answers map[string]*httptest.ResponseRecorder
-	// made counts the calls since the last rewind, by what they are recorded under.
+	// made counts the calls since the last rewind, by their key in the record.
 	made map[string]int
 }
 
@@ -62,8 +62,8 @@ func (p *replay) play() []call {
 	return p.calls
 }
 
-// check fails unless the calls since the last rewind are those wanted. One may have been made again: the SDK as it comes
-// loses connections, and then tries again.
+// check fails unless the calls since the last rewind are the wanted ones. A repeated call is allowed, because the unmodified
+// SDK loses connections and tries again.
 func (p *replay) check(wanted map[string]int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *replay) check(wanted map[string]int) error {
 	return nil
 }
 
-// keysOf counts calls by what they are recorded under.
+// keysOf counts calls by their key in the record.
 func keysOf(calls []call) map[string]int {
 	keys := make(map[string]int)
 	for _, c := range calls {
@@ -89,8 +89,8 @@ func keysOf(calls []call) map[string]int {
 	return keys
 }
 
-// keyOf returns what a call is recorded under. A read is recorded as it is. A write differs from message to message, in ids
-// and times: it is recorded by its tables and expressions.
+// keyOf returns a call's key in the record. A read's key is its content. Writes differ between messages in ids and times, so a
+// write's key is its tables and expressions.
 func keyOf(target string, body []byte) string {
 	_, operation, _ := strings.Cut(target, ".")
 	switch operation {
@@ -111,7 +111,7 @@ func keyOf(target string, body []byte) string {
 
 var slotNames = regexp.MustCompile(`\bs[0-9]{2}\b`)
 
-// writeKey is what a write, or each part of a transaction, is told apart by.
+// writeKey returns the key of a write, or of a part of a transaction.
 func writeKey(write map[string]json.RawMessage) string {
 	var key strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(write)) {
@@ -123,7 +123,7 @@ func writeKey(write map[string]json.RawMessage) string {
 			key.WriteString(" " + slotNames.ReplaceAllString(text, "s"))
 		case "TransactItems":
 			var parts []map[string]map[string]json.RawMessage
-			_ = json.Unmarshal(write[name], &parts) // what is malformed has a key of its own: none
+			_ = json.Unmarshal(write[name], &parts) // a malformed write has the empty key
 			for _, part := range parts {
 				for kind, action := range part {
 					key.WriteString(" " + kind + writeKey(action))

@@ -24,16 +24,16 @@ import (
 // lambdaRoots is how many root certificates Amazon Linux has, some more or less from year to year.
 const lambdaRoots = 145
 
-// roots are the certificates that functions under measurement trust, as many as on Lambda. What they call has one that was
-// signed by the last of them.
+// roots are the certificates that functions under measurement trust, as many as on Lambda. The last of them has signed the
+// certificate of the services that they call.
 type roots struct {
 	file        string
 	own         string // a bundle of one
 	certificate tls.Certificate
 }
 
-// newRoots writes the bundle into a directory: this machine's own roots as far as there are any, since those of the world
-// differ from made ones in their keys, filled up with made ones.
+// newRoots writes the bundle into a directory: this machine's own roots, because real certificates differ from generated ones
+// in their keys, filled up with generated ones.
 func newRoots(directory string) (*roots, error) {
 	var bundle bytes.Buffer
 	count := 0
@@ -89,7 +89,7 @@ func makeRoot(n int) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return root, key, err
 }
 
-// makeCertificate returns one for servers on the loopback interface.
+// makeCertificate returns a certificate for servers on the loopback interface.
 func makeCertificate(root *x509.Certificate, rootKey *ecdsa.PrivateKey) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sizes reports how large each function's binary is, and that of the empty one with the same clients.
+// sizes reports the size of each function's binary, and of the empty program with the same clients.
 func (b *bench) sizes(ctx context.Context) error {
 	for _, f := range functions {
 		var bytes [2]float64

@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// invocation is an event whose handling is measured.
+// invocation is an event to be measured.
 type invocation struct {
 	name, function string
 	event          func(n int) events.APIGatewayV2HTTPRequest // the nth
@@ -107,9 +107,9 @@ func invoke(ctx context.Context, of instance, event any) (time.Duration, []byte,
 	return result.Duration, result.Payload, err
 }
 
-// warmInvocations reports how long invocations take of a function, and in turn of its baselines: a minimal handler that makes
-// the same calls, keeps its connections and makes at the same time what the function does, the same with the SDK as it comes,
-// and one that makes the calls with a bare client.
+// warmInvocations reports the duration of a function's invocations, and alternately of its baselines: a minimal handler that
+// makes the same calls at the same times and keeps its connections, the same handler with the unmodified SDK, and a handler
+// that makes the calls with a bare client.
 func (b *bench) warmInvocations(ctx context.Context) error {
 	for _, i := range invocations {
 		if err := b.warm(ctx, i); err != nil {
@@ -172,9 +172,9 @@ func (b *bench) expected(ctx context.Context, i invocation) ([]byte, error) {
 	return answer, err
 }
 
-// measured has an instance handle an event, and returns how long it took. Afterwards, outside what is timed, it holds the
-// answer to the expected one, if one is given, and the calls that were made to those that were recorded: the answer to a
-// message says nothing of whether it was counted.
+// measured lets an instance handle an event, and returns the duration. Outside the timed part, it compares the answer with the
+// expected answer, if one is given, and the calls with the recorded ones: the answer to a message doesn't show whether it was
+// counted.
 func measured(ctx context.Context, of instance, backend *replay, event any, calls map[string]int, expected []byte) (time.Duration, error) {
 	backend.rewind()
 	took, answer, err := invoke(ctx, of, event)
@@ -236,8 +236,8 @@ func waves(calls []call) int {
 	return calls[len(calls)-1].Wave + 1
 }
 
-// firstInvocations reports how long an instance's first invocation takes, in which it opens its connections, beside that of
-// a minimal handler that makes the calls of a warm one.
+// firstInvocations reports the duration of an instance's first invocation, in which it opens its connections, beside that of a
+// minimal handler that makes the calls of a warm invocation.
 func (b *bench) firstInvocations(ctx context.Context) error {
 	for _, i := range invocations {
 		if err := b.first(ctx, i); err != nil {

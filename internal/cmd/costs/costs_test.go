@@ -48,7 +48,7 @@ func TestTrips(t *testing.T) {
 		}
 	}
 	last := m.stop()
-	call() // one that isn't counted isn't held either
+	call() // an uncounted call isn't held either
 	if got := m.stop(); got != last {
 		t.Errorf("%d round trips after counting ended, want the last count's %d", got, last)
 	}

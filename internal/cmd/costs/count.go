@@ -64,7 +64,7 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 		return nil, err
 	}
 	defer stack.Close()
-	stack.Twilio.Close() // callbacks would be counted with what comes next
+	stack.Twilio.Close() // callbacks would be counted with the next operation
 	m.next = stack
 	s, err := newSubject(ctx, stack, now, func(d time.Duration) { clock.Add(int64(d)) })
 	if err != nil {
@@ -99,8 +99,8 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 	return costs, nil
 }
 
-// load fills tables: with restaurants of which a tenth is inactive, some that have nearly used their allowance up, and one
-// that has been busy for half a year.
+// load fills tables with restaurants: a tenth is inactive, some have nearly used their allowance up, and one has been busy for
+// half a year.
 func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now time.Time) error {
 	config := awsconfig.New(devstack.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: engine.Transport()}

@@ -1,13 +1,12 @@
-// Command costs counts what each operation costs: read and write units, and DynamoDB's round trips one after the other, with
-// 100 and with 100,000 restaurants. The compiled-in functions handle the operations' events; the units are counted by the
-// stand-in that they call, and the round trips at a proxy before it. Nothing is estimated, and nothing taken from the
-// functions' own code.
+// Command costs counts the cost of each operation: read and write units, and successive round trips of DynamoDB, with 100 and
+// with 100,000 restaurants. The compiled-in functions handle the operations' events. The stand-in that they call counts the
+// units, and a proxy before it the round trips. Nothing is estimated, and nothing taken from the functions' own code.
 //
 //	go run ./internal/cmd/costs [--json] [--write] [--check]
 //
-// It prints a table. --json prints a line of JSON for each operation instead. --write puts those lines into docs/costs.jsonl,
-// and the prices that follow from them into docs/OPERATIONS.md. --check fails if either differs from what was counted. It is
-// run from the module's root.
+// It prints a table. --json prints a line of JSON for each operation instead. --write puts these lines into docs/costs.jsonl,
+// and the resulting prices into docs/OPERATIONS.md. --check fails if either differs from the count. Run it from the module's
+// root.
 package main
 
 import (
@@ -33,7 +32,7 @@ func main() {
 	}
 }
 
-// The files that what was counted is compared with.
+// The files that the count is compared with.
 const (
 	countedFile = "docs/costs.jsonl"
 	pricesFile  = "docs/OPERATIONS.md"
@@ -42,7 +41,7 @@ const (
 // sizes are the numbers of restaurants that every operation is counted with.
 var sizes = []int{100, 100_000}
 
-// cost is what one operation costs.
+// cost is the cost of an operation.
 type cost struct {
 	Operation       string  `json:"operation"`
 	Restaurants     int     `json:"restaurants"`
@@ -51,7 +50,7 @@ type cost struct {
 	SequentialTrips int     `json:"sequentialTrips"`
 }
 
-// errDiffers says that a cost isn't what the repository says.
+// errDiffers means that a cost differs from the repository's.
 var errDiffers = errors.New("the costs have changed: see what `make costs ARGS=--write` changes, and commit it if it is meant")
 
 func run(ctx context.Context, args []string, out io.Writer) error {

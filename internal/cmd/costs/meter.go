@@ -12,13 +12,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// quiet is how long no call comes once all of those that are made at the same time are there. It is long, since another
-// program may have the processor; on an idle machine a thousandth would do.
+// quiet is the time without a call after which all simultaneous calls have arrived. It is long, because another program may
+// have the processor; on an idle machine a thousandth would do.
 const quiet = 150 * time.Millisecond
 
-// meter stands before a stack and counts DynamoDB's round trips one after the other. It holds the calls that come, until no
-// further one comes, and then lets all of them pass: such a wave is one round trip. Calls of a later wave were made after an
-// answer of an earlier one.
+// meter stands before a stack and counts successive round trips of DynamoDB. It holds arriving calls until no further call
+// comes, and then lets all of them pass: such a wave is a round trip. Calls of a later wave were made after an answer of an
+// earlier one.
 type meter struct {
 	next http.Handler
 

@@ -27,8 +27,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// operation is something that is counted. What comes before it isn't: the instance has then seen the credential and the
-// restaurant, as in all but the first moments of its life it has.
+// operation is a counted operation. Its preparation isn't counted: afterwards the instance knows the credential and the
+// restaurant, as in all but the first moments of its life.
 type operation struct {
 	name   string
 	before func(*subject) error
@@ -40,9 +40,9 @@ const (
 	unknown   = "message in a session, restaurant not cached"
 )
 
-// The customers who write. Each operation begins where the one before it ended.
+// The customers who write. Each operation begins where the previous one ended.
 const (
-	warmer    = "+966500000001" // whose messages bring the instance's knowledge up to date
+	warmer    = "+966500000001" // writes messages that bring the instance's knowledge up to date
 	newcomer  = "+966500000002"
 	returning = "+966500000003"
 )
@@ -171,7 +171,7 @@ func say(customer, text string) func(*subject) error {
 	}
 }
 
-// signed is what Twilio posts.
+// signed returns a form as Twilio posts it.
 func (s *subject) signed(path string, form url.Values) events.APIGatewayV2HTTPRequest {
 	target := strings.TrimSuffix(devstack.EventsWebhookURL, webhook.Path) + path
 	return event(http.MethodPost, path, form.Encode(), map[string]string{
@@ -184,7 +184,7 @@ func repeat(s *subject) error {
 	return s.request(processmessage.Name, s.latest, http.StatusOK)
 }
 
-// callback tells what became of the latest answer.
+// callback reports a status of the latest answer.
 func callback(s *subject) error {
 	sent := s.stack.Twilio.Messages("")
 	if len(sent) == 0 {
@@ -213,7 +213,7 @@ func job(s *subject) error {
 	return err
 }
 
-// Who asks.
+// The callers.
 var (
 	owner = map[string]string{"authorization": "Bearer " + token, "x-restaurant-id": busiest}
 	admin = map[string]string{"x-api-key": apiKey}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// List prices in US dollars a million, of US East (N. Virginia); OPERATIONS.md says of when, and what is assumed.
+// List prices in US dollars a million, of US East (N. Virginia); OPERATIONS.md has their date and the assumptions.
 const (
 	writeUnits = 0.625
 	readUnits  = 0.125
@@ -15,7 +15,7 @@ const (
 	tracing = 5.0 / 20
 )
 
-// row is a line of the table of prices: what operations cost besides their units.
+// row is a line of the table of prices: the costs of operations besides their units.
 type row struct {
 	name       string
 	operations []string
@@ -48,7 +48,8 @@ const (
 	end   = "<!-- end of what is made -->\n"
 )
 
-// withPrices returns the document with the table of what a million of each costs, with as many restaurants as were counted last.
+// withPrices returns the document with the table of prices for a million of each operation, with the largest counted number of
+// restaurants.
 func withPrices(document []byte, counted []cost) ([]byte, error) {
 	before, rest, found := bytes.Cut(document, []byte(begin))
 	_, after, ends := bytes.Cut(rest, []byte(end))

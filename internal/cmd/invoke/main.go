@@ -1,10 +1,10 @@
-// Command invoke compiles one of the functions and sends it an event over Lambda's runtime interface, on this machine
-// and without containers:
+// Command invoke compiles one of the functions and sends it an event over Lambda's runtime interface, on this machine and
+// without containers:
 //
 //	go run ./internal/cmd/invoke -function usage-api -event events/usage-pat.json
 //
-// It prints the answer, the function's log and how long initialization and invocation took, and exits with status 1 if
-// the function failed. It is run from the module's root.
+// It prints the answer, the function's log, and the durations of initialization and invocation. It exits with status 1 if the
+// function failed. Run it from the module's root.
 package main
 
 import (
@@ -34,10 +34,10 @@ func main() {
 	}
 }
 
-// errFunction means that the function reported an error in place of an answer. What it reported has been printed.
+// errFunction means that the function reported an error instead of an answer. The report has been printed.
 var errFunction = errors.New("the function failed")
 
-// environment gives a function its variables, and what stops that which they refer to.
+// environment returns a function's variables, and a func that stops the services behind them.
 type environment func(ctx context.Context, function string) (env []string, stop func(), err error)
 
 func run(ctx context.Context, args []string, stdout io.Writer, environment environment) error {

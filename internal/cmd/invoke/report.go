@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// report is what is printed of the invocations of one instance. After a failure it holds what came before.
+// report is printed for the invocations of an instance. After a failure it holds the earlier results.
 type report struct {
 	Function      string          `json:"function"`
 	InitMS        float64         `json:"initMs"`

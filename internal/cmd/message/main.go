@@ -1,5 +1,5 @@
-// Command message writes to a restaurant of a local stack as a customer would over WhatsApp: it posts a webhook with
-// Twilio's signature, and shows what the customer received because of it.
+// Command message writes to a restaurant of a local stack like a customer over WhatsApp: it posts a webhook with Twilio's
+// signature, and shows the messages that the customer received in reply.
 //
 //	go run ./internal/cmd/message -from +966500000001 -body hello
 //

@@ -134,7 +134,7 @@ The customer received from +966110000000:
 	}
 }
 
-// TestJSON also shows that only what is new is reported: the customer has older messages.
+// TestJSON also shows that only new messages are reported: the customer has older ones.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	l := serve(t)
@@ -160,7 +160,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestLateMessages: what is sent after the answer is waited for.
+// TestLateMessages: messages sent after the answer are waited for.
 func TestLateMessages(t *testing.T) {
 	t.Parallel()
 	l := serve(t)

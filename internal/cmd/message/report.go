@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// report is what became of a message.
+// report is the effect of a message.
 type report struct {
 	MessageID  string     `json:"messageId"`
 	Status     int        `json:"status"`
@@ -44,7 +44,7 @@ func (r report) writeText(w io.Writer) error {
 	return err
 }
 
-// describe writes a message indented: its text, its list, or its template with what is filled in.
+// describe writes a message indented: its text, its list, or its template with its variables.
 func (m received) describe(text *strings.Builder) {
 	if list := m.ListPicker; list != nil {
 		fmt.Fprintf(text, "  %s\n  [%s]\n", list.Body, list.Button)

@@ -39,7 +39,7 @@ type received struct {
 	ListPicker       *listPicker       `json:"listPicker,omitempty"`
 }
 
-// listPicker is a list whose rows the customer can tap.
+// listPicker is a list with rows for the customer to tap.
 type listPicker struct {
 	Body   string     `json:"body"`
 	Button string     `json:"button"`
@@ -52,8 +52,8 @@ type listItem struct {
 	Description string `json:"description"`
 }
 
-// deliver posts the form and returns the answer, with what the customer received since, oldest first. The function sends
-// before it answers; if it sent nothing, another delivery may be doing so, which is waited for.
+// deliver posts the form and returns the answer, with the messages that the customer received since, oldest first. The function
+// sends before it answers. If it sent nothing, another delivery may be sending, so deliver waits.
 func (s stack) deliver(ctx context.Context, form url.Values, wait time.Duration) (report, error) {
 	customer := strings.TrimPrefix(form.Get("From"), "whatsapp:")
 	before, err := s.messages(ctx, customer)
@@ -96,7 +96,7 @@ func (s stack) post(ctx context.Context, form url.Values) (status int, answer st
 	return s.do(request)
 }
 
-// messages returns what the customer was sent so far, newest first.
+// messages returns the messages to the customer so far, newest first.
 func (s stack) messages(ctx context.Context, to string) ([]received, error) {
 	address := s.url + messagesPath + "?" + url.Values{"to": {to}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

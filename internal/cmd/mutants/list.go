@@ -5,13 +5,13 @@ type mutant struct {
 	what     string // goes wrong
 	file     string
 	from, to string
-	suites   []string // the packages whose tests must notice
+	suites   []string // the packages with the tests that must notice
 	tests    string   // which of them, where all would take long; a regular expression
 }
 
 // list has lines of every kind of care that the system takes: conditions, bounds, retries, authorisation, secrecy.
 var list = []mutant{
-	// Who may read what.
+	// Reading rights.
 	{"a token covers every restaurant", "internal/credential/credential.go",
 		"slices.Contains(c.Restaurants, restaurantID)", "len(c.Restaurants) > 0", []string{"internal/credential", "internal/usagehttp"}, ""},
 	{"a token is good on the moment of its expiry", "internal/credential/credential.go",
@@ -35,7 +35,7 @@ var list = []mutant{
 	{"both credentials at once are taken", "internal/usagehttp/access.go",
 		`case authorization != "" && apiKey != "":`, "case false:", []string{"internal/usagehttp"}, ""},
 
-	// What Twilio signed.
+	// Twilio's signatures.
 	{"a wrong signature is taken", "internal/twilio/signature.go",
 		"return valid == 1", "return true", []string{"internal/twilio"}, ""},
 	{"the second value of a parameter isn't signed", "internal/twilio/signature.go",
@@ -193,7 +193,7 @@ var list = []mutant{
 	{"a customer waits for a stale value's renewal", "internal/cache/loader.go",
 		"if err != nil || old.fresh || !old.found {", "if true {", []string{"internal/cache"}, "TestStaleWhileRenewed"},
 
-	// What goes out.
+	// Outgoing messages.
 	{"a welcome goes out twice for one delivery", "internal/conversation/service.go",
 		"case ReplySettled:\n\t\t\treturn false, nil", "case ReplySettled:\n\t\t\treturn true, nil", []string{"internal/conversation"}, ""},
 	{"a list floods the customer", "internal/conversation/reply.go",

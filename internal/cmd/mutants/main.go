@@ -1,5 +1,5 @@
-// Command mutants checks the tests: it breaks one chosen line of the code at a time, without touching any file, and has the
-// tests that must notice run. A mutant that they don't notice fails, and so does one whose line isn't there any more.
+// Command mutants checks the tests. It breaks one chosen line of the code at a time, without touching any file, and runs the
+// tests that must notice. A mutant fails if no test notices it, or if its line no longer exists.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// outcome is what came of a mutant.
+// outcome is the outcome of a mutant.
 type outcome int
 
 const (

@@ -20,8 +20,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestOutcomes checks mutants of a small module: one that its test notices, one that it doesn't, one that doesn't compile,
-// one whose line isn't there, and one whose line is there twice.
+// TestOutcomes checks mutants of a small module: noticed by its test, not noticed, not compiling, without its line, and with
+// its line twice.
 func TestOutcomes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds and runs tests")

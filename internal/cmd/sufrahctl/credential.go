@@ -24,7 +24,7 @@ type keyCommand struct {
 	Revoke revokeCredential `cmd:"" help:"Make an API key worthless within a minute."`
 }
 
-// termFlags say whose a credential is and how long it is good.
+// termFlags are a credential's owner and lifetime.
 type termFlags struct {
 	Label   string        `help:"Owner and purpose."`
 	Expires time.Duration `help:"Lifetime, such as 2160h for 90 days. Default: until revoked."`

@@ -26,7 +26,7 @@ type doctorCommand struct {
 	Lambda string `name:"lambda-endpoint" help:"Lambda endpoint, for a local stack." env:"AWS_ENDPOINT_URL_LAMBDA"`
 }
 
-// finding is what the doctor says of one thing.
+// finding is the doctor's result for a part of the stack.
 type finding struct {
 	What  string `json:"what"`
 	Wrong string `json:"wrong,omitempty"` // "" where it is as it should be
@@ -90,7 +90,7 @@ func (d *doctor) say(what, wrong, mend string) {
 	d.findings = append(d.findings, finding{what, wrong, strings.ReplaceAll(mend, "STACK", d.stack)})
 }
 
-// code returns what a call of AWS failed with, in a word where there is one.
+// code returns the error code of a failed call to AWS, or its message if it has none.
 func code(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
@@ -226,7 +226,7 @@ func (d *doctor) queues() {
 	d.say("visibility time-out of queue "+queueName(d.stack), wrong, redeploy)
 }
 
-// health asks the functions, and compares what they were told.
+// health sends the functions a health event, and compares their configurations.
 func (d *doctor) health() {
 	zones := map[string][]string{}
 	webhook := ""
@@ -267,7 +267,7 @@ func (d *doctor) health() {
 	}
 }
 
-// mend says how to give a function what it lacks.
+// mend says how to restore a function's missing resource.
 func mend(check string) string {
 	switch {
 	case strings.HasPrefix(check, "table "), strings.HasPrefix(check, "index "):
@@ -317,7 +317,7 @@ func (d *doctor) webhook(url string) string {
 	}
 	defer response.Body.Close()
 	var refusal struct{ Code string }
-	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // what can't be read has no code
+	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // an unreadable answer has no code
 	if response.StatusCode != http.StatusForbidden || refusal.Code != "forbidden" {
 		return fmt.Sprintf("somebody else answers there, with status %d", response.StatusCode)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// change is a text of the stack's definition and what stands in its place.
+// change replaces a text of the stack's definition.
 type change struct{ from, to string }
 
 // serve serves a whole local stack with empty tables, of template.yaml with changes.
@@ -63,7 +63,7 @@ func serve(t *testing.T, changes []change, options ...func(*devstack.Options)) *
 	return server
 }
 
-// examined runs sufrahctl doctor on a stack as an operator would, and returns what it finds.
+// examined runs sufrahctl doctor on a stack as an operator would, and returns its findings.
 func examined(t *testing.T, server *devstack.Server) ([]finding, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -104,7 +104,8 @@ func put(t *testing.T, server *devstack.Server, path, body string) {
 	_ = response.Body.Close()
 }
 
-// TestDoctorFindsWhatIsMissing injects each fault that the doctor is for, and holds it to naming that one and how to mend it.
+// TestDoctorFindsWhatIsMissing injects each fault that the doctor looks for, and expects it to name that fault only, and its
+// remedy.
 func TestDoctorFindsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
@@ -114,7 +115,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		options func(*devstack.Options)
 		broken  func(t *testing.T, server *devstack.Server)
 		what    []string // each thing that is wrong
-		says    string   // what is wrong with the first of them
+		says    string   // fault that the first of them reports
 		mend    string
 	}{
 		"a table was deleted": {

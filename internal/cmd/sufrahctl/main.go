@@ -67,7 +67,7 @@ type commandLine struct {
 	Export     exportCommand     `cmd:"" help:"Write restaurants, bots, monthly usage or conversations to a file that import reads."`
 }
 
-// session is what every command works with.
+// session holds the state that every command uses.
 type session struct {
 	ctx         context.Context
 	stack       string
@@ -80,7 +80,7 @@ type session struct {
 	out         printer
 	progress    io.Writer
 	log         *slog.Logger
-	identity    func(context.Context) (string, error) // who runs the command
+	identity    func(context.Context) (string, error) // the operator who runs the command
 }
 
 // run carries out one command line and writes its result to out, and how far it has got meanwhile to progress.
@@ -156,7 +156,7 @@ func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	return own, nil
 }
 
-// caller is what identity needs of an STS client.
+// caller is the part of an STS client that identity uses.
 type caller interface {
 	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
 }

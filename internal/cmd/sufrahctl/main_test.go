@@ -69,7 +69,7 @@ func (s stack) args(args []string) []string {
 	return append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args...)
 }
 
-// run carries out a command line on the stack and returns what it writes.
+// run runs a command line on the stack and returns its output.
 func (s stack) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -87,9 +87,9 @@ func (s stack) client() *dynamodb.Client {
 	return dynamodb.NewFromConfig(config)
 }
 
-// TestTranscripts carries out the command lines in testdata, each file's on a stack of its own, and compares what they
-// write with what the file says. A line that begins with "$" is a command line without --stack and --endpoint, one that
-// begins with "#" a comment; all others are output, with what goes to the terminal besides, and the exit status unless it is 0.
+// TestTranscripts runs the command lines in testdata, each file's on its own stack, and compares their output with the file. A
+// line that begins with "$" is a command line without --stack and --endpoint, and a line that begins with "#" is a comment. All
+// other lines are output, including the terminal's, and the exit status unless it is 0.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -120,10 +120,10 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// prepared is what transcripts' stacks hold before their first command, which no command could bring about.
+// prepared fills transcripts' stacks before their first command, with data that no command can create.
 var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs, "messages.txt": sendMessages}
 
-// shareIDs gives ids as they could be given before they were refused: one to two bots, and a restaurant's to a bot.
+// shareIDs gives ids twice, as was possible before that was refused: an id to two bots, and a restaurant's id to a bot.
 func shareIDs(t *testing.T, s stack) {
 	t.Helper()
 	for i, id := range []string{"alpha", "bravo", "charlie"} {
@@ -220,8 +220,8 @@ func words(line string) []string {
 	return all
 }
 
-// placeholders stand for what differs from run to run: raw values and ids, in the order that they appear in, and times.
-// They are as long as what they stand for, so that columns stay where they are.
+// placeholders replace values that differ from run to run: raw values and ids, in the order of their appearance, and times.
+// They have the same length, so that columns stay in place.
 type placeholders struct{ values, ids []string }
 
 var (
@@ -261,7 +261,7 @@ func (p *placeholders) reveal(text string) string {
 
 func placeholder(i int) string { return fmt.Sprintf("cr_%012d", i+1) }
 
-// issued is what issuing and rotating write with --json.
+// issued is the output of issuing and rotating with --json.
 type issued struct {
 	ID, Value string
 	ExpiresAt *time.Time
@@ -312,7 +312,7 @@ func TestLifeOfACredential(t *testing.T) {
 				{0, nil, nil},
 				{2*time.Hour - time.Minute, nil, nil},
 				{2 * time.Hour, credential.ErrExpired, nil},
-				{30*day - time.Minute, credential.ErrExpired, nil}, // as long from now as the old one was issued for
+				{30*day - time.Minute, credential.ErrExpired, nil}, // as long from now as the old credential's lifetime
 				{30 * day, credential.ErrExpired, credential.ErrExpired},
 			} {
 				if err := s.check(t, kind, old.Value, test.after); !errors.Is(err, test.wantOld) {
@@ -414,7 +414,7 @@ func TestPaging(t *testing.T) {
 	}
 }
 
-// TestUnknownStack: an operator who mistypes the stack's name is told so, whatever he asks.
+// TestUnknownStack: a mistyped stack's name is reported as such, by every command.
 func TestUnknownStack(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -434,7 +434,7 @@ func TestUnknownStack(t *testing.T) {
 	}
 }
 
-// TestHelpNeedsNothing: help is no fault, and asks neither for a stack nor for what the command itself needs.
+// TestHelpNeedsNothing: help is no fault, and needs neither a stack nor the command's own arguments.
 func TestHelpNeedsNothing(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"--help", "-h", "restaurant --help", "restaurant create --help", "token rotate -h", "key issue --help"} {
@@ -460,7 +460,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestInterrupted: Ctrl-C ends a command as one that was called off.
+// TestInterrupted: Ctrl-C cancels a command.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

@@ -40,7 +40,7 @@ func table(w io.Writer, header []string, rows [][]string) {
 	t.Flush()
 }
 
-// printable keeps what is stored from steering the terminal that it is shown on.
+// printable keeps stored text from controlling the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -39,7 +39,7 @@ func newProgress(w io.Writer, now func() time.Time, what string, size int64) *pr
 
 // show says that so many rows are done, and so many bytes read.
 func (p *progress) show(rows, bytes int64) {
-	if p.rows < 0 { // the first rows may be those that were done before
+	if p.rows < 0 { // the first rows may have been done before
 		p.rows, p.begun = rows, p.now()
 	}
 	interval := lineInterval

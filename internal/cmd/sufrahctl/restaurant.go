@@ -100,7 +100,7 @@ func set[T any](target *T, given *T) {
 	}
 }
 
-// defaultFlags are the stack's limits of what has none of its own: of a restaurant without a bot, and of a new bot.
+// defaultFlags are the stack's default limits: of a restaurant without a bot, and of a new bot.
 type defaultFlags struct {
 	PerDay    int64 `name:"default-per-day" help:"The stack's DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"${perDay}"`
 	PerMinute int64 `name:"default-per-minute" help:"The stack's DefaultMaxMessagesPerMin." env:"DEFAULT_MAX_MESSAGES_PER_MIN" default:"${perMinute}"`

@@ -28,7 +28,7 @@ type importCommand struct {
 	Concurrency int          `default:"16" help:"Most writes at the same time."`
 }
 
-// checkpoint is what the file beside the one that is imported says.
+// checkpoint is the content of the file beside the imported file.
 type checkpoint struct {
 	Target string `json:"target"` // stack and endpoint
 	transfer.Checkpoint
@@ -260,7 +260,7 @@ func newRefusals(path string, length int64, resumed bool) (*refusals, error) {
 		return nil, err
 	}
 	r := &refusals{file: file, csv: csv.NewWriter(file)}
-	// What follows the checkpoint is going to be refused again.
+	// Rows after the checkpoint will be refused again.
 	err = file.Truncate(length)
 	if err == nil {
 		_, err = file.Seek(length, io.SeekStart)

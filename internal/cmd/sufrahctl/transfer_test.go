@@ -170,7 +170,7 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	return all
 }
 
-// TestMove moves a stack in use into an empty one, in each format: the new one answers the same, and goes on with the
+// TestMove moves a stack in use into an empty stack, in each format: the new stack gives the same answers, and continues the
 // customers' sessions.
 func TestMove(t *testing.T) {
 	if testing.Short() {
@@ -334,7 +334,7 @@ func TestImportGoesOn(t *testing.T) {
 	}
 }
 
-// TestImportRefusesCommandLine: what can't be meant is said before anything is done.
+// TestImportRefusesCommandLine: contradictory arguments are reported before anything is done.
 func TestImportRefusesCommandLine(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -356,7 +356,7 @@ func TestImportRefusesCommandLine(t *testing.T) {
 	}
 }
 
-// TestDirectoryCheck: the check names what the rebuild then mends.
+// TestDirectoryCheck: the check names the differences that the rebuild then mends.
 func TestDirectoryCheck(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

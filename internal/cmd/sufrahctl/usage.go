@@ -29,7 +29,7 @@ type topUpUsage struct {
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
 }
 
-// stackFlags are the stack's parameters that decide what this month is, and the limits of a restaurant without a bot.
+// stackFlags are the stack's parameters that decide the current month, and the limits of a restaurant without a bot.
 type stackFlags struct {
 	TimeZone string       `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
 	Defaults defaultFlags `embed:""`

@@ -1,10 +1,10 @@
-// Command testaws runs the suites that need real engines: it starts these, runs the tests of every file whose name ends in
-// _aws_test.go (build tag aws, functions TestEngine…) against them, and stops them. An engine that can't be had is a
+// Command testaws runs the suites that need real engines. It starts the engines, runs the tests of every file with a name that
+// ends in _aws_test.go (build tag aws, functions TestEngine…) against them, and stops them. An engine that can't be had is a
 // failure. Arguments are passed on to go test; packages among them are tested instead of all:
 //
 //	go run ./internal/cmd/testaws -v ./internal/local/stackstore
 //
-// It is run from the module's root.
+// Run it from the module's root.
 package main
 
 import (
@@ -82,7 +82,7 @@ func suites(root string) ([]string, error) {
 	return packages, nil
 }
 
-// test runs go test. A package whose tests are all named otherwise is a failure too.
+// test runs go test. It also fails if a package has no test named TestEngine….
 func test(ctx context.Context, args, environment []string, stdout, stderr io.Writer) error {
 	var printed bytes.Buffer
 	command := exec.CommandContext(ctx, "go", append([]string{
