@@ -35,23 +35,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// attack is one try of somebody who means ill. It is made on a stack of demo data, and fails its test if it succeeds.
+// attack is an attacker's attempt. It is made on a stack of demo data, and fails its test if it succeeds.
 //
-// Whatever an attack is about, it must neither get marker into an answer or the log, nor a secret or a customer's number:
-// victim sees to that for all of them.
+// No attack may get marker into an answer or the log, nor a secret or a customer's number: victim checks that for all of them.
 type attack struct {
 	name string
 	try  func(*testing.T, *victim)
 }
 
-// marker is what attackers write wherever they can write something.
+// marker is the text that attackers write wherever they can.
 const marker = "pwned"
 
 // attacks has them all.
 var attacks = slices.Concat(forgeries, parameters, paths, credentials, oversized, injections, replays, fromSufrah, onCache, onQueue, fromTwilio)
 
-// TestAttacks makes every attack, most of them on one stack: each comes from a customer of its own, and is on a restaurant of
-// its own where one is to take something.
+// TestAttacks makes every attack, most of them on the same stack: each comes from its own customer, and on its own restaurant
+// if it is to take something.
 func TestAttacks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: attacks take as much of a processor as a third of all other short tests")
@@ -108,14 +107,14 @@ type victim struct {
 func newVictim(t *testing.T, stack *devstack.Stack, log *syncBuffer, attack int) *victim {
 	t.Helper()
 	v := &victim{Stack: stack, log: log, own: new(syncBuffer), attack: attack, customer: fmt.Sprintf("+9665%08d", attack+1)}
-	// Those that take something are the last, and fewer than there are restaurants.
+	// Attacks that take something come last, and are fewer than the restaurants.
 	restaurant := 1 + attack%145
 	v.restaurant, v.number = fmt.Sprintf("demo-%03d", restaurant), fmt.Sprintf("+96611%07d", restaurant)
 	v.before = v.conversations(t)
 	return v
 }
 
-// alone is an attack on a stack of its own, whose clock or backends it changes.
+// alone is an attack on its own stack, because it changes the clock or the backends.
 func alone(try func(*testing.T, *victim)) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		stack, log := serveTarget(t)
@@ -125,7 +124,7 @@ func alone(try func(*testing.T, *victim)) func(*testing.T, *victim) {
 	}
 }
 
-// secrets are what neither an answer nor the log may hold.
+// secrets must appear neither in an answer nor in the log.
 var secrets = []string{
 	devstack.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-dashboard-pat", "local-pat-clxyz123abc",
 	base64.StdEncoding.EncodeToString([]byte(devstack.TwilioAuthToken)), credential.HashOf("local-admin-key").String(),
@@ -184,7 +183,7 @@ func (v *victim) checkUntouched(t *testing.T) {
 	}
 }
 
-// request is what goes over the wire.
+// request is a request on the wire.
 type request struct {
 	method, target, body string
 	headers              []string // "Name: value"
@@ -212,14 +211,14 @@ func ask(target string, headers ...string) func(*testing.T, *victim) request {
 	return func(*testing.T, *victim) request { return request{http.MethodGet, target, "", headers} }
 }
 
-// post is a webhook as Twilio sends it, from the victim's customer to its restaurant, but for what the attacker changes.
+// post is a webhook as Twilio sends it, from the victim's customer to its restaurant, with the attacker's changes.
 type post struct {
 	form      url.Values
 	signedURL string
 	token     string
 	target    string
 	headers   []string
-	// afterSigning changes what was signed. The signature can't follow.
+	// afterSigning changes the signed form. The signature can't follow.
 	afterSigning func(url.Values)
 	// signatures returns the values of the signature's header, given the right one.
 	signatures func(right string) []string
@@ -259,7 +258,7 @@ func (v *victim) post(change func(*post)) request {
 	return r
 }
 
-// signed is a webhook whose signature is made from the right one.
+// signed is a webhook with a signature made from the right one.
 func signed(forge func(right string) string) func(*testing.T, *victim) request {
 	return deliver(func(p *post) { p.signatures = func(right string) []string { return []string{forge(right)} } })
 }
@@ -573,10 +572,10 @@ func hugeOffset(offset string) func(*testing.T, *victim) {
 	}
 }
 
-// forgedLine ends a log line and begins another one, in all the ways in which a reader of logs could see one.
+// forgedLine ends a log line and begins another, in every way that a reader of logs might accept.
 const forgedLine = "\"}\r\n\u2028\u0085\x1b[2K{\"level\":\"INFO\",\"message\":\"" + marker + "\",\"_aws\":{}}\n"
 
-// injections: into the log, and into what customers get.
+// injections: into the log, and into messages to customers.
 var injections = []attack{
 	{"log line in a path", refused(404, "restaurant_not_found", ask("/api/usage/"+url.PathEscape(forgedLine), asAdmin))},
 	{"log line in a query", refused(400, "invalid_parameter", ask("/api/usage?limit="+url.QueryEscape(forgedLine), asAdmin))},
@@ -647,7 +646,7 @@ func (v *victim) checkTaken(t *testing.T) {
 
 func unchanged(*post) {}
 
-// replays: of what Twilio did sign.
+// replays: of forms that Twilio did sign.
 var replays = []attack{
 	{"replay", func(t *testing.T, v *victim) {
 		v.take(t, unchanged)
@@ -658,7 +657,7 @@ var replays = []attack{
 	}},
 	{"replay with its parameters doubled", func(t *testing.T, v *victim) {
 		v.take(t, unchanged)
-		// Twilio signs each pair once, so this has the same signature. Whose message it is can't be told any more.
+		// Twilio signs each pair only once, so this form has the same signature. Its message's owner can't be told any more.
 		v.send(t, v.post(func(p *post) { p.afterSigning = func(form url.Values) { form.Add("Body", form.Get("Body")) } }), 200)
 		v.send(t, v.post(func(p *post) { p.afterSigning = func(form url.Values) { form.Add("From", form.Get("From")) } }), 400)
 		v.checkTaken(t)
@@ -692,8 +691,8 @@ var replays = []attack{
 	})},
 }
 
-// behind is a function of the victim's whose backends are in part the attacker's. It has a cache of its own, doesn't wait for
-// the jobs of others, and enqueues none.
+// behind is a function of the victim with some of the attacker's backends. It has its own cache, doesn't wait for other jobs,
+// and enqueues none.
 func (v *victim) behind(t *testing.T, name string, variables ...string) func(event any) []byte {
 	t.Helper()
 	v.cache = miniredis.RunT(t)
@@ -733,8 +732,8 @@ func jobOf(v *victim, merchantID string) string {
 		`"profileName":"Guest","enqueuedAt":%q}`, merchantID, v.customer, time.Now().UTC().Format(time.RFC3339))
 }
 
-// evilSufrah is an attack by whoever answers in Sufrah's place: the job fails, as it does when Sufrah is down, and the
-// instance carries out the next one. Where the answer is a list all the same, want says what becomes of the job.
+// evilSufrah is an attack by a server in Sufrah's place: the job fails, as it does when Sufrah is down, and the instance runs
+// the next job. If the answer is a list all the same, want is the job's outcome.
 func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		var healed atomic.Bool
@@ -866,7 +865,7 @@ func (v *victim) checkNotFlooded(t *testing.T) {
 	}
 }
 
-// shown returns what a customer sees of a message: its text, or its list's rows.
+// shown returns the visible part of a message: its text, or its list's rows.
 func shown(m sandbox.SentMessage) string {
 	text := m.Body
 	if m.ListPicker != nil {
@@ -890,7 +889,7 @@ func (v *victim) event(change func(*post)) events.APIGatewayV2HTTPRequest {
 	return event
 }
 
-// poisoned is an attack by whoever can write to the cache: a customer asks for the menu and gets it, fetched anew.
+// poisoned is an attack by somebody with write access to the cache: a customer asks for the menu and gets it, fetched anew.
 func poisoned(part, value string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		sent := v.menuAfter(t, v.menuKey(part), value)
@@ -902,7 +901,7 @@ func poisoned(part, value string) func(*testing.T, *victim) {
 
 func (v *victim) menuKey(part string) string { return cache.Key("merchant-"+v.restaurant, part) }
 
-// menuAfter has a new customer ask for the menu after a key of the cache was given a value, and returns what was sent.
+// menuAfter has a new customer ask for the menu after a key of the cache was given a value, and returns the messages sent.
 func (v *victim) menuAfter(t *testing.T, key, value string) []sandbox.SentMessage {
 	t.Helper()
 	receive := v.behind(t, processmessage.Name)
@@ -956,7 +955,7 @@ var onCache = []attack{
 	}},
 }
 
-// notAJob is an attack by whoever can write to the queue: the message goes to the dead letters, and nobody is called.
+// notAJob is an attack by somebody with write access to the queue: the message goes to the dead letters, and nobody is called.
 func notAJob(build func(*victim) string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		body := build(v)
@@ -1002,7 +1001,7 @@ var onQueue = []attack{
 	{"job with a log line for an id", notAJob(changed(`"job-1"`, `"\n`+marker+`"`))},
 }
 
-// evilTwilio is an attack by whoever answers in Twilio's place: the message isn't taken, and nothing is told.
+// evilTwilio is an attack by a server in Twilio's place: the message isn't taken, and nothing is revealed.
 func evilTwilio(answer http.HandlerFunc) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		server := httptest.NewServer(answer)

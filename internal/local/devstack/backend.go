@@ -25,8 +25,8 @@ import (
 // CachePort is where people find the cache of a stack on engines, as events/env.json has it.
 const CachePort = 8003
 
-// Engines are servers that a stack's functions store things in, in place of the stand-ins: those of package engines, or
-// others of their kinds. They must not have tables and queues of the stack's name yet.
+// Engines are servers that store a stack's data in place of the stand-ins: the servers of package engines, or others of their
+// kinds. They must not have tables and queues of the stack's name yet.
 type Engines struct {
 	DynamoDB, SQS string // URLs
 	Cache         string // host:port
@@ -34,15 +34,15 @@ type Engines struct {
 	CachePort int
 }
 
-// backend is what a stack's functions store things in. Its tables and queues are template.yaml's, and empty at first.
+// backend stores the data of a stack's functions. Its tables and queues are template.yaml's, and empty at first.
 type backend struct {
 	dynamoDB, sqs service
 	cache         *cacheServer
 	queues        queueView
-	run           func(context.Context) // what has to go on until the context ends
+	run           func(context.Context) // the work that must go on until the context ends
 }
 
-// service is one of AWS's services, or what is in its place.
+// service is a service of AWS, or its stand-in.
 type service struct {
 	http.Handler                   // serves the functions, behind the sandbox's faults
 	transport    http.RoundTripper // takes the stack's own requests, which share no faults,
@@ -77,8 +77,8 @@ func newStandIns(o Options, tables []sam.Table, queues []sam.Queue, source sam.E
 	}, nil
 }
 
-// newOnEngines returns a backend on engines. They go by the machine's clock, but for what the cache keeps: that ages when
-// the stack's clock is moved ahead.
+// newOnEngines returns a backend on engines. They use the machine's clock, but the cache's entries age when the stack's clock
+// is moved ahead.
 func newOnEngines(ctx context.Context, o Options, tables []sam.Table, queues []sam.Queue, source sam.EventSource) (*backend, error) {
 	dynamoDB, err := newEngine(o.Engines.DynamoDB, "dynamodb", toEngines)
 	if err != nil {
@@ -127,7 +127,7 @@ func newEngine(endpoint, name string, transport http.RoundTripper) (service, err
 			Transport: transport,
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(target)
-				r.Out.URL.Path, r.Out.URL.RawPath = "/", "" // whatever the sandbox calls it
+				r.Out.URL.Path, r.Out.URL.RawPath = "/", "" // under any address of the sandbox
 				r.Out.Header.Set("Authorization", authorization)
 			},
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },

@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// cacheServer is what functions reach in place of ElastiCache: slow and failing as its fault says.
+// cacheServer is the functions' cache in place of ElastiCache, slow and failing according to its fault.
 type cacheServer struct {
 	address string
 	fault   *sandbox.Fault
@@ -22,7 +22,7 @@ type cacheServer struct {
 	close   func()
 }
 
-// newCacheStandIn starts a server in this process, whose entries age only when they are made to.
+// newCacheStandIn starts a server in this process. Its entries age only by calls.
 func newCacheStandIn() (*cacheServer, error) {
 	started, err := miniredis.Run()
 	if err != nil {
@@ -35,7 +35,7 @@ func newCacheStandIn() (*cacheServer, error) {
 	return c, nil
 }
 
-// newCacheRelay starts a server that passes everything on to the one at an address, whose entries age by themselves.
+// newCacheRelay starts a server that passes everything on to the server at an address. Entries there age by themselves.
 func newCacheRelay(address, listenAt string) (*cacheServer, error) {
 	started, err := server.NewServer(listenAt)
 	if err != nil {
@@ -92,7 +92,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 	if left > 0 then redis.call('PEXPIRE', key, math.max(left - ARGV[1], 1)) end
 end`
 
-// forward ages the entries of the server at an address. One that is down has none. A clock that is moved back leaves
+// forward ages the entries of the server at an address. A server that is down has none. A clock that is moved back leaves
 // entries as they are.
 func forward(address string, passed time.Duration) {
 	if passed <= 0 {

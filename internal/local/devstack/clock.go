@@ -26,7 +26,7 @@ func (c *Clock) Now() time.Time { return c.machine().Add(time.Duration(c.offset.
 // OnMove has f called whenever the clock was moved, with how far. It must not be called while the clock is in use.
 func (c *Clock) OnMove(f func(step time.Duration)) { c.moved = append(c.moved, f) }
 
-// maxClockOffset keeps the stack's time within what every store can hold.
+// maxClockOffset keeps the stack's time within the range of every store.
 const maxClockOffset = 10 * 366 * 24 * time.Hour
 
 // ServeHTTP shows the offset (GET), or sets it (PUT {"offset": "36h"}). It counts from the machine's time, not from

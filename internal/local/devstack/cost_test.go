@@ -31,8 +31,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
-// roundTrip is what every DynamoDB call takes in these tests' own time. Nothing else takes any, so a request's duration
-// tells exactly how many calls it made one after the other.
+// roundTrip is the duration of every DynamoDB call in these tests' own time. Nothing else takes time, so a request's duration
+// shows exactly how many successive calls it made.
 const roundTrip = time.Second
 
 // slow is an SDK middleware that makes each attempt of each call take roundTrip.
@@ -130,7 +130,7 @@ func (tb tables) written() float64 {
 	return sum
 }
 
-// cost is what one request used: DynamoDB calls one after the other, and read capacity units.
+// cost is the cost of a request: successive DynamoDB calls, and read capacity units.
 type cost struct {
 	roundTrips int
 	units      float64
@@ -235,8 +235,8 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestGuessCost: whoever has no good credential has one item of one unit read, on any route and with whatever name, also
-// where the function has good credentials in its memory.
+// TestGuessCost: a caller without a valid credential costs the read of an item of one unit, on any route and with any name,
+// even if the function has valid credentials in its memory.
 func TestGuessCost(t *testing.T) {
 	tb := few(t)
 	for _, kind := range []string{"Authorization", "X-Api-Key"} {
@@ -275,7 +275,7 @@ func TestFirstSight(t *testing.T) {
 			t.Errorf("%s: status %d, first %+v, later %+v", target, status, first, later)
 		}
 	}
-	// A token is no key, whoever has seen it: nothing is read for it.
+	// A token is no API key: only the token itself is read, to name it in the log.
 	header := http.Header{"Authorization": {"Bearer pat"}}
 	for _, target := range []string{"/api/usage/clxyz000007", "/api/usage/clxyz000007/details", "/api/usage/alerts"} {
 		if status, got := costOf(t, tb, target, header); status != 403 || got != (cost{1, 1}) {
@@ -329,7 +329,7 @@ func TestReadCapacity(t *testing.T) {
 		}
 	}
 	_, base = costOf(t, few(t), "/api/usage?limit=100", withKey)
-	// A cursor's page is read in whole, and with it what may be needed of the next one.
+	// A cursor's page is read in whole, and with it the part of the next page that may be needed.
 	for _, offset := range []int{400, all/2 + 250, all - 700} {
 		target := "/api/usage?limit=100&cursor=" + cursorAt(t, many(t), offset)
 		_, got := costOf(t, many(t), target, withKey)
@@ -349,8 +349,8 @@ func TestReadCapacity(t *testing.T) {
 	}
 }
 
-// TestAlertCost: a page of alerts costs the same within a factor of two, whatever the threshold, the offset, and the number of
-// restaurants, whether few of them match or all, and takes the same round trips.
+// TestAlertCost: a page of alerts costs the same within a factor of two, and takes the same round trips, at any threshold and
+// offset and with any number of restaurants, whether few of them match or all.
 func TestAlertCost(t *testing.T) {
 	month := usage.Month{Year: 2000, Month: time.January} // when a bubble's time begins
 	const few = 60
@@ -361,8 +361,8 @@ func TestAlertCost(t *testing.T) {
 	fullPage := func(limit int) page { return page{"0", "first", limit} }
 	costs := make(map[int]map[page]cost)
 	for _, tb := range []tables{newTables(t, few), many(t)} {
-		// Of each ten restaurants one is inactive, one idle, one has no bot, and the others are spread over all percentages; half
-		// of these are at the same one.
+		// Of ten restaurants one is inactive, one idle, and one without a bot. The others are spread over all percentages, half
+		// of them at the same one.
 		store := tb.store()
 		group := errgroup.Group{}
 		group.SetLimit(8)
@@ -459,8 +459,8 @@ func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
 	}
 }
 
-// TestDetailsCost: all that is shown of a restaurant costs the same after a day of 10,000 sessions as after one of 50, and
-// with many restaurants as with few.
+// TestDetailsCost: a restaurant's details cost the same after a day of 10,000 sessions as after a day of 50, and with many
+// restaurants as with few.
 func TestDetailsCost(t *testing.T) {
 	asOwner := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
 	asBot := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"bot-7"}}

@@ -9,15 +9,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// demoBody is what the page has to know of the stack: as whom to ask the API, and how to write to the example restaurant.
+// demoBody is the stack's data for the page: credentials for the API, and the way to write to the example restaurant.
 type demoBody struct {
 	AdminKey         string         `json:"adminKey"`
 	OwnerToken       string         `json:"ownerToken"`
 	RestaurantID     string         `json:"restaurantId"`
 	RestaurantName   string         `json:"restaurantName"`
 	RestaurantNumber string         `json:"restaurantNumber"`
-	WebhookURL       string         `json:"webhookUrl"`      // what webhooks are signed for
-	TwilioAuthToken  string         `json:"twilioAuthToken"` // what they are signed with
+	WebhookURL       string         `json:"webhookUrl"`      // address that webhooks' signatures cover
+	TwilioAuthToken  string         `json:"twilioAuthToken"` // key of webhooks' signatures
 	Templates        []templateBody `json:"templates"`
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
-// demoBody is what a stack tells its page.
+// demoBody is a stack's data for its page.
 type demoBody struct {
 	AdminKey, OwnerToken, RestaurantID, RestaurantName, RestaurantNumber, WebhookURL, TwilioAuthToken string
 
@@ -24,8 +24,8 @@ type templateBody struct {
 	Buttons   []struct{ Title, Payload string }
 }
 
-// TestDemo does what the page does with what the stack tells it: it asks for usage, writes as a customer, shows the welcome,
-// and presses its buttons.
+// TestDemo uses the stack's data as the page does: it asks for usage, writes as a customer, shows the welcome, and presses its
+// buttons.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)

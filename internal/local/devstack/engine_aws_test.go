@@ -43,7 +43,7 @@ func onEngines(t *testing.T) func(*devstack.Options) {
 	}
 }
 
-// TestEngineStory has what TestStory has.
+// TestEngineStory is TestStory on engines.
 func TestEngineStory(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]func(*testing.T, *devstack.Stack){
@@ -85,7 +85,7 @@ func compile(t *testing.T, flags ...string) string {
 	return folder
 }
 
-// TestEngineBinaries has the binaries that are deployed, each as Lambda runs it, do what the functions in this process do.
+// TestEngineBinaries: the deployed binaries, each run as Lambda runs it, do the same as the functions in this process.
 func TestEngineBinaries(t *testing.T) {
 	t.Parallel()
 	folder := compile(t)
@@ -99,7 +99,7 @@ func TestEngineBinaries(t *testing.T) {
 	}
 }
 
-// killFunctions has every process killed between requests: the next one is answered all the same.
+// killFunctions kills every process between requests: the next request is answered all the same.
 func killFunctions(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	c := customer{stack, "+966500000004"}
@@ -110,7 +110,7 @@ func killFunctions(t *testing.T, stack *devstack.Stack) {
 		}
 		wantEqual(t, "conversations", exampleUsage(t, stack), before+1)
 		wantEqual(t, "processes of "+usageapi.Name, stack.Kill(usageapi.Name), 1)
-		if n := stack.Kill(processmessage.Name); n == 0 { // reports of what was sent come beside the messages, to processes of their own
+		if n := stack.Kill(processmessage.Name); n == 0 { // reports of sent messages come at the same time, to their own processes
 			t.Error("process-message had no process")
 		}
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// TwilioAuthToken is what a local stack's webhooks are signed with.
+// TwilioAuthToken signs a local stack's webhooks.
 const TwilioAuthToken = "local-twilio-token"
 
 // EventsWebhookURL is the address that the webhooks among the files in events are signed for.
 const EventsWebhookURL = "http://localhost:8080" + webhook.Path
 
-// TwilioAccountSID is Sufrah's own account, whose webhooks are signed with TwilioAuthToken.
+// TwilioAccountSID is Sufrah's own account. TwilioAuthToken signs its webhooks.
 var TwilioAccountSID = "AC" + digits("local")
 
 // templates are the message templates of a local stack. The lists have none: they are made.
@@ -26,8 +26,8 @@ var templates = []string{
 	"QUOTA_ALERT",
 }
 
-// FunctionEnvironment returns the variables, as "NAME=value", with which the compiled function of the given directory
-// under functions runs against this stack: those of template.yaml, with this stack's addresses.
+// FunctionEnvironment returns the variables, as "NAME=value", for running the compiled function of the given directory under
+// functions against this stack: template.yaml's, with this stack's addresses.
 func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
 	variables, err := s.Definition.FunctionEnvironment(logicalID(function), s.Name)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Stack) addresses() map[string]string {
 	return variables
 }
 
-// The secrets of a local stack, and what they hold.
+// The secrets of a local stack, and their content.
 const (
 	twilioSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/twilio"
 	sufrahSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/sufrah"

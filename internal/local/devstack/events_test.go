@@ -75,7 +75,7 @@ func TestEvents(t *testing.T) {
 	functions := map[string]string{ // by the first word of the file's name
 		"usage": usageapi.Name, "renew": usageadmin.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
 	}
-	before := map[string]string{ // what has to have happened
+	before := map[string]string{ // events that must come first
 		"message-repeat": "message-first", "message-menu-button": "message-first", "message-list-row": "message-first", "message-status": "message-first",
 		"renew-repeat": "renew",
 	}
@@ -87,7 +87,7 @@ func TestEvents(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no events: %v", err)
 	}
-	goldens := make(map[string]bool) // those without an event
+	goldens := make(map[string]bool) // golden files without an event
 	for _, path := range mustGlob(t, "testdata/events/*.golden") {
 		goldens[path] = true
 	}
@@ -205,7 +205,7 @@ func checkEventDescribed(t *testing.T, path string, answer []byte) {
 	}
 }
 
-// received returns what customers were sent, the newest first.
+// received returns the customers' messages, the newest first.
 func received(t *testing.T, stack *devstack.Stack) string {
 	t.Helper()
 	var text strings.Builder
@@ -216,7 +216,7 @@ func received(t *testing.T, stack *devstack.Stack) string {
 		}
 		sid := m.ContentSID
 		if m.ListPicker != nil {
-			sid = "(a list)" // whose SID depends on what else was made before
+			sid = "(a list)" // its SID depends on the lists made before
 		}
 		fmt.Fprintf(&text, "\n\n--> %s %s %s\n%s", m.To, sid, variables, shown(m))
 	}

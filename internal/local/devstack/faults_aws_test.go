@@ -34,7 +34,7 @@ import (
 var faultsSeed = flag.Uint64("faults.seed", 0, "repeats TestFaults' messages, their order, and the faults; 0 takes another each time")
 
 const (
-	// stormDays have a storm each, two days apart: so no session lasts from one to the next.
+	// stormDays have a storm each, two days apart, so that no session lasts from one day to the next.
 	stormDays = 3
 	apart     = 48 * time.Hour
 	// drift is how far the stack's clock is put forward and back in a storm. A process has its own, up to two seconds off. All
@@ -42,9 +42,9 @@ const (
 	drift = time.Second
 )
 
-// TestFaults has a storm over engines and compiled functions while every part of them fails, and the functions are killed.
-// In the end every conversation is counted once, nobody is welcomed twice but where a delivery was broken off, every job has
-// come to its end, and no log line has a secret or a phone number. docs/FAULTS.md has what is done and what is promised.
+// TestFaults has a storm over engines and compiled functions while every part of them fails, and the functions are killed. In
+// the end every conversation is counted once, nobody is welcomed twice unless a delivery was broken off, every job has ended,
+// and no log line has a secret or a phone number. docs/FAULTS.md describes the faults and the promises.
 func TestFaults(t *testing.T) {
 	seed := *faultsSeed
 	if seed == 0 {
@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 // pair is a customer and a restaurant that the customer writes to.
 type pair struct{ customer, restaurant int }
 
-// faulty is a stack on engines whose every part can be made to fail, and what a storm over it has to have done.
+// faulty is a stack on engines in which every part can be made to fail, and the expected result of a storm over it.
 type faulty struct {
 	*storm
 	seed        uint64
@@ -90,8 +90,8 @@ type faulty struct {
 	givenUp int            // messages
 }
 
-// newFaulty starts the stack. Its functions are those that are deployed, but for their clocks. Its template differs in what
-// would make a storm take hours: how soon jobs come again, and how many of them are done in a minute.
+// newFaulty starts the stack. Its functions are the deployed ones, except for their clocks. Its template has shorter times,
+// without which a storm would take hours: the time until jobs come again, and their rate.
 func newFaulty(t *testing.T, seed uint64) *faulty {
 	t.Helper()
 	f := &faulty{seed: seed, start: lastDay(time.Now().UTC()), sent: make(map[string]pair), count: make(map[string]int)}
@@ -152,7 +152,7 @@ func lastDay(now time.Time) time.Time {
 	return noon
 }
 
-// hastened returns the file of a template whose jobs come again after the longest that an attempt takes here.
+// hastened returns the file of a template in which jobs come again after the longest time that an attempt takes here.
 func hastened(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile("../../../template.yaml")
@@ -164,7 +164,7 @@ func hastened(t *testing.T) string {
 		t.Fatalf("template.yaml doesn't have one %q", deployed)
 	}
 	folder := t.TempDir()
-	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // what it nests
+	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // its nested templates
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "template.yaml")
@@ -174,8 +174,8 @@ func hastened(t *testing.T) string {
 	return path
 }
 
-// movable returns an overlay for the compiler in which functions are run by a clock that is ahead of the machine's by what a file
-// says, and by up to two seconds less or more, which each process has of its own.
+// movable returns an overlay for the compiler that gives functions another clock. It is ahead of the machine's by a duration in
+// a file, plus up to two seconds more or less that differ between processes.
 func movable(t *testing.T, hand string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -242,7 +242,7 @@ func (f *faulty) startCache(ctx context.Context) (err error) {
 	return err
 }
 
-// observer sends what is no part of the storm. Whatever happens, it is answered sooner.
+// observer sends requests outside the storm. It waits for a minute, longer than any answer takes.
 var observer = &http.Client{Timeout: time.Minute}
 
 // set puts something in the sandbox.
@@ -302,7 +302,8 @@ func (f *faulty) day(t *testing.T, day int) {
 		t.Fatal(err)
 	}
 
-	// What Twilio gave up is delivered once more when all is well, and the leases of those who were killed have ended.
+	// Messages that Twilio gave up are delivered once more when all is well, and when the leases of killed processes have
+	// ended.
 	f.givenUp += len(aside)
 	if err := f.turn(day, 2*conversation.LeaseLength); err != nil {
 		t.Fatal(err)
@@ -342,8 +343,8 @@ func (f *faulty) openedAt(id string, day int) (n int64) {
 	return n
 }
 
-// plan returns a day's deliveries, in their order. One message in ten is delivered twice at the same moment, one in ten again
-// later, and one in ten comes after others that were written after it.
+// plan returns a day's deliveries, in their order. A tenth of the messages is delivered twice at the same moment, a tenth again
+// later, and a tenth after messages that were written after it.
 func (f *faulty) plan(day int) []message {
 	type delivery struct {
 		at float64
@@ -392,7 +393,7 @@ type fault struct {
 	least      time.Duration
 }
 
-// behaves and turns make faults of what the sandbox and the networks do.
+// behaves and turns make faults from behaviors of the sandbox and of the networks.
 func (f *faulty) behaves(name, what, as, usually string) fault {
 	return fault{name: name, begin: func() error { return f.set(what, as) }, end: func() error { return f.set(what, usually) }}
 }
@@ -574,8 +575,8 @@ func (f *faulty) checkHistory(t *testing.T) {
 	}
 }
 
-// checkWelcomes looks at what customers received: one welcome from each restaurant they wrote to, and another one at most for
-// each delivery that was killed, or couldn't note that it had welcomed.
+// checkWelcomes checks the customers' welcomes: one from each restaurant they wrote to, and at most another for each delivery
+// that was killed, or couldn't note its welcome.
 func (f *faulty) checkWelcomes(t *testing.T) {
 	t.Helper()
 	const most = 10_000 // that the sandbox remembers
@@ -663,7 +664,7 @@ func (f *faulty) checkJobs(t *testing.T, letters queues) {
 	t.Logf("jobs: %d enqueued, %d that the queue didn't take", len(f.journal.enqueued), len(f.journal.refused))
 }
 
-// checkLog looks for what no line may have, and for the customers' first messages, each of which is one.
+// checkLog searches for text that no line may have, and expects each customer to have exactly one first message.
 func (f *faulty) checkLog(t *testing.T) {
 	t.Helper()
 	f.journal.mu.Lock()

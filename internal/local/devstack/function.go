@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// handlers are what a stack's functions are called by.
+// handlers are the entry points of a stack's functions.
 type handlers struct {
 	usageAPI, usageAdmin, processMessage apigateway.Invoke
 	welcomeBootstrap                     eventsource.Invoke
@@ -82,8 +82,7 @@ func (s *Stack) Kill(function string) int {
 	return 0
 }
 
-// KillOne does to one process of a compiled function, which chance chooses, what Kill does to all, and says whether there
-// was one.
+// KillOne does to a random process of a compiled function what Kill does to all. It reports whether there was a process.
 func (s *Stack) KillOne(function string) bool {
 	pool := s.pools[function]
 	return pool != nil && pool.KillOne()

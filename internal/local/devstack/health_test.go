@@ -50,7 +50,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestIllHealth takes one thing after the other away, and finds who can't do without it.
+// TestIllHealth takes one resource after the other away, and checks which functions report it.
 func TestIllHealth(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -85,7 +85,7 @@ func TestIllHealth(t *testing.T) {
 	}
 }
 
-// TestMissingParts: what the stack's definition lacks, the function that reads it misses.
+// TestMissingParts: a resource missing in the stack's definition is reported by the function that reads it.
 func TestMissingParts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ from, to, says string }{
@@ -114,7 +114,7 @@ func TestMissingParts(t *testing.T) {
 	}
 }
 
-// changedDefinition returns template.yaml with a text replaced by another one.
+// changedDefinition returns template.yaml with a text replaced by another.
 func changedDefinition(t *testing.T, from, to string) *sam.Definition {
 	t.Helper()
 	folder := t.TempDir()

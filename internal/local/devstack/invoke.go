@@ -23,7 +23,7 @@ const LambdaPath = "/sandbox/lambda"
 // maxInvocation is the largest payload that Lambda takes.
 const maxInvocation = 6 << 20
 
-// invoke answers Lambda's operation Invoke. A version or alias behind the name is taken for the one that there is.
+// invoke answers Lambda's operation Invoke. A version or alias behind the name means the only version.
 func (s *Stack) invoke(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	name, _, _ := strings.Cut(r.PathValue("name"), ":")
@@ -43,10 +43,11 @@ func (s *Stack) invoke(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 		answer, _ = json.Marshal(map[string]string{"errorType": "Runtime.ExitError", "errorMessage": err.Error()})
 	}
-	_, _ = w.Write(answer) // a caller who has gone needs no answer
+	_, _ = w.Write(answer) // a caller that has gone needs no answer
 }
 
-// direct returns what invokes each function: its processes, or the function built anew, so that a start that fails shows.
+// direct returns a func that invokes each function: in its processes, or built anew in this process, so that a failing start
+// shows.
 func (s *Stack) direct() map[string]func(context.Context, []byte) ([]byte, error) {
 	invocations := map[string]func(context.Context, []byte) ([]byte, error){
 		usageapi.Name:         once(s, usageapi.Name, usageapi.New, usageapi.Health),
@@ -66,7 +67,7 @@ func (s *Stack) direct() map[string]func(context.Context, []byte) ([]byte, error
 	return invocations
 }
 
-// once returns what builds a function in this process and hands it one event.
+// once returns a func that builds a function in this process and hands it an event.
 func once[H any](s *Stack, name string, build function.Build[H], check function.Health) func(context.Context, []byte) ([]byte, error) {
 	return func(ctx context.Context, payload []byte) ([]byte, error) {
 		environ, err := s.FunctionEnvironment(name)

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 )
 
-// jobOutcome is what the log says of one attempt at a job.
+// jobOutcome is the log's record of an attempt at a job.
 type jobOutcome struct {
 	JobID      string  `json:"jobId"`
 	MerchantID string  `json:"merchantId"`
@@ -21,7 +21,7 @@ type jobOutcome struct {
 // keptOutcomes is how many of the latest are kept.
 const keptOutcomes = 1000
 
-// jobLog passes log lines on and remembers the outcomes of jobs that they tell of: what operators see is what is shown.
+// jobLog passes log lines on and remembers the outcomes of jobs in them, so that the sandbox shows the same as operators see.
 type jobLog struct {
 	next io.Writer
 

@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// journal is a stack's log, which notes what its lines tell of messages and jobs, and which of them tell too much.
+// journal is a stack's log. It notes the messages and jobs in its lines, and lines that reveal too much.
 type journal struct {
 	next io.Writer
 
@@ -39,7 +39,7 @@ func newJournal(next io.Writer) *journal {
 	}
 }
 
-// leaking is what no line may have: credentials of a local stack, as they are and as they are sent.
+// leaking must appear in no line: credentials of a local stack, as they are and as they are sent.
 var leaking = []string{
 	devstack.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-pat-", "local-dashboard-pat",
 	"ApiToken", "Bearer ", "bG9jYWwtdHdpbGlvLXRva2Vu", "X-Twilio-Signature",
@@ -88,8 +88,8 @@ func (j *journal) Write(line []byte) (int, error) {
 	return j.next.Write(line)
 }
 
-// excuses returns how many welcomes each of the messages may have had sent beyond the one that is noted: one for each
-// delivery of it that broke off, and for each reply that couldn't be noted.
+// excuses returns, for each message, the number of further welcomes that it may have caused: one for each broken-off delivery,
+// and one for each reply that couldn't be noted.
 func (j *journal) excuses() map[string]int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

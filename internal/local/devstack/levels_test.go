@@ -15,9 +15,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// TestServiceLevels has minutes go by on a local stack, makes the metrics of what the functions write in each, and evaluates the
-// alarms of the service levels over them as CloudWatch does: a fault alarms within five minutes, and alarms nobody for another
-// level; an ordinary storm, in which every tenth call of DynamoDB fails, alarms nobody.
+// TestServiceLevels lets minutes pass on a local stack, makes the metrics of each minute from the functions' output, and
+// evaluates the service levels' alarms over them as CloudWatch does. A fault alarms within five minutes, and for its level
+// only. An ordinary storm, in which every tenth call of DynamoDB fails, causes no alarm.
 func TestServiceLevels(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -69,7 +69,7 @@ func TestServiceLevels(t *testing.T) {
 	}
 }
 
-// minutes is a stack's life in minutes, each with what the functions wrote in it.
+// minutes is a stack's life in minutes, each with the functions' output in it.
 type minutes struct {
 	*stories
 	customers int
@@ -97,7 +97,7 @@ func (m *minutes) live(n, each int) {
 }
 
 var (
-	platform = map[string]string{"request": "Invocations"} // a line of the function's for what Lambda counts
+	platform = map[string]string{"request": "Invocations"} // the function's line for Lambda's own count
 )
 
 // count adds a minute's lines to the series.

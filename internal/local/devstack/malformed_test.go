@@ -66,7 +66,7 @@ func (c *caller) hangUp() {
 	}
 }
 
-// call sends a request and returns what is wrong with its answer.
+// call sends a request and returns the fault of its answer.
 func (c *caller) call() error {
 	if c.connection == nil {
 		connection, err := net.Dial("tcp", c.address)
@@ -117,7 +117,7 @@ func (c *caller) call() error {
 	return nil
 }
 
-// one returns one of the choices.
+// one returns a random choice.
 func one[T any](random *rand.Rand, choices ...T) T { return choices[random.IntN(len(choices))] }
 
 func (c *caller) method() string {
@@ -135,8 +135,8 @@ func (c *caller) text(set string, most int) string {
 	return text.String()
 }
 
-// Characters that mean something somewhere between the client and the function, those of more than one byte, and those
-// of bytes that are no characters.
+// Characters with a meaning somewhere between the client and the function, characters of more than one byte, and bytes that are
+// no characters.
 const inPath = "/.%2eE0fFaA;:@&=+$,!*'()~-_{}[]|\\^`\"<>#?مطعم\u202e\u00a0😀\ufffd"
 
 func (c *caller) target() string {

@@ -20,16 +20,16 @@ import (
 
 var mixedWebhooks = flag.Int("mixed.webhooks", 10_000, "how many webhooks TestMixedWebhooks posts")
 
-// guest is a customer with a restaurant of their own, and what is true of them.
+// guest is a customer of a restaurant of their own, and the truth about them.
 type guest struct {
 	number, user, restaurant, to string
 
 	last          [2]time.Time // of the sessions under the number and the user id, while they aren't known to be one's
 	joined        bool
-	outBy         [2]bool // who opted out, by id
+	outBy         [2]bool // whether the customer opted out, by id
 	conversations int
 	latest        []url.Values // the forms of the latest messages
-	sentWhenOut   int          // what had been sent when the customer opted out
+	sentWhenOut   int          // number of messages sent until the customer opted out
 }
 
 // Which ids a form carries.
@@ -117,7 +117,7 @@ func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
 		form.Set("To", g.to)
 		form.Del("ExternalUserId")
 		return "text message", form
-	case n < 30: // what another bot of ours answered
+	case n < 30: // an answer of another bot of ours
 		form.Set("From", "whatsapp:+966110000000")
 		form.Set("Body", "قائمة المطعم:\n1. مشويات\nmenu")
 		return "own bot", form
@@ -180,8 +180,8 @@ func (m *mixed) post(kind string, form url.Values) error {
 	return fmt.Errorf("%s isn't taken: %v", kind, form)
 }
 
-// TestMixedWebhooks posts webhooks of all kinds over the days of some weeks: none that is well-formed is refused, and each
-// customer's conversations are as many as they truly had. Who opted out is sent nothing, and a bot of ours never.
+// TestMixedWebhooks posts webhooks of all kinds over some weeks. No well-formed webhook is refused, and each customer's count
+// is their true number of conversations. Customers who opted out are sent nothing, and neither is a bot of ours.
 func TestMixedWebhooks(t *testing.T) {
 	t.Parallel()
 	total := *mixedWebhooks
@@ -206,7 +206,7 @@ func TestMixedWebhooks(t *testing.T) {
 		put(t, stack, "/sandbox/clock", fmt.Sprintf(`{"offset": %q}`, offset))
 		var group errgroup.Group
 		group.SetLimit(atOnce)
-		for _, i := range m.random.Perm(len(guests))[:80] { // each guest once, so that the truth doesn't depend on who comes first
+		for _, i := range m.random.Perm(len(guests))[:80] { // each guest once, so that the truth doesn't depend on the order
 			g := guests[i]
 			wasOut := g.optedOut()
 			kind, form := m.draw(g, noon.Add(offset))

@@ -35,7 +35,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// emitted is what a function wrote: the fields of its log lines by their messages, and its metrics.
+// emitted is a function's output: the fields of its log lines by their messages, and its metrics.
 type emitted struct {
 	lines   map[string]map[string]bool
 	metrics map[string]bool
@@ -181,7 +181,7 @@ const (
 	unlinkedNumber = "+966119999998"
 )
 
-// run has everything happen, and returns what the functions wrote.
+// run makes everything happen, and returns the functions' output.
 func (s *stories) run() string {
 	t := s.t
 	// Requests of all kinds.
@@ -211,7 +211,7 @@ func (s *stories) run() string {
 	}
 	s.write("+966500000002", unlinkedNumber, "hello", true)
 
-	// What is no customer's message.
+	// Webhooks that are no customer's message.
 	for _, form := range []url.Values{
 		{"From": {"whatsapp:" + otherNumber}},
 		{"From": {"whatsapp:+966500000002"}, "MessageStatus": {"delivered"}},
@@ -250,7 +250,7 @@ func (s *stories) run() string {
 	s.write("+966500000003", exampleNumber, "hello", true)
 	s.behave("twilio", `{}`)
 
-	// Sufrah fails: without a menu, and with one of some time ago. A merchant that it doesn't know.
+	// Sufrah fails: without a menu, and with an older one. A merchant that it doesn't know.
 	s.await(bootstrap.MessageCompleted, 9)
 	s.pass(10 * time.Minute)
 	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
@@ -261,7 +261,7 @@ func (s *stories) run() string {
 	s.await("calls are stopped for a while", 1) // by jobs, as nobody else has asked
 	s.write("+966500000004", exampleNumber, "menu", true)
 	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
-	// Calls have been stopped, and are tried again by whoever asks when some seconds have passed.
+	// Calls have been stopped. After some seconds the next request tries.
 	for late := time.Now().Add(time.Minute); !strings.Contains(s.log.String(), "merchant can't be shown"); s.pass(10 * time.Second) {
 		if time.Now().After(late) {
 			s.t.Fatal("Sufrah isn't called again")
@@ -288,7 +288,7 @@ func (s *stories) run() string {
 	return s.log.String()
 }
 
-// report has Twilio report what became of messages of each kind, and failures of each fault.
+// report has Twilio report statuses of messages of each kind, and failures of each party.
 func (s *stories) report() {
 	s.t.Helper()
 	for _, kind := range delivery.Kinds {
@@ -310,7 +310,7 @@ func (s *stories) report() {
 	}
 }
 
-// waitAndComeLate has a worker handed two jobs when one may start, and one whose customer has long written again.
+// waitAndComeLate hands a worker two jobs when only one may start, and a job so old that its customer has long written again.
 func (s *stories) waitAndComeLate() {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
@@ -339,7 +339,7 @@ func (s *stories) waitAndComeLate() {
 	}
 }
 
-// brokenWorker panics, which no part of the real one is known to do outside of its own guards.
+// brokenWorker panics; no part of the real worker is known to do so outside of its own guards.
 type brokenWorker struct{}
 
 func (brokenWorker) Handle(context.Context, bootstrap.Delivery) bootstrap.Outcome { panic("broken") }
@@ -360,7 +360,7 @@ func (s *stories) panic() {
 	}
 }
 
-// awsMetrics are those of AWS's own that we look at, with their dimensions, by namespace.
+// awsMetrics are the metrics of AWS that we use, with their dimensions, by namespace.
 var awsMetrics = map[string]struct{ names, dimensions string }{
 	"AWS/ApiGateway":  {"4xx 5xx Count Latency", "ApiId Stage"},
 	"AWS/DynamoDB":    {"ConsumedReadCapacityUnits ConsumedWriteCapacityUnits ReadThrottleEvents TransactionConflict WriteThrottleEvents", "TableName"},
@@ -375,13 +375,13 @@ type metricRef struct {
 	dimensions             map[string]string
 }
 
-// manual is what operators look at, and what there is to be seen.
+// manual is the operators' view, and the output behind it.
 type manual struct {
 	emitted    map[string]emitted
 	filters    map[string]bool // metrics that are made of log lines, as "function name"
 	functions  map[string]string
 	tables     map[string]bool
-	logGroups  map[string]map[string]emitted // what is in each, by group
+	logGroups  map[string]map[string]emitted // the output in each log group
 	usedOfOurs map[string]bool               // as "function name"
 	faults     []string
 }
@@ -436,7 +436,7 @@ func (s metricStat) ref(where string) metricRef {
 
 var identifier = regexp.MustCompile(`\b\d\w*|@?[A-Za-z_][\w.]*\(?`)
 
-// identifiers returns what an expression or a query names: neither functions nor numbers.
+// identifiers returns the names in an expression or a query, without functions and numbers.
 func identifiers(text string) []string {
 	return slices.DeleteFunc(identifier.FindAllString(text, -1), func(found string) bool {
 		return strings.HasSuffix(found, "(") || found[0] <= '9'
@@ -474,7 +474,7 @@ func (m *manual) checkAlarm(alarm sam.Resource) {
 	}
 }
 
-// checkZeros holds what a schedule adds to metrics to being nothing, and to there being such metrics.
+// checkZeros checks that a schedule adds nothing but zeros to metrics, and that these metrics exist.
 func (m *manual) checkZeros(where, input string) {
 	var request struct {
 		Namespace  string
@@ -555,9 +555,9 @@ var (
 	ofPlatform = strings.Fields("type record.requestId record.metrics.initDurationMs record.metrics.durationMs record.metrics.maxMemoryUsedMB")
 )
 
-// checkQuery holds a query of Logs Insights against what is in the log groups that it is for.
+// checkQuery compares a query of Logs Insights with the lines in its log groups.
 func (m *manual) checkQuery(where string, groups []string, text string) {
-	text = strings.ReplaceAll(text, "# |", "|") // what an operator may put in
+	text = strings.ReplaceAll(text, "# |", "|") // lines that an operator may add
 	text = regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(text, "")
 	var messages []string
 	for _, test := range messageTests.FindAllStringSubmatch(text, -1) {
@@ -572,7 +572,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 		}
 		for _, e := range m.logGroups[group] {
 			maps.Copy(fields, e.fields(messages...))
-			maps.Copy(fields, e.lines[""]) // the API's own log, whose lines have no message
+			maps.Copy(fields, e.lines[""]) // the API's own log; its lines have no message
 			for message := range e.lines {
 				written[message] = true
 			}
@@ -599,8 +599,8 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 	}
 }
 
-// TestOperatorsSeeWhatIsEmitted holds every metric, log message and log field that alarms, dashboard and saved queries name
-// against what the functions really write, and the other way round has every metric be seen somewhere.
+// TestOperatorsSeeWhatIsEmitted: every metric, log message and log field in alarms, dashboard and saved queries is really
+// written by the functions; and conversely, every metric is shown somewhere.
 func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -740,8 +740,8 @@ func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 	}
 }
 
-// TestUnitsOfMessagesAndRequests counts what the table of costs in docs/OPERATIONS.md is computed from: units that the
-// tables take for what comes in over HTTP, all functions together.
+// TestUnitsOfMessagesAndRequests counts the figures behind the table of costs in docs/OPERATIONS.md: the tables' units for
+// requests over HTTP, by all functions together.
 func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()

@@ -76,7 +76,7 @@ type engineView struct {
 	client             *sqs.Client
 	url, deadLetterURL string
 
-	mu       sync.Mutex     // one look at a time, or some would miss what others have received
+	mu       sync.Mutex     // a single look at a time: simultaneous looks would hide messages from each other
 	received map[string]int // how often the view has received a message, by its id
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// Paths that a stack serves besides those of its API Gateway. No deployed function has them.
+// Paths that a stack serves besides its API Gateway's. No deployed function has them.
 const (
 	HealthPath   = "/healthz"
 	DynamoDBPath = "/sandbox/dynamodb"
@@ -20,7 +20,7 @@ const (
 	sufrahPath  = "/sandbox/api/sufrah"
 )
 
-// serveSandbox adds the stand-ins' own addresses, and those that show and set what they do.
+// serveSandbox adds the stand-ins' own addresses, and the addresses that show and set their behavior.
 func (s *Stack) serveSandbox() {
 	s.mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
@@ -56,7 +56,7 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle("/sandbox/twilio", s.Twilio.Switch())
 	s.mux.Handle("/sandbox/contents", s.Twilio.Contents())
 	s.mux.HandleFunc("GET "+MessagesPath, func(w http.ResponseWriter, r *http.Request) {
-		// Who types an address writes a +, which in a query is a space.
+		// People type a + into an address, which means a space in a query.
 		to := strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
 		writeJSON(w, http.StatusOK, append([]sandbox.SentMessage{}, s.Twilio.Messages(to)...))
 	})

@@ -29,9 +29,9 @@ const (
 	shutdownGrace     = 3 * time.Second // for requests under way
 )
 
-// Serve builds the stack that a file defines and serves it on a port of this machine; port 0 takes a free one. It
-// returns when the stack answers. It fails with ErrPortTaken where it can't have the port. The changes are made to the stack's
-// options, in which only the address is left open.
+// Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes a free port. It returns when
+// the stack answers. It fails with ErrPortTaken if the port is taken. The changes are applied to the stack's options; only the
+// address is still empty in them.
 func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := sam.Load(templatePath)
 	if err != nil {

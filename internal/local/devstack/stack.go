@@ -39,8 +39,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// Stack is the deployed system on one machine: its functions behind their API Gateway routes and their queue, over stand-ins
-// that speak the protocols of what they stand in for, or over engines. It is an http.Handler that serves all of it.
+// Stack is the deployed system on a single machine: its functions behind their API Gateway routes and their queue, on engines
+// or on stand-ins that speak the same protocols. It is an http.Handler that serves all of it.
 type Stack struct {
 	Options
 	Twilio *sandbox.Twilio
@@ -59,30 +59,31 @@ type Stack struct {
 	running sync.WaitGroup
 }
 
-// Options say where and when a stack is, and of what.
+// Options are a stack's address, time and content.
 type Options struct {
 	Definition *sam.Definition
 	// Name is the stack's, after which its tables and queues are called; empty means StackName.
 	Name string
-	// Host is the address of this machine at which the stack takes connections; empty means those of its own only.
+	// Host is this machine's address at which the stack takes connections; empty means from this machine only.
 	Host string
 	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock
-	// TimeZone is the IANA zone whose days and months are counted; empty means template.yaml's default.
+	// TimeZone is the IANA zone of days and months; empty means template.yaml's default.
 	TimeZone string
-	// MessagePrices are those that the usage API shows costs by; empty means none.
+	// MessagePrices are the prices behind the usage API's costs; empty means none.
 	MessagePrices string
-	// AllowedOrigins are those whose pages may call the API, as in template.yaml's parameter; empty means any of this machine.
+	// AllowedOrigins are the origins of pages that may call the API, as in template.yaml's parameter; empty means any origin on
+	// this machine.
 	AllowedOrigins string
 	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
 	WebhookURL string
 	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
 	Log io.Writer
-	// Tables are what the stack's tables start with, in place of the demo data: those of a stack of this name. They stay
-	// as they are. Only stand-ins can start with any; nil means the demo data.
+	// Tables are the stack's initial tables, under this stack's name, in place of the demo data. They are copied, not changed.
+	// Only stand-ins can start with tables; nil means the demo data.
 	Tables *dynamolocal.Engine
-	// Engines are what the stack stores things in; nil means stand-ins in this process.
+	// Engines store the stack's data; nil means stand-ins in this process.
 	Engines *Engines
 	// Binaries is a folder with the compiled functions, each as <name>/bootstrap, which then run as processes of their own;
 	// empty means that the functions are part of this process.
@@ -135,7 +136,7 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// open makes what template.yaml defines.
+// open makes the resources of template.yaml.
 func (s *Stack) open(ctx context.Context) error {
 	tables, err := s.Definition.Tables(s.Name)
 	if err != nil {
@@ -196,7 +197,7 @@ func (s *Stack) start(ctx context.Context) error {
 		s.gateway.Handle("ANY "+webhook.StatusPath, functions.processMessage))
 }
 
-// publicAddress is a transport to a stack, whatever public address it is said to have: a local stack posts to nobody else.
+// publicAddress is a transport to a stack that ignores the stack's public address: a local stack posts to nobody else.
 type publicAddress struct{ baseURL string }
 
 func (p publicAddress) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -251,7 +252,7 @@ func (s *Stack) StandIn() *dynamolocal.Engine {
 	return engine
 }
 
-// Close stops taking jobs, and what the stack started.
+// Close ends the jobs, and everything that the stack started.
 func (s *Stack) Close() error {
 	if s.stop != nil {
 		s.stop()

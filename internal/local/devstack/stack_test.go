@@ -30,7 +30,7 @@ import (
 // noon is when most tests' stacks are: in the middle of a month and of a day.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// serve returns a stack whose machine's time stands still, served on this machine.
+// serve returns a stack with a clock that stands still, served on this machine.
 func serve(t testing.TB, at time.Time) *devstack.Stack {
 	t.Helper()
 	return serveLogging(t, at, io.Discard)
@@ -46,7 +46,7 @@ func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	return stack
 }
 
-// loadDefinition reads template.yaml once. Nothing changes it: its With returns another one.
+// loadDefinition reads template.yaml once. Nothing changes it: its With returns a copy.
 var loadDefinition = sync.OnceValues(func() (*sam.Definition, error) { return sam.Load("../../../template.yaml") })
 
 func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stack, *httptest.Server, error) {
@@ -127,7 +127,7 @@ func shared(t *testing.T) *devstack.Stack {
 	return stack
 }
 
-// answer is what came over HTTP.
+// answer is an answer over HTTP.
 type answer struct {
 	status int
 	header http.Header
@@ -259,7 +259,7 @@ func wantEqual[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// TestDemoFigures has what the demo data promise, as each kind of caller reads it.
+// TestDemoFigures checks the promised figures of the demo data, as each kind of caller reads them.
 func TestDemoFigures(t *testing.T) {
 	t.Parallel()
 	demoFigures(t, shared(t))
@@ -402,7 +402,7 @@ func TestErrors(t *testing.T) {
 		headers []string
 		status  int
 		code    string
-		names   string // what the sentence must name
+		names   string // word that the sentence must have
 	}{
 		"no credentials":                     {"", "/api/usage", nil, 401, "unauthorized", ""},
 		"no credentials, detail":             {"", "/api/usage/clxyz123abc", nil, 401, "unauthorized", ""},
@@ -485,7 +485,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestFormsOfOneRequest: what makes no difference makes none behind the gateway either.
+// TestFormsOfOneRequest: equivalent forms of a request get the same answer behind the gateway too.
 func TestFormsOfOneRequest(t *testing.T) {
 	t.Parallel()
 	stack := shared(t)
@@ -561,7 +561,7 @@ func put(t *testing.T, stack *devstack.Stack, target, body string) answer {
 	return do(t, stack, http.MethodPut, target, body)
 }
 
-// TestStoreFails: whatever DynamoDB fails with, callers are told to come back, and once it works again they are served.
+// TestStoreFails: after any failure of DynamoDB, callers are asked to come back, and are served once it works again.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 500, 503} {

@@ -31,8 +31,8 @@ var (
 // atOnce is how many deliveries are under way at a time.
 const atOnce = 16
 
-// storm is a crowd of customers who write to restaurants at the same time, through Twilio: which delivers again whatever
-// isn't answered with 200, and sometimes what is.
+// storm is a crowd of customers who write to restaurants at the same time, through Twilio. Twilio delivers messages again that
+// weren't answered with 200, and sometimes messages that were.
 type storm struct {
 	stack  *devstack.Stack
 	client *http.Client
@@ -43,7 +43,7 @@ type storm struct {
 	status map[int]int // answers by status, 0 where there was none
 }
 
-// newStorm returns a storm whose messages are delivered so often that a store that fails now and then takes them all.
+// newStorm returns a storm that delivers its messages so often that a store with occasional failures takes them all.
 func newStorm(stack *devstack.Stack) *storm {
 	return &storm{
 		stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
@@ -51,7 +51,7 @@ func newStorm(stack *devstack.Stack) *storm {
 	}
 }
 
-// message is what a customer writes to a restaurant, both by the number that they have in the storm.
+// message is a customer's message to a restaurant; both have a number in the storm.
 type message struct {
 	id                   string
 	customer, restaurant int
@@ -60,8 +60,8 @@ type message struct {
 
 func customerNumber(n int) string { return fmt.Sprintf("+96650%07d", n) }
 
-// nearlyFull is how many of the demo's numbered restaurants have nearly used their allowance up. A storm leaves them out:
-// their owners would be written to, and what remains to them today doesn't tell how many conversations it had.
+// nearlyFull is the number of the demo's numbered restaurants that have nearly used their allowance up. A storm leaves them
+// out: their owners would get messages, and their remaining day doesn't show the number of conversations.
 const nearlyFull = 2
 
 func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", nearlyFull+n) }
@@ -135,7 +135,7 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 
 	s := newStorm(stack)
 	random := rand.New(rand.NewPCG(1, 2))
-	wrote := make(map[[2]int]bool) // who wrote to whom
+	wrote := make(map[[2]int]bool) // customers and the restaurants they wrote to
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := range messages {
@@ -178,9 +178,9 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 	}
 }
 
-// TestStormOfFailures has a tenth of all messages fail after Twilio took them, some at once and most in callbacks, which come twice
-// and out of order while the store fails: who was sent a template that failed has one text, and nobody else has any. All callbacks
-// once more change nothing.
+// TestStormOfFailures: a tenth of all messages fail after Twilio took them, some at once and most in callbacks, which come
+// twice and out of order while the store fails. Every customer with a failed template gets exactly one text, and nobody else
+// gets any. Repeating all callbacks changes nothing.
 func TestStormOfFailures(t *testing.T) {
 	t.Parallel()
 	stack := serveStory(t)

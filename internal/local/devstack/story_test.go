@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// customer writes to restaurants of a stack, and sees what a customer sees.
+// customer writes to restaurants of a stack, and sees their messages.
 type customer struct {
 	stack  *devstack.Stack
 	number string
@@ -36,7 +36,7 @@ func (c customer) write(t *testing.T, to, id, body string) int {
 	return a.status
 }
 
-// received returns what the customer was sent, the newest first.
+// received returns the customer's messages, the newest first.
 func (c customer) received(t *testing.T) []sandbox.SentMessage {
 	t.Helper()
 	return read[[]sandbox.SentMessage](t, get(t, c.stack, "/sandbox/messages?to="+url.QueryEscape(c.number)), 200)
@@ -97,8 +97,8 @@ func exampleUsage(t *testing.T, stack *devstack.Stack) int64 {
 	return got.ConversationsThisMonth
 }
 
-// tellStory has a new customer write, be welcomed and ask for the menu, and the owner look at the usage. The stack is a
-// fresh one, whose restaurants have each a number of their own.
+// tellStory: a new customer writes, is welcomed and asks for the menu, and the owner looks at the usage. The stack must be
+// fresh, with a number for each restaurant.
 func tellStory(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	before := exampleUsage(t, stack)
@@ -129,7 +129,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	wantEqual(t, "calls of the Sufrah API when all is in the cache", sufrahCalls(t, stack), calls)
 	wantEqual(t, "conversations", exampleUsage(t, stack), before+1)
 
-	// Another restaurant's customer, whose job fails for good.
+	// The job of another restaurant's customer fails for good.
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 403}`)
 	if status := c.write(t, "+966110000003", "SM00000000000000000000000000000002", "hello"); status != 200 {
 		t.Fatalf("status %d", status)
@@ -155,7 +155,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/sufrah", `{}`)
 }
 
-// breakBackends has the store, the queue and the cache fail in turn, and looks at what customers and owners notice.
+// breakBackends makes the store, the queue and the cache fail in turn, and checks the effect on customers and owners.
 func breakBackends(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	const example, down = "+966110000000", `{"failRate": 1, "status": 503}`
@@ -186,7 +186,7 @@ func breakBackends(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/cache", `{}`)
 }
 
-// passTime moves the clock past the end of a session, and past what the cache keeps.
+// passTime moves the clock past the end of a session, and past the lifetime of cached entries.
 func passTime(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	const example = "+966110000000"
@@ -252,7 +252,7 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 	return server.Stack
 }
 
-// TestStory runs on stand-ins what engine_aws_test.go runs on engines.
+// TestStory runs the stories of engine_aws_test.go on stand-ins.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]func(*testing.T, *devstack.Stack){

@@ -1,5 +1,5 @@
-// Package devstack builds the stack of template.yaml on one machine: stand-ins for what AWS provides, or real engines, and the
-// real code on top of them. Development, tests and benchmarks run on it; no function links it.
+// Package devstack builds the stack of template.yaml on a single machine: the real code on stand-ins for AWS's services, or on
+// real engines. Development, tests and benchmarks run on it; no function links it.
 package devstack
 
 import (

@@ -22,8 +22,8 @@ func (s *stories) lines(message string) (found []map[string]any) {
 	return found
 }
 
-// TestTimeIsAccountedFor slows the parts down one after the other, and finds in a message's last line, and in its job's, which
-// one it was.
+// TestTimeIsAccountedFor slows the parts down one after the other, and finds the slow part in the last line of a message and of
+// its job.
 func TestTimeIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
