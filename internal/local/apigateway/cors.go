@@ -15,7 +15,7 @@ type CORS struct {
 	ExposeHeaders []string
 	MaxAge        int // seconds
 
-	// AllowLocalhost lets pages of this machine in, from whatever port. API Gateway has no such setting.
+	// AllowLocalhost admits pages of this machine, from any port. API Gateway has no such setting.
 	AllowLocalhost bool
 }
 

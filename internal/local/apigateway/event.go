@@ -57,7 +57,7 @@ func (g *Gateway) newEvent(r *http.Request, body []byte, requestID string) event
 	return event
 }
 
-// headers returns the headers of the event: the client's, and those that the gateway adds.
+// headers returns the event's headers: the client's, and the gateway's own.
 func headers(r *http.Request, bodyBytes int, now time.Time) map[string]string {
 	joined := make(map[string]string, len(r.Header)+5)
 	for name, values := range r.Header {
@@ -99,9 +99,9 @@ func cookies(header http.Header) []string {
 	return all
 }
 
-// queryParameters returns the decoded parameters, the values of a repeated one joined with commas.
+// queryParameters returns the decoded parameters; the values of a repeated parameter are joined with commas.
 func queryParameters(rawQuery string) map[string]string {
-	values, _ := url.ParseQuery(rawQuery) // what can't be decoded is left out
+	values, _ := url.ParseQuery(rawQuery) // undecodable parts are left out
 	if len(values) == 0 {
 		return nil
 	}
@@ -112,8 +112,8 @@ func queryParameters(rawQuery string) map[string]string {
 	return joined
 }
 
-// isText says whether API Gateway hands a body over as it is. What it takes for text is not documented; observed is
-// that only these content types are, and that a form or a body without a content type is base64-encoded.
+// isText reports whether API Gateway hands a body over unchanged. Its rule is not documented. Observed: only these content
+// types count as text, and a form or a body without a content type is base64-encoded.
 func isText(contentType string, body []byte) bool {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	switch mediaType {

@@ -1,9 +1,9 @@
-// Package apigateway is an API Gateway HTTP API on this machine: it turns HTTP requests into events of payload format
-// 2.0, hands them to a function and turns the answers back into HTTP. It is for local stacks and tests only.
+// Package apigateway is an API Gateway HTTP API on this machine: it turns HTTP requests into events of payload format 2.0,
+// hands them to a function and turns the answers back into HTTP. It is for local stacks and tests only.
 //
-// It does what Amazon's gateway is known to do, including what surprises: the path is decoded and the query is not,
-// repeated headers and query parameters are joined with commas, a form is base64-encoded, a named stage is part of the
-// path, and HEAD reaches only a route for HEAD or ANY.
+// It copies the known behavior of Amazon's gateway, surprises included: the path is decoded and the query is not, repeated
+// headers and query parameters are joined with commas, a form is base64-encoded, a named stage is part of the path, and HEAD
+// reaches only a route for HEAD or ANY.
 package apigateway
 
 import (
@@ -73,13 +73,13 @@ func New(opts Options) *Gateway {
 	return g
 }
 
-// Handle sends the requests of a route to invoke. The route is written as in API Gateway: a method or ANY and a path
-// ("GET /api/usage"), in which a segment may be a variable ("GET /api/usage/{id}") and the last one may stand for all
-// the rest ("ANY /api/{proxy+}"), or "$default" for whatever no other route takes. It fails if the route is not of
-// this form or was given before.
+// Handle sends the requests of a route to invoke. The route is written as in API Gateway: a method or ANY and a path ("GET
+// /api/usage"), in which a segment may be a variable ("GET /api/usage/{id}") and the last segment may stand for the rest ("ANY
+// /api/{proxy+}"); or "$default" for all requests that no other route takes. It fails if the route has another form or was
+// given before.
 //
-// The most specific route serves a request, whatever the order of the calls: text before a variable before the rest,
-// and a method before ANY.
+// The most specific route serves a request, in any order of the calls: text before a variable before the rest, and a method
+// before ANY.
 func (g *Gateway) Handle(route string, invoke Invoke) error {
 	if err := g.routes.add(route, invoke); err != nil {
 		return fmt.Errorf("adding route %q: %w", route, err)
@@ -87,9 +87,9 @@ func (g *Gateway) Handle(route string, invoke Invoke) error {
 	return nil
 }
 
-// ServeHTTP answers with what the route's function answers. The gateway's own answers are JSON of the form
-// {"message": …}: 404 where there is no route, 413 for a body over MaxBodyBytes, 500 for a function that failed or
-// answered what is no HTTP answer, and 503 for one that took too long.
+// ServeHTTP answers with the answer of the route's function. The gateway's own answers are JSON of the form {"message": …}: 404
+// without a route, 413 for a body over MaxBodyBytes, 500 for a function that failed or gave no HTTP answer, and 503 for a
+// function that took too long.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := newRequestID()
 	w.Header().Set("Apigw-Requestid", requestID)

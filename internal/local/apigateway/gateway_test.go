@@ -24,7 +24,7 @@ type (
 	answer = events.APIGatewayV2HTTPResponse
 )
 
-// setup returns a gateway with the given stage whose clock stands still.
+// setup returns a gateway with the given stage and a stopped clock.
 func setup(t *testing.T, stage string) *apigateway.Gateway {
 	t.Helper()
 	return apigateway.New(apigateway.Options{

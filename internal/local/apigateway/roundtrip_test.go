@@ -30,7 +30,7 @@ type exchange struct {
 	Answer    string
 }
 
-// reply is what the handler of the test is to answer.
+// reply is the answer that the test's handler is to give.
 type reply struct {
 	status  int
 	header  http.Header
@@ -38,7 +38,7 @@ type reply struct {
 	body    []byte
 }
 
-// recorder is the handler of the test: it keeps what it saw and answers as it is told.
+// recorder is the test's handler: it keeps its requests and gives the wanted reply.
 type recorder struct {
 	reply reply
 	seen  exchange

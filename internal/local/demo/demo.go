@@ -32,7 +32,7 @@ const (
 	UnlimitedID   = "demo-unlimited" // may hold as many conversations as it likes
 	NearingID     = "demo-001"       // has used 95 % of its allowance
 	UsedUpID      = "demo-002"       // has used all of it
-	OwnerNumber   = "+966500000099"  // whom these two and the example tell that the allowance is nearly used up
+	OwnerNumber   = "+966500000099"  // is notified when the allowance of these two and of the example is nearly used up
 
 	AdminKey       = "local-admin-key"       // API key
 	ExampleToken   = "local-pat-clxyz123abc" // PAT for the example restaurant
@@ -75,7 +75,7 @@ func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Ti
 	return nil
 }
 
-// put writes a tenant's usage, and then what goes by it.
+// put writes a tenant's usage, and then everything derived from it.
 func (t *tenant) put(ctx context.Context, store Store, month usage.Month) error {
 	if err := store.PutUsage(ctx, t.restaurant.ID, t.activity, t.months); err != nil {
 		return err
@@ -204,7 +204,7 @@ func newTenant(id, name string, now time.Time) tenant {
 	}
 }
 
-// spread returns n conversations by day, from the month's first day to its last one with any: fuller on Fridays and Saturdays,
+// spread returns n conversations by day, from the month's first day to its last day with any: fuller on Fridays and Saturdays,
 // through the nights of Ramadan, and within the day's limit as far as the days so far can hold n.
 func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
 	random := rand.New(rand.NewPCG(uint64(len(t.restaurant.ID)), uint64(n))) // the same days at every start
@@ -230,7 +230,7 @@ func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
 		days[i+1] += share
 		left -= share
 	}
-	for i := 0; left > 0; i = (i + 1) % last { // what rounding and full days left over
+	for i := 0; left > 0; i = (i + 1) % last { // the rest after rounding and full days
 		if days[last-i] < most {
 			days[last-i]++
 			left--

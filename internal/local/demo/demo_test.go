@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-	_ "time/tzdata" // the tests' zones, whatever the machine has installed
+	_ "time/tzdata" // the tests' zones, independent of the machine's
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -28,7 +28,7 @@ import (
 // noon is an ordinary moment: neither a month's first day nor near midnight.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// defaults differ from the demo bots' limits, so that it shows whose were applied.
+// defaults differ from the demo bots' limits, so that the figures show which limits were applied.
 var defaults = restaurant.Limits{ConversationsPerDay: 77, AnswersPerMinute: 7}
 
 // stack is a store with the demo data, and the service that reads it.
@@ -62,8 +62,8 @@ func loaded(t *testing.T) stack {
 	return shared.stack
 }
 
-// records keeps what is loaded into it and shows it by restaurant. Moments are tried by the hundred on it; on the stand-in the
-// 150 restaurants of each would take a third of a second.
+// records keeps loaded data and shows it by restaurant. Hundreds of moments are tried on it; on the stand-in each would take a
+// third of a second for its 150 restaurants.
 type records struct {
 	usage.Store
 	mu  sync.Mutex
@@ -323,8 +323,7 @@ func TestMonthsWithARecordHaveConversations(t *testing.T) {
 	}
 }
 
-// check returns what is wrong with the data of a moment in a zone: figures that documents name, and times that could
-// not be.
+// check returns the faults of the data at a moment in a zone: figures that documents name, and impossible times.
 func check(ctx context.Context, zone string, now time.Time) error {
 	location, err := time.LoadLocation(zone)
 	if err != nil {
@@ -509,7 +508,7 @@ func TestLoadTwiceFails(t *testing.T) {
 	}
 }
 
-// failing is a store of which one method fails.
+// failing is a store with a failing method.
 type failing struct {
 	*stackstore.Store
 	create, usage, credential error

@@ -87,7 +87,7 @@ func join(ctx context.Context, nodes [2]node) error {
 	return nil
 }
 
-// isWhole says whether a node knows who has which slot.
+// isWhole checks that a node knows the owner of every slot.
 func isWhole(ctx context.Context, address string) error {
 	info, err := ask(ctx, address, "CLUSTER INFO")
 	if err == nil && !(strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")) {

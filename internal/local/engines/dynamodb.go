@@ -56,7 +56,7 @@ func (i installer) dynamoDB(ctx context.Context) (string, error) {
 	return filepath.Join(folder, "lib"), err
 }
 
-// answers says whether a server answers a request of HTTP, whatever it answers.
+// answers checks that a server answers an HTTP request, with any status.
 func answers(ctx context.Context, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {

@@ -1,10 +1,9 @@
-// Package engines runs the real servers that the system is tested against: Amazon's own edition of DynamoDB for one
-// machine, a server that speaks SQS's protocol, and Redis or Valkey, alone and as a cluster. docs/ENGINES.md says how each
-// differs from what runs on AWS. No function links this package.
+// Package engines runs the real servers that the system is tested against: Amazon's DynamoDB for a single machine, a server
+// with SQS's protocol, and Redis or Valkey, alone and as a cluster. docs/ENGINES.md describes how each differs from AWS. No
+// function links this package.
 //
-// What the machine lacks is installed at the first start, in fixed versions: DynamoDB Local by Maven and the SQS server by
-// pip, both below a folder of the caller's; commands that are missing (java, mvn, python3, redis-server) as Debian's
-// packages, where that is possible.
+// Missing parts are installed at the first start, in fixed versions: DynamoDB Local by Maven and the SQS server by pip, both
+// below a folder of the caller's; missing commands (java, mvn, python3, redis-server) as Debian's packages, if possible.
 package engines
 
 import (
@@ -95,7 +94,7 @@ func Endpoint(k Kind) (string, error) {
 
 // Engines are running engines.
 type Engines struct {
-	folder string // temporary: what the engines write
+	folder string // temporary: the engines' files
 	fixed  bool   // whether each has its Port
 
 	mu        sync.Mutex
@@ -103,12 +102,12 @@ type Engines struct {
 	processes []*process
 }
 
-// Start starts engines on free ports of this machine and returns when all of them answer. Installing what is missing
-// takes about a minute; it goes to cacheDir, and later starts need no network. The error names every engine that could not
-// be had, and why; nothing runs then.
+// Start starts engines on free ports of this machine and returns when all of them answer. Installing missing parts takes about
+// a minute; they go to cacheDir, and later starts need no network. If an engine can't be had, nothing runs, and the error names
+// every such engine and the reason.
 //
-// The context ends the starting, not the engines: they run until Stop, and on Linux end with this process, however it
-// ends. They keep nothing.
+// The context ends the starting, not the engines: they run until Stop, and on Linux end with this process, however it ends.
+// They keep nothing.
 func Start(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
 	return start(ctx, cacheDir, false, want)
 }
@@ -145,8 +144,8 @@ func start(ctx context.Context, cacheDir string, fixed bool, want []Kind) (*Engi
 	return e, nil
 }
 
-// Endpoint returns where an engine is: the URL of DynamoDB Local or the SQS server; host:port of a cache. It is "" for one
-// that was not asked for.
+// Endpoint returns an engine's address: the URL of DynamoDB Local or the SQS server; host:port of a cache. It is "" for an
+// engine that was not asked for.
 func (e *Engines) Endpoint(k Kind) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -164,7 +163,7 @@ func (e *Engines) Environment() []string {
 	return environment
 }
 
-// Stop ends the engines and removes what they wrote. It returns when they are gone.
+// Stop ends the engines and removes their files. It returns when they are gone.
 func (e *Engines) Stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

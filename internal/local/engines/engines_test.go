@@ -51,7 +51,7 @@ func TestEndpointOfWhatDoesNotRun(t *testing.T) {
 	}
 }
 
-// TestEnvironment: each engine has a variable of its own, and only those that run are told of.
+// TestEnvironment: each engine has its own variable, and only running engines are named.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -68,7 +68,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestStopEndsAll: a process ends with what it started, and what it wrote goes away.
+// TestStopEndsAll: a process ends with its children, and its files are removed.
 func TestStopEndsAll(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -109,7 +109,7 @@ func readPID(file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
-// isZombie says whether Linux knows a process as one that has ended without its parent's taking note.
+// isZombie reports whether a process has ended and its parent hasn't collected it yet.
 func isZombie(pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	return err == nil && strings.Contains(string(stat), ") Z ")
@@ -117,7 +117,7 @@ func isZombie(pid int) bool {
 
 func ended(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || isZombie(pid) }
 
-// TestServeTriesAnotherPort: a server whose port was taken meanwhile is started again.
+// TestServeTriesAnotherPort: a server is started again if its port was taken meanwhile.
 func TestServeTriesAnotherPort(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -142,7 +142,7 @@ func TestServeTriesAnotherPort(t *testing.T) {
 	}
 }
 
-// TestFixedPorts: an engine whose port another program has does not start, and says so.
+// TestFixedPorts: an engine does not start if another program has its port, and says so.
 func TestFixedPorts(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -156,7 +156,7 @@ func TestFixedPorts(t *testing.T) {
 	}
 }
 
-// compose is what of compose.yaml the tests look at.
+// compose is the part of compose.yaml that the tests read.
 type compose struct {
 	Services map[string]struct {
 		Image   string
@@ -225,7 +225,7 @@ func TestServeTellsWhy(t *testing.T) {
 	}
 }
 
-// TestAnotherProgramAnswers: what answers at the port of a process that has ended is another program.
+// TestAnotherProgramAnswers: after a process has ended, an answer at its port comes from another program.
 func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
 	_, err := newEngines(t).serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("exit 1") },

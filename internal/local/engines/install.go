@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// installer gets what engines need.
+// installer gets the engines' parts.
 type installer struct {
-	dir        string // what is fetched goes here, a folder for each engine and version
+	dir        string // target of downloads, with a folder for each engine and version
 	mayInstall bool   // packages of the system
 }
 
@@ -105,7 +105,7 @@ func (i installer) lock() (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// run runs a command to its end in a directory. Its error has the end of what it printed.
+// run runs a command to its end in a directory. Its error has the end of the command's output.
 func run(ctx context.Context, dir string, args ...string) error {
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir = dir

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestFolderIsWholeOrNotThere: what could not be fetched to its end is fetched anew, and what could is kept.
+// TestFolderIsWholeOrNotThere: an incomplete download is repeated, and a complete one is kept.
 func TestFolderIsWholeOrNotThere(t *testing.T) {
 	t.Parallel()
 	i := installer{dir: filepath.Join(t.TempDir(), "new", "cache")}
@@ -66,7 +66,7 @@ func TestFolderIsFetchedOnce(t *testing.T) {
 	}
 }
 
-// TestMissingCommand has no Debian to install from: the error says what is to be done.
+// TestMissingCommand: without Debian's packages, the error names the remedy.
 func TestMissingCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	i := installer{dir: t.TempDir()}
@@ -76,7 +76,7 @@ func TestMissingCommand(t *testing.T) {
 	}
 }
 
-// TestCommandIsInstalled has a Debian whose package brings the command, or doesn't.
+// TestCommandIsInstalled: Debian's package brings the command, or doesn't.
 func TestCommandIsInstalled(t *testing.T) {
 	bin := t.TempDir()
 	script := func(name, text string) {

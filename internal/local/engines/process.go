@@ -77,9 +77,9 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// lastWords returns the end of what the process printed.
+// lastWords returns the end of the process's output.
 func (p *process) lastWords() []byte {
-	printed, _ := os.ReadFile(p.output) // an error about the output would hide the one that it explains
+	printed, _ := os.ReadFile(p.output) // an error about the output would hide the error that it explains
 	return tail(printed)
 }
 

@@ -11,7 +11,7 @@ import (
 // folderVariable makes this test's binary a program that starts a process and is killed.
 const folderVariable = "ENGINES_TEST_FOLDER"
 
-// TestKilledParent: a process ends with the one that started it, even if that is killed.
+// TestKilledParent: a process ends with its parent, even if the parent is killed.
 func TestKilledParent(t *testing.T) {
 	if folder := os.Getenv(folderVariable); folder != "" {
 		if _, err := startProcess(folder, "child", shell("echo $$ > new; mv new pid; exec sleep 60")); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// CreateQueues creates the queues of a stack as template.yaml defines them, and returns their URLs by name. A queue's
-// dead-letter queue is one of them, and has none itself.
+// CreateQueues creates a stack's queues as defined in template.yaml, and returns their URLs by name. A queue's dead-letter
+// queue must be among them, and has none itself.
 func CreateQueues(ctx context.Context, client *sqs.Client, queues []sam.Queue) (urls map[string]string, err error) {
 	urls = make(map[string]string, len(queues))
 	deadLettersFirst := slices.SortedFunc(slices.Values(queues), func(a, b sam.Queue) int {

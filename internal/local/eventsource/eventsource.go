@@ -1,6 +1,6 @@
 // Package eventsource polls an SQS queue for a function, as AWS Lambda's event source mapping does: it receives batches,
-// invokes the function with the event that Lambda would send, and deletes what succeeded. What failed stays in the queue
-// until its visibility time-out, which the mapping itself never changes; the queue's redrive policy ends the attempts.
+// invokes the function with the event that Lambda would send, and deletes successful messages. Failed messages stay in the
+// queue until their visibility time-out, which the mapping itself never changes; the queue's redrive policy ends the attempts.
 //
 // Two things differ from Lambda. A failing function does not slow the polling down, and a batch is not cut at 6 MB.
 package eventsource
@@ -32,7 +32,7 @@ const (
 // ErrAbandoned is why Run ends when invocations outlast the grace period. Their messages stay in the queue.
 var ErrAbandoned = errors.New("invocations were abandoned")
 
-// Client is what a mapping needs of an SQS client; *sqs.Client has it. Delivery is at least once: a message comes again
+// Client is the part of an SQS client that a mapping uses; *sqs.Client has it. Delivery is at least once: a message comes again
 // unless its delete succeeds within its visibility time-out.
 type Client interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
@@ -47,7 +47,7 @@ type Invoke func(ctx context.Context, event events.SQSEvent) (events.SQSEventRes
 
 // Mapping connects a queue to a function. The limits are Lambda's.
 type Mapping struct {
-	// QueueURL is where to poll; QueueARN is what the events say, its region included.
+	// QueueURL is the polled queue; QueueARN is its name in the events, including its region.
 	QueueURL, QueueARN string
 	// BatchSize is how many messages an event holds at most: 1 to 10,000, above 10 only with a MaximumBatchingWindow of
 	// at least a second.
@@ -56,7 +56,7 @@ type Mapping struct {
 	MaximumBatchingWindow time.Duration
 	// MaximumConcurrency is how many invocations may run at once: 2 to 1000, or 0 for no limit of its own.
 	MaximumConcurrency int
-	// FunctionTimeout ends an invocation, which has then failed whatever it returns: up to 15 minutes.
+	// FunctionTimeout ends an invocation, which then counts as failed whatever it returns: up to 15 minutes.
 	FunctionTimeout time.Duration
 	// ReportBatchItemFailures lets the function report single messages as failed. Otherwise its answer is ignored, and
 	// only an error fails the batch.
@@ -101,10 +101,10 @@ func (m Mapping) region() string {
 	return parts[3]
 }
 
-// Run polls until ctx ends. Then it hands messages back that have not reached the function, which costs them one of their
-// receives, and waits for running invocations. It returns nil when all of them came to an end, an error that is
-// ErrAbandoned when the grace period was too short, and the faults of an invalid mapping at once. A queue that fails is
-// logged and polled again.
+// Run polls until ctx ends. Then it returns messages that have not reached the function to the queue, which costs them one of
+// their receives, and waits for running invocations. It returns nil when all of them have ended, an error that is ErrAbandoned
+// when the grace period was too short, and the faults of an invalid mapping at once. A failing queue is logged and polled
+// again.
 func (m Mapping) Run(ctx context.Context, client Client, invoke Invoke) error {
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("invalid event source mapping: %w", err)
@@ -216,7 +216,7 @@ func (p *poller) receive(ctx context.Context, limit int, wait time.Duration) []t
 	return nil
 }
 
-// process invokes the function and deletes what succeeded.
+// process invokes the function and deletes successful messages.
 func (p *poller) process(ctx context.Context, batch []types.Message) {
 	response, err := p.call(ctx, batch)
 	failed := map[string]bool{}
@@ -275,7 +275,7 @@ func itemFailures(batch []types.Message, response events.SQSEventResponse) (map[
 	return failed, nil
 }
 
-// remove deletes messages. One that can't be deleted is logged, and comes again.
+// remove deletes messages. A failed deletion is logged, and the message comes again.
 func (p *poller) remove(ctx context.Context, messages []types.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
 	defer cancel()

@@ -111,7 +111,7 @@ func (b bench) start(t *testing.T, client eventsource.Client, invoke eventsource
 	}
 }
 
-// once runs the mapping for a single invocation: its context ends within it, and Run ends with what comes of the batch.
+// once runs the mapping for a single invocation: its context ends within it, and Run ends with the batch's result.
 func (b bench) once(t *testing.T, invoke eventsource.Invoke) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,7 +11,7 @@ var ErrClosed = errors.New("instance is closed")
 
 // InitError means that a function did not come as far as asking for its first invocation.
 type InitError struct {
-	Type    string // what the function reported, or Lambda's "Runtime.ExitError" or "Sandbox.Timedout"
+	Type    string // the function's own type, or Lambda's "Runtime.ExitError" or "Sandbox.Timedout"
 	Message string
 }
 

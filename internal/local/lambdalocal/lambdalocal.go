@@ -1,10 +1,10 @@
-// Package lambdalocal runs a compiled Lambda function on this machine, without containers. It starts the binary as
-// Lambda does, serves it the runtime interface (version 2018-06-01) on loopback, and hands it events. It is for local
-// runs, tests and measurements only.
+// Package lambdalocal runs a compiled Lambda function on this machine, without containers. It starts the binary as Lambda does,
+// serves it the runtime interface (version 2018-06-01) on loopback, and hands it events. It is for local runs, tests and
+// measurements only.
 //
-// An Instance is one execution environment: it handles one invocation at a time, keeps its state between them, and ends
-// when the function crashes or takes too long. As on Lambda the next invocation then needs a new one, which is the caller's
-// to start, or a Pool's. What differs: memory and CPU are not limited, and the file system and network are this machine's.
+// An Instance is an execution environment: it handles one invocation at a time, keeps its state between them, and ends when the
+// function crashes or takes too long. As on Lambda, the next invocation then needs a new instance, which the caller or a Pool
+// must start. Unlike on Lambda, memory and CPU are not limited, and the file system and network are this machine's.
 package lambdalocal
 
 import (
@@ -40,18 +40,18 @@ type Function struct {
 	// Path is the binary, built with aws-lambda-go or another client of the runtime interface.
 	Path string
 
-	// Env are variables in the form "key=value", in addition to those that Lambda sets and in place of those of the
-	// same name. Nothing is inherited from this process.
+	// Env are variables in the form "key=value". They add to Lambda's own variables and override them. Nothing is inherited
+	// from this process.
 	Env []string
 
 	// Timeout bounds one invocation; zero is 3 seconds.
 	Timeout time.Duration
 
-	// Stdout gets what the function writes to its standard output and standard error: its log. One goroutine writes,
-	// until Close or Kill has returned. Nil discards.
+	// Stdout gets the function's standard output and standard error: its log. A single goroutine writes, until Close or Kill
+	// has returned. Nil discards.
 	Stdout io.Writer
 
-	// MemoryMB is what the function is told to have; zero is 128.
+	// MemoryMB is the memory size that the function is given; zero is 128.
 	MemoryMB int
 }
 
@@ -163,17 +163,17 @@ func (i *Instance) awaitReady(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// wait reaps the process and ends what serves it.
+// wait reaps the process and ends its servers.
 func (i *Instance) wait() {
 	_ = i.cmd.Wait() // how it ended is in ProcessState
 	_ = i.server.Close()
 	close(i.exited)
 }
 
-// Invoke sends one event and returns the function's answer, which may be an error that the function reported: see
-// Result.FunctionError. Concurrent calls wait for one another. It fails with an *ExitError if the function has ended or
-// ends without an answer, with a *TimeoutError if it does not answer in time, after which it is killed, and with
-// ErrClosed after Close. A caller whose ctx ends gets ctx's error, while the function goes on with the event.
+// Invoke sends an event and returns the function's answer, which may be an error that the function reported: see
+// Result.FunctionError. Concurrent calls wait for one another. It fails with an *ExitError if the function has ended or ends
+// without an answer; with a *TimeoutError if it does not answer in time, and the function is then killed; and with ErrClosed
+// after Close. If ctx ends, the caller gets ctx's error, while the function goes on with the event.
 func (i *Instance) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	select {
 	case i.turn <- struct{}{}:

@@ -369,7 +369,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestCallerGone shows that the function finishes an event whose caller does not wait, before it takes the next.
+// TestCallerGone: the function finishes an event after its caller has left, before it takes the next.
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
 	instance := start(t, lambdalocal.Function{})
@@ -500,7 +500,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// assertEnded checks that no process, not even a dead one, has this id.
+// assertEnded checks that no process has this id, not even a dead process.
 func assertEnded(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {

@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// Pool runs a function as Lambda scales it: each invocation gets an instance of its own, which is kept for later ones. An
-// instance that has ended, whatever ended it, is replaced by the next invocation that needs one.
+// Pool runs a function as Lambda scales it: simultaneous invocations get separate instances, which are kept for later
+// invocations. An instance that has ended, for any reason, is replaced when an invocation needs a new one.
 type Pool struct {
 	function Function
 
 	mu        sync.Mutex
 	closed    bool
-	idle      []*Instance // the one used last at the end
+	idle      []*Instance // the latest used at the end
 	instances map[*Instance]bool
 }
 
@@ -26,9 +26,9 @@ func NewPool(f Function) *Pool {
 	return &Pool{function: f, instances: make(map[*Instance]bool)}
 }
 
-// Invoke sends one event to an instance that is idle, or else to a new one. It fails as Start and Instance.Invoke do; an
-// error that the function reported is a result. The context bounds the start only: as on Lambda, an invocation goes on when
-// nobody waits for it any longer.
+// Invoke sends an event to an idle instance, or else to a new one. It fails as Start and Instance.Invoke do; an error that the
+// function reported is a result. The context bounds the start only: as on Lambda, an invocation goes on when its caller has
+// left.
 func (p *Pool) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	instance, err := p.take(ctx)
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *Pool) Kill() int {
 	return killed
 }
 
-// KillOne does to one instance, which chance chooses, what Kill does to all, and says whether there was one.
+// KillOne does to a random instance what Kill does to all. It reports whether there was an instance.
 func (p *Pool) KillOne() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *Pool) Close() {
 	p.closed = true
 	var closing sync.WaitGroup
 	for instance := range p.instances {
-		closing.Go(func() { _ = instance.Close() }) // what can't be asked is killed
+		closing.Go(func() { _ = instance.Close() }) // an instance that can't be asked is killed
 	}
 	closing.Wait()
 	clear(p.instances)
@@ -145,7 +145,7 @@ func Handler[In, Out any](p *Pool) func(context.Context, In) (Out, error) {
 	}
 }
 
-// lineWriter passes on whole lines. What follows the last one is lost when the function ends.
+// lineWriter passes on whole lines. An unfinished last line is lost when the function ends.
 type lineWriter struct {
 	next io.Writer
 	rest []byte

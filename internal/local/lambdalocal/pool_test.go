@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// newPool returns a pool of the test's function, and what calls it.
+// newPool returns a pool of the test's function, and a func that calls it.
 func newPool(t *testing.T, f lambdalocal.Function) (*lambdalocal.Pool, func(context.Context, order) (answer, error)) {
 	t.Helper()
 	f.Path = binary
@@ -54,7 +54,7 @@ func TestPoolGrows(t *testing.T) {
 		t.Errorf("answer %+v, %v", got, err)
 	}
 	killed := 0
-	for killed < 3 { // those that hang may still be starting
+	for killed < 3 { // hanging instances may still be starting
 		killed += pool.Kill()
 		time.Sleep(time.Millisecond)
 	}
@@ -66,7 +66,7 @@ func isExit(err error) bool {
 	return ok
 }
 
-// TestPoolReplaces: whatever ends an instance, the invocation after it has a new one.
+// TestPoolReplaces: after any end of an instance, the next invocation gets a new one.
 func TestPoolReplaces(t *testing.T) {
 	t.Parallel()
 	log := new(log)

@@ -65,7 +65,7 @@ func (i *Instance) serveAnswer(functionError string) http.HandlerFunc {
 	}
 }
 
-// complete passes on the result of the invocation under way, if it is the one with this id.
+// complete passes on the result of the invocation under way, if it has this id.
 func (i *Instance) complete(id string, result Result) bool {
 	now := time.Now()
 	i.mu.Lock()

@@ -1,6 +1,6 @@
-// Package page holds the page that a local stack shows: the dashboard on the demo data, and a simulated phone to write to a
-// restaurant with. Its sources are in client, and dist is what `make page` builds of them; it is committed, so that who only
-// runs the stack needs no Node. It is never part of a deployed function.
+// Package page holds a local stack's page: the dashboard on the demo data, and a simulated phone to write to a restaurant with.
+// Its sources are in client. `make page` builds dist, which is committed, so that running a stack needs no Node. It is never
+// part of a deployed function.
 package page
 
 import (
@@ -23,11 +23,11 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // Serves reports whether Handler has something at a path.
 func Serves(path string) bool { return path == "/" || strings.HasPrefix(path, Prefix) }
 
-// Handler serves the page at / and what it loads below Prefix.
+// Handler serves the page at / and its files below Prefix.
 func Handler() http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // only a path that isn't valid fails, and this one is
+		panic(err) // only an invalid path fails, and this path is valid
 	}
 	files := http.FileServerFS(built)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func Handler() http.Handler {
 		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cache-Control", "no-cache") // the files' names don't change with what is in them
+		header.Set("Cache-Control", "no-cache") // the files' names don't change with their content
 		files.ServeHTTP(w, r)
 	})
 }

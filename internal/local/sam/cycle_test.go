@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestNothingWaitsForItself follows what each resource waits for, the aliases that SAM makes included: a function's release
-// waits for the alarms that may stop it, and the API for the aliases that it calls. CloudFormation refuses a template in
-// which that goes round in a circle, and cfn-lint doesn't see those through a release.
+// TestNothingWaitsForItself follows the dependencies of each resource, including the aliases that SAM makes: a function's
+// release waits for the alarms that may stop it, and the API for the aliases that it calls. CloudFormation refuses a template
+// with a cycle, and cfn-lint doesn't see cycles through a release.
 func TestNothingWaitsForItself(t *testing.T) {
 	t.Parallel()
 	loaded, err := Load("../../../template.yaml")
@@ -69,7 +69,7 @@ func dependencies(t *Definition) graph {
 	return g
 }
 
-// names returns whatever a value names: resources, functions' aliases, and parameters, which wait for nothing.
+// names returns the names in a value: resources, functions' aliases, and parameters, which wait for nothing.
 func names(value any) []string {
 	var found []string
 	switch value := value.(type) {

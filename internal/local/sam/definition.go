@@ -1,13 +1,12 @@
-// Package sam reads the project's SAM template, the one definition of what is deployed. Local stacks and tests
-// take their tables, queues and the functions' environments from here, so that they can't drift from what runs on AWS.
+// Package sam reads the project's SAM template, the only definition of the stack. Local stacks and tests take their tables,
+// queues and the functions' environments from here, so that they can't drift from the stack on AWS.
 //
-// Values are resolved as CloudFormation would for a stack of a given name whose parameters have their defaults. What
-// only AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". Of
-// CloudFormation's functions, those that template.yaml uses are understood; any other is an error where its value is
-// asked for.
+// Values are resolved as CloudFormation would for a stack of a given name with the parameters' defaults. Values that only AWS
+// knows stay symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". The package understands the
+// CloudFormation functions in template.yaml; any other is an error when its value is used.
 //
-// Nested stacks whose templates are files beside template.yaml are read with it, and their resources are the stack's: it
-// makes no difference to readers in which file a resource stands.
+// Nested stacks with their templates in files beside template.yaml are read with it. Their resources count as the stack's,
+// whichever file they are in.
 package sam
 
 import (
@@ -40,16 +39,16 @@ type Definition struct {
 	nested     map[string]*Definition // by the logical id of the nested stack
 }
 
-// definition is a resource as it stands in template.yaml, with what Globals says of its type merged into its properties.
+// definition is a resource of template.yaml, with the properties of its type in Globals merged in.
 type definition struct {
 	resourceType string
 	condition    string // empty: always created
 	properties   map[string]any
-	attributes   map[string]any // what stands beside the properties, such as DeletionPolicy
+	attributes   map[string]any // siblings of the properties, such as DeletionPolicy
 }
 
-// Load reads the stack's definition in a file, and those of its nested stacks. Parse says what is an error. So is a logical id that two
-// of the templates use.
+// Load reads the stack's definition in a file, and those of its nested stacks. Errors are Parse's, and a logical id used in two
+// templates.
 func Load(path string) (*Definition, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -82,8 +81,8 @@ func Load(path string) (*Definition, error) {
 	return t, nil
 }
 
-// Parse reads a template without its nested stacks. YAML that is malformed or that CloudFormation would refuse (aliases, keys that stand twice)
-// is an error, and so is a template whose parts don't have the form that CloudFormation gives them.
+// Parse reads a template without its nested stacks. It fails for malformed YAML, for YAML that CloudFormation would refuse
+// (aliases, duplicate keys), and for parts that lack the form that CloudFormation demands.
 func Parse(source []byte) (*Definition, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(source, &document); err != nil {
@@ -174,8 +173,8 @@ func mappingAt(values map[string]any, key string) (map[string]any, error) {
 	return mapping, nil
 }
 
-// merge adds a resource's own value to the one that Globals has, by SAM's rules: mappings are united, lists are joined,
-// and of anything else the resource's own counts.
+// merge combines a resource's own value with the value in Globals, by SAM's rules: mappings are united, lists are joined, and
+// otherwise the resource's own value wins.
 func merge(shared, own any) any {
 	switch own := own.(type) {
 	case map[string]any:
@@ -271,8 +270,8 @@ func (r Resource) Property(path ...string) any {
 	return at(r.properties, path)
 }
 
-// Attribute returns what template.yaml says of the resource beside its properties, such as "DeletionPolicy" or
-// "Metadata", "BuildMethod", or nil where it says nothing.
+// Attribute returns an attribute of the resource beside its properties, such as "DeletionPolicy" or "Metadata", "BuildMethod";
+// nil if there is none.
 func (r Resource) Attribute(path ...string) any {
 	return at(r.attributes, path)
 }
@@ -285,8 +284,8 @@ func at(value any, path []string) any {
 	return value
 }
 
-// Decode fills a struct, whose fields are named as CloudFormation names the properties, with the properties' values.
-// Properties without a field are left out; one whose value doesn't fit its field is an error.
+// Decode fills a struct with the properties' values. Its fields have CloudFormation's names for the properties. Properties
+// without a field are left out; a value that doesn't fit its field is an error.
 func (r Resource) Decode(into any) error {
 	encoded, err := json.Marshal(r.properties)
 	if err == nil {

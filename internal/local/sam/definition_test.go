@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// These are the invariants of the project's own template: what must stay true of it whatever is added.
+// These are the invariants of the project's own template: they must hold whatever is added.
 
 const (
 	stackName = "sufrah-test"
@@ -61,7 +61,7 @@ func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.
 	return found
 }
 
-// TestDefinitionCanBeRead: what grows too long for a reader is nested below internal/stack.
+// TestDefinitionCanBeRead: no template grows too long for a reader; the rest is nested below internal/stack.
 func TestDefinitionCanBeRead(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../../template.yaml")
@@ -200,7 +200,7 @@ func TestLogsAreKeptForALimitedTime(t *testing.T) {
 	}
 }
 
-// statement is what a policy allows. IAM takes one text where a list has one entry.
+// statement is a policy's statement. IAM accepts a text in place of a list with a single entry.
 type statement struct {
 	Effect    string
 	Action    oneOrMore
@@ -209,7 +209,7 @@ type statement struct {
 	Condition condition
 }
 
-// principal is who a statement is about; Anyone is how "*" is read.
+// principal is the subject of a statement; "*" is read as Anyone.
 type principal struct {
 	Anyone  bool
 	Service oneOrMore
@@ -262,7 +262,7 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 	return found
 }
 
-// permissions returns what a role allows as sorted lines "action resource", with the partition keys that it is limited to.
+// permissions returns a role's permissions as sorted lines "action resource", with the partition keys that they are limited to.
 func (r role) permissions() []string {
 	var lines []string
 	for _, policy := range r.Policies {
@@ -282,7 +282,7 @@ func (r role) permissions() []string {
 	return lines
 }
 
-// writing is what every function may do to its own log group, and to X-Ray.
+// writing are every function's permissions for its own log group, and for X-Ray.
 func writing(logGroup string) []string {
 	return []string{
 		"Allow logs:CreateLogStream ${" + logGroup + ".Arn}",
@@ -292,7 +292,7 @@ func writing(logGroup string) []string {
 	}
 }
 
-// cached is what a function may do that uses the cache, and is therefore in a VPC.
+// cached are the permissions of a function that uses the cache, and is therefore in a VPC.
 func cached() []string {
 	lines := []string{
 		"Allow elasticache:Connect ${Cache.ARN}",
@@ -422,13 +422,15 @@ var unlimited = map[string]string{
 	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
 }
 
-// releaseRole is the one role that no function has: CodeDeploy takes it. checkRole is that of the function which CodeDeploy calls.
+// releaseRole is the only role without a function: CodeDeploy takes it. checkRole belongs to the function that CodeDeploy
+// calls.
 const (
 	releaseRole = "ReleaseRole"
 	checkRole   = "ReleaseCheckRole"
 )
 
-// lambdasOwn is the reason for what Lambda does in the role's name. TestCodeMayNotTouchInterfaces sees to the rest.
+// lambdasOwn is the reason for the permissions that Lambda uses in the role's name. TestCodeMayNotTouchInterfaces checks the
+// rest.
 const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
 
 func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
@@ -465,7 +467,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	}
 }
 
-// TestCodeMayNotTouchInterfaces: what Lambda may do with network interfaces, the function itself may not.
+// TestCodeMayNotTouchInterfaces: Lambda's permissions for network interfaces are denied to the function's own code.
 func TestCodeMayNotTouchInterfaces(t *testing.T) {
 	t.Parallel()
 	functions := map[string]any{}
@@ -667,8 +669,8 @@ func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
 	}
 }
 
-// TestAccessLogHoldsNoClientsWords names all that the access log may hold: the request's id, and what can't be worded
-// by a client, whose words may be secret or may forge a line.
+// TestAccessLogHoldsNoClientsWords lists everything that the access log may hold: the request's id, and values that a client
+// can't word. A client's words may be secret, or may forge a line.
 func TestAccessLogHoldsNoClientsWords(t *testing.T) {
 	t.Parallel()
 	want := []string{

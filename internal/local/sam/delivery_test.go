@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// workflow is what the checks below know of a workflow of GitHub's.
+// workflow is the part of a GitHub workflow that the checks need.
 type workflow struct {
 	Permissions map[string]string
 	Jobs        map[string]struct {
@@ -39,8 +39,8 @@ func readRoot(t *testing.T, name string) string {
 	return string(content)
 }
 
-// TestDelivery: a machine deploys by the commands that people use, with a role and no stored key, what passed ci; every action of
-// every workflow is pinned by its commit.
+// TestDelivery: a machine deploys commits that passed ci, by the commands that people use, with a role and without a stored
+// key. Every action of every workflow is pinned by its commit.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40}$`)
@@ -104,8 +104,8 @@ var servicesOf = map[string][]string{
 // inlineLimit is how many characters a role's inline policies may have, without white space (AWS, IAM user guide, "IAM and STS quotas").
 const inlineLimit = 10_240
 
-// TestDeployer: docs/deployer-policy.json allows something of every service that the stack has a resource of, passes roles to nobody
-// but those who take them, fits a role, and names this stack's resources only where IAM knows names.
+// TestDeployer: docs/deployer-policy.json has an action for every service with a resource in the stack, passes roles only to
+// the services that take them, fits into a role, and names this stack's resources wherever IAM knows names.
 func TestDeployer(t *testing.T) {
 	t.Parallel()
 	text := readRoot(t, "docs/deployer-policy.json")

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// FunctionEnvironment returns the environment variables of a function in a stack of that name: what its code reads its
-// configuration from. Tables' names are those that Tables returns. What only AWS knows is symbolic here too: a queue's URL
-// is "${BootstrapQueue}", after its logical id.
+// FunctionEnvironment returns the environment variables of a function in a stack of that name. Tables have the names in Tables.
+// Values that only AWS knows are symbolic here too: a queue's URL is "${BootstrapQueue}", after its logical id.
 func (t *Definition) FunctionEnvironment(logicalID, stackName string) (map[string]string, error) {
 	var properties struct {
 		Environment struct{ Variables map[string]any }

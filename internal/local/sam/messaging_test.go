@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata" // the functions' zones, whatever the machine has installed
+	_ "time/tzdata" // the functions' zones, independent of the machine's
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// These are the invariants of what takes messages: the webhook, the queue and its worker, the cache and the network.
+// These are the invariants of the path of messages: the webhook, the queue and its worker, the cache and the network.
 
 const (
 	cacheType         = "AWS::ElastiCache::ServerlessCache"
@@ -117,7 +117,7 @@ func TestDeadLettersStay(t *testing.T) {
 		if dead.RetentionPeriod != 14*24*time.Hour || dead.RetentionPeriod-queue.RetentionPeriod < 7*24*time.Hour {
 			t.Errorf("%s keeps messages for %s, %s for %s", queue.Name, queue.RetentionPeriod, dead.Name, dead.RetentionPeriod)
 		}
-		// By its name, which is what !GetAtt would give the stack.
+		// By its name, which !GetAtt would give the stack.
 		want := any(map[string]any{
 			"redrivePermission": "byQueue",
 			"sourceQueueArns":   []any{"arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queue.Name},
@@ -188,7 +188,7 @@ func TestTimesFit(t *testing.T) {
 	}
 }
 
-// webhookIntegration is what the API's definition says of the webhook.
+// webhookIntegration is the webhook's part of the API's definition.
 type webhookIntegration struct {
 	DefinitionBody struct {
 		Paths map[string]map[string]struct {
@@ -256,7 +256,7 @@ func TestWebhookURL(t *testing.T) {
 	}
 }
 
-// deployed turns what only AWS knows into what it could be.
+// deployed replaces symbolic values by possible ones.
 var deployed = strings.NewReplacer(
 	"${BootstrapQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-bootstrap",
 	"${BootstrapDeadLetterQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-dead",
@@ -317,7 +317,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 	}
 }
 
-// fromLambda is what Lambda itself sets.
+// fromLambda are the variables that Lambda itself sets.
 var fromLambda = []string{"AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=AKID", "AWS_SECRET_ACCESS_KEY=key"}
 
 // configured returns the names of all variables that package config knows.
@@ -351,7 +351,7 @@ var variableName = regexp.MustCompile(`"([A-Z][A-Z0-9]*_[A-Z0-9_]+)"`)
 // endpointPrefix begins the variables that send a service's requests elsewhere.
 const endpointPrefix = "AWS_ENDPOINT_URL_"
 
-// TestNothingLocalIsDeployed: what can lead a function to a local stack is there for `sam local` to set, and empty.
+// TestNothingLocalIsDeployed: variables that can lead a function to a local stack exist for `sam local` to set, and are empty.
 func TestNothingLocalIsDeployed(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -373,7 +373,7 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 	}
 }
 
-// TestTemplateSIDs: both functions know every content template that the parameter names, so that a new one changes nothing here.
+// TestTemplateSIDs: both functions know every content template in the parameter, so that a new template changes nothing here.
 func TestTemplateSIDs(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
@@ -474,7 +474,7 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	}
 }
 
-// TestNetwork: what uses the cache is in its VPC, template.yaml's own or an existing one, and the usage API in none.
+// TestNetwork: the cache and its users are in a VPC, template.yaml's own or an existing one, and the usage API in none.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	own := load(t)

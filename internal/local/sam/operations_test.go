@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// These are the invariants of what operators live with: releases, alarms, and the documentation of both. What dashboard,
-// alarms and queries name is held against the functions' output in internal/local/devstack.
+// These are the invariants of operations: releases, alarms, and the documentation of both. internal/local/devstack compares the
+// names in dashboard, alarms and queries with the functions' output.
 
 const (
 	alarmType  = "AWS::CloudWatch::Alarm"
@@ -22,7 +22,7 @@ const (
 	topicType  = "AWS::SNS::TopicPolicy"
 )
 
-// readManual returns what operators read.
+// readManual returns the operators' manual.
 func readManual(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/OPERATIONS.md")
@@ -44,7 +44,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
 		loaded := with(t, load(t), "Stage", stage)
 		for _, function := range resources(t, loaded, functionType) {
-			// That a changed parameter makes one too, make lint-template sees from what SAM makes of template.yaml.
+			// `make lint-template` checks in SAM's output that a changed parameter makes a version too.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
 				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
@@ -96,7 +96,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 func TestAlarmsTellTheTopic(t *testing.T) {
 	t.Parallel()
 	topic := any([]any{"${AlarmTopic}"})
-	// Where the alarm is that something doesn't come, missing data are what it is for.
+	// Alarms for missing events must treat missing data as breaching.
 	silence := []string{"FewMessagesAlarm", "FewRequestsAlarm", "NoMessagesAlarm"}
 	for _, alarm := range resources(t, with(t, load(t), "Stage", "prod"), alarmType) {
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
@@ -114,7 +114,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 	}
 }
 
-// TestEachFunctionIsWatched: every function has the same alarms, so that none is forgotten with a new one.
+// TestEachFunctionIsWatched: every function has the same alarms, so that a new function forgets none.
 func TestEachFunctionIsWatched(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -140,7 +140,7 @@ func TestEachFunctionIsWatched(t *testing.T) {
 	}
 }
 
-// TestSilence: what tells silence is there in prod alone, compares with what is usual, and has data when nothing comes.
+// TestSilence: alarms of silence exist only in prod, compare with the usual, and have data when nothing comes.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for stage, want := range map[string]int{"dev": 0, "staging": 0, "prod": 2} {
@@ -172,7 +172,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestExports: where they are wanted, each table of what can't be recomputed is exported, to a bucket that outlives the stack.
+// TestExports: if exports are wanted, each table with data that can't be recomputed is exported, to a bucket that outlives the
+// stack.
 func TestExports(t *testing.T) {
 	t.Parallel()
 	if buckets, err := load(t).Resources("AWS::S3::Bucket", stackName); err != nil || len(buckets) > 0 {
@@ -311,8 +312,8 @@ func TestOperatorsFindEverything(t *testing.T) {
 	}
 }
 
-// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows what the code under sufrahctl calls, and nothing
-// else.
+// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows the calls of the code under sufrahctl, and
+// nothing else.
 func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	t.Parallel()
 	_, text, _ := strings.Cut(readManual(t), "```json\n")
@@ -361,7 +362,8 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	}
 }
 
-// actionsOf returns what IAM calls a call: transactions have no action of their own, and batches in SQS those of single calls.
+// actionsOf returns IAM's actions for a call: transactions have no action of their own, and batches in SQS have the actions of
+// single calls.
 func actionsOf(call string) []string {
 	switch call {
 	case "TransactWriteItems":

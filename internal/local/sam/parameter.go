@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// parameter is a parameter of template.yaml. Values are text, whatever the parameter's type, as CloudFormation has them.
+// parameter is a parameter of template.yaml. Values are text for every type of parameter, as in CloudFormation.
 type parameter struct {
 	value   *string // nil where template.yaml has no default and With gave none
 	allowed []string

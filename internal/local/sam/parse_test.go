@@ -23,7 +23,7 @@ func parse(t *testing.T, source string) *sam.Definition {
 	return parsed
 }
 
-// thing is a template with one resource, whose property Value is to be filled in.
+// thing is a template with a single resource; its property Value is to be filled in.
 const thing = `
 Parameters:
   Stage: { Type: String, Default: dev }

@@ -19,7 +19,7 @@ type Queue struct {
 	MaxReceiveCount   int    // after which a message goes there
 }
 
-// What SQS and Lambda take where template.yaml says nothing.
+// The defaults of SQS and Lambda.
 const (
 	defaultVisibilitySeconds = 30
 	defaultRetentionSeconds  = 4 * 24 * 60 * 60
@@ -27,8 +27,8 @@ const (
 	defaultTimeoutSeconds    = 3
 )
 
-// queueProperties are the properties of a queue that decide who gets a message when. Numbers may be parameters, whose
-// values are text.
+// queueProperties are the properties of a queue that decide the delivery of messages. Numbers may be parameters, which have
+// text values.
 type queueProperties struct {
 	QueueName                                               string
 	VisibilityTimeout, DelaySeconds, MessageRetentionPeriod any
@@ -90,7 +90,7 @@ func queueOf(queues []Queue, arn string) (Queue, error) {
 	return queues[i], nil
 }
 
-// EventSource is a queue whose messages Lambda hands to a function.
+// EventSource is a queue that Lambda reads for a function.
 type EventSource struct {
 	FunctionID              string // the function's logical id
 	FunctionTimeout         time.Duration
@@ -101,7 +101,7 @@ type EventSource struct {
 	ReportBatchItemFailures bool
 }
 
-// functionEvents are the properties of a function that say what it is invoked with.
+// functionEvents are the properties of a function that define its events.
 type functionEvents struct {
 	Timeout any
 	Events  map[string]struct {
@@ -168,7 +168,7 @@ func eventSources(function Resource, queues []Queue) ([]EventSource, error) {
 	return sources, nil
 }
 
-// numbers reads numbers and collects what is wrong with them.
+// numbers reads numbers and collects faults.
 type numbers struct{ faults []error }
 
 // integer reads a number, or returns fallback where template.yaml has none.

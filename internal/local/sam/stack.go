@@ -13,19 +13,19 @@ import (
 type stack struct {
 	template   *Definition
 	name       string
-	conditions map[string]bool     // those that have been decided
-	deciding   map[string]struct{} // those that are being decided: one that needs itself never ends
+	conditions map[string]bool     // the decided ones
+	deciding   map[string]struct{} // the ones being decided: a condition that needs itself would never end
 }
 
 func newStack(t *Definition, name string) *stack {
 	return &stack{template: t, name: name, conditions: map[string]bool{}, deciding: map[string]struct{}{}}
 }
 
-// nothing is what !Ref AWS::NoValue resolves to: whatever has this value is left out.
+// nothing is the value of !Ref AWS::NoValue: a property with this value is left out.
 type nothing struct{}
 
-// nameProperties are the properties that !Ref resolves to, by the resource's type. A resource of another type, or
-// without a name of its own, has one that only AWS knows.
+// nameProperties are the properties that !Ref resolves to, by the resource's type. A resource of another type, or without its
+// own name, has a name that only AWS knows.
 var nameProperties = map[string]string{
 	tableType:                           "TableName",
 	functionType:                        "FunctionName",
@@ -37,7 +37,7 @@ var nameProperties = map[string]string{
 	"AWS::Logs::LogGroup":               "LogGroupName",
 }
 
-// resource returns a resource and whether the stack has it: one whose condition isn't met is not created.
+// resource returns a resource and whether the stack has it: without its condition it is not created.
 func (s *stack) resource(logicalID string) (Resource, bool, error) {
 	d := s.template.resources[logicalID]
 	if d.condition != "" {
@@ -56,8 +56,8 @@ func (s *stack) resource(logicalID string) (Resource, bool, error) {
 	return Resource{logicalID, d.resourceType, properties, attributes}, true, nil
 }
 
-// nested returns a nested stack, whose parameters have the values that the stack around it gives, and whether there is one. Its
-// name is nobody's to rely on: CloudFormation adds a part to it that only AWS knows.
+// nested returns a nested stack, with the parameters that the outer stack gives it, and whether it exists. Nothing may rely on
+// its name, because CloudFormation adds a part that only AWS knows.
 func (s *stack) nested(logicalID string) (*stack, bool, error) {
 	resource, created, err := s.resource(logicalID)
 	if err != nil || !created {
@@ -164,7 +164,7 @@ func (s *stack) call(c call) (any, error) {
 	return nil, errors.New("this function is not supported")
 }
 
-// ref resolves the name of a parameter, of a resource, or of what AWS itself provides.
+// ref resolves the name of a parameter, of a resource, or of a value of AWS.
 func (s *stack) ref(argument any) (any, error) {
 	name, ok := argument.(string)
 	if !ok {
@@ -201,7 +201,7 @@ func (s *stack) made(name string) bool {
 	return function.resourceType == functionType && function.properties["AutoPublishAlias"] != nil && (kind == "Alias" || kind == "Version")
 }
 
-// symbol stands for what only AWS knows.
+// symbol stands for a value that only AWS knows.
 func symbol(name string) string { return "${" + name + "}" }
 
 // physicalName returns a resource's own name. It may be made of parameters only, and not of other resources' names: so
@@ -244,8 +244,8 @@ func (s *stack) attribute(argument any) (any, error) {
 
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// substitute replaces ${Name} and ${LogicalID.Attribute} in a text by what !Ref and !GetAtt resolve them to, and the
-// escaped ${!Name} by ${Name}.
+// substitute replaces ${Name} and ${LogicalID.Attribute} in a text by the values of !Ref and !GetAtt, and the escaped ${!Name}
+// by ${Name}.
 func (s *stack) substitute(argument any) (any, error) {
 	pattern, ok := argument.(string)
 	if !ok {
@@ -289,7 +289,7 @@ func (s *stack) split(argument any) (any, error) {
 // zones stand for the availability zones of a region. Regions have two or more.
 var zones = []any{symbol("AWS::AvailabilityZone.0"), symbol("AWS::AvailabilityZone.1")}
 
-// selectOne returns the entry of a list, the second argument, whose index is the first.
+// selectOne returns the entry of a list, the second argument, at the index in the first.
 func (s *stack) selectOne(argument any) (any, error) {
 	resolved, err := s.resolve(argument)
 	if err != nil {

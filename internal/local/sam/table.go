@@ -29,7 +29,7 @@ type Index struct {
 	PartitionKey     Key
 	SortKey          Key      // zero where the index has none
 	Projection       string   // ALL, KEYS_ONLY or INCLUDE
-	NonKeyAttributes []string // what INCLUDE includes
+	NonKeyAttributes []string // attributes for INCLUDE
 }
 
 // Tables returns the tables that a stack of that name has, by logical id.
@@ -47,7 +47,7 @@ func (t *Definition) Tables(stackName string) ([]Table, error) {
 	return tables, nil
 }
 
-// tableProperties are the properties of a table that decide what it holds and how it is read.
+// tableProperties are the properties of a table that decide its content and its reads.
 type tableProperties struct {
 	TableName              string
 	AttributeDefinitions   []attributeDefinition

@@ -26,7 +26,7 @@ const (
 	maxListButton      = 20
 
 	maxContentBytes = 64 << 10
-	// madeSID begins the SIDs of contents that were made here. Other SIDs are taken for those of approved templates.
+	// madeSID begins the SIDs of contents made here. Other SIDs are taken for approved templates.
 	madeSID = "HX5a4db0c5"
 	// sessionLength is for how long after a customer's message content that isn't approved can be sent.
 	sessionLength = 24 * time.Hour
@@ -61,13 +61,13 @@ type content struct {
 	created time.Time
 }
 
-// Contents stands in for Twilio's Content API: POST /v1/Content, GET and DELETE /v1/Content/{sid}, and the search
-// GET /v2/Content by ContentName, DateCreatedAfter and DateCreatedBefore, for twilio/list-picker alone. It refuses lists that
-// exceed a limit, lack a description, or have two rows with one id.
+// Contents stands in for Twilio's Content API: POST /v1/Content, GET and DELETE /v1/Content/{sid}, and the search GET
+// /v2/Content by ContentName, DateCreatedAfter and DateCreatedBefore, for twilio/list-picker alone. It refuses lists that
+// exceed a limit, lack a description, or have two rows with the same id.
 //
-// Twilio's reference has no code for a refused content, so clients have to go by the status; the stand-in answers 20001. Twilio
+// Twilio's reference has no code for a refused content, so clients must go by the status; the stand-in answers 20001. Twilio
 // has no limit of contents that aren't approved ("The Content API supports an unlimited number of content templates",
-// https://www.twilio.com/docs/content/content-api-resources); Limit sets one, to see what happens at it.
+// https://www.twilio.com/docs/content/content-api-resources); Limit sets a limit, to show its effect.
 type Contents struct {
 	fault   *Fault
 	handler http.Handler
@@ -90,10 +90,10 @@ func newContents(now func() time.Time, random func() float64) *Contents {
 	return c
 }
 
-// Fault returns what the calls of the Content API suffer from.
+// Fault returns the fault of the Content API's calls.
 func (c *Contents) Fault() *Fault { return c.fault }
 
-// Made returns how many contents were made, those included that were deleted.
+// Made returns the number of contents made so far, including deleted ones.
 func (c *Contents) Made() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,7 +124,7 @@ func (c *Contents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]int{"limit": c.limit, "made": c.made, "contents": len(c.bySID)})
 }
 
-// account returns who calls, or answers that nobody does.
+// account returns the caller's account, or answers that there is none.
 func (c *Contents) account(w http.ResponseWriter, r *http.Request) (string, bool) {
 	account, token, ok := r.BasicAuth()
 	if !ok || account == "" || token == "" {
@@ -174,7 +174,7 @@ func (c *Contents) create(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, made)
 }
 
-// validate returns what Twilio or WhatsApp would refuse.
+// validate returns an error for a content that Twilio or WhatsApp would refuse.
 func (c content) validate() error {
 	if c.Language == "" || len(c.Types) != 1 {
 		return fmt.Errorf("a language and one type are required")
@@ -216,7 +216,7 @@ func (c content) validate() error {
 
 var variablePattern = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
-// own returns one of the account's contents.
+// own returns a content of the account.
 func (c *Contents) own(account, sid string) (content, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

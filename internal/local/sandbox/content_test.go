@@ -137,7 +137,7 @@ func wantCode(t *testing.T, client *twilio.Client, account twilio.Account, m twi
 	}
 }
 
-// TestContentFaults sees what the client makes of a Content API that is full, down, throttled, refuses, or has no account.
+// TestContentFaults: the client's errors for a Content API that is full, down or throttled, refuses, or has no account.
 func TestContentFaults(t *testing.T) {
 	t.Parallel()
 	standIn, contents, _, _ := setupContents(t)
@@ -166,7 +166,7 @@ func TestContentFaults(t *testing.T) {
 	}
 }
 
-// TestLimitsOfLists refuses every list that is just over a limit, and takes the one that is at all of them.
+// TestLimitsOfLists: every list just over a limit is refused, and the list at all limits is accepted.
 func TestLimitsOfLists(t *testing.T) {
 	t.Parallel()
 	item := func(i int) ListItem {
@@ -196,7 +196,7 @@ func TestLimitsOfLists(t *testing.T) {
 	}
 }
 
-// TestNoListIsRefused makes the lists of random menus, all of whose pages the stand-in takes.
+// TestNoListIsRefused makes the lists of random menus. The stand-in accepts all of their pages.
 func TestNoListIsRefused(t *testing.T) {
 	t.Parallel()
 	_, contents := setupContentsOnly(t)

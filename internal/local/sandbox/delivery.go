@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// Delivery is what becomes of the messages that Twilio takes.
+// Delivery is the fate of the messages that Twilio takes.
 type Delivery struct {
 	UndeliveredRate float64 `json:"undeliveredRate"` // the share that end as undelivered, 0 to 1
-	// AnsweredFailedRate is the share of those that are answered as failed at once: with 201, and no callback, since "a status
-	// callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
+	// AnsweredFailedRate is the share of failing messages that are answered as failed at once: with 201, and no callback, since
+	// "a status callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
 	AnsweredFailedRate float64 `json:"answeredFailedRate"`
 	ErrorCode          int     `json:"errorCode"` // that they fail with
 	// UnreachedRate is the share of the others that stay sent, as to a telephone that is switched off, and UnreadRate of those that
@@ -44,7 +44,7 @@ const (
 	callbacksAtOnce = 32
 )
 
-// prompt is what a stand-in begins with, and what the fields that aren't given are.
+// prompt has a stand-in's first values, and the values of omitted fields.
 func prompt() Delivery { return Delivery{ErrorCode: 63016} }
 
 func (d Delivery) validate() error {
@@ -68,7 +68,7 @@ func (d Delivery) validate() error {
 	return errors.Join(faults...)
 }
 
-// SetDelivery replaces what becomes of messages, for those that are sent from now on.
+// SetDelivery replaces the fate of messages sent from now on.
 func (t *Twilio) SetDelivery(d Delivery) error {
 	if err := d.validate(); err != nil {
 		return err
@@ -110,10 +110,10 @@ func (t *Twilio) Switch() http.Handler {
 	})
 }
 
-// outcome is what becomes of one message.
+// outcome is the fate of a message.
 type outcome struct {
 	initial  string   // the status that the request is answered with
-	later    []string // those that are reported, in their order
+	later    []string // the reported ones, in their order
 	code     int      // of a failure
 	delay    time.Duration
 	repeated int
@@ -157,7 +157,7 @@ func (t *Twilio) outcome() outcome {
 	return o
 }
 
-// report says where a message's statuses are posted, and what they are signed with.
+// report has the address for a message's statuses, and the key for their signatures.
 type report struct {
 	callback                 *url.URL // nil: nowhere
 	account, token, from, to string
@@ -186,7 +186,7 @@ func newReports() *reports {
 	return r
 }
 
-// start has f done beside what is under way. A WaitGroup would not let messages be sent while others wait for it.
+// start runs f beside the work under way. A WaitGroup would not allow sending messages while others wait for it.
 func (r *reports) start(f func()) {
 	r.mu.Lock()
 	r.pending++
@@ -237,8 +237,8 @@ func parseCallback(raw string) (*url.URL, *twilioError) {
 	return u, nil
 }
 
-// report has what becomes of a message happen after the delay. All its callbacks start together: Twilio promises no order of
-// them (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status).
+// report plays a message's fate after the delay. All its callbacks start together: Twilio promises no order of them
+// (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status).
 func (t *Twilio) report(number int, r report, o outcome) {
 	if len(o.later) == 0 {
 		return
@@ -270,7 +270,7 @@ func (r *reports) keep(post func()) {
 	}
 }
 
-// Replay posts all callbacks once more, as whoever recorded them could.
+// Replay posts all callbacks once more, as an attacker who recorded them could.
 func (t *Twilio) Replay() {
 	t.reports.mu.Lock()
 	posted := slices.Clone(t.reports.posted)
@@ -292,7 +292,7 @@ func (t *Twilio) pause(d time.Duration) bool {
 	}
 }
 
-// advance notes what has become of a message.
+// advance notes a message's new status.
 func (t *Twilio) advance(number int, status string, code int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -321,7 +321,7 @@ func (t *Twilio) post(r report, sid, status string, code int) {
 	}
 }
 
-// statusForm is what Twilio posts of a status, with the parameters that WhatsApp's have besides.
+// statusForm is Twilio's form for a status, with WhatsApp's additional parameters.
 func statusForm(r report, sid, status string, code int) url.Values {
 	form := url.Values{
 		"AccountSid": {r.account}, "ApiVersion": {"2010-04-01"}, "ChannelInstallSid": {"XE" + sid[2:]}, "ChannelPrefix": {"whatsapp"},

@@ -185,7 +185,7 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// Variables that a message leaves out are shown with their template's samples: whoever relies on that sends somebody else's.
+// Twilio fills a message's missing variables with the template's samples, which are somebody else's data.
 func TestSamplesFillMissingVariables(t *testing.T) {
 	t.Parallel()
 	standIn, client, _ := setupTwilio(t)

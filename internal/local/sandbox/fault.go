@@ -27,7 +27,7 @@ type Behavior struct {
 	Status    int     `json:"status"`    // that they fail with, 400 to 599
 }
 
-// healthy is what a stand-in begins with, and what the fields that aren't given are.
+// healthy has a stand-in's first values, and the values of omitted fields.
 func healthy() Behavior {
 	return Behavior{Status: http.StatusServiceUnavailable}
 }

@@ -24,8 +24,9 @@ var sampleBranches []byte
 //go:embed sample/products.json
 var sampleProducts []byte
 
-// Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant whose id begins with "merchant-" has the same
-// categories and branches, and every category of theirs the same products; all others are unknown. Any key is taken. It is safe for concurrent use.
+// Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant with an id that begins with "merchant-" has the same
+// categories and branches, and every category the same products; all others are unknown. It accepts any key. It is safe for
+// concurrent use.
 type Sufrah struct {
 	fault   *Fault
 	handler http.Handler
@@ -51,12 +52,12 @@ func (s *Sufrah) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Fault returns what the stand-in's calls suffer from.
+// Fault returns the fault of the stand-in's calls.
 func (s *Sufrah) Fault() *Fault {
 	return s.fault
 }
 
-// Calls returns how often each path was called, those calls included that failed.
+// Calls returns the number of calls of each path, including failed ones.
 func (s *Sufrah) Calls() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,19 +30,21 @@ type SentMessage struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"` // null where there are none
 	Body             string            `json:"body"`
-	// ListPicker is what a content that was made over the Content API shows; absent from all others.
+	// ListPicker is shown by contents made over the Content API, and absent from all others.
 	ListPicker *ListPicker `json:"listPicker,omitempty"`
 	SID        string      `json:"sid"`
 	Status     string      `json:"status"`    // the furthest so far
 	ErrorCode  int         `json:"errorCode"` // of a message that failed; else 0
 }
 
-// Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It takes any account and
-// token, remembers what it was asked to send, and reports each message's statuses to its StatusCallback, as its Delivery
-// says. The receivers that Twilio reserves for tests are refused as Twilio does: +15005550001 is no valid number,
-// +15005550004 has unsubscribed, and +15005550009 is no mobile.
-// A content that was made over the Content API is sent by its own account alone, while it exists, and to a customer who is known
-// to have written only within 24 hours.
+// Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It accepts any account and token,
+// remembers the messages that it was asked to send, and reports each message's statuses to its StatusCallback, according to its
+// Delivery. Like Twilio, it refuses Twilio's test receivers: +15005550001 is no valid number, +15005550004 has unsubscribed,
+// and +15005550009 is no mobile.
+//
+// A content made over the Content API can be sent only by its own account, while it exists. A customer known to have written
+// gets it only within 24 hours.
+//
 // It is safe for concurrent use.
 type Twilio struct {
 	fault    *Fault
@@ -55,7 +57,7 @@ type Twilio struct {
 	mu       sync.Mutex
 	delivery Delivery
 	approved map[string]Template  // by SID; nil: every SID that wasn't made here is taken for an approved template's
-	wrote    map[string]time.Time // when customers last wrote, by their addresses and those they wrote to
+	wrote    map[string]time.Time // time of each customer's latest message, by the customer's address and the receiver's
 	accepted int                  // messages ever
 	messages []SentMessage        // a ring: message n is at n modulo maxMessages
 }
@@ -93,7 +95,7 @@ func (t *Twilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.handler.ServeHTTP(w, r)
 }
 
-// Fault returns what the stand-in's calls suffer from; the calls that it fails have sent nothing.
+// Fault returns the fault of the stand-in's calls; a failed call has sent nothing.
 func (t *Twilio) Fault() *Fault {
 	return t.fault
 }
@@ -200,7 +202,7 @@ func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
 	t.report(number, to, outcome)
 }
 
-// attach adds what a made content shows, or refuses to send it. Twilio tells of 63016 in a status callback
+// attach adds a made content's list, or refuses to send it. Twilio reports 63016 in a status callback
 // (https://www.twilio.com/docs/api/errors/63016), the stand-in at once.
 func (t *Twilio) attach(account string, parameter func(string) string, message *SentMessage) *twilioError {
 	if message.ContentSID == "" {
@@ -272,8 +274,8 @@ const NotEnabledFor = "XX."
 // digits (Meta, "Business-scoped user IDs").
 var isUserID = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9]{1,128}$`).MatchString
 
-// refuseReceiver refuses what is neither a WhatsApp number nor a user id, which has no plus sign, and the numbers that
-// Twilio reserves for tests.
+// refuseReceiver refuses receivers that are neither a WhatsApp number nor a user id (without a plus sign), and Twilio's test
+// receivers.
 func refuseReceiver(to string) *twilioError {
 	if id := strings.TrimPrefix(to, whatsApp); id != to && isUserID(id) && !strings.HasPrefix(id, NotEnabledFor) {
 		return nil

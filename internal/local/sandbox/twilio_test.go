@@ -19,7 +19,7 @@ import (
 
 var testAccount = twilio.Account{SID: "AC0123456789abcdef0123456789abcdef", AuthToken: "local-twilio-token"}
 
-// setupTwilio returns a stand-in whose clock stands still, and the production client of it.
+// setupTwilio returns a stand-in with a stopped clock, and the production client of it.
 func setupTwilio(t *testing.T) (*Twilio, *twilio.Client, string) {
 	t.Helper()
 	now := func() time.Time {

@@ -30,7 +30,7 @@ func (a Attribute) value() []byte {
 	return []byte(a.StringValue)
 }
 
-// baseType returns what stands before the custom label, as in "Number.float".
+// baseType returns the part before the custom label, as in "Number.float".
 func baseType(dataType string) string {
 	base, _, _ := strings.Cut(dataType, ".")
 	return base
@@ -74,7 +74,7 @@ func checkAttribute(name string, a Attribute) error {
 	return nil
 }
 
-// validText tells whether SQS accepts every character: those of XML 1.0.
+// validText reports whether SQS accepts every character: the characters of XML 1.0.
 func validText(s string) bool {
 	for _, r := range s {
 		switch {
@@ -86,7 +86,7 @@ func validText(s string) bool {
 	return true
 }
 
-// attributeBytes is what attributes add to the size of a message.
+// attributeBytes returns the attributes' share of a message's size.
 func attributeBytes(attributes map[string]Attribute) int {
 	size := 0
 	for name, a := range attributes {

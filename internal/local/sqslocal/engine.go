@@ -32,8 +32,8 @@ func ARN(name string) string {
 	return "arn:aws:sqs:" + Region + ":" + AccountID + ":" + name
 }
 
-// QueueURL returns the URL of the queue called name where the engine answers at endpoint, such as
-// "http://127.0.0.1:4100". It is what GetQueueUrl answers.
+// QueueURL returns the URL of the queue called name in an engine at endpoint, such as "http://127.0.0.1:4100". GetQueueUrl
+// answers the same.
 func QueueURL(endpoint, name string) string {
 	return endpoint + "/" + AccountID + "/" + name
 }
@@ -66,8 +66,7 @@ func (q Queue) settings() settings {
 	return s
 }
 
-// Engine holds queues and serves their wire protocol as an http.Handler. It is safe for concurrent use. Create one with
-// New.
+// Engine holds queues and serves their wire protocol as an http.Handler. It is safe for concurrent use. Create it with New.
 type Engine struct {
 	now func() time.Time
 
@@ -144,9 +143,9 @@ type Message struct {
 	VisibleAt time.Time
 	// FirstReceivedAt is zero for a message that has never been received.
 	FirstReceivedAt time.Time
-	// ReceiveCount counts receives, those before a move to the dead-letter queue included.
+	// ReceiveCount counts receives, including receives before a move to the dead-letter queue.
 	ReceiveCount int
-	// DeadLetterSource names the queue whose redrive policy moved the message here, or is empty.
+	// DeadLetterSource names the queue from which a redrive policy moved the message here, or is empty.
 	DeadLetterSource string
 }
 
@@ -166,8 +165,8 @@ func (e *Engine) Messages(name string) []Message {
 	return views
 }
 
-// lock takes the engine's lock, applies what the passing of time has brought, and returns the time. The clock is read
-// outside the lock: whoever moves it may hold the clock's own lock while calling Wake.
+// lock takes the engine's lock, applies the changes due by now, and returns the time. The clock is read outside the lock: a
+// caller that moves the clock may hold the clock's own lock while calling Wake.
 func (e *Engine) lock() time.Time {
 	now := e.now()
 	e.mu.Lock()
@@ -184,7 +183,7 @@ func (e *Engine) lock() time.Time {
 	return now
 }
 
-// notify wakes everyone who waits for a change. The lock must be held.
+// notify wakes every waiter for a change. The lock must be held.
 func (e *Engine) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -197,8 +196,8 @@ func (e *Engine) add(q *queue, m *message) {
 	q.put(m)
 }
 
-// take receives at most limit visible messages for the length of visibility, and moves the ones that have been received
-// too often to the dead-letter queue. The lock must be held.
+// take receives at most limit visible messages for the length of visibility, and moves messages received too often to the
+// dead-letter queue. The lock must be held.
 func (e *Engine) take(q *queue, now time.Time, limit int, visibility time.Duration) []*message {
 	var taken []*message
 	moved := false

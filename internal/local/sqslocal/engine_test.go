@@ -552,7 +552,7 @@ func TestReceiveSelectsAttributes(t *testing.T) {
 	}
 }
 
-// The digests are those that an independent implementation (moto) answers for the same attributes.
+// The digests come from an independent implementation (moto), for the same attributes.
 func TestDigestOfAttributes(t *testing.T) {
 	t.Parallel()
 	text := func(dataType, value string) types.MessageAttributeValue {

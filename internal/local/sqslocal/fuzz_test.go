@@ -25,8 +25,8 @@ func post(t *testing.T, h http.Handler, method, target string, body []byte) (int
 	return w.Code, w.Header(), answer
 }
 
-// FuzzRequest sends arbitrary bodies to every operation. Whatever comes, the answer is JSON, and either a success or a
-// named error of the sender's.
+// FuzzRequest sends arbitrary bodies to every operation. The answer is always JSON, and either a success or a named error of
+// the sender's.
 func FuzzRequest(f *testing.F) {
 	operations := []string{
 		"SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch",

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// purgePause is how long after a purge the next one is refused.
+// purgePause is the time after a purge in which another is refused.
 const purgePause = time.Minute
 
 // maxListed is how many queues one page of ListQueues holds at most.
@@ -27,7 +27,7 @@ type queueURLOutput struct {
 	QueueURL string `json:"QueueUrl"`
 }
 
-// createQueue creates a queue, or finds the one of that name whose attributes are the given ones.
+// createQueue creates a queue, or finds the existing queue with that name and the given attributes.
 func (e *Engine) createQueue(in createQueueInput, at func(string) string) (queueURLOutput, error) {
 	now := e.lock()
 	defer e.mu.Unlock()

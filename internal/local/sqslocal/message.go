@@ -158,8 +158,8 @@ type receiveOutput struct {
 	Messages []received `json:"Messages,omitempty"`
 }
 
-// receiveMessage waits for messages as long as the request, or else the queue, says. It gives none to a caller that has
-// gone away, whose messages would be hidden for nothing.
+// receiveMessage waits for messages for the request's time, or else the queue's. It gives none to a caller that has gone away,
+// because the messages would be hidden for nothing.
 func (e *Engine) receiveMessage(ctx context.Context, in receiveInput) (receiveOutput, error) {
 	if err := in.check(); err != nil {
 		return receiveOutput{}, err
@@ -180,7 +180,7 @@ func (e *Engine) receiveMessage(ctx context.Context, in receiveInput) (receiveOu
 	}
 }
 
-// look is one try to receive, with what is needed to wait for a better one.
+// look is an attempt to receive, with everything needed to wait for a better one.
 type look struct {
 	now      time.Time
 	wait     time.Duration // the queue's own

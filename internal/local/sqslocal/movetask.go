@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The states of a move task. A running task is the only one that can be canceled or that a task handle is shown for.
+// The states of a move task. Only a running task can be canceled, and only a running task has a handle.
 const (
 	taskRunning   = "RUNNING"
 	taskCompleted = "COMPLETED"
@@ -37,7 +37,7 @@ func (e *Engine) moving() bool {
 	return false
 }
 
-// advance moves what the task's rate allows by now and tells whether it moved anything. The lock must be held.
+// advance moves the messages that the task's rate allows by now, and reports whether it moved any. The lock must be held.
 func (e *Engine) advance(t *moveTask, now time.Time) bool {
 	before := t.moved
 	for t.status == taskRunning {
@@ -61,8 +61,8 @@ func (t *moveTask) allowed(now time.Time) int {
 	return t.rate * (1 + int(now.Sub(t.started)/time.Second))
 }
 
-// move sends a dead letter on as a new message, with an id, an age and a receive count of its own. One that was sent to
-// the dead-letter queue directly has no queue to go back to and fails a task without a destination, as in SQS.
+// move sends a dead letter on as a new message, with its own id, age and receive count. A message that was sent to the
+// dead-letter queue directly has no queue to go back to, and fails a task without a destination, as in SQS.
 func (e *Engine) move(t *moveTask, m *message, now time.Time) {
 	target := t.destination
 	if target == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/queuetest"
 )
 
-// job is what the model knows of a message.
+// job is the model's knowledge of a message.
 type job struct {
 	Queue     string // empty once deleted
 	Receives  int

@@ -37,7 +37,7 @@ type queue struct {
 	created  time.Time
 	purged   time.Time
 	messages map[string]*message
-	// schedule holds the same messages, the one that is, or becomes, visible first at the top.
+	// schedule holds the same messages; the message that is or becomes visible first is at the top.
 	schedule schedule
 	// nextExpiry is no later than the first expiry of a message. It spares most operations a walk over all messages.
 	nextExpiry time.Time
@@ -114,8 +114,8 @@ func (q *queue) counts(now time.Time) (visible, delayed, inFlight int) {
 	return visible, delayed, inFlight
 }
 
-// find returns the message whose latest receive gave the handle out, or nil where the message is gone or has been
-// received again since. A text that is no handle of this queue is an error.
+// find returns the message with the handle of its latest receive, or nil if the message is gone or has been received again
+// since. A text that is no handle of this queue is an error.
 func (q *queue) find(handle string) (*message, error) {
 	if handle == "" {
 		return nil, missingParameter("ReceiptHandle")
@@ -214,7 +214,7 @@ func (m *message) view(now time.Time) Message {
 
 func bySequence(a, b *message) int { return cmp.Compare(a.sequence, b.sequence) }
 
-// formatHandle returns the receipt handle of a message's nth receive: another one at each receive, opaque to clients.
+// formatHandle returns the receipt handle of a message's nth receive: different for each receive, and opaque to clients.
 func formatHandle(queue, id string, receives int) string {
 	return base64.StdEncoding.EncodeToString([]byte(queue + " " + id + " " + strconv.Itoa(receives)))
 }

@@ -115,8 +115,8 @@ func writeJSON(w http.ResponseWriter, status int, answer any) {
 	_, _ = w.Write(body) // a caller that has gone away needs no answer
 }
 
-// Transport returns an http.RoundTripper that answers in-process, without a network, whatever host a request names.
-// A long poll whose context ends is answered with no messages rather than an error.
+// Transport returns an http.RoundTripper that answers in process, without a network, for requests to any host. If a long poll's
+// context ends, the answer has no messages and is no error.
 func (e *Engine) Transport() http.RoundTripper { return transport{engine: e} }
 
 type transport struct{ engine *Engine }

@@ -17,7 +17,7 @@ import (
 // Format is how a file writes its rows.
 type Format string
 
-// The formats. The last two are those of PostgreSQL's COPY, with HEADER.
+// The formats. The last two are PostgreSQL's COPY formats, with HEADER.
 const (
 	JSONLines Format = "jsonl" // a JSON object on each line
 	CSV       Format = "csv"   // an empty cell is NULL, unless it is quoted
@@ -48,14 +48,14 @@ func cutLast(s, separator string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// MaxRowBytes bounds what one row may take, and so the memory that reading takes.
+// MaxRowBytes bounds the size of a row, and so the memory for reading.
 const MaxRowBytes = 1 << 20
 
 // row is one row of a file.
 type row struct {
 	number int64             // of the row, from 1, without the header
 	line   int64             // where it begins
-	cells  map[string]string // by column; one that is NULL is absent
+	cells  map[string]string // by column; NULL is absent
 	fault  *Fault            // why it can't be read, in which case it has no cells
 }
 
@@ -65,7 +65,7 @@ type rowReader struct {
 	format Format
 	kind   Kind
 	ignore map[string]bool // columns to leave out, by their plain names
-	header []string        // the column of each cell, "" for one that is left out; nil for JSON lines
+	header []string        // the column of each cell, "" for an ignored column; nil for JSON lines
 	line   int64           // lines read
 	number int64           // rows read
 	buffer []byte
@@ -113,10 +113,10 @@ func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*row
 	return r, nil
 }
 
-// plainName is a column's name without what databases and programs write differently: restaurant_id, restaurantId.
+// plainName removes the differences between databases' and programs' column names: restaurant_id, restaurantId.
 func plainName(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
-// column returns the column that a name stands for: "" for one that is to be ignored.
+// column returns the column with a name: "" for an ignored column.
 func (r *rowReader) column(name string) (column string, known bool) {
 	plain := plainName(name)
 	if r.ignore[plain] {

@@ -17,10 +17,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Kind is what a file holds.
+// Kind is the kind of rows in a file.
 type Kind string
 
-// The kinds, in the order in which they have to be imported: what belongs to a restaurant needs that to exist.
+// The kinds, in the order in which they must be imported: rows of a restaurant need the restaurant.
 const (
 	Restaurants   Kind = "restaurants"
 	Bots          Kind = "bots"
@@ -58,7 +58,7 @@ var kindColumns = func() map[Kind]map[string]string {
 	return all
 }()
 
-// Fault is what is wrong with a row. It quotes no customer's phone number.
+// Fault is a row's fault. It quotes no customer's phone number.
 type Fault struct {
 	Field  string // the column; empty where it is of the whole row
 	Reason string
@@ -133,7 +133,7 @@ func (p *parser) flag(column string, alternative bool) bool {
 	return alternative
 }
 
-// timeLayouts are those of RFC 3339 and of PostgreSQL, with a zone (+03, +05:30) or without: then it is UTC.
+// timeLayouts are RFC 3339's and PostgreSQL's, with a zone (+03, +05:30) or without, which means UTC.
 var timeLayouts = []string{
 	time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05",
 }
@@ -204,7 +204,7 @@ func (p *parser) restaurant() restaurant.Restaurant {
 	return r
 }
 
-// check reports what the domain refuses, where the parser refused nothing itself.
+// check reports the domain's refusal, if the parser has refused nothing itself.
 func (p *parser) check(err error) {
 	if err != nil && len(p.faults) == 0 {
 		p.fail("", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -321,7 +321,7 @@ func (p *parser) month() *usage.Month {
 	return &month
 }
 
-// days reads the conversations of each day, which are no more than those of the month.
+// days reads the conversations of each day. Together they are no more than the month's.
 func (p *parser) days(month usage.Month, conversations int64) map[int]int64 {
 	days := make(map[int]int64)
 	text, ok := p.row.cells["days"]
@@ -388,7 +388,7 @@ func (p *parser) session() conversation.Session {
 	return s
 }
 
-// What follows are the rows of what is exported: the values of the kind's columns.
+// The exported rows follow: the values of the kind's columns.
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
 

@@ -1,13 +1,12 @@
-// Package transfer moves restaurants, bots, monthly usage and conversations between a stack and files: from the database
-// that they were kept in before, and back out again. docs/IMPORT.md describes the files.
+// Package transfer moves restaurants, bots, monthly usage and conversations between a stack and files: in from another
+// database, and back out again. docs/IMPORT.md describes the files.
 //
-//	file ──> rowReader ──> parser ──> loader ──> Store        a portion of rows at a time, whose writes go on
+//	file ──> rowReader ──> parser ──> loader ──> Store        a portion of rows at a time, written
 //	              │           └── Fault ──> refused            side by side; then a checkpoint
 //	         Checkpoint: rows behind us
 //
-// Importing can be done again, all or in part, and changes nothing then: every write either adds what isn't there or
-// merges so that what is there is never lowered. So a checkpoint only saves time, and a portion that broke off is simply
-// done again.
+// Importing again, in whole or in part, changes nothing: every write either adds a missing item, or merges without lowering
+// anything. So a checkpoint only saves time, and a portion that broke off is simply done again.
 package transfer
 
 import (
@@ -28,8 +27,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Store is where rows go. It is safe for concurrent use, and fails with outage.ErrUnavailable where it can't answer:
-// what was under way can then be done again.
+// Store takes the rows. It is safe for concurrent use. If it can't answer it fails with outage.ErrUnavailable, and the writes
+// under way can be done again.
 type Store interface {
 	RestaurantStore
 	BotStore
@@ -38,9 +37,9 @@ type Store interface {
 
 // RestaurantStore holds restaurants and the directory that lists them.
 type RestaurantStore interface {
-	// Restaurants returns those that exist, by their ids.
+	// Restaurants returns the existing restaurants, by their ids.
 	Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error)
-	// AddRestaurants adds those that don't exist, each at once with its entry in the directory.
+	// AddRestaurants adds the restaurants that don't exist, each together with its entry in the directory.
 	AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error
 	// UpdateRestaurant writes a restaurant's name and merchant id, and SetActive whether it is active.
 	UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error
@@ -57,21 +56,21 @@ type BotStore interface {
 	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error
 }
 
-// UsageStore holds what is counted, and the sessions that it is counted by. Merging is atomic with respect to what is
-// counted meanwhile, and done again changes nothing; it reports whether it changed anything.
+// UsageStore holds the counts and the sessions behind them. Merging is atomic with respect to simultaneous counting, and
+// repeating it changes nothing. It reports whether it changed anything.
 type UsageStore interface {
 	MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error)
 	MergeActivity(ctx context.Context, restaurantID string, activity usage.Activity) (bool, error)
 	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
-	// Reindex has alerts follow what merging did to months.
+	// Reindex updates the alerts after months were merged.
 	Reindex(ctx context.Context) (restaurants int, err error)
 }
 
-// Summary counts what became of rows. A write whose answer got lost is repeated, and counts as unchanged.
+// Summary counts rows by outcome. A write is repeated after a lost answer, and then counts as unchanged.
 type Summary struct {
 	Rows      int64 `json:"rows"`
 	Imported  int64 `json:"imported"`  // added something
-	Unchanged int64 `json:"unchanged"` // said what was known already
+	Unchanged int64 `json:"unchanged"` // rows without news
 	Kept      int64 `json:"kept"`      // said otherwise than the stack, which stays as it is
 	Refused   int64 `json:"refused"`
 }
@@ -97,9 +96,9 @@ type Import struct {
 	Kind      Kind
 	Format    Format
 	Ignore    []string          // columns not to import
-	Defaults  restaurant.Limits // of a bot whose row has none
-	Country   string            // calling code of numbers without a plus sign, such as "966"; "" refuses those
-	Overwrite bool              // restaurants and bots that differ become what the file says
+	Defaults  restaurant.Limits // of a bot without limits in its row
+	Country   string            // calling code of numbers without a plus sign, such as "966"; "" refuses such numbers
+	Overwrite bool              // existing restaurants and bots take the row's values
 	// Concurrency is how many writes are under way at most.
 	Concurrency int
 	Store       Store
@@ -111,8 +110,8 @@ type Import struct {
 	// Checkpoint is told how far the import has got, each time that a portion of rows is done.
 	Checkpoint func(Checkpoint) error
 
-	// merged is what restaurants' activities are known to cover, and exist which restaurants are known to exist: most rows
-	// then ask for nothing but what they are about.
+	// merged are the activities that the store is known to cover, and exist the restaurants known to exist. With both, most
+	// rows need only their own write.
 	merged map[string]usage.Activity
 	exist  map[string]bool
 }
@@ -126,8 +125,8 @@ const portionRows = 1000
 // ErrOtherFile says that a file doesn't begin with the rows that an import got through before.
 var ErrOtherFile = errors.New("the file is not the one that was being imported")
 
-// Run imports in, going on after what done says, and returns how far it got. Where the context ends or the store fails,
-// it can be run again from there. It fails with ErrOtherFile where done isn't of this file.
+// Run imports the rows after done, and returns the new checkpoint. If the context ends or the store fails, it can be run again
+// from there. It fails with ErrOtherFile if done belongs to another file.
 func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpoint, error) {
 	rows, err := newRowReader(in, i.Format, i.Kind, i.Ignore)
 	if err != nil {
@@ -199,7 +198,7 @@ func digest(sum uint64, r row) uint64 {
 	return crc64.Update(sum, crcTable, []byte{'\n'})
 }
 
-// outcome is what became of a row.
+// outcome is the outcome of a row.
 type outcome int
 
 const (
@@ -210,7 +209,7 @@ const (
 	kept
 )
 
-// verdict is the outcome of one row, with the faults of one that was refused.
+// verdict is the outcome of a row, with the faults of a refused row.
 type verdict struct {
 	outcome outcome
 	faults  []Fault
@@ -277,8 +276,7 @@ func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
 	return nil
 }
 
-// parsed reads rows, and refuses those that make no sense: the others have no verdict yet, and are in valid by their
-// place.
+// parsed reads rows, and refuses invalid ones. Valid rows have no verdict yet, and are in valid by their place.
 func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T, verdicts []verdict) {
 	valid, verdicts = make(map[int]T, len(rows)), make([]verdict, len(rows))
 	now := i.Now()
@@ -298,8 +296,8 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 	return valid, verdicts
 }
 
-// sideBySide runs work for every place in valid: one after the other, in order, for those with the same key, and
-// otherwise side by side. Where the context ends it fails, even if nothing else does.
+// sideBySide runs work for every place in valid: in order for places with the same key, and otherwise in parallel. If the
+// context ends it fails, even if nothing else does.
 func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(T) string, work func(context.Context, int, T) error) error {
 	groups := make(map[string][]int)
 	for _, n := range slices.Sorted(maps.Keys(valid)) {
@@ -327,7 +325,7 @@ func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(
 	return ctx.Err()
 }
 
-// ofRestaurants refuses rows whose restaurant doesn't exist.
+// ofRestaurants refuses rows of restaurants that don't exist.
 func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdicts []verdict, id func(T) string) error {
 	ids := make(map[string]bool)
 	if len(i.exist) >= maxKnown {
@@ -354,7 +352,7 @@ func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdic
 	return nil
 }
 
-// restaurants adds those that are new, all at once. One that exists stays as it is, or becomes what the row says.
+// restaurants adds the new restaurants, all at once. An existing one stays, or with Overwrite takes the row's values.
 func (i Import) restaurants(ctx context.Context, rows []row) ([]verdict, error) {
 	valid, verdicts := parsed(i, rows, (*parser).restaurant)
 	var ids []string
@@ -388,7 +386,7 @@ func (i Import) restaurants(ctx context.Context, rows []row) ([]verdict, error) 
 			changes = append(changes, r)
 			verdicts[n].outcome = imported
 		}
-		known[r.ID] = r // a later row of the same restaurant differs from this one
+		known[r.ID] = r // a later row of the same restaurant is compared with this row
 	}
 	if err := i.Store.AddRestaurants(ctx, added); err != nil {
 		return nil, err
@@ -407,7 +405,7 @@ func sameRestaurant(a, b restaurant.Restaurant) bool {
 	return created && a == b
 }
 
-// bots sets those of restaurants that have none. One that exists stays as it is, or becomes what the row says.
+// bots sets the bots of restaurants without a bot. An existing bot stays, or with Overwrite takes the row's values.
 func (i Import) bots(ctx context.Context, rows []row) ([]verdict, error) {
 	valid, verdicts := parsed(i, rows, (*parser).bot)
 	id := func(r botRow) string { return r.restaurantID }
@@ -477,7 +475,7 @@ func (i Import) conversations(ctx context.Context, rows []row) ([]verdict, error
 	if err := ofRestaurants(ctx, i, valid, verdicts, func(s conversation.Session) string { return s.RestaurantID }); err != nil {
 		return nil, err
 	}
-	// The activity first: what breaks off in between is done again whole.
+	// The activity first: if the import breaks off in between, both are done again.
 	_, err := i.activities(ctx, activitiesOf(valid, func(s conversation.Session) (string, usage.Activity) {
 		return s.RestaurantID, usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
 	}))
@@ -535,8 +533,7 @@ func sameActivity(a, b usage.Activity) bool {
 	return a.First.Equal(b.First) && a.Last.Equal(b.Last) && a.LastConversation.Equal(b.LastConversation)
 }
 
-// Source is what is exported. Each of its methods hands all of a kind to visit, in no order, and stops at its first
-// error.
+// Source is the exported data. Each method passes all items of a kind to visit, in no order, and stops at the first error.
 type Source interface {
 	EachRestaurant(ctx context.Context, visit func(restaurant.Restaurant) error) error
 	EachBot(ctx context.Context, visit func(restaurantID string, bot restaurant.Bot) error) error

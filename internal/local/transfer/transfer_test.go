@@ -32,7 +32,7 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 var november = usage.Month{Year: 2026, Month: time.November}
 
-// importer imports into a store and keeps what it is told.
+// importer imports into a store and keeps the reports.
 type importer struct {
 	transfer.Import
 	refused []transfer.Refusal
@@ -217,7 +217,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestNullAndEmpty: CSV's quoted empty cell is a text, and one that isn't quoted is none.
+// TestNullAndEmpty: CSV's quoted empty cell is an empty text, and an unquoted empty cell is NULL.
 func TestNullAndEmpty(t *testing.T) {
 	t.Parallel()
 	header := "restaurantId,month,conversationCount,lastConversationAt\n"
@@ -228,7 +228,7 @@ func TestNullAndEmpty(t *testing.T) {
 	}
 }
 
-// TestMalformedRows: a row that can't be read is refused, and those after it are imported.
+// TestMalformedRows: an unreadable row is refused, and the rows after it are imported.
 func TestMalformedRows(t *testing.T) {
 	t.Parallel()
 	const good = "r1,2026-11,5\n"
@@ -292,7 +292,7 @@ func TestIgnoredColumns(t *testing.T) {
 	}
 }
 
-// TestExisting: what is there stays, unless it is to be overwritten; and importing again changes nothing either way.
+// TestExisting: existing items stay, unless they are to be overwritten. Importing again changes nothing either way.
 func TestExisting(t *testing.T) {
 	t.Parallel()
 	restaurants := "id,name,is_active,created_at\nr1,renamed,f," + now.Format(time.RFC3339) + "\nr2,r2,t," + now.Format(time.RFC3339) + "\n"
@@ -361,7 +361,7 @@ func TestUsageAndActivity(t *testing.T) {
 	})
 }
 
-// counting is a store that counts what doesn't belong to one row alone.
+// counting is a store that counts the operations shared by several rows.
 type counting struct {
 	*stackstore.Store
 	mu                   sync.Mutex
@@ -385,8 +385,7 @@ func (c *counting) MergeSession(context.Context, conversation.Session) (bool, er
 	return true, nil
 }
 
-// TestRowsCostTheirOwnWrite: what rows of one restaurant have in common is asked and written once, and again only where
-// it changes.
+// TestRowsCostTheirOwnWrite: data shared by a restaurant's rows are read and written once, and again only after a change.
 func TestRowsCostTheirOwnWrite(t *testing.T) {
 	t.Parallel()
 	c := &counting{Store: withRestaurants(t)}
@@ -452,7 +451,7 @@ func manyMonths(rows int) string {
 	return text.String()
 }
 
-// TestResume: an import that breaks off anywhere and is run again ends as one that went through.
+// TestResume: an import that breaks off anywhere and is run again gives the same result as an uninterrupted one.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	const rows = 2345
@@ -475,7 +474,7 @@ func TestResume(t *testing.T) {
 		if err != nil && !errors.Is(err, broken) {
 			rt.Fatal(err)
 		}
-		// What is kept between the two is the checkpoint as JSON, and the refusals that it knows of.
+		// Between the two runs only the checkpoint, as JSON, and its known refusals are kept.
 		encoded, err := json.Marshal(done)
 		if err != nil {
 			rt.Fatal(err)
@@ -534,7 +533,8 @@ func TestOtherFile(t *testing.T) {
 	}
 }
 
-// TestOutage: a store that is throttled is waited for, and one that stays away ends the import where it can be gone on with.
+// TestOutage: the import waits for a throttled store. If the store stays away, the import ends at a point from which it can
+// continue.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	for _, failures := range []int{3, 100} {
@@ -597,7 +597,7 @@ func (c calledOff) Restaurants(ctx context.Context, ids []string) (map[string]re
 // TestCalledOffWhileReading: rows that were read, and not written any more, are imported when the import goes on.
 func TestCalledOffWhileReading(t *testing.T) {
 	t.Parallel()
-	const rows = 1100 // a portion, and the beginning of one that is called off
+	const rows = 1100 // a portion, and the beginning of a cancelled portion
 	s := localstore.New(t)
 	var created []restaurant.Restaurant
 	for i := range rows {
@@ -705,7 +705,7 @@ func tenants(t *rapid.T) *stackstore.Store {
 				must(err)
 			}
 		}
-		// What is counted is counted by messages.
+		// Only messages change counts.
 		recorder := s.Recorder(usage.NewCalendar(nil))
 		for n := range rapid.IntRange(0, 6).Draw(t, "messages") {
 			at := moment("message")
@@ -734,8 +734,8 @@ func exported(t *rapid.T, s *stackstore.Store, format transfer.Format) map[trans
 	return all
 }
 
-// TestRoundTrip: whatever a store holds, an empty one that imports its export answers the same, in every format; and
-// importing it again, or into the first, changes nothing.
+// TestRoundTrip: a store's export, imported into an empty store, gives the same answers in every format. Importing it again, or
+// into the first store, changes nothing.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -751,7 +751,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 		}
-		// The months of one restaurant come in no order: compared is what is shown.
+		// A restaurant's months come in no order, so the shown figures are compared.
 		if a, b := answers(t, from), answers(t, to); !cmp.Equal(a, b) {
 			t.Fatalf("answers (-from +to):\n%s", cmp.Diff(a, b))
 		}
@@ -761,8 +761,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// answer is what the usage API shows of one restaurant, but for what isn't moved: sessions that others followed, the ids of
-// the messages that opened the latest ones, the tally of messages, and each top-up by itself.
+// answer is the usage API's view of a restaurant, without the data that aren't moved: earlier sessions, the ids of the messages
+// that opened the latest sessions, the tally of messages, and single top-ups.
 type answer struct {
 	Details usage.Details
 	History []usage.MonthReport
@@ -815,8 +815,8 @@ func answers(t *rapid.T, s *stackstore.Store) []answer {
 	return all
 }
 
-// FuzzImport: no file, of whatever kind and format, makes the import fail otherwise than by refusing it or its rows,
-// or import something that is refused when it comes back.
+// FuzzImport: for any file, of any kind and format, the import at worst refuses the file or its rows, and an imported row is
+// never refused when it comes back.
 func FuzzImport(f *testing.F) {
 	for _, seed := range []string{
 		"id,name,created_at\nr1,\"a \"\"b\"\"\",2025-10-20 15:30:00+03\n", "restaurantId,month,year,conversationCount,days\nr1,11,2026,5,\"{\"\"3\"\":4}\"\n",
