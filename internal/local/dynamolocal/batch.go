@@ -32,8 +32,8 @@ type batchGetResponse struct {
 	ConsumedCapacity []*consumedCapacity `json:",omitempty"`
 }
 
-// batchGetItem reads up to 100 items. What would make the answer larger than 16 MB is returned as unprocessed. As with
-// DynamoDB the order of the items has nothing to do with that of the keys.
+// batchGetItem reads up to 100 items. Items beyond an answer of 16 MB are returned as unprocessed. As in DynamoDB, the order of
+// the items is independent of the order of the keys.
 func (e *Engine) batchGetItem(r *batchGetRequest) (*batchGetResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,7 +113,7 @@ func (e *Engine) prepareBatch(r *batchGetRequest) (map[string][]batchGet, error)
 	return gets, nil
 }
 
-// check checks what holds for the request without its tables, whose names are given in order.
+// check checks the request as far as possible without its tables. Their names are given in order.
 func (r *batchGetRequest) check(names []string) error {
 	var failed constraints
 	if len(names) == 0 {
@@ -161,8 +161,7 @@ type batchWriteResponse struct {
 	ConsumedCapacity []*consumedCapacity `json:",omitempty"`
 }
 
-// batchWriteItem puts and deletes up to 25 items, each for itself. Those that a transaction holds are returned as
-// unprocessed.
+// batchWriteItem puts and deletes up to 25 items, each by itself. Items that a transaction holds are returned as unprocessed.
 func (e *Engine) batchWriteItem(r *batchWriteRequest) (*batchWriteResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -225,7 +224,7 @@ func (e *Engine) prepareBatchWrite(r *batchWriteRequest) (map[string][]*write, e
 	return writes, nil
 }
 
-// check checks what holds for the request without its tables, whose names are given in order.
+// check checks the request as far as possible without its tables. Their names are given in order.
 func (r *batchWriteRequest) check(names []string) error {
 	var failed constraints
 	if len(names) == 0 {
@@ -244,7 +243,7 @@ func (r *batchWriteRequest) check(names []string) error {
 		}
 	}
 	if len(failed) == 0 {
-		// Unlike BatchGetItem's, malformed names give way to what else there is to tell.
+		// Unlike BatchGetItem's, malformed names are reported only if there is no other fault.
 		failed.mapKeys(names, func() string { return r.echo(names) })
 	}
 	if err := failed.err(); err != nil {
@@ -256,8 +255,8 @@ func (r *batchWriteRequest) check(names []string) error {
 	return nil
 }
 
-// echo is how messages repeat the request: as Java prints it, here without the items' attributes, whose form AWS has
-// changed before.
+// echo repeats the request as messages do: as Java prints it, here without the items' attributes, because AWS has changed their
+// form before.
 func (r *batchWriteRequest) echo(names []string) string {
 	tables := make([]string, len(names))
 	for i, name := range names {

@@ -1,13 +1,12 @@
 package dynamolocal
 
-// The units in which DynamoDB counts what requests consume.
+// The units in which DynamoDB counts capacity.
 const (
 	readUnit  = 4 << 10
 	writeUnit = 1 << 10
 )
 
-// size returns what the item counts for in limits and capacity: its attributes' names and values, by DynamoDB's
-// published rules.
+// size returns the item's size for limits and capacity: its attributes' names and values, by DynamoDB's published rules.
 func (d document) size() int {
 	size := 0
 	for _, a := range d {
@@ -52,8 +51,8 @@ func valueSize(v value) int {
 	return 1 // BOOL and NULL
 }
 
-// readUnits returns the units of reading so many bytes: one for each 4 KB or part of it, at least one, and half of
-// that when the read may be stale.
+// readUnits returns the units of reading a number of bytes: one for each 4 KB or part of it, at least one, and half of that if
+// the read may be stale.
 func readUnits(bytes int, consistent bool) float64 {
 	units := float64(max(1, (bytes+readUnit-1)/readUnit))
 	if !consistent {
@@ -67,7 +66,7 @@ func writeUnits(old, changed document) float64 {
 	return float64(max(1, (max(old.size(), changed.size())+writeUnit-1)/writeUnit))
 }
 
-// units is what a request consumed of one table.
+// units is a request's capacity in a table.
 type units struct {
 	table   float64
 	indexes map[string]float64

@@ -14,7 +14,7 @@ import (
 // refusal is how a request is refused.
 type refusal struct {
 	Code, Message string
-	// Reasons are those of a cancelled transaction, as "code" or "code: message".
+	// Reasons are the reasons of a cancelled transaction, as "code" or "code: message".
 	Reasons []string
 }
 
@@ -76,7 +76,7 @@ const (
 	tooDeep = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
 
-// Actions of transactions, and what is wrong with them.
+// Actions of transactions, and their faults.
 var (
 	fine       = `{"Put":{"TableName":"users","Item":{"id":{"S":"a"}}}}`
 	noTable    = `{"Put":{"TableName":"none","Item":{"id":{"S":"a"}}}}`
@@ -180,7 +180,7 @@ func TestRefusals(t *testing.T) {
 		{"item without its key in a batch", "BatchWriteItem", `{"RequestItems":{"users":[{"PutRequest":{"Item":{"x":{"N":"5"}}}}]}}`, invalid(mismatch)},
 		{"empty key in a batch", "BatchWriteItem", `{"RequestItems":{"users":[{"PutRequest":{"Item":{"id":{"S":""}}}}]}}`, invalid(emptyKey)},
 
-		// Transactions: what holds without any table.
+		// Transactions: rules that need no table.
 		{"transaction of nothing", "TransactWriteItems", transaction(), invalid(one + "Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1")},
 		{"transaction of 101 writes", "TransactWriteItems", transaction(hundredAndOne(fine)), invalid(one + "Value '[" +
 			strings.ReplaceAll(hundredAndOne("TransactWriteItem(put=(tableName=users))"), ",", ", ") + "]' at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100")},
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 		{"syntax of a reading transaction", "TransactGetItems", transaction(`{"Get":{"TableName":"none","Key":{"id":{"S":"a"}}}}`, `{"Get":{"TableName":"users","Key":{"id":{"S":"a"}},"ProjectionExpression":"!!!"}}`),
 			invalid(`Invalid ProjectionExpression: Syntax error; token: "!", near: "!!"`)},
 
-		// Transactions: a key that doesn't fit its table cancels, an empty one is refused.
+		// Transactions: a key that doesn't fit its table cancels, and an empty key is refused.
 		{"put of a wrong key", "TransactWriteItems", transaction(fine, wrongTyped), canceled("None", "ValidationError: One or more parameter values were invalid: Type mismatch for key id expected: S actual: N")},
 		{"put of a list for a key", "TransactWriteItems", transaction(`{"Put":{"TableName":"users","Item":{"id":{"L":[{"S":"x"}]}}}}`),
 			canceled("ValidationError: One or more parameter values were invalid: Type mismatch for key id expected: S actual: L")},
@@ -295,7 +295,7 @@ func TestInvalidTables(t *testing.T) {
 	}
 }
 
-// TestBatchOfTooManyWrites leaves open how the message repeats the request, whose form differs between regions.
+// TestBatchOfTooManyWrites ignores the repeated request in the message, because its form differs between regions.
 func TestBatchOfTooManyWrites(t *testing.T) {
 	t.Parallel()
 	engine, _ := setup(t)

@@ -28,7 +28,7 @@ func (c *constraints) add(format string, arguments ...any) {
 	*c = append(*c, fmt.Sprintf(format, arguments...))
 }
 
-// fail adds a member whose value isn't repeated in the message.
+// fail adds a member without repeating its value in the message.
 func (c *constraints) fail(member, rule string) {
 	c.add("Value at '%s' failed to satisfy constraint: %s", member, rule)
 }
@@ -38,7 +38,7 @@ func (c *constraints) failValue(value, member, rule string) {
 	c.add("Value '%s' at '%s' failed to satisfy constraint: %s", value, member, rule)
 }
 
-// oneOf checks a member that has one of some values. An absent one is empty.
+// oneOf checks a member with a fixed set of values. An absent member is empty.
 func (c *constraints) oneOf(member, given string, allowed ...string) {
 	if given != "" && !slices.Contains(allowed, given) {
 		c.failValue(given, member, "Member must satisfy enum value set: ["+strings.Join(allowed, ", ")+"]")
@@ -53,7 +53,7 @@ func (c *constraints) collectionMetrics(given string) {
 	c.oneOf("returnItemCollectionMetrics", given, "SIZE", "NONE")
 }
 
-// between checks a number. An absent one is nil.
+// between checks a number. An absent number is nil.
 func (c *constraints) between(member string, given *int, low, high int) {
 	switch {
 	case given == nil:

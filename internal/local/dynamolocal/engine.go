@@ -1,12 +1,11 @@
-// Package dynamolocal is a stand-in for Amazon DynamoDB that keeps its tables in memory and speaks the service's own
-// protocol, so that the AWS SDK's client works on it unchanged: over HTTP, or in process without any socket.
+// Package dynamolocal is a stand-in for Amazon DynamoDB that keeps its tables in memory and speaks the service's own protocol,
+// so that the AWS SDK's client works on it unchanged: over HTTP, or in process without any socket.
 //
-// It answers as DynamoDB does where clients can tell: conditions, updates and projections are parsed and refused by
-// the same rules, numbers are exact decimals of 38 digits, transactions are atomic and conflict, pages end at a
-// megabyte, and capacity units are counted. It differs in what a single machine cannot show: every read is
-// consistent, and nothing is throttled. Request signatures are not checked, and the parameters that expressions
-// replaced years ago (Expected, AttributeUpdates and their like) are refused. Local secondary indexes, streams and
-// PartiQL are not there.
+// For clients it answers like DynamoDB: conditions, updates and projections are parsed and refused by the same rules, numbers
+// are exact decimals of 38 digits, transactions are atomic and conflict, pages end at a megabyte, and capacity units are
+// counted. Unlike DynamoDB, every read is consistent, and nothing is throttled. Request signatures are not checked, and the
+// parameters that expressions replaced years ago (Expected, AttributeUpdates and their like) are refused. Local secondary
+// indexes, streams and PartiQL are missing.
 package dynamolocal
 
 import (
@@ -49,15 +48,15 @@ type Engine struct {
 	tables map[string]*table
 	held   map[itemID]bool // the items of transactions under way
 	tokens map[string]*clientToken
-	// tokenOrder has the tokens by age. One whose transaction failed is in it though no longer in tokens.
+	// tokenOrder has the tokens by age, including tokens of failed transactions, which are no longer in tokens.
 	tokenOrder []string
 	requests   atomic.Uint64
 }
 
 var _ http.Handler = (*Engine)(nil)
 
-// New returns an engine with the given tables, all of them empty. The clock dates tables, ends the validity of
-// transactions' client tokens, and tells Sweep what has expired.
+// New returns an engine with the given tables, all of them empty. The clock dates tables, ends the validity of transactions'
+// client tokens, and decides for Sweep which items have expired.
 func New(now func() time.Time, tables ...Table) *Engine {
 	e := &Engine{
 		now:    now,
@@ -71,8 +70,8 @@ func New(now func() time.Time, tables ...Table) *Engine {
 	return e
 }
 
-// Clone returns an engine with the same tables and items, which from then on has nothing to do with this one. Its clock
-// is its own. What was consumed and which transactions are known isn't copied.
+// Clone returns an independent engine with the same tables and items and its own clock. Consumed capacity and known
+// transactions are not copied.
 func (e *Engine) Clone(now func() time.Time) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,8 +101,8 @@ func (e *Engine) ItemCount(table string) int {
 	return 0
 }
 
-// Consumed returns the capacity units that the table and its indexes have used since the table was made, whether or
-// not a request asked to be told, and those of failed conditions too. It is 0 where there is no such table.
+// Consumed returns the capacity units used by the table and its indexes since the table was made, reported to a client or not,
+// and including failed conditions. It is 0 if there is no such table.
 func (e *Engine) Consumed(table string) (read, write float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,8 +112,8 @@ func (e *Engine) Consumed(table string) (read, write float64) {
 	return 0, 0
 }
 
-// Sweep deletes the items whose time to live has passed, which DynamoDB does by itself some time within two days, and
-// returns how many they were. Until then an expired item is read like any other.
+// Sweep deletes items past their time to live, as DynamoDB does by itself some time within two days, and returns their number.
+// Until then an expired item is read like any other.
 func (e *Engine) Sweep() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -12,7 +12,7 @@ type operand interface {
 	resolve(item document) value
 }
 
-// condition is something that is true or false of an item. An absent item is an empty one.
+// condition is true or false of an item. An absent item is an empty one.
 type condition interface {
 	holds(item document) bool
 }
@@ -74,7 +74,7 @@ func (c and) holds(item document) bool { return c.left.holds(item) && c.right.ho
 func (c or) holds(item document) bool  { return c.left.holds(item) || c.right.holds(item) }
 func (c not) holds(item document) bool { return !c.inner.holds(item) }
 
-// holds compares. What an absent attribute is compared with, it is different from.
+// holds compares. An absent attribute differs from every value.
 func (c comparison) holds(item document) bool {
 	left, right := c.left.resolve(item), c.right.resolve(item)
 	switch c.operator {

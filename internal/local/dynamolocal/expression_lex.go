@@ -41,8 +41,8 @@ func (t token) isKeyword() bool {
 	return slices.ContainsFunc([]string{"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELETE"}, t.is)
 }
 
-// lex splits an expression into its tokens, closed by an endToken. What is no token becomes a symbol of one character,
-// which the parser finds out of place.
+// lex splits an expression into its tokens, closed by an endToken. A character that begins no token becomes a symbol, which the
+// parser finds out of place.
 func lex(text string) []token {
 	var tokens []token
 	for at := 0; ; {

@@ -220,7 +220,7 @@ func (p *parser) negation() (term, error) {
 	return term{condition: not{negated}}, nil
 }
 
-// relation parses a comparison, BETWEEN, IN, or what stands alone: a function or something in parentheses.
+// relation parses a comparison, BETWEEN, IN, a function alone, or something in parentheses.
 func (p *parser) relation() (term, error) {
 	first, err := p.primary()
 	if err != nil {
@@ -287,7 +287,7 @@ func (p *parser) between(first term) (term, error) {
 	return term{condition: between{of, low, high}}, nil
 }
 
-// bounds checks those bounds of a BETWEEN that are both given.
+// bounds checks the bounds of a BETWEEN, if both are given.
 func (p *parser) bounds(low, high operand) error {
 	from, isLiteral := low.(literal)
 	to, areLiteral := high.(literal)
@@ -402,7 +402,7 @@ func (p *parser) redundant() error {
 	return p.fault("The expression has redundant parentheses;")
 }
 
-// value takes a :placeholder and returns what it stands for.
+// value takes a :placeholder and returns its value.
 func (p *parser) value() (value, error) {
 	t := p.next()
 	if t.kind != valueToken {
@@ -470,7 +470,7 @@ func (p *parser) name() (step, error) {
 	return step{}, p.syntaxError()
 }
 
-// index takes the rest of a list index, whose bracket was taken.
+// index takes the rest of a list index, after its bracket.
 func (p *parser) index() (step, error) {
 	t := p.peek()
 	if t.kind != numberToken {

@@ -415,7 +415,7 @@ func TestInvalidUpdates(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		// What a refused update must not have done shows once all of them are over; its number is stored in full.
+		// Effects of a refused update would show at the end; its number is stored in full.
 		before["big"], before["huge"] = number("1"+strings.Repeat("0", 38)), number("9"+strings.Repeat("0", 125))
 		output, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("users"), Key: attributes(object{"id": "1"})})
 		if err == nil && cmp.Diff(before, plain(output.Item)) != "" {

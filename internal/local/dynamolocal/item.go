@@ -41,14 +41,14 @@ type write struct {
 	itemID
 	request   *writeRequest
 	condition condition // nil where there is none
-	update    *update   // what an UpdateItem does
+	update    *update   // the update of an UpdateItem
 	// keyIn returns the stored key of the write's item in its table, after the checks that need the table.
 	keyIn func(*table) (string, error)
 	// change returns the item that is to take the old one's place; nil is none.
 	change func(old document) (document, error)
 }
 
-// parse parses the request's expressions, of which it may have an update if that is what it is for.
+// parse parses the request's expressions. updates says whether it may have an update.
 func (r *writeRequest) parse(updates bool) (*write, error) {
 	known, err := newPlaceholders(r.ExpressionAttributeNames, r.ExpressionAttributeValues)
 	if err != nil {
@@ -188,7 +188,7 @@ func (e *Engine) updateItem(r *writeRequest) (*writeResponse, error) {
 	return e.write(r, parseUpdate, "NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
 }
 
-// write answers one of the requests that write a single item.
+// write answers the requests that write a single item.
 func (e *Engine) write(
 	r *writeRequest, parse func(*writeRequest) (*write, error), returns ...string,
 ) (*writeResponse, error) {
@@ -281,7 +281,7 @@ func parseProjection(text *string, names map[string]string) (*projection, error)
 	return selected, known.unused(text != nil)
 }
 
-// read returns what is asked for of the item, nil if there is none, and the item's whole size.
+// read returns the requested part of the item, nil if there is none, and the item's whole size.
 func (g *get) read() (document, int) {
 	item := g.table.items.get(g.key)
 	if item == nil || g.projection == nil {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A key is stored as bytes whose order is the order of a scan: a hash that spreads the partitions as DynamoDB's does
-// (so that nobody comes to rely on an order between partitions), the partition key, the sort key, and in an index the
-// key of the table's item. Each part has its zero bytes escaped as 00 ff and is closed with 00 00:
+// A key is stored as bytes in the order of a scan: a hash that spreads the partitions as DynamoDB's does (so that nobody relies
+// on an order between partitions), the partition key, the sort key, and in an index the key of the table's item. In each part
+// zero bytes are escaped as 00 ff, and the part is closed with 00 00:
 //
 //	hash (4 bytes) | partition 00 00 | sort 00 00 | the item's own key (index only)
 //
-// An end of 00 01 therefore lies after everything that the part closed with 00 00 is followed by.
+// So an end of 00 01 lies behind every continuation of a part closed with 00 00.
 const (
 	partEnd   = "\x00\x00"
 	afterPart = "\x00\x01"
@@ -28,7 +28,7 @@ func escapePart(part string) string {
 	return zeroEscaper.Replace(part)
 }
 
-// partitionPrefix is what every stored key of the partition starts with.
+// partitionPrefix begins every stored key of the partition.
 func partitionPrefix(partition value) string {
 	encoded, _ := sortable(partition)
 	hash := sha256.Sum256([]byte(encoded))
@@ -53,8 +53,8 @@ func afterPrefix(prefix string) string {
 // endOfKeys is greater than every stored key: a partition key has at most 2,048 bytes, and a zero byte follows it.
 var endOfKeys = strings.Repeat("\xff", 4096)
 
-// storedKey encodes the item's key under the schema. It is false where the item lacks a part of it, or has one of the
-// wrong type, as items that an index leaves out do.
+// storedKey encodes the item's key under the schema. It is false if a part of the key is missing or of the wrong type; an index
+// leaves such items out.
 func (s keySchema) storedKey(item document) (string, bool) {
 	partition := item.get(s.partition.Name)
 	if partition == nil || partition.kind() != s.partition.Type {

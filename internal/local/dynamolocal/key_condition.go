@@ -50,7 +50,7 @@ type keyCondition struct {
 	values   []value
 }
 
-// keyConditions takes a condition apart into those on single attributes. It refuses what a key condition cannot be.
+// keyConditions splits a condition into conditions on single attributes. It refuses forms that a key condition can't have.
 func keyConditions(c condition) (map[string]keyCondition, error) {
 	switch c := c.(type) {
 	case and:
@@ -139,7 +139,7 @@ func (c keyCondition) check(key Key) error {
 	return nil
 }
 
-// within returns the range of stored keys of the partition whose sort key satisfies the condition.
+// within returns the range of the partition's stored keys that satisfy the condition on the sort key.
 func (c keyCondition) within(partition string) (low, high string) {
 	first := partition + sortPart(c.values[0])
 	switch c.operator {

@@ -16,10 +16,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is what the orders table should hold: each order's attributes by shop and number.
+// model is the expected content of the orders table: each order's attributes by shop and number.
 type model map[string]map[int]object
 
-// TestModel does random writes to the table and to a model, and compares what both return and hold.
+// TestModel makes random writes to the table and to a model, and compares their results and content.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -103,7 +103,7 @@ func randomWrite(
 	return update("SET phase = :v", "open")
 }
 
-// check compares the whole model with what queries return.
+// check compares the whole model with the results of queries.
 func (m model) check(ctx context.Context, t *rapid.T, client *dynamodb.Client) {
 	open := 0
 	for shop, shopOrders := range m {

@@ -148,7 +148,7 @@ func (d decimal) scaled(exponent int) *big.Int {
 //	0x01                                                         zero
 //	0x02  magnitude                digits                        positive
 //
-// The closing 0xff makes a shorter negative number, whose further digits are all zero, the greater one.
+// The closing 0xff makes a shorter negative number greater, because its further digits are all zero.
 func (d decimal) sortable() string {
 	if d.digits == "" {
 		return "\x01"
@@ -163,8 +163,8 @@ func (d decimal) sortable() string {
 	return "\x00" + string(encoded) + "\xff"
 }
 
-// size is what the number counts for in an item's size: a byte for each pair of digits, where pairs are counted
-// from the decimal point, one for the magnitude and one for a minus sign.
+// size is the number's share of an item's size: a byte for each pair of digits, with pairs counted from the decimal point, a
+// byte for the magnitude and a byte for a minus sign.
 func (d decimal) size() int {
 	if d.digits == "" {
 		return 1

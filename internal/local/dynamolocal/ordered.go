@@ -51,7 +51,7 @@ func (o *ordered) get(key string) document {
 	return nil
 }
 
-// put stores the document under the key, replacing one that is there.
+// put stores the document under the key, replacing any document there.
 func (o *ordered) put(key string, item document) {
 	block, i, found := o.locate(key)
 	if found {

@@ -33,7 +33,7 @@ func (p path) String() string {
 	return "[" + strings.Join(steps, ", ") + "]"
 }
 
-// resolve returns what the path leads to, or nil.
+// resolve returns the value at the path, or nil.
 func (p path) resolve(item document) value {
 	var at value = item
 	for _, s := range p {
@@ -63,7 +63,7 @@ type pathTree[T any] struct {
 	indexes map[int]*pathTree[T]
 }
 
-// insert adds a path. One that overlaps with an earlier one is a validation error in the named kind of expression.
+// insert adds a path. A path that overlaps with an earlier path is a validation error in the named kind of expression.
 func (t *pathTree[T]) insert(kind string, p path, leaf T) error {
 	node := t
 	for _, s := range p {
@@ -102,7 +102,7 @@ func (t *pathTree[T]) child(s step) *pathTree[T] {
 	return t.names[s.name]
 }
 
-// first returns one of the paths within the node, always the same one.
+// first returns a path within the node, always the same.
 func (t *pathTree[T]) first() path {
 	for t.leaf == nil {
 		if len(t.names) > 0 {

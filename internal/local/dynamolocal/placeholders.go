@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// placeholders are the #names and :values of one request. Every one must be used by one of its expressions.
+// placeholders are the #names and :values of a request. Each must be used by one of its expressions.
 type placeholders struct {
 	names      map[string]string
 	values     document

@@ -34,7 +34,7 @@ type pageResponse struct {
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
 }
 
-// source is what a Query or Scan reads: a table or one of its indexes.
+// source is the subject of a Query or Scan: a table or one of its indexes.
 type source struct {
 	table   *table
 	index   *index // nil for the table itself
@@ -123,7 +123,7 @@ func (s source) storedKey(key document) (string, bool) {
 	return s.index.storedKey(key)
 }
 
-// preparePage checks a Query or Scan: what can be checked without its table before it is looked for.
+// preparePage checks a Query or Scan: the parts independent of its table before the table is looked up.
 func (e *Engine) preparePage(r *pageRequest, isQuery bool) (*page, error) {
 	if err := checkPageParameters(r); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func checkPageParameters(r *pageRequest) error {
 	return nil
 }
 
-// source returns what the request reads.
+// source returns the request's source.
 func (t *table) source(r *pageRequest) (source, error) {
 	if r.IndexName == nil {
 		return source{t, nil, t.schema, t.items}, nil
@@ -232,7 +232,7 @@ func parsePage(r *pageRequest, isQuery bool) (*pageExpressions, error) {
 	return parsed, known.unused(anyExpression)
 }
 
-// bind holds the expressions against what the request reads.
+// bind checks the expressions against the request's source.
 func (p *page) bind(r *pageRequest, expressions *pageExpressions) error {
 	p.filter, p.projection = expressions.filter, expressions.projection
 	if expressions.keys == nil {
@@ -310,7 +310,7 @@ func segmentStart(segment, total int) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(hash)))
 }
 
-// startAfter leaves out what lies before the key that an earlier page ended with, and that key itself.
+// startAfter leaves out the keys up to the key that ended an earlier page, including that key.
 func (p *page) startAfter(key document) error {
 	stored, ok := p.storedKey(key)
 	if !ok || len(key) != len(p.keyNames()) {

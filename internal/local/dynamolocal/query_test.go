@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// setupOrders returns a client for an orders table: shop a has the orders -1, 0, 1, 2.5, 10 and 100 and shop b order 1;
-// those of a from 1 on are open, due in the opposite order.
+// setupOrders returns a client for an orders table: shop a has the orders -1, 0, 1, 2.5, 10 and 100 and shop b order 1. Shop
+// a's orders from 1 on are open, due in the opposite order.
 func setupOrders(t *testing.T) *dynamodb.Client {
 	t.Helper()
 	_, client := setup(t)
@@ -269,7 +269,7 @@ func TestPages(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("forward %t: orders differ (-want +got):\n%s", forward, diff)
 		}
-		// The limit counts what is read, not what matches, and a full page never knows that it is the last.
+		// The limit counts items read, not matches, and a full page never knows that it is the last.
 		if diff := cmp.Diff(wantCounts, counts); diff != "" {
 			t.Errorf("forward %t: counts differ (-want +got):\n%s", forward, diff)
 		}
@@ -315,7 +315,7 @@ func TestIndexPages(t *testing.T) {
 			return strings.Compare(fmt.Sprint(a["shop"], a["nr"]), fmt.Sprint(b["shop"], b["nr"]))
 		}
 		if index != "byState" {
-			// Without a sort key an index has no order that one could rely on.
+			// Without a sort key an index has no reliable order.
 			slices.SortFunc(want, byKey)
 			slices.SortFunc(got, byKey)
 		}
@@ -552,9 +552,9 @@ func TestBatchGetItemLimits(t *testing.T) {
 	wantError(t, err, validationException, "greater than or equal to 1")
 
 	if testing.Short() {
-		return // what follows takes a second
+		return // the rest takes a second
 	}
-	// Forty-two items of 400,000 bytes are more than 16 MB; the last one has to be asked for again.
+	// Forty-two items of 400,000 bytes exceed 16 MB; the last must be asked for again.
 	for id := range 42 {
 		put(t, client, "users", object{"id": fmt.Sprint(id), "x": strings.Repeat("x", 399_990)})
 	}

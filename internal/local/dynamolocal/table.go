@@ -23,7 +23,7 @@ type table struct {
 	read, written float64 // capacity units used so far
 }
 
-// index holds, for every item that has the index's key, what the index projects of it.
+// index holds the projection of every item with the index's key.
 type index struct {
 	Index
 	schema  keySchema
@@ -160,7 +160,7 @@ func (i *index) check(item document) error {
 	return i.schema.checkSize(item)
 }
 
-// checkFilled refuses an empty value for an attribute of the index's key. The attributes are those that get knows.
+// checkFilled refuses an empty value for an attribute of the index's key. get returns the item's attributes.
 func (i *index) checkFilled(get func(name string) value) error {
 	for _, key := range i.schema.keys() {
 		if empty := emptyKind(get(key.Name)); empty != "" {
@@ -201,8 +201,8 @@ func (t *table) store(key string, old, changed document) units {
 	return used
 }
 
-// store brings the index's entry up to date and returns the units: none where the entry stays as it was, those of one
-// write where it comes, goes or changes, and those of two where its key changes, which deletes one and makes another.
+// store updates the index's entry and returns the units: none if the entry stays, one write's if it is added, removed or
+// changed, and two writes' if its key changes, which deletes an entry and makes another.
 func (i *index) store(old, changed document) float64 {
 	oldKey, oldEntry := i.entry(old)
 	newKey, newEntry := i.entry(changed)
@@ -226,7 +226,7 @@ func (i *index) store(old, changed document) float64 {
 	return used
 }
 
-// entry returns what the index holds for the item: nothing where the item lacks the index's key.
+// entry returns the index's entry for the item: nothing if the item lacks the index's key.
 func (i *index) entry(item document) (string, document) {
 	key, ok := i.storedKey(item)
 	if !ok {
@@ -258,7 +258,7 @@ func (i *index) projectsAll() bool {
 	return i.Projection == "" || i.Projection == "ALL"
 }
 
-// expired returns the records whose time to live has passed.
+// expired returns the records past their time to live.
 func (t *table) expired(now time.Time) []record {
 	if t.TimeToLive == "" {
 		return nil

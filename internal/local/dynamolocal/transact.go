@@ -22,7 +22,7 @@ const (
 )
 
 type transactWriteRequest struct {
-	TransactItems               []json.RawMessage // each a transactWriteItem, whose faults are told in the order of the request
+	TransactItems               []json.RawMessage // each a transactWriteItem; faults are reported in the order of the request
 	ClientRequestToken          string
 	ReturnConsumedCapacity      string
 	ReturnItemCollectionMetrics string
@@ -37,8 +37,7 @@ type transactResponse struct {
 	ConsumedCapacity []*consumedCapacity `json:",omitempty"`
 }
 
-// cancellationReason tells what one item had to do with a transaction's failure. Code is "None" for those that had
-// nothing to do with it.
+// cancellationReason is an item's part in a transaction's failure. Code is "None" for items without a fault.
 type cancellationReason struct {
 	Code    string
 	Message string   `json:",omitempty"`
@@ -84,11 +83,11 @@ type transaction struct {
 	*transactWriteRequest
 	items  []transactWriteItem
 	writes []*write
-	// misfits has, for each write whose key doesn't fit its table, the error that cancels the transaction.
+	// misfits has, for each write with a key that doesn't fit its table, the error that cancels the transaction.
 	misfits []error
 }
 
-// parse checks what holds for the transaction without its tables. Of several actions at fault it tells the first one's.
+// parse checks the transaction as far as possible without its tables. Of several faulty actions it reports the first.
 func (r *transactWriteRequest) parse() (*transaction, error) {
 	t := &transaction{transactWriteRequest: r, items: make([]transactWriteItem, len(r.TransactItems))}
 	faults := make([]error, len(t.items))
@@ -152,7 +151,7 @@ func (c *constraints) transactItems(echo []string) {
 	}
 }
 
-// only returns the one action that the item has, and its name. The action is nil where there is none or several.
+// only returns the item's only action, and its name. The action is nil if there is none, or more than one.
 func (item transactWriteItem) only() (kind string, action *writeRequest) {
 	for name, r := range map[string]*writeRequest{
 		"conditionCheck": item.ConditionCheck, "put": item.Put, "delete": item.Delete, "update": item.Update,
@@ -202,7 +201,7 @@ func (e *Engine) bindAll(t *transaction) error {
 	return nil
 }
 
-// claimToken enters a transaction's client token, or returns the answer for a repeat of one that was carried out.
+// claimToken enters a transaction's client token, or returns the answer for a repeat of a completed transaction.
 func (e *Engine) claimToken(t *transaction) (*transactResponse, error) {
 	e.forgetTokens()
 	// The fields of a request are encoded in one order, so that equal requests have equal fingerprints.
@@ -227,7 +226,7 @@ func (e *Engine) claimToken(t *transaction) (*transactResponse, error) {
 	return &transactResponse{ConsumedCapacity: repeatCost(t.transactWriteRequest, known.items)}, nil
 }
 
-// forgetTokens drops the tokens whose time is over. They expire in the order in which they came.
+// forgetTokens drops expired tokens. They expire in the order in which they came.
 func (e *Engine) forgetTokens() {
 	now := e.now()
 	for len(e.tokenOrder) > 0 {
@@ -240,7 +239,7 @@ func (e *Engine) forgetTokens() {
 	}
 }
 
-// repeatCost is what a repeat of a transaction consumes: the reads of its items.
+// repeatCost returns the capacity of a transaction's repeat: the reads of its items.
 func repeatCost(r *transactWriteRequest, items []itemID) []*consumedCapacity {
 	used := make(tableUnits)
 	for _, id := range items {
@@ -297,8 +296,8 @@ func (e *Engine) transact(t *transaction) (*transactResponse, error) {
 	return &transactResponse{ConsumedCapacity: used.reportWritten(t.ReturnConsumedCapacity)}, nil
 }
 
-// conflicts is the error for a transaction some of whose items another one holds, or some of whose keys don't fit their
-// tables, or nil. Misfits has an error for each of the latter, or is nil where they are told later.
+// conflicts returns the error for a transaction if another holds some of its items, or if some of its keys don't fit their
+// tables; otherwise nil. misfits has an error for each such key, or is nil if they are reported later.
 func (e *Engine) conflicts(ids []itemID, misfits []error) error {
 	reasons := make([]cancellationReason, len(ids))
 	for i, id := range ids {
@@ -362,7 +361,7 @@ type transactGetRequest struct {
 	ReturnConsumedCapacity string
 }
 
-// parse checks what holds for the transaction without its tables.
+// parse checks the transaction as far as possible without its tables.
 func (r *transactGetRequest) parse() ([]*get, error) {
 	var failed constraints
 	failed.capacityDetail(r.ReturnConsumedCapacity)
@@ -425,7 +424,7 @@ func (e *Engine) transactGetItems(r *transactGetRequest) (*transactResponse, err
 	return response, nil
 }
 
-// tableUnits is what a request on several tables consumed of each of them.
+// tableUnits is a request's capacity in each of several tables.
 type tableUnits map[string]units
 
 func (u tableUnits) add(t *table, n units) { u[t.Name] = u[t.Name].plus(n) }
@@ -441,7 +440,7 @@ func (u tableUnits) report(detail string) []*consumedCapacity {
 	return reports
 }
 
-// reportRead reports a transaction's units, which are told apart as those of reads.
+// reportRead reports a transaction's units, as read units.
 func (u tableUnits) reportRead(detail string) []*consumedCapacity {
 	reports := u.report(detail)
 	for _, report := range reports {
@@ -450,7 +449,7 @@ func (u tableUnits) reportRead(detail string) []*consumedCapacity {
 	return reports
 }
 
-// reportWritten reports a transaction's units, which are told apart as those of writes.
+// reportWritten reports a transaction's units, as write units.
 func (u tableUnits) reportWritten(detail string) []*consumedCapacity {
 	reports := u.report(detail)
 	for _, report := range reports {

@@ -7,14 +7,14 @@ import (
 	"strconv"
 )
 
-// update is a parsed UpdateExpression: what happens at each path.
+// update is a parsed UpdateExpression: an action for each path.
 type update struct {
 	actions *pathTree[action]
 	paths   []path // in the order of the expression
 }
 
-// action is what an update does at one path. It sees the item as it was before the update, so that the order of the
-// actions does not matter.
+// action is an update's effect at a path. It sees the item as it was before the update, so that the order of the actions does
+// not matter.
 type action interface {
 	// apply returns the new value for the path, or nil to have none there.
 	apply(item document, old value) (value, error)
@@ -67,7 +67,7 @@ func (p *placeholders) update(text *string) (*update, error) {
 	return parsed, expression.complete()
 }
 
-// section parses one of SET, REMOVE, ADD and DELETE, each of which may come once.
+// section parses a SET, REMOVE, ADD or DELETE section; each may come once.
 func (p *parser) section(into *update, seen map[string]bool) error {
 	sections := map[string]func() (action, error){
 		"SET": p.setAction, "REMOVE": p.removeAction, "ADD": p.addAction, "DELETE": p.deleteAction,
@@ -322,7 +322,7 @@ func (r read) evaluate(item document) (value, error) {
 	return nil, validation("The provided expression refers to an attribute that does not exist in the item")
 }
 
-// evaluate evaluates the fallback even where it isn't needed: one that fails makes the update fail.
+// evaluate evaluates the fallback even if it isn't needed: a failing fallback makes the update fail.
 func (e ifNotExists) evaluate(item document) (value, error) {
 	fallback, err := e.fallback.evaluate(item)
 	if err != nil {
@@ -478,7 +478,7 @@ func applyToDocument(node *pathTree[action], item, old document) (document, erro
 	return changed, nil
 }
 
-// applyToList counts indexes as they were before the update. What is set past the end is appended, in the order of the
+// applyToList counts indexes as they were before the update. Elements set past the end are appended, in the order of the
 // indexes, and only then are removed elements closed up.
 func applyToList(node *pathTree[action], item document, old listValue) (value, error) {
 	changed := slices.Clone(old)
@@ -500,8 +500,8 @@ func applyToList(node *pathTree[action], item document, old listValue) (value, e
 	return slices.DeleteFunc(changed, func(v value) bool { return v == nil }), nil
 }
 
-// touched returns those attributes of the item that the update's paths lead to, for UPDATED_OLD and UPDATED_NEW. A
-// list with a changed element is returned whole.
+// touched returns the item's attributes at the update's paths, for UPDATED_OLD and UPDATED_NEW. A list with a changed element
+// is returned whole.
 func (u *update) touched(item document) document {
 	selected := new(projection)
 	for _, p := range u.paths {

@@ -14,8 +14,8 @@ import (
 // maxNesting is how deep an attribute may nest lists and maps, itself included.
 const maxNesting = 32
 
-// value is one attribute value. Values are immutable: an update makes new ones and shares what it leaves alone, so
-// that an item read before a write stays as it was.
+// value is an attribute value. Values are immutable: an update makes new values and shares unchanged ones, so that an item read
+// before a write stays as it was.
 type value interface {
 	// kind is the type's name on the wire, such as "S".
 	kind() string
@@ -416,7 +416,7 @@ func appendString(out []byte, text string) []byte {
 	return append(out, '"')
 }
 
-// serialization turns a fault in a request's JSON into the service's error. One that already is a service error stays.
+// serialization turns a fault in a request's JSON into the service's error. A service error stays unchanged.
 func serialization(err error) error {
 	if known, ok := errors.AsType[*serviceError](err); ok {
 		return known

@@ -33,7 +33,7 @@ func TestParseDecimal(t *testing.T) {
 	}
 }
 
-// anyDecimal draws the text of a number whose digits are at most 30 places apart from those of any other.
+// anyDecimal draws the text of a number. The digits of any two are at most 30 places apart.
 func anyDecimal() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		digits := rapid.StringMatching(`-?[0-9]{1,12}`).Draw(t, "digits")

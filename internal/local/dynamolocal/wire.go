@@ -15,7 +15,7 @@ import (
 const (
 	targetPrefix = "DynamoDB_20120810."
 	contentType  = "application/x-amz-json-1.0"
-	// maxBody is the service's limit of 16 MB for a request, and a margin for what its own framing adds.
+	// maxBody is the service's limit of 16 MB for a request, plus a margin for framing.
 	maxBody = 16<<20 + 1<<20
 )
 
@@ -32,8 +32,8 @@ type serviceError struct {
 
 func (e *serviceError) Error() string { return e.code + ": " + e.message }
 
-// MarshalJSON writes the error's wire form. The namespace before the code is the one of the layer of the service that
-// such errors come from.
+// MarshalJSON writes the error's wire form. The namespace before the code names the layer of the service that such errors come
+// from.
 func (e *serviceError) MarshalJSON() ([]byte, error) {
 	namespace := "com.amazonaws.dynamodb.v20120810#"
 	switch e.code {
@@ -58,7 +58,7 @@ func invalidParameter(format string, arguments ...any) error {
 	return validation("One or more parameter values were invalid: "+format, arguments...)
 }
 
-// misfit marks a validation error as one of a key that doesn't fit its table's schema.
+// misfit marks a validation error as the error of a key that doesn't fit its table's schema.
 func misfit(err error) error {
 	if failure, ok := errors.AsType[*serviceError](err); ok {
 		failure.misfit = true
@@ -132,9 +132,9 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// Transport returns a round tripper for the SDK's HTTP client that answers from this engine, whatever the request's
-// host, without a socket. When the request's context ends first, its error is returned at once; as over a network,
-// the request may be carried out all the same.
+// Transport returns a round tripper for the SDK's HTTP client that answers from this engine, for any host, without a socket.
+// When the request's context ends first, its error is returned at once; as over a network, the request may be carried out all
+// the same.
 func (e *Engine) Transport() http.RoundTripper { return transport{e} }
 
 type transport struct{ engine *Engine }

@@ -36,7 +36,7 @@ func newBusy(next http.RoundTripper, atATime int) *busy {
 	return &busy{next: next, atATime: atATime, asked: make(map[string]int), done: make(map[string]int)}
 }
 
-// readTable is what a BatchGetItem asks of one table.
+// readTable is a BatchGetItem's request to a table.
 type readTable struct {
 	Keys           []json.RawMessage
 	ConsistentRead bool
@@ -117,7 +117,7 @@ func canonical(part json.RawMessage) string {
 	return string(sorted)
 }
 
-// forward has next carry out a part of a request, and adds to its answer what is left.
+// forward lets next carry out a part of a request, and adds the rest to its answer as unprocessed.
 func (b *busy) forward(r *http.Request, now any, leftName string, left any) (*http.Response, error) {
 	answer := map[string]any{}
 	if b.atATime > 0 {
@@ -159,7 +159,7 @@ func (b *busy) check(t *testing.T, parts, largest int) {
 	}
 }
 
-// TestReadInParts: what DynamoDB leaves unprocessed is asked for again, and nothing else is.
+// TestReadInParts: items that DynamoDB leaves unprocessed are asked for again, and no others.
 func TestReadInParts(t *testing.T) {
 	t.Parallel()
 	const restaurants = 60 // times four items: three requests

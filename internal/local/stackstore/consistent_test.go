@@ -30,8 +30,8 @@ func (c onlyConsistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		RequestItems   map[string]json.RawMessage
 	}
 	check := func(what string, r read) {
-		// Reads of an index never are. Those of the ranking needn't be, since who is at a place is read again, nor those of the
-		// ledger's months, whose callbacks come late anyway.
+		// Index reads never are. Reads of the ranking needn't be, because the restaurants at a place are read again, and neither need
+		// reads of the ledger's months, because their callbacks come late anyway.
 		stale := bytes.Contains(body, []byte(`"`+schema.RankingPrefix)) || bytes.Contains(body, []byte(`"`+schema.LedgerPrefix))
 		if !r.ConsistentRead && r.IndexName == "" && !stale {
 			c.t.Errorf("%s may have an old answer: %s", what, body)
@@ -59,8 +59,8 @@ func (c onlyConsistent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// TestReadsAreConsistent: what was written before a call is in its answer, which the stand-in does anyway and DynamoDB only if
-// asked.
+// TestReadsAreConsistent: an answer includes everything written before the call. The stand-in always does that, DynamoDB only
+// if asked.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	storetest.Exercise(t, func(t *testing.T) storetest.Store { return newStore(onlyConsistent{t, newEngine(t).Transport()}) })

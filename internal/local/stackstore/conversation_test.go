@@ -29,7 +29,7 @@ import (
 // mortal lets the process that a request belongs to die after some of its writes.
 type mortal struct{ next http.RoundTripper }
 
-// life is what is left of a process: so many writes.
+// life is the rest of a process's life, as a number of writes.
 type life struct {
 	mu     sync.Mutex
 	writes int
@@ -96,7 +96,7 @@ func TestRecorderContractWithConflicts(t *testing.T) {
 	})
 }
 
-// TestWriteCapacity counts what each kind of message costs, in write units of all tables together.
+// TestWriteCapacity counts the cost of each kind of message, in write units of all tables together.
 func TestWriteCapacity(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -116,7 +116,7 @@ func TestWriteCapacity(t *testing.T) {
 	// A month's first opening gets the restaurant its place in the ranking, in a transaction of its own: its entry, in two orders, and
 	// the counts. Further ones don't change its whole percentage.
 	const placing = 2 * 3
-	// A session is entered in the index by opening; opening it again moves it there, and keeps the one that ended elsewhere.
+	// Opening enters a session in the index. Opening it again moves it there, and keeps the ended session elsewhere.
 	const entered, again = 1, 2 + 1
 	for _, step := range []struct {
 		kind, id, customer string
@@ -158,8 +158,8 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// TestCostOfIdentities: whichever ids a message carries, an ordinary one takes one request before the answer and two write units,
-// and no read. What finds out that two ids are one customer's is done once.
+// TestCostOfIdentities: with any ids, an ordinary message takes one request before the answer and two write units, and no read.
+// The work of finding that two ids belong to the same customer is done once.
 func TestCostOfIdentities(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -248,8 +248,8 @@ func TestEndedSessionsOfBothForms(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsSurviveCrashes has a process die after each of the writes of a message that opens a session in place of one that ended. It is
-// delivered again, or never, and another one comes when its session has ended too: none of them is missing.
+// TestEndedSessionsSurviveCrashes: a process dies after each of the writes of a message that opens a session in place of an
+// ended one. The message is delivered again, or never, and another comes when its session has ended too. No session is missing.
 func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	for writes := range 6 {
@@ -279,13 +279,14 @@ func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	}
 }
 
-// TestOpeningsMeet: of two messages that each find no session to extend, only the one whose write comes first opens one; the other belongs to it. So it is for a new customer and for one who comes back.
+// TestOpeningsMeet: two messages at the same moment both find no session to extend. The message that is written first opens a
+// session, and the other belongs to it. This holds for a new customer and for a returning one.
 func TestOpeningsMeet(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
 		returns bool
-		ahead   time.Duration // of the message that is overtaken: how much earlier the other one was received
+		ahead   time.Duration // by how much earlier the other message was received
 		want    int64
 	}{
 		"new, overtaken by an earlier message":     {false, time.Second, 1},
@@ -353,8 +354,8 @@ func TestItemsStaySmall(t *testing.T) {
 	}
 }
 
-// TestBusyItemsStaySmall has a message from one of many customers in each slot of some weeks: all slots are in use, and the
-// item that every message writes still takes one unit.
+// TestBusyItemsStaySmall: one of many customers writes in each slot of some weeks. All slots are in use, and the item that
+// every message writes still takes one unit.
 func TestBusyItemsStaySmall(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)

@@ -44,8 +44,8 @@ func corrupt(t *testing.T, transport http.RoundTripper, table string, key item, 
 	must(t, err)
 }
 
-// TestCorruptItems: what something else than this package wrote into a table is an error that names the attribute.
-// It is no outage, since it doesn't pass by itself.
+// TestCorruptItems: content that this package didn't write is an error that names the attribute. It is no outage, since it
+// doesn't pass by itself.
 func TestCorruptItems(t *testing.T) {
 	t.Parallel()
 	token := credential.Grant{Kind: credential.PAT, Restaurants: []string{"r00001"}}.Credential("secret", "cr_1", start)
@@ -175,7 +175,7 @@ func TestCorruptKeys(t *testing.T) {
 	}
 }
 
-// TestRebuildRepairs: rebuilding is what the error of a corrupt directory asks for, so it must work on one.
+// TestRebuildRepairs: the error of a corrupt directory asks for a rebuild, so a rebuild must work on it.
 func TestRebuildRepairs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -84,7 +84,7 @@ func readAll(t *testing.T, directory usage.Directory, filter usage.Filter) []str
 	}
 }
 
-// readOn reads the list with each page beginning where the one before ended, and has something done between them.
+// readOn reads the list page by page, and calls between after each.
 func readOn(t *testing.T, store *stackstore.Store, filter usage.Filter, between func()) []string {
 	t.Helper()
 	ids := []string{}
@@ -105,13 +105,13 @@ func readOn(t *testing.T, store *stackstore.Store, filter usage.Filter, between 
 	return ids
 }
 
-// TestPagingOverRebuilds: whoever pages while the directory is laid anew, on other pages than before, sees everybody once.
+// TestPagingOverRebuilds: a caller that pages while the directory is rebuilt with other pages sees every restaurant once.
 func TestPagingOverRebuilds(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
 	all := series(520)
 	importAll(t, store, all)
-	for i := range 6 { // the first page is too large for those who lay pages anew
+	for i := range 6 { // the first page is too large for a rebuild
 		old := restaurant.Restaurant{ID: fmt.Sprintf("old%d", i), Name: "old", Active: true, CreatedAt: start.Add(time.Duration(-i) * time.Hour)}
 		must(t, store.CreateRestaurant(t.Context(), old, nil))
 		all = append(all, old)
@@ -153,7 +153,7 @@ func pageSizes(t *testing.T, transport http.RoundTripper) []int {
 	return sizes
 }
 
-// TestPagesSplit: pages take 500 restaurants, those that are imported as those that are created one by one.
+// TestPagesSplit: pages take 500 restaurants, imported or created one by one.
 func TestPagesSplit(t *testing.T) {
 	t.Parallel()
 	for imported, want := range map[int][]int{
@@ -174,7 +174,7 @@ func TestPagesSplit(t *testing.T) {
 			store := newStore(engine)
 			all := series(imported + 2)
 			importAll(t, store, all[:imported])
-			for _, r := range all[imported:] { // one that finds a page full, or not, and one more
+			for _, r := range all[imported:] { // a restaurant that finds a page full, or not, and another
 				must(t, store.CreateRestaurant(t.Context(), r, nil))
 			}
 			wantSame(t, "page sizes", pageSizes(t, engine), want)
@@ -183,7 +183,7 @@ func TestPagesSplit(t *testing.T) {
 	}
 }
 
-// TestPageBoundaries has creations that meet a full page's bounds: they stay in order whatever page takes them.
+// TestPageBoundaries: creations at a full page's bounds stay in order, whichever page takes them.
 func TestPageBoundaries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: each case imports a full page of restaurants; TestPagesSplit does it once")
@@ -197,7 +197,7 @@ func TestPageBoundaries(t *testing.T) {
 	for name, test := range map[string]struct {
 		restaurants int
 		arrange     func([]restaurant.Restaurant)
-		created     []time.Duration // those created afterwards, since start
+		created     []time.Duration // created afterwards, as times since start
 		want        []int
 	}{
 		"one millisecond across an import's bound": {510,
@@ -288,7 +288,7 @@ func TestRebuildLosesNothing(t *testing.T) {
 	})
 	group.Go(func() error {
 		for {
-			// A rebuild that found no quiet moment changed nothing, and that is not what this test is about.
+			// A rebuild that found no quiet moment changed nothing, which is outside this test.
 			if _, err := store.RebuildDirectory(ctx); err != nil && ctx.Err() != nil {
 				return err
 			}
@@ -305,7 +305,7 @@ func TestRebuildLosesNothing(t *testing.T) {
 	wantListed(t, store, all)
 }
 
-// TestOvertakenWriters: whoever reads the directory before rebuilds and writes it after them starts again.
+// TestOvertakenWriters: a writer that read the directory before rebuilds and writes after them starts again.
 func TestOvertakenWriters(t *testing.T) {
 	t.Parallel()
 	for name, write := range map[string]func(context.Context, *stackstore.Store, []restaurant.Restaurant) error{
@@ -341,7 +341,7 @@ func TestOvertakenWriters(t *testing.T) {
 	}
 }
 
-// TestSlowRebuild: a rebuild that was overtaken by another one leaves the newer pages alone, even if it never ends.
+// TestSlowRebuild: a rebuild overtaken by another leaves the newer pages alone, even if it never ends.
 func TestSlowRebuild(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -354,7 +354,7 @@ func TestSlowRebuild(t *testing.T) {
 	overtaken := false
 	slow := newStore(roundTrip(func(r *http.Request) (*http.Response, error) {
 		switch {
-		case operation(r) == "PutItem": // it dies before it says that its pages are the ones to read
+		case operation(r) == "PutItem": // it dies before it declares its pages current
 			cancel()
 			return nil, ctx.Err()
 		case operation(r) == "BatchWriteItem" && !overtaken:
@@ -439,7 +439,7 @@ func words(t *testing.T, transport http.RoundTripper) []string {
 	return ids
 }
 
-// TestSearchManyMatches: a search that matches more than it examines says so, and goes on to the last, whatever the filter.
+// TestSearchManyMatches: a search with more matches than it examines says so, and continues to the last, with any filter.
 func TestSearchManyMatches(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
@@ -493,7 +493,7 @@ func TestSearchManyMatches(t *testing.T) {
 	if found, err := store.Search(t.Context(), q, usage.All, usage.Start{}, 90); err != nil || len(found.IDs) != 11 || found.AtLeast {
 		t.Errorf("found by the rarer term: %+v, error %v", found, err)
 	}
-	// An offset that is further than what is examined leads nowhere, and says where to go on.
+	// An offset beyond the examined matches leads nowhere, and says where to continue.
 	q, err = search.Parse("kebab")
 	must(t, err)
 	found, err := store.Search(t.Context(), q, usage.All, usage.Start{Offset: 5000}, 90)
@@ -503,8 +503,7 @@ func TestSearchManyMatches(t *testing.T) {
 	}
 }
 
-// TestRebuildMendsWords: check names what is wrong with the words, and a rebuild mends it: of a stack from before there were
-// words, too.
+// TestRebuildMendsWords: the check names faulty words, and a rebuild mends them, also in a stack from before there were words.
 func TestRebuildMendsWords(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -609,7 +608,7 @@ func TestRename(t *testing.T) {
 	wantSame(t, "differences", len(found), 0)
 }
 
-// TestRenameMeanwhile: a restaurant that is renamed and switched at the same time is found as what it is at the end.
+// TestRenameMeanwhile: a restaurant renamed and switched at the same time is found by its final name and state.
 func TestRenameMeanwhile(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())

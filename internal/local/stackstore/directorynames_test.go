@@ -52,7 +52,7 @@ func TestSetBotOvertaken(t *testing.T) {
 	}
 }
 
-// TestCheckFindsAndRebuildMendsNames spoils what leads to restaurants in every way that it can be wrong.
+// TestCheckFindsAndRebuildMendsNames spoils the items that lead to restaurants in every possible way.
 func TestCheckFindsAndRebuildMendsNames(t *testing.T) {
 	t.Parallel()
 	text := func(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
@@ -119,15 +119,15 @@ func TestCheckFindsAndRebuildMendsNames(t *testing.T) {
 	}
 }
 
-// TestNamesMeanwhile: a bot that is set while the check reads is no difference, and one that is set while a rebuild mends
-// keeps what it was given.
+// TestNamesMeanwhile: a bot that is set while the check reads is no difference, and a bot set while a rebuild mends keeps its
+// values.
 func TestNamesMeanwhile(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
 	store := newStore(engine)
 	old, fresh := restaurant.Bot{ID: "b1", PhoneNumber: "+966110000001"}, restaurant.Bot{ID: "b2", PhoneNumber: "+966110000002"}
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &old))
-	// set has the bot set between a scan of the bots, the second that there is, and one of the directory, the third.
+	// set sets the bot between a scan of the bots (the second scan) and a scan of the directory (the third).
 	set := func(bot restaurant.Bot) *wire {
 		return &wire{next: engine, on: "Scan", script: []http.RoundTripper{nil, nil,
 			roundTrip(func(r *http.Request) (*http.Response, error) {

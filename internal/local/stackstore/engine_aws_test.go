@@ -69,7 +69,7 @@ func newConfig(endpoint string) aws.Config {
 // RoundTrip sends a request as the functions do.
 func (s stack) RoundTrip(r *http.Request) (*http.Response, error) { return s.config.HTTPClient.Do(r) }
 
-// store returns a store whose requests go through transport: the stack itself, or something round it.
+// store returns a store with transport for its requests: the stack itself, or a wrapper.
 func (s stack) store(transport http.RoundTripper) *stackstore.Store {
 	return stackstore.New(s.client(transport), s.tables, mathrand.Float64)
 }

@@ -53,7 +53,7 @@ func wantPage(t *testing.T, store *stackstore.Store, share usage.Share, offset, 
 	wantSame(t, "total", total, len(ids))
 }
 
-// TestReindex: what was written before there were indexes, or imported beside them, is found after it.
+// TestReindex: months written before there were indexes, or imported beside them, are found afterwards.
 func TestReindex(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -145,7 +145,7 @@ func TestPlanChangesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestTopUpsMeet: a top-up that another one overtakes adds to it, also where the month was topped up before both.
+// TestTopUpsMeet: a top-up overtaken by another adds to it, even if the month was topped up before both.
 func TestTopUpsMeet(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// TestIDsShareOneNameSpace: a restaurant can't be called as another one's bot, nor a bot as a restaurant, also when the two
-// meet.
+// TestIDsShareOneNameSpace: a restaurant can't have the id of another's bot, nor a bot a restaurant's, even if both are given
+// at the same time.
 func TestIDsShareOneNameSpace(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -113,7 +113,7 @@ func TestCheckFindsSharedIDs(t *testing.T) {
 		{RestaurantID: "r00004", What: "bot id alerts is a word of the API's paths"},
 		{RestaurantID: "r00004", What: "bot id alerts is another restaurant's id"},
 	}
-	_, err = store.RebuildDirectory(t.Context()) // mends what leads to the bots, and leaves their ids
+	_, err = store.RebuildDirectory(t.Context()) // mends the items that lead to the bots, and leaves their ids
 	must(t, err)
 	_, found, err := store.CheckDirectory(t.Context())
 	must(t, err)

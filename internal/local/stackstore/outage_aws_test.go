@@ -35,11 +35,11 @@ const (
 	margin        = 2 * time.Second     // for the pauses between attempts, on a machine that is busy
 )
 
-// TestEngineOutages: whatever happens to the network, calls end in time as outages, and the first one after it succeeds.
-// A message that was cut off is counted once.
+// TestEngineOutages: in any weather of the network, calls end in time as outages, and the first call afterwards succeeds. A
+// message that was cut off is counted once.
 func TestEngineOutages(t *testing.T) {
 	t.Parallel()
-	const patience = time.Second // what callers wait for where the case has them give up
+	const patience = time.Second // the callers' time in cases that have them give up
 	for name, test := range map[string]struct {
 		weather faultproxy.Weather
 		gives   bool // the callers give up
@@ -94,7 +94,7 @@ func TestEngineOutages(t *testing.T) {
 	}
 }
 
-// TestEngineSlowNetwork: what is slow and still in time succeeds.
+// TestEngineSlowNetwork: slow calls that end in time succeed.
 func TestEngineSlowNetwork(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

@@ -118,7 +118,7 @@ func TestThrottledRanking(t *testing.T) {
 	})
 }
 
-// TestPlacesMeet: of two that move a restaurant, each from what it has read, the one that has read less doesn't get its way.
+// TestPlacesMeet: of two simultaneous moves of a restaurant, the move with the older data loses.
 func TestPlacesMeet(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

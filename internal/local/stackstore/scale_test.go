@@ -25,27 +25,30 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// What DynamoDB gives a partition, and a table on demand by default, in a second.
+// DynamoDB's capacity for a partition, and for a table on demand by default, in a second.
+//
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+//
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 const (
 	partitionWrites, partitionReads = 1_000, 3_000
 	tableUnits                      = 40_000
 	callTime                        = 5 * time.Millisecond
 
-	// window is what capacity is given for: a tenth of a second, where DynamoDB takes a second and more, and saves up five minutes'.
+	// window is the time for which capacity is given: a tenth of a second. DynamoDB uses a second and more, and saves up five
+	// minutes' capacity.
 	window = time.Second / 10
 )
 
-// capacity stands between client and engine and gives each partition key the units of one partition, and each table those of a
-// table: what asks for more is refused, as DynamoDB does it where nothing was saved up. An index is a partition of its own, and
-// where it has none left, its table's writes are refused.
+// capacity stands between client and engine, and gives each partition key a partition's units and each table a table's.
+// Requests beyond that are refused, as DynamoDB does without saved capacity. An index is a partition of its own; when it has no
+// units left, its table's writes are refused.
 type capacity struct {
 	next http.RoundTripper
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
-	refused map[string]int // by what had nothing left
+	refused map[string]int // by the exhausted part
 	first   string         // to be refused
 	peak    map[string]float64
 	used    map[string]float64 // units of this window, by table
@@ -164,7 +167,7 @@ func (c *capacity) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// charge takes what a request needs from all that it is about, or from nothing.
+// charge takes a request's units from all partitions and tables that it touches, or from none.
 func (c *capacity) charge(all []access) (refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,7 +201,7 @@ func (c *capacity) charge(all []access) (refused bool) {
 	return false
 }
 
-// chargeIndex takes what an opening needs of the index: two writes, whichever there are.
+// chargeIndex takes an opening's units from the index: two writes in any case.
 func (c *capacity) chargeIndex(all []access) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

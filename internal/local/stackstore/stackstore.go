@@ -1,6 +1,6 @@
-// Package stackstore is all that a stack's tables hold in one value, for operators' commands, local stacks and tests: the
-// rooms of package dynamo that functions link, and what no function does: taking over what was counted elsewhere, and
-// reading everything.
+// Package stackstore joins everything in a stack's tables in a single value, for operators' commands, local stacks and tests:
+// the rooms of package dynamo that functions link, and operations that no function has, such as importing counts and reading
+// everything.
 package stackstore
 
 import (

@@ -38,7 +38,7 @@ func newEngine(t testing.TB) *dynamolocal.Engine {
 	return dynamolocal.New(time.Now, tables...)
 }
 
-// newStore returns a store whose requests go through transport.
+// newStore returns a store with transport for its requests.
 func newStore(transport http.RoundTripper) *stackstore.Store {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")

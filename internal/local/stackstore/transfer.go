@@ -19,12 +19,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// This file is what data that comes from elsewhere, or goes there, passes through. What comes is merged with what is
-// there by conditional writes, so that a stack can be in use meanwhile: its own counts are neither lost nor doubled.
+// This file imports and exports data. Imports are merged with existing data by conditional writes, so that a stack can be in
+// use meanwhile: its own counts are neither lost nor doubled.
 
-// mergeItem changes one table.Item, again while other writers come between. change returns the update that makes the table.Item
-// as it is, nil where there is none, what it should be, under the condition that it still is so; or no update where
-// nothing is to be changed. mergeItem reports whether anything was.
+// mergeItem changes a table.Item, and starts again when another writer has changed it meanwhile. change returns the conditional
+// update for the table.Item it is given (nil if the item does not exist), or no update if nothing is to be changed. The
+// condition must fail if the item has changed since it was read. mergeItem reports whether it changed anything.
 func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, change func(seen *table.Reader) table.Expression) (bool, error) {
 	var seen table.Item
 	for range races {
@@ -48,7 +48,7 @@ func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, chan
 	return false, fmt.Errorf("%w: %w", outage.ErrUnavailable, errRaced)
 }
 
-// replace sets an attribute to another value, under the condition that it still has the one that was seen.
+// replace sets an attribute to another value, under the condition that it still has the value that was read.
 func replace(e table.Expression, seen *table.Reader, attribute string, value table.Value) table.Expression {
 	name, set, old := "#"+attribute, ":"+attribute, ":seen"+attribute
 	replaced := table.Expression{
@@ -64,7 +64,7 @@ func replace(e table.Expression, seen *table.Reader, attribute string, value tab
 	return e.And(replaced)
 }
 
-// replaceInstant is replace for a time, where it is another one.
+// replaceInstant is replace for a time, if it differs.
 func replaceInstant(e table.Expression, seen *table.Reader, attribute string, old, value time.Time) table.Expression {
 	if value.Equal(old) {
 		return e
@@ -91,7 +91,7 @@ func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage
 			e = replace(e, seen, schema.AttrToppedUp, table.Number(merged.ToppedUp))
 		}
 		if e.Set != "" || merged.Conversations != old.Conversations || seen.Item == nil {
-			// Every conversation that is counted meanwhile changes this one too.
+			// Every conversation that is counted meanwhile changes this attribute too.
 			e = replace(e, seen, schema.AttrConversations, table.Number(merged.Conversations))
 		}
 		return e
@@ -126,10 +126,10 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 	return changed, nil
 }
 
-// MergeSession takes over a customer's session, as conversation.Session.Merge does, and reports whether that changed
-// anything. Nothing is counted. The recorder goes on with it: the customer isn't new any more, and a message within
-// conversation.SessionLength of its last one extends it. The restaurant's activity has to cover the session already: of
-// those that are open then, it is one. It fails with outage.ErrUnavailable.
+// MergeSession takes over a customer's session, as conversation.Session.Merge does, and reports whether that changed anything.
+// Nothing is counted. Afterwards the recorder treats the customer as known, and a message within conversation.SessionLength of
+// the session's last message extends it. The restaurant's activity must cover the session already, because an open session is
+// added to its count of open sessions. It fails with outage.ErrUnavailable.
 func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
 	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
 	changed, err := s.mergeSession(ctx, c)
@@ -239,7 +239,7 @@ func readLatestSession(r *table.Reader) conversation.Session {
 	}
 }
 
-// userIDOf returns what a customer is known as, unless that is the number that somebody else has now.
+// userIDOf returns the customer's user id, unless knownAs is a number that another customer has now.
 func userIDOf(knownAs string) string {
 	if customer.IsUserID(knownAs) {
 		return knownAs
@@ -247,7 +247,7 @@ func userIDOf(knownAs string) string {
 	return ""
 }
 
-// Restaurants returns those of the restaurants that exist, by their ids. It fails with outage.ErrUnavailable.
+// Restaurants returns the existing restaurants among the ids, by id. It fails with outage.ErrUnavailable.
 func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
 	found := make(map[string]restaurant.Restaurant, len(ids))
 	if len(ids) == 0 {
@@ -326,10 +326,10 @@ func (s *Store) updateRestaurant(ctx context.Context, r restaurant.Restaurant) e
 	})
 }
 
-// AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment
-// one exists that the list doesn't show. Those that exist already stay as they are. Where the directory's pages have
-// no room left, it is laid anew. The ids must differ. It fails with outage.ErrUnavailable, or where thousands were created
-// in one millisecond; some may then have been added, and adding all again adds the others.
+// AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment a
+// restaurant exists that the list doesn't show. Existing restaurants stay unchanged. If the directory's pages have no room
+// left, it is rebuilt. The ids must differ. It fails with outage.ErrUnavailable, or if thousands were created in the same
+// millisecond. Some may then have been added, and adding all again adds the others.
 func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	all := slices.Clone(restaurants)
 	for i := range all {
@@ -389,11 +389,11 @@ func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error
 				return fmt.Errorf("restaurant %s: %w", r.ID, restaurant.ErrIDTaken)
 			}
 		}
-		// At least one of them exists by now.
+		// At least one restaurant exists by now.
 	}
 }
 
-// missing returns those of the restaurants that don't exist.
+// missing returns the restaurants that don't exist.
 func (s *Store) missing(ctx context.Context, some []restaurant.Restaurant) ([]restaurant.Restaurant, error) {
 	ids := make([]string, len(some))
 	for i, r := range some {

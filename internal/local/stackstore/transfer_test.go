@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// wantSound holds the directory to the restaurants: the list, and what the check finds.
+// wantSound compares the directory with the restaurants: the list, and the check's findings.
 func wantSound(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
 	t.Helper()
 	wantListed(t, store, restaurants)
@@ -35,8 +35,8 @@ func wantNoDifference(t *testing.T, store *stackstore.Store, restaurants int) {
 	wantSame(t, "differences", found, nil)
 }
 
-// TestAddManyRestaurants: in whatever order and portions they are added, all are listed, on pages of the size that they
-// have when they are created one by one.
+// TestAddManyRestaurants: restaurants added in any order and portions are all listed, on pages of the same size as if they were
+// created one by one.
 func TestAddManyRestaurants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: each case imports two full pages of restaurants; TestPagesSplit does it once")
@@ -120,7 +120,7 @@ func TestAddToFullMillisecond(t *testing.T) {
 	wantNoDifference(t, store, 4000)
 }
 
-// TestAddMeanwhile: restaurants that are added, created and switched at the same time are all listed as what they are.
+// TestAddMeanwhile: restaurants that are added, created and switched at the same time are all listed in their final state.
 func TestAddMeanwhile(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
@@ -155,7 +155,7 @@ func TestAddMeanwhile(t *testing.T) {
 	wantSound(t, store, all)
 }
 
-// TestAddBreaksOff: wherever adding ends, what exists is listed, and adding all again adds the rest.
+// TestAddBreaksOff: wherever adding ends, existing restaurants are listed, and adding all again adds the rest.
 func TestAddBreaksOff(t *testing.T) {
 	t.Parallel()
 	for writes := 1; writes <= 4; writes++ {

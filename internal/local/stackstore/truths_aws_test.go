@@ -85,7 +85,7 @@ func TestEngineCancellationReasons(t *testing.T) {
 	}
 }
 
-// TestEngineLostAnswers: a write that was carried out and whose answer got lost is repeated by the SDK, and counts once.
+// TestEngineLostAnswers: a write that was carried out without an answer is repeated by the SDK, and counts once.
 func TestEngineLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []string{"PutItem", "UpdateItem", "TransactWriteItems"} {
@@ -221,7 +221,7 @@ func TestEngineHotItems(t *testing.T) {
 	wantSame(t, "tally", record.Activity.Messages.Days, map[int]int64{start.Day(): 2 * writers * each})
 }
 
-// TestEngineUnprocessed: what a throttled batch leaves undone is asked for again.
+// TestEngineUnprocessed: the unprocessed rest of a throttled batch is asked for again.
 func TestEngineUnprocessed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -282,8 +282,8 @@ func TestEngineReservedWords(t *testing.T) {
 	wantListed(t, store, all)
 }
 
-// TestEngineLargeDirectory fills a page of the directory as far as it goes, with the longest ids, and the table of
-// restaurants beyond the megabyte that one answer can hold.
+// TestEngineLargeDirectory fills a page of the directory to its limit, with the longest ids, and the table of restaurants
+// beyond the megabyte of an answer.
 func TestEngineLargeDirectory(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -310,7 +310,7 @@ func TestEngineLargeDirectory(t *testing.T) {
 	if entered, err := counted.RebuildDirectory(t.Context()); err != nil || entered != restaurants {
 		t.Fatalf("%d restaurants entered, error %v", entered, err)
 	}
-	if scans.Load() < 3 { // two at least of the restaurants, and one of the directory
+	if scans.Load() < 3 { // at least two of the restaurants, and one of the directory
 		t.Errorf("%d scans read a table of 2 MB, and another one", scans.Load())
 	}
 	for i := range inactive / 2 {
@@ -357,7 +357,7 @@ func TestEngineRebuildTidiesUp(t *testing.T) {
 	}
 }
 
-// TestEngineSessionTally: a session counts its messages, those too that others overtook.
+// TestEngineSessionTally: a session counts its messages, including messages that others overtook.
 func TestEngineSessionTally(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -378,7 +378,7 @@ func TestEngineSessionTally(t *testing.T) {
 	}
 }
 
-// meter asks DynamoDB what each request costs, and sums it up.
+// meter asks DynamoDB for the cost of each request, and adds them up.
 type meter struct {
 	next http.RoundTripper
 
@@ -410,7 +410,7 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, m.read(body)
 }
 
-// read adds the capacity of an answer, which is one or, for a transaction, one for each table.
+// read adds the capacity in an answer: a single value or, for a transaction, a value for each table.
 func (m *meter) read(body []byte) error {
 	type capacity struct{ CapacityUnits float64 }
 	var answer struct{ ConsumedCapacity json.RawMessage }
@@ -486,7 +486,7 @@ func TestEngineExpiry(t *testing.T) {
 	}
 }
 
-// wantUnavailable holds an error, and the time since begin, to what an outage may cost.
+// wantUnavailable checks an error, and that an outage took at most the given time since begin.
 func wantUnavailable(t *testing.T, what string, err error, begin time.Time, atMost time.Duration) {
 	t.Helper()
 	took := time.Since(begin)

@@ -85,7 +85,7 @@ func (nothing) Allow(context.Context, string, int64) bool { return true }
 
 const guest = "+966500000001"
 
-// welcomed is a service whose customer has a session, and was sent the template SM1.
+// welcomed is a service with a customer who has a session, and was sent the template SM1.
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T
@@ -149,7 +149,7 @@ func (w *welcomed) receive(r delivery.Report) {
 	}
 }
 
-// want checks how much was sent, and that the log gives a reason, if one is wanted.
+// want checks the numbers of templates and texts, and that the log gives a reason, if one is wanted.
 func (w *welcomed) want(templates, texts int, reason string) {
 	w.t.Helper()
 	if gotTemplates, gotTexts := w.twilio.counts(); gotTemplates != templates || gotTexts != texts {
@@ -163,7 +163,7 @@ func (w *welcomed) want(templates, texts int, reason string) {
 	}
 }
 
-// TestWelcomeByOutcome: a welcome whose template failed goes out as text, once; what would fail as text too doesn't.
+// TestWelcomeByOutcome: a welcome with a failed template goes out as text, once, unless the text would fail too.
 func TestWelcomeByOutcome(t *testing.T) {
 	t.Parallel()
 	of := func(change func(*delivery.Report)) []delivery.Report { return []delivery.Report{report(63016, change)} }

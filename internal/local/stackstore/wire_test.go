@@ -68,7 +68,7 @@ func broken(err error) roundTrip {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
-// operation returns what a request asks DynamoDB to do, such as "GetItem".
+// operation returns a request's DynamoDB operation, such as "GetItem".
 func operation(r *http.Request) string {
 	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	return name
@@ -110,8 +110,8 @@ func inBubble(t *testing.T, test func(ctx context.Context, t *testing.T)) (took 
 	return took
 }
 
-// TestFailures has everything that can go wrong with a request: what passes by itself is outage.ErrUnavailable, after
-// three attempts and soon enough for the caller to hear of it.
+// TestFailures tries every failure of a request: a passing failure is outage.ErrUnavailable, after three attempts and soon
+// enough for the caller to hear of it.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
@@ -161,7 +161,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestRecovery: what passes by itself within the attempts is never seen.
+// TestRecovery: failures that pass within the attempts are never seen.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string][]http.RoundTripper{
@@ -184,7 +184,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// TestContextEnds: time that runs out is an outage; a caller who called it off knows better.
+// TestContextEnds: an expired deadline is an outage; a cancellation is the caller's own error.
 func TestContextEnds(t *testing.T) {
 	t.Parallel()
 	forever := roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -435,7 +435,7 @@ func TestCancelledTransactions(t *testing.T) {
 	directoryChanged := cancelled(none, none, none, none, none, none, none, failed)
 	for name, test := range map[string]struct {
 		script   []http.RoundTripper
-		want     error // nil: it succeeds; errOther: one that the domain has no name for
+		want     error // nil: it succeeds; errOther: an error without a name in the domain
 		attempts int
 	}{
 		"conflict once":                        {repeat(1, cancelled(none, none, none, none, none, none, none, conflict), nil), nil, 2},
@@ -702,7 +702,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// newClient returns an SDK client whose requests go through transport.
+// newClient returns an SDK client with transport for its requests.
 func newClient(transport http.RoundTripper) *dynamodb.Client {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
@@ -710,7 +710,7 @@ func newClient(transport http.RoundTripper) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config)
 }
 
-// newSlowestStore returns a store whose waits are as long as they can be.
+// newSlowestStore returns a store with the longest possible waits.
 func newSlowestStore(transport http.RoundTripper) *stackstore.Store {
 	return stackstore.New(newClient(transport), schema.StackTables(devstack.StackName), func() float64 { return math.Nextafter(1, 0) })
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestZoneChanges holds what docs/DEPLOYING.md says of another UsageTimeZone: what was counted stays in its day and month; what is
-// counted from then on goes by the new zone; nothing is counted twice or lost; and a month that begins earlier or later by the new
-// zone has the conversations of both.
+// TestZoneChanges tests the statements of docs/DEPLOYING.md about a change of UsageTimeZone: counted conversations stay in
+// their day and month; later ones are counted in the new zone; nothing is counted twice or lost; and a month that begins
+// earlier or later in the new zone has the conversations of both.
 func TestZoneChanges(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh") // three hours ahead
