@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// Three attempts within some 300 ms: a throttled or failing table is then reported as such while the caller, who
-	// has his own retries, still waits.
+	// Three attempts within some 300 ms: a throttled or failing table is then reported while the caller, with retries of its
+	// own, still waits.
 	attempts   = 3
 	maxBackoff = 150 * time.Millisecond
 	// A connection that can't be had in a second won't be had: inside one region a handshake takes milliseconds.

@@ -22,7 +22,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 )
 
-// answer writes what DynamoDB would: a JSON body with its checksum.
+// answer answers like DynamoDB: a JSON body with its checksum.
 func answer(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10))
@@ -117,7 +117,7 @@ func TestATransientFailureIsNotSeen(t *testing.T) {
 	}
 }
 
-// TestAnOutageCostsNoLaterRetries: an instance that has been through an outage answers as a fresh one does.
+// TestAnOutageCostsNoLaterRetries: after an outage an instance answers like a fresh one.
 func TestAnOutageCostsNoLaterRetries(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
@@ -151,7 +151,7 @@ func TestAnOutageCostsNoLaterRetries(t *testing.T) {
 	}
 }
 
-// Each client has its own budget of retries: one whose table fails must not use up another's.
+// Each client has its own budget of retries: a failing table must not use up another client's.
 func TestClientsDoNotShareRetries(t *testing.T) {
 	t.Parallel()
 	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t"})

@@ -16,8 +16,8 @@ type doer func(*http.Request) (*http.Response, error)
 
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
-// TestBodiesEndAsTheyShould: what the transport still reads of a request after the SDK has closed it is an end, by any way of
-// reading, so that it has no reason to give the connection up.
+// TestBodiesEndAsTheyShould: after the SDK has closed a request, the transport reads an end of file in every way of reading,
+// and so has no reason to give the connection up.
 func TestBodiesEndAsTheyShould(t *testing.T) {
 	t.Parallel()
 	var body io.ReadCloser

@@ -40,14 +40,14 @@ func AWS(settings config.AWS, endpoint string) aws.Config {
 	return c
 }
 
-// Tracer returns what sends an invocation's calls to X-Ray, nil where there is no daemon to take them.
+// Tracer returns the sender of an invocation's calls to X-Ray, nil if no daemon takes them.
 func Tracer(settings config.AWS) *timing.Tracer {
 	return timing.NewTracer(settings.XRayDaemon, rand.Uint64)
 }
 
-// A function's heap is a few megabytes, so that by Go's default every fifty or so invocations one pays for a collection.
-// It may grow to this many percent of what is live, and the limit keeps it below the function's memory, of which the
-// binary and stacks need a part too.
+// A function's heap is a few megabytes, so with Go's default every fiftieth invocation or so would pay for a collection. The
+// heap may grow to this percentage of the live data, and the limit keeps it below the function's memory, because the binary and
+// stacks need a part too.
 const (
 	heapGrowth   = 400
 	heapPart     = 3
@@ -72,16 +72,16 @@ func loadRoots() <-chan struct{} {
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		_, _ = x509.SystemCertPool() // whoever needs them is told if there are none
+		_, _ = x509.SystemCertPool() // a user of the certificates is told if there are none
 	}()
 	return loaded
 }
 
-// Health says what a function needs to do its work. It is asked for each health event, and makes clients of its own: what an
-// instance has kept, such as a secret's value, may be out of date.
+// Health returns a function's checks. It is called for each health event, and makes clients of its own, because an instance's
+// cached values, such as a secret's, may be out of date.
 type Health func(environ config.Environment, now func() time.Time, log io.Writer) (health.Subject, error)
 
-// Handler returns what serves the function's invocations: those of its build's handler, and health events.
+// Handler returns a handler of the function's invocations: its build's handler, and health events.
 func Handler[H any](build Build[H], check Health, environ config.Environment, now func() time.Time, log io.Writer) (lambda.Handler, error) {
 	handler, err := build(environ, now, log)
 	if err != nil {

@@ -26,7 +26,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 )
 
-// asFunction, followed by a function's name, has the test's program do what the function's main does.
+// asFunction, followed by a function's name, makes the test's program run as that function's main.
 const asFunction = "-as-function"
 
 func TestMain(m *testing.M) {

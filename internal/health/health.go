@@ -1,9 +1,8 @@
-// Package health lets a deployed function be asked whether it can do its work: before a release sends it customers, and by
-// an operator.
+// Package health lets a release, or an operator, ask a deployed function whether it can do its work.
 //
-// A health event is a direct invocation's own shape, {"check": "health"} and nothing else. API Gateway's events and SQS's
-// always have other members beside what a caller words, so neither can carry one: who asks needs lambda:InvokeFunction. The report
-// names what is missing, and never a value of a secret or an item.
+// A health event has a form that only a direct invocation can have, {"check": "health"} and nothing else. Events of API Gateway
+// and SQS always have other members beside a client's text, so neither can carry a health event: asking needs
+// lambda:InvokeFunction. The report names missing parts, and never a value of a secret or an item.
 package health
 
 import (
@@ -21,7 +20,7 @@ import (
 // Event is the payload that asks for a report.
 const Event = `{"check": "health"}`
 
-// maxEvent bounds what is looked at: the smallest event of API Gateway or SQS is several times as long.
+// maxEvent bounds the examined event: the smallest event of API Gateway or SQS is several times as long.
 const maxEvent = 64
 
 // Asked reports whether a payload is a health event.
@@ -43,18 +42,18 @@ type Check struct {
 	Run  func(context.Context) error
 }
 
-// Settings are what of a function's configuration has to agree with that of others, or with what is set elsewhere.
+// Settings are the parts of a function's configuration that must agree with other functions', or with settings elsewhere.
 type Settings struct {
 	Release    string `json:"release,omitempty"`
 	TimeZone   string `json:"timeZone,omitempty"`
 	WebhookURL string `json:"webhookUrl,omitempty"`
 }
 
-// Subject is a function whose configuration was parsed.
+// Subject is a function with a valid configuration.
 type Subject struct {
 	Settings Settings
 	Checks   []Check
-	Close    func() // gives back what the checks opened; nil for nothing
+	Close    func() // releases the checks' connections; nil for none
 }
 
 // Report is the answer to a health event.
@@ -64,7 +63,7 @@ type Report struct {
 	Checks []Result `json:"checks"`
 }
 
-// Result is what became of a check.
+// Result is the result of a check.
 type Result struct {
 	Name       string  `json:"name"`
 	Error      string  `json:"error,omitempty"`
@@ -105,7 +104,7 @@ func carryOut(ctx context.Context, c Check) (err error) {
 	return c.Run(ctx)
 }
 
-// Faults returns what is wrong, a sentence for each; nil where nothing is.
+// Faults returns the faults, a sentence for each; nil if there are none.
 func (r Report) Faults() (faults []string) {
 	for _, c := range r.Checks {
 		if c.Error != "" {

@@ -27,7 +27,7 @@ func TestAsked(t *testing.T) {
 	}
 }
 
-// TestEventsAreNotAsking: what API Gateway and SQS send is never a health event.
+// TestEventsAreNotAsking: events of API Gateway and SQS are never health events.
 func TestEventsAreNotAsking(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../../events/*.json")

@@ -1,8 +1,8 @@
-// Package httpedge is where every HTTP request enters: it finds the route, answers refusals and panics in the one form of
-// our APIs, names the request and writes its log line. Handlers return a value or an error and know nothing of either.
+// Package httpedge is the entrance of every HTTP request: it finds the route, answers refusals and panics in our APIs' common
+// form, names the request and writes its log line. Handlers return a value or an error and know nothing of either.
 //
-// A trailing slash makes no difference, on any route and with any method. A path that isn't in its shortest form ("//",
-// "..") is unknown: the standard library's redirect to the clean path would turn a POST into a GET.
+// A trailing slash makes no difference, on any route and with any method. A path that isn't in its shortest form ("//", "..")
+// is unknown: the standard library's redirect to the clean path would turn a POST into a GET.
 package httpedge
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Options is what an Edge works with.
+// Options configure an Edge.
 type Options struct {
 	// Log gets one line for each request.
 	Log *slog.Logger
@@ -36,7 +36,7 @@ type Options struct {
 	Answered func(err error)
 }
 
-// Route is what is served at a path.
+// Route is the handler at a path.
 type Route struct {
 	Pattern string // a path pattern of http.ServeMux, without a method
 	Methods []string
@@ -129,7 +129,7 @@ func (e *Edge) serve(route string, answer func(*Call) (any, error)) http.Handler
 	}
 }
 
-// recovered returns what a handler answers; a panic is an error like any other.
+// recovered returns a handler's answer; a panic becomes an error.
 func recovered(c *Call, answer func(*Call) (any, error)) (body any, err error) {
 	defer task.Recover(&err)
 	return answer(c)
@@ -145,8 +145,8 @@ func (e *Edge) refusal(err error) *Refusal {
 	return errInternal
 }
 
-// levelOf returns the level of a refused request's line: that of the error where it has one, and otherwise ERROR for what is
-// our fault and WARN for what is the caller's.
+// levelOf returns the level of a refused request's line: the error's level if it has one, otherwise ERROR for our fault and
+// WARN for the caller's.
 func levelOf(status int, err error) slog.Level {
 	var leveled interface{ LogLevel() slog.Level }
 	switch {
@@ -160,7 +160,7 @@ func levelOf(status int, err error) slog.Level {
 
 func write(w http.ResponseWriter, method string, status int, body any) {
 	header := w.Header()
-	header.Set("Cache-Control", "no-store") // figures change with every message, and differ by who asks
+	header.Set("Cache-Control", "no-store") // figures change with every message, and differ by caller
 	header.Set("X-Content-Type-Options", "nosniff")
 	document, isDocument := body.(Document)
 	header.Set("Content-Type", cmp.Or(document.ContentType, "application/json"))
@@ -168,7 +168,7 @@ func write(w http.ResponseWriter, method string, status int, body any) {
 	if method == http.MethodHead {
 		return
 	}
-	// The only errors are those of writing to a caller who has gone away.
+	// The only errors are failed writes to a caller that has gone away.
 	if isDocument {
 		_, _ = io.WriteString(w, document.Body)
 		return

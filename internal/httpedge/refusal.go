@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Refusal is an answer other than 200, and the error that leads to it: a sentence for a person and a code for a program.
-// What else an error says stays inside, in the log.
+// Refusal is an answer other than 200, and the error behind it: a sentence for a person and a code for a program. The rest of
+// the error stays inside, in the log.
 type Refusal struct {
 	Status  int               `json:"-"`
 	Message string            `json:"error"`

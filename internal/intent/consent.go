@@ -7,7 +7,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
-// Consent is what a text says about being written to.
+// Consent is a text's decision about being written to.
 type Consent int
 
 // The consents.
@@ -46,7 +46,7 @@ var consents = func() map[string]Consent {
 // maxPhrase bounds the text that is looked at, in bytes.
 const maxPhrase = 200
 
-// ConsentOf returns what a text says about being written to. Only a whole text does, whatever its case, spelling and punctuation:
+// ConsentOf returns a text's decision about being written to. Only a whole text decides, in any case, spelling and punctuation:
 // a sentence with such a word in it is about something else.
 func ConsentOf(text string) Consent {
 	if len(text) > maxPhrase {

@@ -22,7 +22,7 @@ func TestConsentOf(t *testing.T) {
 	}
 }
 
-// TestConsentAsksForNothing: what opts out or in is no wish, and no message of the corpus that is a wish opts out or in.
+// TestConsentAsksForNothing: a text that opts out or in is no wish, and no wish of the corpus opts out or in.
 func TestConsentAsksForNothing(t *testing.T) {
 	t.Parallel()
 	for phrase := range consents {

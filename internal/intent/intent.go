@@ -1,11 +1,12 @@
-// Package intent finds out what a message's text asks for.
+// Package intent finds the wish in a message's text.
 //
-// A text asks for a list when it names one (a topic) in a way that asks: alone ("menu?", "الفروع"), or governed by a word
-// that asks for it ("send me the menu", "وين فروعكم"). A text that only mentions one asks for nothing: where something
-// happened ("in the branch"), what a verb that we don't know is about, what a statement says something of ("the branch is
-// closed"). So an unknown word is a reason to keep quiet, unless it stands where a name or a wish's details do.
+// A text asks for a list when it names a topic in a way that asks: alone ("menu?", "الفروع"), or governed by a word that asks
+// for it ("send me the menu", "وين فروعكم"). A text that only mentions a topic asks for nothing: as the place of an event ("in
+// the branch"), as the object of an unknown verb, or as the subject of a statement ("the branch is closed"). So an unknown word
+// is a reason to keep quiet, unless it stands in the place of a name or of a wish's details.
 //
-// Spellings are made the same first (package spelling), then a lexicon gives each word its class, and the rules below see classes only.
+// Different spellings are made equal first (package spelling). Then a lexicon gives each word its class, and the rules below
+// see classes only.
 package intent
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
-// Intent is what a message asks the bot for.
+// Intent is a message's wish.
 type Intent int
 
 // The intents that are answered automatically.
@@ -24,10 +25,10 @@ const (
 	Branches
 )
 
-// maxLength bounds the text that is looked at, in characters: whoever writes more asks for something else.
+// maxLength bounds the examined text, in characters: a longer text asks for something else.
 const maxLength = 500
 
-// Of returns what a text asks for: the first wish in it.
+// Of returns the first wish in a text.
 func Of(text string) Intent {
 	if utf8.RuneCountInString(text) > maxLength {
 		return None
@@ -59,7 +60,7 @@ func Of(text string) Intent {
 const (
 	maxStray   = 3 // unknown words of a text in which a topic alone is still a wish
 	maxDetails = 4 // unknown words behind a topic that is asked for: a name, a place
-	maxPurpose = 8 // unknown words behind a menu that is asked for: what it is wanted for
+	maxPurpose = 8 // unknown words behind a requested menu: its purpose
 )
 
 // sentence is a clause's words.
@@ -85,7 +86,7 @@ func (s sentence) intent(quiet bool) Intent {
 		}
 	}
 	if s.only(filler, about, what, have, you, foodNoun, be, wish) && s.has(what) && s.has(have) {
-		return Menu // what do you have
+		return Menu // "what do you have"
 	}
 	if quiet && s.only(nearest, filler, you, be, about) && s.has(nearest) && s.has(you) {
 		return Branches // the nearest restaurant
@@ -96,7 +97,7 @@ func (s sentence) intent(quiet bool) Intent {
 	return None
 }
 
-// asks returns what the topic at i asks for, if there is one and it does.
+// asks returns the wish for the topic at i, if there is a topic and the text asks for it.
 func (s sentence) asks(i int, w word, quiet bool) Intent {
 	before, after := s.before(i), s.after(i)
 	if after.reports || after.later && !before.by[wish] || w.mine || before.mine {
@@ -148,7 +149,7 @@ func (s sentence) asksForMenu(i int, w word, before, after context, quiet bool) 
 	return quiet && before.unknown == 1 && before.rest && after.unknown == 0 && !w.arabic // "kids menu"
 }
 
-// asksForList tells of what a list is: a restaurant's list is its menu, unless something else is listed.
+// asksForList finds the subject of a list: a restaurant's list is its menu, unless something else is listed.
 func (s sentence) asksForList(i int, w word, before, after context, quiet bool) Intent {
 	if before.refused() || before.at && !before.by[what] {
 		return None
@@ -211,20 +212,20 @@ func (s sentence) asksForBranch(i int, w word, before, after context, quiet bool
 	return after.unknown <= 2 && (after.at || i+1 < len(s) && s[i+1].perhaps || w.arabic && !w.definite && i+1 < len(s) && !s.predicate(i))
 }
 
-// predicate reports whether the word behind a topic says something of it: in Arabic, an indefinite word behind a definite
+// predicate reports whether the word behind a topic states something of it: in Arabic, an indefinite word behind a definite
 // one.
 func (s sentence) predicate(i int) bool {
 	next := s[i+1:]
 	return s[i].definite && len(next) > 0 && next[0].arabic && next[0].class == unknown && !next[0].definite && !next[0].prefixed
 }
 
-// context is what stands on one side of a topic.
+// context is the text on one side of a topic.
 type context struct {
 	by      [matter + 1]bool // the classes that govern the topic: nothing but fillers stand between
 	has     [matter + 1]bool
 	at      bool // a preposition of place leads to the topic (before) or on from it (after)
 	clean   bool // nothing but fillers and governors stands before
-	rest    bool // what is unknown stands right before the topic, and nothing else does but fillers
+	rest    bool // unknown words stand right before the topic, with nothing else but fillers
 	mine    bool
 	reports bool // a report is made
 	later   bool // another time is told
@@ -295,7 +296,7 @@ func (s sentence) after(i int) context {
 	return c
 }
 
-// named returns the sentence without up to n unknown words that a place's name may be: those behind "in" or ب.
+// named returns the sentence without up to n unknown words that may be a place's name: words behind "in" or ب.
 func (s sentence) named(n int) sentence {
 	var rest sentence
 	for i, w := range s {

@@ -9,19 +9,19 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
-// class is what a word does in a message.
+// class is a word's role in a message.
 type class int
 
 const (
 	unknown  class = iota
 	filler         // says nothing about the wish: greetings, pronouns, articles, politeness
 	about          // a preposition that leads to a topic: of, for, عن
-	at             // a preposition of place or origin: what follows is where something is, not what is asked for
+	at             // a preposition of place or origin: the next word is a place, not a wish
 	quantity       // a number
 
-	// What a message can ask for.
+	// Topics of wishes.
 	menuNoun
-	listNoun // a list: of what, the words around it say
+	listNoun // a list; the words around it name its subject
 	priceNoun
 	foodNoun
 	orderVerb
@@ -29,12 +29,12 @@ const (
 	branchNoun
 	placeNoun // location, address
 
-	// What makes a topic a request.
+	// Words that make a topic a request.
 	wish     // want, send, can I
 	where    // asks for a place
 	whereYou // asks where the restaurant is
 	have     // do you have, is there
-	what     // asks what there is
+	what     // asks for the things there are
 	which    // which, how many
 	how      // asks how to do something
 	howMuch  // asks for a price
@@ -50,8 +50,8 @@ const (
 	matter // a complaint, praise, an order's state, the past: the message reports something
 )
 
-// lexicon has the words of each class as people write them; fold makes their spellings the same, and analyse takes off what
-// Arabic attaches. A phrase is written with underscores.
+// lexicon has the words of each class as people write them. fold makes their spellings equal, and analyse removes Arabic
+// prefixes and suffixes. A phrase is written with underscores.
 var lexicon = map[class]string{
 	filler: `
 		ولا_لا ام_لا او_لا فكره الاقي القي اوصل اوصلكم اوصلك اجيكم نجيكم ready idea ال لو لاهنت لاهنتم هنت هنتوا طال عمرك عمركم تكفي تكفون ياليت يا_ليت لو_تكرمتي سمحتي سمحتو لوسمحتي رابط لينك نسخه ملف عدد بالضبط بالزبط بالظبط القريبه القريبين link copy kind kinds type exactly guide
@@ -162,7 +162,7 @@ var entries = sync.OnceValue(func() map[string]entry {
 	return all
 })
 
-// word is a word of a message with what was attached to it.
+// word is a word of a message, with its prefixes and suffixes.
 type word struct {
 	class    class
 	definite bool // ال, or a possessive
@@ -200,7 +200,7 @@ func (c class) attachable() bool {
 	return false
 }
 
-// analyse returns what a word is.
+// analyse returns a word's class and its parts.
 func analyse(text string) word {
 	for _, form := range []string{text, unstretched(text, 2), unstretched(text, 1)} {
 		if e := entries()[form]; e.class != unknown {
@@ -225,7 +225,7 @@ func analyse(text string) word {
 		perhaps: strings.HasPrefix(text, "ب"), arabic: true}
 }
 
-// minStem is how long what remains must be, in bytes: three letters of Arabic.
+// minStem is the shortest stem, in bytes: three letters of Arabic.
 const minStem = 6
 
 func detach(text string) (word, bool) {

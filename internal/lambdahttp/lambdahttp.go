@@ -48,7 +48,7 @@ type Options struct {
 	// MaxBodyBytes bounds the decoded request body; more is answered 413. Zero or less: DefaultMaxBodyBytes.
 	MaxBodyBytes int
 
-	// Tracer sends what calls a request made to X-Ray; nil sends nothing.
+	// Tracer sends a request's calls to X-Ray; nil sends nothing.
 	Tracer *timing.Tracer
 
 	// Missed is told of each request that missed the service level: it was answered with 5xx, or after Within. It may be nil.
@@ -95,8 +95,8 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// answerMargin is how long before the invocation's end the request's context ends: what is still waiting then can be
-// answered as unavailable, where the invocation's own end would leave the caller with API Gateway's bare 500.
+// answerMargin is the time between the end of the request's context and the invocation's end. In it, a waiting request can be
+// answered as unavailable; at the invocation's own end the caller would get API Gateway's bare 500.
 const answerMargin = 500 * time.Millisecond
 
 type server struct {

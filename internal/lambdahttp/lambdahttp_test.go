@@ -23,14 +23,14 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdahttp"
 )
 
-// seen is what a handler got.
+// seen is a request as a handler got it.
 type seen struct {
 	Method, Path, Query, Host, RemoteAddr, Body, RequestID string
 	Header                                                 http.Header
 	Cookies                                                []string
 }
 
-// observe is a handler that answers 204 and tells what it got.
+// observe is a handler that answers 204 and notes its request.
 func observe(got *seen) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -21,8 +21,8 @@ type always struct{}
 
 func (always) Start(context.Context, string) (time.Duration, error) { return 0, nil }
 
-// FuzzMessages holds that whatever is in the queue, the report is one that Lambda takes, and that a message is carried out as
-// the job that it is, or goes to the dead-letter queue with a reason of one line.
+// FuzzMessages: for any content of the queue, Lambda accepts the report, and each message either runs as the job that it is, or
+// goes to the dead-letter queue with a reason of a single line.
 func FuzzMessages(f *testing.F) {
 	const job = `{"version":1,"jobId":"job-1","restaurantId":"r","merchantId":"m","customerWa":"+966500000001","profileName":"Guest",` +
 		`"enqueuedAt":"2026-11-23T12:00:00Z"}`

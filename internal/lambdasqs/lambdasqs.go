@@ -1,8 +1,8 @@
-// Package lambdasqs hands the messages that Lambda's event source mapping takes from an SQS queue to the bootstrap worker,
-// and settles them with the queue as the worker says.
+// Package lambdasqs hands the messages that Lambda's event source mapping takes from an SQS queue to the bootstrap worker, and
+// settles them with the queue by the worker's outcomes.
 //
-// The mapping deletes every message but those that the function reports as failed. So nothing gets lost: a message that
-// can't be settled as it should be is reported, and comes again.
+// The mapping deletes every message that the function doesn't report as failed. So that nothing gets lost, a message that can't
+// be settled is reported, and comes again.
 package lambdasqs
 
 import (
@@ -35,22 +35,22 @@ type Queue interface {
 }
 
 const (
-	// settleMargin is what the worker leaves of an invocation for settling its message with the queue.
+	// settleMargin is the rest of an invocation that the worker leaves for settling its message with the queue.
 	settleMargin = 3 * time.Second
-	// answerMargin is what settling leaves for the answer to Lambda, without which the whole batch comes again.
+	// answerMargin is the time that settling leaves for the answer to Lambda, without which the whole batch comes again.
 	answerMargin = 500 * time.Millisecond
 )
 
 // errNoID says that a message can't be reported as failed.
 var errNoID = errors.New("a message that is to come again has no id")
 
-// New returns a Lambda handler for SQS events. The mapping needs ReportBatchItemFailures, or it deletes what failed. The
-// handler's own error is for events that a report can't be made for; all their messages come again.
+// New returns a Lambda handler for SQS events. The mapping needs ReportBatchItemFailures, or it deletes failed messages. The
+// handler itself fails only if it can't make a report of an event; all of the event's messages come again.
 //
-// The messages of an event are handled one after the other: how many jobs run at once is what the mapping's concurrency
-// says, whatever its batch size. A batch size of 1 leaves each job the whole invocation.
+// The messages of an event are handled one after the other, so the mapping's concurrency alone decides how many jobs run at
+// once. With a batch size of 1 each job has the whole invocation.
 //
-// tracer sends what calls a job made to X-Ray; nil sends nothing.
+// tracer sends a job's calls to X-Ray; nil sends nothing.
 func New(worker Worker, queue Queue, log *slog.Logger, tracer *timing.Tracer) func(context.Context, events.SQSEvent) (
 	events.SQSEventResponse, error,
 ) {
@@ -99,13 +99,13 @@ func (c *consumer) process(ctx context.Context, m events.SQSMessage) (done bool)
 	defer cancel()
 	outcome := c.worker.Handle(work, bootstrap.Delivery{MessageID: m.MessageId, Body: []byte(m.Body), Attempt: attempt(m)})
 
-	// An invocation that is called off still settles what it has done.
+	// A cancelled invocation still settles its finished jobs.
 	settle, cancel := earlier(context.WithoutCancel(ctx), ctx, answerMargin)
 	defer cancel()
 	return c.settle(settle, log, m, outcome)
 }
 
-// settle tells the queue what became of a message, and returns whether it is to forget it.
+// settle tells the queue a message's outcome, and returns whether the queue is to forget it.
 func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMessage, o bootstrap.Outcome) bool {
 	switch {
 	case o.Acknowledged():
@@ -119,7 +119,7 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 		}
 		log.ErrorContext(ctx, "job not postponed", bootstrap.FieldError, err)
 	case o.Kind == bootstrap.DeadLettered || o.Kind == bootstrap.Failed && o.Delay == 0 && failures(m) > 0:
-		// The queue's redrive policy doesn't know of attempts at the messages before this one.
+		// The queue's redrive policy counts only this message's receipts, not the job's earlier attempts.
 		err := c.queue.DeadLetter(ctx, m, o.Reason)
 		if err != nil {
 			// It comes again, and gets there at the latest, without its reason, by the queue's redrive policy.
@@ -134,8 +134,8 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 	return false
 }
 
-// attempt returns how many attempts at the job this message makes: those that it carries, and its receipts. SQS calls their
-// number approximate, and it begins with 1.
+// attempt returns the number of this attempt at the job: the failed attempts in the message's attribute, plus its receipts. SQS
+// calls their number approximate, and it begins with 1.
 func attempt(m events.SQSMessage) int {
 	n, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	if err != nil {

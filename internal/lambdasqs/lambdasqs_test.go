@@ -24,7 +24,7 @@ func (f workerFunc) Handle(ctx context.Context, d bootstrap.Delivery) bootstrap.
 	return f(ctx, d)
 }
 
-// scripted does what a message's body says.
+// scripted returns the outcome in a message's body.
 func scripted(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 	switch body := string(d.Body); body {
 	case "completed":
@@ -71,7 +71,7 @@ func (l *ledger) note(ctx context.Context, entry string) error {
 	return errors.Join(l.fault, ctx.Err())
 }
 
-// event holds messages of the given bodies; each message's id is its body, or what stands before a colon.
+// event holds messages of the given bodies; each message's id is its body, or the part before a colon.
 func event(bodies ...string) events.SQSEvent {
 	var e events.SQSEvent
 	for i, body := range bodies {

@@ -17,13 +17,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// skews are those of instances whose clocks are 2 s off at most.
+// skews are the clock errors of the instances, at most 2 s.
 var skews = []time.Duration{0, 2 * time.Second, -2 * time.Second, time.Second, -time.Second}
 
-// TestSimulation has new customers of as many merchants come in virtual time, at once or over some minutes, to instances whose
-// clocks differ, with the cache emptied, Sufrah down or the instances killed meanwhile. No minute has more than twenty jobs that
-// call Sufrah, none is lost, and none fails but for Sufrah's fault. It logs how long menus were awaited, beside the original's
-// rule: twenty at the start of each fixed minute.
+// TestSimulation: new customers of as many merchants come in virtual time, at once or over some minutes, to instances with
+// different clocks, while the cache is emptied, Sufrah is down or instances are killed. No minute has more than twenty jobs
+// that call Sufrah, no job is lost, and none fails unless Sufrah does. The log has the waits for menus, beside those of the
+// original's rule: twenty at the start of each fixed minute.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -123,9 +123,8 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestOutage: many jobs come as Sufrah goes down, and some during the half hour that it is. One call at a time tries it, no attempts
-// fail but the first ones, that found out, and the job that comes at the end is done within 15 s: those that are ten minutes old
-// take no slot.
+// TestOutage: many jobs come as Sufrah goes down, and some during the half hour of the outage. One call at a time tries Sufrah,
+// only the first attempts fail, and a job at the end is done within 15 s, because jobs that are ten minutes old take no slot.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	const every = 2 * time.Minute
@@ -197,7 +196,7 @@ func originals(start time.Time, arrivals []time.Time) (all []time.Time) {
 	return all
 }
 
-// traffic is what Sufrah sees.
+// traffic is the calls that Sufrah receives.
 type traffic struct {
 	mu         sync.Mutex
 	calls      int

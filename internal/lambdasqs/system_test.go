@@ -89,14 +89,14 @@ func (c *stopped) advance(d time.Duration) {
 	}
 }
 
-// alarms returns when those who sleep are to be woken.
+// alarms returns the times at which sleepers are to be woken.
 func (c *stopped) alarms() []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Values(c.sleepers))
 }
 
-// output collects what the instances write.
+// output collects the instances' output.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -114,7 +114,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// system is everything from the queue to Sufrah: the production code on stand-ins for what is at its ends.
+// system is the production code from the queue to Sufrah, with stand-ins at its ends.
 type system struct {
 	*stopped
 	engine    *sqslocal.Engine
@@ -125,7 +125,7 @@ type system struct {
 	sufrah    *sandbox.Sufrah
 	front     http.Handler // of Sufrah
 	out       *output
-	instances chan eventsource.Invoke // those that are idle
+	instances chan eventsource.Invoke // the idle ones
 	wiring    wiring
 	plan      []planned // in the order of its moments
 
@@ -136,7 +136,7 @@ type system struct {
 	most     int // that ran at once
 }
 
-// planned is what happens at a moment while a system settles.
+// planned is an event at a moment while a system settles.
 type planned struct {
 	at time.Time
 	do func()
@@ -145,14 +145,14 @@ type planned struct {
 // wiring is how the instances of a system are configured.
 type wiring struct {
 	rate int // of jobs a minute
-	// skews are by how much the instances' clocks are off. Where there are any, shared moments are those of the cache's clock, and
-	// its keys end in time, as on AWS.
+	// skews are the clock errors of the instances. If there are any, the cache's clock gives the shared moments, and its keys
+	// expire in time, as on AWS.
 	skews []time.Duration
 	// guarded has failures shared and calls stopped while Sufrah is down.
 	guarded bool
 }
 
-// designed is the rate of jobs, and unlimited one that holds no test up.
+// designed is the rate of jobs; unlimited is a rate that delays no test.
 const (
 	designed  = 20
 	unlimited = 1_000_000
@@ -350,8 +350,8 @@ func (s *system) until(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// settle lets time pass, to each next moment at which anything is due or planned and only while everyone waits for it, until
-// the queue is empty and nothing is planned. Jobs sleep once, whatever they wait for.
+// settle lets time pass, moment by moment and only while everyone waits, until the queue is empty and nothing is planned. A job
+// sleeps only once, whatever it waits for.
 func (s *system) settle(t testing.TB) {
 	t.Helper()
 	for passed := true; passed; {
@@ -403,7 +403,7 @@ func (s *system) counts(queue string) [3]int {
 	return [3]int{visible, delayed, inFlight}
 }
 
-// ended returns what became of all attempts, in order.
+// ended returns the outcomes of all attempts, in order.
 func (s *system) ended() (kinds []bootstrap.Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -484,7 +484,7 @@ func TestCompleted(t *testing.T) {
 	}
 }
 
-// only fails the calls whose path ends so.
+// only fails calls to paths with the ending.
 func (s *system) only(ending string, status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, ending) {
@@ -575,7 +575,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// TestDeadLetters: what can never succeed goes to the dead-letter queue at once, with its reason.
+// TestDeadLetters: a job that can never succeed goes to the dead-letter queue at once, with its reason.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -777,7 +777,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Logf("%d invocations, %d dead", invocations, len(letters))
 }
 
-// BenchmarkJob measures what a job takes beyond Sufrah's answer, which takes 100 ms.
+// BenchmarkJob measures a job's time beyond Sufrah's answer, which takes 100 ms.
 func BenchmarkJob(b *testing.B) {
 	s := setup(b, unlimited)
 	const latency = 100 * time.Millisecond

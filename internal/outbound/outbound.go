@@ -1,6 +1,5 @@
-// Package outbound holds what the clients of outside HTTP services share: connections that survive the freezing and
-// thawing of a Lambda process, redirects that take no credentials elsewhere, bounded bodies, and the reading of
-// statuses and Retry-After.
+// Package outbound is shared by the clients of outside HTTP services: connections that survive the freezing and thawing of a
+// Lambda process, redirects that take no credentials elsewhere, bounded bodies, and the reading of statuses and Retry-After.
 package outbound
 
 import (
@@ -15,22 +14,22 @@ import (
 	"time"
 )
 
-// Limits of the connections. An instance of a function serves one request at a time, and a frozen one loses its
+// Limits of the connections. An instance of a function serves one request at a time, and a frozen instance loses its
 // connections without noticing.
 const (
 	dialTimeout         = 2 * time.Second
 	tlsHandshakeTimeout = 3 * time.Second
 	maxIdlePerHost      = 2
 
-	// idleTimeout is below the minute after which load balancers usually close a connection. The transport measures it
-	// by the wall clock when it takes a connection, so one that slept through a longer freeze is not used again.
+	// idleTimeout is below the minute after which load balancers usually close a connection. The transport measures it by the
+	// wall clock when it takes a connection, so a connection is not used after a longer freeze.
 	idleTimeout = 30 * time.Second
 )
 
 // maxRedirects bounds how often one call is sent elsewhere on its own host.
 const maxRedirects = 3
 
-// maxRetryAfter bounds what a service may ask for, so that a slip of its clock doesn't stop a job for ever.
+// maxRetryAfter bounds a service's Retry-After, so that a mistake in its clock doesn't stop a job for ever.
 const maxRetryAfter = 24 * time.Hour
 
 // maxDrained is how much of an unread body is read so that its connection can be used again.
@@ -114,14 +113,14 @@ func ReadBody(response *http.Response, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// Close ends an answer whose body is of no more interest, so that a short one leaves its connection usable.
+// Close ends an answer without reading the rest, so that a short answer leaves its connection usable.
 func Close(response *http.Response) {
 	_, _ = io.CopyN(io.Discard, response.Body, maxDrained)
 	_ = response.Body.Close()
 }
 
-// Cause returns what made a call fail, without the method and URL that net/http puts in front: the URL holds what must
-// not be logged, such as an account.
+// Cause returns the cause of a call's failure, without net/http's method and URL: the URL may hold data that must not be
+// logged, such as an account.
 func Cause(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err

@@ -15,7 +15,7 @@ const (
 	maxDigits = 15
 )
 
-// whatsApp is what Twilio puts in front of a number that is reached over WhatsApp.
+// whatsApp is Twilio's prefix of a WhatsApp number.
 const whatsApp = "whatsapp:"
 
 // Parse returns a number in E.164 form. It takes the forms that people and Twilio write: with or without "whatsapp:" in
@@ -49,7 +49,7 @@ func Parse(s string) (string, error) {
 	return e164, nil
 }
 
-// bare returns what stands behind "whatsapp:", if that is there.
+// bare returns the text without the prefix "whatsapp:".
 func bare(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) >= len(whatsApp) && strings.EqualFold(s[:len(whatsApp)], whatsApp) {

@@ -89,7 +89,7 @@ func TestParseRefuses(t *testing.T) {
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
-// FuzzParse: whatever is taken is in E.164 form, and stays as it is when it is read again.
+// FuzzParse: every accepted number is in E.164 form, and stays the same when it is read again.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"+966500000001", "whatsapp:+966 50 000 0001", "00966500000001", "WhatsApp: +1 (415) 555-2671", "+0", "+٩٦٦", "\xff", "",

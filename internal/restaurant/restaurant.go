@@ -1,4 +1,4 @@
-// Package restaurant holds who Sufrah's customers are: restaurants, and the WhatsApp bots that answer for them.
+// Package restaurant describes Sufrah's customers: restaurants, and the WhatsApp bots that answer for them.
 package restaurant
 
 import (
@@ -27,7 +27,7 @@ var (
 const (
 	maxIDLength   = 64
 	maxNameLength = 200
-	// maxLimit keeps thirty days of the largest limit far inside what JavaScript counts exactly (2^53).
+	// maxLimit keeps thirty days of the largest limit far inside JavaScript's exact integers (2^53).
 	maxLimit = 1_000_000_000
 )
 
@@ -61,7 +61,7 @@ func (r Restaurant) Validate() error {
 	return errors.Join(faults...)
 }
 
-// ValidID reports whether id could name a restaurant. Stores are never asked for one that could not.
+// ValidID reports whether id can be a restaurant's id. Stores are never asked for any other.
 func ValidID(id string) bool {
 	if id == "" || len(id) > maxIDLength {
 		return false
@@ -87,7 +87,7 @@ type Bot struct {
 	ID               string
 	PhoneNumber      string // E.164, the number customers write to; empty while the bot has none
 	TwilioAccountSID string // empty: Sufrah's own account
-	OwnerNumber      string // E.164, whom the bot tells that the allowance is nearly used up; empty: nobody
+	OwnerNumber      string // E.164, notified by the bot when the allowance is nearly used up; empty: nobody
 	Limits           Limits
 }
 
@@ -109,13 +109,13 @@ func (b Bot) Validate() error {
 	return errors.Join(append(faults, b.Limits.Validate())...)
 }
 
-// Limits bound what a bot does. A restaurant without a bot has the configured defaults.
+// Limits bound a bot's answers and conversations. A restaurant without a bot has the configured defaults.
 type Limits struct {
 	ConversationsPerDay int64 // conversations that a day's allowance holds; -1 means unlimited
 	AnswersPerMinute    int64 // automated answers in a minute; -1 means unlimited
 }
 
-// DefaultLimits are those where nothing else is configured.
+// DefaultLimits apply if nothing else is configured.
 var DefaultLimits = Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}
 
 // Validate returns every fault of l, joined, or nil.

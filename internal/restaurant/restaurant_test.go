@@ -38,7 +38,7 @@ func FuzzValidID(f *testing.F) {
 	})
 }
 
-// wantFaults checks that err names every one of faults, or is nil where there are none.
+// wantFaults checks that err names all faults, or is nil if there are none.
 func wantFaults(t *testing.T, err error, faults ...string) {
 	t.Helper()
 	if (err != nil) != (len(faults) > 0) {

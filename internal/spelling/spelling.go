@@ -43,8 +43,8 @@ func foldRune(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// invisible reports whether r is displayed as nothing: a format character, or one of the Hangul fillers, which Unicode
-// counts as letters (Default_Ignorable_Code_Point in DerivedCoreProperties.txt).
+// invisible reports whether r is displayed as nothing: a format character, or a Hangul filler, which Unicode counts as a letter
+// (Default_Ignorable_Code_Point in DerivedCoreProperties.txt).
 func invisible(r rune) bool {
 	return unicode.Is(unicode.Cf, r) || r == '\u115F' || r == '\u1160' || r == '\u3164' || r == '\uFFA0'
 }

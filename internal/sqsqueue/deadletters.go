@@ -19,14 +19,14 @@ import (
 
 const (
 	maxReceived = 10 // messages of one receive, entries of one batch
-	// listVisibility is how long a listing hides what it lists where it can't show it again itself.
+	// listVisibility is the time for which listed messages stay hidden if the listing can't show them again itself.
 	listVisibility = 30 * time.Second
 	// listWait has SQS look at all of its servers: without a wait it may find nothing although there is something.
 	listWait = time.Second
 )
 
-// OperatorClient is what DeadLetters needs of an SQS client; *sqs.Client has it. It is apart from Client so that functions
-// don't link what only operators use.
+// OperatorClient is the part of an SQS client that DeadLetters uses; *sqs.Client has it. It is apart from Client so that
+// functions don't link operators' code.
 type OperatorClient interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
@@ -59,8 +59,8 @@ func NewDeadLetters(client OperatorClient, url, deadLetterURL string) *DeadLette
 // ErrNoLetter says that there is no dead letter of an id, or that somebody else has it at the moment.
 var ErrNoLetter = errors.New("no dead letter has the id: it is gone, or another listing or deletion hides it for half a minute")
 
-// List returns at most limit dead letters, oldest first. They stay in the queue: they are hidden while the listing goes on
-// and shown again at its end, or else half a minute after they were listed. What another listing hides is missing.
+// List returns at most limit dead letters, oldest first. They stay in the queue: they are hidden during the listing and shown
+// again at its end, or else half a minute after they were listed. Messages hidden by another listing are missing.
 func (d *DeadLetters) List(ctx context.Context, limit int) ([]DeadLetter, error) {
 	var letters []DeadLetter
 	err := d.each(ctx, limit, func(m types.Message) (bool, error) {
@@ -144,8 +144,8 @@ func newDeadLetter(m types.Message) DeadLetter {
 	}
 }
 
-// show makes received messages visible again, also where the listing was broken off. Of entries that fail alone nothing is
-// said: those messages show up by themselves.
+// show makes received messages visible again, even if the listing was broken off. Single failures are ignored, because those
+// messages become visible by themselves.
 func (d *DeadLetters) show(ctx context.Context, received []types.Message) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*CallTimeout)
 	defer cancel()
@@ -166,10 +166,10 @@ func (d *DeadLetters) show(ctx context.Context, received []types.Message) error 
 	return nil
 }
 
-// Redrive sends the dead letters that can succeed back into the queue, each as a new message with all its attempts, and returns
-// how many those were and how many stay because they can't: they would only travel round. A letter is sent before it is
-// deleted, so a broken-off redrive may have one job done twice and loses none. SQS's own message move task would move every letter,
-// and with it the failures that a postponed job's attribute counts.
+// Redrive sends the dead letters that can succeed back into the queue, each as a new message with all its attempts. It returns
+// their number, and the number of letters that stay because they can't succeed and would only come back. A letter is sent
+// before it is deleted, so a broken-off redrive may repeat a job but loses none. SQS's own message move task would move every
+// letter, including the failures counted in a postponed job's attribute.
 func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(body string) bool) (moved, stay int, err error) {
 	err = d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
 		if !canSucceed(aws.ToString(m.Body)) {

@@ -33,7 +33,7 @@ type server struct {
 	url, deadLetterURL string
 }
 
-// newServer creates the template's queues. What is received from them stays hidden for longer than a test waits.
+// newServer creates the template's queues. Received messages stay hidden for longer than a test waits.
 func newServer(t *testing.T) server {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.SQS)

@@ -7,7 +7,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// translate turns an error of the SDK into one of the domain.
+// translate turns an error of the SDK into an error of the domain.
 func translate(doing string, err error) error {
 	switch {
 	case err == nil:

@@ -1,8 +1,7 @@
-// Package sqsqueue keeps bootstrap jobs in Amazon SQS: a queue that jobs are delivered from at least once, and the
-// dead-letter queue for those that can't be carried out.
+// Package sqsqueue keeps bootstrap jobs in Amazon SQS: a queue with at-least-once delivery, and its dead-letter queue.
 //
-// Faults that pass by themselves (throttling, outages, time-outs) leave the package as outage.ErrUnavailable. Nothing of
-// the SDK's error types is part of its contract.
+// Passing faults (throttling, outages, time-outs) leave the package as outage.ErrUnavailable. The SDK's error types are no part
+// of its contract.
 package sqsqueue
 
 import (
@@ -31,7 +30,7 @@ const CallTimeout = 2 * time.Second
 const (
 	attributeVersion         = "version"           // of the job's form
 	attributeType            = "type"              // bootstrap.JobType
-	attributeReason          = "reason"            // of a dead letter; one that SQS itself moved has none
+	attributeReason          = "reason"            // of a dead letter, unless SQS itself moved it
 	attributeOriginalMessage = "originalMessageId" // the id that the message had in the queue
 )
 
@@ -45,21 +44,21 @@ const (
 	runtimeTrace  = "x-amzn-trace-id" // the key of the trace in the contexts of Lambda's runtime
 )
 
-// Client is what a Queue needs of an SQS client; *sqs.Client has it.
+// Client is the part of an SQS client that a Queue uses; *sqs.Client has it.
 type Client interface {
 	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
 	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (
 		*sqs.ChangeMessageVisibilityOutput, error)
 }
 
-// Queue takes jobs, and settles what becomes of their messages. It is safe for concurrent use.
+// Queue takes jobs, and settles their messages. It is safe for concurrent use.
 type Queue struct {
 	client        Client
 	url           string
 	deadLetterURL string
 }
 
-// New returns the queue of a URL and its dead-letter queue. One that only takes jobs needs no dead-letter queue.
+// New returns the queue of a URL and its dead-letter queue. A queue that only takes jobs needs no dead-letter queue.
 func New(client Client, url, deadLetterURL string) *Queue {
 	return &Queue{client: client, url: url, deadLetterURL: deadLetterURL}
 }
@@ -86,7 +85,7 @@ func (q *Queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
 func (q *Queue) Delay(ctx context.Context, receiptHandle string, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	// SQS counts from the receipt, and refuses what goes beyond its limit.
+	// SQS counts from the receipt, and refuses a longer time than its limit.
 	d = min(max(d, 0), maxVisibility-maxInvocation)
 	defer timing.Start(ctx, timing.Queue)()
 	_, err := q.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
@@ -135,7 +134,7 @@ func (q *Queue) send(
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	in := &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body, MessageAttributes: attributes, DelaySeconds: int32(delay / time.Second)}
-	if strings.HasPrefix(trace, "Root=") { // SQS refuses a message whose trace is none
+	if strings.HasPrefix(trace, "Root=") { // SQS refuses a message with an invalid trace
 		in.MessageSystemAttributes = map[string]types.MessageSystemAttributeValue{
 			traceHeader: {DataType: aws.String("String"), StringValue: &trace},
 		}

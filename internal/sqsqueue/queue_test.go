@@ -304,7 +304,7 @@ func TestListOfNothing(t *testing.T) {
 	})
 }
 
-// TestDelete deletes one of more letters than a receive has, and shows the others as they were.
+// TestDelete deletes one of more letters than a receive has, and the others become visible unchanged.
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -354,7 +354,7 @@ func TestRedrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	canSucceed := func(body string) bool { return body != "hopeless" }
-	for _, want := range []int{3, 0} { // what can't succeed stays however often the others are sent back
+	for _, want := range []int{3, 0} { // a letter that can't succeed stays, however often the others are sent back
 		if moved, stay, err := b.letters.Redrive(t.Context(), canSucceed); err != nil || moved != want || stay != 1 {
 			t.Errorf("Redrive = %d, %d, %v, want %d and 1", moved, stay, err, want)
 		}

@@ -1,6 +1,6 @@
-// Package timing measures where an invocation's time goes: in calls of DynamoDB, the cache, the Sufrah API, Twilio, SQS and
-// Secrets Manager, and in waits. Adapters report their calls, whatever they know of the invocation, and the line at the end
-// of a message, a request or a job shows the sums.
+// Package timing measures an invocation's time in calls of DynamoDB, the cache, the Sufrah API, Twilio, SQS and Secrets
+// Manager, and in waits. Adapters report their calls without knowing the invocation, and the line at the end of a message, a
+// request or a job shows the sums.
 package timing
 
 import (
@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Kind is what an invocation waits for.
+// Kind is a kind of waiting.
 type Kind int
 
-// Kinds of calls, and Wait for what is slept on purpose: for a job's slot, another delivery, another writer.
+// Kinds of calls, and Wait for deliberate sleep: for a job's slot, another delivery, another writer.
 const (
 	Store Kind = iota
 	Cache
@@ -61,14 +61,14 @@ type call struct {
 	start, end time.Time
 }
 
-// Begin returns a context whose calls are measured, and a func that ends the measurement and sends the calls to X-Ray, if
-// the invocation is sampled and tracer isn't nil. requestID is Lambda's own.
+// Begin returns a context that measures its calls, and a func that ends the measurement and sends the calls to X-Ray, if the
+// invocation is sampled and tracer isn't nil. requestID is Lambda's own.
 func Begin(ctx context.Context, requestID string, tracer *Tracer) (context.Context, func()) {
 	trace, _ := ctx.Value(runtimeTrace).(string)
 	i := &Invocation{requestID: requestID, trace: trace, keep: tracer != nil && strings.Contains(trace, "Sampled=1")}
 	end := func() {}
 	if i.keep {
-		end = func() { tracer.send(context.WithoutCancel(ctx), i) } // also of what ran out of time
+		end = func() { tracer.send(context.WithoutCancel(ctx), i) } // also the calls that ran out of time
 	}
 	return context.WithValue(ctx, key{}, i), end
 }
@@ -100,9 +100,9 @@ func Start(ctx context.Context, k Kind) (end func()) {
 	}
 }
 
-// Attrs returns what the line at an invocation's end says of it: Lambda's request id and X-Ray's trace, by which the
-// platform's records and the trace are found, and the milliseconds spent in each kind of call that there was, but for those
-// that the line has already. It returns nil outside of an invocation.
+// Attrs returns the attributes of an invocation's last line: Lambda's request id and X-Ray's trace, which lead to the
+// platform's records and to the trace, and the milliseconds in each kind of call, except kinds that the line has already. It
+// returns nil outside of an invocation.
 func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 	i, ok := ctx.Value(key{}).(*Invocation)
 	if !ok {
@@ -122,7 +122,7 @@ func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 		if !s.used || slices.Contains(without, Kind(k)) {
 			continue
 		}
-		if s.underWay > 0 { // it is outlived by what nobody waits for
+		if s.underWay > 0 { // a call that nobody waits for goes on
 			s.total += now.Sub(s.since)
 		}
 		attrs = append(attrs, slog.Float64(fields[k], float64(s.total.Microseconds())/1000))
@@ -133,7 +133,7 @@ func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 // traceID returns the trace's id of X-Ray's header, or "".
 func traceID(header string) string { return part(header, "Root=") }
 
-// part returns the value of one of a trace header's parts.
+// part returns the value of a part of a trace header.
 func part(header, name string) string {
 	for field := range strings.SplitSeq(header, ";") {
 		if value, ok := strings.CutPrefix(field, name); ok {

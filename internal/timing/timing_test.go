@@ -22,7 +22,7 @@ func traced(ctx context.Context, trace string) context.Context {
 	return context.WithValue(ctx, runtimeTrace, trace) //nolint:staticcheck // the runtime has no other key
 }
 
-// line returns what a log line with the attributes says.
+// line returns the log line of the attributes.
 func line(t *testing.T, attrs []slog.Attr) map[string]any {
 	t.Helper()
 	var b bytes.Buffer
@@ -45,7 +45,7 @@ func TestSums(t *testing.T) {
 		defer end()
 		first := Start(ctx, Store)
 		time.Sleep(10 * time.Millisecond)
-		second := Start(context.WithoutCancel(ctx), Store) // what outlives its caller belongs to the invocation too
+		second := Start(context.WithoutCancel(ctx), Store) // a call that outlives its caller belongs to the invocation too
 		time.Sleep(20 * time.Millisecond)
 		first()
 		time.Sleep(5 * time.Millisecond)
@@ -110,7 +110,7 @@ type document struct {
 	Subsegments               []document
 }
 
-// receive returns the next document, and fails the test if it isn't one that X-Ray takes.
+// receive returns the next document, and fails the test if X-Ray would refuse it.
 func (d daemon) receive(t *testing.T) document {
 	t.Helper()
 	buffer := make([]byte, 64<<10)
@@ -180,7 +180,7 @@ func TestTracer(t *testing.T) {
 	}
 }
 
-// TestNotTraced has invocations that X-Ray isn't to hear of, and after them one that it is.
+// TestNotTraced has invocations without a trace, and after them one with a trace.
 func TestNotTraced(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t)
@@ -206,7 +206,7 @@ func TestNotTraced(t *testing.T) {
 	NewTracer("nowhere", counting()).send(t.Context(), &Invocation{trace: sampled, calls: []call{{}}}) // can't be dialed, which is nobody's fault
 }
 
-// BenchmarkTracer measures what X-Ray adds to an invocation with a welcome's ten calls, sampled and not.
+// BenchmarkTracer measures X-Ray's share of an invocation with a welcome's ten calls, sampled and not.
 func BenchmarkTracer(b *testing.B) {
 	d := newDaemon(b)
 	tracer := NewTracer(d.LocalAddr().String(), counting())

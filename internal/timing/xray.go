@@ -37,13 +37,13 @@ const (
 	maxCalls = 400
 )
 
-// names and namespaces of the calls: X-Ray draws a node for each name, and namespace says whose it is.
+// names and namespaces of the calls: X-Ray draws a node for each name, and the namespace names its owner.
 var (
 	nodes      = [kinds]string{"DynamoDB", "ElastiCache", "Sufrah API", "Twilio", "SQS", "Secrets Manager", "wait"}
 	namespaces = [kinds]string{"aws", "remote", "remote", "remote", "aws", "aws", ""}
 )
 
-// send sends the invocation's calls. What can't be sent is lost, and costs the invocation nothing.
+// send sends the invocation's calls. Unsent calls are lost, at no cost for the invocation.
 func (t *Tracer) send(ctx context.Context, i *Invocation) {
 	i.mu.Lock()
 	calls := i.calls[:min(len(i.calls), maxCalls)]

@@ -55,7 +55,7 @@ func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*v
 			Credentials: function.AWS(account, "").Credentials, Region: account.Region, CacheName: settings.Name, UserID: settings.User,
 			// The endpoints of serverless caches are below a name of their own.
 			Serverless: strings.Contains(settings.Endpoint, ".serverless."),
-			Now:        time.Now, // AWS's, whatever the time of a local stack is
+			Now:        time.Now, // AWS's, not a local stack's
 		}.Token
 	}
 	client, err := valkey.New(c)

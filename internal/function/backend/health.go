@@ -19,8 +19,8 @@ var (
 	errNoKey   = errors.New("it is not a key that a request can carry")
 )
 
-// Checks returns those of what the two functions that talk to customers share: the cache, and both secrets, read anew. done
-// closes what they opened.
+// Checks returns the checks of the parts shared by the two functions that talk to customers: the cache, and both secrets, read
+// anew. done closes their connections.
 func Checks(
 	cache config.Cache, account config.Twilio, api config.Sufrah, aws config.AWS, now func() time.Time,
 ) (checks []health.Check, done func(), err error) {

@@ -40,7 +40,7 @@ const Name = "process-message"
 // within is the service level: Twilio, and the customer's next message, wait for the answer.
 const within = 2 * time.Second
 
-// twilioTimeout is nearly what an invocation has: a message that Twilio takes after it was given up goes out twice.
+// twilioTimeout is nearly an invocation's time: if Twilio takes a message after a time-out, the message goes out twice.
 const twilioTimeout = 10 * time.Second
 
 // New is a function.Build.
@@ -73,7 +73,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, meter)
 	lists := options
 	lists.Observer = cache.Observer{}                         // metrics are of menus
-	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // they are Sufrah's, and lists are made at Twilio
 	calendar := usage.NewCalendar(settings.TimeZone)
 	recorder := recording.New(db, names, calendar)
 	service := &conversation.Service{
@@ -114,7 +114,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	}), nil
 }
 
-// events has metrics written of what the service does.
+// events writes metrics of the service's events.
 func events(meter *metrics.Writer) conversation.Events {
 	return conversation.Events{
 		WelcomeSent:     counting(meter, metrics.WelcomeSent),

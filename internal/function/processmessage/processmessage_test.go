@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 )
 
-// deployed is the environment of a deployed function, whose AWS is at one address.
+// deployed is the environment of a deployed function, with a single address for AWS.
 func deployed(endpoint string) map[string]string {
 	return map[string]string{
 		"AWS_REGION": "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t",

@@ -27,7 +27,7 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "release-check"
 
-// Hook is what CodeDeploy hands a hook (AWS, CodeDeploy user guide, "AppSpec 'hooks' section for an AWS Lambda deployment").
+// Hook is CodeDeploy's input to a hook (AWS, CodeDeploy user guide, "AppSpec 'hooks' section for an AWS Lambda deployment").
 type Hook struct {
 	DeploymentID string `json:"DeploymentId"`
 	ExecutionID  string `json:"LifecycleEventHookExecutionId"`
@@ -36,11 +36,11 @@ type Hook struct {
 // Handler is a Lambda handler of CodeDeploy's hooks. Its error says that CodeDeploy couldn't be told.
 type Handler = func(context.Context, Hook) error
 
-// A version is asked several times: what is new reaches IAM, and the version its network, within seconds.
+// A version is asked several times, because new permissions reach IAM, and the version its network, within seconds.
 const (
 	attempts = 4
 	pause    = 5 * time.Second
-	// answerMargin is what is left of the invocation for telling CodeDeploy, which otherwise waits for an hour.
+	// answerMargin is the rest of the invocation for answering CodeDeploy, which otherwise waits for an hour.
 	answerMargin = 5 * time.Second
 )
 
@@ -106,7 +106,7 @@ func (c *checker) handle(ctx context.Context, hook Hook) error {
 	return nil
 }
 
-// check returns what is wrong with the versions that a deployment brings out.
+// check returns the faults of a deployment's versions.
 func (c *checker) check(ctx context.Context, hook Hook) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -169,7 +169,7 @@ func (c *checker) healthy(ctx context.Context, version string) error {
 	}
 }
 
-// ask sends a version one health event.
+// ask sends a version a health event.
 func (c *checker) ask(ctx context.Context, version string) error {
 	answer, err := c.functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: &version, Payload: []byte(health.Event)})
 	if err != nil {

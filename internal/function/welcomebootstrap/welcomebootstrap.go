@@ -73,7 +73,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 	}
 	lists := options
 	lists.Observer = cache.Observer{}                         // metrics are of menus
-	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // those are Sufrah's, and lists are made at Twilio
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // they are Sufrah's, and lists are made at Twilio
 	parts := append(
 		bootstrap.Parts(menu, cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger), settings.TemplateSIDs),
 		bootstrap.ListPart(menu, listcontent.New(contents, lists)))
