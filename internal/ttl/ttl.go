@@ -22,7 +22,7 @@ type entry[V any] struct {
 	at    time.Time
 }
 
-// New returns a cache of at most so many values. A full one is emptied, and the next look-ups fill it.
+// New returns a cache with a maximum number of values. A full cache is emptied, and the next look-ups fill it.
 func New[K comparable, V any](most int) *Cache[K, V] {
 	return &Cache[K, V]{most: most, entries: make(map[K]entry[V])}
 }
@@ -39,7 +39,7 @@ func (c *Cache[K, V]) Get(key K, now time.Time, maxAge time.Duration) (V, bool) 
 	return e.value, true
 }
 
-// Last returns the key's value of whatever age, or false if it never had one.
+// Last returns the key's value of any age, or false if it never had a value.
 func (c *Cache[K, V]) Last(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

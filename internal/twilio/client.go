@@ -26,7 +26,7 @@ const (
 // channel is put in front of the numbers of WhatsApp's users and senders.
 const channel = "whatsapp:"
 
-// maxAnswer bounds what is read of an answer; Twilio's take about 1 KiB.
+// maxAnswer bounds the part of an answer that is read; Twilio's take about 1 KiB.
 const maxAnswer = 64 << 10
 
 // Config says how to reach Twilio.
@@ -36,7 +36,7 @@ type Config struct {
 	Timeout    time.Duration // of one call, where its context doesn't end earlier; 0 takes DefaultTimeout
 }
 
-// Account is who sends, and pays.
+// Account sends, and pays.
 type Account struct {
 	SID       string // AC and 32 hexadecimal digits
 	AuthToken string
@@ -61,7 +61,7 @@ type Client struct {
 	timeout time.Duration
 }
 
-// New returns a client, or an error that says what is wrong with the config.
+// New returns a client, or an error that describes the config's fault.
 func New(config Config) (*Client, error) {
 	if config.BaseURL == "" {
 		config.BaseURL = DefaultBaseURL
@@ -197,7 +197,7 @@ func taken(body []byte) (string, error) {
 		Message   string `json:"error_message"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return sid(body), nil // what can't be read says nothing of a failure
+		return sid(body), nil // an unreadable answer is no proof of a failure
 	}
 	if delivery.ParseStatus(answer.Status) == delivery.Failed {
 		return answer.SID, &Error{StatusCode: http.StatusCreated, Code: answer.ErrorCode, Message: printable(answer.Message), Failed: true}

@@ -19,7 +19,7 @@ import (
 // DefaultContentBaseURL is where the Content API is.
 const DefaultContentBaseURL = "https://content.twilio.com"
 
-// maxContentAnswer bounds what is read of an answer: a page of contentPage lists takes some 150 KiB.
+// maxContentAnswer bounds the part of an answer that is read: a page of contentPage lists takes some 150 KiB.
 const (
 	maxContentAnswer = 1 << 20
 	contentPage      = 50
@@ -47,7 +47,7 @@ func NewContents(config Config, tokens Tokens, masterSID string) (*Contents, err
 	return &Contents{client: client, tokens: tokens, masterSID: masterSID}, nil
 }
 
-// content is what the API says of a content.
+// content is the API's description of a content.
 type content struct {
 	SID     string    `json:"sid"`
 	Name    string    `json:"friendly_name"`
@@ -64,7 +64,7 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	}
 	newest := content{}
 	for _, f := range found {
-		// The filters are regular expressions and dates of Twilio's making: what doesn't match isn't taken for a match.
+		// Twilio's filters are regular expressions and dates of its own making, so each match is checked.
 		if f.Name == name && f.Created.After(after) && f.Created.After(newest.Created) {
 			newest = f
 		}
@@ -72,8 +72,7 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	return newest.SID, nil
 }
 
-// Older returns the SIDs of some contents whose names begin with a prefix and which were made before a time, and whether there
-// may be more.
+// Older returns SIDs of contents made before a time whose names begin with a prefix, and whether there may be more.
 func (c *Contents) Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error) {
 	found, err := c.search(ctx, accountSID, url.Values{
 		"ContentName": {"^" + prefix}, "DateCreatedBefore": {before.UTC().Format(time.RFC3339)},
@@ -140,7 +139,7 @@ func (c *Contents) Create(ctx context.Context, accountSID string, list listpicke
 	return made, nil
 }
 
-// Delete deletes a content. One that isn't there is deleted.
+// Delete deletes a content; a missing content counts as deleted.
 func (c *Contents) Delete(ctx context.Context, accountSID, contentSID string) error {
 	_, err := c.call(ctx, accountSID, http.MethodDelete, "/v1/Content/"+url.PathEscape(contentSID), nil, http.StatusNoContent)
 	if failure, ok := errors.AsType[*Error](err); ok && failure.StatusCode == http.StatusNotFound {

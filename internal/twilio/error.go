@@ -19,13 +19,13 @@ var (
 	errCredentials = errors.New("the account has no usable credentials")
 )
 
-// maxMessageRunes bounds what is kept of Twilio's own words.
+// maxMessageRunes bounds the kept part of Twilio's own message.
 const maxMessageRunes = 300
 
 // Error is a message that Twilio did not accept. Its text holds no credential and no phone number in full.
 //
-// Exactly one of Retryable and Permanent is true of it; ReceiverRejected and TemplateRejected are kinds of Permanent, and
-// AuthenticationFailed is a kind of Retryable.
+// It is either Retryable or Permanent. ReceiverRejected and TemplateRejected are kinds of Permanent, and AuthenticationFailed
+// is a kind of Retryable.
 type Error struct {
 	StatusCode int           // 0 where nothing was answered
 	Code       int           // of Twilio's error dictionary; 0 where none was given
@@ -35,7 +35,7 @@ type Error struct {
 	Err        error         // the cause, where it is not the answer
 }
 
-// Error returns what Twilio answered or why there was no answer.
+// Error returns Twilio's answer, or the reason that there was none.
 func (e *Error) Error() string {
 	text := "twilio"
 	if e.StatusCode != 0 {
@@ -70,7 +70,7 @@ func (e *Error) Permanent() bool {
 	return kind == refused || kind == receiverRefused || kind == templateRefused
 }
 
-// ReceiverRejected says whether it is the receiver who can't get messages from this sender, whatever they say.
+// ReceiverRejected reports whether the receiver can't get any message from this sender.
 func (e *Error) ReceiverRejected() bool {
 	return e.kind() == receiverRefused
 }
@@ -85,7 +85,7 @@ func (e *Error) AuthenticationFailed() bool {
 	return e.kind() == unauthenticated
 }
 
-// kind is what an error means for the message.
+// kind is an error's meaning for the message.
 type kind int
 
 const (
@@ -118,14 +118,13 @@ func (e *Error) kindOfStatus() kind {
 	case errors.Is(e.Err, errCredentials), e.StatusCode == http.StatusUnauthorized:
 		return unauthenticated
 	case e.StatusCode < 400, outbound.Transient(e.StatusCode):
-		return passing // below 400: no answer, or one that is not Twilio's
+		return passing // below 400: no answer, or not Twilio's
 	default:
 		return refused
 	}
 }
 
-// parseError returns the error that an answer stands for, whatever its body is. Words that repeat one of the secrets are
-// left out.
+// parseError returns the error for an answer with any body. Words that repeat one of the secrets are left out.
 func parseError(status int, header http.Header, body []byte, secrets ...string) *Error {
 	e := &Error{StatusCode: status, RetryAfter: outbound.RetryAfter(header)}
 	var answer struct {
@@ -176,7 +175,7 @@ func endOfNumber(runes []rune, start int) int {
 	return end
 }
 
-// maskNumber hides all but the last four digits of what has as many as a phone number has at least.
+// maskNumber hides all but the last four digits of a text with at least a phone number's digits.
 func maskNumber(number []rune) {
 	const shortest, shown = 7, 4
 	digits := 0

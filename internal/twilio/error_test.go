@@ -101,7 +101,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// TestErrorTellsNoSecret: whoever answers in Twilio's place can't get a token into the log.
+// TestErrorTellsNoSecret: a server in Twilio's place can't get a token into the log.
 func TestErrorTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{

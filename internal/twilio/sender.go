@@ -25,11 +25,11 @@ type Sender struct {
 	SenderConfig
 }
 
-// SenderConfig is what a Sender works with. All of it is needed.
+// SenderConfig is a Sender's configuration. All fields are required.
 type SenderConfig struct {
 	Client *Client
 	Tokens Tokens
-	// MasterSID is the account of bots without one of their own.
+	// MasterSID is the account of bots without their own.
 	MasterSID string
 	// StatusURL is the public address that statuses are reported to, without a query.
 	StatusURL string
@@ -37,7 +37,7 @@ type SenderConfig struct {
 	Now       func() time.Time
 }
 
-// NewSender returns a sender for bots with an account of their own; those without one send from the master's.
+// NewSender returns a sender for bots with their own accounts; other bots send from the master's.
 func NewSender(config SenderConfig) *Sender { return &Sender{config} }
 
 // callbackOverrides have Twilio post a callback again that isn't answered with 200, five times within 15 s. Without them it
@@ -72,11 +72,11 @@ func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation
 // them (nyaruka/courier #1083).
 const invalidTo = 21211
 
-// translate says what a failure means for a conversation.
+// translate returns a failure's meaning for a conversation.
 //
-// Only what is the receiver's own doing is final. What an operator has to put right (a sender that isn't registered, a
-// wrong account or token, anything that Twilio refuses for a reason of its own) must not use up the customer's welcome:
-// it stays due, and goes out with the next delivery once it has been put right.
+// Only failures of the receiver's making are final. Failures that an operator must mend (a sender that isn't registered, a
+// wrong account or token, anything that Twilio refuses for a reason of its own) must not use up the customer's welcome: it
+// stays due, and goes out with the next delivery after the mending.
 func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSID string, m Message, err error) error {
 	failure, ok := errors.AsType[*Error](err)
 	switch {

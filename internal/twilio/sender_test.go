@@ -45,7 +45,7 @@ func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) 
 
 var known = tokens{of: map[string]string{masterSID: "master-token", ownSID: "own-token"}}
 
-// setupSender returns a sender whose Twilio is the handler, and its log.
+// setupSender returns a sender with the handler as its Twilio, and its log.
 func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twilio.Sender, *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -146,7 +146,7 @@ func TestSenderOverSandbox(t *testing.T) {
 	}
 }
 
-// What an error of a Sender may say, other than nothing.
+// The kinds of errors of a Sender, beside none.
 const (
 	undeliverable    = "undeliverable"
 	templateRejected = "template rejected"
@@ -173,7 +173,7 @@ func TestSenderErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status, code   int
-		template, text string // what it means for each
+		template, text string // its meaning for each
 	}{
 		"invalid receiver":             {400, 21211, undeliverable, undeliverable},
 		"unsubscribed":                 {400, 21610, undeliverable, undeliverable},
@@ -264,7 +264,7 @@ func TestSenderNotEnabledForUserIDs(t *testing.T) {
 	}
 }
 
-// TestEverySendNamesItsStatusCallback: the address says what the message is, and names no customer.
+// TestEverySendNamesItsStatusCallback: the address describes the message, and names no customer.
 func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	t.Parallel()
 	const base = "https://bot.example.com/webhooks/whatsapp/status?kind="
@@ -305,7 +305,7 @@ func TestFailedAtOnceHasASID(t *testing.T) {
 	}
 }
 
-// TestSenderTellsTheOperator what to look at.
+// TestSenderTellsTheOperator: the log tells the operator where to look.
 func TestSenderTellsTheOperator(t *testing.T) {
 	t.Parallel()
 	sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

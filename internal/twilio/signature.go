@@ -9,12 +9,12 @@ import (
 	"slices"
 )
 
-// Signature returns what Twilio puts into X-Twilio-Signature when it posts the form to the URL: the base64 of an
-// HMAC-SHA1, keyed with the account's auth token, of the URL as it is configured and then of each parameter's name and
-// value, ordered by name and by value, each pair once.
+// Signature returns Twilio's X-Twilio-Signature for posting the form to the URL: the base64 of an HMAC-SHA1, keyed with the
+// account's auth token, of the configured URL followed by each parameter's name and value, ordered by name and by value, each
+// pair once.
 //
-// Twilio's Go library is not used for it: it signs only the first value of a name that comes twice, unlike Twilio's
-// libraries for other languages, and adds 0.2 MB to a function.
+// Twilio's Go library is not used for it: it signs only the first value of a name that comes twice, unlike Twilio's libraries
+// for other languages, and adds 0.2 MB to a function.
 func Signature(authToken, url string, form url.Values) string {
 	names := make([]string, 0, len(form))
 	for name := range form {

@@ -10,7 +10,7 @@ import (
 
 const exampleURL = "https://mycompany.com/myapp.php?foo=1&bar=2"
 
-// exampleForm is the one that Twilio's documentation and libraries sign, with the token 12345.
+// exampleForm is the form signed in Twilio's documentation and libraries, with the token 12345.
 func exampleForm() url.Values {
 	return url.Values{
 		"CallSid": {"CA1234567890ABCDE"}, "Caller": {"+14158675309"}, "Digits": {"1234"},
@@ -104,7 +104,7 @@ func TestOtherPort(t *testing.T) {
 	}
 }
 
-// Whatever is signed is valid in any order of the values, and any change to a value makes it invalid.
+// A signature is valid for any order of the values, and invalid after any change to a value.
 func TestSignaturesOfAnyForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -20,7 +20,7 @@ const module = "github.com/sufrah/usage-bootstrap"
 // group. A pattern that ends in "/..." stands for the package and all below it; a pattern that begins with "./" is the
 // module's own.
 var (
-	// domain decides what the system does, whatever it runs on.
+	// domain packages decide the system's behavior, independent of technology.
 	domain = []string{
 		"./internal/usage", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/customer", "./internal/intent", "./internal/spelling", "./internal/search", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
@@ -28,7 +28,7 @@ var (
 	}
 	// edges take requests from outside and hand them to the domain.
 	edges = []string{"./internal/httpedge", "./internal/usagehttp", "./internal/webhook"}
-	// adapters each translate between the domain and one technology. One with rooms is still one adapter.
+	// adapters translate between the domain and a technology each. An adapter with rooms is still a single adapter.
 	adapters = []string{
 		"./internal/dynamo/...", "./internal/valkey", "./internal/twilio", "./internal/sufrah", "./internal/lambdahttp",
 		"./internal/secret", "./internal/sqsqueue", "./internal/lambdasqs",
@@ -40,12 +40,12 @@ var (
 	}
 	// joiners choose adapters and put everything together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/..."}
-	// standIns pretend to be what AWS and others provide.
+	// standIns imitate AWS's and others' services.
 	standIns = []string{
 		"./internal/local/dynamolocal/...", "./internal/local/sqslocal/...", "./internal/local/apigateway", "./internal/local/lambdalocal",
 		"./internal/local/eventsource", "./internal/local/sandbox",
 	}
-	// benches are the rest of what local stacks and operators' tools are made of.
+	// benches are the other parts of local stacks and operators' tools.
 	benches = []string{
 		"./internal/local/devstack", "./internal/local/stackstore", "./internal/local/demo", "./internal/local/page", "./internal/local/sam", "./internal/local/engines",
 		"./internal/local/transfer",
@@ -60,7 +60,7 @@ var (
 	// deployed is the wing that runs on AWS.
 	deployed = slices.Concat(domain, edges, adapters, foundations)
 
-	// drivers are other people's clients of what the system runs on.
+	// drivers are other people's clients of the services that the system uses.
 	drivers = []string{
 		"github.com/aws/...", "github.com/awslabs/...", "github.com/valkey-io/...", "github.com/alicebob/miniredis/...",
 	}
@@ -72,7 +72,7 @@ type rule struct {
 	reason   string
 	from     []string // the packages that it binds,
 	except   []string // without these
-	to       []string // what they must not import,
+	to       []string // forbidden imports
 	indirect bool     // nor have anything import that they link,
 	atMost   int      // but for so many patterns of these
 }
@@ -138,10 +138,10 @@ var rules = []rule{
 type pkg struct {
 	ImportPath string
 	Imports    []string // directly, without its tests
-	Deps       []string // with all that those import
+	Deps       []string // with all transitive ones
 }
 
-// matches reports whether an import path is one that a pattern stands for.
+// matches reports whether an import path fits a pattern.
 func matches(pattern, path string) bool {
 	if own, ok := strings.CutPrefix(pattern, "./"); ok {
 		if own == "..." {
@@ -268,7 +268,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestDeployedWing: whatever lies directly below internal/ runs on AWS, so the listing says what is deployed.
+// TestDeployedWing: every package directly below internal/ runs on AWS, so a listing shows the deployed code.
 func TestDeployedWing(t *testing.T) {
 	t.Parallel()
 	packages := list(t)
@@ -287,7 +287,7 @@ func TestDeployedWing(t *testing.T) {
 	}
 }
 
-// TestRulesCanBreak holds each rule to a package that breaks it, and to one that looks as if it did.
+// TestRulesCanBreak applies each rule to a package that breaks it, and to a package that only seems to.
 func TestRulesCanBreak(t *testing.T) {
 	t.Parallel()
 	own := func(path string) string { return module + "/" + path }
@@ -295,7 +295,7 @@ func TestRulesCanBreak(t *testing.T) {
 		rule          string
 		from          string
 		imports, deps []string // deps besides imports
-		want          []string // what of them is forbidden
+		want          []string // the forbidden ones among them
 	}{
 		{"the domain knows no technology", own("internal/usage"),
 			[]string{"time", own("internal/restaurant"), "github.com/aws/aws-lambda-go/events"}, nil,

@@ -1,2 +1,2 @@
-// Package deptest holds which of the project's packages may import what, each rule with its reason, as a test.
+// Package deptest tests which of the project's packages may import which others, each rule with its reason.
 package deptest

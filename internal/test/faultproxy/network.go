@@ -1,5 +1,5 @@
-// Package faultproxy puts a network between a client and a server whose weather can be made: slow, silent, cut off. Tests use
-// it on real engines, which don't fail by themselves. No function links it.
+// Package faultproxy puts a network with changeable weather between a client and a server: slow, silent, cut off. Tests use it
+// on real engines, which don't fail by themselves. No function links it.
 package faultproxy
 
 import (
@@ -12,14 +12,14 @@ import (
 // Weather is how a network treats the connections through it. The zero Weather is fine.
 type Weather struct {
 	Delay   time.Duration // of each piece of an answer
-	Silent  bool          // takes what is sent, and answers nothing; connections that it was sent over end when it does
+	Silent  bool          // accepts requests and answers nothing; connections with such requests end with the silence
 	Reset   bool          // ends each connection when something is sent
 	Cut     int           // ends each answer after so many bytes; 0 lets all of it pass
-	Every   int           // has Cut spare all answers but one in so many; 0 spares none
-	Refuses bool          // takes no connection, and has ended those that there were
+	Every   int           // Cut applies to one answer in so many; 0 applies it to all
+	Refuses bool          // refuses connections, and ends existing ones
 }
 
-// Network is what lies between clients and a server. Its methods may be called concurrently.
+// Network lies between clients and a server. Its methods may be called concurrently.
 type Network struct {
 	address string
 
@@ -76,8 +76,8 @@ func (n *Network) listen(address string) error {
 	return nil
 }
 
-// Turn changes the weather for all connections, those that exist and those to come. It fails where the network's port was
-// lost to another program while it refused connections.
+// Turn changes the weather for all connections, existing and future. It fails if another program took the network's port while
+// it refused connections.
 func (n *Network) Turn(to Weather) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -86,7 +86,7 @@ func (n *Network) Turn(to Weather) error {
 	if to.Refuses && !before.Refuses {
 		_ = n.listener.Close()
 	}
-	if to.Refuses || before.Silent && !to.Silent { // what silence took is lost, and no answer to it will come
+	if to.Refuses || before.Silent && !to.Silent { // requests sent into the silence are lost, and get no answer
 		n.disconnect()
 	}
 	if before.Refuses && !to.Refuses {
@@ -95,7 +95,7 @@ func (n *Network) Turn(to Weather) error {
 	return nil
 }
 
-// Lead has the network lead to another server. Connections to the one before end.
+// Lead makes the network lead to another server. Connections to the previous server end.
 func (n *Network) Lead(server string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -146,7 +146,7 @@ func (n *Network) pass(client *net.TCPConn) {
 	_ = server.Close()
 }
 
-// answerTo sends a client what its weather lets pass.
+// answerTo sends a client the part of an answer that its weather lets pass.
 type answerTo struct {
 	client  *net.TCPConn
 	network *Network
@@ -173,7 +173,7 @@ func (n *Network) isNext(every int) bool {
 	return every == 0 || n.answers%every == 0
 }
 
-// requestFrom sends the server what its client's weather lets pass.
+// requestFrom sends the server the part of a request that its client's weather lets pass.
 type requestFrom struct {
 	server  net.Conn
 	client  *net.TCPConn

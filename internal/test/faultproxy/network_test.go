@@ -37,7 +37,7 @@ func serve(t *testing.T, word string) string {
 	return listener.Addr().String()
 }
 
-// dial returns what sends a line over one connection and returns the answer.
+// dial returns a func that sends a line over the same connection each time and returns the answer.
 func dial(t *testing.T, n *faultproxy.Network) func() (string, error) {
 	t.Helper()
 	connection, err := net.Dial("tcp", n.Address())
@@ -50,13 +50,13 @@ func dial(t *testing.T, n *faultproxy.Network) func() (string, error) {
 		if _, err := io.WriteString(connection, "hello\n"); err != nil {
 			return "", err
 		}
-		_ = connection.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // only what is silent comes to its end
+		_ = connection.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // only a silent connection reaches it
 		answer, err := answers.ReadString('\n')
 		return answer, err
 	}
 }
 
-// TestWeather has each weather come over a connection and go again: what was fine before is so for new connections.
+// TestWeather: each weather comes over a connection and goes again; afterwards new connections work as before.
 func TestWeather(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -107,7 +107,7 @@ func TestWeather(t *testing.T) {
 	}
 }
 
-// TestForget: the connections that exist lead nowhere, and new ones to the server.
+// TestForget: existing connections lead nowhere, and new ones to the server.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	n, err := faultproxy.New(serve(t, "first"))

@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 )
 
-// StackName is the stack whose tables an Engine has.
+// StackName is the stack with the tables of an Engine.
 const StackName = "sufrah-test"
 
 // tables reads the template once for all tests of a package: that takes longer than most of them.
@@ -55,7 +55,7 @@ func template() (string, error) {
 	}
 }
 
-// T is what a test or a property hands over of itself.
+// T is the part of a test or a property that this package uses.
 type T interface {
 	Helper()
 	Fatal(args ...any)
@@ -71,10 +71,10 @@ func NewEngine(t T) *dynamolocal.Engine {
 	return dynamolocal.New(time.Now, defined...)
 }
 
-// Over returns a store whose requests go through transport, such as an engine's or one that wraps it.
+// Over returns a store with transport for its requests, such as an engine's or a wrapper of it.
 func Over(transport http.RoundTripper) *stackstore.Store {
-	// Of a region that AWS doesn't have, the SDK looks for the partition by patterns that it compiles anew for each request:
-	// a quarter of what a request on the stand-in takes.
+	// For a region that AWS doesn't have, the SDK would compile patterns of partitions for each request: a quarter of a
+	// request's time on the stand-in.
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
 	config.HTTPClient = &http.Client{Transport: transport}

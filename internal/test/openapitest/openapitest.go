@@ -1,4 +1,4 @@
-// Package openapitest holds what the usage API answers to its description, docs/openapi.yaml.
+// Package openapitest compares the usage API's answers with its description, docs/openapi.yaml.
 package openapitest
 
 import (
@@ -23,7 +23,7 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// anyPath is a path that every answer to an unknown one is held to.
+// anyPath is the path that answers to unknown paths are compared with.
 const anyPath = "/api/usage"
 
 // Description is a description of the API that answers can be held to. It is safe for concurrent use.
@@ -63,8 +63,8 @@ func Load(path string) (*Description, error) {
 	return &Description{document: &model.Model, validator: v}, nil
 }
 
-// Check returns how the answer to a request for a path, decoded and without the query, differs from what the description
-// says, or nil. A path or a method that it doesn't have must be answered as its 404s and 405s are.
+// Check returns the differences between the description and the answer to a request for a path, decoded and without the query,
+// or nil. An unknown path or method must be answered like the description's 404s and 405s.
 func (d *Description) Check(method, path string, answer *http.Response, body []byte) error {
 	if method == http.MethodHead {
 		if len(body) > 0 {
@@ -105,8 +105,8 @@ func (d *Description) Check(method, path string, answer *http.Response, body []b
 
 var variable = regexp.MustCompile(`\{[^}]*\}`)
 
-// find returns the template that stands for a path with its operations by method, or nothing where none does. The one
-// with the fewest variables wins.
+// find returns the template that fits a path with its operations by method, or nothing. The template with the fewest variables
+// wins.
 func (d *Description) find(path string) (template string, operations map[string]*v3.Operation) {
 	fewest := math.MaxInt
 	for candidate, item := range d.document.Paths.PathItems.FromOldest() {
@@ -138,15 +138,15 @@ type Example struct {
 	Request *Request // nil where the answer is not the API's own
 }
 
-// Request is the extension x-request of an example. Its credentials and restaurants are those of usageapi's tests.
+// Request is the extension x-request of an example. Its credentials and restaurants exist in usageapi's tests.
 type Request struct {
 	Method    string            `json:"method" yaml:"method"` // empty: GET
 	Path      string            `json:"path" yaml:"path"`     // with the query
 	Headers   map[string]string `json:"headers" yaml:"headers"`
 	Body      string            `json:"body" yaml:"body"`
 	BodyBytes int               `json:"bodyBytes" yaml:"bodyBytes"` // length of a body that says nothing
-	Fault     string            `json:"fault" yaml:"fault"`         // what is broken: "unavailable" or "unexpected"
-	Given     string            `json:"given" yaml:"given"`         // what happened before: "renewed", "activity" or "nearing"
+	Fault     string            `json:"fault" yaml:"fault"`         // fault of the store: "unavailable" or "unexpected"
+	Given     string            `json:"given" yaml:"given"`         // earlier events: "renewed", "activity" or "nearing"
 }
 
 // Examples returns all examples of answers. It fails where a status has none.

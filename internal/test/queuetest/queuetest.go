@@ -1,8 +1,8 @@
-// Package queuetest is the contract that every queue must keep which the project runs against: the local stand-in and
-// real SQS servers alike. Each test talks to the queue through the SDK's client.
+// Package queuetest is the contract of every queue that the project runs on: the local stand-in and real SQS servers alike.
+// Each test talks to the queue through the SDK's client.
 //
-// The contract holds what this project relies on, no more. Where SQS leaves the outcome open, such as a delete with an
-// old receipt handle, it asks for nothing.
+// The contract covers the behavior that this project relies on, no more. Where SQS leaves the outcome open, such as a delete
+// with an old receipt handle, it demands nothing.
 package queuetest
 
 import (
@@ -449,7 +449,7 @@ func unknownQueue(t *testing.T, f Fixture) {
 	}
 }
 
-// wantRefusal checks that the server, not the network, refused what was asked.
+// wantRefusal checks that the server, not the network, refused the request.
 func wantRefusal(t *testing.T, what string, err error) {
 	t.Helper()
 	if target := (smithy.APIError)(nil); !errors.As(err, &target) {

@@ -31,7 +31,7 @@ func TestEngineContract(t *testing.T) {
 		f := queuetest.Fixture{Client: client, Advance: time.Sleep}
 		queues, err := parsed.Queues("test-" + rand.Text())
 		must(t, err)
-		for i := range queues { // all but what makes the tests wait
+		for i := range queues { // all except the settings that make the tests wait
 			queues[i].VisibilityTimeout, queues[i].MaxReceiveCount = queuetest.VisibilityTimeout, queuetest.MaxReceiveCount
 		}
 		urls, err := engines.CreateQueues(t.Context(), client, queues)
