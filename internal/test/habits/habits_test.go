@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,7 +132,7 @@ func files(t *testing.T, ending string) []string {
 	return found
 }
 
-// TestDisabledLintersHaveReasons: who disables a linter says why, in a comment on its line.
+// TestDisabledLintersHaveReasons: each disabled linter has its reason in a comment on its line.
 func TestDisabledLintersHaveReasons(t *testing.T) {
 	t.Parallel()
 	var config struct {
@@ -153,36 +154,86 @@ func TestDisabledLintersHaveReasons(t *testing.T) {
 	}
 }
 
-// TestDocumentsLeadSomewhere: files that documents link to and targets that they name exist.
+// maxReadme bounds the README's lines: a newcomer reads all of it, and looks the rest up in docs.
+const maxReadme = 130
+
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	if n := strings.Count(read(t, "README.md"), "\n"); n > maxReadme {
+		t.Errorf("README.md has %d lines, want at most %d: move reference to docs", n, maxReadme)
+	}
+}
+
+// names are the repository's make targets and tests.
+type names struct {
+	targets map[string]bool
+	tests   []string
+}
+
+// TestDocumentsLeadSomewhere: the files, headings, make targets and tests that documents name exist.
 func TestDocumentsLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	targets := map[string]bool{}
+	known := names{targets: map[string]bool{}}
 	for _, target := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
-		targets[target[1]] = true
+		known.targets[target[1]] = true
+	}
+	for _, file := range files(t, "_test.go") {
+		for _, test := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllStringSubmatch(read(t, file), -1) {
+			known.tests = append(known.tests, test[1])
+		}
 	}
 	for _, document := range files(t, ".md") {
-		for _, fault := range astray(read(t, document), filepath.Join(root, filepath.Dir(document)), targets) {
+		for _, fault := range astray(read(t, document), filepath.Join(root, filepath.Dir(document)), known) {
 			t.Errorf("%s: %s", document, fault)
 		}
 	}
-	text := "`make nothing` [a](nowhere.md) [b](https://example.com) [c](#here) `make test` [d](habits_test.go#x) \nmake nobody\nwe make many"
-	want := []string{"there is no nowhere.md", "there is no target nothing", "there is no target nobody"}
-	if diff := cmp.Diff(want, astray(text, ".", map[string]bool{"test": true})); diff != "" {
+	text := "# It's here\n`make nothing` [a](nowhere.md) [b](https://example.com) [c](#its-here) [d](#there) `make test` [e](habits_test.go#x)\n" +
+		"[f](../../../CONTRIBUTING.md#checks) [g](../../../CONTRIBUTING.md#nothing)\nmake nobody\nwe make many\n`-run 'TestSome|TestNone'`"
+	want := []string{
+		"there is no nowhere.md", "there is no heading #there", "there is no heading ../../../CONTRIBUTING.md#nothing",
+		"there is no target nothing", "there is no target nobody", "there is no test TestNone",
+	}
+	if diff := cmp.Diff(want, astray(text, ".", names{map[string]bool{"test": true}, []string{"TestSomething"}})); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 }
 
-// astray returns what a document in a folder links to in vain.
-func astray(document, folder string, targets map[string]bool) (faults []string) {
-	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(document, -1) {
-		if _, err := os.Stat(filepath.Join(folder, link[1])); err != nil {
-			faults = append(faults, "there is no "+link[1])
+// astray returns the names and links of a document in a folder that lead nowhere. A test's name may be cut short, as -run allows.
+func astray(document, folder string, known names) (faults []string) {
+	for _, link := range regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(document, -1) {
+		content := []byte(document)
+		if link[1] != "" {
+			var err error
+			if content, err = os.ReadFile(filepath.Join(folder, link[1])); err != nil {
+				if _, err = os.Stat(filepath.Join(folder, link[1])); err != nil {
+					faults = append(faults, "there is no "+link[1])
+				}
+				continue
+			}
+		}
+		if link[2] != "" && (link[1] == "" || strings.HasSuffix(link[1], ".md")) && !anchors(string(content))[link[2]] {
+			faults = append(faults, fmt.Sprintf("there is no heading %s#%s", link[1], link[2]))
 		}
 	}
 	for _, target := range regexp.MustCompile("(?:`|(?m:^))make ([a-z-]+)").FindAllStringSubmatch(document, -1) {
-		if !targets[target[1]] {
+		if !known.targets[target[1]] {
 			faults = append(faults, fmt.Sprintf("there is no target %s", target[1]))
 		}
 	}
+	for _, test := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(document, -1) {
+		if !slices.ContainsFunc(known.tests, func(name string) bool { return strings.HasPrefix(name, test) }) {
+			faults = append(faults, "there is no test "+test)
+		}
+	}
 	return faults
+}
+
+// anchors returns the anchors that GitHub gives a document's headings.
+func anchors(document string) map[string]bool {
+	found := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(document, -1) {
+		text := regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		found[strings.ReplaceAll(text, " ", "-")] = true
+	}
+	return found
 }
