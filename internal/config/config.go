@@ -29,7 +29,7 @@ func (e Environment) Get(name string) string {
 	return ""
 }
 
-// Fault is what is wrong with one variable. The value isn't part of it: it may be a secret.
+// Fault is the fault of a variable. It doesn't include the value, which may be a secret.
 type Fault struct {
 	Variable string
 	Problem  string
@@ -60,7 +60,7 @@ func (e *environment) optional(name, fallback string) string {
 	return cmp.Or(e.given.Get(name), fallback)
 }
 
-// functionName is what Lambda calls the function: two stacks' functions in one account have different names.
+// functionName is Lambda's name of the function: the functions of two stacks in the same account have different names.
 func (e *environment) functionName(fallback string) string {
 	return e.optional("AWS_LAMBDA_FUNCTION_NAME", fallback)
 }
@@ -127,8 +127,8 @@ func (e *environment) basePath(name string) string {
 	return value
 }
 
-// limits are those of a restaurant without a bot, and those that sufrahctl, which reads the same variables, gives a new bot.
-// To a restaurant without a bot nobody can write, so that here its limit a minute bounds nothing.
+// limits are the limits of a restaurant without a bot, and the limits that sufrahctl, which reads the same variables, gives a
+// new bot. A restaurant without a bot has no number, so its per-minute limit never applies.
 func (e *environment) limits() restaurant.Limits {
 	const most = 1_000_000_000
 	return restaurant.Limits{

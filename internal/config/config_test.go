@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata" // the tests' zones, whatever the machine has installed
+	_ "time/tzdata" // the tests' zones, independent of the machine's
 
 	"github.com/google/go-cmp/cmp"
 
@@ -249,7 +249,7 @@ func FuzzBasePath(f *testing.F) {
 	})
 }
 
-// TestUsageAdmin: usage-admin reads what usage-api reads, but for the directory and the conversations.
+// TestUsageAdmin: usage-admin reads the same as usage-api, except the directory and the conversations.
 func TestUsageAdmin(t *testing.T) {
 	t.Parallel()
 	environment := required()

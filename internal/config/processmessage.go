@@ -58,10 +58,11 @@ func LoadProcessMessage(given Environment) (ProcessMessage, error) {
 	return c, e.err()
 }
 
-// webhookPath is where the function takes messages, below whatever a stage or a custom domain puts in front.
+// webhookPath is the function's path for messages, below any prefix of a stage or a custom domain.
 const webhookPath = "/webhooks/whatsapp"
 
-// webhookURL is the webhook's public address. One that ends otherwise is refused, since every signature would be wrong.
+// webhookURL is the webhook's public address. An address with another ending is refused, because every signature would be
+// wrong.
 func (e *environment) webhookURL(name string) string {
 	value := e.serviceURL(name, "")
 	if value != "" && !strings.HasSuffix(value, webhookPath) {

@@ -33,7 +33,7 @@ func ofProcessMessage() map[string]string {
 	}
 }
 
-// ofWelcomeBootstrap holds those of welcome-bootstrap.
+// ofWelcomeBootstrap has the variables of welcome-bootstrap.
 func ofWelcomeBootstrap() map[string]string {
 	return map[string]string{
 		"BOOTSTRAP_QUEUE_URL": queueURL, "DEAD_LETTER_QUEUE_URL": deadURL, "TWILIO_ACCOUNT_SID": masterSID, "TWILIO_SECRET_ARN": twilioARN,
@@ -42,7 +42,7 @@ func ofWelcomeBootstrap() map[string]string {
 	}
 }
 
-// local is what a local stack has otherwise: everything on this machine, and the secrets in the environment.
+// local has a local stack's differences: everything on this machine, and the secrets in the environment.
 func local() map[string]string {
 	return map[string]string{
 		"WEBHOOK_URL": "http://localhost:8080/webhooks/whatsapp", "TWILIO_SECRET_ARN": "", "TWILIO_AUTH_TOKEN": "local-twilio-token",
@@ -304,7 +304,7 @@ func TestServicesFaulty(t *testing.T) {
 	}
 }
 
-// wantFaulty holds that the error complains of the one variable, and doesn't show a secret.
+// wantFaulty checks that the error names the variable, and shows no secret.
 func wantFaulty(t *testing.T, way map[string]string, err error, name string) {
 	t.Helper()
 	names := slices.Compact(faulty(err))

@@ -10,21 +10,21 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 )
 
-// Twilio says how to reach Twilio, and as whom. Exactly one of SecretARN and AuthToken is set.
+// Twilio has Twilio's addresses and the account. Exactly one of SecretARN and AuthToken is set.
 type Twilio struct {
 	AccountSID     string // Sufrah's own account
 	SecretARN      string // of the secret with every account's auth token
 	AuthToken      string // of Sufrah's own account, in a local stack
-	APIBase        string // of who sends messages
+	APIBase        string // of functions that send messages
 	ContentAPIBase string
 }
 
-// Sufrah says how to reach the Sufrah API. Exactly one of SecretARN and APIKey is set.
+// Sufrah has the Sufrah API's address and key. Exactly one of SecretARN and APIKey is set.
 type Sufrah struct {
 	APIBase   string
 	SecretARN string // of the secret with the key
 	APIKey    string
-	CacheTTL  time.Duration // how long what it answers is fresh
+	CacheTTL  time.Duration // time for which an answer is fresh
 }
 
 // Cache says how to reach the cache. User and Name are either both empty, which connects without a password, or the
@@ -37,8 +37,8 @@ type Cache struct {
 	Name     string
 }
 
-// AWS says where a function's AWS is, and who the function is there. Lambda sets the region and the credentials. The
-// endpoints are those of stand-ins; "" is AWS's own.
+// AWS has the addresses of a function's AWS, and the function's credentials. Lambda sets the region and the credentials. The
+// endpoints are stand-ins'; "" is AWS's own.
 type AWS struct {
 	Region          string
 	AccessKeyID     string
@@ -50,7 +50,7 @@ type AWS struct {
 	XRayDaemon      string // host:port; "" where there is none
 }
 
-// aws reads where the function is. The endpoints are read by the functions that call those services.
+// aws reads the function's region and credentials. The functions that call a service read its endpoint.
 func (e *environment) aws() AWS {
 	return AWS{
 		Region:          e.required("AWS_REGION"),
@@ -134,7 +134,7 @@ func validSecretARN(arn string) bool {
 		parts[0] == "arn" && parts[2] == "secretsmanager" && parts[5] == "secret"
 }
 
-// secret returns the ARN of a secret or its plain value: whichever is set, for exactly one of them must be.
+// secret returns the ARN of a secret or its plain value. Exactly one of them must be set.
 func (e *environment) secret(arnVariable, plainVariable string) (arn, plain string) {
 	arn, plain = e.optional(arnVariable, ""), e.optional(plainVariable, "")
 	switch {

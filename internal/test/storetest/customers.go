@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// ExerciseCustomers runs the suite of what a recorder knows of customers beside their sessions.
+// ExerciseCustomers runs the suite of a recorder's knowledge of customers beside their sessions.
 func ExerciseCustomers(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
 		"opting out opens nothing":           testOptOutOpensNothing,
@@ -55,7 +55,7 @@ func saying(consent conversation.Consent, m conversation.Message) conversation.M
 	return m
 }
 
-// tell records a message that opts out or in, and holds what is known after it to the flags.
+// tell records a message that opts out or in, and compares the recorder's knowledge before and after it with the flags.
 func (l Ledger) tell(t *testing.T, m conversation.Message, before, after bool) conversation.Recorded {
 	t.Helper()
 	recorded, err := l.Recorder.Record(t.Context(), m)
@@ -78,7 +78,7 @@ func testOptOutOpensNothing(t *testing.T, l Ledger) {
 	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
 	must(t, err)
 	wantEqual(t, "sessions", sessions, []usage.Session{})
-	// Whoever writes nevertheless opens a conversation, as everybody does.
+	// A customer who writes after opting out opens a conversation, like everybody.
 	recorded := l.tell(t, message("m3", customer, noon.Add(time.Minute)), true, true)
 	if !recorded.Opened || !recorded.First {
 		t.Errorf("the first message: %+v", recorded)
@@ -101,7 +101,7 @@ func testOptOutInSession(t *testing.T, l Ledger) {
 	l.wantConversations(t, 3)
 }
 
-// testOptOutReplayed: a captured webhook that opts out doesn't opt a customer out who has opted in since.
+// testOptOutReplayed: a replayed webhook that opts out has no effect on a customer who has opted in since.
 func testOptOutReplayed(t *testing.T, l Ledger) {
 	l.record(t, message("m0", customer, noon))
 	out, in := saying(conversation.OptsOut, message("m1", customer, noon)), saying(conversation.OptsIn, message("m2", customer, noon.Add(time.Second)))
@@ -123,7 +123,7 @@ func testOptOutReplayed(t *testing.T, l Ledger) {
 	l.tell(t, message("m3", customer, out.ReceivedAt.Add(time.Hour)), false, false)
 }
 
-// testOptOutBesideOpening: a crowd of messages, one of which opts out, opens one conversation.
+// testOptOutBesideOpening: a crowd of messages that includes an opt-out opens one conversation.
 func testOptOutBesideOpening(t *testing.T, l Ledger) {
 	done := make(chan error)
 	const n = 6
@@ -224,7 +224,7 @@ func testOneCustomer(t *testing.T, l Ledger) {
 	})
 }
 
-// testTwoBecomeOne: who wrote under either id had two conversations, and goes on with one session.
+// testTwoBecomeOne: a customer who wrote under each id had two conversations, and goes on with a single session.
 func testTwoBecomeOne(t *testing.T, l Ledger) {
 	l.record(t, byNumber.message("m1", noon))
 	l.record(t, byUserID.message("m2", noon.Add(time.Hour)))
@@ -261,7 +261,7 @@ func testEndedBecomesOne(t *testing.T, l Ledger) {
 	})
 }
 
-// testBothAtOnce: whoever of them comes first, a new customer's messages at the same moment open one session.
+// testBothAtOnce: a new customer's simultaneous messages under both ids open a single session, in any order.
 func testBothAtOnce(t *testing.T, l Ledger) {
 	for i, forms := range [][]form{{byBoth, byUserID}, {byBoth, byNumber}, {byBoth, byBoth}, {byBoth, byUserID, byUserID, byBoth}} {
 		number, user := fmt.Sprintf("+96651000000%d", i), fmt.Sprintf("SA.%d", i)
@@ -325,7 +325,7 @@ func testWelcomeMoves(t *testing.T, l Ledger) {
 	}
 }
 
-// testNewOwner: a number with another BSUID is a new customer, and what the former owner wrote stays the former owner's.
+// testNewOwner: a number with another BSUID is a new customer, and the former owner keeps the former owner's messages.
 func testNewOwner(t *testing.T, l Ledger) {
 	l.record(t, byBoth.message("m1", noon))
 	const second, third = "SA.2", "SA.3"
@@ -359,7 +359,7 @@ func testNewOwner(t *testing.T, l Ledger) {
 			t.Errorf("message %d after the captured one: %+v", i, recorded)
 		}
 	}
-	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // who is known by a user id gets the number
+	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // a customer known by a user id gets the number
 	l.wantConversations(t, 3)
 	if recorded := l.record(t, owner(third)("t1", 6*time.Minute)); recorded.First || recorded.Opened || recorded.Home != customer {
 		t.Errorf("the third owner: %+v", recorded)
@@ -391,7 +391,7 @@ func testOptOutByEither(t *testing.T, l Ledger) {
 	l.tell(t, saying(conversation.OptsOut, byBoth.message("m6", noon.Add(4*time.Minute))), false, true)
 	l.tell(t, byUserID.message("m7", noon.Add(5*time.Minute)), true, true)
 	l.wantConversations(t, 1)
-	// What opts out tells of the other id too.
+	// An opt-out applies to the other id too.
 	const number, user = "+966500000008", "SA.8"
 	l.tell(t, saying(conversation.OptsOut, byBoth.of("n1", number, user, noon)), false, true)
 	l.tell(t, byUserID.of("n2", number, user, noon.Add(time.Minute)), true, true)
@@ -424,7 +424,7 @@ func testRepeatsOfBoth(t *testing.T, l Ledger) {
 
 func testCustomersFromElsewhere(t *testing.T, l Ledger) {
 	const other, quiet = "+966500000002", "SA.4"
-	l.record(t, byUserID.message("m0", noon.Add(-time.Hour))) // who comes from elsewhere with a number too
+	l.record(t, byUserID.message("m0", noon.Add(-time.Hour))) // a customer known by the user id comes with a number too
 	rows := []conversation.Session{
 		{RestaurantID: "r00001", Customer: customer, UserID: userID, OpenedAt: noon, LastMessageAt: noon.Add(time.Hour), Messages: 3, Welcomed: true},
 		{RestaurantID: "r00001", Customer: other, OpenedAt: noon, LastMessageAt: noon, Messages: 1, Welcomed: true, OptedOut: true},
@@ -458,8 +458,8 @@ func testCustomersFromElsewhere(t *testing.T, l Ledger) {
 	l.wantConversations(t, 2)
 }
 
-// testBrokenOffBetween has a delivery with both ids die after each of its writes, and messages of all forms come before it is
-// delivered again: whoever counts what, each conversation is counted once.
+// testBrokenOffBetween: a delivery with both ids dies after each of its writes, and messages of all forms come before it is
+// delivered again. Each conversation is counted once, whichever delivery counts it.
 func testBrokenOffBetween(t *testing.T, l Ledger) {
 	want := int64(0)
 	for before, known := range map[string][]form{"new": nil, "by number": {byNumber}, "by user id": {byUserID}, "by either": {byNumber, byUserID}} {
@@ -565,7 +565,7 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 			}
 			now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(rt, "until again"))
 			p.last[0], p.last[1] = moved(p, f, now)
-		case 1: // beside others that make no difference to which one opens a session
+		case 1: // beside other messages, any of which may open the session
 			for range rapid.IntRange(1, 3).Draw(rt, "beside") {
 				another := f
 				if p.joined && (fresh || f != byBoth) {
@@ -589,7 +589,7 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 	}
 }
 
-// moved returns the latest messages of a person after one was delivered again: that may be the delivery that counts.
+// moved returns the latest messages of a person after a delivery was repeated: the repeat may be the delivery that counts.
 func moved(p *person, f form, at time.Time) (number, user time.Time) {
 	if f == byUserID && !p.joined {
 		return p.last[0], latest(p.last[1], at)

@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// fullest returns the ids of those that have used the share, the fullest first and then by id.
+// fullest returns the ids of the restaurants at or above the share, the fullest first and then by id.
 func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaultLimit int64) []string {
 	t.Helper()
 	at := time.Date(month.Year, month.Month, 2, 0, 0, 0, 0, time.UTC)
@@ -33,8 +33,8 @@ func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaul
 	return ids
 }
 
-// Watch does what follows a conversation that was opened at the time: it returns how the restaurant stands, and brings the
-// restaurant's place in the ranking up to date.
+// Watch does the work after a conversation was opened at the time: it returns the restaurant's quota, and updates the
+// restaurant's place in the ranking.
 func Watch(ctx context.Context, q conversation.QuotaAlerter, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	state, err := q.QuotaState(ctx, restaurantID, at)
 	if err == nil && state.Place != nil {
@@ -125,10 +125,10 @@ func testFullestFollows(t *testing.T, s Store) {
 	want("unlimited", 0, "r00002")
 	must(t, s.SetBot(t.Context(), "r00001", *daily(0))) // 280 of 100
 	want("nothing but the top-up", usage.Whole, "r00001")
-	must(t, s.SetBot(t.Context(), "r00002", *daily(1))) // 290 of 35: a bot for the one that had none
+	must(t, s.SetBot(t.Context(), "r00002", *daily(1))) // 290 of 35: a bot for the restaurant without one
 	want("its first bot", usage.Whole, "r00002", "r00001")
 
-	// Usage that was imported before its restaurant, over what was there, and of other months.
+	// Usage imported before its restaurant, over existing usage, and of other months.
 	use(t, s, "r00003", 30)
 	want("without a restaurant", usage.Whole, "r00002", "r00001")
 	create(t, s, Restaurant(3), daily(1))
@@ -202,8 +202,8 @@ func testWatch(t *testing.T, l Ledger) {
 	}
 }
 
-// testFullestDuringRaces has conversations opened while the limit changes, top-ups are made and the restaurant is switched
-// on and off: what is left in the end is what all of them add up to.
+// testFullestDuringRaces opens conversations while the limit changes, top-ups are made and the restaurant is switched on and
+// off. In the end the ranking has the sum of all of them.
 func testFullestDuringRaces(t *testing.T, l Ledger) {
 	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
 	const customers, changes = 24, 6
@@ -285,8 +285,8 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 	must(t, err) // nothing was opened there
 }
 
-// testAlertsToldAgain: a top-up that takes the use below a threshold has it told again, also where somebody is just telling
-// of it; one that doesn't changes nothing.
+// testAlertsToldAgain: a top-up that takes the use below a threshold makes it notify again, even while somebody is notifying of
+// it. A top-up that doesn't changes nothing.
 func testAlertsToldAgain(t *testing.T, l Ledger) {
 	m := message("m1", customer, noon)
 	l.record(t, m)
@@ -326,7 +326,7 @@ func testAlertsToldAgain(t *testing.T, l Ledger) {
 	settle(100, 90, false)
 	change(4, 4) // 30 of 34: 88 %
 	want(80, 80)
-	settle(100, 100, true) // by who held the lease before
+	settle(100, 100, true) // by the previous holder of the lease
 	want(80, 80)
 	claim()      // nobody holds it any more
 	change(1, 5) // 30 of 35: still 80 %

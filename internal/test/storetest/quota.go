@@ -18,8 +18,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// quotas is a random sequence of messages, top-ups, changes of limits, switches and month ends, with what ought to be
-// seen after it: everything is kept as it happened, and each figure is worked out anew.
+// quotas is a random sequence of messages, top-ups, changes of limits, switches and month ends, with the expected figures:
+// everything is kept as it happened, and each figure is computed anew.
 type quotas struct {
 	rt       *rapid.T
 	ledger   Ledger
@@ -207,7 +207,7 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 	return d
 }
 
-// compare holds every figure of every route to what was worked out.
+// compare compares every figure of every route with the computed one.
 func (q *quotas) compare() {
 	ctx := context.Background()
 	service := usage.NewService(q.ledger.Store, q.calendar, restaurant.Limits{ConversationsPerDay: defaultLimit}, func() time.Time { return q.now })

@@ -18,13 +18,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Ledger is a recorder with the store that shows what it recorded.
+// Ledger is a recorder with the store that shows its records.
 type Ledger struct {
 	Store        Store
 	Recorder     conversation.Recorder
 	QuotaAlerter conversation.QuotaAlerter // over the same store
-	// Break returns a context in which the process dies right after so many successful writes, whose answers it doesn't
-	// see any more. It is nil where a recorder can't break off.
+	// Break returns a context in which the process dies right after a number of successful writes, without seeing the last
+	// answer. It is nil if a recorder can't break off.
 	Break func(ctx context.Context, writes int) context.Context
 }
 
@@ -111,7 +111,7 @@ func (l Ledger) claim(t *testing.T, m conversation.Message, r conversation.Reply
 	return state
 }
 
-// count returns what is stored of this month.
+// count returns the stored figures of this month.
 func (l Ledger) count(t *testing.T, restaurantID string) (usage.MonthCount, usage.Activity) {
 	t.Helper()
 	record, err := l.Store.Usage(t.Context(), restaurantID, []usage.Month{november})
@@ -216,8 +216,8 @@ func testRepeats(t *testing.T, l Ledger) {
 	l.wantConversations(t, 2)
 }
 
-// testLateRepeats: the ids of a customer's latest 16 messages are known for good, and those of the last RepeatWindow however
-// many they are.
+// testLateRepeats: the ids of a customer's latest 16 messages are known for good, and all ids of the last RepeatWindow, however
+// many.
 func testLateRepeats(t *testing.T, l Ledger) {
 	for i := range 60 { // more than are kept, within the window
 		l.record(t, message(fmt.Sprint("m", i), customer, noon.Add(time.Duration(i)*time.Minute)))
@@ -228,7 +228,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 		}
 	}
 	l.wantConversations(t, 1)
-	const overtaken = "+966500000002" // each message of this customer arrives before the one that was written earlier
+	const overtaken = "+966500000002" // each message of this customer arrives before an earlier one
 	for i := range 60 {
 		l.record(t, message(fmt.Sprint("o", i), overtaken, noon.Add(time.Duration(60-i)*time.Minute)))
 	}
@@ -239,7 +239,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 	}
 	l.wantConversations(t, 2)
 	at := noon
-	for day := range int64(5) { // one of them turns the ids over
+	for day := range int64(5) { // one of them moves the ids to the earlier set
 		at = at.Add(30 * time.Hour)
 		for i := range 4 {
 			l.record(t, message(fmt.Sprint("day ", day, " ", i), customer, at.Add(time.Duration(i)*time.Minute)))
@@ -467,7 +467,7 @@ func testTally(t *testing.T, l Ledger) {
 		usage.Tally{Month: usage.Month{Year: 2026, Month: time.December}, Days: map[int]int64{2: 1}})
 }
 
-// stream is a random stream of messages, with what ought to come of it.
+// stream is a random stream of messages, with its expected result.
 type stream struct {
 	t        *testing.T
 	rt       *rapid.T
@@ -476,7 +476,7 @@ type stream struct {
 	now      time.Time
 
 	messages []conversation.Message // all that were ever delivered
-	broken   []conversation.Message // those whose last delivery broke off
+	broken   []conversation.Message // their last delivery broke off
 	breaks   bool                   // whether any did
 	model    model
 }
@@ -506,8 +506,8 @@ func newModel(restaurantIDs ...string) model {
 	return m
 }
 
-// receive applies a delivery, which its first write records. What breaks off after that is delivered again before it is compared, so
-// all that the write says will be counted.
+// receive applies a delivery, which its first write records. A delivery that breaks off after that is repeated before the
+// comparison, so everything in the write will be counted.
 func (md model) receive(c usage.Calendar, m conversation.Message) {
 	key, at := m.RestaurantID+m.ID, m.ReceivedAt
 	if _, seen := md.received[key]; seen {
@@ -573,8 +573,8 @@ func (s *stream) step() {
 	s.now = s.now.Add(pause)
 
 	if rapid.IntRange(0, 3).Draw(s.rt, "kind") == 0 {
-		// A message that broke off has an older time than those beside it: whether it or one of them opens the session
-		// depends on who comes first, and either is right.
+		// A broken-off message has an older time than the messages beside it. Whether it or one of them opens the session
+		// depends on their order, and either is right.
 		s.mend()
 		group := make([]conversation.Message, rapid.IntRange(2, 5).Draw(s.rt, "together"))
 		for i := range group {
@@ -591,7 +591,7 @@ func (s *stream) step() {
 	s.together([]conversation.Message{m})
 }
 
-// draw returns a delivery of a new message, of an old one, or of one of those beside it.
+// draw returns a delivery of a new message, of an old one, or of a message beside it.
 func (s *stream) draw(beside []conversation.Message) conversation.Message {
 	known := slices.Concat(s.messages, beside)
 	var m conversation.Message
@@ -637,7 +637,7 @@ func (s *stream) breakOff(m conversation.Message, writes int) {
 	s.messages = append(s.messages, m)
 }
 
-// mend delivers again what broke off.
+// mend repeats broken-off deliveries.
 func (s *stream) mend() {
 	for len(s.broken) > 0 {
 		m := s.broken[0]

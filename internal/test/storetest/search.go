@@ -36,7 +36,7 @@ func testSearch(t *testing.T, s Store) {
 		filter usage.Filter
 		want   []string // in any order
 	}{
-		{"keb", usage.All, []string{"KEB", "abc", "clxyz2"}}, // once, whose words begin so twice
+		{"keb", usage.All, []string{"KEB", "abc", "clxyz2"}}, // once, though two of its words match
 		{"ke", usage.ActiveOnly, []string{"KEB", "clxyz2"}},
 		{"ke", usage.InactiveOnly, []string{"abc"}},
 		{"kebab-k", usage.All, []string{"abc"}},
@@ -73,8 +73,7 @@ func testSearch(t *testing.T, s Store) {
 	}
 }
 
-// testPagingSearch: pages of a search follow one another by offset, and by where the one before ended while restaurants come
-// and are switched.
+// testPagingSearch: pages of a search are complete by offset, and by cursor while restaurants are created and switched.
 func testPagingSearch(t *testing.T, s Store) {
 	const n, limit = 23, 4
 	for i := range n {

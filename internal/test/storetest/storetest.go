@@ -1,4 +1,4 @@
-// Package storetest states what every store of restaurants, usage and credentials promises, as tests.
+// Package storetest tests the promises of every store of restaurants, usage and credentials.
 package storetest
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Store is all that a store does, for those who read and those who manage.
+// Store is a store with all of its operations, for reading and for managing.
 type Store interface {
 	usage.Store
 	usage.TopUpStore
@@ -91,7 +91,7 @@ func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 	}
 }
 
-// Restaurant returns the i-th of a series of restaurants, each created a minute after the one before.
+// Restaurant returns the i-th of a series of restaurants, created a minute apart.
 func Restaurant(i int) restaurant.Restaurant {
 	return restaurant.Restaurant{
 		ID: fmt.Sprintf("r%05d", i), Name: fmt.Sprintf("مطعم %d", i), MerchantID: fmt.Sprintf("merchant-%d", i),
@@ -368,8 +368,8 @@ func testListWindows(t *testing.T, s Store) {
 	}
 }
 
-// testPagingWhileChanging: whoever is in the list from the first page to the last is on exactly one of them, whoever is created and
-// switched meanwhile, before the place where the next page begins and behind it.
+// testPagingWhileChanging: a restaurant that is in the list from the first page to the last is on exactly one page, while
+// others are created and switched before and behind the place where the next page begins.
 func testPagingWhileChanging(t *testing.T, s Store) {
 	const n, limit = 40, 5
 	for i := range n {
@@ -407,7 +407,7 @@ func testPagingWhileChanging(t *testing.T, s Store) {
 				}
 				place = *got.Next
 				swap(page)          // seen already: with offsets, the next page would skip one
-				swap(len(seen))     // the one that would be next
+				swap(len(seen))     // the restaurant that would be next
 				swap(len(seen) + 3) // and one behind
 				for i, state := range []bool{true, false} {
 					newest := Restaurant(100_000 + 10*page + i)
@@ -449,7 +449,7 @@ func testSwitching(t *testing.T, s Store) {
 	for i := range 3 {
 		create(t, s, Restaurant(i), nil)
 	}
-	for range 2 { // setting what is set changes nothing
+	for range 2 { // setting the same again changes nothing
 		must(t, s.SetActive(t.Context(), "r00001", false))
 		wantEqual(t, "active", list(t, s, usage.ActiveOnly, 0, 10), []string{"r00002", "r00000"})
 		wantEqual(t, "inactive", list(t, s, usage.InactiveOnly, 0, 10), []string{"r00001"})

@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Transfer is what data passes through that comes from elsewhere or goes there.
+// Transfer imports and exports a store's data.
 type Transfer interface {
 	Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error)
 	AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error
@@ -36,7 +36,7 @@ func testAddRestaurants(t *testing.T, s Store) {
 	inactive := Restaurant(4)
 	inactive.Active = false
 	add := []restaurant.Restaurant{Restaurant(5), renamed, inactive, Restaurant(1)}
-	for range 2 { // adding what exists changes nothing
+	for range 2 { // adding an existing restaurant changes nothing
 		must(t, s.AddRestaurants(t.Context(), add))
 		wantEqual(t, "all", list(t, s, usage.All, 0, 10), []string{"r00005", "r00004", "r00003", "r00001"})
 		wantEqual(t, "inactive", list(t, s, usage.InactiveOnly, 0, 10), []string{"r00004"})
@@ -129,14 +129,14 @@ func testEachBot(t *testing.T, s Store) {
 	wantEqual(t, "bots", got, want)
 }
 
-// session is one of the customer's that came from elsewhere.
+// session is an imported session of the customer.
 func session(opened, last time.Time) conversation.Session {
 	return conversation.Session{
 		RestaurantID: "r00001", Customer: customer, OpenedAt: opened, LastMessageAt: last, Messages: 3, Welcomed: true,
 	}
 }
 
-// merge takes over a session of a restaurant whose activity is taken over already.
+// merge imports a session of a restaurant with an imported activity.
 func (l Ledger) merge(t *testing.T, s conversation.Session, want bool) {
 	t.Helper()
 	activity := usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
@@ -149,7 +149,7 @@ func (l Ledger) merge(t *testing.T, s conversation.Session, want bool) {
 	}
 }
 
-// testOpenImport: a customer whose session came from elsewhere isn't new, and the next message extends the session.
+// testOpenImport: a customer with an imported session isn't new, and the next message extends the session.
 func testOpenImport(t *testing.T, l Ledger) {
 	imported := session(noon.Add(-30*time.Hour), noon.Add(-time.Hour))
 	l.merge(t, imported, true)
@@ -165,7 +165,7 @@ func testOpenImport(t *testing.T, l Ledger) {
 		t.Errorf("the welcome can be claimed: %v", state)
 	}
 	l.wantConversations(t, 45)
-	l.merge(t, imported, false) // nor does importing again shorten what was extended
+	l.merge(t, imported, false) // nor does importing again shorten an extended session
 	l.record(t, message("m2", customer, noon.Add(conversation.SessionLength-time.Millisecond)))
 	l.wantConversations(t, 45)
 	l.record(t, message("m3", customer, noon.Add(2*conversation.SessionLength)))
@@ -184,7 +184,7 @@ func testClosedImport(t *testing.T, l Ledger) {
 	l.wantConversations(t, 1)
 }
 
-// testImportOverLive: what was recorded here stays, and a session that went on elsewhere is taken over.
+// testImportOverLive: sessions recorded here stay, and a session that continued elsewhere is imported.
 func testImportOverLive(t *testing.T, l Ledger) {
 	m := message("m1", customer, noon)
 	l.record(t, m)
@@ -212,7 +212,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	wantEqual(t, "sessions", got, []conversation.Session{later})
 }
 
-// testWelcomeImport: a customer to whom a welcome is still due gets it.
+// testWelcomeImport: a customer with a due welcome gets it.
 func testWelcomeImport(t *testing.T, l Ledger) {
 	due := session(noon.Add(-time.Hour), noon.Add(-time.Hour))
 	due.Welcomed = false
@@ -227,7 +227,7 @@ func testWelcomeImport(t *testing.T, l Ledger) {
 	l.wantConversations(t, 0)
 }
 
-// testSessionsFromElsewhere: those that are taken over are listed, and counted as open until they end.
+// testSessionsFromElsewhere: imported sessions are listed, and counted as open until they end.
 func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 	want := func(what string, at time.Time, want int64) {
 		t.Helper()
@@ -263,7 +263,7 @@ func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 		{Customer: other, OpenedAt: ended.OpenedAt, LastMessage: ended.LastMessageAt, Messages: 3},
 	})
 
-	// What is known of slots that are long over isn't taken for what comes after.
+	// Counts of slots long past don't count for later ones.
 	for i := range 4 {
 		last := noon.Add(time.Duration(20*(i+1)) * time.Hour)
 		l.merge(t, of(fmt.Sprintf("+96651000000%d", i), last, last), true)
@@ -276,7 +276,7 @@ func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 	want("long after", far, 0)
 }
 
-// testMergeWhileCounting: neither the month's own counts nor those that come from elsewhere are lost when they meet.
+// testMergeWhileCounting: neither the month's own counts nor imported ones are lost when they meet.
 func testMergeWhileCounting(t *testing.T, l Ledger) {
 	const customers = 20
 	group, ctx := errgroup.WithContext(t.Context())
