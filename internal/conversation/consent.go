@@ -58,7 +58,7 @@ func (s *Service) keepQuiet(ctx context.Context, log *slog.Logger, m Message, re
 		err = s.Recorder.Release(ctx, m, Welcome)
 	}
 	if m.Asks && recorded.Answer == ReplyHeld {
-		err = errors.Join(err, s.settle(ctx, m, Answer))
+		err = errors.Join(err, insist(ctx, func() error { return s.Recorder.Settle(ctx, m, Answer) }))
 	}
 	return err
 }

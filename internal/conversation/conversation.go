@@ -19,6 +19,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -55,6 +56,9 @@ type Message struct {
 	Asks       bool // it asks for an answer
 	Consent    Consent
 	FromAd     bool // the customer tapped an ad or a page's button to write it
+	// Place is where the ledger is to keep the answer, if the message Asks for one and this delivery sends it. Once the answer is
+	// entered there it is settled: Settle needn't be called, and wasn't where the process died before.
+	Place delivery.Place
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
 }
@@ -144,7 +148,7 @@ type Recorder interface {
 	// else what has become of the reply. The delivery that holds the lease renews it so.
 	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)
 
-	// Settle notes that a reply went out or never can. Release gives the lease back. Neither does anything where the
+	// Settle notes that a reply went out or never can. An answer whose Place is entered needs no Settle. Release gives the lease back. Neither does anything where the
 	// delivery doesn't hold the lease.
 	Settle(ctx context.Context, m Message, r Reply) error
 	Release(ctx context.Context, m Message, r Reply) error

@@ -62,12 +62,21 @@ type Outgoing struct {
 	Text       string
 	Instead    bool           // the text is in place of a template that Twilio took and that failed
 	Place      delivery.Place // where the ledger keeps it
+	noted      *note
 }
 
 // receiver is who is written to.
 type receiver struct {
 	id        string    // E.164 or a BSUID
 	freeUntil time.Time // until when messages to a customer who came from an ad are free
+	noted     *note     // of an answer
+}
+
+// note is what settles an answer: the entry in the ledger of the first message of it that Twilio took, at the place that was told to
+// the Recorder. So the answer and its entry are noted by one write.
+type note struct {
+	place delivery.Place // zero where another message has used it up
+	entry *ledger.Entry  // nil until Twilio took the message
 }
 
 // template is a message that is sent as a template, in the category that it was approved with.
@@ -81,7 +90,7 @@ func (s *Service) template(kind delivery.Kind, to receiver, sid string, variable
 
 // outgoing addresses a message. While messages to the receiver are free, its category is that.
 func (s *Service) outgoing(to receiver, m Outgoing) Outgoing {
-	m.To = to.id
+	m.To, m.noted = to.id, to.noted
 	if s.Now().Before(to.freeUntil) {
 		m.Category = delivery.FreeEntryPoint
 	}
@@ -123,6 +132,8 @@ type Ledger interface {
 	Entered(ctx context.Context)
 	// Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
 	Report(ctx context.Context, restaurantID string, r delivery.Report) error
+	// Enter enters that Twilio took a message. It fails with outage.ErrUnavailable.
+	Enter(ctx context.Context, restaurantID string, e ledger.Entry) error
 }
 
 // Limiter counts automated answers in the current minute, of a restaurant or of one of its customers.
@@ -204,6 +215,9 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		ID: in.MessageID, RestaurantID: t.Restaurant.ID, Customer: in.Customer, ReceivedAt: s.Now(), Delivery: s.NewID(),
 		Asks: asks, Consent: consentOf(in), UserID: in.UserID, FromAd: in.FromAd,
 	}
+	if asks {
+		m.Place = s.Ledger.Place(t.Restaurant.ID, m.ReceivedAt)
+	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
 		return fmt.Errorf("recording: %w", err)
@@ -242,7 +256,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 // replyTo sends what is to be sent after a delivery was recorded.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
-	to := receiver{in.Customer, recorded.FreeUntil}
+	to := receiver{id: in.Customer, freeUntil: recorded.FreeUntil}
 	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in, to) }
 	if recorded.WelcomeFailed {
 		send = func(ctx context.Context) error { return s.welcomeAsText(ctx, log, t, to, in.ProfileName) }
@@ -256,7 +270,7 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	}
 	// Nobody may be sending the welcome of a customer who opts in, though the message before has just taken its lease.
 	patient := recorded.First || m.Consent == OptsIn
-	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome)
+	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, s.settling(m, Welcome))
 	if errors.Is(err, ErrElsewhere) && !patient {
 		err = nil // whoever is sending it sees to it
 	}
@@ -268,16 +282,29 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 		return err
 	}
 	// A customer whose welcome doesn't get out can have the menu all the same.
+	to.noted = &note{place: m.Place}
 	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, to, wish, recorded.Repeat) }
-	if answerErr := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer); answerErr != nil {
+	settle := func(ctx context.Context) error {
+		if to.noted.entry != nil {
+			return s.Ledger.Enter(ctx, t.Restaurant.ID, *to.noted.entry)
+		}
+		return s.Recorder.Settle(ctx, m, Answer)
+	}
+	if answerErr := s.reply(ctx, log, m, Answer, recorded.Answer, true, answer, settle); answerErr != nil {
 		err = errors.Join(err, fmt.Errorf("answering: %w", answerErr))
 	}
 	return err
 }
 
-// reply has send send a reply if it is this delivery's to send, and notes what became of it.
+// settling returns what notes in the Recorder that a reply went out.
+func (s *Service) settling(m Message, r Reply) func(context.Context) error {
+	return func(ctx context.Context) error { return s.Recorder.Settle(ctx, m, r) }
+}
+
+// reply has send send a reply if it is this delivery's to send, and then settle note it, which is tried for long. Where sending
+// fails, the lease is given back.
 func (s *Service) reply(
-	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, patient bool, send func(context.Context) error,
+	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, patient bool, send, settle func(context.Context) error,
 ) error {
 	held, err := s.hold(ctx, m, r, state, patient)
 	if err != nil || !held {
@@ -298,7 +325,7 @@ func (s *Service) reply(
 	if err != nil {
 		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached", slog.Any("error", err))
 	}
-	if err := s.settle(ctx, m, r); err != nil {
+	if err := insist(ctx, func() error { return settle(ctx) }); err != nil {
 		// It went out. Asking for another delivery would send it again; saying nothing may, if ever.
 		log.LogAttrs(ctx, slog.LevelError, "reply sent but not noted", slog.Any("error", err))
 	}
@@ -371,11 +398,6 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 			return false, err
 		}
 	}
-}
-
-// settle notes that a reply went out, trying for long.
-func (s *Service) settle(ctx context.Context, m Message, r Reply) error {
-	return insist(ctx, func() error { return s.Recorder.Settle(ctx, m, r) })
 }
 
 // insist has note done again until it succeeds, for long: what it notes would otherwise be done again.
@@ -530,14 +552,27 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to recei
 
 // sendOne sends one message, and has the log say under which SID its statuses are reported.
 func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) (sid string, err error) {
-	m.Place = s.Ledger.Place(t.Restaurant.ID, s.Now())
+	settles := m.noted != nil && !m.noted.place.IsZero()
+	if settles {
+		m.Place = m.noted.place
+	} else {
+		m.Place = s.Ledger.Place(t.Restaurant.ID, s.Now())
+	}
 	sid, err = s.Sender.Send(ctx, t, m)
 	if err == nil || sid != "" {
 		entry := ledger.Entry{Place: m.Place, Class: ledger.Class{Kind: m.Kind, Category: m.Category}, Status: delivery.Sent}
-		if err != nil {
-			entry.Status = delivery.Failed
+		if settles {
+			m.noted.place = delivery.Place{}
 		}
-		s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
+		switch {
+		case err != nil:
+			entry.Status = delivery.Failed
+			s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
+		case settles:
+			m.noted.entry = &entry
+		default:
+			s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
+		}
 	}
 	if err == nil {
 		if s.Events.MessageSent != nil {

@@ -115,8 +115,8 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 		return nil
 	}
 	return s.reply(ctx, log, m, Welcome, failure.State, true, func(ctx context.Context) error {
-		return s.welcomeAsText(ctx, log, t, receiver{m.Customer, failure.FreeUntil}, "")
-	})
+		return s.welcomeAsText(ctx, log, t, receiver{id: m.Customer, freeUntil: failure.FreeUntil}, "")
+	}, s.settling(m, Welcome))
 }
 
 // textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template

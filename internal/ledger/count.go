@@ -36,6 +36,17 @@ func (p Page) Has(e Entry) bool {
 	})
 }
 
+// Taken reports whether a message with the number left for its receiver: Twilio took it, and it didn't fail.
+func (p Page) Taken(number int) bool {
+	furthest := delivery.Unknown
+	for _, m := range p {
+		if slices.Contains(m.Numbers, number) {
+			furthest = max(furthest, m.Status)
+		}
+	}
+	return furthest >= delivery.Sent && furthest < delivery.Failed
+}
+
 // Counts returns how many of the page's messages came how far. Of a message with several statuses the furthest counts.
 func (p Page) Counts() map[Class]Count {
 	furthest := make(map[Class]map[int]delivery.Status)

@@ -104,6 +104,11 @@ func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 // frozen once it has answered.
 func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
 
+// Enter enters that Twilio took a message, as Taken does, and waits for it. It fails with outage.ErrUnavailable.
+func (l *Ledger) Enter(ctx context.Context, restaurantID string, e Entry) error {
+	return l.store.Enter(ctx, restaurantID, e)
+}
+
 // Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
 func (l *Ledger) Report(ctx context.Context, restaurantID string, r delivery.Report) error {
 	if r.Origin.Place.IsZero() || r.Status < delivery.Sent {

@@ -78,18 +78,30 @@ func (b *Book) Enter(ctx context.Context, restaurantID string, e ledger.Entry) e
 	return nil
 }
 
-// Note implements ledger.Store. What is known costs a read.
-func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) error {
-	it, err := b.db.Get(ctx, b.names.Conversations, pageKey(restaurantID, e.Place))
+// Taken reports whether the message at a place was taken by Twilio, and didn't fail. It costs a read.
+func (b *Book) Taken(ctx context.Context, restaurantID string, at delivery.Place) (bool, error) {
+	page, err := b.page(ctx, restaurantID, at)
+	return page.Taken(at.Number), err
+}
+
+// page returns the page that a place is on, as it is now.
+func (b *Book) page(ctx context.Context, restaurantID string, at delivery.Place) (ledger.Page, error) {
+	it, err := b.db.Get(ctx, b.names.Conversations, pageKey(restaurantID, at))
 	if err != nil {
-		return fmt.Errorf("reading a page of the ledger: %w", err)
+		return nil, fmt.Errorf("reading a page of the ledger: %w", err)
 	}
 	page, err := readPage(&table.Reader{Item: it})
 	if err != nil {
-		return fmt.Errorf("reading a page of the ledger: %w", err)
+		return nil, fmt.Errorf("reading a page of the ledger: %w", err)
 	}
-	if page.Has(e) {
-		return nil
+	return page, nil
+}
+
+// Note implements ledger.Store. What is known costs a read.
+func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) error {
+	page, err := b.page(ctx, restaurantID, e.Place)
+	if err != nil || page.Has(e) {
+		return err
 	}
 	return b.Enter(ctx, restaurantID, e)
 }

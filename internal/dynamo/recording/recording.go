@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/book"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/ranking"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
@@ -50,7 +52,9 @@ import (
 // The ids are kept in two sets. When the newer one has held idsKept ids and is RepeatWindow old, it becomes the earlier one: so
 // the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
 //
-// An answer that a message asks for has an item of its own, message/<id>, written beside the session's.
+// An answer that a message asks for has an item of its own, message/<id>, written beside the session's. The item names the place in
+// the ledger at which the answer will be entered once Twilio took it, which settles it. So whoever finds it due looks there first;
+// also an answer that a process sent before it died isn't sent again, once a callback told of it.
 //
 // Until November 2026 each message had such an item, which told repeats apart, and sessions had no ids and no counted: such a
 // session counts as counted, and gets both with its next message. A process of that form extends a session of this one
@@ -59,13 +63,14 @@ type Recorder struct {
 	db       *table.DB
 	names    schema.Tables
 	ranking  *ranking.Ranking
+	book     *book.Book
 	calendar usage.Calendar
 	aliases  aliases
 }
 
 // New returns a Recorder that counts in the calendar's months and days.
 func New(db *table.DB, names schema.Tables, calendar usage.Calendar) *Recorder {
-	return &Recorder{db: db, names: names, ranking: ranking.New(db, names), calendar: calendar}
+	return &Recorder{db: db, names: names, ranking: ranking.New(db, names), book: book.New(db, names), calendar: calendar}
 }
 
 const (
@@ -78,6 +83,7 @@ const (
 	attrEarlier      = "earlierIds"
 	attrEnded        = "ended" // of a session: the one that it took the place of, until it is counted
 	attrCounted      = "counted"
+	attrPlace        = "place"     // of an answer's item: where the ledger keeps what whoever held the lease last may have sent
 	attrFreeUntil    = "freeUntil" // of a session: until when messages to the customer, who came from an ad, are free
 
 	countDue = "due"
@@ -162,6 +168,7 @@ func (r *Recorder) mark(ctx context.Context, m conversation.Message) (table.Item
 	marker[schema.AttrReply] = table.Text(schema.ReplyDue)
 	marker[attrLease] = table.Text(m.Delivery)
 	marker[attrLeaseUntil] = table.Instant(m.ReceivedAt.Add(conversation.LeaseLength))
+	table.SetText(marker, attrPlace, m.Place.String())
 	err := r.db.Put(ctx, r.names.Conversations, marker, table.Expression{
 		// TTL deletes late: a marker that has expired counts as gone.
 		Condition: "attribute_not_exists(#entry) OR #received <= :forgotten",
@@ -695,24 +702,72 @@ func replyState(it table.Item, m conversation.Message) conversation.ReplyState {
 func (r *Recorder) Claim(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time,
 ) (conversation.ReplyState, error) {
-	err := r.updateReply(ctx, m, reply, table.Expression{
+	state, err := r.claim(ctx, m, reply, now)
+	if err != nil {
+		return 0, fmt.Errorf("claiming the reply to message %s: %w", m.ID, err)
+	}
+	return state, nil
+}
+
+func (r *Recorder) claim(
+	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time,
+) (conversation.ReplyState, error) {
+	// Whoever has the lease renews it. What somebody else may have sent is looked for before anybody takes it.
+	seen, held, err := r.lease(ctx, m, reply, now, "attribute_not_exists(#place)", nil)
+	if held || err != nil {
+		return conversation.ReplyHeld, err
+	}
+	m.ReceivedAt = now
+	state := replyState(seen, m)
+	in := table.Reader{Item: seen}
+	place, ok := delivery.ParsePlace(in.Text(attrPlace))
+	if !ok || in.Err != nil {
+		return 0, fmt.Errorf("stored attribute %q is not a place", attrPlace)
+	}
+	if state == conversation.ReplySettled || place.IsZero() {
+		return state, nil
+	}
+	switch taken, err := r.book.Taken(ctx, m.RestaurantID, place); {
+	case err != nil:
+		return 0, err
+	case taken:
+		return conversation.ReplySettled, nil
+	case state == conversation.ReplyElsewhere:
+		return state, nil
+	}
+	if seen, held, err = r.lease(ctx, m, reply, now, "#place = :seen", seen[attrPlace]); held || err != nil {
+		return conversation.ReplyHeld, err
+	}
+	return replyState(seen, m), nil
+}
+
+// lease takes or renews the lease on a reply, on condition that it is due and that place, which may name :seen, holds where
+// somebody else had it; or else it returns the item as it is.
+func (r *Recorder) lease(
+	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time, place string, seen table.Value,
+) (item table.Item, held bool, err error) {
+	e := table.Expression{
 		Set:       "#lease = :delivery, #until = :until",
-		Condition: "#reply = :due AND (attribute_not_exists(#lease) OR #until <= :now OR #lease = :delivery)",
-		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil, "#reply": schema.AttrReply},
+		Condition: "#reply = :due AND (#lease = :delivery OR (attribute_not_exists(#lease) OR #until <= :now) AND " + place + ")",
+		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil, "#reply": schema.AttrReply, "#place": attrPlace},
 		Values: table.Item{
 			":delivery": table.Text(m.Delivery), ":due": table.Text(schema.ReplyDue), ":now": table.Instant(now),
 			":until": table.Instant(now.Add(conversation.LeaseLength)),
 		},
-	})
+	}
+	if seen != nil {
+		e.Values[":seen"] = seen
+	}
+	if reply == conversation.Answer && !m.Place.IsZero() {
+		e.Set += ", #place = :place"
+		e.Values[":place"] = table.Text(m.Place.String())
+	}
+	err = r.updateReply(ctx, m, reply, e)
 	var condition *table.ConditionError
 	if errors.As(err, &condition) {
-		m.ReceivedAt = now
-		return replyState(condition.Failed[0], m), nil
+		return condition.Failed[0], false, nil
 	}
-	if err != nil {
-		return 0, fmt.Errorf("claiming the reply to message %s: %w", m.ID, err)
-	}
-	return conversation.ReplyHeld, nil
+	return nil, err == nil, err
 }
 
 // Settle implements conversation.Recorder.

@@ -221,3 +221,34 @@ func TestCategories(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswerSurvivesDeaths has the process that answers die after any of its writes. Twilio reports what it took, and delivers the
+// message again: the customer has one answer, and where nothing was sent yet gets it. The answer and its entry are one write.
+func TestAnswerSurvivesDeaths(t *testing.T) {
+	t.Parallel()
+	for writes := range 8 {
+		t.Run(fmt.Sprintf("after %d writes", writes), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				w.write("m1")
+				time.Sleep(time.Minute)
+				in := conversation.Incoming{MessageID: "m2", Customer: guest, Body: "menu"}
+				_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // nobody is left to hear of it
+				for _, m := range w.twilio.taken[1:] {
+					w.receive(callback(m, delivery.Sent))
+				}
+				time.Sleep(conversation.LeaseLength)
+				if err := w.Receive(t.Context(), w.tenant, in); err != nil {
+					t.Fatal(err)
+				}
+				if answers := len(w.twilio.taken) - 1; answers != 1 {
+					t.Errorf("%d answers were sent", answers)
+				}
+				if got, want := w.messages().Total(), (ledger.Count{Sent: 2}); got != want {
+					t.Errorf("messages %+v, want %+v", got, want)
+				}
+			})
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -43,6 +44,7 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"welcome whose sender dies":         testWelcomeLease,
 		"welcome released":                  testWelcomeRelease,
 		"answers belong to their messages":  testAnswers,
+		"answers that the ledger settles":   testAnswersInLedger,
 		"messages from ads":                 testFromAd,
 		"tally":                             testTally,
 		"sessions are listed":               testSessionList,
@@ -124,6 +126,56 @@ func (l Ledger) wantConversations(t *testing.T, want int64) {
 	count, _ := l.count(t, "r00001")
 	if count.Conversations != want {
 		t.Errorf("%d conversations, want %d", count.Conversations, want)
+	}
+}
+
+// testAnswersInLedger: an answer that Twilio is known to have taken at its place is settled to everybody else, whether whoever sent it
+// is still there or not. One that failed, or of which nothing is known, is sent by whoever comes once the lease is over.
+func testAnswersInLedger(t *testing.T, l Ledger) {
+	for i, test := range []struct {
+		what          string
+		entered       delivery.Status
+		released      bool
+		before, after conversation.ReplyState // of a repeat: while the lease lasts, and when it is over
+	}{
+		{"nothing", delivery.Unknown, false, conversation.ReplyElsewhere, conversation.ReplyHeld},
+		{"sent", delivery.Sent, false, conversation.ReplySettled, conversation.ReplySettled},
+		{"delivered", delivery.Delivered, false, conversation.ReplySettled, conversation.ReplySettled},
+		{"read", delivery.Read, false, conversation.ReplySettled, conversation.ReplySettled},
+		{"failed", delivery.Failed, false, conversation.ReplyElsewhere, conversation.ReplyHeld},
+		{"nothing, and given back", delivery.Unknown, true, conversation.ReplyHeld, conversation.ReplyHeld},
+		{"sent, though it was given back", delivery.Sent, true, conversation.ReplySettled, conversation.ReplySettled},
+	} {
+		first := message(fmt.Sprint("m", i), fmt.Sprintf("+96651000000%d", i), noon.Add(time.Duration(i)*time.Minute))
+		first.Asks, first.Place = true, entry(23, pageOne, i, delivery.Sent).Place
+		if got := l.record(t, first).Answer; got != conversation.ReplyHeld {
+			t.Fatalf("%s: the answer is %d", test.what, got)
+		}
+		if test.entered != delivery.Unknown {
+			must(t, l.Store.Enter(t.Context(), first.RestaurantID, entry(23, pageOne, i, test.entered)))
+		}
+		if test.released {
+			must(t, l.Recorder.Release(t.Context(), first, conversation.Answer))
+		}
+		repeat := first
+		repeat.Delivery, repeat.Place, repeat.ReceivedAt = "another", entry(23, pageTwo, i, delivery.Sent).Place, first.ReceivedAt.Add(time.Second)
+		if got := l.claim(t, repeat, conversation.Answer); got != test.before {
+			t.Errorf("%s: while the lease lasts, the answer is %d to a repeat, want %d", test.what, got, test.before)
+		}
+		repeat.ReceivedAt = repeat.ReceivedAt.Add(conversation.LeaseLength)
+		if got := l.claim(t, repeat, conversation.Answer); got != test.after {
+			t.Errorf("%s: after the lease, the answer is %d to a repeat, want %d", test.what, got, test.after)
+		}
+		if test.after != conversation.ReplyHeld {
+			continue
+		}
+		// What the repeat sends is at its own place: a third one finds it there.
+		must(t, l.Store.Enter(t.Context(), first.RestaurantID, entry(23, pageTwo, i, delivery.Sent)))
+		third := repeat
+		third.Delivery, third.ReceivedAt = "a third", repeat.ReceivedAt.Add(time.Second)
+		if got := l.claim(t, third, conversation.Answer); got != conversation.ReplySettled {
+			t.Errorf("%s: after a repeat was sent, the answer is %d, want settled", test.what, got)
+		}
 	}
 }
 
