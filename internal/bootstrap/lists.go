@@ -22,7 +22,7 @@ const (
 
 // Lists knows the contents that show lists, by a Twilio account, "" being Sufrah's own.
 type Lists interface {
-	// SID returns the SID of the account's content that shows the list, which it makes where there is none.
+	// SID returns the SID of the account's content that shows the list, which it makes if there is none.
 	SID(ctx context.Context, accountSID string, list listpicker.List) (string, error)
 	// Prune deletes some of the account's old contents, now and then, and returns how many.
 	Prune(ctx context.Context, accountSID string) (int, error)

@@ -61,7 +61,7 @@ type Outcome struct {
 	Duration time.Duration // of the work, without Waited
 	Waited   time.Duration // asleep, until the job could go on
 	Delay    time.Duration // 0 after the last attempt: the queue moves the message as soon as it comes up again
-	Reason   string        // for operators, on one line; "" where the job completed
+	Reason   string        // for operators, on one line; "" if the job completed
 }
 
 // Acknowledged says whether the queue is done with the message.
@@ -85,7 +85,7 @@ const (
 	MessageWaiting              = "bootstrap job waiting"
 	MessageLate                 = "bootstrap job late"
 
-	// In every line. The job's own are missing where a message is no job.
+	// In every line. The job's own are missing if a message is no job.
 	FieldRequestID    = "requestId"
 	FieldMessageID    = "messageId"
 	FieldAttempt      = "attempt"

@@ -30,7 +30,7 @@ type Breaker struct {
 }
 
 const (
-	// breakAfter is how many failures in a row open the breaker. A tenth as many calls fail where Sufrah fails three of ten.
+	// breakAfter is how many failures in a row open the breaker. A tenth as many calls fail if Sufrah fails three of ten.
 	breakAfter = 5
 	// firstPause and longestPause bound the time without calls. A job waits for the longest at most after the origin is back.
 	firstPause   = time.Second
@@ -63,7 +63,7 @@ redis.call('HSET', KEYS[1], 'until', now + tonumber(ARGV[2]))
 return -2
 `
 
-// failScript counts a failure, opens the breaker if it is to be, and returns for how long; 0 where it stays closed.
+// failScript counts a failure, opens the breaker if it is to be, and returns for how long; 0 if it stays closed.
 const failScript = `
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
 local after, first, longest, asked = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -14,7 +14,7 @@ import (
 
 // Entries keeps values for a while. A value may disappear before its time, but is never replaced by another.
 type Entries interface {
-	// Get returns the value of a key, or false where it has none.
+	// Get returns the value of a key, or false if it has none.
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	// Set gives the key a value for ttl.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error

@@ -32,7 +32,7 @@ func (c *Choices) Choose(ctx context.Context, restaurantID, customer, branch str
 	}
 }
 
-// Chosen returns the latest choice, "" where none is remembered.
+// Chosen returns the latest choice, "" if none is remembered.
 func (c *Choices) Chosen(ctx context.Context, restaurantID, customer string) string {
 	branch, _, err := c.server.Get(ctx, choiceKey(restaurantID, customer))
 	if err != nil {

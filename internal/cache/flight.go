@@ -44,7 +44,7 @@ func (f *flights[T]) join(ctx context.Context, key string, call func(context.Con
 	}
 }
 
-// board returns the flight of the key, which it begins where there is none.
+// board returns the flight of the key, which it begins if there is none.
 func (f *flights[T]) board(ctx context.Context, key string, call func(context.Context) result[T]) *flight[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()

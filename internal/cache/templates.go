@@ -150,7 +150,7 @@ func (t *Templates) Warm(ctx context.Context, sids map[string]string) (int, erro
 	return t.server.SetAll(ctx, values, t.ttl)
 }
 
-// SID returns the SID of the template with the key, in lower case, or false where it has none.
+// SID returns the SID of the template with the key, in lower case, or false if it has none.
 //
 // The function's own environment comes first, and costs no round trip. The cache can't hold a newer value: a worker has
 // warmed it from an environment that the same deployment sets, up to a TTL ago. Only keys that the function isn't

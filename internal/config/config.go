@@ -55,7 +55,7 @@ func (e *environment) err() error {
 	return fmt.Errorf("configuration: %w", errors.Join(e.faults...))
 }
 
-// optional returns a variable, or fallback where it is not set or empty: SAM sets an unset parameter to "".
+// optional returns a variable, or fallback if it is not set or empty: SAM sets an unset parameter to "".
 func (e *environment) optional(name, fallback string) string {
 	return cmp.Or(e.given.Get(name), fallback)
 }

@@ -47,7 +47,7 @@ type AWS struct {
 	DynamoDB        string
 	SQS             string
 	SecretsManager  string
-	XRayDaemon      string // host:port; "" where there is none
+	XRayDaemon      string // host:port; "" if there is none
 }
 
 // aws reads the function's region and credentials. The functions that call a service read its endpoint.

@@ -19,8 +19,8 @@ const maxCached = 1000
 // Finder looks credentials up. Its answers are strongly consistent: a credential revoked before the call is revoked in the
 // answer.
 type Finder interface {
-	// FindCredential returns the credential with the hash. It fails with ErrUnknown where there is none, and with
-	// outage.ErrUnavailable where the store cannot tell.
+	// FindCredential returns the credential with the hash. It fails with ErrUnknown if there is none, and with
+	// outage.ErrUnavailable if the store cannot tell.
 	FindCredential(ctx context.Context, hash Hash) (Credential, error)
 }
 

@@ -92,7 +92,7 @@ type Credential struct {
 	ID          string // public: shown in lists and logs, names the credential when it is revoked
 	Hash        Hash
 	Kind        Kind
-	Restaurants []string // a PAT's; empty where AllRestaurants
+	Restaurants []string // a PAT's; empty if AllRestaurants
 	All         bool     // a PAT for every restaurant
 	Label       string   // for people: owner and purpose
 	CreatedAt   time.Time
@@ -115,7 +115,7 @@ func (c Credential) SameAccess(other Credential) bool {
 	return c.Kind == other.Kind && c.All == other.All && slices.Equal(c.Restaurants, other.Restaurants)
 }
 
-// Check returns ErrRevoked or ErrExpired where the credential is no longer good at now, else nil.
+// Check returns ErrRevoked or ErrExpired if the credential is no longer good at now, else nil.
 func (c Credential) Check(now time.Time) error {
 	switch {
 	case !c.RevokedAt.IsZero() && !now.Before(c.RevokedAt):
@@ -168,7 +168,7 @@ func (g Grant) Validate(now time.Time) error {
 }
 
 // Issue draws a new raw value from random and returns it with the credential to store. Nothing can show the raw value
-// again. It fails only where the grant is invalid or random does.
+// again. It fails only if the grant is invalid or random does.
 func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, err error) {
 	if err := g.Validate(now); err != nil {
 		return "", Credential{}, err

@@ -29,7 +29,7 @@ type Options struct {
 	Now func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
-	// Translate returns the refusal that an error of a handler leads to, nil where it is a fault of ours. It isn't asked
+	// Translate returns the refusal that an error of a handler leads to, nil if it is a fault of ours. It isn't asked
 	// about errors that are or wrap a *Refusal.
 	Translate func(error) *Refusal
 	// Answered, if it isn't nil, is told of each request's end: nil, or the error that led to a refusal. For metrics.

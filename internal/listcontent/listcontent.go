@@ -47,7 +47,7 @@ var ErrPaused = errors.New("the account's lists can't be made at the moment")
 // Contents are the contents of Twilio accounts, "" being Sufrah's own. Errors are permanent where they have a method Retryable
 // that says so.
 type Contents interface {
-	// Find returns the SID of a content of the name that was made after a time; "" where there is none.
+	// Find returns the SID of a content of the name that was made after a time; "" if there is none.
 	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)
 	// Create makes the list's content, under its name, and returns its SID. Creating twice makes two.
 	Create(ctx context.Context, accountSID string, list listpicker.List) (string, error)
@@ -85,7 +85,7 @@ func New(contents Contents, options cache.Options) *Store {
 
 func key(accountSID, name string) string { return cache.Key("twilio/"+accountSID, "list:"+name) }
 
-// SID returns the SID of the account's content that shows the list, which it makes where there is none. Simultaneous callers
+// SID returns the SID of the account's content that shows the list, which it makes if there is none. Simultaneous callers
 // of all instances make it once.
 func (s *Store) SID(ctx context.Context, accountSID string, list listpicker.List) (string, error) {
 	k := key(accountSID, list.Name())

@@ -96,7 +96,7 @@ func wordsOf(language menu.Language) words {
 	return arabic
 }
 
-// Menu returns the pages of a menu's categories, none where there are no categories.
+// Menu returns the pages of a menu's categories, none if there are no categories.
 func Menu(categories []menu.Category, language menu.Language) []List {
 	w := wordsOf(language)
 	keys := CategoryKeys(categories)
@@ -112,7 +112,7 @@ func Menu(categories []menu.Category, language menu.Language) []List {
 	return pages(language, w.menuBody, w.menuButton, entries, Row{Language: language, Kind: KindMenu})
 }
 
-// Branches returns the pages of a restaurant's branches, none where there are no branches.
+// Branches returns the pages of a restaurant's branches, none if there are no branches.
 func Branches(branches []menu.Branch, language menu.Language) []List {
 	w := wordsOf(language)
 	keys := BranchKeys(branches)
@@ -165,7 +165,7 @@ func Facts(p menu.Product, language menu.Language) string {
 	return strings.Join(facts, separator)
 }
 
-// otherName returns a name in the language that the customer doesn't read, where it differs.
+// otherName returns a name in the language that the customer doesn't read, if it differs.
 func otherName(name menu.Text, language menu.Language) string {
 	other := menu.LanguageEnglish
 	if language == menu.LanguageEnglish {
@@ -188,7 +188,7 @@ type entry struct {
 	name    string
 	facts   string   // shown before anything else
 	details []string // shown as far as there is room
-	hint    string   // stands where there is nothing else to say
+	hint    string   // stands if there is nothing else to say
 	row     Row
 }
 

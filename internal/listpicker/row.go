@@ -40,7 +40,7 @@ type Row struct {
 	Page                      int    // 1 is the first
 }
 
-// NoBranch is the key that stands for a branch where a restaurant has none.
+// NoBranch is the key that stands for a branch if a restaurant has none.
 const NoBranch = "-"
 
 // version is that of the form of row ids.
@@ -116,7 +116,7 @@ func (r Row) valid() bool {
 	return false
 }
 
-// page returns a page's number, 0 where it isn't one.
+// page returns a page's number, 0 if it isn't one.
 func page(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > maxPage {
@@ -143,7 +143,7 @@ func ProductKeys(products []menu.Product) []string {
 	return keysOf(products, func(p menu.Product) (string, menu.Text) { return p.ID, p.Name })
 }
 
-// keysOf returns the entries' ids where ids can be keys, and otherwise hashes, of the names where an entry has no id. No two
+// keysOf returns the entries' ids where ids can be keys, and otherwise hashes, of the names if an entry has no id. No two
 // are the same.
 func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string {
 	keys := make([]string, len(entries))

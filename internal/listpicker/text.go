@@ -18,7 +18,7 @@ const ellipsis = "…"
 
 // clean returns a text on one line, its white space collapsed, without control characters and overlong graphemes, and
 // without the braces that Twilio would take for a variable
-// (https://www.twilio.com/docs/content/using-variables-with-content-api). It is "" where nothing could be seen.
+// (https://www.twilio.com/docs/content/using-variables-with-content-api). It is "" if nothing could be seen.
 func clean(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]

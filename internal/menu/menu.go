@@ -24,7 +24,7 @@ type Text struct {
 	English string
 }
 
-// In returns the text in the language, or else in the other one; "" where both are blank. An unknown language is
+// In returns the text in the language, or else in the other one; "" if both are blank. An unknown language is
 // taken for Arabic.
 func (t Text) In(language Language) string {
 	first, second := t.Arabic, t.English
@@ -44,21 +44,21 @@ func (t Text) Blank() bool {
 
 // Category is a part of a menu, such as the drinks.
 type Category struct {
-	ID           string // "" where the source gave none
-	DisplayOrder int    // smaller ones come first; 0 where the source gave none
+	ID           string // "" if the source gave none
+	DisplayOrder int    // smaller ones come first; 0 if the source gave none
 	Name         Text
 	Description  Text
-	ImageURL     string // "" where there is no picture
+	ImageURL     string // "" if there is no picture
 }
 
 // Branch is one place of a restaurant.
 type Branch struct {
-	ID        string // "" where the source gave none
+	ID        string // "" if the source gave none
 	Name      Text
 	Address   Text
-	Phone     string   // as the source wrote it; "" where it gave none
-	Latitude  *float64 // degrees north, -90 to 90; nil where unknown
-	Longitude *float64 // degrees east, -180 to 180; nil where unknown
+	Phone     string   // as the source wrote it; "" if it gave none
+	Latitude  *float64 // degrees north, -90 to 90; nil if unknown
+	Longitude *float64 // degrees east, -180 to 180; nil if unknown
 	District  string
 	City      Text
 }
@@ -72,16 +72,16 @@ func SortCategories(categories []Category) {
 
 // Product is one dish of a category.
 type Product struct {
-	ID           string // "" where the source gave none
+	ID           string // "" if the source gave none
 	Name         Text
 	Description  Text
-	Price        float64 // in Currency; 0 where unknown
-	ReducedPrice float64 // lower than Price, and to be paid instead; 0 where there is no discount
-	Currency     string  // ISO 4217; "" where the source gave none
+	Price        float64 // in Currency; 0 if unknown
+	ReducedPrice float64 // lower than Price, and to be paid instead; 0 if there is no discount
+	Currency     string  // ISO 4217; "" if the source gave none
 	Unavailable  bool    // the source says that it can't be had now
 }
 
-// Money returns an amount with its currency as the language writes it; "" where the amount is 0.
+// Money returns an amount with its currency as the language writes it; "" if the amount is 0.
 func Money(amount float64, currency string, language Language) string {
 	if amount == 0 {
 		return ""

@@ -98,7 +98,7 @@ func ParseBaseURL(raw string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
-// ReadBody returns the whole body, or fails with ErrBodyTooLarge where it is longer than limit bytes.
+// ReadBody returns the whole body, or fails with ErrBodyTooLarge if it is longer than limit bytes.
 func ReadBody(response *http.Response, limit int64) ([]byte, error) {
 	if response.ContentLength > limit {
 		return nil, ErrBodyTooLarge

@@ -72,7 +72,7 @@ func (q Query) Terms() []string {
 	return asked
 }
 
-// TermOf returns which of Terms begins a word, "" where none does.
+// TermOf returns which of Terms begins a word, "" if none does.
 func (q Query) TermOf(word string) string {
 	for _, term := range q.Terms() {
 		if strings.HasPrefix(word, term) {

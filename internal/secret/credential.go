@@ -20,8 +20,8 @@ func NewTwilioTokens(source Source, masterSID string, now func() time.Time, log 
 	return &TwilioTokens{masterSID: masterSID, tokens: newCached(source, parseTokens, now, log)}
 }
 
-// AuthToken returns the token of an account, of the master's where accountSID is empty. It is "" where the secret doesn't
-// have the account. It fails with outage.ErrUnavailable where the secret can't be read now.
+// AuthToken returns the token of an account, of the master's if accountSID is empty. It is "" if the secret doesn't
+// have the account. It fails with outage.ErrUnavailable if the secret can't be read now.
 func (t *TwilioTokens) AuthToken(ctx context.Context, accountSID string) (string, error) {
 	return t.token(ctx, accountSID, t.tokens.get)
 }
@@ -63,7 +63,7 @@ func NewSufrahKey(source Source, now func() time.Time, log *slog.Logger) *Sufrah
 	return &SufrahKey{newCached(source, parseKey, now, log)}
 }
 
-// APIKey returns the key. It fails with outage.ErrUnavailable where the secret can't be read now.
+// APIKey returns the key. It fails with outage.ErrUnavailable if the secret can't be read now.
 func (k *SufrahKey) APIKey(ctx context.Context) (string, error) { return k.key.get(ctx) }
 
 func parseKey(value string) (string, error) {
@@ -82,7 +82,7 @@ type StaticTokens struct {
 	Token      string
 }
 
-// AuthToken returns the token of the account, also where accountSID is empty, and "" for any other one.
+// AuthToken returns the token of the account, also if accountSID is empty, and "" for any other one.
 func (s StaticTokens) AuthToken(_ context.Context, accountSID string) (string, error) {
 	if accountSID != "" && accountSID != s.AccountSID {
 		return "", nil

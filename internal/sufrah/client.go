@@ -152,7 +152,7 @@ func listAt[T any](
 	return nil, failure
 }
 
-// get returns the body of a list, "null" where the answer has none.
+// get returns the body of a list, "null" if the answer has none.
 func (c *Client) get(ctx context.Context, path string) ([]byte, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

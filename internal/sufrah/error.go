@@ -25,10 +25,10 @@ var (
 type Error struct {
 	Op         string        // the requested list: "categories", "branches" or "products"
 	MerchantID string        // the list's owner
-	StatusCode int           // 0 where nothing was answered
-	RetryAfter time.Duration // how long Sufrah asked to wait; 0 where it didn't
+	StatusCode int           // 0 if nothing was answered
+	RetryAfter time.Duration // how long Sufrah asked to wait; 0 if it didn't
 	Permanent  bool          // the same call can't succeed later
-	Err        error         // the cause; nil where the status says all
+	Err        error         // the cause; nil if the status says all
 }
 
 // Retryable says whether the same call may succeed later: after a time-out, a broken connection, too many requests, a

@@ -24,7 +24,7 @@ type KeyedClient struct {
 	current *Client // for the key; nil before the first call
 }
 
-// NewKeyed returns a client that takes its key from keys, and all but its key from config. It fails where New does.
+// NewKeyed returns a client that takes its key from keys, and all but its key from config. It fails if New does.
 func NewKeyed(config Config, keys Keys) (*KeyedClient, error) {
 	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // a single client for all keys
 	config.APIKey = "none-yet"

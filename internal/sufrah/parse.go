@@ -55,7 +55,7 @@ func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, e
 	return entries, nil
 }
 
-// readEnd fails where anything follows the list.
+// readEnd fails if anything follows the list.
 func readEnd(decoder *json.Decoder) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something follows it", errMalformed)
@@ -199,7 +199,7 @@ func (o object) text(prefix string) menu.Text {
 	return menu.Text{Arabic: o.shown(prefix + "Ar"), English: o.shown(prefix + "En")}
 }
 
-// degrees returns a coordinate, written as a number or a string; nil where it is unknown or not on the globe.
+// degrees returns a coordinate, written as a number or a string; nil if it is unknown or not on the globe.
 func (o object) degrees(name string, limit float64) *float64 {
 	value, err := strconv.ParseFloat(o.scalar(name), 64)
 	if err != nil || math.IsNaN(value) || math.Abs(value) > limit {
@@ -208,7 +208,7 @@ func (o object) degrees(name string, limit float64) *float64 {
 	return &value
 }
 
-// integer returns a whole number, written as a number or a string; 0 where there is none.
+// integer returns a whole number, written as a number or a string; 0 if there is none.
 func (o object) integer(name string) int {
 	value, err := strconv.ParseFloat(o.scalar(name), 64)
 	if err != nil || value != math.Trunc(value) || math.Abs(value) > math.MaxInt32 {
@@ -257,7 +257,7 @@ func withUnmarked(t menu.Text, unmarked string) menu.Text {
 // maxAmount is far above the price of a dish in any currency; a larger amount is a fault of the source.
 const maxAmount = 1e9
 
-// amount returns a positive amount of money, written as a number or a string; 0 where there is none.
+// amount returns a positive amount of money, written as a number or a string; 0 if there is none.
 func (o object) amount(name string) float64 {
 	value, err := strconv.ParseFloat(o.scalar(name), 64)
 	if err != nil || !(value > 0 && value <= maxAmount) { // not the other way round: NaN is neither

@@ -22,7 +22,7 @@ type Tracer struct {
 	conn net.Conn // nil before the first sampled invocation
 }
 
-// NewTracer returns a tracer that sends to the daemon at address, or nil where there is none. random makes the ids.
+// NewTracer returns a tracer that sends to the daemon at address, or nil if there is none. random makes the ids.
 func NewTracer(address string, random func() uint64) *Tracer {
 	if address == "" {
 		return nil

@@ -81,7 +81,7 @@ func New(config Config) (*Client, error) {
 }
 
 // Send asks Twilio to send the message and returns its SID. Having accepted it, Twilio sends it later; whether it
-// arrives is told in status callbacks. The SID is "" where Twilio accepted the message and the rest of its answer was
+// arrives is told in status callbacks. The SID is "" if Twilio accepted the message and the rest of its answer was
 // lost: an error would have it sent twice.
 //
 // The error is an *Error. After a time-out or a broken connection Twilio may still have accepted the message, so nothing
@@ -187,7 +187,7 @@ func alphanumeric(sid string) bool {
 	return sid != ""
 }
 
-// taken returns the SID of a message that Twilio took, "" where there is none, and an *Error where it failed at once: its answer
+// taken returns the SID of a message that Twilio took, "" if there is none, and an *Error if it failed at once: its answer
 // is 201 all the same, with the status and the error's code in the message (https://www.twilio.com/docs/messaging/api/message-resource).
 func taken(body []byte) (string, error) {
 	var answer struct {
@@ -205,7 +205,7 @@ func taken(body []byte) (string, error) {
 	return answer.SID, nil
 }
 
-// sid returns the SID in an answer; "" where there is none.
+// sid returns the SID in an answer; "" if there is none.
 func sid(body []byte) string {
 	var answer struct {
 		SID string `json:"sid"`

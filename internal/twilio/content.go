@@ -35,7 +35,7 @@ type Contents struct {
 	masterSID string
 }
 
-// NewContents returns the contents of accounts; an empty account stands for the master's. It fails where New does.
+// NewContents returns the contents of accounts; an empty account stands for the master's. It fails if New does.
 func NewContents(config Config, tokens Tokens, masterSID string) (*Contents, error) {
 	if config.BaseURL == "" {
 		config.BaseURL = DefaultContentBaseURL
@@ -54,7 +54,7 @@ type content struct {
 	Created time.Time `json:"date_created"`
 }
 
-// Find returns the SID of the newest content of a name that was made after a time, or "" where there is none.
+// Find returns the SID of the newest content of a name that was made after a time, or "" if there is none.
 func (c *Contents) Find(ctx context.Context, accountSID, name string, after time.Time) (string, error) {
 	found, err := c.search(ctx, accountSID, url.Values{
 		"ContentName": {"^" + name + "$"}, "DateCreatedAfter": {after.UTC().Format(time.RFC3339)},
@@ -151,7 +151,7 @@ func (c *Contents) Delete(ctx context.Context, accountSID, contentSID string) er
 	return nil
 }
 
-// call makes one call and returns the body of its answer. It fails with an *Error, or where the token can't be read.
+// call makes one call and returns the body of its answer. It fails with an *Error, or if the token can't be read.
 func (c *Contents) call(ctx context.Context, accountSID, method, path string, body []byte, want int) ([]byte, error) {
 	if accountSID == "" {
 		accountSID = c.masterSID

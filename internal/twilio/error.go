@@ -27,10 +27,10 @@ const maxMessageRunes = 300
 // It is either Retryable or Permanent. ReceiverRejected and TemplateRejected are kinds of Permanent, and AuthenticationFailed
 // is a kind of Retryable.
 type Error struct {
-	StatusCode int           // 0 where nothing was answered
-	Code       int           // of Twilio's error dictionary; 0 where none was given
-	Message    string        // Twilio's words, shortened, phone numbers masked; "" where there were none
-	RetryAfter time.Duration // how long Twilio asked to wait; 0 where it didn't
+	StatusCode int           // 0 if nothing was answered
+	Code       int           // of Twilio's error dictionary; 0 if none was given
+	Message    string        // Twilio's words, shortened, phone numbers masked; "" if there were none
+	RetryAfter time.Duration // how long Twilio asked to wait; 0 if it didn't
 	Failed     bool          // Twilio took the message, and called it failed
 	Err        error         // the cause, where it is not the answer
 }
@@ -96,7 +96,7 @@ const (
 	templateRefused             // never accepted, but a text may be
 )
 
-// kind goes by Twilio's code, and by the status where the code is not known.
+// kind goes by Twilio's code, and by the status if the code is not known.
 func (e *Error) kind() kind {
 	switch delivery.CodeOf(e.Code).Fault {
 	case delivery.FaultOperator:
@@ -159,7 +159,7 @@ func printable(text string) string {
 	return string(runes)
 }
 
-// endOfNumber returns where the phone number ends that begins at start, or start where none does: digits, with at
+// endOfNumber returns where the phone number ends that begins at start, or start if none does: digits, with at
 // most two of the signs between them that people write numbers with.
 func endOfNumber(runes []rune, start int) int {
 	end := start

@@ -16,7 +16,7 @@ import (
 
 // Tokens knows the auth tokens of accounts.
 type Tokens interface {
-	// AuthToken returns the token of an account, or "" where the account isn't known.
+	// AuthToken returns the token of an account, or "" if the account isn't known.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
@@ -41,7 +41,7 @@ type SenderConfig struct {
 func NewSender(config SenderConfig) *Sender { return &Sender{config} }
 
 // callbackOverrides have Twilio post a callback again that isn't answered with 200, five times within 15 s. Without them it
-// tries once more, and only where it couldn't connect (Twilio, "Webhooks: Connection Overrides"). A fragment is neither sent
+// tries once more, and only if it couldn't connect (Twilio, "Webhooks: Connection Overrides"). A fragment is neither sent
 // nor signed.
 const callbackOverrides = "#rc=5&rp=all"
 

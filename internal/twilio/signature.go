@@ -46,7 +46,7 @@ func ValidSignature(authToken, url string, form url.Values, signature string) bo
 	return valid == 1
 }
 
-// otherPort returns the URL without its port, or with the scheme's own where it has none.
+// otherPort returns the URL without its port, or with the scheme's own if it has none.
 func otherPort(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {

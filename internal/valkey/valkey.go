@@ -112,7 +112,7 @@ func (c *Client) Close() {
 	}
 }
 
-// Get returns the value of a key, or false where it has none.
+// Get returns the value of a key, or false if it has none.
 func (c *Client) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
 	err = c.do(ctx, "GET", func(ctx context.Context, d driver.Client) error {
 		var err error
@@ -225,7 +225,7 @@ func (c *Client) do(ctx context.Context, name string, command func(context.Conte
 	return fmt.Errorf("cache: %s: %w: %w", name, outage.ErrUnavailable, err)
 }
 
-// tried carries a command out when its turn has come, a second time where its connection had been closed.
+// tried carries a command out when its turn has come, a second time if its connection had been closed.
 func (c *Client) tried(ctx context.Context, command func(context.Context, driver.Client) error) error {
 	select {
 	case c.turns <- struct{}{}:

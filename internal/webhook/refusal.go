@@ -44,7 +44,7 @@ const retryAfterSeconds = "5"
 // passing is an error that says of itself whether the same may succeed later.
 type passing interface{ Retryable() bool }
 
-// translate returns the refusal that an error leads to, nil where it is a fault of ours.
+// translate returns the refusal that an error leads to, nil if it is a fault of ours.
 func translate(err error) *httpedge.Refusal {
 	var fault passing
 	switch {

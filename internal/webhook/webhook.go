@@ -33,8 +33,8 @@ type Tenants interface {
 
 // Tokens knows the auth tokens of Twilio accounts.
 type Tokens interface {
-	// AuthToken returns the token of an account, of Sufrah's own where accountSID is empty. The token is empty where the
-	// account isn't known. It fails with outage.ErrUnavailable where tokens can't be read.
+	// AuthToken returns the token of an account, of Sufrah's own if accountSID is empty. The token is empty if the
+	// account isn't known. It fails with outage.ErrUnavailable if tokens can't be read.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
 	// NewAuthToken is AuthToken for a token that turned out to be wrong: it returns the new token if the token was changed.
 	// Forged requests may call it any number of times.

@@ -28,7 +28,7 @@ const allocationsOf = "BENCH_ALLOCATIONS_OF"
 type workload struct {
 	Environment []string
 	Event       json.RawMessage
-	Expected    []byte // the answer; none where there is nothing to compare with
+	Expected    []byte // the answer; none if there is nothing to compare with
 	Times       int
 }
 

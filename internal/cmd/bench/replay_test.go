@@ -109,7 +109,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		invocation string
 		damage     func(*replay)
-		refused    string // part of the error; none where the record is right
+		refused    string // part of the error; none if the record is right
 	}{
 		"list":                          {"list of 20", func(*replay) {}, ""},
 		"list of nobody":                {"list of 20", empty("BatchGetItem"), "answered"},

@@ -54,7 +54,7 @@ const unexplained = "every attempt failed; the saved query what-happened-to-a-we
 // recipient finds customers' numbers and user ids in a body that is no job.
 var recipient = regexp.MustCompile(`\+?\d{8,15}\b|\b[A-Z]{2}\.[A-Za-z0-9]{6,128}\b`)
 
-// shownDeadLetter is a dead letter in JSON. Job is missing where the body is no job, which is then shown as it is. Customers are
+// shownDeadLetter is a dead letter in JSON. Job is missing if the body is no job, which is then shown as it is. Customers are
 // masked, as in logs.
 type shownDeadLetter struct {
 	ID     string         `json:"id"`

@@ -29,7 +29,7 @@ type doctorCommand struct {
 // finding is the doctor's result for a part of the stack.
 type finding struct {
 	What  string `json:"what"`
-	Wrong string `json:"wrong,omitempty"` // "" where it is as it should be
+	Wrong string `json:"wrong,omitempty"` // "" if it is as it should be
 	Mend  string `json:"mend,omitempty"`
 }
 

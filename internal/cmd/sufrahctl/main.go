@@ -74,7 +74,7 @@ type session struct {
 	endpoint    string // of DynamoDB, empty on AWS
 	store       *stackstore.Store
 	dynamodb    *dynamodb.Client
-	sqs         *sqs.Client // nil where the tables are local and no endpoint for queues is given
+	sqs         *sqs.Client // nil if the tables are local and no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
 	out         printer

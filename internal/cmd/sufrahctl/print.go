@@ -64,7 +64,7 @@ func limit(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// date shows a time in UTC, or alternative where there is none.
+// date shows a time in UTC, or alternative if there is none.
 func date(t time.Time, alternative string) string {
 	if t.IsZero() {
 		return alternative

@@ -15,7 +15,7 @@ type progress struct {
 	terminal bool
 	now      func() time.Time
 	what     string
-	size     int64 // bytes to read; 0 where that isn't known
+	size     int64 // bytes to read; 0 if that isn't known
 	begun    time.Time
 	shown    time.Time
 	rows     int64 // when it was begun, to tell the rate

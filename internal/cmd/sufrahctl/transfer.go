@@ -166,7 +166,7 @@ func formatOf(given, path string) (transfer.Format, error) {
 	return "", fmt.Errorf("the name %q doesn't tell the format: --format does", path)
 }
 
-// open opens a file and returns its size, 0 where it has none.
+// open opens a file and returns its size, 0 if it has none.
 func open(path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(os.Stdin), 0, nil
@@ -202,7 +202,7 @@ func replaceFile(path string, write func(io.Writer) error) error {
 // marks keeps the checkpoint of one import: nowhere, where path is empty.
 type marks struct{ path, target string }
 
-// read returns where to go on: the beginning, where there is no checkpoint or restart is asked for.
+// read returns where to go on: the beginning, if there is no checkpoint or restart is asked for.
 func (m marks) read(restart bool) (transfer.Checkpoint, error) {
 	if m.path == "" || restart {
 		return transfer.Checkpoint{}, nil

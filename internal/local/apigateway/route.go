@@ -42,7 +42,7 @@ func (t *routeTable) add(key string, invoke Invoke) error {
 	return nil
 }
 
-// find returns the route for a request and the values of its variables, or nil where there is none.
+// find returns the route for a request and the values of its variables, or nil if there is none.
 func (t routeTable) find(method, path string) (*route, map[string]string) {
 	segments := split(path)
 	for _, r := range t {

@@ -172,7 +172,7 @@ func (v *victim) conversations(t *testing.T) int64 {
 	return conversationsOf(t, v.Stack, v.restaurant)
 }
 
-// checkUntouched fails where anything came of an attack.
+// checkUntouched fails if anything came of an attack.
 func (v *victim) checkUntouched(t *testing.T) {
 	t.Helper()
 	if n := v.conversations(t); n != v.before {

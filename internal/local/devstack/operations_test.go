@@ -41,7 +41,7 @@ type emitted struct {
 	metrics map[string]bool
 }
 
-// fields returns the fields of the lines with these messages, of all lines where none is given.
+// fields returns the fields of the lines with these messages, of all lines if none is given.
 func (e emitted) fields(messages ...string) map[string]bool {
 	all := map[string]bool{}
 	for message, fields := range e.lines {

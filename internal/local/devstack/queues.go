@@ -96,7 +96,7 @@ func (v *engineView) state(ctx context.Context) (queuesBody, error) {
 		return body, err
 	}
 	count := func(name types.QueueAttributeName) int {
-		n, _ := strconv.Atoi(out.Attributes[string(name)]) // 0 where the server doesn't count
+		n, _ := strconv.Atoi(out.Attributes[string(name)]) // 0 if the server doesn't count
 		return n
 	}
 	body.Bootstrap = queueBody{

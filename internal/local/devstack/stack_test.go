@@ -215,7 +215,7 @@ type (
 		Period                                          period
 		Allowance                                       allowance
 		AdjustedBy                                      int64
-		UsagePercent                                    *float64 // absent where there is no limit
+		UsagePercent                                    *float64 // absent if there is no limit
 		IsNearingQuota, HasAccess, IsActive             bool
 	}
 	month struct {
@@ -300,7 +300,7 @@ func demoFigures(t *testing.T, stack *devstack.Stack) {
 	wantEqual(t, "example to its owner", read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200), example)
 }
 
-// TestAbsentTimesAreNull: a client finds every field, even where there is nothing to tell.
+// TestAbsentTimesAreNull: a client finds every field, even if there is nothing to tell.
 func TestAbsentTimesAreNull(t *testing.T) {
 	t.Parallel()
 	a := get(t, shared(t), "/api/usage/demo-never", asAdmin)

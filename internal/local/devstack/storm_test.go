@@ -40,7 +40,7 @@ type storm struct {
 	pause  func(tries int) time.Duration // before the next of them
 
 	mu     sync.Mutex
-	status map[int]int // answers by status, 0 where there was none
+	status map[int]int // answers by status, 0 if there was none
 }
 
 // newStorm returns a storm that delivers its messages so often that a store with occasional failures takes them all.
@@ -94,7 +94,7 @@ func (s *storm) deliver(m message) error {
 	return fmt.Errorf("message %s: %w", m.id, errGivenUp)
 }
 
-// post returns the answer to one delivery, 0 where there is none.
+// post returns the answer to one delivery, 0 if there is none.
 func (s *storm) post(target, signature string, form url.Values) (status int, answer []byte) {
 	defer func() {
 		s.mu.Lock()

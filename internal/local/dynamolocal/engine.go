@@ -20,7 +20,7 @@ import (
 type Table struct {
 	Name         string
 	PartitionKey Key
-	SortKey      Key // its Name is empty where the table has none
+	SortKey      Key // its Name is empty if the table has none
 	Indexes      []Index
 	TimeToLive   string // the attribute that holds an item's expiry in Unix seconds, or empty
 }
@@ -34,7 +34,7 @@ type Key struct {
 type Index struct {
 	Name         string
 	PartitionKey Key
-	SortKey      Key      // its Name is empty where the index has none
+	SortKey      Key      // its Name is empty if the index has none
 	Projection   string   // "ALL", "KEYS_ONLY" or "INCLUDE"; empty means ALL
 	Include      []string // the further attributes of an INCLUDE
 }
@@ -91,7 +91,7 @@ func (e *Engine) WithTransactionTime(d time.Duration) *Engine {
 	return e
 }
 
-// ItemCount returns how many items the table has: 0 where there is no such table.
+// ItemCount returns how many items the table has: 0 if there is no such table.
 func (e *Engine) ItemCount(table string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // operand is something with a value: an attribute, a :value, or a function of one.
 type operand interface {
-	// resolve returns the operand's value for the item, or nil where it has none.
+	// resolve returns the operand's value for the item, or nil if it has none.
 	resolve(item document) value
 }
 

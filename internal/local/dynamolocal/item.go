@@ -40,7 +40,7 @@ type itemID struct {
 type write struct {
 	itemID
 	request   *writeRequest
-	condition condition // nil where there is none
+	condition condition // nil if there is none
 	update    *update   // the update of an UpdateItem
 	// keyIn returns the stored key of the write's item in its table, after the checks that need the table.
 	keyIn func(*table) (string, error)
@@ -249,7 +249,7 @@ type getResponse struct {
 // get is a request to read one item, parsed and then bound to its table as a write is.
 type get struct {
 	itemID
-	projection *projection // nil where there is none
+	projection *projection // nil if there is none
 }
 
 func parseGet(r *getRequest) (*get, error) {

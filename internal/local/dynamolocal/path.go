@@ -82,7 +82,7 @@ func (t *pathTree[T]) insert(kind string, p path, leaf T) error {
 	return nil
 }
 
-// child returns the node for the step, making it where there is none.
+// child returns the node for the step, making it if there is none.
 func (t *pathTree[T]) child(s step) *pathTree[T] {
 	if s.isIndex {
 		if t.indexes == nil {
@@ -122,7 +122,7 @@ func pathsClash(kind, how string, one, two path) error {
 // projection selects parts of an item. Of a list it keeps the chosen elements, closed up.
 type projection = pathTree[struct{}]
 
-// project returns the selected parts, or nil where the value has none of them.
+// project returns the selected parts, or nil if the value has none of them.
 func project(selected *projection, v value) value {
 	if selected.leaf != nil {
 		return v

@@ -47,8 +47,8 @@ type page struct {
 	source
 	low, high  string // the range of stored keys
 	ascending  bool
-	filter     condition   // nil where there is none
-	projection *projection // nil where there is none
+	filter     condition   // nil if there is none
+	projection *projection // nil if there is none
 	limit      int
 }
 
@@ -203,9 +203,9 @@ func (t *table) source(r *pageRequest) (source, error) {
 // pageExpressions are the parsed expressions of a Query or Scan.
 type pageExpressions struct {
 	keys       map[string]keyCondition // nil for a Scan
-	filter     condition               // nil where there is none
+	filter     condition               // nil if there is none
 	filtered   []string                // the attributes that the filter looks at
-	projection *projection             // nil where there is none
+	projection *projection             // nil if there is none
 }
 
 func parsePage(r *pageRequest, isQuery bool) (*pageExpressions, error) {

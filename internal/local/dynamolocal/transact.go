@@ -339,7 +339,7 @@ func reasonFor(err error) cancellationReason {
 	return cancellationReason{Code: "ValidationError", Message: failure.message}
 }
 
-// canceled is the error for a transaction with the given reasons, or nil where none of them is one.
+// canceled is the error for a transaction with the given reasons, or nil if none of them is one.
 func canceled(reasons []cancellationReason) error {
 	codes := make([]string, len(reasons))
 	for i, r := range reasons {

@@ -67,7 +67,7 @@ func TestTransactWriteItems(t *testing.T) {
 	tests := []struct {
 		name    string
 		items   []types.TransactWriteItem
-		reasons []reason // nil where the transaction succeeds
+		reasons []reason // nil if the transaction succeeds
 	}{
 		{"every kind", []types.TransactWriteItem{
 			transactPut("orders", object{"shop": "a", "nr": 1}), transactAdd("2"), transactDelete("1"),

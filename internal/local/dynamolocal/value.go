@@ -56,7 +56,7 @@ func (d document) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(d, name, func(a attribute, name string) int { return strings.Compare(a.name, name) })
 }
 
-// get returns the named attribute's value, or nil where there is none.
+// get returns the named attribute's value, or nil if there is none.
 func (d document) get(name string) value {
 	if i, found := d.find(name); found {
 		return d[i].value
@@ -84,7 +84,7 @@ func (d document) without(name string) document {
 	return slices.Delete(slices.Clone(d), i, i+1)
 }
 
-// only returns the named attributes, where they exist.
+// only returns the named attributes, if they exist.
 func (d document) only(names ...string) document {
 	kept := make(document, 0, len(names))
 	for _, a := range d {

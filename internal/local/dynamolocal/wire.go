@@ -24,7 +24,7 @@ type serviceError struct {
 	code    string
 	message string
 	status  int // 0 means 400
-	// misfit is set where a request's key doesn't fit its table's schema, for which a transaction is cancelled.
+	// misfit is set if a request's key doesn't fit its table's schema, for which a transaction is cancelled.
 	misfit  bool
 	item    document // the item that failed a condition, where that was asked for
 	reasons []cancellationReason

@@ -112,7 +112,7 @@ func Start(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error)
 	return start(ctx, cacheDir, false, want)
 }
 
-// StartAtPorts starts engines as Start does, each at its Port, and fails where another program has that.
+// StartAtPorts starts engines as Start does, each at its Port, and fails if another program has that.
 func StartAtPorts(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
 	return start(ctx, cacheDir, true, want)
 }

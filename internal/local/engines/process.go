@@ -92,7 +92,7 @@ func tail(output []byte) []byte {
 // stop ends the process and all that it started, and returns when it is gone.
 func (p *process) stop() {
 	if !p.hasEnded() {
-		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // fails only where it has just ended
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // fails only if it has just ended
 	}
 	<-p.ended
 }

@@ -92,7 +92,7 @@ func (m Mapping) Validate() error {
 	return errors.Join(faults...)
 }
 
-// region returns the region of the queue's ARN, or "" where the ARN is none.
+// region returns the region of the queue's ARN, or "" if the ARN is none.
 func (m Mapping) region() string {
 	parts := strings.Split(m.QueueARN, ":")
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "sqs" || parts[5] == "" {
@@ -257,7 +257,7 @@ func (p *poller) call(ctx context.Context, batch []types.Message) (response even
 	return response, err
 }
 
-// itemFailures returns the ids that the function reported, or an error where the report fails the whole batch: an id
+// itemFailures returns the ids that the function reported, or an error if the report fails the whole batch: an id
 // that is empty, reported twice or not of the batch.
 func itemFailures(batch []types.Message, response events.SQSEventResponse) (map[string]bool, error) {
 	sent := map[string]bool{}

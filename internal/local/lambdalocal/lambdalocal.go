@@ -58,7 +58,7 @@ type Function struct {
 // Result is the answer to one invocation.
 type Result struct {
 	Payload       []byte        // JSON: the answer, or {"errorMessage", "errorType", …}
-	FunctionError string        // empty, or "Unhandled" where the function reported an error
+	FunctionError string        // empty, or "Unhandled" if the function reported an error
 	Duration      time.Duration // from handing over the event to having received the answer
 	RequestID     string
 }

@@ -102,7 +102,7 @@ func names(value any) []string {
 	return found
 }
 
-// findCircle returns the names on a circle, or nil where there is none.
+// findCircle returns the names on a circle, or nil if there is none.
 func findCircle(g graph) []string {
 	done := map[string]bool{}
 	var path []string

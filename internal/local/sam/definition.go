@@ -160,7 +160,7 @@ func newDefinition(value any, globals map[string]any) (definition, error) {
 	return definition{resourceType, condition, properties, attributes}, nil
 }
 
-// mappingAt returns the mapping under a key, which is empty where the key is missing.
+// mappingAt returns the mapping under a key, which is empty if the key is missing.
 func mappingAt(values map[string]any, key string) (map[string]any, error) {
 	value, stated := values[key]
 	if !stated {
@@ -196,7 +196,7 @@ func merge(shared, own any) any {
 	return own
 }
 
-// With returns a copy of t in which a parameter has the given value instead of its default. It fails where template.yaml
+// With returns a copy of t in which a parameter has the given value instead of its default. It fails if template.yaml
 // has no such parameter or doesn't allow the value.
 func (t *Definition) With(parameterName, value string) (*Definition, error) {
 	p, ok := t.parameters[parameterName]
@@ -265,7 +265,7 @@ func (s *stack) all(resourceType string) ([]Resource, error) {
 	return resources, nil
 }
 
-// Property returns the property at a path of names, or nil where there is none.
+// Property returns the property at a path of names, or nil if there is none.
 func (r Resource) Property(path ...string) any {
 	return at(r.properties, path)
 }

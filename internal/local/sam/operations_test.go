@@ -232,7 +232,7 @@ func TestOnlyAlarmsAndBudgetsPublish(t *testing.T) {
 	}
 }
 
-// TestBudget: the topic is told of a month's costs only where a budget is given, both when it is foreseen to be passed and when it is.
+// TestBudget: the topic is told of a month's costs only if a budget is given, both when it is foreseen to be passed and when it is.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	const budgetType = "AWS::Budgets::Budget"

@@ -10,11 +10,11 @@ import (
 
 // parameter is a parameter of template.yaml. Values are text for every type of parameter, as in CloudFormation.
 type parameter struct {
-	value   *string // nil where template.yaml has no default and With gave none
+	value   *string // nil if template.yaml has no default and With gave none
 	allowed []string
-	pattern *regexp.Regexp // nil where any text will do
+	pattern *regexp.Regexp // nil if any text will do
 	number  bool
-	min     *float64 // nil where there is no bound
+	min     *float64 // nil if there is no bound
 	max     *float64
 }
 
@@ -49,7 +49,7 @@ func newParameter(value any) (parameter, error) {
 	return p, errors.Join(faults...)
 }
 
-// allow returns an error where the parameter can't have the value.
+// allow returns an error if the parameter can't have the value.
 func (p parameter) allow(value string) error {
 	if p.allowed != nil && !slices.Contains(p.allowed, value) {
 		return fmt.Errorf("%q is none of %q", value, p.allowed)

@@ -15,7 +15,7 @@ type Queue struct {
 	VisibilityTimeout time.Duration
 	Delay             time.Duration
 	RetentionPeriod   time.Duration
-	DeadLetterQueue   string // its name; empty where there is none
+	DeadLetterQueue   string // its name; empty if there is none
 	MaxReceiveCount   int    // after which a message goes there
 }
 
@@ -97,7 +97,7 @@ type EventSource struct {
 	Queue                   Queue
 	BatchSize               int
 	MaximumBatchingWindow   time.Duration
-	MaximumConcurrency      int // zero where there is no limit
+	MaximumConcurrency      int // zero if there is no limit
 	ReportBatchItemFailures bool
 }
 

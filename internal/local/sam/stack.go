@@ -313,7 +313,7 @@ func (s *stack) selectOne(argument any) (any, error) {
 	return list[index], nil
 }
 
-// choose resolves the second argument where the condition that the first one names is met, and else the third.
+// choose resolves the second argument if the condition that the first one names is met, and else the third.
 func (s *stack) choose(argument any) (any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) != 3 {

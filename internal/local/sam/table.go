@@ -12,9 +12,9 @@ type Table struct {
 	LogicalID    string
 	Name         string
 	PartitionKey Key
-	SortKey      Key // zero where the table has none
+	SortKey      Key // zero if the table has none
 	Indexes      []Index
-	TimeToLive   string // the attribute that says when an item expires; empty where items stay
+	TimeToLive   string // the attribute that says when an item expires; empty if items stay
 }
 
 // Key is a key attribute.
@@ -27,7 +27,7 @@ type Key struct {
 type Index struct {
 	Name             string
 	PartitionKey     Key
-	SortKey          Key      // zero where the index has none
+	SortKey          Key      // zero if the index has none
 	Projection       string   // ALL, KEYS_ONLY or INCLUDE
 	NonKeyAttributes []string // attributes for INCLUDE
 }

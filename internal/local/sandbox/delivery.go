@@ -338,7 +338,7 @@ func statusForm(r report, sid, status string, code int) url.Values {
 	return form
 }
 
-// postOnce returns the status of the answer, 0 where there is none.
+// postOnce returns the status of the answer, 0 if there is none.
 func (t *Twilio) postOnce(target, token string, form url.Values) int {
 	request, err := http.NewRequestWithContext(t.reports.context, http.MethodPost, target, strings.NewReader(form.Encode()))
 	if err != nil {

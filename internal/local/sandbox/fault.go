@@ -66,7 +66,7 @@ func NewFault(random func() float64, writeFailure func(w http.ResponseWriter, st
 	return &Fault{writeFailure: writeFailure, random: random, behavior: healthy()}
 }
 
-// Set replaces the behavior, for calls that begin from now on. It fails where a value is out of bounds.
+// Set replaces the behavior, for calls that begin from now on. It fails if a value is out of bounds.
 func (f *Fault) Set(behavior Behavior) error {
 	if err := behavior.validate(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (f *Fault) Behavior() Behavior {
 	return f.behavior
 }
 
-// Apply waits as long as a call is to take, and returns the status that it is to fail with, or 0 where it isn't to
+// Apply waits as long as a call is to take, and returns the status that it is to fail with, or 0 if it isn't to
 // fail. It returns the context's error where that ends first. It serves stand-ins that speak something other than HTTP;
 // the others take Wrap.
 func (f *Fault) Apply(ctx context.Context) (int, error) {

@@ -28,7 +28,7 @@ type SentMessage struct {
 	From             string            `json:"from"` // E.164, or a messaging service's SID
 	To               string            `json:"to"`   // E.164
 	ContentSID       string            `json:"contentSid"`
-	ContentVariables map[string]string `json:"contentVariables"` // null where there are none
+	ContentVariables map[string]string `json:"contentVariables"` // null if there are none
 	Body             string            `json:"body"`
 	// ListPicker is shown by contents made over the Content API, and absent from all others.
 	ListPicker *ListPicker `json:"listPicker,omitempty"`

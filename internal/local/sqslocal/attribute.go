@@ -118,7 +118,7 @@ func md5OfText(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// md5OfAttributes returns the digest that SQS answers for attributes, or "" where there are none. By name, each part
+// md5OfAttributes returns the digest that SQS answers for attributes, or "" if there are none. By name, each part
 // goes in with its length before it: the name, the data type, then 1 or 2 for text or binary, and the value.
 func md5OfAttributes(attributes map[string]Attribute) string {
 	if len(attributes) == 0 {

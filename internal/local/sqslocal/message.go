@@ -57,7 +57,7 @@ const traceHeader = "AWSTraceHeader"
 // outside tells whether a member is present and not between low and high.
 func outside(n *int, low, high int) bool { return n != nil && (*n < low || *n > high) }
 
-// seconds returns the duration that a member states, or otherwise where it is absent.
+// seconds returns the duration that a member states, or otherwise if it is absent.
 func seconds(n *int, otherwise time.Duration) time.Duration {
 	if n == nil {
 		return otherwise

@@ -69,7 +69,7 @@ func (q *queue) nextVisible(now time.Time) *message {
 	return q.schedule[0]
 }
 
-// untilVisible returns how long it takes until a hidden message becomes visible; ok is false where there is none.
+// untilVisible returns how long it takes until a hidden message becomes visible; ok is false if there is none.
 func (q *queue) untilVisible(now time.Time) (d time.Duration, ok bool) {
 	if len(q.schedule) == 0 {
 		return 0, false

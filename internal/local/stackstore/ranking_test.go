@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// throttled refuses writes to the ranking while it is told to, as DynamoDB does where a partition has no capacity left.
+// throttled refuses writes to the ranking while it is told to, as DynamoDB does if a partition has no capacity left.
 type throttled struct {
 	next    http.RoundTripper
 	is      atomic.Bool

@@ -60,7 +60,7 @@ type bucket struct {
 	at   time.Time
 }
 
-// take takes units, and reports whether there are any; with debt also where there are none.
+// take takes units, and reports whether there are any; with debt also if there are none.
 func (c *capacity) take(name string, rate, units float64, debt bool) bool {
 	now := time.Now()
 	b := c.buckets[name]

@@ -65,5 +65,5 @@ func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Di
 	return s.directory.Check(ctx)
 }
 
-// TidyDirectory lays the directory anew where a page holds far too much, as directory.Directory.Tidy does.
+// TidyDirectory lays the directory anew if a page holds far too much, as directory.Directory.Tidy does.
 func (s *Store) TidyDirectory(ctx context.Context) (bool, error) { return s.directory.Tidy(ctx) }

@@ -51,7 +51,7 @@ func TestTripsBeforeTheAnswer(t *testing.T) {
 		for _, step := range []struct {
 			what, id, from, body string
 			after                time.Duration
-			trips                int // until the answer leaves; 0 where none does
+			trips                int // until the answer leaves; 0 if none does
 		}{
 			{"a restaurant's first message", "m1", "+966500000001", "hello", 0, 1},
 			{"a first message ever", "m2", "+966500000002", "hello", time.Minute, 1},

@@ -71,7 +71,7 @@ type rowReader struct {
 	buffer []byte
 }
 
-// newRowReader returns a reader of the kind's rows, having read the header where the format has one. It fails where the
+// newRowReader returns a reader of the kind's rows, having read the header where the format has one. It fails if the
 // header doesn't fit the kind.
 func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*rowReader, error) {
 	r := &rowReader{in: bufio.NewReaderSize(in, 64<<10), format: format, kind: kind, ignore: make(map[string]bool)}

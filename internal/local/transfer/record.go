@@ -60,7 +60,7 @@ var kindColumns = func() map[Kind]map[string]string {
 
 // Fault is a row's fault. It quotes no customer's phone number.
 type Fault struct {
-	Field  string // the column; empty where it is of the whole row
+	Field  string // the column; empty if it is of the whole row
 	Reason string
 }
 
@@ -144,7 +144,7 @@ var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // clockSkew is how far another system's clock may be ahead.
 const clockSkew = 5 * time.Minute
 
-// time returns a time to the millisecond, the zero time where the cell is NULL.
+// time returns a time to the millisecond, the zero time if the cell is NULL.
 func (p *parser) time(column string) time.Time {
 	text, ok := p.row.cells[column]
 	if !ok {
@@ -242,7 +242,7 @@ func (p *parser) bot() botRow {
 // usageRow is a month of a restaurant's, its activity, or both.
 type usageRow struct {
 	restaurantID string
-	month        *usage.Month // nil where it is of the activity only
+	month        *usage.Month // nil if it is of the activity only
 	count        usage.MonthCount
 	activity     usage.Activity
 }

@@ -50,7 +50,7 @@ type RestaurantStore interface {
 
 // BotStore holds bots.
 type BotStore interface {
-	// Bot returns a restaurant's bot, nil where it has none.
+	// Bot returns a restaurant's bot, nil if it has none.
 	Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error)
 	// SetBot writes it. It fails with restaurant.ErrNotFound, restaurant.ErrNumberTaken or restaurant.ErrIDTaken.
 	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error

@@ -135,7 +135,7 @@ type Example struct {
 	Name    string // operation, status and name in the description
 	Status  int
 	Value   any      // as package json decodes it
-	Request *Request // nil where the answer is not the API's own
+	Request *Request // nil if the answer is not the API's own
 }
 
 // Request is the extension x-request of an example. Its credentials and restaurants exist in usageapi's tests.
@@ -149,7 +149,7 @@ type Request struct {
 	Given     string            `json:"given" yaml:"given"`         // earlier events: "renewed", "activity" or "nearing"
 }
 
-// Examples returns all examples of answers. It fails where a status has none.
+// Examples returns all examples of answers. It fails if a status has none.
 func (d *Description) Examples() ([]Example, error) {
 	var examples []Example
 	for path, item := range d.document.Paths.PathItems.FromOldest() {
