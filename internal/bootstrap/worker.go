@@ -22,7 +22,7 @@ type Worker struct {
 	Attempts int           // at a job, before it is a dead letter
 	MaxAge   time.Duration // of a job that is still worth carrying out
 	Backoff  time.Duration // from the first attempt to the second; doubled for each further one
-	// RetryAfter returns for how long the source of an error asked to be left alone, 0 if it didn't.
+	// RetryAfter returns the wait that the source of an error asked for, 0 if it asked for none.
 	RetryAfter func(error) time.Duration
 	Now        func() time.Time
 	Sleep      func(context.Context, time.Duration) error // outside of tests, clock.Sleep

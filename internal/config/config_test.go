@@ -228,8 +228,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
-// FuzzBasePath holds that a base path, where it is accepted, begins every route that is behind it: no slash stands at
-// its end or is doubled, which no request would match.
+// FuzzBasePath: an accepted base path begins every route behind it. It has no slash at its end and no double slash, because no
+// request would match.
 func FuzzBasePath(f *testing.F) {
 	for _, seed := range []string{"", "/", "/usage", "/usage/v1/", "//", "//usage", "/usage//", "/a//b", "usage", "/a b", "/?"} {
 		f.Add(seed)

@@ -65,9 +65,9 @@ func setHeap(environ config.Environment) {
 	}
 }
 
-// loadRoots has the system's root certificates read, which the first connection would do otherwise. Parsing some 145 of them
-// takes milliseconds of a whole processor, which Lambda gives a function while it starts, and several times as long in an
-// invocation: 512 MB are 0.29 of one (AWS, Lambda developer guide). The channel is closed when they are there.
+// loadRoots reads the system's root certificates, which the first connection would do otherwise. Parsing some 145 of them takes
+// milliseconds of a whole processor, which Lambda gives a function while it starts, and several times as long in an invocation:
+// 512 MB are 0.29 of a processor (AWS, Lambda developer guide). The channel is closed when they have been read.
 func loadRoots() <-chan struct{} {
 	loaded := make(chan struct{})
 	go func() {

@@ -156,7 +156,7 @@ func TestSettling(t *testing.T) {
 	}
 }
 
-// TestFailureWithoutID: where no report can be made, the whole batch has to come again.
+// TestFailureWithoutID: if no report can be made, the whole batch must come again.
 func TestFailureWithoutID(t *testing.T) {
 	t.Parallel()
 	handle := lambdasqs.New(workerFunc(scripted), &ledger{}, slog.New(slog.DiscardHandler), nil)

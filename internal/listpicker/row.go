@@ -143,8 +143,8 @@ func ProductKeys(products []menu.Product) []string {
 	return keysOf(products, func(p menu.Product) (string, menu.Text) { return p.ID, p.Name })
 }
 
-// keysOf returns the entries' ids where ids can be keys, and otherwise hashes, of the names if an entry has no id. No two
-// are the same.
+// keysOf returns the entries' ids if ids can be keys, and otherwise hashes of the ids, or of the names of entries without ids.
+// No two are the same.
 func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string {
 	keys := make([]string, len(entries))
 	taken := make(map[string]bool, len(entries))

@@ -53,8 +53,8 @@ func clean(s string) string {
 	return clean(kept.String()) // the rest may begin with a space or be invisible
 }
 
-// cut returns a cleaned text, or the beginning of it and an ellipsis, in at most limit characters. It cuts between words
-// where that leaves more than half, and never inside a grapheme.
+// cut returns a cleaned text, or the beginning of it and an ellipsis, in at most limit characters. It cuts between words if
+// that leaves more than half, and never inside a grapheme.
 func cut(s string, limit int) string {
 	if length(s) <= limit {
 		return s

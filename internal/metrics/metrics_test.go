@@ -106,7 +106,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// TestValidateRefuses holds the check of the format to documents that CloudWatch would ignore.
+// TestValidateRefuses: the check of the format refuses documents that CloudWatch would ignore.
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	const valid = `{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],` +

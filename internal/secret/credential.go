@@ -82,7 +82,7 @@ type StaticTokens struct {
 	Token      string
 }
 
-// AuthToken returns the token of the account, also if accountSID is empty, and "" for any other one.
+// AuthToken returns the token of the account, also if accountSID is empty, and "" for any other account.
 func (s StaticTokens) AuthToken(_ context.Context, accountSID string) (string, error) {
 	if accountSID != "" && accountSID != s.AccountSID {
 		return "", nil

@@ -38,7 +38,7 @@ type OperatorClient interface {
 // DeadLetter is a message that could not be carried out.
 type DeadLetter struct {
 	MessageID string // in the dead-letter queue
-	// Reason is why nothing else could be tried; "" if the message was tried as often as the queue allows.
+	// Reason says why no further attempt was made; "" if the message was tried as often as the queue allows.
 	Reason string
 	SentAt time.Time // to the dead-letter queue, or, where the queue moved the message, to that queue
 	Body   string

@@ -76,7 +76,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// patience is how long a message that is to come is waited for.
+// patience bounds the wait for an expected message.
 const patience = 20 * time.Second
 
 // TestEngineJob follows a job from its sender to its worker and back, as far as it is delayed.

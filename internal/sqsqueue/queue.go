@@ -95,8 +95,8 @@ func (q *Queue) Delay(ctx context.Context, receiptHandle string, d time.Duration
 }
 
 // Postpone sends a copy of a message to its queue, with its attributes and its trace, hidden for d in whole seconds, rounded
-// down: it is there in time, and may have to wait a little more. It carries the number of attempts that have failed. The
-// message itself stays where it is: it is to be acknowledged when this has succeeded.
+// down: it comes in time, and may have to wait a little more. It carries the number of failed attempts. The message itself
+// stays: the caller acknowledges it after Postpone has succeeded.
 func (q *Queue) Postpone(ctx context.Context, m events.SQSMessage, failures int, d time.Duration) error {
 	attributes := copied(m, map[string]types.MessageAttributeValue{
 		bootstrap.AttributeFailures: {DataType: aws.String("Number"), StringValue: aws.String(strconv.Itoa(failures))},
@@ -105,8 +105,8 @@ func (q *Queue) Postpone(ctx context.Context, m events.SQSMessage, failures int,
 }
 
 // DeadLetter sends a copy of a message to the dead-letter queue, with its attributes, its id, its trace and the reason. The
-// message itself stays where it is: it is to be acknowledged when this has succeeded. Of a message that has too many
-// attributes for that, some are left out.
+// message itself stays: the caller acknowledges it after DeadLetter has succeeded. If a message has too many attributes for
+// that, some are left out.
 func (q *Queue) DeadLetter(ctx context.Context, m events.SQSMessage, reason string) error {
 	attributes := copied(m, map[string]types.MessageAttributeValue{
 		attributeReason:          text(bounded(reason)),

@@ -350,7 +350,7 @@ func misplaced(err error) bool {
 	return strings.Contains(reply.Error(), "-READONLY ") || beginsWith(reply, "READONLY", "MASTERDOWN", "LOADING")
 }
 
-// lost says whether there was no answer, or none to be had on any connection.
+// lost reports whether there was no answer, or no connection could have brought one.
 func lost(err error) bool {
 	if err == nil {
 		return false

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestList: every line to break is where the list says, so that changing one means to say how it breaks now.
+// TestList: every line in the list exists, so that a change of the line must change the list too.
 func TestList(t *testing.T) {
 	t.Parallel()
 	for _, m := range list {

@@ -15,8 +15,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// TestLostTable deletes the table of months from a stack in use, brings it back as DynamoDB would from its backup (the items of
-// its last moment, and its indexes), and holds the manual's checks to saying that it is missing, and then that all is there.
+// TestLostTable deletes the table of months from a stack in use, and restores it like DynamoDB from its backup (the items of
+// its last moment, and its indexes). The manual's checks report that it is missing, and then that everything is there.
 func TestLostTable(t *testing.T) {
 	t.Parallel()
 	server := serve(t, nil)

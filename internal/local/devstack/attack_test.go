@@ -144,7 +144,7 @@ func checkTells(t *testing.T, what, text string) {
 	}
 }
 
-// checkLog holds a log to one JSON object a line, each of which is a log entry or metrics, and to secrecy.
+// checkLog checks that each line of a log is a JSON object, either a log entry or metrics, and reveals nothing.
 func checkLog(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {

@@ -299,7 +299,7 @@ func cursorAt(t *testing.T, tb tables, offset int) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", of.CreatedAt.UnixMilli(), of.ID))
 }
 
-// TestReadCapacity holds a page of 100 to the same capacity, within a factor of two, wherever it is.
+// TestReadCapacity: a page of 100 costs the same capacity, within a factor of two, at any offset.
 func TestReadCapacity(t *testing.T) {
 	_, base := costOf(t, few(t), "/api/usage?limit=100", withKey)
 	t.Logf("100 restaurants: %v units", base.units)

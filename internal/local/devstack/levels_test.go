@@ -77,7 +77,7 @@ type minutes struct {
 	lived     int
 }
 
-// live has minutes go by, in each of which so many customers write for the first time, and so many requests are made.
+// live lets n minutes pass. In a minute, "each" new customers write, and as many requests are made.
 func (m *minutes) live(n, each int) {
 	m.t.Helper()
 	if m.series == nil {

@@ -39,7 +39,8 @@ const (
 	underBoth
 )
 
-// side is where a message under the ids belongs.
+// side returns the index of the half of the truth that a message under the ids belongs to, and joins both halves once a message
+// has both ids.
 func (g *guest) side(ids int) int {
 	if ids == underBoth && !g.joined {
 		g.joined = true

@@ -724,7 +724,7 @@ func (m *manual) checkFilter(filter sam.Resource) {
 	}
 }
 
-// TestQueriesThatNobodyCouldAnswer holds the check of queries to faults that it has to find.
+// TestQueriesThatNobodyCouldAnswer: the check of queries finds these faults.
 func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 	t.Parallel()
 	lines := map[string]map[string]bool{"request": {"message": true, "status": true}, "other": {"message": true, "reason": true}}

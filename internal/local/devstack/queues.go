@@ -38,7 +38,7 @@ type deadLetterBody struct {
 	Body         string `json:"body"`
 }
 
-// attributeReason is where the worker says why a message is in the dead-letter queue, where it sent it there itself.
+// attributeReason has the worker's reason for a dead letter that it sent there itself.
 const attributeReason = "reason"
 
 // noReason is why all others are there.

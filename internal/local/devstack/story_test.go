@@ -212,7 +212,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 			t.Errorf("after %s: %d conversations, want %d", step.offset, sum, before+opened)
 		}
 	}
-	// Past its time to be kept, a menu is not to be had even in need.
+	// After its lifetime in the cache, a menu isn't available even in an emergency.
 	put(t, stack, "/sandbox/clock", `{"offset": "140h"}`)
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 503}`)
 	received := len(c.received(t))

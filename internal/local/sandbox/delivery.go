@@ -25,8 +25,8 @@ type Delivery struct {
 	// "a status callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
 	AnsweredFailedRate float64 `json:"answeredFailedRate"`
 	ErrorCode          int     `json:"errorCode"` // that they fail with
-	// UnreachedRate is the share of the others that stay sent, as to a telephone that is switched off, and UnreadRate of those that
-	// are delivered the share that nobody reads, or whose reader doesn't tell.
+	// UnreachedRate is the share of the other messages that stay sent, as to a telephone that is switched off. UnreadRate is
+	// the share of the delivered messages that stay unread, or have a reader without read receipts.
 	UnreachedRate   float64 `json:"unreachedRate"`
 	UnreadRate      float64 `json:"unreadRate"`
 	CallbackDelayMs float64 `json:"callbackDelayMs"` // from the answer to the callbacks, 0 to 60,000

@@ -84,9 +84,8 @@ func (f *Fault) Behavior() Behavior {
 	return f.behavior
 }
 
-// Apply waits as long as a call is to take, and returns the status that it is to fail with, or 0 if it isn't to
-// fail. It returns the context's error where that ends first. It serves stand-ins that speak something other than HTTP;
-// the others take Wrap.
+// Apply waits for the call's latency, and returns the status with which it must fail, or 0. If the context ends first, it
+// returns the context's error. It serves stand-ins that speak something other than HTTP; the others take Wrap.
 func (f *Fault) Apply(ctx context.Context) (int, error) {
 	latency, status := f.draw()
 	if latency > 0 {
