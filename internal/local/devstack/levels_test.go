@@ -77,7 +77,7 @@ type minutes struct {
 	lived     int
 }
 
-// live lets n minutes pass. In a minute, "each" new customers write, and as many requests are made.
+// live lets n minutes pass. In every minute there are as many first messages, and as many requests, as each says.
 func (m *minutes) live(n, each int) {
 	m.t.Helper()
 	if m.series == nil {
