@@ -3,8 +3,7 @@ package usage
 // Unlimited is the limit of a bot that may hold as many conversations as it likes.
 const Unlimited = -1
 
-// daysPerMonth turns a daily limit into a monthly one, whatever the month's length: a plan's price doesn't follow the
-// calendar.
+// daysPerMonth turns a daily limit into a monthly one, for months of any length: a plan's price doesn't follow the calendar.
 const daysPerMonth = 30
 
 // Allowance is the plan's limits and how many conversations are left. All four are Unlimited where the plan has no limit.
@@ -15,9 +14,9 @@ type Allowance struct {
 	MonthlyRemaining int64
 }
 
-// NewAllowance returns the allowance of a bot that may open dailyLimit conversations a day, opened today of them today, and
-// has the month's quota. The limits are the plan's, without top-ups; MonthlyRemaining includes the month's top-ups. What
-// remains is never below 0; a negative dailyLimit means Unlimited.
+// NewAllowance returns the allowance of a bot with dailyLimit conversations a day, of which today are opened, and with the
+// month's quota. The limits are the plan's, without top-ups; MonthlyRemaining includes the month's top-ups. Remainders are
+// never below 0; a negative dailyLimit means Unlimited.
 func NewAllowance(dailyLimit, today int64, month Quota) Allowance {
 	if dailyLimit < 0 {
 		return Allowance{Unlimited, Unlimited, Unlimited, Unlimited}

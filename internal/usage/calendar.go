@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Calendar assigns instants to the months and days that usage is counted in: those of one time zone, USAGE_TIME_ZONE.
-// A restaurant in Riyadh that is billed in Asia/Riyadh starts its new day three hours before UTC does.
+// Calendar assigns instants to months and days in the time zone USAGE_TIME_ZONE. A restaurant in Riyadh that is billed in
+// Asia/Riyadh starts its new day three hours before UTC does.
 type Calendar struct {
 	location *time.Location
 }
@@ -30,13 +30,13 @@ func (c Calendar) Day(t time.Time) int {
 	return t.In(c.location).Day()
 }
 
-// Date returns the day that t falls in, as its midnight in UTC whatever the calendar's zone.
+// Date returns the day that t falls in, as its midnight in UTC, for any zone of the calendar.
 func (c Calendar) Date(t time.Time) time.Time {
 	year, month, day := t.In(c.location).Date()
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// Period is a month as instants: what a quota covers.
+// Period is a month as instants: the time that a quota covers.
 type Period struct {
 	Month    Month
 	TimeZone string    // IANA name
@@ -99,7 +99,7 @@ func (m Month) next() Month {
 	return Month{Year: index / 12, Month: time.Month(index%12 + 1)}
 }
 
-// Last returns n months, the newest first: m itself and those just before it.
+// Last returns n months, the newest first: m itself and the months just before it.
 func (m Month) Last(n int) []Month {
 	months := make([]Month, n)
 	for i := range months {

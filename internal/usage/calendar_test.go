@@ -3,7 +3,7 @@ package usage_test
 import (
 	"testing"
 	"time"
-	_ "time/tzdata" // the tests' zones, whatever the machine has installed
+	_ "time/tzdata" // the tests' zones, independent of the machine's
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"

@@ -25,8 +25,8 @@ const (
 // SlotOf returns the slot that a time falls in, numbered since 1970.
 func SlotOf(t time.Time) int64 { return t.Unix() / int64(SessionSlot/time.Second) }
 
-// ActiveSessions returns how many of the sessions by slot are open at the time. Where a slot ends, the sessions whose latest
-// message came in the slot 24 hours before end all together: up to SessionSlot early, and never late.
+// ActiveSessions returns the number of open sessions at the time, given the sessions by slot. At the end of a slot, all
+// sessions with their latest message in the slot 24 hours before end together: up to SessionSlot early, and never late.
 func ActiveSessions(sessions map[int64]int64, now time.Time) int64 {
 	var active int64
 	for slot, n := range sessions {
@@ -51,10 +51,10 @@ func NewestFirst(a, b Session) int {
 	return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.Customer, a.Customer))
 }
 
-// nameImported gives those of the sessions that came from another system an id of their own among all. They are in order,
-// so that those that were opened at the same moment follow one another.
+// nameImported gives each session from another system a unique id. The sessions must be in order, so that sessions opened at
+// the same moment follow one another.
 func nameImported(sessions []Session) {
-	same := 0 // of those before that were opened at the same moment
+	same := 0 // number of earlier sessions opened at the same moment
 	for i := range sessions {
 		if same++; i == 0 || !sessions[i].OpenedAt.Equal(sessions[i-1].OpenedAt) {
 			same = 0
@@ -82,11 +82,11 @@ type Details struct {
 	Month          Month // the current one
 	History        []MonthReport
 	ActiveSessions int64
-	Days           []DayReport  // each day of the current month, those to come as well
+	Days           []DayReport  // each day of the current month, including days to come
 	TopUps         []TopUp      // of the current month, the newest first
 	Sessions       []Session    // the newest first
-	Messages       ledger.Month // those that were sent in the current month
-	Cost           *ledger.Cost // of those that were delivered; nil where the month has no prices
+	Messages       ledger.Month // sent in the current month
+	Cost           *ledger.Cost // of the delivered messages; nil if the month has no prices
 }
 
 // Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.

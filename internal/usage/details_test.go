@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestImportedSessions: sessions from another system have ids of their own too, also those that were opened at the same
-// moment, and the same ones whenever they are shown.
+// TestImportedSessions: sessions from another system have unique ids too, even if they were opened at the same moment, and keep
+// the same ids whenever they are shown.
 func TestImportedSessions(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

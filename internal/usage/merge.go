@@ -2,10 +2,10 @@ package usage
 
 import "time"
 
-// Merge returns what two sources together prove of one month: of each day the larger count, and in all the larger
-// count too, but no less than the days have; and of what was added to its allowance, the larger. A source that is merged again, or one that knows less, changes nothing;
-// and where both tell the truth, the result is never more than the truth. Conversations that each of them counted on
-// the same day and the other didn't are lost, for nobody can tell them from the same ones.
+// Merge combines two sources' knowledge of a month. For each day the larger count wins, and in all the larger count too, but no
+// less than the sum of the days; for the top-ups' sum, the larger wins. Merging a source again, or a source that knows less,
+// changes nothing. If both sources tell the truth, the result never exceeds the truth. Conversations that only one source
+// counted, on a day on which both counted some, are lost, because nobody can tell them from the same conversations.
 func (c MonthCount) Merge(other MonthCount) MonthCount {
 	merged := MonthCount{
 		Conversations:    max(c.Conversations, other.Conversations),

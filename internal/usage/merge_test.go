@@ -49,7 +49,7 @@ func TestMergeMonths(t *testing.T) {
 	}
 }
 
-// TestMergeLaws: in whatever order sources are merged, and however often, nothing is lowered and nothing counted twice.
+// TestMergeLaws: merging sources in any order, and any number of times, lowers nothing and counts nothing twice.
 func TestMergeLaws(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -65,7 +65,7 @@ type Share int64
 const (
 	Whole   Share = 1_000_000
 	Percent Share = Whole / 100
-	// AlertShare is what has to be used of a quota for it to be nearly used up.
+	// AlertShare is the share from which a quota is nearly used up.
 	AlertShare = 90 * Percent
 )
 
@@ -100,8 +100,8 @@ func (q Quota) Threshold() int64 {
 	return highest
 }
 
-// PercentHundredths returns how much is used in hundredths of a percent, 10,000 being all of it and the most, and false
-// where there is no limit. It is rounded down: what shows as 90 % or 100 % has reached it.
+// PercentHundredths returns the used share in hundredths of a percent, at most 10,000, and false without a limit. It is rounded
+// down: a quota that shows as 90 % or 100 % has reached it.
 func (q Quota) PercentHundredths() (int64, bool) {
 	const all = 100 * 100
 	limit := q.EffectiveLimit()
@@ -136,13 +136,13 @@ func (q Quota) WholePercent(most int64) int64 {
 // CompareUse returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
 // where more. Both are limited.
 func (q Quota) CompareUse(other Quota) int {
-	if q.Used == 0 || other.Used == 0 { // whatever the limits
+	if q.Used == 0 || other.Used == 0 { // for any limits
 		return cmp.Compare(q.Used, other.Used)
 	}
 	return compareProducts(q.Used, other.EffectiveLimit(), other.Used, q.EffectiveLimit())
 }
 
-// compareProducts compares a*b with c*d, none of which is negative, whatever their size.
+// compareProducts compares a*b with c*d, for factors of any size that aren't negative.
 func compareProducts(a, b, c, d int64) int {
 	high1, low1 := bits.Mul64(uint64(a), uint64(b))
 	high2, low2 := bits.Mul64(uint64(c), uint64(d))

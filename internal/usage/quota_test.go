@@ -73,7 +73,7 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// TestNegativeCountIsNone: what a fault left in the store as a negative count shows as 0, never as a huge percentage.
+// TestNegativeCountIsNone: a negative count, left in the store by a fault, shows as 0, never as a huge percentage.
 func TestNegativeCountIsNone(t *testing.T) {
 	t.Parallel()
 	for _, used := range []int64{-1, -300, math.MinInt64} {

@@ -51,7 +51,7 @@ type TopUp struct {
 	Type      string
 	Reason    string
 	CreatedAt time.Time
-	CreatedBy string // the credential's public id, or who else it was
+	CreatedBy string // the credential's public id, or another name of the author
 }
 
 // TopUpRequest is a request to add to a restaurant's allowance of the current month.
@@ -59,19 +59,19 @@ type TopUpRequest struct {
 	RestaurantID string
 	Amount       int64
 	Reason       string
-	// Key makes a repeat harmless: of the top-ups of a restaurant that have the same one, only the first is carried out,
-	// whoever sends the others and whenever. Empty: each is carried out.
+	// Key is the idempotency key: of a restaurant's top-ups with the same key only the first is carried out, at any time and
+	// for any sender. Without a key each top-up is carried out.
 	Key string
 	By  string
 }
 
-// ToppedUp is what came of a top-up.
+// ToppedUp is the result of a top-up.
 type ToppedUp struct {
 	Quota  Quota // right after it
-	Repeat bool  // an earlier one had the same key: nothing was added now, and Quota is what that one led to
+	Repeat bool  // an earlier top-up had the same key: nothing was added now, and Quota is the earlier result
 }
 
-// TopUpFault says what of a top-up makes no sense.
+// TopUpFault names an invalid part of a top-up.
 type TopUpFault struct{ Name, Problem string }
 
 func (f *TopUpFault) Error() string { return f.Name + " " + f.Problem }
@@ -84,7 +84,7 @@ func (r TopUpRequest) Validate() error {
 	case strings.TrimSpace(r.Reason) == "" || !restaurant.Printable(r.Reason, maxReasonLength):
 		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line, of up to %d characters", maxReasonLength)}
 	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' }):
-		// A comma is what two keys are joined with on their way.
+		// Commas join several keys on their way.
 		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must be one key of 1 to %d printable ASCII characters, without spaces and commas", maxRepeatKeyLength)}
 	}
 	return nil
@@ -92,12 +92,12 @@ func (r TopUpRequest) Validate() error {
 
 // TopUpStore changes allowances.
 type TopUpStore interface {
-	// AddTopUp adds to a restaurant's allowance of the month and keeps the top-up, both or neither, and returns the
-	// month's quota right after. Where the restaurant has no bot, its limit is defaultLimit.
+	// AddTopUp adds to a restaurant's allowance of the month and keeps the top-up, both or neither, and returns the month's
+	// quota right after. If the restaurant has no bot, its limit is defaultLimit.
 	//
-	// With a repeatKey, only the first top-up of that key is made. For another one of the same amount and reason
-	// AddTopUp returns the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with
-	// restaurant.ErrNotFound, the faults of Quota.Add, or outage.ErrUnavailable.
+	// With a repeatKey, only the first top-up of that key is made. For another with the same amount and reason AddTopUp returns
+	// the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with restaurant.ErrNotFound, the
+	// faults of Quota.Add, or outage.ErrUnavailable.
 	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (ToppedUp, error)
 }
 
@@ -138,7 +138,7 @@ func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (ToppedUp, error
 	return done, nil
 }
 
-// repeatKey is what a store keeps of a key: callers may put into it what nobody else should read.
+// repeatKey is the stored form of a key: callers may put text into a key that nobody else should read.
 func repeatKey(key string) string {
 	if key == "" {
 		return ""

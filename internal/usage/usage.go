@@ -1,8 +1,8 @@
-// Package usage answers how much of its conversation allowance a restaurant has used, and adds to it. A Service only ever
-// reads; a TopUpService adds.
+// Package usage shows how much of its conversation allowance a restaurant has used, and adds to it. A Service only ever reads;
+// a TopUpService adds.
 //
-// A conversation is a 24-hour session that a customer's message opens and each further message extends; only the
-// opening counts. Package conversation counts them, this one shows the figures.
+// A conversation is a 24-hour session that a customer's message opens and each further message extends; only the opening
+// counts. Package conversation counts them, this one shows the figures.
 package usage
 
 import (
@@ -20,12 +20,12 @@ import (
 // HistoryMonths is how many months a restaurant's history covers, the current one included.
 const HistoryMonths = 6
 
-// Record is what a store holds of one restaurant, before any rule is applied to it.
+// Record is a store's data of a restaurant, before any rule is applied.
 type Record struct {
 	Restaurant restaurant.Restaurant
 	Bot        *restaurant.Bot // nil where the restaurant has no bot configuration
 	Activity   Activity
-	Months     map[Month]MonthCount // those asked for that have a record
+	Months     map[Month]MonthCount // the requested months that have a record
 }
 
 // Activity holds the times of a restaurant's messages; a zero time means that there was none.
@@ -34,7 +34,7 @@ type Activity struct {
 	Last             time.Time // the latest message
 	LastConversation time.Time // when the latest conversation was opened, in whichever month
 	Messages         Tally
-	// Sessions holds how many customers' latest message came in which slot, of those that can have an open session; it is
+	// Sessions holds the number of customers by the slot of their latest message, for slots that can have open sessions; it is
 	// informative too.
 	Sessions map[int64]int64
 }
@@ -79,40 +79,40 @@ type Store interface {
 
 // Registry knows every restaurant's record.
 type Registry interface {
-	// Usage returns one restaurant's record with those of the months that exist.
-	// It fails with restaurant.ErrNotFound where there is no such restaurant.
+	// Usage returns a restaurant's record with the existing months among the given ones. It fails with restaurant.ErrNotFound
+	// if there is no such restaurant.
 	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
 
-	// RestaurantOfBot returns the restaurant whose bot has the id. It fails with restaurant.ErrNotFound where no bot or
-	// several have it: an id that isn't unique names nobody.
+	// RestaurantOfBot returns the restaurant of the bot with the id. It fails with restaurant.ErrNotFound if no bot or several
+	// have it: an id that isn't unique names nobody.
 	RestaurantOfBot(ctx context.Context, botID string) (string, error)
 
-	// Search returns the restaurants that match a query, which isn't zero, and that the filter admits, in the order of the words
-	// that match. Its answer may be some moments old. What it costs depends neither on how many restaurants there are nor on how many
-	// match, so that beyond a thousand they aren't counted; an offset that is further leads nowhere, and Next goes on.
+	// Search returns the restaurants that match a query, which isn't zero, and the filter, in the order of the matching words.
+	// Its answer may be some moments old. Its cost depends neither on the number of restaurants nor on the number of matches,
+	// so matches beyond a thousand aren't counted. An offset beyond that leads nowhere, while Next continues to the end.
 	Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error)
 
 	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
 }
 
-// Ranking knows whose allowance is used up the furthest. Its answers may be some moments old.
+// Ranking orders restaurants by the used share of their quota. Its answers may be some moments old.
 type Ranking interface {
 	// Ranks returns how many restaurants have used how much of the month's quota. It reads the same, however many there are.
 	Ranks(ctx context.Context, month Month) (Ranks, error)
 
-	// Records returns the records of those of the restaurants that exist, in the order of the ids, each with the month's
-	// count where there is one.
+	// Records returns the records of the existing restaurants, in the order of the ids, each with the month's count if there is
+	// one.
 	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
 }
 
-// Journal knows what happened at a restaurant.
+// Journal has the history of a restaurant.
 type Journal interface {
 	// Sessions returns the restaurant's newest sessions, the newest first, at most so many. Which ones they are may be some
 	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
 
-	// Messages returns what became of the messages that the restaurant sent in the month. It may be some moments old.
+	// Messages returns the numbers of messages that the restaurant sent in the month, by status. It may be some moments old.
 	Messages(ctx context.Context, restaurantID string, month Month) (ledger.Month, error)
 
 	// TopUps returns the newest top-ups of the month, the newest first, at most so many.
@@ -121,10 +121,11 @@ type Journal interface {
 
 // Ranks is a snapshot of a month's ranking, from which pages can be read.
 type Ranks interface {
-	// Page returns a page of the active restaurants that have used the share of the month's quota, the fullest first by whole
-	// percent, and how many there are; where the share is 0, those that have used nothing too. Restaurants without a limit are never
-	// among them, and those without a bot have the default limit. What it reads depends on the limit and neither on the offset
-	// nor on how many match, but for a share between two whole percentages: then also on how many are between these two.
+	// Page returns a page of the active restaurants at or above the share of the month's quota, the fullest first by whole
+	// percent, and their number. With share 0 it includes restaurants that have used nothing. Restaurants without a limit are
+	// never included, and restaurants without a bot have the default limit. The cost depends on limit, and neither on the
+	// offset nor on the number of matches. A share between two whole percentages also costs a read for each restaurant between
+	// the two.
 	Page(ctx context.Context, share Share, defaultLimit int64, offset, limit int) (ids []string, total int, err error)
 }
 
@@ -138,9 +139,8 @@ type Directory interface {
 	// sequential reads depends neither on offset nor on how many restaurants there are.
 	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
 
-	// After returns what Page returns, from behind a place on. Every restaurant that the filter admits from the first
-	// call to the last is in exactly one of the stretches that begin where the one before ended, whatever others are
-	// created or switched meanwhile.
+	// After returns the same as Page, beginning behind a place. Calls that each begin where the previous one ended return every
+	// restaurant that the filter admits throughout exactly once, while others are created or switched.
 	After(ctx context.Context, filter Filter, place Place, limit int, month Month) (Stretch, error)
 }
 
@@ -162,22 +162,22 @@ type Stretch struct {
 type Start struct {
 	Offset int
 	After  *Place // instead of the offset, in the list
-	Behind *Hit   // instead of the offset, in what a search finds
+	Behind *Hit   // instead of the offset, in a search
 }
 
 // Hit is where a search found a restaurant.
 type Hit struct {
 	Word   string // the first of the restaurant's words that matches
 	ID     string
-	Before int // how many restaurants the pages before had; of a hit to go on behind, this one included
+	Before int // number of restaurants on the pages before; up to and including the hit to continue behind
 }
 
-// Found is a page of what a search finds. As of a Stretch, there may be fewer on it than there was room for.
+// Found is a page of a search. Like a Stretch, it may have fewer restaurants than it has room for.
 type Found struct {
 	IDs     []string
 	Offset  int
-	Total   int  // of those that match
-	AtLeast bool // whether Total is only what was counted, and more may match
+	Total   int  // number of matches
+	AtLeast bool // Total is only the count so far, and more may match
 	Next    *Hit // behind which the next page begins; nil on the last one
 }
 
@@ -208,13 +208,13 @@ type Listing struct {
 	Reports []Report
 	Total   int    // of the restaurants that the filter admits
 	Offset  int    // of the first of them
-	AtLeast bool   // whether Total is only what was counted, and more may match
+	AtLeast bool   // Total is only the count so far, and more may match
 	More    bool   // whether another page follows
 	Next    *Place // behind which it begins; nil where none follows, in alerts and in searches
-	Behind  *Hit   // the same in what a search finds
+	Behind  *Hit   // the same in a search
 }
 
-// Service applies the rules of the allowance to what a Store holds.
+// Service applies the rules of the allowance to a Store's data.
 type Service struct {
 	store    Store
 	calendar Calendar
@@ -235,8 +235,7 @@ func (s Service) WithPrices(prices ledger.Prices) *Service {
 	return &s
 }
 
-// RestaurantOfBot returns the restaurant whose bot has the id. It fails with restaurant.ErrNotFound or
-// outage.ErrUnavailable.
+// RestaurantOfBot returns the restaurant of the bot with the id. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
 	if !restaurant.ValidID(botID) {
 		return "", restaurant.ErrNotFound
@@ -278,8 +277,8 @@ func (s *Service) history(record Record, now time.Time) []MonthReport {
 	return history
 }
 
-// Directory returns what List pages through. It is a step of its own so that a caller can take it while still
-// verifying who asks, before anything costly is read. It fails with outage.ErrUnavailable.
+// Directory returns the input of List. It is a separate step so that a caller can take it while the credential is still being
+// verified, before anything costly is read. It fails with outage.ErrUnavailable.
 func (s *Service) Directory(ctx context.Context) (Directory, error) {
 	directory, err := s.store.Directory(ctx)
 	if err != nil {
@@ -343,17 +342,17 @@ func stretch(ctx context.Context, directory Directory, filter Filter, start Star
 	return page, err
 }
 
-// Ranks returns what Alerts pages through. It is a step of its own so that a caller can take it while still verifying who asks.
-// It fails with outage.ErrUnavailable.
+// Ranks returns the input of Alerts. It is a separate step so that a caller can take it while the credential is still being
+// verified. It fails with outage.ErrUnavailable.
 func (s *Service) Ranks(ctx context.Context) (Ranks, error) {
 	return s.store.Ranks(ctx, s.calendar.Month(s.now()))
 }
 
-// Alerts returns a page of the active restaurants that have used the share of this month's quota, the fullest first by whole
-// percent. The page itself is in the exact order, then by id. An offset past the end gives an empty page with the exact total. It fails
-// with outage.ErrUnavailable.
+// Alerts returns a page of the active restaurants at or above the share of this month's quota, the fullest first by whole
+// percent. The page itself is in the exact order, then by id. An offset past the end gives an empty page with the exact total.
+// It fails with outage.ErrUnavailable.
 //
-// Who is listed may be some moments old; the figures are those of now.
+// The list may be some moments old; the figures are current.
 func (s *Service) Alerts(ctx context.Context, ranks Ranks, share Share, offset, limit int) (Listing, error) {
 	ids, total, err := ranks.Page(ctx, share, s.defaults.ConversationsPerDay, offset, limit)
 	if err != nil {

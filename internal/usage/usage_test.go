@@ -18,7 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// defaults differ from every bot's limits, so that it shows whose were applied.
+// defaults differ from every bot's limits, so that the figures show which limits were applied.
 var defaults = restaurant.Limits{ConversationsPerDay: 500, AnswersPerMinute: 30}
 
 type months = map[usage.Month]usage.MonthCount
@@ -71,7 +71,7 @@ var october = usage.Period{
 	Month: month("2025-10"), TimeZone: "UTC", StartsAt: at("2025-10-01T00:00:00Z"), ResetsAt: at("2025-11-01T00:00:00Z"),
 }
 
-// exampleReport is what the documentation shows of it on the day after.
+// exampleReport has the documentation's figures of the day after.
 var exampleReport = usage.Report{
 	RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant",
 	ConversationsThisMonth: 45, LastConversationAt: at("2025-10-20T15:30:00Z"),
@@ -143,7 +143,7 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 	}
 }
 
-// A report that begins before midnight is one of the old month throughout, however late it ends.
+// A report that begins before midnight belongs to the old month throughout, however late it ends.
 func TestReportIsOfOneMoment(t *testing.T) {
 	t.Parallel()
 	moments := []time.Time{at("2025-10-31T23:59:59Z"), at("2025-11-01T00:00:00Z")}
@@ -192,7 +192,7 @@ func TestReportWithoutUsage(t *testing.T) {
 	}
 }
 
-// A bot that may open no conversation at all is not one without a configuration.
+// A bot that may open no conversation at all is not a bot without a configuration.
 func TestReportWithALimitOfZero(t *testing.T) {
 	t.Parallel()
 	store := localstore.New(t)
@@ -321,7 +321,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// Pages that begin where the one before ended have every restaurant once, and say where in the list they are.
+// Pages that begin where the previous page ended have every restaurant once, and their place in the list.
 func TestListFollows(t *testing.T) {
 	t.Parallel()
 	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
@@ -390,7 +390,7 @@ func TestFilterAdmits(t *testing.T) {
 	}
 }
 
-// broken is a store whose answers get lost: its methods fail with err, and count what they are asked.
+// broken is a store that loses its answers: its methods fail with err, and count their calls.
 type broken struct {
 	usage.Store
 	err   error
