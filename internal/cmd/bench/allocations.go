@@ -43,7 +43,7 @@ func (b *bench) allocations(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", i.name, err)
 		}
 
-		err = b.count(ctx, i.name, i.function, w.environment, i.event(100), w.expected)
+		err = b.count(ctx, i.name, i.function, w.environment, w.event(100), w.expected)
 		w.close()
 		if err != nil {
 			return fmt.Errorf("%s: %w", i.name, err)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
@@ -65,7 +67,7 @@ func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocatio
 			if k > 0 {
 				expected = nil
 			}
-			if totals[n], err = b.countInstructions(ctx, valgrind, p.path, append(variables, p.variable), i, times, expected); err != nil {
+			if totals[n], err = b.countInstructions(ctx, valgrind, p.path, append(variables, p.variable), w.event, times, expected); err != nil {
 				return err
 			}
 		}
@@ -78,7 +80,7 @@ func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocatio
 
 // countInstructions returns how many instructions a program takes from its start to its end, for so many invocations.
 func (b *bench) countInstructions(
-	ctx context.Context, valgrind, path string, variables []string, i invocation, times int, expected []byte,
+	ctx context.Context, valgrind, path string, variables []string, event func(int) events.APIGatewayV2HTTPRequest, times int, expected []byte,
 ) (float64, error) {
 	binary, err := b.build(ctx, path)
 	if err != nil {
@@ -94,7 +96,7 @@ func (b *bench) countInstructions(
 		return 0, err
 	}
 	for n := range times {
-		_, answer, err := invoke(ctx, instance, i.event(20_000+n))
+		_, answer, err := invoke(ctx, instance, event(20_000+n))
 		if err == nil && expected != nil && string(answer) != string(expected) {
 			err = fmt.Errorf("the function answered %.600s, not %.600s", answer, expected)
 		}

@@ -56,6 +56,7 @@ type figure struct {
 
 // bench holds the state that the measurements share.
 type bench struct {
+	warmUps     int    // so far
 	directory   string // of compiled programs
 	rounds      int
 	restaurants int

@@ -61,17 +61,34 @@ func (v values) typed() map[string]types.AttributeValue {
 			case "BOOL":
 				typed[name] = &types.AttributeValueMemberBOOL{Value: content.(bool)}
 			case "B":
-				data, err := base64.StdEncoding.DecodeString(content.(string))
-				if err != nil {
-					panic(err)
-				}
-				typed[name] = &types.AttributeValueMemberB{Value: data}
+				typed[name] = &types.AttributeValueMemberB{Value: decoded(content)}
+			case "SS":
+				typed[name] = &types.AttributeValueMemberSS{Value: each(content, func(member any) string { return member.(string) })}
+			case "NS":
+				typed[name] = &types.AttributeValueMemberNS{Value: each(content, func(member any) string { return member.(string) })}
+			case "BS":
+				typed[name] = &types.AttributeValueMemberBS{Value: each(content, decoded)}
 			default:
 				panic("no call has had a value of the type " + kind)
 			}
 		}
 	}
 	return typed
+}
+
+func decoded(content any) []byte {
+	data, err := base64.StdEncoding.DecodeString(content.(string))
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func each[T any](content any, read func(any) T) (members []T) {
+	for _, member := range content.([]any) {
+		members = append(members, read(member))
+	}
+	return members
 }
 
 // call returns what makes one call.
