@@ -81,6 +81,7 @@ var measurements = []measurement{
 	{"instructions", (*bench).instructions},
 	{"job", (*bench).jobs},
 	{"menu", (*bench).menus},
+	{"answers", (*bench).answers},
 	{"fetches", (*bench).fetches},
 	{"burst", (*bench).bursts},
 	{"webhook", (*bench).webhooks},
@@ -93,7 +94,7 @@ func signedAsEvents(o *devstack.Options) { o.WebhookURL = devstack.EventsWebhook
 func run(ctx context.Context, args []string, out io.Writer) error {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, fetches, burst, webhook, list")
+	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, answers, fetches, burst, webhook, list")
 	flags.IntVar(&b.rounds, "rounds", 40, "starts of each program; other measurements scale with it")
 	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "restaurants in the longest list")
 	if err := flags.Parse(args); err != nil {

@@ -147,6 +147,64 @@ func (b *bench) menus(ctx context.Context) error {
 	return nil
 }
 
+// answers reports how long a message takes that is answered with a list that is made, beside one that is answered with text: the row
+// of a branch. What either shows is cached.
+func (b *bench) answers(ctx context.Context) error {
+	environment, err := b.server.FunctionEnvironment("process-message")
+	if err != nil {
+		return err
+	}
+	instance, err := b.start(ctx, function("process-message"), append(environment, "WEBHOOK_URL="+devstack.EventsWebhookURL), io.Discard)
+	if err != nil {
+		return err
+	}
+	defer instance.Close()
+	var lists, texts []float64
+	for restaurant := 1; restaurant <= min(b.rounds, 100); restaurant++ {
+		from, to := fmt.Sprintf("+96656%07d", restaurant), fmt.Sprintf("+96611%07d", restaurant)
+		say := func(n int, body string) (time.Duration, sandbox.SentMessage, error) {
+			return b.answered(ctx, instance, from, message(from, to, n, body))
+		}
+		var branches sandbox.SentMessage
+		for n, body := range []string{"hello", "menu", "branches"} {
+			if _, branches, err = say(n, body); err != nil {
+				return err
+			}
+		}
+		if branches.ListPicker == nil {
+			return fmt.Errorf("the branches were sent as %+v", branches)
+		}
+		listed, menu, err := say(3, "menu")
+		if err != nil {
+			return err
+		}
+		told, branch, err := b.answered(ctx, instance, from, tap(from, to, 4, branches.ListPicker.Items[0].ID))
+		if err != nil {
+			return err
+		}
+		if menu.ListPicker == nil || branch.ContentSID != "" {
+			return fmt.Errorf("the menu was sent as %+v, and a branch as %+v", menu, branch)
+		}
+		lists, texts = append(lists, milliseconds(listed)), append(texts, milliseconds(told))
+	}
+	b.report("answer that is a list, made ahead, against one that is text", median(lists), "ms", median(texts), "")
+	return nil
+}
+
+// answered has an instance take a customer's message, and returns how long that took, and what the customer was sent.
+func (b *bench) answered(ctx context.Context, of instance, customer string, event any) (time.Duration, sandbox.SentMessage, error) {
+	before := len(b.server.Twilio.Messages(customer))
+	took, _, err := invoke(ctx, of, event)
+	if err != nil {
+		return 0, sandbox.SentMessage{}, err
+	}
+	sent := b.server.Twilio.Messages(customer)
+	if len(sent) != before+1 {
+		return 0, sandbox.SentMessage{}, fmt.Errorf("the customer was sent %d messages, not one", len(sent)-before)
+	}
+	return took, sent[0], nil
+}
+
 // fetches reports how often Sufrah is asked when a thousand customers write to one merchant for the first time.
 func (b *bench) fetches(ctx context.Context) error {
 	const customers = 1000
@@ -210,8 +268,11 @@ func (b *bench) deliver(
 			}
 			answer, err := io.ReadAll(response.Body)
 			response.Body.Close()
-			if err != nil || response.StatusCode != http.StatusOK {
-				return fmt.Errorf("the webhook answered %d %s, %v", response.StatusCode, answer, err)
+			if err != nil {
+				return err
+			}
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("the webhook answered %d %s", response.StatusCode, answer)
 			}
 			if note != nil {
 				note(time.Since(begin))

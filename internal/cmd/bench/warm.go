@@ -55,6 +55,18 @@ func read(path, query string, headers ...string) events.APIGatewayV2HTTPRequest 
 // message is the nth message of a customer, signed for the address of the files in events.
 func message(from, to string, n int, body string) events.APIGatewayV2HTTPRequest {
 	form, signature := signed(devstack.EventsWebhookURL, from, to, n, body)
+	return posted(form, signature)
+}
+
+// tap is the nth message of a customer, who tapped a row of a list.
+func tap(from, to string, n int, row string) events.APIGatewayV2HTTPRequest {
+	form, _ := signed(devstack.EventsWebhookURL, from, to, n, "")
+	form.Set("ListId", row)
+	return posted(form, twilio.Signature(devstack.TwilioAuthToken, devstack.EventsWebhookURL, form))
+}
+
+// posted is a form as API Gateway hands it over.
+func posted(form url.Values, signature string) events.APIGatewayV2HTTPRequest {
 	event := read(webhook.Path, "", "content-type", "application/x-www-form-urlencoded", "x-twilio-signature", signature)
 	event.RequestContext.HTTP.Method, event.Body = "POST", form.Encode()
 	return event
