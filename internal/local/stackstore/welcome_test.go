@@ -353,3 +353,27 @@ func TestTextIsTriedAgain(t *testing.T) {
 		w.want(1, 1, "it was sent already")
 	})
 }
+
+// TestWelcomeOfAJoinedCustomer: the template that failed went to a user id that leads to a number by now; its text goes out all the
+// same, once.
+func TestWelcomeOfAJoinedCustomer(t *testing.T) {
+	t.Parallel()
+	const userID = "SA.13491208655302741918"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWelcomed(t)
+		for i, in := range []conversation.Incoming{
+			{MessageID: "m1", Customer: userID, Body: "hello"},
+			{MessageID: "m2", Customer: guest, UserID: userID, Body: "hello"},
+		} {
+			if err := w.Receive(t.Context(), w.tenant, in); err != nil {
+				t.Fatalf("message %d: %v", i, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		failed := report(63016, func(r *delivery.Report) { r.Customer = userID })
+		w.receive(failed)
+		w.want(1, 1, "welcome sent as text")
+		w.receive(failed)
+		w.want(1, 1, "it was sent already")
+	})
+}
