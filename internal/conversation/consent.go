@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/intent"
 )
 
-// Consent is what a message says about being written to.
+// Consent is a message's effect on the customer's permission to be written to.
 type Consent = intent.Consent
 
 // The consents of messages.
@@ -19,8 +19,9 @@ const (
 	OptsIn    = intent.OptIn
 )
 
-// consentOf returns what a message says about being written to. Twilio's own finding counts before ours: its keywords can be
-// configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). A row or a button's payload is no keyword.
+// consentOf returns a message's effect on the customer's permission to be written to. Twilio's own finding counts before
+// ours: its keywords can be configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). The payload of a
+// row or a button is no keyword.
 func consentOf(in Incoming) Consent {
 	switch strings.ToUpper(strings.TrimSpace(in.OptOutType)) {
 	case "STOP":
@@ -36,7 +37,7 @@ func consentOf(in Incoming) Consent {
 	return intent.ConsentOf(in.Body)
 }
 
-// noteConsent tells the log and metrics of a message that makes a difference to what its customer may be sent.
+// noteConsent logs and counts a message that changes whether its customer may be written to.
 func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) {
 	switch {
 	case recorded.Repeat:
@@ -49,8 +50,8 @@ func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, 
 	}
 }
 
-// keepQuiet sends nothing to a customer who has opted out. A welcome stays due, so that it goes out once the customer opts in; an
-// answer that wasn't given isn't given later.
+// keepQuiet sends nothing to a customer who has opted out. A welcome stays due, so that it goes out once the customer opts
+// in. An answer that was withheld isn't given later.
 func (s *Service) keepQuiet(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) error {
 	log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")
 	var err error

@@ -58,7 +58,8 @@ func TestOptOut(t *testing.T) {
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "answer sent, fresh": 2, "opted out": 1, "opted in": 1})
 }
 
-// TestOptOutBeforeTheWelcome: nothing is sent or prefetched for who opts out before all else, and all of it once they opt in.
+// TestOptOutBeforeTheWelcome: a customer's first message that opts out causes neither a welcome nor a job; opting in later
+// causes both.
 func TestOptOutBeforeTheWelcome(t *testing.T) {
 	t.Parallel()
 	f := optingOut(t)
@@ -74,14 +75,14 @@ func TestOptOutBeforeTheWelcome(t *testing.T) {
 	f.mustReceive(t, "m3", "menu")
 	f.mustReceive(t, "m4", "start")
 	f.wantReceived(t, welcome)
-	f.mustReceive(t, "m3", "menu") // what wasn't answered then isn't answered now
+	f.mustReceive(t, "m3", "menu") // an answer that was withheld stays withheld
 	f.wantReceived(t, welcome)
 	if len(f.queue.jobs) != 1 {
 		t.Errorf("jobs %v", f.queue.jobs)
 	}
 }
 
-// TestOptOutType: what Twilio takes a text for counts before what we do.
+// TestOptOutType: Twilio's reading of a text counts before ours.
 func TestOptOutType(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

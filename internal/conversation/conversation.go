@@ -1,17 +1,19 @@
 // Package conversation takes customers' messages: it counts each conversation exactly once, welcomes new customers, and
-// answers those who ask for the menu or the branches.
+// answers requests for the menu or the branches.
 //
-// A conversation is a session of a customer with a restaurant. A message opens one, and each further message keeps it
-// open for another SessionLength; only the opening counts. Twilio delivers a message at least once, and perhaps to two
-// instances at the same moment, so everything here can be done again: what a delivery left undone, the next one does.
+// A conversation is a session of a customer with a restaurant. A message opens a session, and each further message
+// keeps it open for another SessionLength; only the opening counts. Twilio delivers a message at least once, and
+// perhaps to two instances at the same moment, so every step can be repeated: the next delivery completes the steps
+// that an earlier delivery didn't finish.
 //
 //	message ──> Recorder.Record ──> session opened or extended, counted, tallied
 //	              │
 //	              ├─ the customer's first ──> welcome  ∥  bootstrap job
 //	              └─ asks for a list ──────> answer
 //
-// Replies go out at least once: who is about to send one claims a lease on it, gives the lease back when sending fails,
-// and notes the reply as settled when it went out. A lease whose holder died while sending ends by itself.
+// Replies go out at least once. A delivery claims a lease on a reply before sending it, releases the lease if sending
+// fails, and settles the reply once it went out. If the delivery's process dies while sending, the lease expires by
+// itself.
 package conversation
 
 import (
@@ -38,8 +40,8 @@ const (
 	// FreeEntryPoint is how long messages are free after a customer wrote from an ad or a page's button, and was answered within 24
 	// hours, as the bot does at once (Meta, "Pricing on the WhatsApp Business Platform", free entry points).
 	FreeEntryPoint = 72 * time.Hour
-	// AlertLeaseLength is the same for quota alerts, which is not renewed: it is longer than an invocation may take, and the
-	// restaurant's next conversation makes up for what was left undone.
+	// AlertLeaseLength is the same for quota alerts. Their lease is not renewed: it is longer than an invocation may take,
+	// and the restaurant's next conversation completes an alert that wasn't finished.
 	AlertLeaseLength = 30 * time.Second
 )
 
@@ -49,8 +51,8 @@ type Message struct {
 	RestaurantID string
 	Customer     string // E.164, or a BSUID where the number isn't known
 	UserID       string // the BSUID that came beside the number, or ""
-	// Home is the id that the customer is kept under, as Record found it; "" is Customer. Whoever goes on with a recorded message
-	// sets it.
+	// Home is the id that the customer is stored under, as Record found it; "" stands for Customer. The caller of Record
+	// sets it before it continues with the message.
 	Home       string
 	ReceivedAt time.Time
 	Asks       bool // it asks for an answer
@@ -63,7 +65,7 @@ type Message struct {
 	Delivery string
 }
 
-// ReplyState says what is to be done about a reply, from the point of view of one delivery.
+// ReplyState is the state of a reply as seen by a delivery: may it send the reply, or is that done or not needed?
 type ReplyState int
 
 // The states of a reply.
@@ -81,7 +83,7 @@ const (
 	ReplyElsewhere                   // another delivery is sending it
 )
 
-// Recorded is what a Recorder did with a delivery and what it knows afterwards.
+// Recorded is a Recorder's result for a delivery.
 type Recorded struct {
 	// At is when the message was received. Of a repeat it is when it opened its session, or else when the session's latest
 	// message came.
@@ -98,20 +100,20 @@ type Recorded struct {
 	FreeUntil time.Time
 	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
 	OptedOut, OptedBefore bool
-	// Home is the id that the customer is kept under: the number, where one is known.
+	// Home is the id that the customer is stored under: the number, if it is known.
 	Home string
 
-	// What Complete works with: when the session was opened and whether that is to be counted, and whether the message moved
-	// the session's end, from the time of the message before (zero where it opened the session).
+	// The input of Complete: when the session was opened, whether the opening is still to be counted, and whether the
+	// message moved the session's end, from the time of the message before (zero if it opened the session).
 	OpenedAt  time.Time
 	Uncounted bool
 	Moved     bool
 	From      time.Time
-	Ended     usage.Session // the one that the session took the place of, which is kept before counting
+	Ended     usage.Session // the session before, replaced by this opening; it is stored before counting
 	Unlinked  string        // the BSUID that may not lead to the customer yet, which comes before counting
 }
 
-// After returns what is known after a message said something, or nothing, about being written to.
+// After returns the customer's consent after a message with the effect said, which may be none.
 func (r Recorded) After(optedBefore bool, said Consent) Recorded {
 	r.OptedBefore = optedBefore
 	r.OptedOut = said == OptsOut || optedBefore && said != OptsIn
@@ -127,29 +129,29 @@ const (
 	Answer               // belongs to the message
 )
 
-// Recorder records messages and who replies to them. All of it is atomic with respect to other deliveries. It fails
-// with outage.ErrUnavailable where the store can't answer; the delivery can then be recorded again, and ends as if it
-// had been recorded once.
+// Recorder records messages and the leases on their replies. All of it is atomic with respect to other deliveries. It
+// fails with outage.ErrUnavailable if the store can't answer; the delivery can then be recorded again, with the same
+// result as if it had been recorded once.
 type Recorder interface {
-	// Record opens or extends the customer's session, once for each message ID of a restaurant, and finds out about replies. Once a
-	// message has carried both a number and a BSUID, either finds the same customer: two who were known until then become one. A
-	// message that opts out does neither, and asks for nothing: it only sets the customer's flag, until one that opts in. A
-	// welcome that nobody holds, and the answer to a message that Asks, are this delivery's to send from then on, as if
-	// claimed. Repeats are known for RepeatWindow, and those of a customer's latest 16 messages for good. Times never move
-	// backwards.
+	// Record opens or extends the customer's session, once for each message ID of a restaurant, and returns the state of the
+	// replies. Once a message has carried both a number and a BSUID, either id finds the same customer: two customers known
+	// until then become a single customer. A message that opts out neither opens nor extends a session and asks for nothing:
+	// it only sets the customer's flag, until a message opts in. If a welcome has no holder, this delivery holds its lease
+	// from then on, as if claimed; so it does for the answer to a message that Asks. Repeats are recognised for
+	// RepeatWindow, and repeats of a customer's latest 16 messages without limit. Times never move backwards.
 	Record(ctx context.Context, m Message) (Recorded, error)
 
-	// Complete counts what a recorded message leaves to be counted, each opening exactly once, and notes the restaurant's
-	// activity. It may run beside the replies. A delivery that breaks off before leaves it to the next one of the message, or
-	// to the customer's next message. The tally of messages is informative: breaking off may lose one.
+	// Complete counts the opening of a recorded message, each opening exactly once, and notes the restaurant's activity. It
+	// may run concurrently with the replies. If a delivery breaks off before Complete, the next delivery of the message or
+	// the customer's next message completes it. The tally of messages is informative: breaking off may lose a message.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
-	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld; or
-	// else what has become of the reply. The delivery that holds the lease renews it so.
+	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld.
+	// Otherwise it returns the reply's state. The holder of the lease renews it by claiming again.
 	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)
 
-	// Settle notes that a reply went out or never can. An answer whose Place is entered needs no Settle. Release gives the lease back. Neither does anything where the
-	// delivery doesn't hold the lease.
+	// Settle notes that a reply went out or never can. An answer with an entry at its Place needs no Settle. Release gives
+	// the lease back. Neither has an effect if the delivery doesn't hold the lease.
 	Settle(ctx context.Context, m Message, r Reply) error
 	Release(ctx context.Context, m Message, r Reply) error
 }
@@ -159,8 +161,8 @@ type QuotaState struct {
 	Month       usage.Month
 	Quota       usage.Quota
 	QuotaAlerts QuotaAlerts
-	// Place brings the restaurant's place in the ranking up to date; nil where it is. What it takes is bounded, and what it can't
-	// do is done after a later opening.
+	// Place brings the restaurant's place in the ranking up to date; nil if it is up to date. Its work is bounded; the rest
+	// is done after a later opening.
 	Place func(context.Context) error
 }
 

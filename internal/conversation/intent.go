@@ -8,7 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Intent is what a message asks the bot for.
+// Intent is a message's request to the bot.
 type Intent = intent.Intent
 
 // The intents that are answered automatically.
@@ -18,13 +18,13 @@ const (
 	AsksForBranches = intent.Branches
 )
 
-// payloads are what the buttons and lists of our templates send.
+// payloads maps the payloads of our templates' buttons and lists to intents.
 var payloads = map[string]Intent{
 	"browse_menu": AsksForMenu, "new_order": AsksForMenu, "view_menu": AsksForMenu, "menu": AsksForMenu,
 	"branches": AsksForBranches, "view_branches": AsksForBranches, "branch_list": AsksForBranches,
 }
 
-// IntentOf returns what a message asks for. A button or a list's row counts before the text that it shows.
+// IntentOf returns a message's intent. The payload of a button or of a list's row counts before the text that it shows.
 func IntentOf(in Incoming) Intent {
 	for _, payload := range []string{in.ButtonPayload, in.ListID} {
 		if asked, ok := payloads[strings.ToLower(strings.TrimSpace(payload))]; ok {

@@ -27,7 +27,7 @@ func TestIntentOf(t *testing.T) {
 		{button("branches", ""), wantsBranches},
 		{button("branch_list", ""), wantsBranches},
 		{button("view_branches", "القائمة"), wantsBranches}, // the payload counts before the text
-		{button("rate_us", "المنيو"), wantsMenu},            // an unknown one leaves it to the text
+		{button("rate_us", "المنيو"), wantsMenu},            // an unknown payload leaves the decision to the text
 		{button("rate_us", "قيّمنا"), none},
 		{button("browse menu", ""), none},
 		{conversation.Incoming{ListID: "view_branches", ListTitle: "فروعنا"}, wantsBranches},
@@ -98,7 +98,7 @@ func TestLanguageOf(t *testing.T) {
 	}
 }
 
-// FuzzIntentOf holds that vowel signs, letter case and what surrounds a text make no difference to what it asks for.
+// FuzzIntentOf: vowel signs, letter case, and spaces or punctuation around a text don't change its intent.
 func FuzzIntentOf(f *testing.F) {
 	for _, seed := range []string{"menu", "الفُروع", "new order", "القـائمة", "\xff", "ß", "İ", "ﷺ", "ǅ"} {
 		f.Add(seed)

@@ -26,13 +26,14 @@ func passed(q usage.Quota, told int64) []int64 {
 	return above
 }
 
-// alertQuota looks at the restaurant's allowance after a conversation was opened, and tells of the thresholds that it has passed:
-// each once a month in the log and in metrics, and then its owner. What fails here is logged, and is no failure of the
-// customer's message: the restaurant's next conversation makes up for it. The restaurant's place in the ranking is brought up to date
-// afterwards.
+// alertQuota reads the restaurant's allowance after a conversation was opened and reports the thresholds that it has passed,
+// each once a month: in the log and in metrics, and then to the owner. A failure here is logged and doesn't fail the
+// customer's message: the restaurant's next conversation repeats the attempt. Afterwards the restaurant's place in the
+// ranking is brought up to date.
 //
-// Who tells holds a lease. The log's line is written between claiming and settling, which are writes to the store: so a
-// process that dies at either of them makes no difference to it. One that dies just in between has it written again.
+// The reporting delivery holds a lease. The log line is written between two writes to the store, claiming and settling. A
+// process that dies during either write neither loses nor repeats the line; only a death between the two writes causes a
+// second line.
 func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
 	state, err := s.QuotaAlerter.QuotaState(ctx, m.RestaurantID, openedAt)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m 
 	}
 }
 
-// tell tells of what hasn't been told of, and gives the lease back.
+// tell reports the thresholds that weren't reported yet, and gives the lease back.
 func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Message, state QuotaState, told QuotaAlerts) error {
 	q := state.Quota
 	for _, threshold := range passed(q, told.Noted) {
@@ -108,7 +109,7 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	return nil
 }
 
-// settleQuotaAlerts notes what was told of.
+// settleQuotaAlerts notes the reported thresholds.
 func (s *Service) settleQuotaAlerts(ctx context.Context, m Message, month usage.Month, told QuotaAlerts, done bool) error {
 	return insist(ctx, func() error { return s.QuotaAlerter.SettleQuotaAlerts(ctx, m, month, told, done) })
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// faultyAlerter is a working QuotaAlerter whose calls fail as long as their errors are set.
+// faultyAlerter is a working QuotaAlerter, except that each call fails while its error is set.
 type faultyAlerter struct {
 	conversation.QuotaAlerter
 	state, claim, settle error
@@ -55,8 +55,8 @@ const (
 	alertSID = "HX00000000000000000000000000000009"
 )
 
-// limited returns a fixture whose restaurant may open so many conversations a day, thirty times as many a month, and has
-// an owner to be alerted.
+// limited returns a fixture with a restaurant that may open perDay conversations a day, thirty times as many a month,
+// and that has an owner to be alerted.
 func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	t.Helper()
 	f.tenant.Bot.Limits.ConversationsPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
@@ -67,7 +67,7 @@ func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	return f
 }
 
-// open has customers who never wrote before open the conversations from the first to the last, a second apart.
+// open has new customers open the conversations from first to last, a second apart.
 func (f *fixture) open(t *testing.T, first, last int) {
 	t.Helper()
 	for i := first; i <= last; i++ {
@@ -83,7 +83,7 @@ func (f *fixture) openOne(i int) error {
 	return f.Receive(context.Background(), f.tenant, in)
 }
 
-// alerted returns what the owner was told: the threshold, how many are used, and of how many.
+// alerted returns the owner's alerts: the threshold, the used conversations, and the limit.
 func (f *fixture) alerted() []string {
 	var alerts []string
 	for _, m := range f.phones.received {
@@ -94,7 +94,7 @@ func (f *fixture) alerted() []string {
 	return alerts
 }
 
-// wantTold checks which thresholds there were events of, and what the owner was told.
+// wantTold checks the thresholds of the events, and the owner's alerts.
 func (f *fixture) wantTold(t *testing.T, events []int, alerts ...string) {
 	t.Helper()
 	want := make(map[string]int)
@@ -133,7 +133,7 @@ func TestThresholds(t *testing.T) {
 	all := []string{"true Example 80% 24/30", "true Example 90% 27/30", "true Example 100% 30/30"}
 	f.wantTold(t, []int{80, 90, 100}, all...)
 
-	// After a top-up, 40 of 45 are used: what is above that is passed again, and told again.
+	// After a top-up, 40 of 45 are used: thresholds above that are passed again, and reported again.
 	a := usage.TopUp{ID: "adj_1", Amount: 15}
 	if _, err := f.store.AddTopUp(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestWatcherThatFails(t *testing.T) {
 				f.wantTold(t, test.events)
 				test.set(f.alerter, nil)
 				f.now = f.now.Add(conversation.AlertLeaseLength)
-				clear(f.events) // what couldn't be noted is told of again
+				clear(f.events) // an alert that couldn't be noted is sent again
 				f.log.Reset()
 				f.open(t, 25, 25)
 				f.wantTold(t, []int{80}, "true Example 80% 25/30")
@@ -280,7 +280,7 @@ func TestThresholdsAtTheSameMoment(t *testing.T) {
 	if err := errors.Join(failures...); err != nil {
 		t.Fatal(err)
 	}
-	f.open(t, 32, 32) // who came to a threshold while another one was being told of left it to the next
+	f.open(t, 32, 32) // a delivery that passed a threshold during another's report left it to the next
 	var told []string
 	for _, alert := range f.alerted() {
 		told = append(told, strings.Fields(alert)[2])

@@ -12,8 +12,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Content is what a customer is sent: a template, or else a list to tap, or else plain text, the first of them that there is and
-// that can be sent.
+// Content is a reply in up to three forms: a template, a list to tap, and plain text. The first form that exists and can be
+// sent is sent.
 type Content struct {
 	TemplateSID string            // empty: there is no template
 	Variables   map[string]string // the template's, by their numbers
@@ -24,8 +24,8 @@ type Content struct {
 const (
 	// MaxTextLength is how many characters WhatsApp takes in one message.
 	MaxTextLength = 1600
-	// maxTexts is how many messages an answer takes at most: whatever a list that went wrong holds, it doesn't flood a customer,
-	// nor the bill. No menu is that long.
+	// maxTexts is the largest number of messages in an answer. It keeps a faulty list of any length from flooding a
+	// customer, and from running up the bill. No menu is that long.
 	maxTexts = 10
 	// maxListTemplate is how many entries a list template shows: WhatsApp allows ten.
 	maxListTemplate = 10
@@ -39,7 +39,7 @@ const (
 	TemplateBranches   = "branch_list"
 )
 
-// welcomeContent greets a customer in both languages: nothing is known yet of which one is theirs.
+// welcomeContent greets a customer in both languages: the customer's language isn't known yet.
 func welcomeContent(restaurantName, guest, sid string) Content {
 	guest = variable(guest)
 	arabicGuest, englishGuest := guest, guest
@@ -140,7 +140,7 @@ func pieces(line string) []string {
 func variable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Bidi_Control, r) && r != '\u200E' && r != '\u200F' && r != '\u061C' {
-			return -1 // an override would turn around what stands behind the name
+			return -1 // an override would reverse the text after the name
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))

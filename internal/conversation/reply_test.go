@@ -174,7 +174,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestVariableProperty: whatever a name is, WhatsApp takes it as a variable.
+// TestVariableProperty: WhatsApp accepts any name as a variable.
 func TestVariableProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// Tenant is a restaurant whose number a customer wrote to, with its bot.
+// Tenant is the restaurant with the number that a customer wrote to, and its bot.
 type Tenant struct {
 	Restaurant restaurant.Restaurant
 	Bot        restaurant.Bot
@@ -40,7 +40,7 @@ type Incoming struct {
 	ButtonText    string
 	ListID        string
 	ListTitle     string
-	OptOutType    string // STOP, START or HELP, where Twilio found one of its keywords
+	OptOutType    string // STOP, START or HELP, if Twilio found such a keyword of its own
 	FromAd        bool   // the customer tapped an ad or a page's button to write it
 }
 
@@ -65,15 +65,15 @@ type Outgoing struct {
 	noted      *note
 }
 
-// receiver is who is written to.
+// receiver is the customer that a reply goes to.
 type receiver struct {
 	id        string    // E.164 or a BSUID
-	freeUntil time.Time // until when messages to a customer who came from an ad are free
+	freeUntil time.Time // end of the time in which messages are free, for a customer from an ad
 	noted     *note     // of an answer
 }
 
-// note is what settles an answer: the entry in the ledger of the first message of it that Twilio took, at the place that was told to
-// the Recorder. So the answer and its entry are noted by one write.
+// note settles an answer by its entry in the ledger: the entry of its first message that Twilio took, at the place that the
+// Recorder knows. So the answer and its entry are noted by a single write.
 type note struct {
 	place delivery.Place // zero where another message has used it up
 	entry *ledger.Entry  // nil until Twilio took the message
@@ -99,9 +99,9 @@ func (s *Service) outgoing(to receiver, m Outgoing) Outgoing {
 
 // Sender sends WhatsApp messages on a tenant's behalf. Sending twice sends two messages.
 type Sender interface {
-	// Send sends a message and returns its SID at Twilio, "" where Twilio didn't take it or its answer was lost. It may fail
-	// with ErrUndeliverable, or with ErrTemplateRejected where the message is a content. A failure with a SID is one of a message
-	// that Twilio took: its statuses may be reported.
+	// Send sends a message and returns its SID at Twilio, or "" if Twilio didn't take it or its response was lost. It may
+	// fail with ErrUndeliverable, or with ErrTemplateRejected if the message is a content. A failure with a SID means that
+	// Twilio took the message: status callbacks may follow.
 	Send(ctx context.Context, t Tenant, m Outgoing) (sid string, err error)
 }
 
@@ -110,11 +110,11 @@ type Queue interface {
 	Enqueue(ctx context.Context, j bootstrap.Job) error
 }
 
-// Menu gives what merchants offer, from wherever it is at hand.
+// Menu returns merchants' lists, from the nearest source that has them.
 type Menu interface {
 	Categories(ctx context.Context, merchantID string) ([]menu.Category, cache.Source, error)
 	Branches(ctx context.Context, merchantID string) ([]menu.Branch, cache.Source, error)
-	// Renewed waits until what was given out of date is brought up to date, or can't be.
+	// Renewed waits until lists that were returned out of date are refreshed, or their refresh has failed.
 	Renewed(ctx context.Context)
 }
 
@@ -123,20 +123,20 @@ type Templates interface {
 	SID(ctx context.Context, key string) (sid string, known bool)
 }
 
-// Ledger keeps what becomes of the messages that are sent.
+// Ledger records the statuses of sent messages.
 type Ledger interface {
 	// Place returns a place for a message that a restaurant is about to send.
 	Place(restaurantID string, at time.Time) delivery.Place
 	// Taken enters meanwhile that Twilio took a message. Entered waits for that.
 	Taken(ctx context.Context, restaurantID string, e ledger.Entry)
 	Entered(ctx context.Context)
-	// Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
+	// Report enters a callback's report of a message. It fails with outage.ErrUnavailable.
 	Report(ctx context.Context, restaurantID string, r delivery.Report) error
 	// Enter enters that Twilio took a message. It fails with outage.ErrUnavailable.
 	Enter(ctx context.Context, restaurantID string, e ledger.Entry) error
 }
 
-// Limiter counts automated answers in the current minute, of a restaurant or of one of its customers.
+// Limiter counts automated answers in the current minute, for a restaurant or for a single customer of it.
 type Limiter interface {
 	// Allow counts one more and reports whether it is within the limit; -1 is no limit.
 	Allow(ctx context.Context, whose string, limit int64) bool
@@ -161,7 +161,7 @@ type Events struct {
 	QuotaAlert func(percent int64)
 }
 
-// Service takes messages. All fields are needed, but for those of Events.
+// Service takes messages. All fields are needed, except the fields of Events.
 type Service struct {
 	Recorder        Recorder
 	WelcomeFailures WelcomeFailures
@@ -171,8 +171,8 @@ type Service struct {
 	Queue           Queue
 	Menu            Menu
 	Templates       Templates
-	// Products, Lists and Choices may be nil: then a category leads back to the menu, all lists are text, and a category's
-	// products are those of the first branch.
+	// Products, Lists and Choices may be nil: then a category leads back to the menu, all lists are text, and a category
+	// shows the products of the first branch.
 	Products Products
 	Lists    Lists
 	Choices  Choices
@@ -193,7 +193,7 @@ type Service struct {
 // WelcomeWithin is the service level of welcomes: Twilio has taken them so long after the message came.
 const WelcomeWithin = 10 * time.Second
 
-// Bounds of what a delivery waits for.
+// Bounds of a delivery's waiting.
 const (
 	// enqueueTimeout keeps a queue that doesn't answer from holding up the answer to Twilio.
 	enqueueTimeout = 2 * time.Second
@@ -202,13 +202,13 @@ const (
 	firstWait, lastWait = 50 * time.Millisecond, 1600 * time.Millisecond
 	// Settling is tried for long: a welcome that went out without being noted would go out again.
 	settleAttempts = 6
-	// noteTime is what sending leaves of an invocation for noting what became of it.
+	// noteTime is the part of an invocation that sending leaves for noting its result.
 	noteTime        = 2 * time.Second
 	settleFirstWait = 50 * time.Millisecond
 )
 
-// Receive takes one delivery of a message: it records it, and sends what is to be sent. It fails with ErrElsewhere,
-// outage.ErrUnavailable or what kept a message from being sent; the message should then be delivered again.
+// Receive takes a delivery of a message: it records it, and sends the replies. It fails with ErrElsewhere,
+// outage.ErrUnavailable or the error that kept a reply from being sent; the message should then be delivered again.
 func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	_, asks := wishOf(in)
 	m := Message{
@@ -254,7 +254,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	return err
 }
 
-// replyTo sends what is to be sent after a delivery was recorded.
+// replyTo sends the replies to a recorded delivery.
 func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
 	to := receiver{id: in.Customer, freeUntil: recorded.FreeUntil}
 	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in, to) }
@@ -268,11 +268,11 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 		}
 		return err
 	}
-	// Nobody may be sending the welcome of a customer who opts in, though the message before has just taken its lease.
+	// The message before may have just taken the lease on this customer's welcome, and then sends nothing.
 	patient := recorded.First || m.Consent == OptsIn
 	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, s.settling(m, Welcome))
 	if errors.Is(err, ErrElsewhere) && !patient {
-		err = nil // whoever is sending it sees to it
+		err = nil // the holder of the lease sends it
 	}
 	if err != nil {
 		err = fmt.Errorf("welcoming: %w", err)
@@ -281,7 +281,7 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	if recorded.First || !asks {
 		return err
 	}
-	// A customer whose welcome doesn't get out can have the menu all the same.
+	// A customer can have the menu even if the welcome can't be sent.
 	to.noted = &note{place: m.Place}
 	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, to, wish, recorded.Repeat) }
 	settle := func(ctx context.Context) error {
@@ -296,7 +296,7 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	return err
 }
 
-// settling returns what notes in the Recorder that a reply went out.
+// settling returns a function that notes in the Recorder that a reply went out.
 func (s *Service) settling(m Message, r Reply) func(context.Context) error {
 	return func(ctx context.Context) error { return s.Recorder.Settle(ctx, m, r) }
 }
@@ -400,7 +400,7 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 	}
 }
 
-// insist has note done again until it succeeds, for long: what it notes would otherwise be done again.
+// insist repeats note until it succeeds, for a long time: without the note, the noted work would be done again.
 func insist(ctx context.Context, note func() error) error {
 	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
 		err := note()
@@ -413,8 +413,8 @@ func insist(ctx context.Context, note func() error) error {
 	}
 }
 
-// welcome greets a new customer and, at the same time, has what the customer will ask for next prefetched. Whether the
-// job could be enqueued makes no difference to the customer.
+// welcome greets a new customer and, at the same time, enqueues the job that prefetches the customer's likely next
+// requests. If the job can't be enqueued, the customer is greeted all the same.
 func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, to receiver) error {
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
@@ -441,7 +441,7 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 }
 
 func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) (err error) {
-	defer task.Recover(&err) // a queue that fails, in whatever way, costs no welcome
+	defer task.Recover(&err) // no failure of the queue, not even a panic, costs a welcome
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
 	j := bootstrap.Job{
@@ -462,10 +462,10 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 
 func jobID(in Incoming) string { return "job-" + in.MessageID }
 
-// answer sends the list that a message asks for, unless the restaurant's answers of this minute are used up. A repeat of a
-// message whose answer didn't get out isn't counted again.
+// answer sends the list that a message asks for, unless the restaurant has reached its limit of answers in this minute. A
+// repeat of a message isn't counted again if its answer wasn't sent.
 func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to receiver, wish listpicker.Row, repeat bool) error {
-	// The customer's own limit comes first: who is over it takes nothing from the others.
+	// The customer's own limit comes first: a customer above it uses up none of the other customers' answers.
 	if !repeat && !s.Limiter.Allow(ctx, customersAnswers(t.Restaurant.ID, to.id), AnswersPerCustomer) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the customer's limit of answers a minute",
 			slog.Int64("limit", AnswersPerCustomer))
@@ -516,9 +516,9 @@ func retryable(err error) bool {
 	return !errors.As(err, &p) || p.Retryable()
 }
 
-// send sends a content as its template, or else as its list, or else as text. The kind is what it is where it isn't text. A
-// welcome whose template Twilio took and called failed is returned as ErrTemplateRejected with its SID: a callback may tell of it
-// as well, and only one of the two is to send text.
+// send sends a content as its template, or else as its list, or else as text. A list that is sent as text has the kind Text.
+// If Twilio took a welcome's template and called it failed, send returns ErrTemplateRejected with the SID: a callback may
+// report the failure as well, and only the first of the two reports may send text.
 func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to receiver, kind delivery.Kind, c Content) (taken string, err error) {
 	if c.TemplateSID != "" {
 		taken, err := s.sendOne(ctx, log, t, s.template(kind, to, c.TemplateSID, c.Variables))

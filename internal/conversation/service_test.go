@@ -32,7 +32,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// faultyRecorder is a working recorder whose calls fail as long as their errors are set.
+// faultyRecorder is a working recorder, except that each call fails while its error is set.
 type faultyRecorder struct {
 	conversation.Recorder
 	mu                     sync.Mutex
@@ -76,7 +76,7 @@ func (r *faultyRecorder) Release(ctx context.Context, m conversation.Message, wh
 	return r.Recorder.Release(ctx, m, which)
 }
 
-// sent is what a customer received: a template's SID and variables, or a text.
+// sent is a message to a customer: a template's SID and variables, or a text.
 type sent struct {
 	To, SID   string
 	Variables map[string]string
@@ -190,7 +190,7 @@ const (
 	welcomeSID = "HX00000000000000000000000000000001"
 )
 
-// setup returns a service whose clock stands still until now is moved.
+// setup returns a service with a clock that stands still until now is moved.
 func setup(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{
@@ -257,7 +257,7 @@ func (f *fixture) mustReceive(t *testing.T, id, body string) {
 	}
 }
 
-// welcomed greets the customer and forgets what that took.
+// welcomed greets the customer, and then clears the fixture's records of it.
 func (f *fixture) welcomed(t *testing.T) *fixture {
 	t.Helper()
 	f.mustReceive(t, "m0", "hello")
@@ -331,7 +331,7 @@ func TestFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageIsWelcomedOnly: who asks for the menu at once is shown how to, and that is all.
+// TestFirstMessageIsWelcomedOnly: a first message that asks for the menu gets only the welcome, which shows how to ask.
 func TestFirstMessageIsWelcomedOnly(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -390,7 +390,7 @@ func testQueueFailure(t *testing.T, f *fixture) {
 	f.wantReceived(t, welcome)
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 	f.wantLogged(t, "ERROR", "bootstrap job not enqueued")
-	f.mustReceive(t, "m1", "hello") // what is settled isn't done again, not even the job
+	f.mustReceive(t, "m1", "hello") // settled work isn't repeated, not even the job
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 }
 
@@ -553,7 +553,7 @@ func TestElsewhere(t *testing.T) {
 		if took := time.Since(start); !errors.Is(err, conversation.ErrElsewhere) || took < 3*time.Second || took > 4*time.Second {
 			t.Errorf("error %v after %v", err, took)
 		}
-		// Whoever doesn't wait for the same message isn't held up.
+		// A request that doesn't wait for the same message isn't delayed.
 		start = time.Now()
 		f.mustReceive(t, "m2", "hello again")
 		if took := time.Since(start); took > 0 {
@@ -817,7 +817,7 @@ func TestLimit(t *testing.T) {
 			if got := len(f.phones.received) - 1; got != want || f.events["answer limited"] != 5-want {
 				t.Errorf("%d answers, %d withheld; want %d", got, f.events["answer limited"], want)
 			}
-			// What was withheld stays so: recorded, and not answered.
+			// A withheld answer stays withheld: the repeat is recorded, and not answered.
 			f.now = f.now.Add(time.Minute)
 			for i := range 5 {
 				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
@@ -861,7 +861,7 @@ func TestStoreDown(t *testing.T) {
 	f.wantReceived(t, welcome)
 }
 
-// TestAnyNameGivesAJob: whatever a customer calls himself, the job is valid.
+// TestAnyNameGivesAJob: the job is valid with any customer's name.
 func TestAnyNameGivesAJob(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -874,7 +874,8 @@ func TestAnyNameGivesAJob(t *testing.T) {
 	})
 }
 
-// TestOneCustomersAnswers: a customer who asks without end gets ten answers a minute, and leaves the others theirs.
+// TestOneCustomersAnswers: a customer who asks without end gets ten answers a minute, and the other customers still get
+// theirs.
 func TestOneCustomersAnswers(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
@@ -963,7 +964,7 @@ func (u *unrenewable) Claim(ctx context.Context, m conversation.Message, r conve
 	return u.Recorder.Claim(ctx, m, r, now)
 }
 
-// TestLeaseThatIsLost: who can't renew the lease stops sending before somebody else may begin.
+// TestLeaseThatIsLost: a delivery that can't renew its lease stops sending before another delivery may begin.
 func TestLeaseThatIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -1004,8 +1005,8 @@ func (j *joined) Settle(ctx context.Context, m conversation.Message, r conversat
 	return j.Recorder.Settle(ctx, m, r)
 }
 
-// TestRepliesGoToTheNumber: a customer who writes under a user id is answered at the number where that is known, and the job names
-// it.
+// TestRepliesGoToTheNumber: a customer who writes under a user id is answered at the number if it is known, and the job has
+// that number.
 func TestRepliesGoToTheNumber(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -2,8 +2,8 @@ package conversation
 
 import "time"
 
-// Session is the latest session of one customer with one restaurant, as it moves between systems. It was counted where
-// it was opened: whoever takes it over counts nothing.
+// Session is a customer's latest session with a restaurant, as it moves between systems. The system that opened it has
+// counted it: a system that takes it over counts nothing.
 type Session struct {
 	RestaurantID  string
 	Customer      string // E.164, or a BSUID where the number isn't known
@@ -15,8 +15,9 @@ type Session struct {
 	OptedOut      bool  // the customer is to be sent nothing. Without a session, the times are zero
 }
 
-// Merge returns the one of two sessions of a customer that goes on: the one with the later message. Whether the
-// customer was welcomed is what s says, since s is what the welcome is sent by.
+// Merge returns the session with the later message of a customer's two sessions. Welcomed is always that of s, because
+// the welcome is sent by the system that s belongs to. If the other session is later, the result is opted out if either
+// is.
 func (s Session) Merge(other Session) Session {
 	if !other.LastMessageAt.After(s.LastMessageAt) {
 		return s

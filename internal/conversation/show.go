@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Products gives what a category has at a branch, from wherever it is at hand.
+// Products returns a category's products at a branch, from the nearest source that has them.
 type Products interface {
 	Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, cache.Source, error)
 }
@@ -36,20 +36,20 @@ type Choices interface {
 // listPatience is how long a customer waits for a list to be made before text goes out.
 const listPatience = 1500 * time.Millisecond
 
-// templateRows is how many entries the list templates have whose keys don't say so.
+// templateRows is the number of entries of a list template without a number in its key.
 const templateRows = 10
 
-// shower gathers what one answer shows.
+// shower gathers the data that an answer shows.
 type shower struct {
 	*Service
 	log      *slog.Logger
 	tenant   Tenant
 	customer string
 	language menu.Language
-	source   cache.Source // the least at hand of what was read
+	source   cache.Source // the largest among the reads: the least fresh
 }
 
-// show returns the content that shows what is asked for, and where it came from.
+// show returns the content for a row, and the source of its data.
 func (s *Service) show(ctx context.Context, log *slog.Logger, t Tenant, customer string, row listpicker.Row) (Content, cache.Source, error) {
 	sh := &shower{Service: s, log: log, tenant: t, customer: customer, language: row.Language}
 	var content Content
@@ -67,7 +67,7 @@ func (s *Service) show(ctx context.Context, log *slog.Logger, t Tenant, customer
 	return content, sh.source, err
 }
 
-// read returns a list, an empty one where it can't be read for good.
+// read returns a list, or an empty list if reading failed permanently.
 func read[T any](ctx context.Context, sh *shower, list []T, source cache.Source, err error) ([]T, error) {
 	sh.source = max(sh.source, source)
 	if err != nil && !retryable(err) {
@@ -156,7 +156,7 @@ func (sh *shower) branch(ctx context.Context, row listpicker.Row) (Content, erro
 	return branchContent(branches[i], sh.language), nil
 }
 
-// products shows the products of a category, or one of them.
+// products shows the products of a category, or a single product.
 func (sh *shower) products(ctx context.Context, row listpicker.Row) (Content, error) {
 	categories, err := sh.readCategories(ctx)
 	if err != nil {

@@ -38,7 +38,7 @@ func (l *lists) SID(ctx context.Context, _ string, list listpicker.List) (string
 
 func (l *lists) Forget(context.Context, string, listpicker.List) error { l.forgotten++; return nil }
 
-// offer is what a merchant has: categories of which each has the products at each branch.
+// offer is a merchant's data: categories, and the products of each category at each branch.
 type offer struct {
 	categories []menu.Category
 	branches   []menu.Branch
@@ -86,7 +86,7 @@ func demoOffer() *offer {
 	return o
 }
 
-// tapping returns a fixture whose customer was welcomed, and who gets lists.
+// tapping returns a fixture with a customer who was welcomed and who gets lists.
 func tapping(t *testing.T, o *offer) (*fixture, *lists) {
 	f := setup(t).welcomed(t)
 	l := &lists{bySID: map[string]listpicker.List{}}
@@ -95,7 +95,8 @@ func tapping(t *testing.T, o *offer) (*fixture, *lists) {
 	return f, l
 }
 
-// tap has the customer send a message with a row's id, and returns the one message that comes back: its text, or its list's titles.
+// tap has the customer send a message with a row's id, and returns the only message that comes back: its text, or its list's
+// titles.
 func (f *fixture) tap(t interface{ Fatalf(string, ...any) }, l *lists, in conversation.Incoming) string {
 	before := len(f.phones.received)
 	in.MessageID, in.Customer = fmt.Sprint("tap-", before), customer
@@ -159,7 +160,7 @@ func TestTaps(t *testing.T) {
 	}
 }
 
-// TestChosenBranch holds that a category shows what the chosen branch has, and before any choice the first one.
+// TestChosenBranch: a category shows the products of the chosen branch, and of the first branch before any choice.
 func TestChosenBranch(t *testing.T) {
 	t.Parallel()
 	o := demoOffer()

@@ -12,12 +12,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// WelcomeFailure is what is known of a welcome after it is noted that its template failed.
+// WelcomeFailure is the state of a welcome after the failure of its template was noted.
 type WelcomeFailure struct {
-	// State is the welcome's as text. Where it is ReplySettled, no text is to be sent, for the reason that the rest gives, or
-	// since one was sent.
+	// State is the state of the welcome as text. If it is ReplySettled, no text is to be sent: a text was sent already, or
+	// the other fields give the reason.
 	State     ReplyState
-	Noted     string // the failure that an earlier call noted, as the message's SID; "" where this one did
+	Noted     string // the failure that an earlier call noted, as the message's SID; "" if this call noted it
 	Unknown   bool   // the customer has no session
 	Closed    bool   // the customer's 24 hours are over: WhatsApp takes no text (63016)
 	OptedOut  bool
@@ -27,18 +27,18 @@ type WelcomeFailure struct {
 
 // WelcomeFailures notes that templates of welcomes fail after Twilio took them.
 type WelcomeFailures interface {
-	// FailWelcome makes a customer's welcome due again, as text, and gives the delivery the lease on it, in place of whoever sent
-	// the template: once for each customer, within 24 hours of the customer's latest message. The message is the welcome itself.
-	// Every further call returns what has become of it; a ReplyDue can be claimed.
+	// FailWelcome makes a customer's welcome due again, as text, and gives the delivery the lease on it, in place of the
+	// template's sender: once for each customer, within 24 hours of the customer's latest message. The message is the
+	// welcome itself. Every further call returns the current state of the text; a ReplyDue can be claimed.
 	FailWelcome(ctx context.Context, welcome Message, now time.Time) (WelcomeFailure, error)
 
-	// SettleFailedWelcome notes that Twilio took the text of a welcome that FailWelcome made due, whoever holds the lease. It does
-	// nothing where no text is due, and writes nothing then.
+	// SettleFailedWelcome notes that Twilio took the text of a welcome that FailWelcome made due, for any holder of the
+	// lease. If no text is due, it does nothing and writes nothing.
 	SettleFailedWelcome(ctx context.Context, restaurantID, customer string) error
 }
 
-// ReceiveStatus takes what a callback says of a message: it is entered in the ledger, and a welcome whose template failed goes out
-// as text. It fails where another callback should try that again.
+// ReceiveStatus takes a callback's report of a message: it enters the report in the ledger, and sends a welcome as text if
+// its template failed. If it fails, another callback should repeat the attempt.
 func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report) error {
 	if s.Events.MessageReported != nil {
 		s.Events.MessageReported(r)
@@ -50,9 +50,9 @@ func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report
 	return errors.Join(err, enterErr)
 }
 
-// actOn does what a message's status asks for.
+// actOn carries out the action that a message's status demands.
 func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error {
-	if r.Origin.Instead { // who sent it may have died before noting that: nobody is to send it again
+	if r.Origin.Instead { // the sender may have died before noting this: no other delivery may send it again
 		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
 			return fmt.Errorf("noting that the text was taken: %w", err)
 		}

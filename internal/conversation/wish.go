@@ -10,8 +10,8 @@ import (
 // ourRow is the form of row ids of any version.
 var ourRow = regexp.MustCompile(`^v[0-9]+/`)
 
-// wishOf returns what a message asks for as the row that would ask for it, or false where it asks for nothing. A tapped row
-// that is not, or no longer, one of ours gets the current list.
+// wishOf returns a message's request as the row that asks for the same, or false if it asks for nothing. A tapped row that
+// isn't ours, or no longer is, gets the current list.
 func wishOf(in Incoming) (listpicker.Row, bool) {
 	if in.OptOutType != "" { // Twilio has answered its keyword
 		return listpicker.Row{}, false
