@@ -1,6 +1,6 @@
 package delivery
 
-// Fault says whose fault it is that a message wasn't sent or didn't arrive, which decides what is to be done.
+// Fault names the party at fault when a message wasn't sent or didn't arrive. It decides how we react.
 type Fault string
 
 // The faults.
@@ -12,17 +12,17 @@ const (
 	FaultOperator Fault = "operator" // an operator has to act before any message goes through
 )
 
-// Code is what an error code of Twilio's asks for.
+// Code is our reaction to an error code of Twilio's.
 type Code struct {
 	Fault Fault
-	Alarm bool   // an operator should know of a single one
+	Alarm bool   // an operator should know of a single occurrence
 	Means string // as https://www.twilio.com/docs/api/errors/<code> has it
 }
 
-// codes are those of messages over WhatsApp, each as https://www.twilio.com/docs/api/errors/<code> describes it; those that
-// name a number of Meta's as Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
-// (https://www.twilio.com/docs/whatsapp/api/error-code-mapping) maps it. Twilio tells of a fault in its answer to a send or in
-// a status callback, depending on how soon it finds it.
+// codes are the error codes of messages over WhatsApp, as https://www.twilio.com/docs/api/errors/<code> describes each.
+// Codes that stand for a number of Meta's follow Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
+// (https://www.twilio.com/docs/whatsapp/api/error-code-mapping). Twilio reports a fault in its response to a send or in a
+// status callback, depending on how soon it finds the fault.
 var codes = map[int]Code{
 	10001: {FaultOperator, true, "account is not active"},
 	20003: {FaultOperator, true, "permission denied: wrong, deleted or foreign credentials, or a suspended account"},
@@ -64,7 +64,7 @@ var codes = map[int]Code{
 	63049: {FaultTemplate, false, "Meta chose not to deliver a marketing template"},
 }
 
-// CodeOf returns what a code asks for. Of one that is not in the table, and of none (0), the fault is unknown.
+// CodeOf returns our reaction to a code. For a code outside the table, and for none (0), the fault is unknown.
 func CodeOf(code int) Code {
 	if known, ok := codes[code]; ok {
 		return known

@@ -1,9 +1,9 @@
-// Package delivery knows what becomes of the messages that we send: their statuses, and what an error code asks for.
+// Package delivery defines the statuses of the messages that we send, and our reaction to each error code.
 //
-// Twilio's answer to a send says that it took the message. What becomes of it is told by status callbacks, which come late,
-// repeated and out of order. What a message was is part of its callback's address (Origin), which Twilio signs: so a callback
-// says all that is to be known of its message, also of one whose send was never answered, and nothing has to be stored before
-// the message is on its way.
+// Twilio's response to a send only says that Twilio took the message. Its further statuses come in status callbacks, which
+// are late, repeated and out of order. The message's purpose is part of its callback's address (Origin), which Twilio signs.
+// So a callback is complete by itself, even if the response to the send was lost, and nothing has to be stored before the
+// message is sent.
 package delivery
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Kind is what a message is to us.
+// Kind is a message's purpose in our system.
 type Kind string
 
 // The kinds.
@@ -27,12 +27,12 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{Welcome, List, Text, QuotaAlert}
 
-// Category is what a message is to WhatsApp, by which Meta charges it once it is delivered (Meta, "Pricing on the WhatsApp
-// Business Platform").
+// Category is a message's price category at WhatsApp, by which Meta charges it once it is delivered (Meta, "Pricing on the
+// WhatsApp Business Platform").
 type Category string
 
 // The categories. Free-form messages, lists among them, are Service: "Service messages are billed under the SERVICE pricing
-// category" (Meta, "Service messages"). A template has the one that it was approved with.
+// category" (Meta, "Service messages"). A template has the category that it was approved with.
 const (
 	Service        Category = "service"
 	Utility        Category = "utility"
@@ -43,7 +43,7 @@ const (
 // Categories are all of them.
 var Categories = []Category{Service, Utility, Marketing, FreeEntryPoint}
 
-// Origin is what a message's callback address says of it. It names no customer.
+// Origin is the information about a message in its callback's address. It names no customer.
 type Origin struct {
 	Kind     Kind
 	Category Category
@@ -56,8 +56,8 @@ type Origin struct {
 // Known reports whether there is anything to say: a callback that isn't at an address of ours has no origin.
 func (o Origin) Known() bool { return o.Kind != "" }
 
-// Query returns the query of the callback's address. Its last parameter is digits alone: whoever moves signed parameters from
-// the form into the address makes it unreadable.
+// Query returns the query of the callback's address. Its last parameter consists of digits alone, so that an address to
+// which signed parameters of the form were moved can't be parsed.
 func (o Origin) Query() string {
 	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + flag(o.Template) + "&instead=" + flag(o.Instead) +
 		"&place=" + o.Place.String() + "&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
@@ -90,13 +90,13 @@ func ParseQuery(query string) Origin {
 	return o
 }
 
-// Status is how far a message has come.
+// Status is a message's progress.
 //
 //	Sent ──> Delivered ──> Read
 //	  └────> Failed
 //
-// A later one in this order replaces an earlier one, whenever it comes. Failed is final: it stands for Twilio's failed (never
-// left Twilio) and undelivered (left it, and did not arrive).
+// A later status in this order replaces an earlier status, in any order of arrival. Failed is final: it stands for Twilio's
+// failed (never left Twilio) and undelivered (left it, and did not arrive).
 type Status int
 
 // The statuses. Queued and the others that precede Sent are Accepted.
@@ -109,7 +109,7 @@ const (
 	Failed
 )
 
-// ParseStatus returns a MessageStatus; Unknown for one that Twilio may add
+// ParseStatus parses a MessageStatus; it returns Unknown for values that Twilio may add
 // (https://www.twilio.com/docs/messaging/api/message-resource, "Message Status values").
 func ParseStatus(s string) Status {
 	switch s {
@@ -127,10 +127,10 @@ func ParseStatus(s string) Status {
 	return Unknown
 }
 
-// Report is what one callback says.
+// Report is the content of a callback.
 type Report struct {
 	MessageID string // Twilio's SID
-	Customer  string // to whom the message went
+	Customer  string // the customer that the message went to
 	Status    Status
 	ErrorCode int // of a message that failed; 0 where none was given
 	Origin    Origin

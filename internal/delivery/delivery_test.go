@@ -32,7 +32,8 @@ func TestOriginComesBack(t *testing.T) {
 	}
 }
 
-// Whoever holds a signed callback can move text between its address and its form: only the address as it was made is read.
+// An attacker with a signed callback can move text between its address and its form: only the original address may be
+// accepted.
 func TestOriginsOfOthers(t *testing.T) {
 	t.Parallel()
 	good := delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, Place: place, SentAt: sentAt}.Query()

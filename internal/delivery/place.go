@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// PageSize is how many messages a page of the ledger has room for: what becomes of them takes less than 1 KB, which is one
-// write unit.
+// PageSize is the number of messages on a page of the ledger. Their statuses take less than 1 KB, which is one write unit.
 const PageSize = 100
 
 // PageName is how many characters the name of a page has.
 const PageName = 10
 
-// Place is where the ledger keeps a message. It is chosen before the message is sent, and never given to another one. The zero
-// Place is none.
+// Place is a message's place in the ledger. It is chosen before the message is sent, and never given to another message. The
+// zero Place means that there is no place.
 type Place struct {
 	Day    time.Time // its date alone counts: the day in the calendar that usage is counted in
 	Page   string    // PageName lower-case letters or digits, at random
 	Number int       // 0 to PageSize-1
 }
 
-// placeForm is what String returns.
+// placeForm is the format of String.
 var placeForm = regexp.MustCompile(`\A(\d{4}-\d{2}-\d{2})-([0-9a-z]{10})-(\d{2})\z`)
 
 // IsZero reports whether there is no place.
@@ -35,7 +34,7 @@ func (p Place) String() string {
 	return fmt.Sprintf("%s-%s-%02d", p.Day.Format(time.DateOnly), p.Page, p.Number)
 }
 
-// ParsePlace reads what String returns, and reports whether it is that.
+// ParsePlace parses the format of String; it returns false for any other text.
 func ParsePlace(s string) (Place, bool) {
 	if s == "" {
 		return Place{}, true

@@ -6,7 +6,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
-// Count holds how many messages came how far. A message that was read is one that was delivered, and each is one that was sent.
+// Count holds the number of messages that reached each status. Sent includes the delivered and failed messages, and
+// Delivered includes the messages that were read.
 type Count struct {
 	Sent      int64 // taken by Twilio
 	Delivered int64
@@ -26,7 +27,7 @@ type Marks struct {
 	Numbers []int
 }
 
-// Page is what a page holds.
+// Page is the content of a page.
 type Page []Marks
 
 // Has reports whether a page says as much of a message as an entry does: the furthest status counts.
@@ -113,12 +114,12 @@ func (m Month) Total() (sum Count) {
 	return sum
 }
 
-// Kinds returns the counts by kind, of those kinds that were sent.
+// Kinds returns the counts by kind, only for kinds with sent messages.
 func (m Month) Kinds() map[delivery.Kind]Count {
 	return by(m, func(c Class) delivery.Kind { return c.Kind })
 }
 
-// Categories returns the counts by category, of those categories that were sent.
+// Categories returns the counts by category, only for categories with sent messages.
 func (m Month) Categories() map[delivery.Category]Count {
 	return by(m, func(c Class) delivery.Category { return c.Category })
 }

@@ -1,11 +1,11 @@
-// Package ledger keeps what became of each message that was sent: whether it was delivered and read, or failed. Since October 2026
-// Meta charges each message that is delivered (Meta, "Pricing on the WhatsApp Business Platform"), so this is what a restaurant
-// costs; its allowance is of conversations.
+// Package ledger records the status of each sent message: delivered, read, or failed. Since October 2026 Meta charges for
+// each delivered message (Meta, "Pricing on the WhatsApp Business Platform"), so the ledger shows a restaurant's cost, while
+// its allowance limits conversations.
 //
-// A message has a place: a number on a page. A page belongs to one restaurant, one day and the one instance that opened it, so
-// that instances never wait for one another, and holds a set of numbers for each status of each kind and category. Adding a
-// number to a set twice adds it once. So whatever is repeated, comes late or out of order, or was left undone by a process that
-// died and is made up for by the next callback, the page ends the same; and figures are counted from pages when they are read.
+// A message has a place: a number on a page. A page belongs to one restaurant, one day and the one instance that opened it,
+// so that instances never wait for one another. It holds a set of numbers for each status of each kind and category. Adding
+// a number to a set twice adds it once. So repeated, late and reordered callbacks lead to the same page, and if a process
+// dies before it has entered a status, the next callback completes it. Figures are counted from pages when they are read.
 package ledger
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// Class is what messages are counted by.
+// Class is the group that a message is counted in.
 type Class struct {
 	Kind     delivery.Kind
 	Category delivery.Category
@@ -43,13 +43,14 @@ type Store interface {
 }
 
 const (
-	// enterTime bounds what the answer to Twilio waits for a page: callbacks make up for what isn't entered.
+	// enterTime bounds the time that the response to Twilio waits for a page: callbacks complete entries that weren't
+	// written.
 	enterTime = time.Second
 	// mostOpen bounds how many restaurants an instance has pages open of.
 	mostOpen = 1000
 )
 
-// Ledger gives messages their places, and enters what becomes of them. It is safe for concurrent use.
+// Ledger gives messages their places, and enters their statuses. It is safe for concurrent use.
 type Ledger struct {
 	store  Store
 	date   func(time.Time) time.Time
@@ -100,8 +101,8 @@ func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 	}()
 }
 
-// Entered waits until what was Taken before the call is entered or can't be, or the context ends: an instance of a function is
-// frozen once it has answered.
+// Entered waits until all messages that were Taken before the call are entered or can't be, or the context ends: an instance
+// of a function is frozen once it has responded.
 func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
 
 // Enter enters that Twilio took a message, as Taken does, and waits for it. It fails with outage.ErrUnavailable.
@@ -109,7 +110,7 @@ func (l *Ledger) Enter(ctx context.Context, restaurantID string, e Entry) error 
 	return l.store.Enter(ctx, restaurantID, e)
 }
 
-// Report enters what a callback says of a message. It fails with outage.ErrUnavailable.
+// Report enters a callback's report of a message. It fails with outage.ErrUnavailable.
 func (l *Ledger) Report(ctx context.Context, restaurantID string, r delivery.Report) error {
 	if r.Origin.Place.IsZero() || r.Status < delivery.Sent {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/ledger"
 )
 
-// store keeps what it is told, or fails.
+// store keeps the entries, or fails.
 type store struct {
 	mu             sync.Mutex
 	entered, noted []ledger.Entry
@@ -46,7 +46,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 func midnight(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// newLedger returns a ledger whose pages are named by capital letters, one after the other, and what it logs.
+// newLedger returns a ledger with pages named by successive capital letters, and its log.
 func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
 	pages := 0
 	log := new(bytes.Buffer)
@@ -93,7 +93,8 @@ func TestManyRestaurants(t *testing.T) {
 	}
 }
 
-// TestTaken: what Twilio took is entered beside the rest of a request, for whose end Entered waits; also where that was called off.
+// TestTaken: a message that Twilio took is entered concurrently with the rest of a request, and Entered waits for the entry;
+// also if the request was cancelled.
 func TestTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

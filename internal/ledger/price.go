@@ -28,14 +28,14 @@ func (a Amount) String() string {
 	return sign + strconv.FormatInt(int64(whole), 10) + "." + rest[:2] + strings.TrimRight(rest[2:], "0")
 }
 
-// Cost is what delivered messages cost.
+// Cost is the cost of delivered messages.
 type Cost struct {
 	Currency string // ISO 4217
 	Amount   Amount
 }
 
-// Prices are what a delivered message costs by its category, from a month on until a later one has other prices. The zero Prices
-// know no price.
+// Prices hold the price of a delivered message by its category. Prices apply from their month until the month of the next
+// prices. The zero Prices have no price.
 type Prices struct {
 	currency string
 	from     []monthPrices // the latest first
@@ -117,7 +117,7 @@ func parseAmount(s string) (Amount, bool) {
 	return Amount(n), err == nil && n <= mostPrice
 }
 
-// Cost returns what the messages that were delivered in a month ("2026-11") cost, and whether the month has prices.
+// Cost returns the cost of the messages delivered in a month ("2026-11"), and whether the month has prices.
 func (p Prices) Cost(month string, delivered map[delivery.Category]Count) (Cost, bool) {
 	for _, from := range p.from {
 		if from.month > month {

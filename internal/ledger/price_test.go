@@ -12,7 +12,7 @@ const prices = "SAR;2026-10:service=0.02,utility=0.04,marketing=0.1825;2027-01:s
 
 func delivered(service, utility, marketing, free int64) map[delivery.Category]ledger.Count {
 	return map[delivery.Category]ledger.Count{
-		// Neither what was sent only nor what failed costs anything.
+		// Neither messages that were only sent nor failed messages cost anything.
 		delivery.Service: {Sent: service + 5, Delivered: service, Failed: 3}, delivery.Utility: {Delivered: utility},
 		delivery.Marketing: {Delivered: marketing}, delivery.FreeEntryPoint: {Delivered: free},
 	}
