@@ -29,8 +29,8 @@ type presented struct {
 	raw  string
 }
 
-// presentedBy returns the credential in the headers. API Gateway joins a repeated header with commas; joining what
-// arrives apart gives such a header one meaning everywhere: a value that no credential has.
+// presentedBy returns the credential in the headers. API Gateway joins a repeated header with commas. presentedBy joins
+// repeated headers likewise, so that they have the same meaning everywhere: a value that no credential has.
 func presentedBy(header http.Header) (presented, error) {
 	authorization := strings.TrimSpace(strings.Join(header.Values("Authorization"), ","))
 	apiKey := strings.TrimSpace(strings.Join(header.Values("X-Api-Key"), ","))
@@ -49,7 +49,7 @@ func presentedBy(header http.Header) (presented, error) {
 	return presented{credential.PAT, strings.TrimSpace(token)}, nil
 }
 
-// verify returns the credential that was presented, and has the log line name it. A known one that is refused is named too.
+// verify returns the presented credential, and adds its name to the log line, also if it is known but refused.
 func verify(c *httpedge.Call, a Authenticator, p presented) (credential.Credential, error) {
 	holder, err := a.Authenticate(c.Context(), p.kind, p.raw)
 	id := holder.ID
@@ -74,9 +74,9 @@ func presentedKey(c *httpedge.Call, a Authenticator) (presented, error) {
 	return p, err
 }
 
-// whileVerifying returns what read tells the holder of a credential. For a credential that this instance has seen good, it
-// reads and verifies at the same time, so that the two cost one round trip. For any other it verifies first, so that a guess
-// costs nothing but its own verification.
+// whileVerifying returns the result of read for the holder of a credential. For a credential that this instance has recently
+// found valid, it reads and verifies at the same time, so that the two cost one round trip. For any other it verifies first,
+// so that a guess costs nothing but its own verification.
 func whileVerifying[T any](
 	c *httpedge.Call, a Authenticator, p presented, read func(context.Context, credential.Credential) (T, error),
 ) (T, error) {
@@ -107,8 +107,8 @@ func whileVerifying[T any](
 	return read(c.Context(), holder)
 }
 
-// noteRestaurant has the log line name the restaurant asked for, unless it is something that no restaurant is called:
-// callers don't get to write what they like into the log.
+// noteRestaurant adds the requested restaurant to the log line, unless the text can't be a restaurant's id: callers may
+// not write arbitrary text into the log.
 func noteRestaurant(c *httpedge.Call, id string) {
 	if restaurant.ValidID(id) {
 		c.Note(slog.String("restaurantId", id))

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 )
 
-// TestRefusedCredentialsAreNamed: whoever looks into the log finds the credential that was refused, if we issued it.
+// TestRefusedCredentialsAreNamed: the log names the refused credential, if we issued it.
 func TestRefusedCredentialsAreNamed(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -37,7 +37,7 @@ func TestRefusedCredentialsAreNamed(t *testing.T) {
 	}
 }
 
-// onlyLine returns the one line of the log.
+// onlyLine returns the log's only line.
 func (f fixture) onlyLine(t *testing.T) map[string]any {
 	t.Helper()
 	var line map[string]any
@@ -47,7 +47,7 @@ func (f fixture) onlyLine(t *testing.T) map[string]any {
 	return line
 }
 
-// TestPanicsAreAnswered has a store panic in each goroutine of a request, for a credential that was seen and one that wasn't.
+// TestPanicsAreAnswered has a store panic in each goroutine of a request, for a known and for an unknown credential.
 func TestPanicsAreAnswered(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -90,8 +90,8 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestAccessThatChanged: what was read on the word of a credential as it was seen isn't given away if the credential may
-// read something else by now.
+// TestAccessThatChanged: a result that was read under a credential's remembered access isn't returned if the
+// credential's access has changed since.
 func TestAccessThatChanged(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -111,7 +111,7 @@ func TestAccessThatChanged(t *testing.T) {
 // panicking is an error that panics in place of being returned.
 type panicking struct{ error }
 
-// raise panics if the error is one that does.
+// raise panics with an error that stands for a panic, and returns any other.
 func raise(err error) error {
 	if _, ok := err.(panicking); ok {
 		panic("on fire")

@@ -46,7 +46,7 @@ func edgeOptions(logger *slog.Logger, now func() time.Time, requestID func(conte
 	return httpedge.Options{Log: logger, Now: now, RequestID: requestID, Translate: translate}
 }
 
-// usageOfOneOrAll serves GET /api/usage: with a token one restaurant, with an API key a page of all.
+// usageOfOneOrAll serves GET /api/usage: with a token a single restaurant, with an API key a page of all.
 func (a *API) usageOfOneOrAll(c *httpedge.Call) (any, error) {
 	presented, err := presentedBy(c.Header)
 	if err != nil {
@@ -66,7 +66,8 @@ func (a *API) readUsage(ctx context.Context, restaurantID string) (any, error) {
 	return newUsageBody(report), nil
 }
 
-// ofOwn answers with what read tells of the restaurant that a token's request names, by the restaurant's id or its bot's.
+// ofOwn responds with the result of read for the restaurant that a token's request names, by the restaurant's id or its
+// bot's.
 func (a *API) ofOwn(c *httpedge.Call, presented presented, read func(context.Context, string) (any, error)) (any, error) {
 	name, nameErr := restaurantNamed(c.Request)
 	noteRestaurant(c, name)
@@ -86,17 +87,17 @@ func (a *API) ofOwn(c *httpedge.Call, presented presented, read func(context.Con
 	return found.body, err
 }
 
-// named is a restaurant that a request named, and what was read of it.
+// named is a restaurant that a request named, and the data read for it.
 type named struct {
 	restaurantID string
 	body         any
 }
 
-// readNamed returns what read tells the holder of a token of the restaurant that a name stands for. It fails with
-// errNotCovered, whether there is such a restaurant or not.
+// readNamed returns the result of read, for a token's holder, for the restaurant with a name. It fails with
+// errNotCovered if the token doesn't cover the name, so that the caller can't tell whether there is such a restaurant.
 //
-// A token that names the restaurant costs one round trip, and so does a restaurant's id with a token for all: its bot is
-// looked up at the same time. A bot's id takes a second round trip.
+// A token that names the restaurant costs one round trip. So does a restaurant's id with a token for all restaurants:
+// its bot is looked up at the same time. A bot's id takes a second round trip.
 func (a *API) readNamed(
 	ctx context.Context, holder credential.Credential, name string, read func(context.Context, string) (any, error),
 ) (named, error) {
@@ -145,7 +146,7 @@ func (a *API) usageOfAll(c *httpedge.Call, presented presented) (any, error) {
 	return newListBody(listing, query.limit), nil
 }
 
-// whereListed looks up where a page's restaurants are, and returns what reads them.
+// whereListed looks up the place of a page's restaurants, and returns the function that reads them.
 func (a *API) whereListed(ctx context.Context, c *httpedge.Call, query listQuery) (func() (usage.Listing, error), error) {
 	if query.search.IsZero() {
 		directory, err := a.usage.Directory(ctx)
@@ -157,7 +158,7 @@ func (a *API) whereListed(ctx context.Context, c *httpedge.Call, query listQuery
 	return func() (usage.Listing, error) { return a.usage.ListFound(c.Context(), found) }, err
 }
 
-// alerts serves GET /api/usage/alerts: the restaurants whose allowance is nearly used up, for administrators.
+// alerts serves GET /api/usage/alerts: the restaurants with nearly used-up allowances, for administrators.
 func (a *API) alerts(c *httpedge.Call) (any, error) {
 	presented, err := presentedKey(c, a.authenticator)
 	if err != nil {
@@ -216,7 +217,7 @@ func (a *API) detailsOfOwn(c *httpedge.Call) (any, error) {
 	return a.ofOwn(c, presented, a.readDetails)
 }
 
-// forAdministrator answers with what read tells of the restaurant in the path, if an administrator asks.
+// forAdministrator responds with the result of read for the restaurant in the path, if the caller is an administrator.
 func (a *API) forAdministrator(c *httpedge.Call, read func(context.Context, string) (any, error)) (any, error) {
 	restaurantID := c.PathValue("restaurantId")
 	noteRestaurant(c, restaurantID)

@@ -56,7 +56,7 @@ type fixture struct {
 	passed  *time.Duration // since the fixture was set up, for credentials
 }
 
-// later lets time pass for what is remembered of credentials. Figures stay those of now.
+// later moves the clock of the remembered credentials. The figures' clock stands still.
 func (f fixture) later(by time.Duration) { *f.passed += by }
 
 // faults makes a working store fail.
@@ -112,7 +112,7 @@ func (f *faults) FindCredential(ctx context.Context, hash credential.Hash) (cred
 	return f.Store.FindCredential(ctx, hash)
 }
 
-// prices are those of the tests' month.
+// prices are the prices of the tests' month.
 var prices, errPrices = ledger.ParsePrices("SAR;2025-10:service=0.0125,utility=0.04,marketing=0.18")
 
 // filled returns a store with a few restaurants and credentials.
@@ -167,7 +167,7 @@ func setup(t testing.TB) fixture {
 	return fixture{handler: api, store: store, faults: faults, log: log, passed: passed}
 }
 
-// write has two customers write to a restaurant, one of them twice.
+// write has two customers write to a restaurant, the first of them twice.
 func (f fixture) write(t testing.TB, restaurantID string) {
 	t.Helper()
 	recorder := f.store.Recorder(usage.NewCalendar(time.UTC))

@@ -60,7 +60,7 @@ type usageBody struct {
 	IsActive               bool          `json:"isActive"`
 }
 
-// periodBody is what this month's figures cover.
+// periodBody is the period that this month's figures cover.
 type periodBody struct {
 	Year     int       `json:"year"`
 	Month    int       `json:"month"`
@@ -117,7 +117,7 @@ func newQuotaBody(q usage.Quota) quotaBody {
 	}
 }
 
-// topUpAnswer is what came of a top-up.
+// topUpAnswer is the result of a top-up.
 type topUpAnswer struct {
 	Success bool      `json:"success"`
 	Data    quotaBody `json:"data"`
@@ -177,7 +177,7 @@ func newPaginationBody(l usage.Listing, limit int) paginationBody {
 	}
 }
 
-// alertsBody is one page of the restaurants whose allowance is used up to a threshold.
+// alertsBody is a page of the restaurants at or above a threshold of their allowance.
 type alertsBody struct {
 	Data       []alertBody    `json:"data"`
 	Pagination paginationBody `json:"pagination"`
@@ -227,12 +227,12 @@ type detailsBody struct {
 	SentMessages        sentBody      `json:"sentMessages"`
 }
 
-// sentBody is what became of the messages that a restaurant sent in the current month.
+// sentBody holds the statuses of the messages that a restaurant sent in the current month.
 type sentBody struct {
 	countBody
-	ByKind     map[delivery.Kind]countBody     `json:"byKind"`     // those kinds that were sent, never null
+	ByKind     map[delivery.Kind]countBody     `json:"byKind"`     // only kinds with sent messages, never null
 	ByCategory map[delivery.Category]countBody `json:"byCategory"` // as above
-	Days       []sentDayBody                   `json:"days"`       // those on which something was sent
+	Days       []sentDayBody                   `json:"days"`       // only days with sent messages
 	Cost       *costBody                       `json:"cost,omitempty"`
 }
 

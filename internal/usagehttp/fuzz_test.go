@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzList holds that an administrator's page is within its bounds, whatever it is asked for, and that a refusal names the
-// parameter that it is for.
+// FuzzList: an administrator's page is within its bounds for any query, and a refusal names the parameter at fault.
 func FuzzList(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=5&offset=1&isActive=true", "limit=100&offset=9007199254740993", "%6cimit=0", "limit=1&limit=2", "offset=-0", "limit=٥",

@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
-// description is what fixture.do holds every answer to.
+// description is the document that fixture.do checks every response against.
 var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load("../../docs/openapi.yaml") })
 
 func loadDescription(t testing.TB) *openapitest.Description {

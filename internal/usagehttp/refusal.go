@@ -42,7 +42,7 @@ var (
 	errUnavailable = httpedge.Unavailable("Usage can't be read at the moment. Try again shortly.", retryAfterSeconds)
 )
 
-// challenge is what a caller without a good credential is told of in WWW-Authenticate.
+// challenge is the WWW-Authenticate header for callers without a valid credential.
 const challenge = `Bearer realm="sufrah-usage"`
 
 func unauthorized(message, challenge string) *httpedge.Refusal {

@@ -32,11 +32,11 @@ const (
 	maxOffset = 1<<53 - 1
 )
 
-// restaurantNamed returns what a token's request calls its restaurant: in the header, or as restaurantId or tenantId in the
-// query, for dashboards that were made before the header. It may be named in several places, by the same name.
+// restaurantNamed returns the name of the restaurant in a token's request: from the header, or from restaurantId or
+// tenantId in the query, for dashboards older than the header. Several places may name it, if they agree.
 func restaurantNamed(r *http.Request) (string, error) {
 	named := strings.TrimSpace(strings.Join(r.Header.Values("X-Restaurant-Id"), ","))
-	query, _ := url.ParseQuery(r.URL.RawQuery) // what can't be read of a query was always ignored here
+	query, _ := url.ParseQuery(r.URL.RawQuery) // invalid parts of a query were always ignored here
 	for _, parameter := range []string{"restaurantId", "tenantId"} {
 		for _, value := range query[parameter] {
 			value = strings.TrimSpace(value)
@@ -49,7 +49,7 @@ func restaurantNamed(r *http.Request) (string, error) {
 	return named, nil
 }
 
-// listQuery is what the list is asked for.
+// listQuery holds the list's parameters.
 type listQuery struct {
 	filter usage.Filter
 	search search.Query
@@ -98,8 +98,8 @@ func searched(name, s string) (search.Query, error) {
 // maxCursorLength is more than any cursor has: a number, a word of 64 characters and an id of as many, in base64.
 const maxCursorLength = 512
 
-// cursorOf names the place where a page ends, in the list or in what a search finds; it is empty on the last page. What it is made
-// of is nobody's business but parseCursor's.
+// cursorOf encodes the place where a page ends, in the list or in a search's results; it is empty on the last page. The
+// format is opaque to all but parseCursor.
 func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	var parts []string
 	switch {
@@ -111,7 +111,8 @@ func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "/")))
 }
 
-// parseCursor takes what cursorOf makes and nothing else: for the list, or for a search that the cursor may be of.
+// parseCursor decodes cursors of cursorOf and nothing else: for the list, or for a search that the cursor may belong
+// to.
 func parseCursor(name, s string, q search.Query) (usage.Start, error) {
 	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page of the same list")
 	if len(s) > maxCursorLength {
@@ -140,7 +141,7 @@ func parseCursor(name, s string, q search.Query) (usage.Start, error) {
 	return start, nil
 }
 
-// alertQuery is what the alerts are asked for.
+// alertQuery holds the parameters of the alerts.
 type alertQuery struct {
 	threshold     usage.Share
 	offset, limit int
@@ -193,7 +194,7 @@ func share(name, s string) (usage.Share, error) {
 	return usage.Share(millionths), nil
 }
 
-// wholeNumber parses a decimal number without sign, at least least. A larger one than most is most.
+// wholeNumber parses a decimal number without sign, which must be at least least. A number above most becomes most.
 func wholeNumber(name, s string, least, most int) (int, error) {
 	wanted := fmt.Sprintf("must be a whole number of at least %d", least)
 	if s == "" || strings.Trim(s, "0123456789") != "" {

@@ -18,8 +18,8 @@ import (
 // TopUpPattern is where an administrator adds to a restaurant's allowance.
 const TopUpPattern = "/api/admin/usage/{restaurantId}/renew"
 
-// TopUpRoute is what API Gateway hands to TopUpAPI. It is wider than TopUpPattern because API Gateway takes a path with a
-// trailing slash for another one.
+// TopUpRoute is the route that API Gateway sends to TopUpAPI. It is wider than TopUpPattern because API Gateway treats a
+// path with a trailing slash as another path.
 const TopUpRoute = "/api/admin/{proxy+}"
 
 // TopUpAPI is an http.Handler that changes allowances. It is apart from API, so that the function that shows figures needs
@@ -40,8 +40,8 @@ func NewTopUpAPI(topUps *usage.TopUpService, authenticator Authenticator, logger
 	return a
 }
 
-// topUp serves POST /api/admin/usage/{restaurantId}/renew: it adds to this month's allowance. The body is looked at once
-// who asks is verified.
+// topUp serves POST /api/admin/usage/{restaurantId}/renew: it adds to this month's allowance. The body is parsed only
+// after the caller is verified.
 func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
 	restaurantID := c.PathValue("restaurantId")
 	noteRestaurant(c, restaurantID)
@@ -66,12 +66,12 @@ func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
 	return topUpAnswer{Success: true, Data: newQuotaBody(done.Quota)}, nil
 }
 
-// maxTopUpBody is some ten times what the longest reason takes.
+// maxTopUpBody is some ten times the size of a body with the longest reason.
 const maxTopUpBody = 64 << 10
 
-// parseTopUp reads a top-up's body, in which nothing has to stand, and its Idempotency-Key. A member of another name is
-// refused and not ignored: who misspells the amount must not add the default's. So is a member that occurs twice, of which
-// every reader would take another one.
+// parseTopUp reads a top-up's body, in which every member is optional, and its Idempotency-Key. An unknown member is
+// refused and not ignored: a caller with a misspelt amount must not add the default's. So is a member that occurs twice,
+// because readers differ in the occurrence that they take.
 func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 	request := usage.TopUpRequest{Amount: usage.DefaultTopUp}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
@@ -140,8 +140,8 @@ func eachMember(body []byte, take func(name string, value json.RawMessage) error
 	return nil
 }
 
-// wholeAmount returns a JSON value that is a whole number, however it is written: 1000, 1000.0 and 1e3 are the same one. It
-// returns 0, which is no amount, for anything else and for what is beyond all amounts.
+// wholeAmount returns a JSON value that is a whole number, in any notation: 1000, 1000.0 and 1e3 are equal. It returns 0,
+// which is no amount, for any other value and for numbers beyond all amounts.
 func wholeAmount(value json.RawMessage) int64 {
 	const exact = 1 << 53 // up to there
 	var number float64

@@ -32,7 +32,7 @@ func (f *faults) AddTopUp(
 	return f.Store.AddTopUp(ctx, id, month, a, key, defaultLimit)
 }
 
-// setupAdmin returns a fixture whose handler changes allowances, and the one that shows them.
+// setupAdmin returns a fixture with the handler that changes allowances, and the fixture that shows them.
 func setupAdmin(t testing.TB) (admin, shown fixture) {
 	t.Helper()
 	shown = setup(t)
@@ -219,7 +219,7 @@ func TestRenewLogsWhoAddedWhat(t *testing.T) {
 	}
 }
 
-// FuzzTopUps holds the API to answering any body without failing, and to adding only what it says.
+// FuzzTopUps: the API responds to any body without failing, and adds only the amount in the body.
 func FuzzTopUps(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"amount": 5, "reason": "a"}`, `{"amount": "5"}`, `[]`, "\xff", `{"amount": 5, "amount": 6}`} {
 		f.Add(seed, "key")
