@@ -78,7 +78,7 @@ func testOptOutOpensNothing(t *testing.T, l Ledger) {
 	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
 	must(t, err)
 	wantEqual(t, "sessions", sessions, []usage.Session{})
-	// A customer who writes after opting out opens a conversation, like everybody.
+	// A customer's message after opting out opens a conversation, like any other message.
 	recorded := l.tell(t, message("m3", customer, noon.Add(time.Minute)), true, true)
 	if !recorded.Opened || !recorded.First {
 		t.Errorf("the first message: %+v", recorded)
@@ -101,7 +101,7 @@ func testOptOutInSession(t *testing.T, l Ledger) {
 	l.wantConversations(t, 3)
 }
 
-// testOptOutReplayed: a replayed webhook that opts out has no effect on a customer who has opted in since.
+// testOptOutReplayed: a replayed webhook that opts out doesn't affect a customer after a later message that opts in.
 func testOptOutReplayed(t *testing.T, l Ledger) {
 	l.record(t, message("m0", customer, noon))
 	out, in := saying(conversation.OptsOut, message("m1", customer, noon)), saying(conversation.OptsIn, message("m2", customer, noon.Add(time.Second)))
@@ -224,7 +224,7 @@ func testOneCustomer(t *testing.T, l Ledger) {
 	})
 }
 
-// testTwoBecomeOne: a customer who wrote under each id had two conversations, and goes on with a single session.
+// testTwoBecomeOne: a customer with messages under each id had two conversations, and continues with a single session.
 func testTwoBecomeOne(t *testing.T, l Ledger) {
 	l.record(t, byNumber.message("m1", noon))
 	l.record(t, byUserID.message("m2", noon.Add(time.Hour)))

@@ -36,8 +36,8 @@ func wantMessages(t testing.TB, store Store, restaurantID string, month usage.Mo
 	}
 }
 
-// testMessages: what became of messages is counted by day and class, by the furthest status, in whatever order and however often
-// it is told.
+// testMessages: messages are counted by day and class, by their furthest status, with reports in any order and repeated any
+// number of times.
 func testMessages(t *testing.T, store Store) {
 	ctx := t.Context()
 	wantMessages(t, store, "r1", november, ledger.Month{})
@@ -96,7 +96,8 @@ func testMessagesAtOnce(t *testing.T, store Store) {
 	}})
 }
 
-// testAnyCallbacks: however callbacks of a month are ordered, repeated and lost, the counts are those of the furthest that came.
+// testAnyCallbacks: a month's callbacks may be reordered, repeated and lost; the counts show each message's furthest
+// reported status.
 func testAnyCallbacks(t *testing.T, store Store) {
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {

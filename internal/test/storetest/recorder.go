@@ -129,8 +129,8 @@ func (l Ledger) wantConversations(t *testing.T, want int64) {
 	}
 }
 
-// testAnswersInLedger: an answer that Twilio is known to have taken at its place is settled to everybody else, whether whoever sent it
-// is still there or not. One that failed, or of which nothing is known, is sent by whoever comes once the lease is over.
+// testAnswersInLedger: once the ledger shows that Twilio took an answer, the answer is settled for every other delivery,
+// even if its sender died. If it failed or nothing is known, the next delivery after the end of the lease sends it.
 func testAnswersInLedger(t *testing.T, l Ledger) {
 	for i, test := range []struct {
 		what          string
@@ -169,7 +169,7 @@ func testAnswersInLedger(t *testing.T, l Ledger) {
 		if test.after != conversation.ReplyHeld {
 			continue
 		}
-		// What the repeat sends is at its own place: a third one finds it there.
+		// The repeat's message is at a place of its own: the third delivery finds it there.
 		must(t, l.Store.Enter(t.Context(), first.RestaurantID, entry(23, pageTwo, i, delivery.Sent)))
 		third := repeat
 		third.Delivery, third.ReceivedAt = "a third", repeat.ReceivedAt.Add(time.Second)
@@ -179,8 +179,8 @@ func testAnswersInLedger(t *testing.T, l Ledger) {
 	}
 }
 
-// testFromAd: for 72 hours after a message from an ad messages to the customer are free, whatever session they fall in and by
-// whichever id the customer is known.
+// testFromAd: for 72 hours after a message from an ad messages to the customer are free, in every session and under each of
+// the customer's ids.
 func testFromAd(t *testing.T, l Ledger) {
 	const userID = "SA.13491208655302741918"
 	ad := func(m conversation.Message) conversation.Message { m.FromAd = true; return m }
@@ -280,7 +280,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 		}
 	}
 	l.wantConversations(t, 1)
-	const overtaken = "+966500000002" // each message of this customer arrives before an earlier one
+	const overtaken = "+966500000002" // each message of this customer arrives before an older message
 	for i := range 60 {
 		l.record(t, message(fmt.Sprint("o", i), overtaken, noon.Add(time.Duration(60-i)*time.Minute)))
 	}
@@ -291,7 +291,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 	}
 	l.wantConversations(t, 2)
 	at := noon
-	for day := range int64(5) { // one of them moves the ids to the earlier set
+	for day := range int64(5) { // a message among these moves the ids to the earlier set
 		at = at.Add(30 * time.Hour)
 		for i := range 4 {
 			l.record(t, message(fmt.Sprint("day ", day, " ", i), customer, at.Add(time.Duration(i)*time.Minute)))
@@ -625,8 +625,8 @@ func (s *stream) step() {
 	s.now = s.now.Add(pause)
 
 	if rapid.IntRange(0, 3).Draw(s.rt, "kind") == 0 {
-		// A broken-off message has an older time than the messages beside it. Whether it or one of them opens the session
-		// depends on their order, and either is right.
+		// A broken-off message has an older time than the messages beside it. Any of them may open the session, depending
+		// on their order, and each result is right.
 		s.mend()
 		group := make([]conversation.Message, rapid.IntRange(2, 5).Draw(s.rt, "together"))
 		for i := range group {
@@ -643,7 +643,7 @@ func (s *stream) step() {
 	s.together([]conversation.Message{m})
 }
 
-// draw returns a delivery of a new message, of an old one, or of a message beside it.
+// draw returns a delivery of a new message, of an old message, or of a message beside it.
 func (s *stream) draw(beside []conversation.Message) conversation.Message {
 	known := slices.Concat(s.messages, beside)
 	var m conversation.Message

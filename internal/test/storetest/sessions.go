@@ -72,7 +72,7 @@ func testActiveSessions(t *testing.T, l Ledger) {
 	record(2, noon.Add(24*time.Hour-time.Second)) // just within its session
 	want("it goes on", noon.Add(24*time.Hour+slot), 3)
 	want("the others end", noon.Add(24*time.Hour+6*slot), 1)
-	// Late messages: within the day, and from a slot to a later one.
+	// Late messages: within the day, and from a slot to a later slot.
 	record(4, noon.Add(3*slot))
 	record(4, noon.Add(4*slot))
 	want("a late one, over already", noon.Add(24*time.Hour+6*slot), 1)

@@ -106,7 +106,7 @@ func testTopUpRefused(t *testing.T, s Store) {
 	wantToppedUp(t, s, "r00001", 0)
 	wantToppedUp(t, s, "r00002", 0)
 
-	// A correction takes back no more than there is. A plan that shrank below an earlier one can be topped up again.
+	// A correction takes back no more than there is. A plan that shrank below an earlier plan can be topped up again.
 	create(t, s, Restaurant(3), &restaurant.Bot{ID: "c", Limits: restaurant.Limits{ConversationsPerDay: 2}})
 	addTopUp(t, s, "r00003", topUp(1, 5), "", usage.Quota{Limit: 60, ToppedUp: 5})
 	_, err = s.AddTopUp(t.Context(), "r00003", november, topUp(2, -66), "key", defaultLimit)
