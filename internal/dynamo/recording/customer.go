@@ -20,29 +20,29 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// This file makes one customer of a number and a BSUID.
+// This file joins a number and a BSUID into a single customer.
 //
-// A customer who is known by both is kept under the number, in the item customer/<number> with knownAs. The item
-// customer/<BSUID> is an alias then: it has sameAs, the number, and nothing else. A number is never an alias, so a message that
-// carries a number takes one write, with a BSUID beside it or without. An instance remembers aliases, so the further messages of
-// a customer whose number WhatsApp hides take one write too.
+// A customer who is known by both is stored under the number, in the item customer/<number> with knownAs. The item
+// customer/<BSUID> is an alias then: it has sameAs, the number, and nothing else. A number is never an alias, so a message
+// that carries a number takes one write, with a BSUID beside it or without. An instance remembers aliases, so the further
+// messages of a customer whose number WhatsApp hides take one write too.
 //
 //	message     customer/<number>           customer/<BSUID>
 //	both        missing                     missing           a new customer: the item is written first, and the alias before
 //	                                                          the opening is counted and the welcome sent (link)
 //	both        a session without knownAs   any               the two become one, in one transaction (join)
-//	both        knownAs another BSUID       none, or alone    the number has a new owner: who was kept under it moves to the
+//	both        knownAs another BSUID       none, or alone    the number has a new owner: the customer before moves to the
 //	                                                          item of their own BSUID (also join)
 //	BSUID       any                         alias             leads to the number, if that is still knownAs the BSUID
 //
-// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that is another number's says nothing
-// here, and is ignored.
+// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that belongs to another number has no
+// meaning here, and is ignored.
 
 // errOthers says that a BSUID belongs to another number.
 var errOthers = errors.New("the user id belongs to another number")
 
-// otherID returns the other id of a message's customer, given the one that the message is to be recorded under: "" where only
-// that is known.
+// otherID returns the other id of a message's customer, given the id that the message is to be recorded under, or "" if the
+// message has no other.
 func otherID(m conversation.Message) string {
 	if home(m) == m.Customer {
 		return m.UserID
@@ -50,8 +50,8 @@ func otherID(m conversation.Message) string {
 	return m.Customer
 }
 
-// identity is the part of a write that keeps a message from another customer's item, and tells a new customer's item of the other
-// id. What isn't there yet is no other customer's.
+// identity is the part of a write that keeps a message from another customer's item, and adds the other id to a new
+// customer's item. A missing item belongs to no other customer.
 func identity(m conversation.Message) table.Expression {
 	e := table.Expression{Condition: "attribute_not_exists(#alias)", Names: map[string]string{"#alias": schema.AttrAlias}}
 	other := otherID(m)
@@ -80,7 +80,8 @@ func (s session) unlinked() string {
 	return s.knownAs
 }
 
-// joining returns what is known of a message that opened the session of a customer who was then found to have another one.
+// joining returns the result for a message that opened the session of a customer who was then found to have another
+// session.
 func (s session) joining(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m).After(s.optedOut, m.Consent)
 	recorded.Moved, recorded.From, recorded.Unlinked = s.last.Equal(m.ReceivedAt), s.before, ""
@@ -98,8 +99,8 @@ func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, use
 	return r.countOpening(ctx, m, opened)
 }
 
-// link writes the alias of a customer whose item names it. If the BSUID has a customer already, the two become one, and link
-// returns the session that is left.
+// link writes the alias of a customer whose item names it. If the BSUID has a customer already, the two are joined, and link
+// returns the remaining session.
 func (r *Recorder) link(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	err := r.db.Put(ctx, r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), table.Expression{
 		Condition: "attribute_not_exists(#entry) OR #alias = :number",
@@ -123,7 +124,7 @@ func aliasItem(restaurantID, userID, number string) table.Item {
 	return it
 }
 
-// identify finds out whose a message is that the item it came to isn't for.
+// identify finds the customer of a message that came to an item of another customer.
 func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []byte) error {
 	if home(*m) != m.Customer { // the alias that led here is out of date
 		r.aliases.forget(*m)
@@ -139,7 +140,7 @@ func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []b
 		return err
 	}
 	in := table.Reader{Item: item}
-	if in.Text(schema.AttrKnownAs) == m.Customer { // who had the number before: an old message comes again
+	if in.Text(schema.AttrKnownAs) == m.Customer { // the number's previous owner: an old message comes again
 		m.Customer, m.Home = m.UserID, ""
 	}
 	m.UserID = ""
@@ -188,8 +189,8 @@ func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) 
 	return nil, errRaced
 }
 
-// settleOpenings counts what was opened by messages that had nothing to do with the other id, and reports whether there was
-// none. The opening of a new customer whose alias is missing isn't counted yet: if the BSUID has an open session, it is none.
+// settleOpenings counts the openings by messages without the other id, and reports whether there was none. The opening of a
+// new customer with a missing alias isn't counted yet: if the BSUID has an open session, it isn't an opening.
 func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, number, user session) (none bool, err error) {
 	none = true
 	for _, side := range []struct {
@@ -211,13 +212,13 @@ func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, n
 	return none, nil
 }
 
-// meet reports whether two sessions are one for a customer who has both.
+// meet reports whether two sessions overlap, so that they are a single session for a customer with both ids.
 func meet(a, b session) bool {
 	return !a.last.IsZero() && !b.last.IsZero() &&
 		a.opened.Before(b.last.Add(conversation.SessionLength)) && b.opened.Before(a.last.Add(conversation.SessionLength))
 }
 
-// unite writes what join makes, if neither item has changed.
+// unite writes the result of join, if neither item has changed.
 func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, user session) (table.Item, error) {
 	base := number
 	var writes []table.Write
@@ -254,7 +255,7 @@ func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, us
 	if err != nil {
 		return nil, err
 	}
-	if meet(base, user) && base.counted { // of the two that were open one is left
+	if meet(base, user) && base.counted { // a single session remains of the two open sessions
 		r.countOneLess(ctx, m, earlier(base.last, user.last))
 	}
 	return joined, nil
@@ -279,8 +280,8 @@ func with(it, key table.Item) table.Item {
 	return moved
 }
 
-// unchanged is the condition that an item is as it was read. Every write to a session changes one of these attributes, or adds to
-// the ids.
+// unchanged is the condition that an item hasn't changed since it was read. Every write to a session changes one of these
+// attributes, or adds to the ids.
 func unchanged(it table.Item) table.Expression {
 	if it == nil {
 		return table.Expression{Condition: "attribute_not_exists(#entry)", Names: map[string]string{"#entry": schema.AttrEntry}}
@@ -311,10 +312,10 @@ func unchanged(it table.Item) table.Expression {
 	return e
 }
 
-// merge returns the item of a customer who had the two sessions, and the one of them that ended, if they don't meet. Either may
-// be missing.
+// merge returns the item of a customer who had the two sessions, and the ended session if they don't meet. Either may be
+// missing.
 func merge(number, user session) (merged table.Item, ended *session) {
-	fresh := number.unlinked() != "" // opened by a message that carried both: no opening where the other one is open
+	fresh := number.unlinked() != "" // opened by a message that carried both: no opening if the other session is open
 	first, second := &number, &user  // by when they were opened
 	if user.opened.Before(number.opened) || fresh && meet(number, user) {
 		first, second = second, first
@@ -366,8 +367,8 @@ func setIfAny(it table.Item, name string, value table.Value) {
 	}
 }
 
-// mergeWelcomes leaves one welcome due where two were, and none where one is settled. Nobody sends the welcome of a fresh
-// customer yet, though its lease is taken.
+// mergeWelcomes leaves a single welcome due if both were due, and none if either is settled. The welcome of a fresh
+// customer isn't being sent yet, though its lease is taken.
 func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	from := number
 	ofNumber, ofUser := table.Reader{Item: number}, table.Reader{Item: user}
@@ -398,8 +399,8 @@ func mergeSets(merged table.Item, name string, items ...table.Item) {
 	}
 }
 
-// countOneLess takes a session out of the slot of its latest message, if that isn't out of date. The slots are informative: what
-// fails is over after a day.
+// countOneLess removes a session from the slot of its latest message, if the slot isn't out of date. The slots are
+// informative: the effect of a failure ends after a day.
 func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, last time.Time) {
 	slot := usage.SlotOf(last)
 	_ = r.updateActivity(ctx, m, table.Expression{
@@ -413,7 +414,8 @@ func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, las
 	})
 }
 
-// updateReply changes the item that a reply belongs to: a welcome is with its customer, who may be kept under another id by now.
+// updateReply changes the item that a reply belongs to. A welcome is in its customer's item, which may be under another id
+// by now.
 func (r *Recorder) updateReply(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
 	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
 	var condition *table.ConditionError
@@ -437,13 +439,13 @@ func (r *Recorder) Unite(ctx context.Context, restaurantID, number, userID strin
 	return nil
 }
 
-// aliases are those that an instance has come upon. One that is out of date is found out by the write that it leads to.
+// aliases are the aliases that an instance has seen. An outdated alias is detected by the write that follows it.
 type aliases struct {
 	mu    sync.Mutex
 	known map[[2]string]string // numbers by restaurant and BSUID
 }
 
-// maxAliases bounds what is remembered: some 500 KB.
+// maxAliases bounds the remembered aliases: some 500 KB.
 const maxAliases = 2000
 
 func (a *aliases) lookUp(m conversation.Message) string {

@@ -1,4 +1,4 @@
-// Package recording records customers' messages, and who replies to them.
+// Package recording records customers' messages, and the leases on their replies.
 package recording
 
 import (
@@ -40,25 +40,26 @@ import (
 // A customer who opts out before any session has an item with no more than that and the message's id.
 //
 // The same expression extends a session and creates a new customer's, since each attribute that only an opening sets is set
-// by if_not_exists. So neither needs to know beforehand which it is, and a reply leaves after one round trip. What else is to
-// be done follows from the item, so whoever finds it undone does it, wherever an earlier delivery broke off:
+// by if_not_exists. So the write needs no read before it, and a reply leaves after one round trip. The remaining steps
+// follow from the item, so that a later delivery finds and completes them, wherever an earlier delivery broke off:
 //
 //	the count     usage, <month>    in one transaction with counted, so that it moves once for each opening
 //	the activity  usage, activity   first and last message, tally of messages; times move forwards only
 //
-// A customer who comes back after a session ended takes a second write, conditional on the session that was read. The one that
-// ended stays within the new one until it is kept as an item of its own, which is before the new one is counted.
+// A customer who comes back after a session ended takes a second write, conditional on the session that was read. The ended
+// session stays within the new session until it is stored as an item of its own, which is before the new session is counted.
 //
-// The ids are kept in two sets. When the newer one has held idsKept ids and is RepeatWindow old, it becomes the earlier one: so
-// the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
+// The ids are kept in two sets. When the newer set has held idsKept ids and is RepeatWindow old, it becomes the earlier set:
+// so the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
 //
-// An answer that a message asks for has an item of its own, message/<id>, written beside the session's. The item names the place in
-// the ledger at which the answer will be entered once Twilio took it, which settles it. So whoever finds it due looks there first;
-// also an answer that a process sent before it died isn't sent again, once a callback told of it.
+// An answer that a message asks for has an item of its own, message/<id>, written beside the session's. The item names the
+// answer's place in the ledger. The entry there, made once Twilio took the answer, settles it. So a delivery that finds the
+// answer due looks there first. Even if a process died after sending, its answer isn't sent again once a callback has
+// reported it.
 //
-// Until November 2026 each message had such an item, which told repeats apart, and sessions had no ids and no counted: such a
-// session counts as counted, and gets both with its next message. A process of that form extends a session of this one
-// without knowing its ids, and counts it once, since it is open.
+// Until November 2026 each message had such an item, by which repeats were recognised, and sessions had no ids and no
+// counted: such a session counts as counted, and gets both with its next message. A process of that version extends a
+// session of this version without knowing its ids, and counts it once, since it is open.
 type Recorder struct {
 	db       *table.DB
 	names    schema.Tables
@@ -81,10 +82,10 @@ const (
 	attrRecent       = "recentIds"
 	attrRecentSince  = "recentSince" // when the first of the recent ids came
 	attrEarlier      = "earlierIds"
-	attrEnded        = "ended" // of a session: the one that it took the place of, until it is counted
+	attrEnded        = "ended" // of a session: the session before it, until this session is counted
 	attrCounted      = "counted"
-	attrPlace        = "place"     // of an answer's item: where the ledger keeps what whoever held the lease last may have sent
-	attrFreeUntil    = "freeUntil" // of a session: until when messages to the customer, who came from an ad, are free
+	attrPlace        = "place"     // of an answer's item: the ledger's place of the message that the latest holder of the lease may have sent
+	attrFreeUntil    = "freeUntil" // of a session of a customer who came from an ad: the end of the time in which messages are free
 
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
@@ -94,14 +95,14 @@ const (
 	idsKept  = 16
 	idLength = 8
 
-	// answerable is how long after its session's latest message a repeat is answered whose answer's item is missing: Twilio
-	// repeats within 15 s, and whoever replays a message later gets nothing.
+	// answerable bounds the time, after its session's latest message, in which a repeat with a missing answer item is
+	// answered. Twilio repeats within 15 s; a message that is replayed later gets no answer.
 	answerable = time.Hour
 
 	endedKept = 90 * 24 * time.Hour
 
-	// races is how often a step starts again because other deliveries changed its item meanwhile. Each time another
-	// one got further, so that the last of any number that arrive together needs few.
+	// races bounds how often a step starts again because another delivery changed its item in the meantime. Each time
+	// another delivery makes progress, so that the last of any number of simultaneous deliveries needs few attempts.
 	races = 16
 )
 
@@ -160,7 +161,8 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 	return recorded, nil
 }
 
-// mark writes the item of a message's answer, which the delivery then holds, or reads the one that an earlier delivery wrote.
+// mark writes the item of a message's answer, so that this delivery holds the lease, or reads the item that an earlier
+// delivery wrote.
 func (r *Recorder) mark(ctx context.Context, m conversation.Message) (table.Item, error) {
 	marker := markerKey(m)
 	marker[attrReceived] = table.Instant(m.ReceivedAt)
@@ -182,7 +184,7 @@ func (r *Recorder) mark(ctx context.Context, m conversation.Message) (table.Item
 	return marker, err
 }
 
-// session is what is stored of a customer's session.
+// session is the stored data of a customer's session.
 type session struct {
 	item            table.Item
 	opened, last    time.Time
@@ -191,12 +193,12 @@ type session struct {
 	recent          int  // how many ids the newer set has
 	recentSince     time.Time
 	optedOut        bool
-	before          time.Time // of a session that another one has joined: the latest message of that
+	before          time.Time // of a session that was joined with another session: the latest message of the other
 	alias           string    // instead of all else: the id that the customer is kept under
 	knownAs         string
 	welcomeFailed   bool
 	freeUntil       time.Time
-	ended           usage.Session // the one that it took the place of, until that is kept
+	ended           usage.Session // the session before this session, until it is stored
 }
 
 func readSession(it table.Item, id []byte) (session, error) {
@@ -222,7 +224,7 @@ func readSession(it table.Item, id []byte) (session, error) {
 	return s, in.Err
 }
 
-// recorded returns what is known of a message after it was recorded in the session.
+// recorded returns the result for a message that was just recorded in the session.
 func (s session) recorded(m conversation.Message) conversation.Recorded {
 	return conversation.Recorded{
 		At: m.ReceivedAt, First: s.first == m.ID, Welcome: replyState(s.item, m),
@@ -239,11 +241,11 @@ func freeUntil(m conversation.Message, before session) time.Time {
 	return before.freeUntil
 }
 
-// repeat returns what is known of a message that the session knows.
+// repeat returns the result for a message that was recorded in the session earlier.
 func (s session) repeat(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m)
 	recorded.Repeat, recorded.At, recorded.FreeUntil = true, s.last, s.freeUntil
-	recorded.OptedOut = s.optedOut // what another message said since then stands
+	recorded.OptedOut = s.optedOut // a later message's consent stands
 	if recorded.Opened = s.openedBy == m.ID; recorded.Opened {
 		recorded.At = s.opened
 	}
@@ -330,7 +332,7 @@ func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte
 	return r.attempt(ctx, m, id)
 }
 
-// taken returns what is known of a message that extend recorded over the session as it was.
+// taken returns the result for a message that extend recorded over the session before.
 func taken(m conversation.Message, before session) conversation.Recorded {
 	if m.Consent == conversation.OptsOut {
 		return conversation.Recorded{At: m.ReceivedAt}.After(before.optedOut, m.Consent)
@@ -392,15 +394,14 @@ func fromAd(m conversation.Message, before session) table.Expression {
 	return table.Expression{Set: "#free = :free", Names: map[string]string{"#free": attrFreeUntil}, Values: table.Item{":free": table.Instant(free)}}
 }
 
-// optOut notes that the customer is to be sent nothing more, if the item is the one seen, and returns it. The session stays as it
-// is.
+// optOut notes that the customer has opted out, if the item is the seen item, and returns it. The session stays unchanged.
 func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte, seen session) (table.Item, error) {
 	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(identity(m)).And(table.Expression{
 		Set: "#out = :out", Names: map[string]string{"#out": schema.AttrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
 	}), types.ReturnValueAllOld)
 }
 
-// remember is the part of a write that adds a message's id to those of a session, if the session is the one seen.
+// remember is the part of a write that adds a message's id to the ids of a session, if the session is the seen session.
 func (s session) remember(m conversation.Message, id []byte) table.Expression {
 	e := table.Expression{
 		Add:       "#recent :ids",
@@ -425,8 +426,8 @@ func (s session) remember(m conversation.Message, id []byte) table.Expression {
 	return e
 }
 
-// add records a message that extend doesn't: one that a later message overtook, or of a session whose ids are to be turned
-// over, or that has none yet.
+// add records a message that extend doesn't: a message that a later message overtook, or a message of a session that has
+// no ids yet or has to turn over its ids.
 func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	e := seen.remember(m, id).And(table.Expression{
 		Set: "#counted = if_not_exists(#counted, #opened)",
@@ -445,7 +446,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 	return recorded, r.db.Update(ctx, r.names.Conversations, sessionKey(m), e)
 }
 
-// reopen starts a session in place of one that ended, which becomes an item of its own.
+// reopen starts a session in place of an ended session, which becomes an item of its own.
 func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	if err := r.keepEnded(ctx, m, seen.ended); err != nil {
 		return conversation.Recorded{}, err
@@ -518,7 +519,7 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 	return errRaced
 }
 
-// asEnded returns the session as one that ended.
+// asEnded returns the session as an ended session.
 func (s session) asEnded() (usage.Session, error) {
 	in := table.Reader{Item: s.item}
 	return usage.Session{ID: s.openedBy, OpenedAt: s.opened, LastMessage: s.last, Messages: in.Number(schema.AttrMessages)}, in.Err
@@ -572,7 +573,7 @@ func forward(name, attribute string, at time.Time) table.Expression {
 // one write where it is the restaurant's latest message, and neither the first of its month nor the first for a day.
 func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved schema.Move) error {
 	month := r.calendar.Month(recorded.At).String()
-	seen := month // what the tally's month is taken to be, until the item tells
+	seen := month // the assumed month of the tally, until the item is read
 	slots := moved.Slots(recorded.At)
 	for range races {
 		e := latestActivity(recorded.At, recorded.Opened).And(slots)
@@ -617,8 +618,8 @@ func latestActivity(at time.Time, opened bool) table.Expression {
 	return e
 }
 
-// tally counts a message in its day, where the tally is of the month seen: its own, or an earlier one ("" is the
-// earliest), whose days it then replaces.
+// tally counts a message in its day, if the tally is of the month seen: the message's month, or an earlier month ("" is
+// the earliest), with days that it then replaces.
 func (r *Recorder) tally(at time.Time, seen string) table.Expression {
 	month, today := r.calendar.Month(at).String(), schema.DayAttribute(schema.TallyPrefix, r.calendar.Day(at))
 	e := table.Expression{
@@ -682,7 +683,7 @@ func (r *Recorder) noteLate(
 	return errRaced
 }
 
-// replyState returns what is to be done about the reply that a marker or session holds, for a delivery.
+// replyState returns the state of the reply in a marker or session, as seen by a delivery.
 func replyState(it table.Item, m conversation.Message) conversation.ReplyState {
 	in := table.Reader{Item: it}
 	if in.Text(schema.AttrReply) != schema.ReplyDue {
@@ -712,7 +713,8 @@ func (r *Recorder) Claim(
 func (r *Recorder) claim(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time,
 ) (conversation.ReplyState, error) {
-	// Whoever has the lease renews it. What somebody else may have sent is looked for before anybody takes it.
+	// The holder of the lease renews it. Before another delivery takes it, the ledger is checked for a message of the
+	// former holder.
 	seen, held, err := r.lease(ctx, m, reply, now, "attribute_not_exists(#place)", nil)
 	if held || err != nil {
 		return conversation.ReplyHeld, err

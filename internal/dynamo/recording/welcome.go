@@ -13,15 +13,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// attrWelcomeFailed is, of a session, the SID of the welcome whose template failed after Twilio had taken it. It is set once for
-// each customer, by the write that makes the welcome due again:
+// attrWelcomeFailed is, of a session, the SID of the welcome whose template failed after Twilio had taken it. It is set once
+// for each customer, by the write that makes the welcome due again:
 //
 //	              the template fails             claim, settle
 //	ReplySettled ────────────────────> ReplyDue ────────────────> ReplySettled
 //	                                   as text
 //
-// From then on the welcome is a reply like any other: whoever holds its lease sends it, and the customer's next message finds it
-// due where a process died before.
+// From then on the welcome is a reply like any other: the holder of its lease sends it, and if a process dies before that,
+// the customer's next message finds it due.
 const attrWelcomeFailed = "welcomeFailed"
 
 // FailWelcome implements conversation.WelcomeFailures.
@@ -32,12 +32,13 @@ func (r *Recorder) FailWelcome(ctx context.Context, m conversation.Message, now 
 			failure.Home = home(m)
 			return failure, err
 		}
-		m.Home = movedTo // the welcome went to an id that leads to another one since
+		m.Home = movedTo // the welcome went to an id that has become an alias since
 	}
 	return conversation.WelcomeFailure{}, errRaced
 }
 
-// failWelcome is FailWelcome for the id that the customer may be kept under, or returns the id that this one leads to.
+// failWelcome is FailWelcome for an id that the customer may be stored under. If the id is an alias, it returns the id
+// that the alias leads to.
 func (r *Recorder) failWelcome(
 	ctx context.Context, m conversation.Message, now time.Time,
 ) (failure conversation.WelcomeFailure, movedTo string, err error) {
