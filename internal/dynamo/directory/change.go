@@ -56,12 +56,12 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 	return ErrBusy
 }
 
-// MaxEntered is how many restaurants Enter takes at most, so that a transaction of 100 writes has room for them, their words, and
-// two more writes for each. Each may be on a page of its own, of which one may be opened.
+// MaxEntered is the largest number of restaurants for Enter, so that a transaction of 100 writes has room for them, their
+// words, and two more writes for each. Each may be on a page of its own, of which one may be opened.
 const MaxEntered = 8
 
 // Enter returns the writes that enter restaurants, to go into one transaction with the restaurants themselves: at most one
-// for each, four, and those of their words. It fails with *FullError.
+// for each restaurant, four more, and the writes of their words. It fails with *FullError.
 func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
 	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
 	entered := make(map[string][]entry) // by page item
@@ -168,8 +168,8 @@ func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 	return append(writes, s.directory.putWords(r)...)
 }
 
-// Rename returns the writes that have a restaurant found by the words of another name. They change the directory's version, so that who
-// lays it anew or checks it with the old name starts again.
+// Rename returns the writes after which a restaurant is found by the words of another name. They change the directory's
+// version, so that a rebuild or check that read the old name starts again.
 func (s *Snapshot) Rename(r restaurant.Restaurant, name string) []table.Write {
 	if r.Name == name {
 		return nil
@@ -194,8 +194,8 @@ func (s *Snapshot) Rename(r restaurant.Restaurant, name string) []table.Write {
 	}))
 }
 
-// recount changes the counts: by what was added, while the pages are those of s; or, if pages are opened, as a whole, if
-// nobody changed the directory meanwhile.
+// recount changes the counts: by the added numbers while the pages are those of s, or as a whole if pages are opened,
+// under the condition that the directory hasn't changed since it was read.
 func (s *Snapshot) recount(after counts) table.Write {
 	if len(after.all) > len(s.all) {
 		return table.Put(s.directory.names.Directory, countsItem(s.generation, s.version+1, after), s.unchanged())

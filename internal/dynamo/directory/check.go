@@ -15,11 +15,10 @@ type Difference struct {
 	What         string // for a person
 }
 
-// Check compares the directory with the restaurants that exist and their bots, writes nothing, and returns how
-// many restaurants there are and every difference: first those of the whole directory, then of its restaurants by their
-// ids. Rebuild mends all of them, but for a number or an id that two have and for an id that is a word of the API's paths: a
-// person decides who keeps those. It fails with outage.ErrUnavailable, also where others change the directory whenever it is
-// read.
+// Check compares the directory with the existing restaurants and their bots. It writes nothing, and returns the number of
+// restaurants and every difference: first the differences of the whole directory, then of its restaurants by their ids.
+// Rebuild mends all of them, except a number or an id with two owners and an id that is a word of the API's paths: a person
+// decides about these. It fails with outage.ErrUnavailable, also if the directory changes during each of its readings.
 func (d *Directory) Check(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range Attempts {
 		before, fault, err := d.readCounts(ctx)
@@ -34,13 +33,14 @@ func (d *Directory) Check(ctx context.Context) (restaurants int, found []Differe
 		if err != nil {
 			return 0, nil, err
 		}
-		// Whoever creates or switches a restaurant changes the version: what was read in between belongs together.
+		// Creating or switching a restaurant changes the version: with the same version before and after, the data in
+		// between is consistent.
 		if fault != nil || after.version == before.version {
 			names, err := d.checkNames(ctx)
 			if err != nil {
 				return 0, nil, fmt.Errorf("checking the directory: %w", err)
 			}
-			// One that is on another page than its own is missing there and left over here.
+			// A restaurant on the wrong page is missing on its own page and superfluous on the other.
 			ids, err := d.checkIDs(ctx)
 			if err != nil {
 				return 0, nil, fmt.Errorf("checking the directory: %w", err)
@@ -113,7 +113,7 @@ func (d *Directory) readPages(ctx context.Context, s *Snapshot, first, last int)
 	return stored, faults, err
 }
 
-// checkPage compares what is stored of a page with the restaurants that belong to it.
+// checkPage compares a page's stored entries with the restaurants that belong to it.
 func (s *Snapshot) checkPage(number int, stored map[string]map[string]int64, restaurants []listed) []Difference {
 	var found []Difference
 	expected := make(map[string]bool, len(restaurants))

@@ -35,8 +35,8 @@ import (
 const (
 	attrID   = "id" // of every item
 	countsID = "counts"
-	// pageSize is how many restaurants a page takes before the next one is opened. A full page is some 17 KB, five
-	// read units; a million restaurants make 2,000 pages, whose counts are some 36 KB.
+	// pageSize is the number of restaurants on a page before the next page is opened. A full page is some 17 KB, five
+	// read units; a million restaurants make 2,000 pages, with some 36 KB of counts.
 	pageSize = 500
 	// maxPageSize is how many a page takes at all: restaurants created in the same millisecond, or before the newest
 	// one, go to the page of their time even when it is full. It keeps a page well below DynamoDB's 400 KB.
@@ -69,7 +69,7 @@ type Snapshot struct {
 // counts say how many restaurants each page holds, the oldest page first.
 type counts struct {
 	all    []int64 // restaurants of each page
-	active []int64 // those of them that are active
+	active []int64 // the same for active restaurants only
 	from   []int64 // lower bound of each page's creation times, in milliseconds
 }
 
@@ -93,7 +93,7 @@ func (d *Directory) Read(ctx context.Context) (*Snapshot, error) {
 	return s, err
 }
 
-// readCounts returns the counts as far as they make sense, and what doesn't as fault.
+// readCounts returns the valid part of the counts, and its first inconsistency as fault.
 func (d *Directory) readCounts(ctx context.Context) (s *Snapshot, fault, err error) {
 	it, err := d.db.Get(ctx, d.names.Directory, key(countsID))
 	if err != nil {
@@ -287,7 +287,7 @@ func (s *Snapshot) entries(ctx context.Context, pages []int, filter usage.Filter
 		return nil, err
 	}
 	if missing > 0 {
-		// The pages of a generation stay until the one after the next: this reader was slower than two rebuilds.
+		// The pages of a generation stay until the generation after the next: this reader was slower than two rebuilds.
 		return nil, fmt.Errorf("%w: the directory was rebuilt while it was read", outage.ErrUnavailable)
 	}
 	var entries []entry

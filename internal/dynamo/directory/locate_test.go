@@ -62,8 +62,8 @@ func TestLocate(t *testing.T) {
 	})
 }
 
-// TestLayOut: whenever restaurants were created, each is on the page that its creation time leads to, no page but one
-// of a single millisecond is larger than it should be, and none is empty.
+// TestLayOut: for any creation times, each restaurant is on the page that its creation time leads to, no page but a
+// page of a single millisecond is larger than it should be, and none is empty.
 func TestLayOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,20 +13,20 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// name is what leads to a restaurant: an item of the directory for a bot's phone number or id.
+// name is a name of a restaurant: an item of the directory for a bot's phone number or id.
 type name struct {
 	item         string // its id: number/… or bot/…
 	restaurantID string
 }
 
 const (
-	attrRestaurants = "restaurants" // of a bot's id: those whose bots have it
+	attrRestaurants = "restaurants" // of a bot's id: the restaurants of the bots with the id
 
 	numberPrefix = "number/"
 	botPrefix    = "bot/"
 )
 
-// readNames returns the names that bots ask for, and those that the directory has.
+// readNames returns the names that bots need, and the names in the directory.
 func (d *Directory) readNames(ctx context.Context) (asked, stored map[name]bool, err error) {
 	asked, stored = make(map[name]bool), make(map[name]bool)
 	err = d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
@@ -64,13 +64,13 @@ func (d *Directory) readNames(ctx context.Context) (asked, stored map[name]bool,
 	return asked, stored, err
 }
 
-// wrongNames returns the names that the directory lacks, and those that it has too many.
+// wrongNames returns the names that the directory lacks, and the superfluous names in it.
 func (d *Directory) wrongNames(ctx context.Context) (missing, left []name, err error) {
 	asked, stored, err := d.readNames(ctx)
 	return without(asked, stored), without(stored, asked), err
 }
 
-// without returns those of all that aren't among the others, in order.
+// without returns the names of all that aren't among the others, in order.
 func without(all, others map[name]bool) []name {
 	var rest []name
 	for n := range all {
@@ -84,8 +84,8 @@ func without(all, others map[name]bool) []name {
 	return rest
 }
 
-// checkNames returns what the directory says otherwise than bots do. A bot that was set between the two readings looks like
-// a difference, but not twice.
+// checkNames returns the differences between the directory's names and the bots. A bot that was set between the two
+// readings looks like a difference, but not twice.
 func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil || len(missing)+len(left) == 0 {
@@ -109,10 +109,10 @@ func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	return found, nil
 }
 
-// checkIDs returns the ids that more than one restaurant or bot has, and those that are words of the API's paths: from
-// before they were refused. Rebuild can't mend them, since a name has to be given up.
+// checkIDs returns the ids of more than one restaurant or bot, and the ids that are words of the API's paths, from the
+// time before they were refused. Rebuild can't mend them, since a name has to be given up.
 func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
-	owners := make(map[string][]string) // of a bot's id: the restaurants whose bots have it
+	owners := make(map[string][]string) // of a bot's id: the restaurants of the bots with the id
 	err := d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
 		id := schema.ReadBot(r).ID
 		owners[id] = append(owners[id], r.Text(schema.AttrRestaurantID))
@@ -160,8 +160,8 @@ func (n name) String() string {
 	return "bot id " + strings.TrimPrefix(n.item, botPrefix)
 }
 
-// mendNames removes the names that the directory has too many and then enters those that it lacks, each only if the bot is
-// still as it was read. A number or an id that two bots have stays with the bot that it leads to.
+// mendNames removes the superfluous names of the directory and then enters the missing names, each only if the bot hasn't
+// changed since it was read. A number or an id of two bots stays with the bot that it leads to.
 func (d *Directory) mendNames(ctx context.Context) error {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (d *Directory) mendName(ctx context.Context, n name, asked bool) error {
 // it conditionally keeps a number from belonging to two restaurants: an index would give neither.
 func numberKey(phoneNumber string) table.Item { return key(numberPrefix + phoneNumber) }
 
-// ClaimNumber is the write that gives a phone number to a restaurant, unless another one has it.
+// ClaimNumber is the write that gives a phone number to a restaurant, unless another restaurant has it.
 func (d *Directory) ClaimNumber(phoneNumber, restaurantID string) table.Write {
 	it := numberKey(phoneNumber)
 	it[schema.AttrRestaurantID] = table.Text(restaurantID)
@@ -229,7 +229,7 @@ func (d *Directory) ClaimNumber(phoneNumber, restaurantID string) table.Write {
 	})
 }
 
-// ReleaseNumber is the write that takes a phone number from a restaurant, unless another one has it.
+// ReleaseNumber is the write that takes a phone number from a restaurant, unless another restaurant has it.
 func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write {
 	return table.Delete(d.names.Directory, numberKey(phoneNumber), table.Expression{
 		Condition: "attribute_not_exists(#owner) OR #owner = :owner",
@@ -238,8 +238,8 @@ func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write 
 	})
 }
 
-// botKey is the directory's item for a bot's id. It holds the set of the restaurants whose bots have the id: one, but for
-// bots that were set when several could have the same.
+// botKey is the directory's item for a bot's id. It holds the set of restaurants of the bots with the id: a single
+// restaurant, except for bots from the time when several could have the same id.
 func botKey(botID string) table.Item { return key(botPrefix + botID) }
 
 // NameBot is the write that has a bot's id lead to a restaurant, unless it leads to others only. UnnameBot ends that.
@@ -260,7 +260,7 @@ func (d *Directory) UnnameBot(botID, restaurantID string) table.Write {
 	})
 }
 
-// OfBot returns the restaurant whose bot has an id, in one round trip. It fails with restaurant.ErrNotFound or
+// OfBot returns the restaurant of the bot with an id, in one round trip. It fails with restaurant.ErrNotFound or
 // outage.ErrUnavailable.
 func (d *Directory) OfBot(ctx context.Context, botID string) (string, error) {
 	it, err := d.db.Get(ctx, d.names.Directory, botKey(botID))
@@ -278,7 +278,7 @@ func (d *Directory) OfBot(ctx context.Context, botID string) (string, error) {
 	return owners[0], nil
 }
 
-// OfNumber returns the restaurant whose bot answers at a phone number, in one round trip. It fails with
+// OfNumber returns the restaurant of the bot with a phone number, in one round trip. It fails with
 // restaurant.ErrNotFound or outage.ErrUnavailable.
 func (d *Directory) OfNumber(ctx context.Context, phoneNumber string) (string, error) {
 	it, err := d.db.Get(ctx, d.names.Directory, numberKey(phoneNumber))

@@ -14,11 +14,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// Rebuild lays the directory anew from the restaurants that exist, and returns how many there are. Readers
-// see the old pages until the new ones are complete; a restaurant created or switched meanwhile makes it start again.
-// It repairs whatever is wrong with the old directory, has bots' numbers and ids lead to their restaurants, and
-// restaurants found by their words, those from before there were words as well. It fails
-// with outage.ErrUnavailable.
+// Rebuild builds the directory again from the existing restaurants, and returns their number. Readers see the old pages
+// until the new pages are complete; if a restaurant is created or switched meanwhile, Rebuild starts again. It repairs
+// every fault of the old directory. Afterwards bots' numbers and ids lead to their restaurants, and restaurants are
+// found by their words, even restaurants older than the words. It fails with outage.ErrUnavailable.
 func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 	for range Attempts {
 		n, err := d.rebuild(ctx)
@@ -33,7 +32,7 @@ func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 }
 
 func (d *Directory) rebuild(ctx context.Context) (int, error) {
-	old, _, err := d.readCounts(ctx) // whatever is wrong with them is about to be mended
+	old, _, err := d.readCounts(ctx) // any faults in them are about to be mended
 	if err != nil {
 		return 0, err
 	}
@@ -86,7 +85,7 @@ const (
 	rebuildWriters = 4
 )
 
-// listed is what the directory needs to know of a restaurant.
+// listed is the directory's data of a restaurant.
 type listed struct {
 	entry
 	active bool
@@ -111,8 +110,8 @@ func (d *Directory) listing(ctx context.Context) ([]listed, error) {
 	return all, err
 }
 
-// newGeneration returns a number that no generation of pages has had, so that rebuilds at the same time, or one that
-// died, don't write into each other's pages.
+// newGeneration returns a number that no generation of pages has had, so that rebuilds never write into each other's
+// pages, neither simultaneous rebuilds nor a rebuild that died.
 func (d *Directory) newGeneration(ctx context.Context) (int64, error) {
 	e := table.Expression{Add: "#last :one", Names: map[string]string{"#last": "last"}, Values: table.Item{":one": table.Number(1)}}
 	generations, err := d.db.Change(ctx, d.names.Directory, key("generations"), e, types.ReturnValueUpdatedNew)
@@ -123,7 +122,7 @@ func (d *Directory) newGeneration(ctx context.Context) (int64, error) {
 	return r.Number("last"), r.Err
 }
 
-// page is what a rebuild puts into one page.
+// page is the content that a rebuild gives a page.
 type page struct {
 	generation  int64
 	number      int

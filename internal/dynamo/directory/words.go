@@ -78,10 +78,11 @@ func (d *Directory) putWords(r restaurant.Restaurant) []table.Write {
 	return writes
 }
 
-// Search returns restaurants that match, in the order of the words that match, in one round trip.
+// Search returns the matching restaurants, in the order of the matching words, in one round trip.
 //
-// All terms' ranges are read at the same time, and the one that is examined to its end shows all that match: "kebab 77" are those of
-// "77", however many kebabs there are. Whoever goes on behind a hit does so in the range that it is in.
+// All terms' ranges are read at the same time. A range that is examined to its end contains all matches: the matches of
+// "kebab 77" are all in the range of "77", for any number of kebabs. A search that continues after a hit does so in the
+// hit's range.
 func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
 	terms := q.Terms()
 	if start.Behind != nil {
@@ -127,7 +128,7 @@ func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Fil
 	return found, nil
 }
 
-// matches are what was found in a term's range.
+// matches are the matches in a term's range.
 type matches struct {
 	hits  []usage.Hit
 	last  usage.Hit // that was examined, whether it matches or not
@@ -166,14 +167,14 @@ func (d *Directory) matching(ctx context.Context, q search.Query, term string, f
 	return found, err
 }
 
-// wrongWords compares the stored words with those of the restaurants, and returns the items that are missing or say something
-// else, and those that no restaurant has.
+// wrongWords compares the stored words with the words of the restaurants. It returns the items that are missing or wrong,
+// and the items that belong to no restaurant.
 func (d *Directory) wrongWords(ctx context.Context, all []listed) (missing []wordOf, left []wordOf, err error) {
 	position := make(map[string]int, len(all))
 	for i, r := range all {
 		position[r.id] = i
 	}
-	right := make([]uint16, len(all)) // of each restaurant's items, those that are as they should be
+	right := make([]uint16, len(all)) // bit set of the correct items, by restaurant
 	err = d.db.Scan(ctx, d.names.Directory, func(r *table.Reader) error {
 		itemID := r.Text(attrID)
 		name, ok := strings.CutPrefix(itemID, wordPrefix)
@@ -243,8 +244,8 @@ func (of wordOf) word() string {
 	return fmt.Sprintf("%q", word)
 }
 
-// mendWords writes the words that are missing or say something else. Whoever switches a restaurant meanwhile changes the
-// directory's version, so that the rebuild starts again, and finds what it wrote too late.
+// mendWords writes the missing and wrong words. If a restaurant is switched meanwhile, the directory's version changes,
+// so that the rebuild starts again and finds words that it wrote too late.
 func (d *Directory) mendWords(ctx context.Context, missing []wordOf) error {
 	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
