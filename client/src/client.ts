@@ -13,9 +13,12 @@ export interface ListOptions extends RequestOptions {
   offset?: number | undefined;
   /** Instead of an offset: the `pagination.nextCursor` of the page before. */
   cursor?: string | undefined;
-  /** Only those that are active, or only those that are not. Default: all. */
+  /** true: only active restaurants; false: only inactive restaurants. Default: all. */
   isActive?: boolean | undefined;
-  /** Only those with a word in their name that begins so, or with an id that does. Spellings of Arabic letters are one. */
+  /**
+   * Only restaurants with a word of the name, or an id, that begins with this text. Spellings of Arabic letters count as
+   * equal.
+   */
   search?: string | undefined;
 }
 
@@ -29,16 +32,16 @@ export interface AlertOptions extends RequestOptions {
   offset?: number | undefined;
 }
 
-/** What to add to an allowance, and how the call behaves. */
+/** The amount to add to an allowance, and the call's options. */
 export interface RenewOptions extends RequestOptions {
   /** How many conversations: 1 to 1,000,000, or as many below 0 to correct an earlier top-up. Default: 1000. */
   amount?: number | undefined;
   /** Why, in one line of 500 characters at most. Default: "Manual renewal". */
   reason?: string | undefined;
   /**
-   * Of the calls for a restaurant with the same key only the first adds anything. Give one if you may call again after a failure,
-   * and keep it for as long as the person means the same top-up.
-   * Default: another one for each call, which covers the call's own repetitions.
+   * Of a restaurant's calls with the same key only the first adds anything. Pass a key if you may call again after a
+   * failure, and keep it for as long as the person means the same top-up. Default: a new key for each call, which covers the
+   * call's own repetitions.
    */
   idempotencyKey?: string | undefined;
 }
@@ -48,7 +51,7 @@ export interface OwnerClient {
   readonly role: 'owner';
   /** Returns the restaurant's usage. */
   listUsage(options?: RequestOptions): Promise<RestaurantUsage>;
-  /** Returns the restaurant in all detail: its quota, months, days, sessions, and what was added to its allowance. */
+  /** Returns the restaurant in all detail: its quota, months, days, sessions and top-ups. */
   details(options?: RequestOptions): Promise<RestaurantDetails>;
 }
 
@@ -57,13 +60,16 @@ export interface AdministratorClient {
   readonly role: 'administrator';
   /** Returns one page of restaurants, the newest restaurant first. */
   listUsage(options?: ListOptions): Promise<UsagePage>;
-  /** Returns all pages, from the one asked for on: to be awaited for the first, or iterated over. */
+  /** Returns all pages from the requested page on: await it for the first page, or iterate over it. */
   listAllUsage(options?: ListOptions): UsagePages;
   /** Returns one restaurant with its history of six months. */
   getUsage(restaurantId: string, options?: RequestOptions): Promise<RestaurantUsageWithHistory>;
-  /** Returns one restaurant in all detail: its quota, months, days, sessions, and what was added to its allowance. */
+  /** Returns a restaurant in all detail: its quota, months, days, sessions and top-ups. */
   details(restaurantId: string, options?: RequestOptions): Promise<RestaurantDetails>;
-  /** Returns the active restaurants whose allowance is used up to the threshold, the fullest first, as listAllUsage does. */
+  /**
+   * Returns the active restaurants at or above the threshold of their allowance, the fullest first, as pages like
+   * listAllUsage.
+   */
   alerts(options?: AlertOptions): AlertPages;
   /** Adds to a restaurant's allowance of this month, once however often it is tried, and returns the allowance right after. */
   renew(restaurantId: string, options?: RenewOptions): Promise<Quota>;
@@ -72,7 +78,7 @@ export interface AdministratorClient {
 /** A client of either kind, which its role tells. */
 export type UsageApiClient = OwnerClient | AdministratorClient;
 
-/** What the credential decides: which kind of client there is. */
+/** The kind of client follows from the credential. */
 export interface UsageApiClientConstructor {
   new (baseUrl: string, pat: string, apiKey: null | undefined, restaurantId: string, options?: ClientOptions): OwnerClient;
   new (
@@ -164,8 +170,8 @@ export const UsageApiClient = class UsageApiClient extends Client {
 } as unknown as UsageApiClientConstructor;
 
 /**
- * Returns a client without a credential, for a page whose server mounts usageProxy. The base URL is where that is mounted, such
- * as "/usage": the page's cookies go along, and only there.
+ * Returns a client without a credential, for a page with a server that mounts usageProxy. The base URL is the mounted path,
+ * such as "/usage": the page's cookies are sent along, and only there.
  */
 export function proxiedClient(baseUrl: string, role: 'administrator', options?: ClientOptions): AdministratorClient;
 export function proxiedClient(baseUrl: string, role: 'owner', options?: ClientOptions): OwnerClient;
@@ -177,8 +183,8 @@ export function proxiedClient(baseUrl: string, role: UsageApiClient['role'], opt
 
 /** Returns the path of a restaurant. */
 function pathOf(path: string, method: string, restaurantId: unknown): string {
-  // The URL standard would take dots for steps within the path, and an empty id leads elsewhere too. What was given instead
-  // isn't quoted: it may be a credential in the wrong place.
+  // The URL standard treats dots as steps within the path, and an empty id leads elsewhere too. The invalid value isn't
+  // quoted: it may be a credential in the wrong place.
   if (typeof restaurantId !== 'string' || !restaurantId || restaurantId === '.' || restaurantId === '..') {
     throw new TypeError(`${method} needs a restaurant's id.`);
   }

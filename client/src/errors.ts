@@ -4,16 +4,16 @@ import type { components } from './generated/openapi.js';
 export type ApiErrorCode = components['schemas']['ErrorCode'];
 
 /**
- * A code that the client gives where the API gave none: `timeout` and `network_error` where no answer came (status 0),
- * `invalid_response` for a success whose content isn't what it should be, and `http_error` for an error that isn't the API's own, such
- * as API Gateway's 429 or a redirect.
+ * A code of the client itself, for failures without a code of the API: `timeout` and `network_error` if no answer came
+ * (status 0), `invalid_response` for a success with invalid content, and `http_error` for an error that isn't the API's own,
+ * such as API Gateway's 429 or a redirect.
  */
 export type ClientErrorCode = 'timeout' | 'network_error' | 'invalid_response' | 'http_error';
 
-/** Known codes, and those that a later version of the API may add. */
+/** Known codes, and codes that a later version of the API may add. */
 export type UsageApiErrorCode = ApiErrorCode | ClientErrorCode | (string & {});
 
-/** What else is known of a failure. */
+/** Further details of a failure. */
 export interface UsageApiErrorDetails {
   requestId?: string | undefined;
   retryAfterMs?: number | undefined;

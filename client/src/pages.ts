@@ -4,7 +4,7 @@ import type { AlertPage, UsagePage } from './schemas.js';
 /** All restaurants with a nearly used allowance, page by page. */
 export type AlertPages = UsagePages<AlertPage>;
 
-/** Which page to read: what the one before named as its next, or what is at an offset. */
+/** The page to read: the next page as named by the page before, or the page at an offset. */
 export interface PageAt {
   offset?: number | undefined;
   cursor?: string | undefined;
@@ -26,7 +26,7 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
   readonly #start: PageAt;
   #first: Promise<Page> | undefined;
 
-  /** Takes what reads a page, and where the first one is. */
+  /** Takes the function that reads a page, and the place of the first page. */
   constructor(read: (at: PageAt) => Promise<Page>, start: PageAt) {
     this.#read = read;
     this.#start = start;
@@ -68,8 +68,8 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
 }
 
 /**
- * Returns where the page after one is, or undefined after the last. An empty page need not be the last one: those that were to
- * be on it may have been switched off since they were counted.
+ * Returns the place of the page after this page, or undefined after the last. An empty page need not be the last: its
+ * restaurants may have been switched off since they were counted.
  */
 function following({ data, pagination: { nextCursor, hasMore, offset, limit, total } }: UsagePage | AlertPage): PageAt | undefined {
   if (nextCursor !== undefined) return { cursor: nextCursor };

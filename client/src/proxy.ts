@@ -1,6 +1,6 @@
 // A server's part: it holds the API key, so that pages need none.
 
-/** What somebody who is signed in at the caller's server may see: all restaurants, or one. */
+/** The restaurants that a signed-in user of the caller's server may see: all of them, or a single restaurant. */
 export type UsageAccess = { role: 'administrator' } | { role: 'owner'; restaurantId: string };
 
 /** How a proxy behaves. */
@@ -12,13 +12,13 @@ export interface UsageProxyOptions {
   /** Where the proxy is mounted, such as "/usage": its clients' base URL. Default: at the root. */
   mount?: string | undefined;
   /**
-   * Decides who is asking, by the request's cookie or whatever else the server knows its users by, and what they may see. null or
-   * undefined is nobody, who is answered 401.
+   * Identifies the user, by the request's cookie or any other means of the server, and returns the user's access. null or
+   * undefined means that nobody is signed in; the response is 401.
    */
   access: (request: Request) => UsageAccess | null | undefined | Promise<UsageAccess | null | undefined>;
   /** How long the API may take. Default: 10 s. */
   timeoutMs?: number | undefined;
-  /** What sends the requests. Default: the platform's own fetch. */
+  /** Sends the requests. Default: the platform's own fetch. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
@@ -101,7 +101,7 @@ export function usageProxy(options: UsageProxyOptions): (request: Request) => Pr
       const value = answer.headers.get(name);
       if (value !== null) passed.set(name, value);
     }
-    // The API refused the proxy, not whoever asks: signing in again would not help them.
+    // The API refused the proxy, not its user: signing in again would not help.
     if (answer.status === 401 || answer.status === 403 || (answer.status >= 300 && answer.status < 400)) {
       return refusal(502, 'proxy_refused', 'The usage API refused this server’s access.', Object.fromEntries(passed));
     }
@@ -109,7 +109,7 @@ export function usageProxy(options: UsageProxyOptions): (request: Request) => Pr
   };
 }
 
-/** Returns what a path stands for, or undefined where it is none of the API's. */
+/** Returns the route of a path, or undefined if it isn't a path of the API. */
 function routeOf(path: string): Route | undefined {
   const segments = path.replace(/\/$/, '').split('/').slice(1);
   const last = segments.at(-1);

@@ -20,7 +20,7 @@ export type Adjustment = Schemas['Adjustment'];
 export type DayUsage = Schemas['DayUsage'];
 /** A customer's session. */
 export type Session = Schemas['Session'];
-/** The messages that a restaurant sent this month, and what became of them. */
+/** The messages that a restaurant sent this month, and their statuses. */
 export type SentMessages = Schemas['SentMessages'];
 /** How many of some messages were sent, delivered, read, and failed. */
 export type MessageCount = Schemas['MessageCount'];
@@ -30,7 +30,7 @@ export type MonthUsage = Schemas['MonthUsage'];
 export type Pagination = Schemas['Pagination'];
 /** One page of restaurants' usage. */
 export type UsagePage = Schemas['UsagePage'];
-/** A restaurant whose allowance is used up to a threshold. */
+/** A restaurant at or above a threshold of its allowance. */
 export type Alert = Schemas['Alert'];
 /** One page of such restaurants. */
 export type AlertPage = Schemas['AlertPage'];

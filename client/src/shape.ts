@@ -34,7 +34,10 @@ function list(check: Check): Check {
   };
 }
 
-/** Checks an object's fields: all that the type has, so that one that is added to the API can't be forgotten here. Others may be there. */
+/**
+ * Checks an object's fields: all fields of the type, so that a field added to the API can't be forgotten here. Others may be
+ * there.
+ */
 function object<T>(fields: { [Name in keyof Required<T>]: Check }): Check {
   return (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return `${path || 'the answer'} is no object`;

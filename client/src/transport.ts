@@ -7,9 +7,9 @@ export interface ClientOptions {
   timeoutMs?: number | undefined;
   /** How often a request is repeated at most after a 429 or 503. Default: 2; 0 repeats none. */
   maxRetries?: number | undefined;
-  /** The longest wait before a repetition. Where the API asks for a longer one, the call fails at once. Default: 10 s. */
+  /** The longest wait before a repetition. If the API asks for a longer wait, the call fails at once. Default: 10 s. */
   maxRetryDelayMs?: number | undefined;
-  /** What sends the requests. Default: the platform's own fetch. */
+  /** Sends the requests. Default: the platform's own fetch. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
@@ -21,15 +21,15 @@ export interface RequestOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Parameters of a query; those without a value are left out. */
+/** Parameters of a query; parameters without a value are left out. */
 export type Query = Record<string, string | number | boolean | null | undefined>;
 
 const longestTimer = 2 ** 31 - 1;
 const firstBackoffMs = 500;
 
 /**
- * Sends requests with one set of headers, and repeats those that the API had no time for. A proxied one may have the address of
- * its own page's server, and sends that page's cookies there.
+ * Sends requests with a fixed set of headers, and repeats requests that the API had no time for. A proxied transport may
+ * have the address of its own page's server, and sends that page's cookies there.
  */
 export class Transport {
   readonly #baseUrl: string;
@@ -58,8 +58,8 @@ export class Transport {
   }
 
   /**
-   * Posts JSON to a path, and returns the JSON of the answer or fails as get does. What is posted may arrive more than once: the
-   * key, which stays the same, has the API carry it out once.
+   * Posts JSON to a path, and returns the JSON of the answer or fails as get does. The body may arrive more than once: the
+   * key, which stays the same, makes the API carry it out once.
    */
   async post<T>(path: string, body: object, idempotencyKey: string, shape: Check, options: RequestOptions): Promise<T> {
     const headers = new Headers(this.#headers);
@@ -134,8 +134,8 @@ export class Transport {
 }
 
 /**
- * Returns those of a request's settings that the platform knows. Cloudflare's workers, which have neither cookies nor a cache to
- * keep out of, fail for one that they don't implement (cloudflare/workers-sdk #2514, cloudflare/workerd #698).
+ * Returns the request's settings that the platform supports. Cloudflare's workers, which have neither cookies nor a cache to
+ * avoid, fail for a setting that they don't implement (cloudflare/workers-sdk #2514, cloudflare/workerd #698).
  */
 function supported(settings: Pick<RequestInit, 'cache' | 'credentials'>): RequestInit {
   const known = typeof Request === 'function' ? Request.prototype : {};
@@ -148,7 +148,7 @@ function duration(ms: unknown, name: string): number {
   return ms;
 }
 
-// What was given instead isn't quoted: it may be, or hold, a credential.
+// The invalid value isn't quoted: it may be, or hold, a credential.
 function parseBaseUrl(baseUrl: unknown, isProxied: boolean): string {
   if (isProxied && typeof baseUrl === 'string' && /^(\/[\w.~%-]+)*\/?$/.test(baseUrl)) return baseUrl.replace(/\/$/, '');
   const url = typeof baseUrl === 'string' && URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;

@@ -19,14 +19,14 @@ type Go = (change: Partial<Place>, kind?: PlaceChange) => void;
 const mostSorted = 1000;
 const typingPauseMs = 250;
 
-/** Shows an administrator all restaurants, and one that was opened. Back from it, the list is as it was. */
+/** Shows an administrator all restaurants, and the opened restaurant. Going back from it restores the list. */
 export function AdminView({ client, revision, place: given, onPlace }: {
   client: AdministratorClient; revision: unknown; place: Partial<Place> | undefined;
   onPlace: ((place: Place, change: PlaceChange) => void) | undefined;
 }) {
   const [own, setOwn] = useState(() => placeOf(given));
   const place = given === undefined ? own : placeOf(given);
-  const [left, setLeft] = useState<string>(); // the restaurant whose button gets the focus back
+  const [left, setLeft] = useState<string>(); // the restaurant with the button that gets the focus back
   const latest = useRef({ place, onPlace });
   latest.current = { place, onPlace };
   const go: Go = useCallback((change, kind = 'push') => {
@@ -115,7 +115,7 @@ function OpenedRestaurant({ client, id, revision, close }: {
   );
 }
 
-/** What a list shows: usages, or alerts, and where they are among all. */
+/** The rows of a list, usages or alerts, and their place among all. */
 interface Rows {
   usages?: Usage[];
   alerts?: Alert[];
@@ -151,7 +151,7 @@ async function readRows(client: AdministratorClient, place: Place, locale: strin
   return { usages: data, total: pagination.total, atLeast: pagination.totalAtLeast, offset, isSorted: sort === 'newest' };
 }
 
-/** Returns whether the API takes a text for a search: it refuses those without a word of two letters. */
+/** Returns whether the API accepts a text as a search: it needs a word of two letters. */
 function isSearch(text: string): boolean {
   return /[\p{L}\p{Nd}]{2}/u.test(text.normalize('NFKD').replace(/[\p{Mn}\p{Cf}\u0640'’ʼ`]/gu, ''));
 }

@@ -17,12 +17,12 @@ export interface Allowance {
   /** All that may be used, top-ups included. */
   limit: number;
   remaining: number;
-  /** How much of it is used, where the API says it: then the API also decides what that means. */
+  /** The used percentage, if the API gives it: then the API also decides the level. */
   percent?: number | undefined;
   isNearing?: boolean;
 }
 
-/** Returns what was used of a limited allowance, as a share of it, and what that means. */
+/** Returns the used share of a limited allowance, and its level. */
 export function usedShare({ used, limit, remaining, percent, isNearing }: Allowance): { share: number; level: Level } {
   const share = limit > 0 ? used / limit : 1;
   if (percent !== undefined) {
@@ -34,7 +34,7 @@ export function usedShare({ used, limit, remaining, percent, isNearing }: Allowa
 /** Reports whether an allowance has no limit. */
 export const isUnlimited = ({ limit }: { limit: number }): boolean => limit === unlimited;
 
-/** Says what was used of how much. */
+/** Shows the used number and the limit. */
 export function UsedOfLimit({ allowance: { used, limit } }: { allowance: Allowance }) {
   const { text, format } = useSurroundings();
   return <span>{fill(text.usedOfLimit, { used: format.number(used), limit: format.number(limit) })}</span>;

@@ -9,7 +9,7 @@ import { Ago } from './RestaurantUsage.js';
 import { Sent } from './SentMessages.js';
 import type { Loaded } from './useLoaded.js';
 
-/** Shows what of the details stands below a restaurant's figures: its messages, its sessions, and what was added to its allowance. */
+/** Shows the details below a restaurant's figures: its messages, its sessions and its top-ups. */
 export function DetailPanels({ details, undo }: { details: RestaurantDetails; undo?: ((adjustment: Adjustment) => ReactNode) | undefined }) {
   const sent = details.sentMessages as SentMessages | undefined; // which an older API doesn't answer
   return (

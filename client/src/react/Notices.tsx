@@ -5,7 +5,7 @@ import { fill, type Messages } from './messages.js';
 const field = (error: unknown, name: string): unknown =>
   typeof error === 'object' && error !== null && name in error ? (error as Record<string, unknown>)[name] : undefined;
 
-/** Returns title and text of what went wrong, by the status and code that a failed read's error carries. */
+/** Returns title and text for a failed read, by its error's status and code. */
 function describe(error: unknown, text: Messages): [title: string, detail: string] {
   if (field(error, 'code') === 'invalid_response' || !(error instanceof Error && field(error, 'status') !== undefined)) {
     return [text.failedTitle, field(error, 'requestId') === undefined ? text.failed : text.brokenAnswer];
@@ -41,7 +41,7 @@ export function Failure({ error, retry, busy }: { error: unknown; retry: () => v
   );
 }
 
-/** Says that what is shown is older than it should be. */
+/** Says that the shown figures are older than they should be. */
 export function Stale({ at, retry, busy }: { at: Date; retry: () => void; busy: boolean }) {
   const { text, format } = useSurroundings();
   return (
@@ -69,7 +69,7 @@ export class Safe extends Component<{ children: ReactNode }, { failed: boolean; 
   }
 }
 
-/** Stands for what is being read for the first time. */
+/** Stands in for figures that are being read for the first time. */
 export function Skeleton({ shape }: { shape: 'cards' | 'rows' }) {
   const { text } = useSurroundings();
   return (

@@ -7,14 +7,14 @@ import { fill } from './messages.js';
 const usualAmount = 1000;
 const most = 1_000_000;
 
-/** The restaurant whose allowance is changed, and its effective limit now. */
+/** The restaurant with the allowance to change, and its effective limit now. */
 export interface Target {
   id: string;
   name: string;
   limit: number;
 }
 
-/** A top-up that somebody means. It keeps its key until it is known what became of it, so that it is never added twice. */
+/** A top-up that a person intends. It keeps its key until its result is known, so that it is never added twice. */
 interface Intent {
   amount: number;
   reason: string;
@@ -114,10 +114,10 @@ function RenewalDialog({ client, target, renewed, close, undoes }: {
     } catch (error) {
       const status = (error as { status?: unknown } | undefined)?.status;
       const isRefused = status === 400 || status === 403 || status === 404 || status === 409 || status === 422;
-      if (isRefused && !undoes) open.delete(target.id); // nothing was added: the next try is a new one
+      if (isRefused && !undoes) open.delete(target.id); // nothing was added: the next attempt is a new top-up
       setState({ failed: status === 409 ? text.renewTooLow : isRefused || status === 401 ? text.renewRefused : text.renewUnknown });
     }
-    renewed(); // whatever came of it is in the figures
+    renewed(); // the figures include its result
   };
   // While it runs, cancelling calls it off; whether it was added is then not certain, which the dialog stays open to say.
   const cancel = () => (state.busy ? state.busy.abort() : close());

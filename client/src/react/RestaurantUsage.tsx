@@ -5,7 +5,7 @@ import { useSurroundings } from './context.js';
 import { fill } from './messages.js';
 import { project } from './months.js';
 
-/** Shows one restaurant's figures, and below them what belongs to them. */
+/** Shows a restaurant's figures, and its children below them. */
 export function RestaurantUsage({ usage, children }: { usage: Usage; children?: ReactNode }) {
   const { text, format } = useSurroundings();
   const { allowance, adjustedBy } = usage;
@@ -48,7 +48,7 @@ export function RestaurantUsage({ usage, children }: { usage: Usage; children?: 
   );
 }
 
-/** Says when counting starts anew, where the month is heading, what counts, and what happens when the allowance is used up. */
+/** Says when counting starts again, the month's projection, which messages count, and the effect of a used-up allowance. */
 function Counting({ usage }: { usage: Usage }) {
   const { text, format, now, help } = useSurroundings();
   const { period, conversationsThisMonth: used } = usage;
@@ -98,7 +98,7 @@ export const monthOf = ({ allowance, adjustedBy, conversationsThisMonth, usagePe
   remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
 });
 
-/** Returns a restaurant's allowance of the day. An older API doesn't say what was used, but by what remains. */
+/** Returns a restaurant's allowance of the day. An older API gives the used number only through the remainder. */
 export const dayOf = ({ allowance: { dailyLimit, dailyRemaining }, conversationsToday }: Usage): Allowance => ({
   used: (conversationsToday as number | undefined) ?? Math.max(0, dailyLimit - dailyRemaining), limit: dailyLimit, remaining: dailyRemaining,
 });

@@ -17,7 +17,7 @@ const categories = {
 
 const keysOf = <T extends object>(of: T) => Object.keys(of) as (keyof T)[];
 
-/** Shows the messages that a restaurant sent this month, what became of them, and what they cost where the API says it. */
+/** Shows the messages that a restaurant sent this month, their statuses, and their cost if the API gives it. */
 export function Sent({ messages }: { messages: SentMessages }) {
   const { text } = useSurroundings();
   return (
@@ -36,7 +36,7 @@ export function Sent({ messages }: { messages: SentMessages }) {
   );
 }
 
-/** Shows what became of messages. Those that nothing was heard of yet are shown only if there are any. */
+/** Shows the statuses of messages. Messages without a status yet are shown only if there are any. */
 function Outcomes({ count: { sent, delivered, read, failed } }: { count: MessageCount }) {
   const { text } = useSurroundings();
   const unconfirmed = sent - delivered - failed;
@@ -56,7 +56,7 @@ function Outcome({ label, value }: { label: string; value: number }) {
   return <div><dt>{label}</dt><dd><Figure value={value} forms={text.messageCount} /></dd></div>;
 }
 
-/** Shows what became of messages of each kind, and of each day's. */
+/** Shows the statuses of messages by kind and by day. */
 function Kinds({ messages: { byKind, days } }: { messages: SentMessages }) {
   const { text, format } = useSurroundings();
   const title = useId();

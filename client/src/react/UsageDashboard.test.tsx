@@ -50,7 +50,7 @@ const ownerOf = (
   listUsage: OwnerClient['listUsage'], read: OwnerClient['details'] = async () => detailsOf('r1'),
 ): OwnerClient => ({ role: 'owner', listUsage, details: read });
 
-/** An administrator's client of so many restaurants, of which every third is switched off. It notes what it is asked. */
+/** An administrator's client of count restaurants, of which every third is switched off. It records its calls. */
 function administrator(count: number) {
   const all = Array.from({ length: count }, (_, i) => restaurant(`r${i + 1}`, { isActive: i % 3 !== 2 }));
   const asked: ListOptions[] = [];
@@ -397,7 +397,7 @@ describe('the messages sent', () => {
   const owner = (sent: SentMessages | undefined) =>
     ownerOf(async () => restaurant('r1'), async () => ({ ...detailsOf('r1'), sentMessages: sent as SentMessages }));
 
-  /** Returns the section once it is there, and what its lists say. */
+  /** Returns the section once it is there, and its lists' texts. */
   async function section(name: string) {
     const found = await screen.findByRole('region', { name });
     const terms = [...found.querySelectorAll('dl > div')].map((div) => [...div.children].map((part) => part.textContent).join(' | '));

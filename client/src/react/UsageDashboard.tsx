@@ -12,7 +12,7 @@ import type { Place, PlaceChange } from './place.js';
 export interface Appearance {
   /** The language; Arabic is laid out from right to left. Default: English. */
   locale?: Locale | undefined;
-  /** Default: what the reader's system prefers. */
+  /** Default: the preference of the reader's system. */
   theme?: 'auto' | 'light' | 'dark' | undefined;
   /** IANA zone in which times are shown. Default: the browser's. */
   timeZone?: string | undefined;
@@ -20,7 +20,7 @@ export interface Appearance {
   numberingSystem?: NumberingSystem | undefined;
   /** How often the figures are read again while the page is visible, in milliseconds. Default: never. */
   refreshMs?: number | undefined;
-  /** What is said of a used-up allowance, and whom to ask for more. */
+  /** The effect of a used-up allowance, and the contact for a larger one. */
   help?: Help | undefined;
   /** Any value: when it changes, the figures are read again. */
   revision?: unknown;
@@ -30,7 +30,7 @@ export interface Appearance {
 
 /** An owner's dashboard: one restaurant. */
 export interface OwnerDashboard {
-  /** A client with an access token. Keep it from one rendering to the next: another one is read anew. */
+  /** A client with an access token. Keep it from one rendering to the next: a different client causes a new read. */
   client: OwnerClient;
 }
 
@@ -44,7 +44,7 @@ export interface AdminDashboard {
   onPlace?: ((place: Place, change: PlaceChange) => void) | undefined;
 }
 
-/** What a dashboard is made with. */
+/** The dashboard's properties. */
 export type UsageDashboardProps = Appearance & (OwnerDashboard | AdminDashboard);
 
 const clock = () => new Date();

@@ -2,15 +2,15 @@ import { createContext, useContext } from 'react';
 import { type Format, makeFormat } from './format.js';
 import { type Messages, messages } from './messages.js';
 
-/** What an owner is told beside the figures, in the host's own words. */
+/** Texts for owners beside the figures, in the host's own words. */
 export interface Help {
-  /** What happens when the allowance is used up. */
+  /** The effect of a used-up allowance. */
   whenUsedUp?: string | undefined;
-  /** Whom to ask for more, with an address such as "mailto:…" or "https://wa.me/…". */
+  /** The contact for a larger allowance, with an address such as "mailto:…" or "https://wa.me/…". */
   contact?: { name: string; href?: string | undefined } | undefined;
 }
 
-/** What every part of the dashboard is shown with. */
+/** The context of every part of the dashboard. */
 export interface Surroundings {
   text: Messages;
   format: Format;
@@ -27,5 +27,5 @@ export const Surrounding = createContext<Surroundings>({
   text: messages.en, format: makeFormat('en'), now: () => new Date(), help: {}, refreshMs: undefined, announce: () => {},
 });
 
-/** Returns what the part is shown with. */
+/** Returns the context of the part. */
 export const useSurroundings = (): Surroundings => useContext(Surrounding);

@@ -9,7 +9,7 @@ export interface Format {
   number(value: number): string;
   /** A change of an allowance, with its sign. */
   signed(value: number): string;
-  /** A share from 0 to 1, rounded down: what isn't 100 % yet doesn't show as 100 %. */
+  /** A share from 0 to 1, rounded down: anything below 100 % never shows as 100 %. */
   percent(share: number): string;
   /** A number with its noun, in the form that the language has for it. {n} is the number. */
   counted(value: number, forms: Plural): string;
@@ -20,9 +20,9 @@ export interface Format {
   /** A moment as the clocks of a zone of its own show it, with the zone's name. */
   inZone(at: string, timeZone: string): string;
   time(at: Date): string;
-  /** How long ago, by calendar days: "yesterday", "3 days ago". What a clock that goes ahead puts into the future is "now". */
+  /** The age in calendar days: "yesterday", "3 days ago". A time in the future, from a clock that is ahead, is "now". */
   ago(at: string, now: Date): string;
-  /** How many seconds or minutes ago, for what was just read. */
+  /** The age in seconds or minutes, for figures that were just read. */
   since(at: Date, now: Date): string;
   /** A month's name, short or in full with its year. */
   month(of: { year: number; month: number }, style: 'short' | 'long'): string;

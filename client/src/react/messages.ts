@@ -154,7 +154,7 @@ const english = {
   failed: 'The figures can’t be shown.',
 };
 
-/** The texts of the dashboard. {name} stands for what is filled in. */
+/** The texts of the dashboard. {name} is a placeholder for a value. */
 export type Messages = typeof english;
 
 const arabic: Messages = {

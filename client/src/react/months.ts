@@ -11,8 +11,9 @@ export const historyMonths = 6;
 export const currentMonth = (period: Period | undefined, now: Date): { year: number; month: number } => period ?? dateIn(now, 'UTC');
 
 /**
- * Returns the months that end with the current one, oldest first. A month without a record had no conversation. The newest
- * record is the current month where that has begun since the current one was read.
+ * Returns the months that end with the current month, oldest first. A month without a record had no conversation. If a
+ * record is newer than the current month as it was read, a new month has begun, and the newest record is the current
+ * month.
  */
 export function lastMonths(history: MonthCount[], current: { year: number; month: number }): MonthCount[] {
   const index = ({ year, month }: { year: number; month: number }) => year * 12 + month - 1;
@@ -24,7 +25,7 @@ export function lastMonths(history: MonthCount[], current: { year: number; month
   });
 }
 
-/** What a month comes to if it goes on as it began. */
+/** A month's projected use if it continues as it began. */
 export interface Projection {
   conversations: number;
   /** When the limit is reached at that pace, if it is within the month and not yet. */
@@ -33,7 +34,10 @@ export interface Projection {
 
 const dayMs = 24 * 3600 * 1000;
 
-/** Returns where a month is heading, or undefined in its first day, which says too little, and for one that is over. */
+/**
+ * Returns a month's projection, or undefined for a month that is over and in a month's first day, which says too
+ * little.
+ */
 export function project(used: number, limit: number | undefined, period: Period, now: Date): Projection | undefined {
   const [start, end] = [Date.parse(period.startsAt ?? ''), Date.parse(period.resetsAt ?? '')];
   const elapsed = now.getTime() - start;

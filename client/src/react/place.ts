@@ -1,20 +1,20 @@
 import { useCallback, useEffect, useState } from 'react';
 
-/** By what a list of restaurants is sorted. */
+/** The order of a list of restaurants. */
 export type Sort = 'newest' | 'name' | 'use' | 'activity';
 
 /** Where an administrator is. */
 export interface Place {
   search: string;
   filter: 'all' | 'active' | 'inactive' | 'nearing';
-  /** Of those that are nearing their limit: the share that they have used at least. */
+  /** For the restaurants near their limit: the least used share. */
   threshold: number;
   sort: Sort;
   /** Restaurants on a page. */
   limit: number;
   /** The page, from 1 on. */
   page: number;
-  /** The id of the restaurant that is open, if one is. */
+  /** The id of the opened restaurant, if there is one. */
   restaurant: string | undefined;
 }
 
@@ -33,7 +33,7 @@ export const placeOf = (place: Partial<Place> | undefined): Place => ({
   ...start, ...Object.fromEntries(Object.entries(place ?? {}).filter(([, value]) => value !== undefined)),
 });
 
-/** Returns the place that an address's query stands for. What it doesn't name, or names wrongly, is as at the start. */
+/** Returns the place in an address's query. Missing and invalid parts have their initial values. */
 export function placeFromQuery(query: URLSearchParams): Place {
   const one = <T extends string | number>(name: string, choices: readonly T[], fallback: T): T =>
     choices.find((choice) => String(choice) === query.get(name)) ?? fallback;
@@ -49,7 +49,7 @@ export function placeFromQuery(query: URLSearchParams): Place {
   };
 }
 
-/** Writes a place into a query: what differs from the start. The query's other parameters stay. */
+/** Writes the place's differences from the initial place into a query. The query's other parameters stay. */
 export function placeToQuery(place: Partial<Place>, query: URLSearchParams = new URLSearchParams()): URLSearchParams {
   const written = new URLSearchParams(query);
   for (const [name, value] of Object.entries(placeOf(place))) {
@@ -60,8 +60,8 @@ export function placeToQuery(place: Partial<Place>, query: URLSearchParams = new
 }
 
 /**
- * Keeps the place in the page's address, for pages without a router: back, forward and reload come to where one was. While a
- * server renders, and for the first time in the browser, the place is the start.
+ * Keeps the place in the page's address, for pages without a router: back, forward and reload restore the place. While a
+ * server renders, and for the first rendering in the browser, the place is the initial place.
  */
 export function usePlaceInAddress(): { place: Place; onPlace: (place: Place, change: PlaceChange) => void } {
   const [place, setPlace] = useState(start);

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Surroundings } from './context.js';
 
-/** What has become of a read. */
+/** The state of a read. */
 export interface Loaded<T> {
   /** The latest that the source gave; while another key is read, still that of the key before it. */
   data: T | undefined;
@@ -13,7 +13,7 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-/** What is read. */
+/** The source and the key to read. */
 interface Wanted {
   source: unknown;
   key: string;
@@ -29,8 +29,8 @@ interface State<T> extends Pick<Wanted, 'source' | 'key'> {
 }
 
 /**
- * Reads what a key stands for in a source, again whenever one of them or the revision changes, or reload is called. A read that
- * isn't wanted any more is called off, and its answer ignored.
+ * Reads a key from a source, again whenever the key, the source or the revision changes, or reload is called. A read that is
+ * no longer wanted is cancelled, and its result ignored.
  */
 export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Promise<T>, { now, refreshMs }: Pick<Surroundings, 'now' | 'refreshMs'>): Loaded<T> {
   const { source, key, revision } = wanted;
