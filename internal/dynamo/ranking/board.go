@@ -11,22 +11,23 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// A board is a counted list of restaurants: each is at one place at most. There is one for each month, and one for plans:
+// A board is a counted list of restaurants: each is at one place at most. There is a board for each month, and a board for
+// plans:
 //
 //	board     place                       is
 //	2026-11   083                         has used 83 whole percent of the month's effective limit; 200 is 200 and more
 //	          default/<used>/<topped up>  has no bot, and so the default limit, which is configured and not stored
 //	plans     limited, default            is active, and has a limit; is active, and has no bot
 //
-// A board lies in the usage table, in leaves to which restaurants belong by a hash of their ids. A leaf is a partition key, so
-// that neither a month's first conversations nor any page meets all others in one place:
+// A board lies in the usage table, in leaves to which restaurants belong by a hash of their ids. A leaf is a partition key,
+// so that neither a month's first conversations nor the reads of a page are concentrated on a single partition:
 //
 //	restaurantId         period               attributes
 //	ranking/2026-11/3f   of/<id>              place       where the restaurant is
 //	                     at/083/<id>                      the same in the order of places
 //	                     counts               083: 12, …  how many are at each place
 //
-// The three are written in one transaction, so that counts are always those of the entries. The counts of plans change
+// The three are written in one transaction, so that the counts always agree with the entries. The counts of plans change
 // rarely and are together, eight leaves in one item, since each page of alerts reads all counts.
 type board string
 
@@ -37,7 +38,7 @@ const (
 	leavesOfItem = 8 // of plans
 
 	// defaultLeaf holds the places of a month's restaurants without a bot, which are read all together. They are few: nobody
-	// can write to them, so that they have only what was imported, or what is left from when they had a bot.
+	// can write to them, so that they have only imported conversations, or conversations from the time when they had a bot.
 	defaultLeaf = leaves
 
 	attrPlace   = "place"
@@ -64,13 +65,13 @@ func defaultPlace(used, toppedUp int64) place {
 	return place(fmt.Sprintf("%s/%d/%d", classDefault, used, toppedUp))
 }
 
-// class is what places are counted by: all of the default together.
+// class is the group that a place is counted in: all places of the default limit are a single group.
 func (p place) class() string {
 	class, _, _ := strings.Cut(string(p), "/")
 	return class
 }
 
-// defaultFigures returns what a place of the default says.
+// defaultFigures returns the figures in a place of the default limit.
 func defaultFigures(p place) (used, toppedUp int64, err error) {
 	figures := strings.Split(string(p), "/")
 	if len(figures) != 3 || figures[0] != classDefault {

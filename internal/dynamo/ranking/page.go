@@ -122,7 +122,7 @@ func (k *ranks) readCounts(it table.Item) error {
 	return in.Err
 }
 
-// bucket is what is known of the restaurants of one whole percentage: those without a bot, and how many others each leaf has.
+// bucket holds the restaurants of a whole percentage: the restaurants without a bot, and the number of others on each leaf.
 type bucket struct {
 	percent    int64
 	withoutBot []filled // the fullest first, then by id
@@ -166,7 +166,7 @@ func fuller(a, b filled) int {
 	return cmp.Or(b.quota.CompareUse(a.quota), cmp.Compare(a.id, b.id))
 }
 
-// idle returns the bucket of those that have opened nothing: who has a limit and isn't on the month's board.
+// idle returns the bucket of restaurants without conversations: they have a limit and aren't on the month's board.
 func (k *ranks) idle(defaultLimit int64) bucket {
 	b := bucket{percent: idle}
 	for leaf, counts := range k.counts {
@@ -184,9 +184,9 @@ func (k *ranks) idle(defaultLimit int64) bucket {
 	return b
 }
 
-// Page implements usage.Ranks, in one round trip, and in another one where it needs exact figures: for a share that isn't a whole
-// percentage, and where the page's first or last percentage has more restaurants than the page shows of it, but no more than
-// a page or exactSize. What is larger than that is in an order of its own that is always the same.
+// Page implements usage.Ranks in one round trip. It takes a second round trip for exact figures: for a share that isn't a
+// whole percentage, and if the page's first or last percentage has more restaurants than the page shows of it, but at most a
+// page or exactSize. Restaurants of a larger percentage have another order, which is always the same.
 func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64, offset, limit int) ([]string, int, error) {
 	buckets := k.buckets(share, defaultLimit)
 	var parts []*part
@@ -229,7 +229,7 @@ func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64,
 	return ids, total, nil
 }
 
-// part is what a page has of a bucket.
+// part is a page's part of a bucket.
 type part struct {
 	*bucket
 	skip, end int
@@ -238,7 +238,8 @@ type part struct {
 	ids       []string
 }
 
-// read sets the ids of parts: of those that are to be exact all, in order and with the share, and else from skip to end.
+// read sets the ids of parts: of exact parts all ids, in order and at or above the share, and of other parts from skip
+// to end.
 func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) error {
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))
@@ -306,8 +307,8 @@ func together(ctx context.Context, reads []func(context.Context) error) error {
 	return group.Wait()
 }
 
-// readLeaf returns the ids of a leaf's restaurants from the least to the most percentage: those in the places from from to to, or
-// all of them, also where they have become more.
+// readLeaf returns the ids of a leaf's restaurants from the least to the most percentage: the ids at the positions from from
+// to to, or all of them, even if there are more by now.
 func (k *ranks) readLeaf(ctx context.Context, leaf int, least, most int64, from, to int, all bool, defaultLimit int64) ([]string, error) {
 	if most == idle {
 		ids, err := k.readIdle(ctx, leaf, defaultLimit)
@@ -334,7 +335,7 @@ func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]s
 		func(ctx context.Context) error {
 			first := "at/" + string(placeLimited) + "/"
 			if defaultLimit >= 0 {
-				first = "at/" // those without a bot come first
+				first = "at/" // restaurants without a bot come first
 			}
 			return k.ranking.entries(ctx, span{partition: plans.partition(leaf), first: first, last: "at/" + lastID}, func(entry string, _ *table.Reader) {
 				_, id, _ := strings.Cut(entry, "/")
@@ -350,7 +351,8 @@ func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]s
 	return limited, err
 }
 
-// order reads the figures of the parts' restaurants, of two units each, and orders them; who doesn't reach a part's share is dropped.
+// order reads the figures of the parts' restaurants, at two units each, and orders them. Restaurants below their part's
+// share are dropped.
 func (k *ranks) order(ctx context.Context, parts []*part) error {
 	var keys []table.Key
 	names := k.ranking.names

@@ -1,9 +1,9 @@
 // Package ranking orders restaurants by the share of their month's quota that is used, and counts them.
 //
-// Nothing of it is written by what counts conversations. A restaurant's place on the month's board follows its whole
-// percentage, some hundred times a month, after the opening that changed it. Whoever changes something that a place follows from
-// (conversations, top-ups, plan, whether the restaurant is active) has it restated right after; should that fail, the restaurant's next
-// opening, top-up or change makes up for it.
+// The write that counts a conversation doesn't touch the ranking. A restaurant's place on the month's board follows its
+// whole percentage, some hundred times a month, after the opening that changed it. Each change of a place's causes
+// (conversations, top-ups, plan, active or not) restates the place right after. If that fails, the restaurant's next
+// opening, top-up or change corrects the place.
 package ranking
 
 import (
@@ -21,14 +21,14 @@ const (
 	// mostPercent is the last place of a month's board, of restaurants that have used so much of their quota or more.
 	mostPercent = 200
 
-	// listedMonths is how many of a restaurant's newest months are restated: the current one, and the one before, which is
-	// current still in another time zone.
+	// listedMonths is the number of a restaurant's newest months that are restated: the current month, and the month
+	// before, which is still current in another time zone.
 	listedMonths = 2
 
 	// Delay spreads the attempts at a write that met others: openings of a busy restaurant, mostly.
 	Delay = 50 * time.Millisecond
 
-	// PlaceTime is how long somebody who is waited for tries to change a place.
+	// PlaceTime bounds the attempt to change a place while a caller waits.
 	PlaceTime = time.Second
 )
 
@@ -50,8 +50,8 @@ func (r *Ranking) Restate(ctx context.Context, restaurantID, period string) erro
 	return r.Place(ctx, seen)
 }
 
-// Place puts a restaurant where it belongs, unless it is there. After a move it looks again: what was read for it may have been
-// older than what others had read before they moved the restaurant.
+// Place moves a restaurant to its place, unless it is there. After a move it reads again: its data may have been older than
+// the data of others that have moved the restaurant.
 func (r *Ranking) Place(ctx context.Context, seen Standing) error {
 	for range table.ConflictAttempts {
 		if !seen.Misplaced() {
@@ -72,8 +72,8 @@ func (r *Ranking) Place(ctx context.Context, seen Standing) error {
 	return fmt.Errorf("placing restaurant %s: %w: others keep moving it", seen.id, outage.ErrUnavailable)
 }
 
-// RestateLatest puts a restaurant where it belongs on the boards of plans and of its newest months, after a change that may
-// concern the current month. Which one that is depends on a time zone.
+// RestateLatest moves a restaurant to its places on the boards of plans and of its newest months, after a change that may
+// concern the current month. The current month depends on a time zone.
 func (r *Ranking) RestateLatest(ctx context.Context, restaurantID string) error {
 	periods := []string{string(plans)}
 	err := r.db.Query(ctx, table.Query{

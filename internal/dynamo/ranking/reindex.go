@@ -44,7 +44,7 @@ func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 			group.Go(func() error { return r.restateFormer(working, month) })
 		}
 	}
-	var months []table.Item // of one restaurant, whose items come together and in the order of their periods
+	var months []table.Item // of a single restaurant: its items come together and in the order of their periods
 	err := r.db.Scan(working, r.names.Usage, func(in *table.Reader) error {
 		if _, err := usage.ParseMonth(in.Text("period")); err != nil {
 			return in.Err

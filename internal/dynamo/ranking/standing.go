@@ -10,8 +10,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Standing is all that a restaurant's quota of one month depends on, as it was read at one moment, and where the restaurant is
-// in the ranking. A top-up is conditional on what it was made for, and starts again where that has changed.
+// Standing holds all data that a restaurant's quota of a month depends on, as read at one moment, and the restaurant's place
+// in the ranking. A top-up is conditional on the standing that it was computed from, and starts again if that has changed.
 type Standing struct {
 	id         string
 	period     string
@@ -116,7 +116,7 @@ func (st Standing) unchanged() table.Expression {
 	return e
 }
 
-// Adjusted is the change of the month's item that sets what was added to its allowance.
+// Adjusted is the change of the month's item that sets the sum of its top-ups.
 func (st Standing) Adjusted(by int64) table.Expression {
 	return st.unchanged().And(table.Expression{
 		Set:    "#adjusted = :by",
