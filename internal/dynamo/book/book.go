@@ -49,7 +49,7 @@ func attribute(c ledger.Class, s delivery.Status) string {
 
 func expires(p delivery.Place) table.Value { return table.Number(p.Day.Add(pagesKept).Unix()) }
 
-// PutPage writes a whole page over what is there; the place's number is of no account.
+// PutPage overwrites a whole page; the place's number is ignored.
 func (b *Book) PutPage(ctx context.Context, restaurantID string, at delivery.Place, page ledger.Page) error {
 	it := pageKey(restaurantID, at)
 	it[schema.AttrExpires] = expires(at)
@@ -97,7 +97,7 @@ func (b *Book) page(ctx context.Context, restaurantID string, at delivery.Place)
 	return page, nil
 }
 
-// Note implements ledger.Store. What is known costs a read.
+// Note implements ledger.Store. A known status costs a read and no write.
 func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) error {
 	page, err := b.page(ctx, restaurantID, e.Place)
 	if err != nil || page.Has(e) {

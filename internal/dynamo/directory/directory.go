@@ -18,7 +18,8 @@ import (
 )
 
 // The directory makes any offset into the list of restaurants as cheap as the first. It assigns restaurants to pages of
-// bounded size in order of their creation, and keeps in one small item, the counts, how many of them each page holds:
+// bounded size in order of their creation, and keeps the number of restaurants on each page in one small item, the
+// counts:
 //
 //	counts            all: [500 500 …  41]     page 0 is the oldest
 //	                  active: [498 499 … 41]
@@ -27,10 +28,10 @@ import (
 //	g1/0/inactive     entries: {…}                               and the others
 //
 // Summing counts finds the pages that an offset lies in, and only they are read. Active and inactive restaurants of a
-// page are apart so that a filter reads no more than it shows, however rare what it admits.
+// page are apart so that a filter reads no more than it shows, however few restaurants it admits.
 //
-// Whoever creates, activates or deactivates a restaurant changes its page and the counts in the same transaction.
-// The generation ("g1") changes when Rebuild lays all pages anew; version changes with every write.
+// Creating, activating or deactivating a restaurant changes its page and the counts in the same transaction. The
+// generation ("g1") changes when Rebuild writes all pages again; version changes with every write.
 
 const (
 	attrID   = "id" // of every item

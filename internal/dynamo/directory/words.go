@@ -14,24 +14,25 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// A restaurant is found by the beginning of each of its words: at most eight of its name, and its id (package search). Each is an item,
-// which the index by word sorts:
+// A restaurant is found by the beginning of each of its words: at most eight of its name, and its id (package search). Each
+// word is an item, which the index by word sorts:
 //
 //	id                          wordIn  word                 words                  active
 //	word/r1/kebab               ke      kebab/r1             kebab palace r1        true
 //	word/r1/palace              pa      palace/r1            kebab palace r1        true
 //
-// A search reads the range of its longest term, and at most examinedWords of it: some 15 read units, with 100 restaurants as with
-// a million, however many match; of two terms more as much again. The other terms and the filter are held against what the items say. So the order is that of the words,
-// which needs no item for each length of a beginning, and the total is exact up to examinedWords; beyond, it is what was counted. A
-// restaurant is shown at the first of its words in the range, once.
+// A search reads the range of its longest term, and at most examinedWords of it: some 15 read units, with 100 restaurants as
+// with a million, and with any number of matches. A second term costs as much again. The other terms and the filter are
+// compared with the items' attributes. So the order is that of the words, which needs no item for each length of a
+// beginning. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown at the
+// first of its words in the range, once.
 //
-// The words' first two letters are the index's partitions, since a search has two letters at least. A partition takes 3,000 read units a
-// second, some 200 searches. The fullest, that of the Arabic article, takes 1,000 restaurants a second: they come and are switched
-// far less often, and nothing else writes here.
+// The words' first two letters are the index's partitions, since a search has two letters at least. A partition takes 3,000
+// read units a second, some 200 searches. The fullest partition, of the Arabic article, takes 1,000 restaurants a second:
+// restaurants are created and switched far less often, and nothing else writes here.
 //
-// Whether a restaurant is active is no part of the key: switching changes an item in its place, and whoever pages neither misses the
-// restaurant nor sees it twice. Whoever creates or switches a restaurant writes its words in the same transaction. The index
+// Being active is no part of the key: switching changes an item in its place, so that a reader of pages neither misses the
+// restaurant nor sees it twice. Creating or switching a restaurant writes its words in the same transaction. The index
 // follows within a second.
 const (
 	wordPrefix = "word/"

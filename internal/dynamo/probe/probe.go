@@ -1,5 +1,6 @@
-// Package probe checks that tables answer, with the very operations that a function's role allows it, on items that no
-// table has. The rooms that know the keys aren't linked for it: a function would link those that it has no use for.
+// Package probe checks that tables answer, with the very operations that a function's role allows, on items that no
+// table has. It doesn't import the packages that know the keys: otherwise a function would link packages that it
+// doesn't use.
 package probe
 
 import (
@@ -43,8 +44,8 @@ func Reads(db *table.DB, names schema.Tables) (checks []health.Check) {
 	return checks
 }
 
-// Writes checks that the conversations table may be written: by a write whose condition can't hold. It costs one write unit
-// and changes nothing.
+// Writes checks that the conversations table accepts writes, by a write with a condition that can't hold. It costs one
+// write unit and changes nothing.
 func Writes(db *table.DB, conversations string) health.Check {
 	return health.Check{Name: "table " + conversations, Run: func(ctx context.Context) error {
 		err := db.Put(ctx, conversations, schema.EntryKey(nobody, "none"), table.Expression{

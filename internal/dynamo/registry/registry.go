@@ -31,8 +31,8 @@ func New(db *table.DB, names schema.Tables) *Registry {
 // errRaced says that a bot was changed between being read and being written.
 var errRaced = errors.New("the bot was changed by others")
 
-// TenantByNumber returns the restaurant whose bot answers at a phone number, with the bot, in two round trips. It fails
-// with restaurant.ErrNotFound or outage.ErrUnavailable.
+// TenantByNumber returns the restaurant of the bot with a phone number, and the bot, in two round trips. It fails with
+// restaurant.ErrNotFound or outage.ErrUnavailable.
 func (g *Registry) TenantByNumber(ctx context.Context, phoneNumber string) (conversation.Tenant, error) {
 	id, err := g.directory.OfNumber(ctx, phoneNumber)
 	if err != nil {
@@ -117,8 +117,8 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 	return nil
 }
 
-// PutRestaurants writes restaurants over what is there, without entering them in the directory and listing their months: for
-// importing many, after which RebuildDirectory enters and Reindex lists all at once.
+// PutRestaurants overwrites restaurants, without entering them in the directory and listing their months. It is for
+// importing many restaurants; afterwards RebuildDirectory enters and Reindex lists all at once.
 func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	items := make([]table.Item, len(restaurants))
 	for i, r := range restaurants {
@@ -134,8 +134,8 @@ func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.
 }
 
 // SetActive switches a restaurant on or off, with its entry in the directory. It fails with restaurant.ErrNotFound or
-// outage.ErrUnavailable; setting what is set already changes nothing. Its month is listed right after: where that fails,
-// or the process ends, setting it again does it.
+// outage.ErrUnavailable. Setting the current state changes nothing in the directory. The restaurant's month is listed
+// right after; if that fails or the process ends, setting the state again completes it.
 func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bool) error {
 	err := g.setActive(ctx, restaurantID, active)
 	for attempt := 1; table.FailedCondition(err, 0); attempt++ {
@@ -210,8 +210,8 @@ func (g *Registry) SetBot(ctx context.Context, restaurantID string, bot restaura
 	return nil
 }
 
-// setBot writes a bot, provided that the one there still has the number and the id that are to lead nowhere afterwards. It
-// fails with errRaced where it hasn't.
+// setBot writes a bot, provided that the stored bot still has the number and the id that are to be released. Otherwise it
+// fails with errRaced.
 func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	old, err := g.db.Get(ctx, g.names.Bots, schema.RestaurantKey(restaurantID))
 	if err != nil {

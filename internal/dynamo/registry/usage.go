@@ -24,7 +24,7 @@ func (g *Registry) Usage(ctx context.Context, restaurantID string, months []usag
 	return records[0], nil
 }
 
-// records returns the records of those restaurants that exist, in the order of the ids, in one round trip.
+// records returns the records of the existing restaurants, in the order of the ids, in one round trip.
 func (g *Registry) records(ctx context.Context, ids []string, months []usage.Month) ([]usage.Record, error) {
 	keys := make([]table.Key, 0, len(ids)*(3+len(months)))
 	for _, id := range ids {
@@ -127,7 +127,7 @@ func (g *Registry) RestaurantOfBot(ctx context.Context, botID string) (string, e
 	return g.directory.OfBot(ctx, botID)
 }
 
-// PutUsage writes a restaurant's activity and months over what is there: for importing what was counted elsewhere.
+// PutUsage overwrites a restaurant's activity and months, for importing another system's counts.
 func (g *Registry) PutUsage(ctx context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error {
 	it := schema.UsageKey(restaurantID, schema.ActivityPeriod)
 	table.SetInstant(it, schema.AttrFirstActivity, activity.First)

@@ -1,8 +1,9 @@
-// Package schema says which tables a stack has, and what the items are that more than one room of package dynamo reads or
-// writes. It does no input or output.
+// Package schema defines a stack's tables, and the items that several packages of dynamo read or write. It does no input
+// or output.
 package schema
 
-// Tables names the tables, each after the entity that it holds. Who doesn't use a table leaves its name empty.
+// Tables names the tables, each after the entity that it holds. A user of only some tables leaves the other names
+// empty.
 type Tables struct {
 	Restaurants   string
 	Bots          string

@@ -8,20 +8,20 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Attributes of the conversations table. A customer's session is one item. When the next one takes its place, the one that
-// ended becomes an item of its own, so that the latest sessions of a restaurant can be shown.
+// Attributes of the conversations table. A customer's session is one item. When the next session takes its place, the
+// ended session becomes an item of its own, so that the latest sessions of a restaurant can be shown.
 const (
 	AttrEntry       = "entry"
 	AttrExpires     = "expiresAt" // when TTL may delete the item, in Unix seconds
 	AttrOpened      = "openedAt"
 	AttrOpenedBy    = "openedBy"  // the message that opened the session
-	AttrStarted     = "startedAt" // of a session that ended, when it was opened: such a one isn't in the index
+	AttrStarted     = "startedAt" // of an ended session: the time of its opening; ended sessions aren't in the index
 	AttrLastMessage = "lastMessageAt"
 	AttrMessages    = "messages"
 	AttrReply       = "reply"  // of a session its customer's welcome
-	AttrAlias       = "sameAs" // of a customer who is kept under another id: that id. The item has nothing else
+	AttrAlias       = "sameAs" // of a customer stored under another id: that id. The item has nothing else
 	AttrOptedOut    = "optedOutAt"
-	AttrKnownAs     = "knownAs" // the BSUID of a customer who is kept under a number
+	AttrKnownAs     = "knownAs" // the BSUID of a customer stored under a number
 
 	ReplyDue     = "due"
 	ReplySettled = "settled"

@@ -18,11 +18,11 @@ import (
 //	…  s10 s11 …  s56 s57 s58 │ s59 s60 …  s09 …
 //	    └─ sessions, a day ───┘  └─ free, a day ─┘
 //
-// Whoever moves the latest message frees the half behind it: what it leaves is out of date by then, and what it comes to is
-// free. Where the latest message is more than a day back, all is out of date.
+// A write that moves the latest message forwards frees the half behind it: the slots that it leaves are out of date by then,
+// and the slots that it comes to are free. If the latest message is more than a day back, all slots are out of date.
 //
-// The counts are informative, as the tally is: a crash between a session's write and this one loses a move. It is out of the
-// count after a day.
+// The counts are informative, as the tally is: a crash between a session's write and this write loses a move. It has left
+// the count after a day.
 const slotPlaces = 2 * usage.SessionSlots
 
 // slotAttributes are made once: a page of a list reads thousands of them.
@@ -41,14 +41,14 @@ func SlotAttribute(slot int64) string {
 // slotStart returns when a slot begins.
 func slotStart(slot int64) time.Time { return time.Unix(0, slot*int64(usage.SessionSlot)) }
 
-// Move is what a message did to its customer's session.
+// Move is a message's effect on its customer's session.
 type Move struct {
 	Made bool
 	From time.Time // the session's latest message before; zero where the message opened it
 }
 
-// Slots is the change of the activity for a message that is the restaurant's latest, and comes within a day of the one
-// before.
+// Slots is the change of the activity for a message that is the restaurant's latest, and comes within a day of the
+// message before.
 func (mv Move) Slots(at time.Time) table.Expression {
 	slot := usage.SlotOf(at)
 	var free []string
@@ -81,7 +81,8 @@ func (mv Move) OnlySlot(at time.Time) table.Expression {
 	return e.And(table.Expression{Remove: SlotAttribute(slot)})
 }
 
-// OutdatedSlots are the places of what is out of date, or free, once the restaurant's latest message is another one.
+// OutdatedSlots are the places of slots that are out of date, or free, once the restaurant's latest message has
+// changed.
 func OutdatedSlots(before, latest time.Time) string {
 	var outdated []string
 	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)
@@ -103,7 +104,7 @@ func (mv Move) LateSlots(at, latest time.Time) table.Expression {
 	return e.And(table.Expression{
 		Condition: "#last < :next",
 		Names:     map[string]string{"#last": AttrLastActivity},
-		Values:    table.Item{":next": table.Instant(slotStart(head + 1))}, // else the half that is free is another one
+		Values:    table.Item{":next": table.Instant(slotStart(head + 1))}, // else the free half has moved
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// The usage table holds, for each restaurant, one item for each month with its conversations, and one item of the
-// period ActivityPeriod with what every message changes. They are apart because a conversation is counted in a
+// The usage table holds, for each restaurant, an item for each month with its conversations, and an item of the period
+// ActivityPeriod with the data that every message changes. They are apart because a conversation is counted in a
 // transaction, and messages must not conflict with it.
 const ActivityPeriod = "activity"
 
@@ -24,11 +24,11 @@ const (
 	AttrLastConversation = "lastConversationAt"
 	AttrFirstActivity    = "firstActivity"
 	AttrLastActivity     = "lastActivity"
-	AttrToppedUp         = "adjustedBy" // of a month: what top-ups added to its allowance
+	AttrToppedUp         = "adjustedBy" // of a month: the sum of its top-ups
 	AttrTallyMonth       = "tallyMonth" // the month that the tally's days belong to
 
-	AttrAlertsNoted = "alertsNoted" // of a month: the highest threshold of those in the log
-	AttrAlertsSent  = "alertsSent"  // and of those that the owner was told of
+	AttrAlertsNoted = "alertsNoted" // of a month: the highest threshold in the log
+	AttrAlertsSent  = "alertsSent"  // of a month: the highest threshold that the owner was notified of
 	AttrAlertLease  = "alertLease"  // the delivery that tells of them
 	AttrAlertUntil  = "alertUntil"
 

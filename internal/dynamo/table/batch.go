@@ -16,7 +16,7 @@ import (
 const (
 	BatchGetKeys   = 100 // DynamoDB's bound for one BatchGetItem
 	BatchWriteRows = 25  // and for one BatchWriteItem
-	// The attempts at what DynamoDB left unprocessed: it does so when throttled, or past 16 MB.
+	// The attempts at the part of a batch that DynamoDB left unprocessed, as it does when throttled, or past 16 MB.
 	batchAttempts   = 6
 	batchFirstDelay = 20 * time.Millisecond
 	batchMaxDelay   = 400 * time.Millisecond
@@ -34,7 +34,7 @@ func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, i
 	return db.getAll(ctx, keys, true, found)
 }
 
-// GetAllStale is GetAll at half the price: what it reads may be some moments old.
+// GetAllStale is GetAll at half the price: its data may be some moments old.
 func (db *DB) GetAllStale(ctx context.Context, keys []Key, found func(table string, it Item)) error {
 	return db.getAll(ctx, keys, false, found)
 }
@@ -100,7 +100,7 @@ func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
 	return output.Item, nil
 }
 
-// untilProcessed repeats a batch operation, which returns what it left undone, until nothing is.
+// untilProcessed repeats a batch operation, which returns the size of its unprocessed part, until nothing is left.
 func (db *DB) untilProcessed(ctx context.Context, operation func() (left int, err error)) error {
 	delay := batchFirstDelay
 	for attempt := 1; ; attempt++ {
@@ -118,7 +118,7 @@ func (db *DB) untilProcessed(ctx context.Context, operation func() (left int, er
 	}
 }
 
-// PutAll writes items, each on its own, overwriting what is there.
+// PutAll writes items, each on its own, overwriting existing items.
 func (db *DB) PutAll(ctx context.Context, table string, items []Item) error {
 	for len(items) > 0 {
 		n := min(len(items), BatchWriteRows)

@@ -1,7 +1,7 @@
-// Package table reads and writes items of DynamoDB tables: what the rooms of package dynamo are built on.
+// Package table reads and writes items of DynamoDB tables. The other packages of dynamo are built on it.
 //
-// Every fault leaves it as *ConditionError, which the caller translates to an error of the domain, or, if the fault passes
-// by itself (throttling, outages, time-outs), wrapping outage.ErrUnavailable. The SDK's error types are not part of its
+// Every error is a *ConditionError, which the caller translates to an error of the domain, or, if the fault passes by
+// itself (throttling, outages, time-outs), wraps outage.ErrUnavailable. The SDK's error types are not part of the
 // contract.
 package table
 
@@ -48,9 +48,9 @@ func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
 	}
 }
 
-// The attempts at a transaction that conflicts with another one on the same item: the SDK does not repeat these by
-// itself. A hundred customers who open conversations with one restaurant at the same moment take turns on its month's
-// item for some seconds, so what ends the attempts is the invocation's time and not their number.
+// The attempts at a transaction that conflicts with another on the same item: the SDK does not repeat these by itself.
+// A hundred customers who open conversations with a restaurant at the same moment take turns on its month's item for
+// some seconds, so the attempts are bounded by the invocation's time and not by their number.
 const (
 	ConflictAttempts   = 100
 	conflictFirstDelay = 10 * time.Millisecond
@@ -61,7 +61,7 @@ const (
 // as *ConditionError.
 func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
 	return db.RetryConflicts(ctx, func() error {
-		// The same token on every attempt lets DynamoDB recognise a transaction whose answer got lost.
+		// With the same token on every attempt, DynamoDB recognises a transaction with a lost response.
 		input := &dynamodb.TransactWriteItemsInput{TransactItems: items}
 		if token != "" {
 			input.ClientRequestToken = &token
@@ -130,7 +130,7 @@ type ConditionError struct {
 
 func (e *ConditionError) Error() string { return "a condition of the write was not met" }
 
-// Lowest returns the first place whose condition failed.
+// Lowest returns the first place with a failed condition.
 func (e *ConditionError) Lowest() int { return slices.Min(slices.Collect(maps.Keys(e.Failed))) }
 
 // FailedCondition reports whether err is due to the condition of the item at index.
@@ -143,7 +143,7 @@ func FailedCondition(err error, index int) bool {
 	return ok
 }
 
-// Translate turns an error of the SDK into one of the domain, or into *ConditionError.
+// Translate turns an error of the SDK into an error of the domain, or into *ConditionError.
 func Translate(err error) error {
 	if err == nil {
 		return nil

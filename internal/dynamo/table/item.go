@@ -58,14 +58,14 @@ func SetInstant(it Item, name string, value time.Time) {
 	}
 }
 
-// Reader reads the attributes of an item; an absent one is its type's zero value. The first attribute of another type
-// than expected is kept as Err: such an item was written by something else than this system.
+// Reader reads the attributes of an item; an absent attribute has its type's zero value. The first attribute of an
+// unexpected type is kept as Err: such an item wasn't written by this system.
 type Reader struct {
 	Item Item
 	Err  error
 }
 
-// Fail keeps the fault that an attribute is not what it should be.
+// Fail keeps the fault that an attribute has an unexpected value.
 func (r *Reader) Fail(name, want string) {
 	if r.Err == nil {
 		r.Err = fmt.Errorf("stored attribute %q is not %s", name, want)

@@ -15,7 +15,7 @@ type Query struct {
 	Key        Expression // its Condition, Names and Values
 	Projection string     // empty: all attributes
 	Backwards  bool
-	Stale      bool  // half the price: what is read may be some moments old, as an index's always is
+	Stale      bool  // half the price: the data may be some moments old, as an index's always is
 	Limit      int32 // of items, before which the query ends; 0 is none
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Expression is what a write says besides its key: the clauses of an update and a condition, each of them optional.
+// Expression holds a write's clauses besides its key: the clauses of an update and a condition, each of them optional.
 type Expression struct {
 	Set, Add, Remove string
 	Drop             string // members from sets
@@ -20,7 +20,7 @@ type Expression struct {
 	Values           Item
 }
 
-// And returns the expression that does what both do, if both conditions hold.
+// And returns the expression with the effects of both, under both conditions.
 func (e Expression) And(other Expression) Expression {
 	return Expression{
 		Set:       Joined(e.Set, ", ", other.Set),
@@ -103,7 +103,7 @@ func Check(table string, key Item, e Expression) Write {
 	}}
 }
 
-// Put writes one item over what is there, if the condition holds.
+// Put writes an item, overwriting an existing item, if the condition holds.
 func (db *DB) Put(ctx context.Context, table string, it Item, e Expression) error {
 	return db.RetryConflicts(ctx, func() error {
 		_, err := db.client.PutItem(ctx, &dynamodb.PutItemInput{
@@ -121,7 +121,7 @@ func (db *DB) Update(ctx context.Context, table string, key Item, e Expression) 
 	return err
 }
 
-// Change changes one item, if the condition holds, and returns what it is asked for: the item before or after.
+// Change changes an item, if the condition holds, and returns the item before or after, as requested.
 func (db *DB) Change(ctx context.Context, table string, key Item, e Expression, returned types.ReturnValue) (Item, error) {
 	var attributes Item
 	err := db.RetryConflicts(ctx, func() error {

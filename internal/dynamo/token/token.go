@@ -71,7 +71,8 @@ func (v *Vault) FindCredential(ctx context.Context, hash credential.Hash) (crede
 	return readCredential(&table.Reader{Item: it})
 }
 
-// AddCredential stores an issued credential. It fails with credential.ErrExists where one has its hash.
+// AddCredential stores an issued credential. It fails with credential.ErrExists if a credential with the same hash
+// exists.
 func (v *Vault) AddCredential(ctx context.Context, c credential.Credential) error {
 	err := v.db.Put(ctx, v.names.AccessTokens, credentialItem(c), table.Expression{
 		Condition: "attribute_not_exists(#hash)",

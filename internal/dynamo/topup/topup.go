@@ -1,4 +1,4 @@
-// Package topup keeps what was added to restaurants' allowances.
+// Package topup stores the top-ups of restaurants' allowances.
 package topup
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TopUps are items of the usage table, beside the months that they belong to: in order of their creation, and for each
-// key that makes repeats harmless another one, which holds what was asked for and what came of it.
+// TopUps are items of the usage table, beside their months, in order of their creation. For each idempotency key there
+// is a further item, which holds the request and its result.
 //
 //	2026-11                                           adjustedBy: 1500
 //	adjustment/2026-11/2026-11-23T12:00:00.000Z/adj_…  amount: 1000, …
@@ -109,17 +109,17 @@ func (t *Store) addTopUp(
 	if err := t.db.Transact(ctx, items, ""); err != nil {
 		return usage.ToppedUp{}, err
 	}
-	// The top-up is made, whatever becomes of the restaurant's place: asked for again, it would be made twice. Its next
-	// opening or top-up makes up for a place that couldn't be changed.
+	// The top-up is made, even if the restaurant's place can't be changed: an error would make the caller repeat it,
+	// and add it twice. The restaurant's next opening or top-up corrects the place.
 	placing, cancel := context.WithTimeout(ctx, ranking.PlaceTime)
 	defer cancel()
 	_ = t.ranking.Restate(placing, restaurantID, month.String())
 	return usage.ToppedUp{Quota: quota}, nil
 }
 
-// tellAgain is the part of a top-up that has the thresholds above those that the quota still reaches told again, once it
-// passes them again. Whoever is telling of them at this moment loses the lease, and with it the right to note that they were
-// told of. It does nothing where the quota reaches the same thresholds as before.
+// tellAgain is the part of a top-up that makes the thresholds above the quota's new share due again. A delivery that is just
+// reporting them loses its lease, and with it the right to note them as reported. It does nothing if the quota reaches the
+// same thresholds as before.
 func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	reached := after.Threshold()
 	if month == nil || reached >= before.Threshold() {
@@ -147,7 +147,7 @@ func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	return e
 }
 
-// repeated returns what came of the first top-up of a key, if a is the same again.
+// repeated returns the result of the first top-up of a key, if a is the same again.
 func repeated(first table.Item, a usage.TopUp) (usage.ToppedUp, error) {
 	r := table.Reader{Item: first}
 	amount, reason := r.Number(attrAmount), r.Text(attrReason)
