@@ -9,7 +9,7 @@ const actionTimeoutMs = 120_000; // a slow machine may take its time
 /** The stack under test. */
 export const baseUrl = process.env['SUFRAH_API'] ?? 'http://localhost:8080';
 
-/** Sets how one of the stack's stand-ins behaves. */
+/** Sets the behaviour of one of the stack's stand-ins. */
 export async function behave(standIn: 'store' | 'sufrah' | 'twilio', behavior: object): Promise<void> {
   const response = await fetch(`${baseUrl}/sandbox/${standIn}`, { method: 'PUT', body: JSON.stringify(behavior) });
   expect(response.status).toBe(200);
@@ -23,8 +23,8 @@ export interface Look {
 }
 
 /**
- * Gives the tests of a file one browser. open returns the page in a window of its own, which the test's end closes. It fails the
- * test whose page logs an error, breaks its content security policy or asks another host for anything.
+ * Gives the tests of a file a shared browser. open returns the page in a window of its own, which the test's end closes. A
+ * test fails if its page logs an error, violates its content security policy or sends another host any request.
  */
 export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Promise<unknown>) => Promise<Page> } {
   let browser: Browser;
@@ -54,7 +54,7 @@ export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Pro
       const page = await context.newPage();
       page.on('pageerror', (error) => faults.push(error.message));
       page.on('console', (message) => {
-        // Chromium logs every answer that isn't a success; those that a test causes are looked at in the page.
+        // Chromium logs every answer that isn't a success; tests that cause failures check the page for them.
         if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text());
       });
       page.on('request', (request) => {

@@ -10,12 +10,12 @@ import { behave, expectAccessible, type Look as Opened, useBrowser } from './bro
 const pictures = fileURLToPath(new URL('../../.cache/screenshots', import.meta.url));
 mkdirSync(pictures, { recursive: true });
 
-/** A state of the page: how it is opened, and what is done until it shows. */
+/** A state of the page: how it is opened, and the steps until it shows. */
 interface State {
   view: NonNullable<Opened['view']>;
   before?: (page: Page) => Promise<unknown>;
   until: (page: Page) => Promise<void>;
-  /** Those of the looks in which it differs from other states. Default: all. */
+  /** The looks in which it differs from other states. Default: all. */
   looks?: (look: Look) => boolean;
 }
 
@@ -260,7 +260,7 @@ const states: Record<string, State> = {
   },
 };
 
-// What a page looks like changes with its width, and its colours with its theme: two of the four are enough for all rules.
+// A page's appearance changes with its width, and its colours with its theme: two of the four are enough for all rules.
 const looks: Look[] = [
   { width: 1440, theme: 'light', rules: [] }, { width: 1440, theme: 'dark', rules: ['color-contrast'] },
   { width: 390, theme: 'dark', rules: [] }, { width: 390, theme: 'light', rules: ['color-contrast'] },
@@ -277,7 +277,7 @@ describe.each(['en', 'ar'] as const)('%s', (lang) => {
     for (const { width, theme, rules } of looks.filter(chosen)) {
       await page.setViewportSize({ width, height: width < 1000 ? 844 : 900 });
       await page.locator('.page-looks select').selectOption(theme);
-      // axe doesn't know the colours that are forced, but only those that the style would have.
+      // axe doesn't know forced colours, but only the style's colours.
       await expectAccessible(page, name === 'forced colours' ? structure : rules);
       await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(/,? /g, '-')}.png`, fullPage: true });
     }

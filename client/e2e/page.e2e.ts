@@ -8,13 +8,13 @@ const { open } = useBrowser();
 
 const example = 'clxyz123abc';
 
-/** What the API says of the example restaurant. */
+/** The API's count of conversations for the example restaurant. */
 async function conversations(): Promise<number> {
   const response = await fetch(`${baseUrl}/api/usage/${example}`, { headers: { 'X-API-Key': 'local-admin-key' } });
   return ((await response.json()) as { conversationsThisMonth: number }).conversationsThisMonth;
 }
 
-/** What the API says of the messages that it sent. */
+/** The API's figures of the messages that it sent. */
 async function sentMessages(): Promise<SentMessages> {
   const response = await fetch(`${baseUrl}/api/usage/${example}/details`, { headers: { 'X-API-Key': 'local-admin-key' } });
   return ((await response.json()) as RestaurantDetails).sentMessages;
@@ -23,7 +23,7 @@ async function sentMessages(): Promise<SentMessages> {
 /** Returns the big figure. */
 const figure = (page: Page) => page.locator('.sud-figure-main');
 
-/** Waits until a locator's text is the one wanted. */
+/** Waits until a locator has the wanted text. */
 const shows = (page: Page, selector: string, wanted: string) =>
   page.locator(selector).filter({ hasText: new RegExp(`^${wanted}$`) }).first().waitFor();
 

@@ -8,7 +8,7 @@ test.each(taken)('the block in line $line is in $source', ({ source, code }) => 
   expect(readFileSync(join(root, 'src', source!), 'utf8')).toContain(code);
 });
 
-/** Compiles blocks, each of which sees the package as its users do, and returns what is wrong with them. */
+/** Compiles blocks, each of which sees the package as its users do, and returns the compiler's errors. */
 function compile(blocks: Block[]): string[] {
   const files = new Map(blocks.map((b) => [join(root, 'test', `docs-line-${b.line}.${b.language}`), b.code]));
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config;

@@ -13,7 +13,7 @@ async function setup(answer: Answer, options: ClientOptions = {}) {
   return { client, received };
 }
 
-/** Returns what a call fails with. */
+/** Returns a call's error. */
 async function failure(call: Promise<unknown>): Promise<UsageApiError> {
   const error = await call.then(
     () => expect.unreachable('the call succeeded'),

@@ -31,7 +31,7 @@ export const quota: Quota = {
   used: 45, limit: 30000, effectiveLimit: 31000, adjustedBy: 1000, remaining: 30955, usagePercent: 0.14, isNearingQuota: false,
 };
 
-/** Messages that were sent, of which one is still on its way. */
+/** Sent messages, of which one hasn't arrived yet. */
 export const sentMessages: SentMessages = {
   sent: 1284, delivered: 1281, read: 903, failed: 2,
   byKind: {

@@ -10,7 +10,7 @@ export interface Received {
   body: string;
 }
 
-/** What answers a request, given how many came before it. */
+/** Responds to a request, given the number of requests before it. */
 export type Answer = (response: ServerResponse, request: Received, index: number) => void;
 
 /** Starts an HTTP server of the test's own, which ends with the test. */

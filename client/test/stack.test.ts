@@ -5,7 +5,7 @@ import { modules } from './docs.js';
 
 const { UsageApiClient } = client;
 
-// `make test-client` runs these on a local stack with the demo data, whose address is in SUFRAH_API.
+// `make test-client` runs these on a local stack with the demo data; SUFRAH_API has its address.
 const api = process.env.SUFRAH_API!;
 
 describe('on a local stack', () => {
@@ -114,7 +114,7 @@ describe('on a local stack', () => {
     const lines: unknown[] = [];
     await AsyncFunction('require', 'exports', 'console', compiled.outputText)(() => client, {}, { log: (...line: unknown[]) => lines.push(line) });
     expect(lines).not.toEqual([]);
-    // What the example says that it prints, it prints.
+    // The example prints the output that it claims.
     const claimed = [...code.matchAll(/console\.log\(.*?\); \/\/ (\S+)$/gm)].map((match) => match[1]);
     expect(lines.map(String)).toEqual(expect.arrayContaining(claimed));
   });

@@ -361,8 +361,8 @@ func TestAlertCost(t *testing.T) {
 	fullPage := func(limit int) page { return page{"0", "first", limit} }
 	costs := make(map[int]map[page]cost)
 	for _, tb := range []tables{newTables(t, few), many(t)} {
-		// Of ten restaurants one is inactive, one idle, and one without a bot. The others are spread over all percentages, half
-		// of them at the same one.
+		// Of ten restaurants one is inactive, one idle, and one without a bot. The others are spread over all percentages,
+		// half of them at the same percentage.
 		store := tb.store()
 		group := errgroup.Group{}
 		group.SetLimit(8)

@@ -250,7 +250,7 @@ func (s *stories) run() string {
 	s.write("+966500000003", exampleNumber, "hello", true)
 	s.behave("twilio", `{}`)
 
-	// Sufrah fails: without a menu, and with an older one. A merchant that it doesn't know.
+	// Sufrah fails: without a menu, and with an older menu. A merchant that it doesn't know.
 	s.await(bootstrap.MessageCompleted, 9)
 	s.pass(10 * time.Minute)
 	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
@@ -785,8 +785,8 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	}
 }
 
-// TestUnitsOfCallbacks: whatever order the three callbacks of a message come in, and though each comes twice, they write two units
-// at most: sent is known by then, and delivered where read came first.
+// TestUnitsOfCallbacks: the three callbacks of a message, in any order and each twice, write two units at most: sent is
+// known by then, and delivered if read came first.
 func TestUnitsOfCallbacks(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()

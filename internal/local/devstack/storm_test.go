@@ -265,7 +265,7 @@ func (o fates) minus(before fates) fates {
 	return fates{o.Sent - before.Sent, o.Delivered - before.Delivered, o.Read - before.Read, o.Failed - before.Failed}
 }
 
-// messagesSent returns what became of this month's messages of the first restaurants, by id, as their details tell.
+// messagesSent returns the statuses of this month's messages of the first restaurants, by id, as in their details.
 func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[string]fates {
 	t.Helper()
 	all := make(map[string]fates)
@@ -280,7 +280,7 @@ func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[stri
 	return all
 }
 
-// truth returns what became of the messages that Twilio took, by restaurant.
+// truth returns the statuses of the messages that Twilio took, by restaurant.
 func truth(stack *devstack.Stack) map[string]fates {
 	ids := make(map[string]string)
 	for i := range 200 {

@@ -279,8 +279,8 @@ func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	}
 }
 
-// TestOpeningsMeet: two messages at the same moment both find no session to extend. The message that is written first opens a
-// session, and the other belongs to it. This holds for a new customer and for a returning one.
+// TestOpeningsMeet: two messages at the same moment both find no session to extend. The first written message opens a
+// session, and the other belongs to it. This holds for new and for returning customers.
 func TestOpeningsMeet(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

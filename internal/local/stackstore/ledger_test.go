@@ -25,7 +25,7 @@ func messageLedger(store ledger.Store) *ledger.Ledger {
 	return ledger.New(store, usage.NewCalendar(nil).Date, rand.Text, slog.New(slog.DiscardHandler))
 }
 
-// callback is what Twilio tells of a message.
+// callback is Twilio's report of a message.
 func callback(m conversation.Outgoing, status delivery.Status) delivery.Report {
 	r := delivery.Report{
 		MessageID: "SM" + m.Place.String(), Customer: m.To, Status: status, Origin: delivery.Origin{
@@ -53,8 +53,8 @@ var (
 	texts    = ledger.Class{Kind: delivery.Welcome, Category: delivery.Service}
 )
 
-// TestLedgerFollowsMessages: what Twilio took is entered with the reply, what becomes of it with its callbacks, and what fails at
-// once and has no callback with its text.
+// TestLedgerFollowsMessages: a message that Twilio didn't take isn't entered. A message that it took is entered with the
+// reply, and its statuses with its callbacks.
 func TestLedgerFollowsMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,8 +105,8 @@ func TestLedgerOfWhatFailsAtOnce(t *testing.T) {
 	})
 }
 
-// TestLedgerSurvivesDeaths has the process that answers die after any of its writes. Twilio reports each message that it took, in any
-// order and again and again: the ledger equals what was sent, and more callbacks change nothing.
+// TestLedgerSurvivesDeaths has the answering process die after any of its writes. Twilio reports each message that it took,
+// in any order and repeatedly: the ledger equals the sent messages, and more callbacks change nothing.
 func TestLedgerSurvivesDeaths(t *testing.T) {
 	t.Parallel()
 	for writes := range 12 {
@@ -155,7 +155,8 @@ func TestLedgerSurvivesDeaths(t *testing.T) {
 	}
 }
 
-// TestLedgerInAnOutage: a callback that can't be entered is posted again; what it asks for is done all the same.
+// TestLedgerInAnOutage: a callback that can't be entered is posted again; the action that it asks for is done all the
+// same.
 func TestLedgerInAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,8 +223,9 @@ func TestCategories(t *testing.T) {
 	}
 }
 
-// TestAnswerSurvivesDeaths has the process that answers die after any of its writes. Twilio reports what it took, and delivers the
-// message again: the customer has one answer, and where nothing was sent yet gets it. The answer and its entry are one write.
+// TestAnswerSurvivesDeaths has the answering process die after any of its writes. Twilio reports the messages that it took,
+// and delivers the customer's message again. The customer has a single answer, and gets it if it wasn't sent yet. The answer
+// and its entry are a single write.
 func TestAnswerSurvivesDeaths(t *testing.T) {
 	t.Parallel()
 	for writes := range 8 {

@@ -17,8 +17,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// oldRecorder records messages like processes until November 2026, which a rolling release runs beside new ones for a while:
-// with a marker for each message, and sessions without ids.
+// oldRecorder records messages like processes until November 2026, which run beside new processes for a while during a
+// rolling release: with a marker for each message, and sessions without ids.
 type oldRecorder struct{ client *dynamodb.Client }
 
 func storedTime(t time.Time) types.AttributeValue {

@@ -26,8 +26,8 @@ func (s *timed) Send(context.Context, conversation.Tenant, conversation.Outgoing
 
 func (*timed) Allow(context.Context, string, int64) bool { return true }
 
-// TestTripsBeforeTheAnswer counts DynamoDB's successive round trips before the customer's answer leaves, without the ones that
-// find the restaurant. In a synctest bubble only they take time, a second each, so that the count is exact.
+// TestTripsBeforeTheAnswer counts DynamoDB's successive round trips before the customer's answer leaves, without the trips
+// that find the restaurant. In a synctest bubble only they take time, a second each, so that the count is exact.
 func TestTripsBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

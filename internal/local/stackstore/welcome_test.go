@@ -30,7 +30,7 @@ type twilio struct {
 	mu      sync.Mutex
 	taken   []conversation.Outgoing
 	before  func(ctx context.Context, sid string, m conversation.Outgoing) error
-	nothing bool // it takes nothing of what before fails
+	nothing bool // it doesn't take the messages for which before fails
 }
 
 func (w *twilio) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
@@ -85,7 +85,7 @@ func (nothing) Allow(context.Context, string, int64) bool { return true }
 
 const guest = "+966500000001"
 
-// welcomed is a service with a customer who has a session, and was sent the template SM1.
+// welcomed is a service with a customer in a session to whom the template SM1 was sent.
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T
@@ -149,7 +149,7 @@ func (w *welcomed) receive(r delivery.Report) {
 	}
 }
 
-// want checks the numbers of templates and texts, and that the log gives a reason, if one is wanted.
+// want checks the numbers of templates and texts, and that the log gives the reason, if the test wants it.
 func (w *welcomed) want(templates, texts int, reason string) {
 	w.t.Helper()
 	if gotTemplates, gotTexts := w.twilio.counts(); gotTemplates != templates || gotTexts != texts {
