@@ -104,7 +104,7 @@ func (e *environment) level(name string) slog.Level {
 	return level
 }
 
-// prices are what delivered messages cost.
+// prices returns the prices of delivered messages.
 func (e *environment) prices(name string) ledger.Prices {
 	prices, err := ledger.ParsePrices(e.optional(name, ""))
 	if err != nil {

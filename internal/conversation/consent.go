@@ -50,7 +50,7 @@ func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, 
 	}
 }
 
-// keepQuiet sends nothing to a customer who has opted out. A welcome stays due, so that it goes out once the customer opts
+// keepQuiet sends nothing to an opted-out customer. A welcome stays due, so that it goes out once the customer opts
 // in. An answer that was withheld isn't given later.
 func (s *Service) keepQuiet(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) error {
 	log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")

@@ -86,7 +86,7 @@ func demoOffer() *offer {
 	return o
 }
 
-// tapping returns a fixture with a customer who was welcomed and who gets lists.
+// tapping returns a fixture with a welcomed customer and with lists.
 func tapping(t *testing.T, o *offer) (*fixture, *lists) {
 	f := setup(t).welcomed(t)
 	l := &lists{bySID: map[string]listpicker.List{}}

@@ -61,7 +61,7 @@ func NewLimiter(config LimiterConfig, scripts ListScripts, log *slog.Logger) (*L
 // Start starts the caller and returns 0, or else the time until the caller may expect to start. Callers that give the same name
 // wait for the same moment. It fails only with the context's error.
 //
-// A caller that doesn't come back delays nobody: anybody who asks while there is room starts. While the cache is down the
+// A caller that doesn't come back delays nobody: any caller starts while there is room. While the cache is down the
 // instance keeps its share of the rate alone.
 func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {

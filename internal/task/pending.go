@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Pending knows what runs on beside the request that started it. The zero Pending is ready for use.
+// Pending tracks the tasks that outlast the requests that started them. The zero Pending is ready for use.
 type Pending struct {
 	mu      sync.Mutex
 	pending map[chan struct{}]bool

@@ -58,7 +58,7 @@ func message(from, to string, n int, body string) events.APIGatewayV2HTTPRequest
 	return posted(form, signature)
 }
 
-// tap is the nth message of a customer, who tapped a row of a list.
+// tap is the nth message of a customer, a tap on a row of a list.
 func tap(from, to string, n int, row string) events.APIGatewayV2HTTPRequest {
 	form, _ := signed(devstack.EventsWebhookURL, from, to, n, "")
 	form.Set("ListId", row)

@@ -40,7 +40,7 @@ const (
 	unknown   = "message in a session, restaurant not cached"
 )
 
-// The customers who write. Each operation begins where the previous one ended.
+// The writing customers. Each operation begins where the previous one ended.
 const (
 	warmer    = "+966500000001" // writes messages that bring the instance's knowledge up to date
 	newcomer  = "+966500000002"

@@ -22,7 +22,7 @@ import (
 
 // This file joins a number and a BSUID into a single customer.
 //
-// A customer who is known by both is stored under the number, in the item customer/<number> with knownAs. The item
+// A customer known by both is stored under the number, in the item customer/<number> with knownAs. The item
 // customer/<BSUID> is an alias then: it has sameAs, the number, and nothing else. A number is never an alias, so a message
 // that carries a number takes one write, with a BSUID beside it or without. An instance remembers aliases, so the further
 // messages of a customer whose number WhatsApp hides take one write too.

@@ -35,7 +35,7 @@ import (
 //	reply, lease            the customer's welcome: due at first, and held by the delivery that found it due
 //	optedOutAt              when the customer opted out, until a message opts in
 //
-//	knownAs                 the BSUID of a customer who is kept under a number
+//	knownAs                 the BSUID of a customer stored under a number
 //
 // A customer who opts out before any session has an item with no more than that and the message's id.
 //
@@ -85,7 +85,7 @@ const (
 	attrEnded        = "ended" // of a session: the session before it, until this session is counted
 	attrCounted      = "counted"
 	attrPlace        = "place"     // of an answer's item: the ledger's place of the message that the latest holder of the lease may have sent
-	attrFreeUntil    = "freeUntil" // of a session of a customer who came from an ad: the end of the time in which messages are free
+	attrFreeUntil    = "freeUntil" // of a session: the end of the time in which messages are free, for a customer from an ad
 
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it

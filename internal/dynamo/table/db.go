@@ -49,7 +49,7 @@ func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
 }
 
 // The attempts at a transaction that conflicts with another on the same item: the SDK does not repeat these by itself.
-// A hundred customers who open conversations with a restaurant at the same moment take turns on its month's item for
+// A hundred customers opening conversations with a restaurant at the same moment take turns on its month's item for
 // some seconds, so the attempts are bounded by the invocation's time and not by their number.
 const (
 	ConflictAttempts   = 100

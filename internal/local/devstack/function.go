@@ -82,7 +82,7 @@ func (s *Stack) Kill(function string) int {
 	return 0
 }
 
-// KillOne does to a random process of a compiled function what Kill does to all. It reports whether there was a process.
+// KillOne kills a random process of a compiled function, as Kill kills all. It reports whether there was a process.
 func (s *Stack) KillOne(function string) bool {
 	pool := s.pools[function]
 	return pool != nil && pool.KillOne()

@@ -182,7 +182,7 @@ func (m *mixed) post(kind string, form url.Values) error {
 }
 
 // TestMixedWebhooks posts webhooks of all kinds over some weeks. No well-formed webhook is refused, and each customer's count
-// is their true number of conversations. Customers who opted out are sent nothing, and neither is a bot of ours.
+// is their true number of conversations. Opted-out customers are sent nothing, and neither is a bot of ours.
 func TestMixedWebhooks(t *testing.T) {
 	t.Parallel()
 	total := *mixedWebhooks

@@ -31,7 +31,7 @@ var (
 // atOnce is how many deliveries are under way at a time.
 const atOnce = 16
 
-// storm is a crowd of customers who write to restaurants at the same time, through Twilio. Twilio delivers messages again that
+// storm is a crowd of customers that write to restaurants at the same time, through Twilio. Twilio delivers messages again that
 // weren't answered with 200, and sometimes messages that were.
 type storm struct {
 	stack  *devstack.Stack

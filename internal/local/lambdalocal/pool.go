@@ -95,7 +95,7 @@ func (p *Pool) Kill() int {
 	return killed
 }
 
-// KillOne does to a random instance what Kill does to all. It reports whether there was an instance.
+// KillOne kills a random instance, as Kill kills all. It reports whether there was an instance.
 func (p *Pool) KillOne() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -583,7 +583,7 @@ func TestCalledOffBeforeWriting(t *testing.T) {
 	}
 }
 
-// calledOff is a store whose reads succeed, and after which whoever asked for them is called off.
+// calledOff is a store that cancels the context of its caller after each successful read.
 type calledOff struct {
 	transfer.Store
 	callOff func()

@@ -1,4 +1,4 @@
-// Command bare posts, for every event, what it is given in CALLS with a bare http.Client, unsigned, and reads the answers.
+// Command bare posts, for every event, the requests in CALLS with a bare http.Client, unsigned, and reads the answers.
 package main
 
 import (

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	_, _ = x509.SystemCertPool() // as the functions: whoever calls over TLS needs them
+	_, _ = x509.SystemCertPool() // as the functions: calls over TLS need them
 	config := aws.Config{
 		Region: "local",
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

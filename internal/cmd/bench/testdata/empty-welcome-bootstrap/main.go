@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	_, _ = x509.SystemCertPool() // as the functions: whoever calls over TLS needs them
+	_, _ = x509.SystemCertPool() // as the functions: calls over TLS need them
 	queue := sqs.NewFromConfig(aws.Config{
 		Region: "local",
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
