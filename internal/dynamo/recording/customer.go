@@ -147,7 +147,8 @@ func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []b
 	return in.Err
 }
 
-// join makes one customer of a message's number and its BSUID, and returns the session that is left. It fails with errOthers.
+// join merges the customers of a message's number and of its BSUID, and returns the remaining session. It fails with
+// errOthers.
 func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	for range races {
 		var both [2]session
@@ -316,7 +317,7 @@ func unchanged(it table.Item) table.Expression {
 // missing.
 func merge(number, user session) (merged table.Item, ended *session) {
 	fresh := number.unlinked() != "" // opened by a message that carried both: no opening if the other session is open
-	first, second := &number, &user  // by when they were opened
+	first, second := &number, &user  // in the order of their openings
 	if user.opened.Before(number.opened) || fresh && meet(number, user) {
 		first, second = second, first
 	}
@@ -383,7 +384,7 @@ func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	}
 }
 
-// mergeSets gives an item the members that either of two has.
+// mergeSets gives an item the union of a set's members in several items.
 func mergeSets(merged table.Item, name string, items ...table.Item) {
 	var all [][]byte
 	for _, it := range items {
@@ -429,8 +430,8 @@ func (r *Recorder) updateReply(ctx context.Context, m conversation.Message, repl
 	return r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
 }
 
-// Unite makes one customer of a number and a BSUID that are known to belong together, without a message. It fails with
-// outage.ErrUnavailable. A BSUID that belongs to another number stays there.
+// Unite merges the customers of a number and a BSUID that are known to belong together, without a message. It fails
+// with outage.ErrUnavailable. A BSUID that belongs to another number stays there.
 func (r *Recorder) Unite(ctx context.Context, restaurantID, number, userID string) error {
 	_, err := r.join(ctx, conversation.Message{RestaurantID: restaurantID, Customer: number, UserID: userID}, nil)
 	if err != nil && !errors.Is(err, errOthers) {

@@ -90,8 +90,8 @@ const (
 	countDue = "due"
 	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
 
-	// idsKept is how many ids the newer set holds at least before it becomes the earlier one, and idLength their bytes: with
-	// two sets of them a session takes less than 1 KB, which is one write unit.
+	// idsKept is the least number of ids in the newer set when it becomes the earlier set, and idLength is an id's bytes:
+	// with two such sets a session takes less than 1 KB, which is one write unit.
 	idsKept  = 16
 	idLength = 8
 
@@ -117,7 +117,7 @@ func sessionKey(m conversation.Message) table.Item {
 	return schema.SessionKey(m.RestaurantID, home(m))
 }
 
-// home returns the id that a message's customer is kept under, as far as is known.
+// home returns the id that a message's customer is stored under, as far as it is known.
 func home(m conversation.Message) string { return cmp.Or(m.Home, m.Customer) }
 
 func replyKey(m conversation.Message, r conversation.Reply) table.Item {
@@ -127,8 +127,8 @@ func replyKey(m conversation.Message, r conversation.Reply) table.Item {
 	return markerKey(m)
 }
 
-// idOf returns a message's id as sets keep it: the start of its hash. Among the hundred ids that a customer has at most, two
-// are alike once in 10^17 messages.
+// idOf returns a message's id as stored in sets: the start of its hash. Among a customer's hundred ids at most, two are
+// equal once in 10^17 messages.
 func idOf(m conversation.Message) []byte {
 	sum := sha256.Sum256([]byte(m.ID))
 	return sum[:idLength]
@@ -233,7 +233,8 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	}.After(s.optedOut, m.Consent)
 }
 
-// freeUntil returns until when messages to a customer are free, after a message, given the session before it.
+// freeUntil returns the end of the time in which messages to a customer are free, after a message, given the session
+// before it.
 func freeUntil(m conversation.Message, before session) time.Time {
 	if free := m.ReceivedAt.Add(conversation.FreeEntryPoint); m.FromAd && free.After(before.freeUntil) {
 		return free
@@ -252,7 +253,7 @@ func (s session) repeat(m conversation.Message) conversation.Recorded {
 	return recorded
 }
 
-// advance records the message with its customer.
+// advance records the message in its customer's session.
 func (r *Recorder) advance(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
 	id := idOf(m)
 	m.Home = r.aliases.lookUp(m)
@@ -275,7 +276,7 @@ func (r *Recorder) advance(ctx context.Context, m conversation.Message) (convers
 	return conversation.Recorded{}, errRaced
 }
 
-// attempt records a message as nearly all are: it extends a session or opens a new customer's, or opts out.
+// attempt records the usual messages: a message that extends a session, opens a new customer's session, or opts out.
 func (r *Recorder) attempt(ctx context.Context, m *conversation.Message, id []byte) (conversation.Recorded, error) {
 	var old table.Item
 	var err error
@@ -303,14 +304,14 @@ func (r *Recorder) attempt(ctx context.Context, m *conversation.Message, id []by
 	return taken(*m, before), nil
 }
 
-// retry records a message that attempt doesn't, or that others came between, given the item that kept it from being recorded.
+// retry records a message that attempt couldn't record, given the item that prevented it.
 func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	switch other := otherID(*m); {
 	case seen.alias != "":
 		r.aliases.keep(*m, seen.alias)
 		m.Home = seen.alias
 	case seen.knows:
-		if m.UserID != "" && seen.knownAs == m.UserID { // the delivery before may have broken off in between
+		if m.UserID != "" && seen.knownAs == m.UserID { // the delivery before may have broken off before the alias was written
 			if _, err := r.link(ctx, *m, id); err != nil {
 				return conversation.Recorded{}, err
 			}
@@ -384,8 +385,8 @@ func optIn(m conversation.Message) table.Expression {
 	return table.Expression{Remove: "#out", Names: map[string]string{"#out": schema.AttrOptedOut}}
 }
 
-// fromAd is the part of a write that has messages to the customer be free from then on, if the message came from an ad, given the
-// session before it.
+// fromAd is the part of a write that makes messages to the customer free from then on, if the message came from an ad, given
+// the session before it.
 func fromAd(m conversation.Message, before session) table.Expression {
 	free := freeUntil(m, before)
 	if free.Equal(before.freeUntil) {
@@ -533,7 +534,7 @@ func endedAttributes(s usage.Session) table.Item {
 	return it
 }
 
-// keepEnded keeps a session that ended, if there is one, as an item of its own.
+// keepEnded stores an ended session, if there is one, as an item of its own.
 func (r *Recorder) keepEnded(ctx context.Context, m conversation.Message, s usage.Session) error {
 	if s.OpenedAt.IsZero() {
 		return nil
@@ -569,8 +570,9 @@ func forward(name, attribute string, at time.Time) table.Expression {
 	}
 }
 
-// noteActivity moves the restaurant's first and last activity, tallies the message, and counts the session in its slot: in
-// one write where it is the restaurant's latest message, and neither the first of its month nor the first for a day.
+// noteActivity moves the restaurant's first and last activity, tallies the message, and counts the session in its slot. It
+// takes a single write if the message is the restaurant's latest, and neither the first of its month nor the first for a
+// day.
 func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved schema.Move) error {
 	month := r.calendar.Month(recorded.At).String()
 	seen := month // the assumed month of the tally, until the item is read
@@ -642,8 +644,8 @@ func (r *Recorder) tally(at time.Time, seen string) table.Expression {
 	return e
 }
 
-// noteLate notes a message that others overtook: it isn't the restaurant's latest, but may be its first, or may have
-// opened its latest conversation; and it is tallied.
+// noteLate notes a message that later messages overtook: it isn't the restaurant's latest, but may be its first, or may
+// have opened its latest conversation. It is tallied too.
 func (r *Recorder) noteLate(
 	ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved schema.Move, first, last time.Time, seen string,
 ) error {
@@ -743,8 +745,8 @@ func (r *Recorder) claim(
 	return replyState(seen, m), nil
 }
 
-// lease takes or renews the lease on a reply, on condition that it is due and that place, which may name :seen, holds where
-// somebody else had it; or else it returns the item as it is.
+// lease takes or renews the lease on a reply that is due, and returns the item as it is if it can't. The condition place,
+// which may name :seen, must hold too, unless this delivery holds the lease already.
 func (r *Recorder) lease(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time, place string, seen table.Value,
 ) (item table.Item, held bool, err error) {
