@@ -121,7 +121,7 @@ export class Transport {
     }
   }
 
-  /** Returns how long to wait before the next attempt, or undefined where there is to be none. */
+  /** Returns how long to wait before the next attempt, or undefined if there is to be none. */
   #delayAfter(error: unknown, attempt: number): number | undefined {
     if (!(error instanceof UsageApiError) || (error.status !== 429 && error.status !== 503)) return undefined;
     if (attempt >= this.#maxRetries) return undefined;

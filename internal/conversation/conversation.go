@@ -49,7 +49,7 @@ const (
 type Message struct {
 	ID           string // Twilio's MessageSid, the same for every delivery
 	RestaurantID string
-	Customer     string // E.164, or a BSUID where the number isn't known
+	Customer     string // E.164, or a BSUID if the number isn't known
 	UserID       string // the BSUID that came beside the number, or ""
 	// Home is the id that the customer is stored under, as Record found it; "" stands for Customer. The caller of Record
 	// sets it before it continues with the message.
@@ -59,7 +59,7 @@ type Message struct {
 	Consent    Consent
 	FromAd     bool // the customer tapped an ad or a page's button to write it
 	// Place is where the ledger is to keep the answer, if the message Asks for one and this delivery sends it. Once the answer is
-	// entered there it is settled: Settle needn't be called, and wasn't where the process died before.
+	// entered there it is settled: Settle needn't be called, and wasn't if the process died before.
 	Place delivery.Place
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string
@@ -95,7 +95,7 @@ type Recorded struct {
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
 	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: a welcome that is due is due as text.
 	WelcomeFailed bool
-	// FreeUntil is until when messages to the customer are free, zero where they aren't: FreeEntryPoint after the latest message
+	// FreeUntil is until when messages to the customer are free, zero if they aren't: FreeEntryPoint after the latest message
 	// FromAd.
 	FreeUntil time.Time
 	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.

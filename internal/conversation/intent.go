@@ -39,7 +39,7 @@ func IntentOf(in Incoming) Intent {
 	return NoIntent
 }
 
-// LanguageOf returns the language that a message is written in: Arabic where it has an Arabic letter or none at all.
+// LanguageOf returns the language that a message is written in: Arabic if it has an Arabic letter or none at all.
 func LanguageOf(in Incoming) menu.Language {
 	latin := false
 	for _, r := range in.ButtonText + in.ListTitle + in.Body {

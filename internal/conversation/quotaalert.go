@@ -87,7 +87,7 @@ func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Messag
 	return errors.Join(failure, s.settleQuotaAlerts(ctx, m, state.Month, told, true))
 }
 
-// alertOwner sends the owner the template, where there are both. It fails where sending it may succeed later.
+// alertOwner sends the owner the template, if there are both. It fails if sending it may succeed later.
 func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q usage.Quota, threshold int64) error {
 	sid, known := s.Templates.SID(ctx, TemplateQuotaAlert)
 	if !known || t.Bot.OwnerNumber == "" {

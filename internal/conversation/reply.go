@@ -108,7 +108,7 @@ func branchesContent(restaurantName, sid string, language menu.Language, branche
 	return listContent(name, "فروع "+name+":", "لا توجد فروع لعرضها حالياً.", sid, entries)
 }
 
-// split joins lines below a title into texts of at most MaxTextLength characters, between lines where it can.
+// split joins lines below a title into texts of at most MaxTextLength characters, between lines if it can.
 func split(title string, lines []string) []string {
 	var texts []string
 	current := title

@@ -32,7 +32,7 @@ type Tenant struct {
 // Incoming is a customer's message as Twilio delivers it.
 type Incoming struct {
 	MessageID     string // MessageSid
-	Customer      string // E.164, or a BSUID where the number isn't known
+	Customer      string // E.164, or a BSUID if the number isn't known
 	UserID        string // the BSUID that came beside the number, or ""
 	ProfileName   string
 	Body          string
@@ -508,7 +508,7 @@ func customersAnswers(restaurantID, customer string) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// permanent is an error that trying again doesn't change, such as *sufrah.Error where the merchant is unknown.
+// permanent is an error that trying again doesn't change, such as *sufrah.Error if the merchant is unknown.
 type permanent interface{ Retryable() bool }
 
 func retryable(err error) bool {

@@ -6,7 +6,7 @@ import "time"
 // counted it: a system that takes it over counts nothing.
 type Session struct {
 	RestaurantID  string
-	Customer      string // E.164, or a BSUID where the number isn't known
+	Customer      string // E.164, or a BSUID if the number isn't known
 	UserID        string // the BSUID of a customer with a number, or ""
 	OpenedAt      time.Time
 	LastMessageAt time.Time

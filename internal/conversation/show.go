@@ -21,7 +21,7 @@ type Products interface {
 
 // Lists knows the contents that show lists, by a Twilio account, "" being Sufrah's own.
 type Lists interface {
-	// SID returns the SID of the account's content that shows the list, which it makes where there is none.
+	// SID returns the SID of the account's content that shows the list, which it makes if there is none.
 	SID(ctx context.Context, accountSID string, list listpicker.List) (string, error)
 	// Forget says that the SID can't be sent.
 	Forget(ctx context.Context, accountSID string, list listpicker.List) error
@@ -94,7 +94,7 @@ func (sh *shower) readBranches(ctx context.Context) ([]menu.Branch, error) {
 	return read(ctx, sh, branches, source, err)
 }
 
-// onPage adds the list of a page to a content, the first one's where there is no such page.
+// onPage adds the list of a page to a content, the first one's if there is no such page.
 func onPage(c Content, pages []listpicker.List, page int) Content {
 	if len(pages) == 0 {
 		return c
@@ -109,7 +109,7 @@ func onPage(c Content, pages []listpicker.List, page int) Content {
 	return c
 }
 
-// template returns the SID of the list template with so many rows; "" where there is none.
+// template returns the SID of the list template with so many rows; "" if there is none.
 func (sh *shower) template(key string, rows int) string {
 	if sid := sh.ListTemplates[key+"_"+strconv.Itoa(rows)]; sid != "" {
 		return sid
@@ -181,8 +181,8 @@ func (sh *shower) products(ctx context.Context, row listpicker.Row) (Content, er
 	return onPage(c, pages, max(row.Page, 1)), nil
 }
 
-// branchFor returns the key and the id of the branch that a row names or, where it names none, that the customer chose; the first
-// one where there is no such branch, and none where branches can't be read: a category is shown all the same.
+// branchFor returns the key and the id of the branch that a row names or, if it names none, that the customer chose; the first
+// one if there is no such branch, and none where branches can't be read: a category is shown all the same.
 func (sh *shower) branchFor(ctx context.Context, row listpicker.Row) (key, id string) {
 	branches, err := sh.readBranches(ctx)
 	if err != nil {

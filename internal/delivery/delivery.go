@@ -70,7 +70,7 @@ func flag(set bool) string {
 	return "0"
 }
 
-// ParseQuery returns the origin in the query of a callback's address; the zero Origin where there is none in exactly the form
+// ParseQuery returns the origin in the query of a callback's address; the zero Origin if there is none in exactly the form
 // that Query gives it.
 func ParseQuery(query string) Origin {
 	values, err := url.ParseQuery(query)

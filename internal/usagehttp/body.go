@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// timestamp is a time as the API shows it: RFC 3339 in UTC with milliseconds, null where there is none.
+// timestamp is a time as the API shows it: RFC 3339 in UTC with milliseconds, null if there is none.
 type timestamp time.Time
 
 const timestampLayout = "2006-01-02T15:04:05.000Z"

@@ -11,7 +11,7 @@ import (
 
 // Difference is something that the directory says otherwise than the restaurants do.
 type Difference struct {
-	RestaurantID string // empty where it is of a whole page, or of all
+	RestaurantID string // empty if it is of a whole page, or of all
 	What         string // for a person
 }
 

@@ -63,7 +63,7 @@ type Snapshot struct {
 	directory  *Directory
 	generation int64
 	version    int64
-	stored     table.Value // the version as it is stored: nil where there is none, or something else than a number
+	stored     table.Value // the version as it is stored: nil if there is none, or something else than a number
 	counts
 }
 
@@ -194,7 +194,7 @@ func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit i
 type Stretch struct {
 	IDs    []string
 	Offset int          // restaurants before it
-	Next   *usage.Place // behind which the list goes on; nil where it ends
+	Next   *usage.Place // the place after which the list continues; nil at its end
 }
 
 // After returns at most limit of the restaurants that the filter admits, in the order of IDs, from behind a place on, in one

@@ -185,7 +185,7 @@ func (d *Directory) deletePages(ctx context.Context, before int64) error {
 	return nil
 }
 
-// Tidy lays the directory anew where a page holds far more than it should, as after adding many restaurants
+// Tidy lays the directory anew if a page holds far more than it should, as after adding many restaurants
 // that are older than others: every page of the list is then read at the same cost again. It reports whether it did.
 func (d *Directory) Tidy(ctx context.Context) (bool, error) {
 	s, err := d.Read(ctx)

@@ -220,7 +220,7 @@ func (d *Directory) wrongWords(ctx context.Context, all []listed) (missing []wor
 type wordOf struct {
 	item         table.Item
 	restaurantID string
-	name         string // the restaurant's, as it was read; empty where there is none
+	name         string // the restaurant's, as it was read; empty if there is none
 }
 
 func (d *Directory) checkWords(ctx context.Context, all []listed) ([]Difference, error) {

@@ -15,16 +15,16 @@ import (
 type Standing struct {
 	id         string
 	period     string
-	Restaurant restaurant.Restaurant // its ID is empty where there is none
-	Bot        *restaurant.Bot       // nil where there is none
+	Restaurant restaurant.Restaurant // its ID is empty if there is none
+	Bot        *restaurant.Bot       // nil if there is none
 	Month      usage.MonthCount
-	Item       table.Item // the month's, nil where there is none
+	Item       table.Item // the month's, nil if there is none
 
 	at place
 }
 
 // Standing reads, in one round trip, how a restaurant stands in a period, which is a month's, and one more item of the
-// usage table, nil where there is none.
+// usage table, nil if there is none.
 func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, other table.Item) (seen Standing, found table.Item, err error) {
 	seen = Standing{id: restaurantID, period: period}
 	keys := []table.Key{

@@ -264,7 +264,7 @@ func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaura
 	return err
 }
 
-// unchangedNames is the condition that a bot has the phone number and the id of the item that was read, nil where there was
+// unchangedNames is the condition that a bot has the phone number and the id of the item that was read, nil if there was
 // none.
 func unchangedNames(seen table.Item) table.Expression {
 	e := table.Expression{Names: map[string]string{}, Values: table.Item{}}
@@ -283,7 +283,7 @@ func unchangedNames(seen table.Item) table.Expression {
 	return e
 }
 
-// Bot returns the bot configuration of a restaurant, nil where it has none.
+// Bot returns the bot configuration of a restaurant, nil if it has none.
 func (g *Registry) Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error) {
 	it, err := g.db.Get(ctx, g.names.Bots, schema.RestaurantKey(restaurantID))
 	if err != nil || it == nil {

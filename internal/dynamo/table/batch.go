@@ -89,7 +89,7 @@ func (db *DB) getBatch(ctx context.Context, keys []Key, consistent bool, found f
 	})
 }
 
-// Get reads one item, strongly consistent; nil where there is none.
+// Get reads one item, strongly consistent; nil if there is none.
 func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
 	consistent := true
 	defer timing.Start(ctx, timing.Store)()

@@ -53,7 +53,7 @@ func topUpItem(restaurantID string, month usage.Month, a usage.TopUp) table.Item
 	return it
 }
 
-// AddTopUp implements usage.TopUpStore, in two round trips where nobody else changes the month meanwhile, and one or two more for
+// AddTopUp implements usage.TopUpStore, in two round trips if nobody else changes the month meanwhile, and one or two more for
 // the restaurant's place in the ranking.
 func (t *Store) AddTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,

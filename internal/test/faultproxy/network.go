@@ -27,7 +27,7 @@ type Network struct {
 	server      string
 	weather     Weather
 	listener    net.Listener
-	connections map[*net.TCPConn]*Weather // the clients', each with its own weather where it isn't the network's
+	connections map[*net.TCPConn]*Weather // the clients', each with its own weather if it isn't the network's
 	answers     int                       // pieces, ever
 }
 
