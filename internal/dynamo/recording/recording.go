@@ -84,7 +84,7 @@ const (
 	attrEarlier      = "earlierIds"
 	attrEnded        = "ended" // of a session: the session before it, until this session is counted
 	attrCounted      = "counted"
-	attrPlace        = "place"     // of an answer's item: the ledger's place of the message that the latest holder of the lease may have sent
+	attrPlace        = "place"     // of an answer's item: the place of the message that the lease's latest holder may have sent
 	attrFreeUntil    = "freeUntil" // of a session: the end of the time in which messages are free, for a customer from an ad
 
 	countDue = "due"
