@@ -795,7 +795,7 @@ func TestUnitsOfCallbacks(t *testing.T) {
 	}
 	s := newStories(t, loaded)
 	engine := tables{engine: s.StandIn()}
-	s.behave("twilio", `{"callbackDelayMs": 500}`)
+	s.behave("twilio", `{"callbackDelayMs": 5000}`)
 	s.write("+966500000001", exampleNumber, "hello", true)
 	read, written := engine.capacity(), engine.written()
 	s.Twilio.Reported()
