@@ -163,7 +163,7 @@ func (s *stories) pass(d time.Duration) {
 // await returns when the log has a message so many times, while time passes.
 func (s *stories) await(message string, times int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if strings.Count(s.log.String(), `"message":"`+message+`"`) >= times {
 			return
 		}
@@ -262,7 +262,7 @@ func (s *stories) run() string {
 	s.write("+966500000004", exampleNumber, "menu", true)
 	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
 	// Calls have been stopped. After some seconds the next request tries.
-	for late := time.Now().Add(time.Minute); !strings.Contains(s.log.String(), "merchant can't be shown"); s.pass(10 * time.Second) {
+	for late := time.Now().Add(5 * time.Minute); !strings.Contains(s.log.String(), "merchant can't be shown"); s.pass(10 * time.Second) {
 		if time.Now().After(late) {
 			s.t.Fatal("Sufrah isn't called again")
 		}
