@@ -68,7 +68,8 @@ func (f form) text(name string, most int) string {
 	return s[:most]
 }
 
-// incoming returns the message in a form that is signed.
+// incoming returns the message in a form that is signed. A message that a customer wrote from an ad has the ad's ReferralSourceId or
+// ReferralCtwaClid (Twilio, "Twilio's request to your incoming message Webhook URL").
 func (f form) incoming() (conversation.Incoming, error) {
 	sender, userID, err := f.sender()
 	if err != nil {
