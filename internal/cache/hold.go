@@ -37,8 +37,6 @@ type heldFailure struct {
 	Cause     string `json:"cause"`
 }
 
-func milliseconds(d time.Duration, n int64) string { return strconv.FormatInt(d.Milliseconds()+n, 10) }
-
 // held returns the failure that is held for the key, or nil.
 func (l *Loader[T]) held(ctx context.Context, key string) error {
 	if l.options.Hold == 0 {

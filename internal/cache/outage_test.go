@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sufrah/usage-bootstrap/internal/circuit"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
@@ -25,7 +26,7 @@ func (w *world) sharing(client *valkey.Client, seed uint64) Options {
 	}
 	o := w.options(client)
 	o.LockFor, o.Hold, o.Random = patience, time.Second, draw
-	o.Breaker = &Breaker{Key: "{calls}", Scripts: client, Random: draw, Log: o.Log}
+	o.Breaker = &Breaker{Key: "{calls}", Circuits: client, Random: draw, Log: o.Log}
 	o.RetryAfter = func(err error) time.Duration {
 		if f, ok := errors.AsType[*fault](err); ok {
 			return f.retryAfter
@@ -175,7 +176,7 @@ func TestCustomersInAnOutage(t *testing.T) {
 		w.pass(10 * time.Minute / time.Duration(customers))
 	}
 	// Until the breaker opens, and then one at a time, after pauses of 8 s less a fifth.
-	if n, most := down.fetches.Load(), int64(breakAfter+10+10*time.Minute/(longestPause*8/10)); n > most {
+	if n, most := down.fetches.Load(), int64(circuit.After+10+10*time.Minute/(circuit.LongestPause*8/10)); n > most {
 		t.Errorf("%d calls, want %d at most", n, most)
 	}
 	t.Logf("%d customers were shown an old menu; %d calls in vain", shown, down.fetches.Load())
@@ -281,7 +282,7 @@ func TestOneProbe(t *testing.T) {
 	w := setup(t)
 	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
 	down := &origin{err: &fault{}}
-	for i := range breakAfter {
+	for i := range circuit.After {
 		_, _, _ = one.Load(t.Context(), fmt.Sprint("{k}", i), down.fetch)
 	}
 	w.pass(2 * time.Second)
@@ -290,7 +291,7 @@ func TestOneProbe(t *testing.T) {
 		t.Errorf("not admitted: %v", err)
 	}
 	// A failed call only shows that nothing has changed: its caller must wait like all others.
-	if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, firstPause) || !strings.Contains(err.Error(), down.err.Error()) {
+	if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, circuit.FirstPause) || !strings.Contains(err.Error(), down.err.Error()) {
 		t.Errorf("the one that tries in vain: %v", err)
 	}
 	w.pass(5 * time.Second)

@@ -162,10 +162,10 @@ func (t templates) SID(_ context.Context, key string) (string, bool) {
 	return sid, ok
 }
 
-// noScripts is a cache that is down: each instance counts its answers alone.
-type noScripts struct{}
+// noCounters is a cache that is down: each instance counts its answers alone.
+type noCounters struct{}
 
-func (noScripts) Eval(context.Context, string, []string, ...string) (int64, error) {
+func (noCounters) Count(context.Context, string, time.Duration) (int64, error) {
 	return 0, outage.ErrUnavailable
 }
 
@@ -220,7 +220,7 @@ func setup(t testing.TB) *fixture {
 	f.Service = &conversation.Service{
 		Ledger:   ledger.New(f.store, usage.NewCalendar(nil).Date, rand.Text, slog.New(slog.DiscardHandler)),
 		Recorder: f.recorder, QuotaAlerter: f.alerter, Sender: f.phones, Queue: f.queue, Menu: f.menus, Templates: f.templates,
-		Limiter: ratelimit.NewWindow(noScripts{}, clock, slog.New(slog.DiscardHandler)),
+		Limiter: ratelimit.NewWindow(noCounters{}, clock, slog.New(slog.DiscardHandler)),
 		Now:     clock,
 		NewID: func() string {
 			mu.Lock()

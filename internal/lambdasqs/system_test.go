@@ -239,7 +239,7 @@ func (s *system) instance(t testing.TB, now func() time.Time) eventsource.Invoke
 	}
 	if s.wiring.guarded {
 		options.Hold, options.RetryAfter = time.Second, retryAfter
-		options.Breaker = &cache.Breaker{Key: "{calls}:breaker", Scripts: server, Random: rand.Uint64, Log: log}
+		options.Breaker = &cache.Breaker{Key: "{calls}:breaker", Circuits: server, Random: rand.Uint64, Log: log}
 	}
 	offers := cache.NewMenu(origin, options)
 	sids := map[string]string{"welcome": "HX" + strings.Repeat("0", 32), "categories": "HX" + strings.Repeat("1", 32)}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
 // jobs are twenty a minute, as for the bootstrap jobs.
@@ -19,9 +21,9 @@ func jobs(now func() time.Time) LimiterConfig {
 	}
 }
 
-func newLimiter(t *testing.T, config LimiterConfig, scripts ListScripts) *Limiter {
+func newLimiter(t *testing.T, config LimiterConfig, starts Starts) *Limiter {
 	t.Helper()
-	limiter, err := NewLimiter(config, scripts, slog.New(slog.DiscardHandler))
+	limiter, err := NewLimiter(config, starts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +257,7 @@ func TestFlatCost(t *testing.T) {
 			t.Fatalf("start %d waits for %v", i, d)
 		}
 	}
-	if len(l.known) != maxKnown || l.older != 200-maxKnown {
+	if len(l.known) != startlog.Told || l.older != 200-startlog.Told {
 		t.Errorf("it knows %d starts and %d older ones", len(l.known), l.older)
 	}
 	redis.FlushAll() // and the next seeds a whole log

@@ -6,19 +6,22 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// Scripts runs Lua scripts on a server that all instances share. A script is atomic, and an error may mean that it ran
-// nevertheless: a limit may then be reached a little early.
-type Scripts interface {
-	// Eval runs a script that returns a whole number and touches only the given keys.
-	Eval(ctx context.Context, script string, keys []string, args ...string) (int64, error)
+// Counters counts for all instances. An error may mean that it counted nevertheless: a limit may then be reached a little early.
+type Counters interface {
+	// Count counts one under a key that is used for no longer than keep, and returns how many were counted. The counter may go
+	// once keep is over.
+	Count(ctx context.Context, key string, keep time.Duration) (int64, error)
 }
 
-// ListScripts are Scripts that return more than one number.
-type ListScripts interface {
-	// EvalInts runs a script that returns a list of whole numbers.
-	EvalInts(ctx context.Context, script string, keys []string, args ...string) ([]int64, error)
+// Starts keeps logs of starts for all instances. It applies startlog's rule, atomically. An error may mean that the caller was
+// given its start nevertheless.
+type Starts interface {
+	Start(ctx context.Context, key string, request startlog.Request) (startlog.Answer, error)
 }
 
 // outage notes when the server goes away and comes back, once each.

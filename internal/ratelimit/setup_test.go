@@ -12,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/sufrah/usage-bootstrap/internal/startlog"
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
@@ -35,24 +36,26 @@ func (c *clock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// flaky are the scripts of a server that can be out of reach.
+// flaky is a server that can be out of reach.
 type flaky struct {
 	*valkey.Client
 	down atomic.Bool
 }
 
-func (f *flaky) Eval(ctx context.Context, script string, keys []string, args ...string) (int64, error) {
+var errOutOfReach = errors.New("out of reach")
+
+func (f *flaky) Count(ctx context.Context, key string, keep time.Duration) (int64, error) {
 	if f.down.Load() {
-		return 0, errors.New("out of reach")
+		return 0, errOutOfReach
 	}
-	return f.Client.Eval(ctx, script, keys, args...)
+	return f.Client.Count(ctx, key, keep)
 }
 
-func (f *flaky) EvalInts(ctx context.Context, script string, keys []string, args ...string) ([]int64, error) {
+func (f *flaky) Start(ctx context.Context, key string, r startlog.Request) (startlog.Answer, error) {
 	if f.down.Load() {
-		return nil, errors.New("out of reach")
+		return startlog.Answer{}, errOutOfReach
 	}
-	return f.Client.EvalInts(ctx, script, keys, args...)
+	return f.Client.Start(ctx, key, r)
 }
 
 // setup returns a server, and a connection of one instance to it.

@@ -12,9 +12,9 @@ import (
 
 // Window counts automated answers by restaurant and minute. It is safe for concurrent use.
 type Window struct {
-	scripts Scripts
-	now     func() time.Time
-	outage  outage
+	counters Counters
+	now      func() time.Time
+	outage   outage
 
 	mu     sync.Mutex
 	minute int64
@@ -28,16 +28,12 @@ type count struct {
 }
 
 // NewWindow returns counters for minutes by the clock now.
-func NewWindow(scripts Scripts, now func() time.Time, log *slog.Logger) *Window {
-	return &Window{scripts: scripts, now: now, outage: outage{limit: "answers per minute", log: log}}
+func NewWindow(counters Counters, now func() time.Time, log *slog.Logger) *Window {
+	return &Window{counters: counters, now: now, outage: outage{limit: "answers per minute", log: log}}
 }
 
-// countScript counts one and keeps the counter until some time after its minute, whichever clock that is by.
-const countScript = `
-local n = redis.call('INCR', KEYS[1])
-if n == 1 then redis.call('EXPIRE', KEYS[1], 120) end
-return n
-`
+// keepCounter is the time for which a minute's counter is kept: some time longer than its minute, whichever clock that is by.
+const keepCounter = 2 * time.Minute
 
 // Allow counts an answer of the restaurant and says whether it is within the limit of the minute. A negative limit allows
 // every answer, and 0 none; neither is counted. While the cache is down the instance counts alone, beginning with the last
@@ -51,7 +47,7 @@ func (w *Window) Allow(ctx context.Context, restaurantID string, limit int64) bo
 		return false // counts only grow, so there is nothing to ask
 	}
 	key := cache.Key(restaurantID, "answers:"+strconv.FormatInt(minute, 10))
-	n, err := w.scripts.Eval(ctx, countScript, []string{key})
+	n, err := w.counters.Count(ctx, key, keepCounter)
 	if err == nil || ctx.Err() == nil {
 		w.outage.note(ctx, err)
 	}

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-func newWindow(scripts Scripts, c *clock) *Window {
-	return NewWindow(scripts, c.now, slog.New(slog.DiscardHandler))
+func newWindow(counters Counters, c *clock) *Window {
+	return NewWindow(counters, c.now, slog.New(slog.DiscardHandler))
 }
 
 func TestWindow(t *testing.T) {

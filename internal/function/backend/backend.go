@@ -72,7 +72,7 @@ func CacheOptions(
 	return cache.Options{
 		Server: server, TTL: settings.CacheTTL, StaleFor: StaleFor, Jitter: jitter, Hold: hold, RetryAfter: RetryAfter,
 		Breaker: &cache.Breaker{
-			Key: "sufrah:v1:{calls}:breaker", Scripts: server, Random: rand.Uint64, Log: log,
+			Key: "sufrah:v1:{calls}:breaker", Circuits: server, Random: rand.Uint64, Log: log,
 			Opened: func() { meter.Write(metrics.Count(metrics.SufrahStopped, 1)) },
 		},
 		Now: now, Random: rand.Uint64, Log: log, Observer: cache.Observer{Loaded: meter.CacheLoaded},

@@ -24,7 +24,7 @@ var (
 	domain = []string{
 		"./internal/usage", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/customer", "./internal/intent", "./internal/spelling", "./internal/search", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
-		"./internal/ratelimit", "./internal/listpicker", "./internal/listcontent", "./internal/delivery", "./internal/ledger",
+		"./internal/ratelimit", "./internal/circuit", "./internal/startlog", "./internal/listpicker", "./internal/listcontent", "./internal/delivery", "./internal/ledger",
 	}
 	// edges take requests from outside and hand them to the domain.
 	edges = []string{"./internal/httpedge", "./internal/usagehttp", "./internal/webhook"}
