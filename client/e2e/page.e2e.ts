@@ -176,7 +176,7 @@ test('the theme is the system’s until one is chosen', async () => {
 test('what fails can be tried again', async () => {
   await behave('store', { failRate: 1, status: 503 });
   const page = await open({ view: 'admin' });
-  await page.getByRole('alert').filter({ hasText: 'No answer right now' }).waitFor(); // once the client has tried often enough
+  await page.getByRole('alert').filter({ hasText: 'Not available right now' }).waitFor(); // once the client has tried often enough
   await behave('store', {});
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByRole('table').waitFor();
@@ -184,7 +184,7 @@ test('what fails can be tried again', async () => {
 
   await behave('store', { failRate: 1, status: 500 });
   await page.getByRole('button', { name: 'Refresh' }).click();
-  await page.getByRole('alert').filter({ hasText: 'Not refreshed' }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'Could not refresh' }).waitFor();
   expect(await page.getByRole('row').count()).toBe(21); // still there
   await behave('store', {});
   await page.getByRole('button', { name: 'Try again' }).click();
@@ -200,7 +200,7 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
   await page.getByRole('textbox', { name: 'Message' }).fill('hello');
   await page.keyboard.press('Enter');
   const received = page.locator('[data-kind="received"]');
-  await received.filter({ hasText: 'Welcome to Example Restaurant, Noura!' }).filter({ hasText: /after [\d.,]+ ms/ }).waitFor();
+  await received.filter({ hasText: 'Hello Noura, welcome to Example Restaurant!' }).filter({ hasText: /after [\d.,]+ ms/ }).waitFor();
   await page.getByText(/^Menu fetched in the background in/).waitFor();
   await shows(page, '.sud-figure-main', String(before + 1));
 
@@ -349,7 +349,7 @@ test('an administrator finds restaurants by typing, in any spelling, and the add
   await box.fill('مغلق');
   await shows(page, '.sud-range', '1–1 of 1');
   await page.getByRole('radio', { name: 'Active' }).check();
-  await shows(page, '.sud-range', 'No restaurant matches');
+  await shows(page, '.sud-range', 'No restaurants found');
   await box.fill('');
   await shows(page, '.sud-range', '1–20 of 149');
 });

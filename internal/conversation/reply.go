@@ -51,11 +51,15 @@ func welcomeContent(restaurantName, guest, sid string) Content {
 		TemplateSID: sid,
 		Variables:   map[string]string{"1": name, "2": guest},
 		Texts: []string{fmt.Sprintf(
-			"أهلاً وسهلاً %s في %s! اكتب «قائمة» لتصفح قائمة الطعام أو «فروع» لمعرفة فروعنا.\n\n"+
-				"Welcome to %s, %s! Send \"menu\" to see our menu, or \"branches\" to find us.",
-			arabicGuest, name, name, englishGuest)},
+			"أهلًا وسهلًا بك يا %s في %s! أرسل «قائمة» لعرض قائمة الطعام، أو «فروع» لمعرفة فروعنا.\n\n"+
+				"Hello %s, welcome to %s! Send \"menu\" to see our menu, or \"branches\" to find us.",
+			isolated(arabicGuest), isolated(name), isolated(englishGuest), isolated(name))},
 	}
 }
+
+// isolated keeps a name of either direction together in a sentence of the other: without it, the signs that a name begins or ends
+// with move to the sentence's other side (https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates).
+func isolated(name string) string { return "\u2068" + name + "\u2069" }
 
 // listContent shows entries under a title, numbered.
 func listContent(restaurantName, title, empty, sid string, entries []string) Content {
@@ -87,9 +91,9 @@ func categoriesContent(restaurantName, sid string, language menu.Language, categ
 	}
 	name := variable(restaurantName)
 	if language == menu.LanguageEnglish {
-		return listContent(name, "The menu of "+name+":", "The menu is being prepared. Please try again later.", sid, names)
+		return listContent(name, "The menu at "+name+":", "Our menu is not available right now. Please try again later.", sid, names)
 	}
-	return listContent(name, "قائمة "+name+":", "القائمة قيد الإعداد، يرجى المحاولة لاحقاً.", sid, names)
+	return listContent(name, "قائمة "+name+":", "قائمة الطعام غير متاحة حاليًا. يُرجى المحاولة لاحقًا.", sid, names)
 }
 
 // branchesContent shows branches with their addresses.
@@ -103,9 +107,9 @@ func branchesContent(restaurantName, sid string, language menu.Language, branche
 	}
 	name := variable(restaurantName)
 	if language == menu.LanguageEnglish {
-		return listContent(name, "The branches of "+name+":", "There are no branches to show yet.", sid, entries)
+		return listContent(name, "Branches of "+name+":", "There are no branches to show right now. Please try again later.", sid, entries)
 	}
-	return listContent(name, "فروع "+name+":", "لا توجد فروع لعرضها حالياً.", sid, entries)
+	return listContent(name, "فروع "+name+":", "لا توجد فروع لعرضها حاليًا. يُرجى المحاولة لاحقًا.", sid, entries)
 }
 
 // split joins lines below a title into texts of at most MaxTextLength characters, between lines if it can.
@@ -182,9 +186,9 @@ func productsContent(category menu.Category, language menu.Language, products []
 			entries[i] += " · " + facts
 		}
 	}
-	title, empty := category.Name.In(language)+":", "لا توجد أصناف في هذا القسم حالياً."
+	title, empty := category.Name.In(language)+":", "لا توجد أصناف في هذا القسم حاليًا."
 	if language == menu.LanguageEnglish {
-		empty = "There are no dishes in this category at the moment."
+		empty = "There are no dishes in this category right now."
 	}
 	return listContent("", variable(title), empty, "", entries)
 }

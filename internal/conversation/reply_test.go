@@ -28,6 +28,17 @@ func TestWelcomeContent(t *testing.T) {
 	}
 }
 
+// TestNamesKeepTheirSigns: the signs of a name stay beside it, where a sentence of the other direction would move them.
+func TestNamesKeepTheirSigns(t *testing.T) {
+	t.Parallel()
+	welcome := welcomeContent("مطعم المثال (جدة)", "Sara :)", "").Texts[0]
+	for _, name := range []string{"\u2068مطعم المثال (جدة)\u2069", "\u2068Sara :)\u2069"} {
+		if strings.Count(welcome, name) != 2 {
+			t.Errorf("the welcome has the name %+q not once in each language, so its signs are shown on the wrong side:\n%+q", name, welcome)
+		}
+	}
+}
+
 func text(arabic, english string) menu.Text { return menu.Text{Arabic: arabic, English: english} }
 
 func TestCategoriesContent(t *testing.T) {
@@ -43,7 +54,7 @@ func TestCategoriesContent(t *testing.T) {
 		t.Errorf("in Arabic (-want +got):\n%s", diff)
 	}
 	got = categoriesContent("Example", "", menu.LanguageEnglish, categories)
-	want = Content{Texts: []string{"The menu of Example:\n1. Drinks\n2. Grill\n3. حلويات"}}
+	want = Content{Texts: []string{"The menu at Example:\n1. Drinks\n2. Grill\n3. حلويات"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("in English without a template (-want +got):\n%s", diff)
 	}
@@ -56,7 +67,7 @@ func TestBranchesContent(t *testing.T) {
 	want := Content{
 		TemplateSID: "HX1",
 		Variables:   map[string]string{"1": "Example", "2": "Olaya", "3": "Jeddah"},
-		Texts:       []string{"The branches of Example:\n1. Olaya\nKing Fahd Rd\n2. Jeddah"},
+		Texts:       []string{"Branches of Example:\n1. Olaya\nKing Fahd Rd\n2. Jeddah"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
@@ -94,7 +105,7 @@ func TestEndlessListsAreCut(t *testing.T) {
 		endless[i].Name.English = strings.Repeat("a", 700)
 	}
 	c := categoriesContent("Example", "HX1", menu.LanguageEnglish, endless)
-	if len(c.Texts) != maxTexts || !strings.HasPrefix(c.Texts[0], "The menu of Example:\n1. aaa") {
+	if len(c.Texts) != maxTexts || !strings.HasPrefix(c.Texts[0], "The menu at Example:\n1. aaa") {
 		t.Errorf("%d texts, of which the first is %.100q", len(c.Texts), c.Texts[0])
 	}
 }

@@ -305,7 +305,7 @@ func text(body string) sent { return sent{To: customer, Text: body} }
 
 var (
 	arabicMenu  = text("قائمة Example:\n1. مشروبات")
-	englishMenu = text("The menu of Example:\n1. Drinks")
+	englishMenu = text("The menu at Example:\n1. Drinks")
 )
 
 func TestFirstMessage(t *testing.T) {
@@ -626,7 +626,7 @@ func TestTemplateRejected(t *testing.T) {
 	}
 	f.mustReceive(t, "m1", "hello")
 	f.mustReceive(t, "m1", "hello")
-	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "Welcome to Example, Sara!") {
+	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "Hello \u2068Sara\u2069, welcome to \u2068Example\u2069!") {
 		t.Errorf("received %q", f.phones.received)
 	}
 	f.wantLogged(t, "WARN", "template rejected, sending text")
@@ -638,7 +638,7 @@ func TestNoTemplate(t *testing.T) {
 	f := setup(t)
 	delete(f.templates, "welcome")
 	f.mustReceive(t, "m1", "hello")
-	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "أهلاً وسهلاً Sara في Example!") {
+	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "أهلًا وسهلًا بك يا \u2068Sara\u2069 في \u2068Example\u2069!") {
 		t.Errorf("received %q", f.phones.received)
 	}
 }
@@ -671,7 +671,7 @@ func TestAnswers(t *testing.T) {
 		"menu in Arabic":      {conversation.Incoming{Body: "المنيو"}, nil, arabicMenu},
 		"menu by a button":    {conversation.Incoming{ButtonPayload: "browse_menu"}, nil, arabicMenu},
 		"menu by its text":    {conversation.Incoming{ButtonPayload: "new_order", ButtonText: "Order"}, nil, englishMenu},
-		"branches in English": {conversation.Incoming{Body: "branches"}, nil, text("The branches of Example:\n1. Olaya")},
+		"branches in English": {conversation.Incoming{Body: "branches"}, nil, text("Branches of Example:\n1. Olaya")},
 		"branches in Arabic":  {conversation.Incoming{Body: "وين فروعكم"}, nil, text("فروع Example:\n1. العليا")},
 		"menu as a template of one row": {
 			conversation.Incoming{Body: "menu"}, templates{"categories_1": sid, "categories": "HX1"},
@@ -772,7 +772,7 @@ func TestUnknownMerchant(t *testing.T) {
 	f.Menu = emptyMenus{f.menus}
 	f.mustReceive(t, "m1", "menu")
 	f.mustReceive(t, "m2", "الفروع")
-	f.wantReceived(t, text("The menu is being prepared. Please try again later."), text("لا توجد فروع لعرضها حالياً."))
+	f.wantReceived(t, text("Our menu is not available right now. Please try again later."), text("لا توجد فروع لعرضها حاليًا. يُرجى المحاولة لاحقًا."))
 	f.wantLogged(t, "ERROR", "merchant can't be shown")
 }
 
@@ -796,7 +796,7 @@ func TestNoMerchant(t *testing.T) {
 	f.mustReceive(t, "m1", "hello")
 	f.mustReceive(t, "m2", "menu")
 	f.mustReceive(t, "m3", "branches")
-	f.wantReceived(t, welcome, text("The menu is being prepared. Please try again later."), text("There are no branches to show yet."))
+	f.wantReceived(t, welcome, text("Our menu is not available right now. Please try again later."), text("There are no branches to show right now. Please try again later."))
 	if len(f.queue.jobs) > 0 || len(f.menus.asked) > 0 || f.events["enqueue failed"] > 0 {
 		t.Errorf("jobs %v, asked for %v, events %v", f.queue.jobs, f.menus.asked, f.events)
 	}

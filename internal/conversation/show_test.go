@@ -182,7 +182,7 @@ func TestChosenBranch(t *testing.T) {
 // TestListNotMade holds that text goes out, after a second and a half at most, where a list can't be made or sent.
 func TestListNotMade(t *testing.T) {
 	t.Parallel()
-	const text = "The branches of Example:\n1. Olaya\nOlaya Street\n2. Malqa"
+	const text = "Branches of Example:\n1. Olaya\nOlaya Street\n2. Malqa"
 	for name, test := range map[string]struct {
 		list, send func(context.Context) error
 		took       time.Duration

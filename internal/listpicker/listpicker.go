@@ -73,20 +73,20 @@ type words struct {
 
 var arabic = words{
 	more: "المزيد", page: "صفحة %d من %d",
-	menuBody: "قائمتنا: اختر قسماً لعرض أصنافه.", menuButton: "عرض القائمة",
-	branchBody: "فروعنا: اختر فرعاً لمعرفة عنوانه وهاتفه.", button: "عرض الفروع",
-	dishBody: "%s: اختر صنفاً لمعرفة تفاصيله.", dishButton: "عرض الأصناف",
-	openCategory: "اضغط لعرض الأصناف", openBranch: "اضغط لعرض العنوان والهاتف", openDish: "اضغط لعرض التفاصيل",
-	unavailable: "غير متوفر حالياً", insteadOf: "%s بدلاً من %s",
+	menuBody: "قائمتنا: اختر قسمًا لعرض أصنافه.", menuButton: "عرض القائمة",
+	branchBody: "فروعنا: اختر فرعًا لمعرفة عنوانه ورقم هاتفه.", button: "عرض الفروع",
+	dishBody: "%s: اختر صنفًا لمعرفة تفاصيله.", dishButton: "عرض الأصناف",
+	openCategory: "اضغط لعرض الأصناف", openBranch: "اضغط لعرض العنوان ورقم الهاتف", openDish: "اضغط لعرض التفاصيل",
+	unavailable: "غير متوفر حاليًا", insteadOf: "%s بدلًا من %s",
 }
 
 var english = words{
 	more: "More", page: "Page %d of %d",
 	menuBody: "Our menu: choose a category to see its dishes.", menuButton: "See the menu",
-	branchBody: "Our branches: choose one for its address and telephone.", button: "See the branches",
+	branchBody: "Our branches: choose one for its address and phone number.", button: "See the branches",
 	dishBody: "%s: choose a dish for its details.", dishButton: "See the dishes",
-	openCategory: "Tap to see the dishes", openBranch: "Tap for the address and telephone", openDish: "Tap for the details",
-	unavailable: "Not available now", insteadOf: "%s instead of %s",
+	openCategory: "Tap to see the dishes", openBranch: "Tap for the address and phone number", openDish: "Tap for the details",
+	unavailable: "Not available right now", insteadOf: "%s instead of %s",
 }
 
 func wordsOf(language menu.Language) words {

@@ -225,7 +225,7 @@ func TestRowsAsCustomersSeeThem(t *testing.T) {
 			[]listpicker.Item{
 				{Title: "Kebab", Description: "25.00 SAR · With bread", ID: "v1/en/product/c1/b1/p1"},
 				{Title: "Tawook", Description: "20.50 SAR instead of 25.00 SAR", ID: "v1/en/product/c1/b1/p2"},
-				{Title: "Lamb", Description: "Not available now", ID: "v1/en/product/c1/b1/p3"},
+				{Title: "Lamb", Description: "Not available right now", ID: "v1/en/product/c1/b1/p3"},
 			},
 		},
 	} {

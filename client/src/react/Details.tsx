@@ -128,7 +128,7 @@ function Adjustments({ adjustments, undo }: { adjustments: Adjustment[]; undo: (
         <ul className="sud-adjustments">
           {adjustments.map((adjustment) => (
             <li key={adjustment.id} className="sud-between">
-              <span><bdi>{adjustment.reason}</bdi> <span className="sud-note"><Ago at={adjustment.createdAt} /></span></span>
+              <span><bdi>{adjustments.some((other) => adjustment.reason === correctionOf(other)) ? text.correction : adjustment.reason}</bdi> <span className="sud-note"><Ago at={adjustment.createdAt} /></span></span>
               <span className="sud-adjustment-end">
                 {adjustments.some(({ reason }) => reason === correctionOf(adjustment))
                   ? <span className="sud-note">{text.undone}</span>

@@ -33,8 +33,13 @@ type buttonBody struct {
 	Payload string `json:"payload"`
 }
 
-const welcomeBody = "أهلاً وسهلاً {{2}} في {{1}}! كيف نقدر نخدمك؟\n\n" +
-	"Welcome to {{1}}, {{2}}! How can we help?"
+const welcomeBody = "أهلًا وسهلًا بك يا {{2}} في {{1}}! كيف يمكننا خدمتك؟\n\n" +
+	"Hello {{2}}, welcome to {{1}}! How can we help?"
+
+// quotaAlertBody begins and ends with words, as WhatsApp demands of a template
+// (https://www.twilio.com/docs/whatsapp/tutorial/message-template-approvals-statuses).
+const quotaAlertBody = "تنبيه: استخدم {{1}} نسبة {{2}}% من محادثات هذا الشهر ({{3}} من {{4}}).\n\n" +
+	"Notice: {{1}} has used {{2}}% of this month's conversations ({{3}} of {{4}})."
 
 // approvedTemplates are a local stack's templates as Twilio has them, by SID.
 func approvedTemplates() map[string]sandbox.Template {
@@ -46,8 +51,7 @@ func approvedTemplates() map[string]sandbox.Template {
 		Body: welcomeBody, Samples: map[string]string{"1": "Sufrah", "2": "dear guest"},
 	}
 	approved[contentSID(conversation.TemplateQuotaAlert)] = sandbox.Template{
-		Body:    "{{1}}: {{2}} % of the month's conversations are used, {{3}} of {{4}}.",
-		Samples: map[string]string{"1": "Sufrah", "2": "80", "3": "800", "4": "1000"},
+		Body: quotaAlertBody, Samples: map[string]string{"1": "Sufrah", "2": "80", "3": "800", "4": "1000"},
 	}
 	return approved
 }
