@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,144 +70,149 @@ func expect(t *testing.T, l *Loader[[]string], o *origin, want string, wantSourc
 
 func TestLoadThroughTheAgesOfAValue(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.options(w.client(t)))
-	o := &origin{}
-	expect(t, l, o, "drinks 1", Fetched)
-	if ttl := w.redis.TTL(key); ttl != 3*time.Minute+time.Hour {
-		t.Errorf("the server keeps the value for %v", ttl)
-	}
-	expect(t, l, o, "drinks 1", Fresh)
-	w.advance(3*time.Minute - time.Millisecond)
-	expect(t, l, o, "drinks 1", Fresh)
-	w.advance(time.Millisecond)
-	expect(t, l, o, "drinks 2", Fetched)
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.options(w.client(t)))
+		o := &origin{}
+		expect(t, l, o, "drinks 1", Fetched)
+		if ttl := w.server.TTL(t, key); ttl != 3*time.Minute+time.Hour {
+			t.Errorf("the server keeps the value for %v", ttl)
+		}
+		expect(t, l, o, "drinks 1", Fresh)
+		w.advance(3*time.Minute - time.Millisecond)
+		expect(t, l, o, "drinks 1", Fresh)
+		w.advance(time.Millisecond)
+		expect(t, l, o, "drinks 2", Fetched)
 
-	o.err = errSufrah
-	w.advance(2 * time.Minute)
-	expect(t, l, o, "drinks 2", Fresh)
-	w.advance(time.Minute)
-	expect(t, l, o, "drinks 2", Stale)
-	w.advance(time.Hour - time.Millisecond)
-	expect(t, l, o, "drinks 2", Stale)
-	w.advance(time.Millisecond)
-	expect(t, l, o, "sufrah is down", None)
+		o.err = errSufrah
+		w.advance(2 * time.Minute)
+		expect(t, l, o, "drinks 2", Fresh)
+		w.advance(time.Minute)
+		expect(t, l, o, "drinks 2", Stale)
+		w.advance(time.Hour - time.Millisecond)
+		expect(t, l, o, "drinks 2", Stale)
+		w.advance(time.Millisecond)
+		expect(t, l, o, "sufrah is down", None)
 
-	o.err = nil
-	expect(t, l, o, "drinks 6", Fetched)
-	want := []string{"fetched", "fresh", "fresh", "fetched", "fresh", "stale", "stale", "none", "fetched"}
-	if diff := cmp.Diff(want, w.seen()); diff != "" {
-		t.Errorf("observed (-want +got):\n%s", diff)
-	}
-	if n := strings.Count(w.log.String(), "sufrah is down"); n != 2 {
-		t.Errorf("the cause of a stale value was logged %d times, want 2:\n%s", n, w.log)
-	}
-	if keys := w.redis.Keys(); len(keys) != 1 {
-		t.Errorf("locks are left: %q", keys)
-	}
+		o.err = nil
+		expect(t, l, o, "drinks 6", Fetched)
+		want := []string{"fetched", "fresh", "fresh", "fetched", "fresh", "stale", "stale", "none", "fetched"}
+		if diff := cmp.Diff(want, w.seen()); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(w.log.String(), "sufrah is down"); n != 2 {
+			t.Errorf("the cause of a stale value was logged %d times, want 2:\n%s", n, w.log)
+		}
+		if keys := w.server.Keys(t); len(keys) != 1 {
+			t.Errorf("locks are left: %q", keys)
+		}
+	})
 }
 
 // TestClocksApart reads values that seem to come from the future.
 func TestClocksApart(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.options(w.client(t)))
-	o := &origin{}
-	expect(t, l, o, "drinks 1", Fetched)
-	w.now = w.now.Add(-3*time.Minute + time.Millisecond)
-	expect(t, l, o, "drinks 1", Fresh)
-	w.now = w.now.Add(-time.Millisecond)
-	o.err = errSufrah
-	expect(t, l, o, "drinks 1", Stale)
-	w.now = w.now.Add(-time.Hour)
-	expect(t, l, o, "sufrah is down", None)
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.options(w.client(t)))
+		o := &origin{}
+		expect(t, l, o, "drinks 1", Fetched)
+		w.now = w.now.Add(-3*time.Minute + time.Millisecond)
+		expect(t, l, o, "drinks 1", Fresh)
+		w.now = w.now.Add(-time.Millisecond)
+		o.err = errSufrah
+		expect(t, l, o, "drinks 1", Stale)
+		w.now = w.now.Add(-time.Hour)
+		expect(t, l, o, "sufrah is down", None)
+	})
 }
 
 // TestOneFetch loads one key a thousand times at once, in one instance and in several.
 func TestOneFetch(t *testing.T) {
 	t.Parallel()
-	for _, instances := range []int{1, 2, 5} {
-		w := setup(t)
-		o := &origin{delay: 50 * time.Millisecond}
-		var wg sync.WaitGroup
-		for range instances {
-			l := NewLoader[[]string](w.options(w.client(t)))
-			l.options.LockFor = 10 * time.Second
-			for range 1000 / instances {
-				wg.Go(func() {
-					if value, _, err := l.Load(t.Context(), key, o.fetch); err != nil || len(value) != 2 {
-						t.Errorf("Load = %q, %v", value, err)
-					}
-				})
+	each(t, func(t *testing.T, w *world) {
+		for _, instances := range []int{1, 2, 5} {
+			w.server.Clear(t)
+			o := &origin{delay: 50 * time.Millisecond}
+			var wg sync.WaitGroup
+			for range instances {
+				l := NewLoader[[]string](w.options(w.client(t)))
+				l.options.LockFor = 10 * time.Second
+				for range 1000 / instances {
+					wg.Go(func() {
+						if value, _, err := l.Load(t.Context(), key, o.fetch); err != nil || len(value) != 2 {
+							t.Errorf("Load = %q, %v", value, err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+			if n := o.fetches.Load(); n != 1 {
+				t.Errorf("%d instances: %d fetches", instances, n)
 			}
 		}
-		wg.Wait()
-		if n := o.fetches.Load(); n != 1 {
-			t.Errorf("%d instances: %d fetches", instances, n)
-		}
-	}
+	})
 }
 
 // TestCallersLeave has the first caller leave, then the others.
 func TestCallersLeave(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.options(w.client(t)))
-	begun, fetchEnded := make(chan struct{}), make(chan error, 1)
-	proceed := make(chan struct{})
-	fetch := func(ctx context.Context) ([]string, error) {
-		close(begun)
-		select {
-		case <-proceed:
-			return []string{"drinks"}, nil
-		case <-ctx.Done():
-			fetchEnded <- ctx.Err()
-			return nil, ctx.Err()
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.options(w.client(t)))
+		begun, fetchEnded := make(chan struct{}), make(chan error, 1)
+		proceed := make(chan struct{})
+		fetch := func(ctx context.Context) ([]string, error) {
+			close(begun)
+			select {
+			case <-proceed:
+				return []string{"drinks"}, nil
+			case <-ctx.Done():
+				fetchEnded <- ctx.Err()
+				return nil, ctx.Err()
+			}
 		}
-	}
-	load := func(ctx context.Context) chan error {
-		left := make(chan error, 1)
-		go func() {
-			_, _, err := l.Load(ctx, key, fetch)
-			left <- err
-		}()
-		return left
-	}
-	first, leave := context.WithCancel(t.Context())
-	firstLeft := load(first)
-	<-begun
-	secondLeft := load(t.Context())
-	waitFor(t, func() bool {
-		l.flights.mu.Lock()
-		defer l.flights.mu.Unlock()
-		return l.flights.byKey[key].waiting == 2
-	})
-	leave()
-	if err := <-firstLeft; !errors.Is(err, context.Canceled) {
-		t.Errorf("the caller who left got %v", err)
-	}
-	close(proceed)
-	if err := <-secondLeft; err != nil {
-		t.Errorf("the caller who stayed got %v", err)
-	}
+		load := func(ctx context.Context) chan error {
+			left := make(chan error, 1)
+			go func() {
+				_, _, err := l.Load(ctx, key, fetch)
+				left <- err
+			}()
+			return left
+		}
+		first, leave := context.WithCancel(t.Context())
+		firstLeft := load(first)
+		<-begun
+		secondLeft := load(t.Context())
+		waitFor(t, func() bool {
+			l.flights.mu.Lock()
+			defer l.flights.mu.Unlock()
+			return l.flights.byKey[key].waiting == 2
+		})
+		leave()
+		if err := <-firstLeft; !errors.Is(err, context.Canceled) {
+			t.Errorf("the caller who left got %v", err)
+		}
+		close(proceed)
+		if err := <-secondLeft; err != nil {
+			t.Errorf("the caller who stayed got %v", err)
+		}
 
-	w.redis.FlushAll()
-	begun, proceed = make(chan struct{}), make(chan struct{})
-	only, leave := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer leave()
-	if err := <-load(only); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the only caller got %v", err)
-	}
-	if err := <-fetchEnded; !errors.Is(err, context.Canceled) {
-		t.Errorf("the fetch that nobody waits for ended with %v", err)
-	}
-	waitFor(t, func() bool { return len(w.redis.Keys()) == 0 }) // the lock is given back
-	if text := w.log.String(); text != "" {
-		t.Errorf("leaving is no failure, but was logged:\n%s", text)
-	}
-	if _, _, err := l.Load(only, key, fetch); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a caller whose time is over got %v", err)
-	}
+		w.server.Clear(t)
+		begun, proceed = make(chan struct{}), make(chan struct{})
+		only, leave := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer leave()
+		if err := <-load(only); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the only caller got %v", err)
+		}
+		if err := <-fetchEnded; !errors.Is(err, context.Canceled) {
+			t.Errorf("the fetch that nobody waits for ended with %v", err)
+		}
+		waitFor(t, func() bool { return len(w.server.Keys(t)) == 0 }) // the lock is given back
+		if text := w.log.String(); text != "" {
+			t.Errorf("leaving is no failure, but was logged:\n%s", text)
+		}
+		if _, _, err := l.Load(only, key, fetch); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller whose time is over got %v", err)
+		}
+	})
 }
 
 func waitFor(t *testing.T, condition func() bool) {
@@ -224,25 +230,26 @@ func TestHolderDies(t *testing.T) {
 	for name, expires := range map[string]bool{"its lock expires": true, "its lock stays": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t)
-			l := NewLoader[[]string](w.options(w.client(t)))
-			if err := w.redis.Set(key+":lock", "of the dead"); err != nil {
-				t.Fatal(err)
-			}
-			if expires {
-				l.options.LockFor = 10 * time.Second
-				w.redis.SetTTL(key+":lock", time.Second)
-				time.AfterFunc(50*time.Millisecond, func() { w.redis.FastForward(time.Second) })
-			}
-			start := time.Now()
-			expect(t, l, &origin{}, "drinks 1", Fetched)
-			if took := time.Since(start); took > patience/2 {
-				t.Errorf("it took %v", took)
-			}
-			if left := w.redis.Exists(key + ":lock"); left == expires {
-				t.Errorf("a lock is left: %t; another's must not be taken away, and one's own must", left)
-			}
-			expect(t, l, &origin{}, "drinks 1", Fresh)
+			each(t, func(t *testing.T, w *world) {
+				l := NewLoader[[]string](w.options(w.client(t)))
+				left := time.Hour
+				if expires {
+					l.options.LockFor, left = 10*time.Second, time.Second
+					time.AfterFunc(50*time.Millisecond, func() { w.server.SetTime(w.clock().Add(left)) })
+				}
+				if _, err := w.client(t).SetIfAbsent(t.Context(), key+":lock", "of the dead", left); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				expect(t, l, &origin{}, "drinks 1", Fetched)
+				if took := time.Since(start); took > patience/2 {
+					t.Errorf("it took %v", took)
+				}
+				if left := slices.Contains(w.server.Keys(t), key+":lock"); left == expires {
+					t.Errorf("a lock is left: %t; another's must not be taken away, and one's own must", left)
+				}
+				expect(t, l, &origin{}, "drinks 1", Fresh)
+			})
 		})
 	}
 }
@@ -250,19 +257,20 @@ func TestHolderDies(t *testing.T) {
 // TestHolderFails has an instance fail to fetch while another waits for it.
 func TestHolderFails(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	failing, working := &origin{delay: 50 * time.Millisecond, err: errSufrah}, &origin{}
-	holder, waiter := NewLoader[[]string](w.options(w.client(t))), NewLoader[[]string](w.options(w.client(t)))
-	waiter.options.LockFor = 10 * time.Second
-	var wg sync.WaitGroup
-	wg.Go(func() { expect(t, holder, failing, "sufrah is down", None) })
-	waitFor(t, func() bool { return failing.fetches.Load() == 1 })
-	start := time.Now()
-	expect(t, waiter, working, "drinks 1", Fetched)
-	if took := time.Since(start); took > patience/2 {
-		t.Errorf("the other one took over after %v", took)
-	}
-	wg.Wait()
+	each(t, func(t *testing.T, w *world) {
+		failing, working := &origin{delay: 50 * time.Millisecond, err: errSufrah}, &origin{}
+		holder, waiter := NewLoader[[]string](w.options(w.client(t))), NewLoader[[]string](w.options(w.client(t)))
+		waiter.options.LockFor = 10 * time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() { expect(t, holder, failing, "sufrah is down", None) })
+		waitFor(t, func() bool { return failing.fetches.Load() == 1 })
+		start := time.Now()
+		expect(t, waiter, working, "drinks 1", Fetched)
+		if took := time.Since(start); took > patience/2 {
+			t.Errorf("the other one took over after %v", took)
+		}
+		wg.Wait()
+	})
 }
 
 // TestServerFails has operations of the server fail, one kind at a time and all of them.
@@ -281,28 +289,29 @@ func TestServerFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t)
-			errServer := errors.New("no reason")
-			l := NewLoader[[]string](w.options(faulty{w.client(t), func(operation string) error {
-				if strings.Contains(" "+test.failing+" ", " "+operation+" ") {
-					return errServer
+			each(t, func(t *testing.T, w *world) {
+				errServer := errors.New("no reason")
+				l := NewLoader[[]string](w.options(faulty{w.client(t), func(operation string) error {
+					if strings.Contains(" "+test.failing+" ", " "+operation+" ") {
+						return errServer
+					}
+					return nil
+				}}))
+				o := &origin{}
+				expect(t, l, o, "drinks 1", Fetched)
+				if test.cached {
+					expect(t, l, o, "drinks 1", Fresh)
+				} else {
+					expect(t, l, o, "drinks 2", Fetched)
 				}
-				return nil
-			}}))
-			o := &origin{}
-			expect(t, l, o, "drinks 1", Fetched)
-			if test.cached {
-				expect(t, l, o, "drinks 1", Fresh)
-			} else {
-				expect(t, l, o, "drinks 2", Fetched)
-			}
-			seen := w.seen()
-			if diff := cmp.Diff(test.seen, seen); diff != "" {
-				t.Errorf("observed (-want +got):\n%s", diff)
-			}
-			if got, want := strings.Count(w.log.String(), "no reason"), strings.Count(strings.Join(seen, " "), "failed"); got != want {
-				t.Errorf("%d failures were logged, want %d:\n%s", got, want, w.log)
-			}
+				seen := w.seen()
+				if diff := cmp.Diff(test.seen, seen); diff != "" {
+					t.Errorf("observed (-want +got):\n%s", diff)
+				}
+				if got, want := strings.Count(w.log.String(), "no reason"), strings.Count(strings.Join(seen, " "), "failed"); got != want {
+					t.Errorf("%d failures were logged, want %d:\n%s", got, want, w.log)
+				}
+			})
 		})
 	}
 }
@@ -411,13 +420,14 @@ func TestUnreadableValuesAreMisses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t)
-			if err := w.redis.Set(key, sealed); err != nil {
-				t.Fatal(err)
-			}
-			l := NewLoader[[]string](w.options(w.client(t)))
-			expect(t, l, &origin{}, "drinks 1", Fetched)
-			expect(t, l, &origin{}, "drinks 1", Fresh)
+			each(t, func(t *testing.T, w *world) {
+				if err := w.client(t).Set(t.Context(), key, []byte(sealed), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				l := NewLoader[[]string](w.options(w.client(t)))
+				expect(t, l, &origin{}, "drinks 1", Fetched)
+				expect(t, l, &origin{}, "drinks 1", Fresh)
+			})
 		})
 	}
 	w := setup(t)
@@ -430,24 +440,26 @@ func TestUnreadableValuesAreMisses(t *testing.T) {
 // TestUnkeepableValue fetches a value that JSON can't hold.
 func TestUnkeepableValue(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[chan int](w.options(w.client(t)))
-	value, source, err := l.Load(t.Context(), key, func(context.Context) (chan int, error) { return make(chan int), nil })
-	if value == nil || source != Fetched || err != nil {
-		t.Errorf("Load = %v, %v, %v", value, source, err)
-	}
-	if diff := cmp.Diff([]string{"write failed", "fetched"}, w.seen()); diff != "" {
-		t.Errorf("observed (-want +got):\n%s", diff)
-	}
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[chan int](w.options(w.client(t)))
+		value, source, err := l.Load(t.Context(), key, func(context.Context) (chan int, error) { return make(chan int), nil })
+		if value == nil || source != Fetched || err != nil {
+			t.Errorf("Load = %v, %v, %v", value, source, err)
+		}
+		if diff := cmp.Diff([]string{"write failed", "fetched"}, w.seen()); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.options(w.client(t)))
-	_, source, err := l.Load(t.Context(), key, func(context.Context) ([]string, error) { panic("oh no") })
-	if err == nil || !strings.Contains(err.Error(), "oh no") || source != None {
-		t.Errorf("Load = %v, %v", source, err)
-	}
-	expect(t, l, &origin{}, "drinks 1", Fetched)
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.options(w.client(t)))
+		_, source, err := l.Load(t.Context(), key, func(context.Context) ([]string, error) { panic("oh no") })
+		if err == nil || !strings.Contains(err.Error(), "oh no") || source != None {
+			t.Errorf("Load = %v, %v", source, err)
+		}
+		expect(t, l, &origin{}, "drinks 1", Fetched)
+	})
 }

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/circuit"
-	"github.com/sufrah/usage-bootstrap/internal/valkey"
+	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
 // sharing are the options of an instance that shares failures, and stops calls, with the others.
-func (w *world) sharing(client *valkey.Client, seed uint64) Options {
+func (w *world) sharing(client cachetest.Client, seed uint64) Options {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	draw := func() uint64 {
@@ -33,14 +33,7 @@ func (w *world) sharing(client *valkey.Client, seed uint64) Options {
 		}
 		return 0
 	}
-	w.redis.SetTime(w.clock())
 	return o
-}
-
-// pass moves all clocks, the server's own too.
-func (w *world) pass(d time.Duration) {
-	w.advance(d)
-	w.redis.SetTime(w.clock())
 }
 
 // fault is an error as Sufrah's client makes them.
@@ -55,260 +48,267 @@ func (f *fault) Retryable() bool { return !f.permanent }
 // TestStaleWhileRenewed: past its time to live a value is served at once, while it is fetched once.
 func TestStaleWhileRenewed(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.sharing(w.client(t), 1))
-	o := &origin{}
-	if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fetched {
-		t.Fatalf("%s, %v", source, err)
-	}
-	w.pass(5 * time.Minute)
-	let := make(chan struct{})
-	slow := func(ctx context.Context) ([]string, error) {
-		select {
-		case <-let:
-			return o.fetch(ctx)
-		case <-ctx.Done():
-			return nil, ctx.Err()
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.sharing(w.client(t), 1))
+		o := &origin{}
+		if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fetched {
+			t.Fatalf("%s, %v", source, err)
 		}
-	}
-	// A customer could not wait that long for the renewal.
-	customer, leave := context.WithTimeout(t.Context(), 5*time.Second)
-	defer leave()
-	for range 20 {
-		if value, source, err := l.Serve(customer, key, slow); err != nil || source != Stale || value[1] != "1" {
-			t.Fatalf("%v, %s, %v", value, source, err)
+		w.advance(5 * time.Minute)
+		let := make(chan struct{})
+		slow := func(ctx context.Context) ([]string, error) {
+			select {
+			case <-let:
+				return o.fetch(ctx)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
 		}
-	}
-	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	l.Renewed(soon) // ends although the renewals don't
-	close(let)
-	l.Renewed(t.Context())
-	if value, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fresh || value[1] != "2" || o.fetches.Load() != 2 {
-		t.Errorf("%v, %s, %v after %d fetches", value, source, err, o.fetches.Load())
-	}
-	if keys := w.redis.Keys(); len(keys) != 1 {
-		t.Errorf("something is left: %q", keys)
-	}
-	// A renewal that fails costs nobody anything, and is tried once in the hold.
-	o.err = errSufrah
-	w.pass(5 * time.Minute)
-	for range 20 {
-		if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Stale {
-			t.Errorf("%s, %v", source, err)
+		// A customer could not wait that long for the renewal.
+		customer, leave := context.WithTimeout(t.Context(), 5*time.Second)
+		defer leave()
+		for range 20 {
+			if value, source, err := l.Serve(customer, key, slow); err != nil || source != Stale || value[1] != "1" {
+				t.Fatalf("%v, %s, %v", value, source, err)
+			}
 		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		l.Renewed(soon) // ends although the renewals don't
+		close(let)
 		l.Renewed(t.Context())
-	}
-	if n := o.fetches.Load(); n != 3 {
-		t.Errorf("%d fetches, want 3", n)
-	}
+		if value, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fresh || value[1] != "2" || o.fetches.Load() != 2 {
+			t.Errorf("%v, %s, %v after %d fetches", value, source, err, o.fetches.Load())
+		}
+		if keys := w.server.Keys(t); len(keys) != 1 {
+			t.Errorf("something is left: %q", keys)
+		}
+		// A renewal that fails costs nobody anything, and is tried once in the hold.
+		o.err = errSufrah
+		w.advance(5 * time.Minute)
+		for range 20 {
+			if _, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Stale {
+				t.Errorf("%s, %v", source, err)
+			}
+			l.Renewed(t.Context())
+		}
+		if n := o.fetches.Load(); n != 3 {
+			t.Errorf("%d fetches, want 3", n)
+		}
+	})
 }
 
 // TestShareThatWaits: for two days, each merchant's customers write every one to twenty minutes, to five instances. Under 1 %
 // of the answers wait for Sufrah: the first of each merchant, and the bootstrap job spares its customer even that.
 func TestShareThatWaits(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	var loaders []*Loader[[]string]
-	for i := range 5 {
-		options := w.sharing(w.client(t), uint64(i))
-		options.StaleFor, options.Jitter = 24*time.Hour, 0.1
-		loaders = append(loaders, NewLoader[[]string](options))
-	}
-	o := &origin{}
-	random := rand.New(rand.NewPCG(7, 8))
-	const merchants = 3
-	sources := map[Source]int{}
-	for merchant := range merchants {
-		for end := w.clock().Add(48 * time.Hour); w.clock().Before(end); {
-			l := loaders[random.IntN(len(loaders))]
-			_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), o.fetch)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources[source]++
-			l.Renewed(t.Context())
-			w.pass(time.Minute + time.Duration(random.Int64N(int64(19*time.Minute))))
+	each(t, func(t *testing.T, w *world) {
+		var loaders []*Loader[[]string]
+		for i := range 5 {
+			options := w.sharing(w.client(t), uint64(i))
+			options.StaleFor, options.Jitter = 24*time.Hour, 0.1
+			loaders = append(loaders, NewLoader[[]string](options))
 		}
-	}
-	if all := sources[Fresh] + sources[Fetched] + sources[Stale]; sources[Fetched] != merchants || sources[Fetched]*100 >= all {
-		t.Errorf("%d of %d answers waited: %v", sources[Fetched], all, sources)
-	}
-	t.Logf("%v in %d fetches", sources, o.fetches.Load())
+		o := &origin{}
+		random := rand.New(rand.NewPCG(7, 8))
+		const merchants = 3
+		sources := map[Source]int{}
+		for merchant := range merchants {
+			for end := w.clock().Add(48 * time.Hour); w.clock().Before(end); {
+				l := loaders[random.IntN(len(loaders))]
+				_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), o.fetch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sources[source]++
+				l.Renewed(t.Context())
+				w.advance(time.Minute + time.Duration(random.Int64N(int64(19*time.Minute))))
+			}
+		}
+		if all := sources[Fresh] + sources[Fetched] + sources[Stale]; sources[Fetched] != merchants || sources[Fetched]*100 >= all {
+			t.Errorf("%d of %d answers waited: %v", sources[Fetched], all, sources)
+		}
+		t.Logf("%v in %d fetches", sources, o.fetches.Load())
+	})
 }
 
 // TestCustomersInAnOutage has ten thousand customers of a hundred merchants ask five instances in ten minutes without Sufrah:
 // half of the merchants have an old menu, which is shown.
 func TestCustomersInAnOutage(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	var loaders []*Loader[[]string]
-	for i := range 5 {
-		options := w.sharing(w.client(t), uint64(i))
-		options.StaleFor = 24 * time.Hour
-		loaders = append(loaders, NewLoader[[]string](options))
-	}
-	const merchants = 100
-	customers := 10_000
-	if testing.Short() {
-		customers = 1000
-	}
-	well := &origin{}
-	for merchant := range merchants / 2 {
-		if _, _, err := loaders[0].Load(t.Context(), fmt.Sprint("{m", merchant, "}"), well.fetch); err != nil {
-			t.Fatal(err)
+	each(t, func(t *testing.T, w *world) {
+		var loaders []*Loader[[]string]
+		for i := range 5 {
+			options := w.sharing(w.client(t), uint64(i))
+			options.StaleFor = 24 * time.Hour
+			loaders = append(loaders, NewLoader[[]string](options))
 		}
-	}
-	w.pass(time.Hour)
-	down := &origin{err: &fault{}}
-	random := rand.New(rand.NewPCG(7, 8))
-	shown := 0
-	for range customers {
-		l, merchant := loaders[random.IntN(len(loaders))], random.IntN(merchants)
-		_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), down.fetch)
-		if old := merchant < merchants/2; old != (source == Stale) || old != (err == nil) {
-			t.Fatalf("merchant %d: %s, %v", merchant, source, err)
+		const merchants = 100
+		customers := 10_000
+		if testing.Short() {
+			customers = 1000
 		}
-		if err == nil {
-			shown++
+		well := &origin{}
+		for merchant := range merchants / 2 {
+			if _, _, err := loaders[0].Load(t.Context(), fmt.Sprint("{m", merchant, "}"), well.fetch); err != nil {
+				t.Fatal(err)
+			}
 		}
-		l.Renewed(t.Context())
-		w.pass(10 * time.Minute / time.Duration(customers))
-	}
-	// Until the breaker opens, and then one at a time, after pauses of 8 s less a fifth.
-	if n, most := down.fetches.Load(), int64(circuit.After+10+10*time.Minute/(circuit.LongestPause*8/10)); n > most {
-		t.Errorf("%d calls, want %d at most", n, most)
-	}
-	t.Logf("%d customers were shown an old menu; %d calls in vain", shown, down.fetches.Load())
+		w.advance(time.Hour)
+		down := &origin{err: &fault{}}
+		random := rand.New(rand.NewPCG(7, 8))
+		shown := 0
+		for range customers {
+			l, merchant := loaders[random.IntN(len(loaders))], random.IntN(merchants)
+			_, source, err := l.Serve(t.Context(), fmt.Sprint("{m", merchant, "}"), down.fetch)
+			if old := merchant < merchants/2; old != (source == Stale) || old != (err == nil) {
+				t.Fatalf("merchant %d: %s, %v", merchant, source, err)
+			}
+			if err == nil {
+				shown++
+			}
+			l.Renewed(t.Context())
+			w.advance(10 * time.Minute / time.Duration(customers))
+		}
+		// Until the breaker opens, and then one at a time, after pauses of 8 s less a fifth.
+		if n, most := down.fetches.Load(), int64(circuit.After+10+10*time.Minute/(circuit.LongestPause*8/10)); n > most {
+			t.Errorf("%d calls, want %d at most", n, most)
+		}
+		t.Logf("%d customers were shown an old menu; %d calls in vain", shown, down.fetches.Load())
+	})
 }
 
 // TestFailuresAreShared: twenty loaders of a key in as many instances make one call of an origin that fails, and wait no
 // longer than that. The failure is held for longer each time.
 func TestFailuresAreShared(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	o := &origin{delay: 50 * time.Millisecond, err: errSufrah}
-	var loaders []*Loader[[]string]
-	for i := range 20 {
-		options := w.sharing(w.client(t), uint64(i))
-		options.Breaker = nil
-		loaders = append(loaders, NewLoader[[]string](options))
-	}
-	storm := func() {
-		var wg sync.WaitGroup
-		for _, l := range loaders {
-			wg.Go(func() {
-				if _, _, err := l.Load(t.Context(), key, o.fetch); err == nil || !strings.Contains(err.Error(), errSufrah.Error()) {
-					t.Errorf("error %v", err)
-				}
-			})
+	each(t, func(t *testing.T, w *world) {
+		o := &origin{delay: 50 * time.Millisecond, err: errSufrah}
+		var loaders []*Loader[[]string]
+		for i := range 20 {
+			options := w.sharing(w.client(t), uint64(i))
+			options.Breaker = nil
+			loaders = append(loaders, NewLoader[[]string](options))
 		}
-		wg.Wait()
-	}
-	for i, hold := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
-		storm()
-		if n := o.fetches.Load(); n != int64(i+1) {
-			t.Fatalf("%d calls in all after storm %d", n, i+1)
+		storm := func() {
+			var wg sync.WaitGroup
+			for _, l := range loaders {
+				wg.Go(func() {
+					if _, _, err := l.Load(t.Context(), key, o.fetch); err == nil || !strings.Contains(err.Error(), errSufrah.Error()) {
+						t.Errorf("error %v", err)
+					}
+				})
+			}
+			wg.Wait()
 		}
-		w.pass(hold*80/100 - time.Millisecond)
-		storm()
-		if n := o.fetches.Load(); n != int64(i+1) {
-			t.Fatalf("%d calls in all within the hold %d", n, i+1)
+		for i, hold := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
+			storm()
+			if n := o.fetches.Load(); n != int64(i+1) {
+				t.Fatalf("%d calls in all after storm %d", n, i+1)
+			}
+			w.advance(hold*80/100 - time.Millisecond)
+			storm()
+			if n := o.fetches.Load(); n != int64(i+1) {
+				t.Fatalf("%d calls in all within the hold %d", n, i+1)
+			}
+			w.advance(hold*41/100 + time.Millisecond)
 		}
-		w.pass(hold*41/100 + time.Millisecond)
-	}
+	})
 }
 
 // TestPermanentFailuresAreHeldForAMinute, since the merchant will hardly be known sooner.
 func TestPermanentFailuresAreHeldForAMinute(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	l := NewLoader[[]string](w.sharing(w.client(t), 1))
-	o := &origin{err: &fault{permanent: true}}
-	for range 10 {
-		_, _, err := l.Load(t.Context(), key, o.fetch)
-		if err == nil || !permanent(err) || err.Error() != o.err.Error() {
-			t.Errorf("error %v", err)
+	each(t, func(t *testing.T, w *world) {
+		l := NewLoader[[]string](w.sharing(w.client(t), 1))
+		o := &origin{err: &fault{permanent: true}}
+		for range 10 {
+			_, _, err := l.Load(t.Context(), key, o.fetch)
+			if err == nil || !permanent(err) || err.Error() != o.err.Error() {
+				t.Errorf("error %v", err)
+			}
+			w.advance(4 * time.Second)
 		}
-		w.pass(4 * time.Second)
-	}
-	if n := o.fetches.Load(); n != 1 {
-		t.Errorf("%d calls in 40 s", n)
-	}
-	w.pass(35 * time.Second)
-	o.err = nil
-	if _, source, err := l.Load(t.Context(), key, o.fetch); err != nil || source != Fetched {
-		t.Errorf("a minute later: %s, %v", source, err)
-	}
+		if n := o.fetches.Load(); n != 1 {
+			t.Errorf("%d calls in 40 s", n)
+		}
+		w.advance(35 * time.Second)
+		o.err = nil
+		if _, source, err := l.Load(t.Context(), key, o.fetch); err != nil || source != Fetched {
+			t.Errorf("a minute later: %s, %v", source, err)
+		}
+	})
 }
 
 // TestOriginDown has 10,000 loads of as many keys in five instances during an outage of ten minutes: after five failures one
 // call at a time tries, every eight seconds or so. A moment after the outage all is well.
 func TestOriginDown(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	var loaders []*Loader[[]string]
-	var opened atomic.Int64
-	for i := range 5 {
-		options := w.sharing(w.client(t), uint64(i))
-		options.Breaker.Opened = func() { opened.Add(1) }
-		loaders = append(loaders, NewLoader[[]string](options))
-	}
-	o := &origin{err: &fault{}}
-	const loads = 2000
-	for i := range loads {
-		_, _, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("m", i), "categories"), o.fetch)
-		if err == nil {
-			t.Fatal("it succeeds")
+	each(t, func(t *testing.T, w *world) {
+		var loaders []*Loader[[]string]
+		var opened atomic.Int64
+		for i := range 5 {
+			options := w.sharing(w.client(t), uint64(i))
+			options.Breaker.Opened = func() { opened.Add(1) }
+			loaders = append(loaders, NewLoader[[]string](options))
 		}
-		w.pass(10 * time.Minute / loads)
-	}
-	// 10 minutes hold 600 s / 6.4 s probes at most.
-	if n := o.fetches.Load(); n < 50 || n > 110 || opened.Load() < 40 {
-		t.Errorf("%d calls for %d loads, stopped %d times", n, loads, opened.Load())
-	}
-	o.err = nil
-	w.pass(10 * time.Second)
-	for i := range 50 {
-		if _, source, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("n", i), "categories"), o.fetch); err != nil || source != Fetched {
-			t.Fatalf("after the outage: %s, %v", source, err)
+		o := &origin{err: &fault{}}
+		const loads = 2000
+		for i := range loads {
+			_, _, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("m", i), "categories"), o.fetch)
+			if err == nil {
+				t.Fatal("it succeeds")
+			}
+			w.advance(10 * time.Minute / loads)
 		}
-	}
+		// 10 minutes hold 600 s / 6.4 s probes at most.
+		if n := o.fetches.Load(); n < 50 || n > 110 || opened.Load() < 40 {
+			t.Errorf("%d calls for %d loads, stopped %d times", n, loads, opened.Load())
+		}
+		o.err = nil
+		w.advance(10 * time.Second)
+		for i := range 50 {
+			if _, source, err := loaders[i%5].Load(t.Context(), Key(fmt.Sprint("n", i), "categories"), o.fetch); err != nil || source != Fetched {
+				t.Fatalf("after the outage: %s, %v", source, err)
+			}
+		}
+	})
 }
 
 // TestOneProbe: while one call tries, no other one does, and an Admit that refuses leaves the try to the next.
 func TestOneProbe(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
-	down := &origin{err: &fault{}}
-	for i := range circuit.After {
-		_, _, _ = one.Load(t.Context(), fmt.Sprint("{k}", i), down.fetch)
-	}
-	w.pass(2 * time.Second)
-	refused := errors.New("not now")
-	if _, _, err := one.LoadAdmitted(t.Context(), "{a}", func(context.Context) error { return refused }, down.fetch); !errors.Is(err, refused) {
-		t.Errorf("not admitted: %v", err)
-	}
-	// A failed call only shows that nothing has changed: its caller must wait like all others.
-	if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, circuit.FirstPause) || !strings.Contains(err.Error(), down.err.Error()) {
-		t.Errorf("the one that tries in vain: %v", err)
-	}
-	w.pass(5 * time.Second)
-	well := &origin{}
-	_, _, err := one.Load(t.Context(), "{b}", func(ctx context.Context) ([]string, error) {
-		_, _, held := other.Load(ctx, "{c}", well.fetch)
-		if _, ok := errors.AsType[*HeldError](held); !ok || well.fetches.Load() != 0 {
-			t.Errorf("beside the one that tries: %v", held)
+	each(t, func(t *testing.T, w *world) {
+		one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
+		down := &origin{err: &fault{}}
+		for i := range circuit.After {
+			_, _, _ = one.Load(t.Context(), fmt.Sprint("{k}", i), down.fetch)
 		}
-		return well.fetch(ctx)
+		w.advance(2 * time.Second)
+		refused := errors.New("not now")
+		if _, _, err := one.LoadAdmitted(t.Context(), "{a}", func(context.Context) error { return refused }, down.fetch); !errors.Is(err, refused) {
+			t.Errorf("not admitted: %v", err)
+		}
+		// A failed call only shows that nothing has changed: its caller must wait like all others.
+		if _, _, err := one.Load(t.Context(), "{a}", down.fetch); !isHeldFor(err, circuit.FirstPause) || !strings.Contains(err.Error(), down.err.Error()) {
+			t.Errorf("the one that tries in vain: %v", err)
+		}
+		w.advance(5 * time.Second)
+		well := &origin{}
+		_, _, err := one.Load(t.Context(), "{b}", func(ctx context.Context) ([]string, error) {
+			_, _, held := other.Load(ctx, "{c}", well.fetch)
+			if _, ok := errors.AsType[*HeldError](held); !ok || well.fetches.Load() != 0 {
+				t.Errorf("beside the one that tries: %v", held)
+			}
+			return well.fetch(ctx)
+		})
+		if err != nil {
+			t.Errorf("the one that tries: %v", err)
+		}
+		if _, _, err := other.Load(t.Context(), "{c}", well.fetch); err != nil {
+			t.Errorf("after it: %v", err)
+		}
 	})
-	if err != nil {
-		t.Errorf("the one that tries: %v", err)
-	}
-	if _, _, err := other.Load(t.Context(), "{c}", well.fetch); err != nil {
-		t.Errorf("after it: %v", err)
-	}
 }
 
 // isHeldFor says whether an error asks to wait for a while of at least that length, and may be tried again.
@@ -320,24 +320,25 @@ func isHeldFor(err error, least time.Duration) bool {
 // TestRetryAfterIsKept: the origin's Retry-After binds all instances at once.
 func TestRetryAfterIsKept(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
-	o := &origin{err: &fault{retryAfter: 90 * time.Second}}
-	if _, _, err := one.Load(t.Context(), "{a}", o.fetch); err == nil {
-		t.Fatal("the origin asks for a pause, and nothing failed")
-	}
-	o.err = nil
-	for _, at := range []time.Duration{0, 89 * time.Second} {
-		w.pass(at)
-		_, _, err := other.Load(t.Context(), "{b}", o.fetch)
-		if held, ok := errors.AsType[*HeldError](err); !ok || held.For < 80*time.Second-at || held.For > 90*time.Second-at {
-			t.Errorf("after %s: %v", at, err)
+	each(t, func(t *testing.T, w *world) {
+		one, other := NewLoader[[]string](w.sharing(w.client(t), 1)), NewLoader[[]string](w.sharing(w.client(t), 2))
+		o := &origin{err: &fault{retryAfter: 90 * time.Second}}
+		if _, _, err := one.Load(t.Context(), "{a}", o.fetch); err == nil {
+			t.Fatal("the origin asks for a pause, and nothing failed")
 		}
-	}
-	w.pass(time.Second)
-	if _, _, err := other.Load(t.Context(), "{b}", o.fetch); err != nil {
-		t.Error(err)
-	}
+		o.err = nil
+		for _, at := range []time.Duration{0, 89 * time.Second} {
+			w.advance(at)
+			_, _, err := other.Load(t.Context(), "{b}", o.fetch)
+			if held, ok := errors.AsType[*HeldError](err); !ok || held.For < 80*time.Second-at || held.For > 90*time.Second-at {
+				t.Errorf("after %s: %v", at, err)
+			}
+		}
+		w.advance(time.Second)
+		if _, _, err := other.Load(t.Context(), "{b}", o.fetch); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestJitter: a thousand keys that were fetched together expire over a tenth of their time to live.

@@ -11,40 +11,47 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/sufrah/usage-bootstrap/internal/valkey"
+	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
 // world is a cache server, and the events seen by its instances.
 type world struct {
-	redis *miniredis.Miniredis
-	log   *lines
+	server cachetest.Server
+	redis  *miniredis.Miniredis // nil if the server is none of Valkey's
+	log    *lines
 
 	mu       sync.Mutex
 	now      time.Time
 	observed []string
 }
 
+// each runs a test with a server of each kind.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	cachetest.Each(t, func(t *testing.T, s cachetest.Server) {
+		t.Helper()
+		w := &world{server: s, log: &lines{}, now: cachetest.Start}
+		if valkey, ok := s.(*cachetest.Valkey); ok {
+			w.redis = valkey.Miniredis
+		}
+		test(t, w)
+	})
+}
+
+// setup returns a world with a Valkey server.
 func setup(t *testing.T) *world {
 	t.Helper()
-	return &world{
-		redis: miniredis.RunT(t),
-		log:   &lines{},
-		now:   time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
-	}
+	s := cachetest.NewValkey(t)
+	return &world{server: s, redis: s.Miniredis, log: &lines{}, now: cachetest.Start}
 }
 
 // patience bounds waits for success in tests: a busy machine is not a broken cache.
 const patience = 10 * time.Second
 
 // client returns a connection of an instance to the server.
-func (w *world) client(t *testing.T) *valkey.Client {
+func (w *world) client(t *testing.T) cachetest.Client {
 	t.Helper()
-	client, err := valkey.New(valkey.Config{Address: w.redis.Addr(), DialTimeout: patience, CommandTimeout: patience})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
+	return w.server.Client(t)
 }
 
 // options are the options of an instance.
@@ -74,8 +81,9 @@ func (w *world) clock() time.Time {
 func (w *world) advance(d time.Duration) {
 	w.mu.Lock()
 	w.now = w.now.Add(d)
+	now := w.now
 	w.mu.Unlock()
-	w.redis.FastForward(d)
+	w.server.SetTime(now)
 }
 
 func (w *world) observe(what string) {

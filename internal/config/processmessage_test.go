@@ -115,9 +115,12 @@ func TestProcessMessage(t *testing.T) {
 		"a name":                      {map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "f"}, func(c *config.ProcessMessage) { c.FunctionName = "f" }},
 		"a user of the cache":         {map[string]string{"CACHE_USER": "u", "CACHE_NAME": "n"}, func(c *config.ProcessMessage) { c.Cache.User, c.Cache.Name = "u", "n" }},
 		"a cache without slots":       {map[string]string{"CACHE_CLUSTER": "false"}, func(c *config.ProcessMessage) { c.Cluster = false }},
-		"what is said already":        {map[string]string{"CACHE_CLUSTER": "true", "CACHE_TLS": "true"}, func(*config.ProcessMessage) {}},
-		"a short time to live":        {map[string]string{"SUFRAH_CACHE_TTL_MS": "1"}, func(c *config.ProcessMessage) { c.CacheTTL = time.Millisecond }},
-		"a long time to live":         {map[string]string{"SUFRAH_CACHE_TTL_MS": "86400000"}, func(c *config.ProcessMessage) { c.CacheTTL = 24 * time.Hour }},
+		"a table as the cache": {map[string]string{"CACHE_ENDPOINT": "", "CACHE_TABLE": "t-cache"}, func(c *config.ProcessMessage) {
+			c.Cache.Endpoint, c.Cache.Table = "", "t-cache"
+		}},
+		"what is said already": {map[string]string{"CACHE_CLUSTER": "true", "CACHE_TLS": "true"}, func(*config.ProcessMessage) {}},
+		"a short time to live": {map[string]string{"SUFRAH_CACHE_TTL_MS": "1"}, func(c *config.ProcessMessage) { c.CacheTTL = time.Millisecond }},
+		"a long time to live":  {map[string]string{"SUFRAH_CACHE_TTL_MS": "86400000"}, func(c *config.ProcessMessage) { c.CacheTTL = 24 * time.Hour }},
 		"a secret of another partition": {map[string]string{"SUFRAH_SECRET_ARN": strings.Replace(sufrahARN, "aws", "aws-us-gov", 1)}, func(c *config.ProcessMessage) {
 			c.Sufrah.SecretARN = strings.Replace(sufrahARN, "aws", "aws-us-gov", 1)
 		}},
@@ -247,6 +250,7 @@ func TestServicesFaulty(t *testing.T) {
 	}
 	changes := map[string][]map[string]string{
 		"CACHE_ENDPOINT": cacheOver("cache.example.com", ":6379", "cache.example.com:", "[::1:6379", "https://cache.example.com:6379"),
+		"CACHE_TABLE":    {{"CACHE_TABLE": "t-cache"}}, // beside an endpoint
 		"CACHE_TLS": {
 			{"CACHE_TLS": "false"}, // to another machine
 			{"CACHE_TLS": "yes"}, {"CACHE_TLS": "1"}, {"CACHE_TLS": "TRUE"},

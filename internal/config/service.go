@@ -27,10 +27,11 @@ type Sufrah struct {
 	CacheTTL  time.Duration // time for which an answer is fresh
 }
 
-// Cache says how to reach the cache. User and Name are either both empty, which connects without a password, or the
-// user's and the cache's names for IAM.
+// Cache says how to reach the cache. Exactly one of Endpoint and Table is set; the others are for an endpoint. User and Name are
+// either both empty, which connects without a password, or the user's and the cache's names for IAM.
 type Cache struct {
-	Endpoint string // host:port
+	Table    string // of DynamoDB
+	Endpoint string // host:port of a server that speaks Valkey's protocol
 	TLS      bool
 	Cluster  bool
 	User     string
@@ -99,11 +100,18 @@ func (e *environment) sufrah() Sufrah {
 
 func (e *environment) cache() Cache {
 	c := Cache{
-		Endpoint: e.required("CACHE_ENDPOINT"),
+		Table:    e.optional("CACHE_TABLE", ""),
+		Endpoint: e.optional("CACHE_ENDPOINT", ""),
 		TLS:      e.boolean("CACHE_TLS", true),
 		Cluster:  e.boolean("CACHE_CLUSTER", true),
 		User:     e.optional("CACHE_USER", ""),
 		Name:     e.optional("CACHE_NAME", ""),
+	}
+	switch {
+	case c.Endpoint == "" && c.Table == "":
+		e.fault("CACHE_ENDPOINT", "is missing, and CACHE_TABLE too: one of them says where the cache is")
+	case c.Endpoint != "" && c.Table != "":
+		e.fault("CACHE_TABLE", "must not be set together with CACHE_ENDPOINT")
 	}
 	host, port, err := net.SplitHostPort(c.Endpoint)
 	if c.Endpoint != "" && (err != nil || host == "" || port == "") {

@@ -42,7 +42,7 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		Cache:         e.cache(),
 		TemplateSIDs:  e.templateSIDs(),
 	}
-	c.SQS, c.SecretsManager = e.sqs(), e.secretsManager()
+	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()
 	c.Twilio = e.twilio(c.BootstrapQueueURL == "" || e.servedHere(c.BootstrapQueueURL)) // a faulty address says nothing about the token
 	return c, e.err()
 }

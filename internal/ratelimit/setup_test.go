@@ -10,10 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
-	"github.com/sufrah/usage-bootstrap/internal/valkey"
+	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
 var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -38,7 +36,7 @@ func (c *clock) advance(d time.Duration) {
 
 // flaky is a server that can be out of reach.
 type flaky struct {
-	*valkey.Client
+	cachetest.Client
 	down atomic.Bool
 }
 
@@ -58,26 +56,19 @@ func (f *flaky) Start(ctx context.Context, key string, r startlog.Request) (star
 	return f.Client.Start(ctx, key, r)
 }
 
-// setup returns a server, and a connection of one instance to it.
-func setup(t *testing.T) (*miniredis.Miniredis, *flaky) {
+// each runs a test with a server of each kind.
+func each(t *testing.T, test func(t *testing.T, s cachetest.Server)) {
 	t.Helper()
-	redis := miniredis.RunT(t)
-	return redis, connect(t, redis)
+	cachetest.Each(t, test)
 }
 
 // patience bounds waits for success in tests.
 const patience = 10 * time.Second
 
-func connect(t *testing.T, redis *miniredis.Miniredis) *flaky {
+// connect returns a connection of one more instance.
+func connect(t *testing.T, s cachetest.Server) *flaky {
 	t.Helper()
-	client, err := valkey.New(valkey.Config{
-		Address: redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return &flaky{Client: client}
+	return &flaky{Client: s.Client(t)}
 }
 
 // newLog returns a logger and its output, which must not be read while anything logs.

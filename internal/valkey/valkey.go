@@ -74,10 +74,10 @@ type Client struct {
 	pause   time.Duration
 	maxIdle time.Duration
 	turns   chan struct{} // holds an entry for each running command
+	left    outage.Pause  // the server is left alone for a while
 
 	mu      sync.Mutex
-	current *session  // the commands' session; nil before the first command and after a failure
-	until   time.Time // the server is left alone until then; zero while it answers
+	current *session // the commands' session; nil before the first command and after a failure
 }
 
 // New returns a client, or an error that describes the config's fault. It doesn't dial, so the server may be down at first.
@@ -233,7 +233,7 @@ func (c *Client) tried(ctx context.Context, command func(context.Context, driver
 		return ctx.Err()
 	}
 	defer func() { <-c.turns }()
-	if !c.admits() {
+	if !c.left.Admits(c.config.DialTimeout + c.config.CommandTimeout) {
 		return errPaused
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.config.DialTimeout+c.config.CommandTimeout)
@@ -243,7 +243,7 @@ func (c *Client) tried(ctx context.Context, command func(context.Context, driver
 		err = c.attempt(bounded, command)
 	}
 	if !ended(ctx) { // a caller that left early says nothing about the server
-		c.judge(!lost(err))
+		c.left.Judge(!lost(err), c.pause)
 	}
 	return err
 }
@@ -306,30 +306,6 @@ func (c *Client) drop(s *session) {
 	}
 	c.mu.Unlock()
 	go s.close()
-}
-
-// admits reports whether the server may be asked: always while it answers, never during the pause after a failure, and
-// afterwards by a single command at a time, until one succeeds.
-func (c *Client) admits() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Before(c.until) {
-		return false
-	}
-	if !c.until.IsZero() {
-		c.until = now.Add(c.config.DialTimeout + c.config.CommandTimeout)
-	}
-	return true
-}
-
-// judge begins a pause, or ends it.
-func (c *Client) judge(answered bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.until = (time.Time{}); !answered {
-		c.until = time.Now().Add(c.pause)
-	}
 }
 
 // ended says whether the context's time is over. Connections keep deadlines with timers of their own, which may fire

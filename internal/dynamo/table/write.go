@@ -41,8 +41,8 @@ func Joined(a, separator, b string) string {
 	return a + separator + b
 }
 
-// update returns the update expression.
-func (e Expression) update() *string {
+// Update returns the update expression.
+func (e Expression) Update() *string {
 	var clauses []string
 	for _, clause := range [][2]string{{"SET ", e.Set}, {"ADD ", e.Add}, {"REMOVE ", e.Remove}, {"DELETE ", e.Drop}} {
 		if clause[1] != "" {
@@ -81,7 +81,7 @@ func Put(table string, it Item, e Expression) Write {
 
 func Update(table string, key Item, e Expression) Write {
 	return Write{Update: &types.Update{
-		TableName: &table, Key: key, UpdateExpression: e.update(), ConditionExpression: Optional(e.Condition),
+		TableName: &table, Key: key, UpdateExpression: e.Update(), ConditionExpression: Optional(e.Condition),
 		ExpressionAttributeNames: e.Names, ExpressionAttributeValues: e.Values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}
@@ -126,7 +126,7 @@ func (db *DB) Change(ctx context.Context, table string, key Item, e Expression, 
 	var attributes Item
 	err := db.RetryConflicts(ctx, func() error {
 		output, err := db.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName: &table, Key: key, UpdateExpression: e.update(), ConditionExpression: Optional(e.Condition),
+			TableName: &table, Key: key, UpdateExpression: e.Update(), ConditionExpression: Optional(e.Condition),
 			ExpressionAttributeNames: e.Names, ExpressionAttributeValues: e.Values, ReturnValues: returned,
 			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		})

@@ -15,8 +15,10 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/cachetable"
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/metrics"
+	"github.com/sufrah/usage-bootstrap/internal/ratelimit"
 	"github.com/sufrah/usage-bootstrap/internal/secret"
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
@@ -41,12 +43,25 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// CacheServer is a client of the cache: of a Valkey server, or of a table.
+type CacheServer interface {
+	cache.Server
+	cache.TemplateServer
+	cache.Circuits
+	ratelimit.Counters
+	ratelimit.Starts
+	Close()
+}
+
 // Cache returns the client of the cache, which has metrics written of its failures. Nothing is dialed yet.
-func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*valkey.Client, error) {
-	c := valkey.Config{
-		Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User,
-		Failed: func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) },
+func Cache(settings config.Cache, account config.AWS, now func() time.Time, meter *metrics.Writer) (CacheServer, error) {
+	failed := func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) }
+	if settings.Table != "" {
+		return cachetable.New(function.AWS(account, account.DynamoDB), cachetable.Config{
+			Table: settings.Table, Now: now, Random: rand.Uint64, Failed: failed,
+		}), nil
 	}
+	c := valkey.Config{Address: settings.Endpoint, ClusterMode: settings.Cluster, Username: settings.User, Failed: failed}
 	if settings.TLS {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -67,7 +82,7 @@ func Cache(settings config.Cache, account config.AWS, meter *metrics.Writer) (*v
 
 // CacheOptions returns how menus are kept in the cache.
 func CacheOptions(
-	server *valkey.Client, settings config.Sufrah, now func() time.Time, log *slog.Logger, meter *metrics.Writer,
+	server CacheServer, settings config.Sufrah, now func() time.Time, log *slog.Logger, meter *metrics.Writer,
 ) cache.Options {
 	return cache.Options{
 		Server: server, TTL: settings.CacheTTL, StaleFor: StaleFor, Jitter: jitter, Hold: hold, RetryAfter: RetryAfter,

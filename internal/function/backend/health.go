@@ -25,7 +25,7 @@ func Checks(
 	cache config.Cache, account config.Twilio, api config.Sufrah, aws config.AWS, now func() time.Time,
 ) (checks []health.Check, done func(), err error) {
 	silent := slog.New(slog.DiscardHandler) // the report says it
-	server, err := Cache(cache, aws, metrics.New(io.Discard, "", now))
+	server, err := Cache(cache, aws, now, metrics.New(io.Discard, "", now))
 	if err != nil {
 		return nil, nil, err
 	}

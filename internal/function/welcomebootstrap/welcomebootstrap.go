@@ -50,7 +50,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 	}
 	logger := logging.New(log, settings.LogLevel, settings.FunctionName)
 	meter := metrics.New(log, settings.FunctionName, now)
-	server, err := backend.Cache(settings.Cache, settings.AWS, meter)
+	server, err := backend.Cache(settings.Cache, settings.AWS, now, meter)
 	if err != nil {
 		return nil, err
 	}

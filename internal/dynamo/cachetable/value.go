@@ -1,0 +1,256 @@
+package cachetable
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
+)
+
+const (
+	// packFrom is the length from which on values are compressed. A write costs a unit for each KB, so that a shorter value would
+	// gain nothing.
+	packFrom = 900
+	// partBytes is the most that one item holds of a value. DynamoDB takes items of up to 400 KB, names and keys included
+	// (DynamoDB's developer guide, "Constraints").
+	partBytes = 380 << 10
+	// maxParts bounds a value. A BatchGetItem answers 16 MB at most.
+	maxParts = 16
+	// maxUnpacked bounds what a compressed value may become.
+	maxUnpacked = 64 << 20
+	// batchRows is the most that one BatchWriteItem takes.
+	batchRows = 25
+)
+
+var (
+	errTooLarge    = errors.New("the value is too large")
+	errUnprocessed = errors.New("part of a batch was left unprocessed")
+)
+
+// Get returns the value of a key, or false if it has none.
+func (c *Client) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
+	err = c.do(ctx, "Get", func(ctx context.Context) error {
+		it, err := c.read(ctx, key)
+		if err != nil || it == nil || c.expired(it) {
+			return err
+		}
+		value, found, err = c.value(ctx, key, it)
+		return err
+	})
+	return value, found, err
+}
+
+// value returns the value of an item, or false if a part is missing or the value can't be read.
+func (c *Client) value(ctx context.Context, key string, it table.Item) ([]byte, bool, error) {
+	r := table.Reader{Item: it}
+	var value []byte
+	switch parts := int(r.Number(attrParts)); {
+	case r.Err != nil || parts < 0 || parts > maxParts:
+		return nil, false, nil
+	case parts > 0:
+		var whole bool
+		var err error
+		if value, whole, err = c.joined(ctx, key, r.Text(attrID), parts); err != nil || !whole {
+			return nil, false, err
+		}
+	default:
+		stored, ok := it[attrValue].(*types.AttributeValueMemberB)
+		if !ok {
+			return nil, false, nil
+		}
+		value = stored.Value
+	}
+	if r.Flag(attrPacked) {
+		unpacked, err := unpack(value)
+		return unpacked, err == nil, nil
+	}
+	return value, r.Err == nil, nil
+}
+
+// partKey returns the key of a part. It has the id of the value's writing, so that no reader meets parts of two values.
+func partKey(key, id string, part int) string { return fmt.Sprintf("%s#%s#%d", key, id, part) }
+
+// joined reads the parts of a value, and reports whether they are all there.
+func (c *Client) joined(ctx context.Context, key, id string, parts int) ([]byte, bool, error) {
+	request := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+	place := make(map[string]int, parts)
+	for i := range parts {
+		k := keyOf(partKey(key, id, i))
+		place[textOf(k)] = i
+		request.Keys = append(request.Keys, k)
+	}
+	output, err := c.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+		RequestItems: map[string]types.KeysAndAttributes{c.config.Table: request},
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	read := make([][]byte, parts)
+	for _, it := range output.Responses[c.config.Table] {
+		if stored, ok := it[attrValue].(*types.AttributeValueMemberB); ok {
+			read[place[textOf(it)]] = stored.Value
+		}
+	}
+	for _, part := range read {
+		if len(part) == 0 {
+			return nil, false, nil // not there, or left unprocessed by a table that is throttled
+		}
+	}
+	return bytes.Join(read, nil), true, nil
+}
+
+func textOf(it table.Item) string {
+	r := table.Reader{Item: it}
+	return r.Text(attrKey)
+}
+
+// Set gives the key a value for ttl. A value that needs several items has its parts written before the item that leads to them.
+func (c *Client) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return c.do(ctx, "Set", func(ctx context.Context) error {
+		head, parts, err := c.items(key, value, ttl)
+		if err != nil {
+			return err
+		}
+		if len(parts) > 0 {
+			if _, err := c.putAll(ctx, parts); err != nil {
+				return err
+			}
+		}
+		return c.put(ctx, head, table.Expression{})
+	})
+}
+
+// items returns the items of a value: the one under the key, and its parts if there are any.
+func (c *Client) items(key string, value []byte, ttl time.Duration) (head table.Item, parts []table.Item, err error) {
+	head = c.newItem(key, ttl)
+	if len(value) >= packFrom {
+		if packed := pack(value); len(packed) < len(value) {
+			value, head[attrPacked] = packed, table.Flag(true)
+		}
+	}
+	if len(value) <= partBytes {
+		head[attrValue] = table.Binary(append([]byte{}, value...)) // not nil, which the SDK takes for no value
+		return head, nil, nil
+	}
+	n := (len(value) + partBytes - 1) / partBytes
+	if n > maxParts {
+		return nil, nil, errTooLarge
+	}
+	id := c.newID()
+	head[attrParts], head[attrID] = table.Number(int64(n)), table.Text(id)
+	for i := range n {
+		part := c.newItem(partKey(key, id, i), ttl)
+		part[attrValue] = table.Binary(value[i*partBytes : min(len(value), (i+1)*partBytes)])
+		parts = append(parts, part)
+	}
+	return head, parts, nil
+}
+
+// SetAll gives each key its value for ttl, in a round trip for each 25 keys. It returns the number of keys that were set. If that
+// is fewer than all, it also returns an error.
+func (c *Client) SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (n int, err error) {
+	err = c.do(ctx, "SetAll", func(ctx context.Context) error {
+		items := make([]table.Item, 0, len(values))
+		for key, value := range values {
+			head, parts, err := c.items(key, value, ttl)
+			if err != nil || len(parts) > 0 {
+				return errTooLarge
+			}
+			items = append(items, head)
+		}
+		n, err = c.putAll(ctx, items)
+		return err
+	})
+	return n, err
+}
+
+// putAll writes items, and returns how many.
+func (c *Client) putAll(ctx context.Context, items []table.Item) (n int, err error) {
+	for len(items) > 0 {
+		rows := min(len(items), batchRows)
+		requests := make([]types.WriteRequest, rows)
+		for i, it := range items[:rows] {
+			requests[i] = types.WriteRequest{PutRequest: &types.PutRequest{Item: it}}
+		}
+		output, err := c.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
+			RequestItems: map[string][]types.WriteRequest{c.config.Table: requests},
+		})
+		if err != nil {
+			return n, err
+		}
+		left := len(output.UnprocessedItems[c.config.Table])
+		if n += rows - left; left > 0 {
+			return n, errUnprocessed
+		}
+		items = items[rows:]
+	}
+	return n, nil
+}
+
+// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. Values must be unique to the caller, so
+// that the operation can be repeated after a lost answer.
+func (c *Client) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (set bool, err error) {
+	err = c.do(ctx, "SetIfAbsent", func(ctx context.Context) error {
+		it := c.newItem(key, ttl)
+		it[attrValue] = table.Binary([]byte(value))
+		err := c.put(ctx, it, table.Expression{
+			Condition: "attribute_not_exists(#key) OR #expires <= :now OR #value = :value",
+			Names:     map[string]string{"#key": attrKey, "#expires": attrExpires, "#value": attrValue},
+			Values:    table.Item{":now": table.Number(c.config.Now().UnixMilli()), ":value": it[attrValue]},
+		})
+		if set = err == nil; isConditionFailed(err) {
+			return nil
+		}
+		return err
+	})
+	return set, err
+}
+
+// DeleteIfEquals deletes the key if it has the value.
+func (c *Client) DeleteIfEquals(ctx context.Context, key, value string) error {
+	return c.do(ctx, "DeleteIfEquals", func(ctx context.Context) error {
+		_, err := c.db.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: &c.config.Table, Key: keyOf(key), ConditionExpression: aws.String("#value = :value"),
+			ExpressionAttributeNames:  map[string]string{"#value": attrValue},
+			ExpressionAttributeValues: table.Item{":value": table.Binary([]byte(value))},
+		})
+		if isConditionFailed(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+func isConditionFailed(err error) bool {
+	_, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	return ok
+}
+
+func pack(value []byte) []byte {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = w.Write(value) // a buffer takes everything
+	_ = w.Close()
+	return packed.Bytes()
+}
+
+func unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	value, err := io.ReadAll(io.LimitReader(r, maxUnpacked+1))
+	if err == nil && len(value) > maxUnpacked {
+		err = errTooLarge
+	}
+	return value, err
+}

@@ -1,0 +1,64 @@
+//go:build aws
+
+package cachetest
+
+import (
+	"context"
+	"crypto/rand"
+	random "math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/cachetable"
+	"github.com/sufrah/usage-bootstrap/internal/local/engines"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/valkey"
+)
+
+// patient is an HTTP client for an engine of a busy machine.
+var patient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
+// OnEngine returns an empty table on DynamoDB Local, which is deleted when the test ends. Nothing is deleted by time there, since
+// tests have a time of their own.
+func OnEngine(t *testing.T) *Table {
+	t.Helper()
+	endpoint, err := engines.Endpoint(engines.DynamoDB)
+	must(t, err)
+	s := Over(patient, endpoint, "cache-"+rand.Text())
+	tables := []sam.Table{{Name: s.Name, PartitionKey: sam.Key(Definition.PartitionKey)}}
+	client := dynamodb.NewFromConfig(s.Config)
+	must(t, engines.CreateTables(t.Context(), client, tables))
+	t.Cleanup(func() { must(t, engines.DeleteTables(context.WithoutCancel(t.Context()), client, tables)) })
+	return s
+}
+
+// EachEngine runs a test on real engines, by their own time or the machine's: a Valkey server, a cluster of them, and DynamoDB
+// Local. connect returns instances' connections.
+func EachEngine(t *testing.T, test func(t *testing.T, connect func() Client)) {
+	t.Helper()
+	for name, kind := range map[string]engines.Kind{"single": engines.Cache, "cluster": engines.CacheCluster} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, err := engines.Endpoint(kind)
+			must(t, err)
+			test(t, func() Client {
+				client, err := valkey.New(valkey.Config{
+					Address: address, ClusterMode: kind == engines.CacheCluster, DialTimeout: patience, CommandTimeout: patience,
+				})
+				must(t, err)
+				t.Cleanup(client.Close)
+				return client
+			})
+		})
+	}
+	t.Run("dynamodb", func(t *testing.T) {
+		t.Parallel()
+		s := OnEngine(t)
+		test(t, func() Client {
+			return cachetable.New(s.Config, cachetable.Config{Table: s.Name, Timeout: patience, Now: time.Now, Random: random.Uint64})
+		})
+	})
+}
