@@ -42,7 +42,7 @@ func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, 
 	switch {
 	case recorded.Repeat:
 	case m.Consent == OptsOut && !recorded.OptedBefore:
-		log.LogAttrs(ctx, slog.LevelInfo, "customer opted out: nothing is sent until opting in again")
+		log.LogAttrs(ctx, slog.LevelInfo, "customer opted out: the bot sends nothing until the customer opts in")
 		call(s.Events.OptedOut)
 	case m.Consent == OptsIn && recorded.OptedBefore:
 		log.LogAttrs(ctx, slog.LevelInfo, "customer opted in again")

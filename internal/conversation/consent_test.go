@@ -44,7 +44,7 @@ func TestOptOut(t *testing.T) {
 		f.mustReceive(t, fmt.Sprint("n", i), body)
 	}
 	f.wantReceived(t, welcome, englishMenu)
-	f.wantLogged(t, "INFO", "customer opted out: nothing is sent until opting in again")
+	f.wantLogged(t, "INFO", "customer opted out: the bot sends nothing until the customer opts in")
 	f.wantLogged(t, "INFO", "nothing sent: the customer has opted out")
 	if strings.Contains(f.log.String(), customer) {
 		t.Errorf("the log shows the customer's number: %s", f.log)

@@ -37,13 +37,13 @@ func passed(q usage.Quota, told int64) []int64 {
 func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m Message, openedAt time.Time) {
 	state, err := s.QuotaAlerter.QuotaState(ctx, m.RestaurantID, openedAt)
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "allowance not read", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "allowance not read: the restaurant's next conversation checks its thresholds", slog.Any("error", err))
 		return
 	}
 	if state.Place != nil {
 		defer func() { // not meanwhile: a process that dies at a write dies between claiming and settling then
 			if err := state.Place(ctx); err != nil {
-				log.LogAttrs(ctx, slog.LevelWarn, "place in the ranking not changed: the restaurant's next conversation does it", slog.Any("error", err))
+				log.LogAttrs(ctx, slog.LevelWarn, "ranking not updated: the restaurant's next conversation updates it", slog.Any("error", err))
 			}
 		}()
 	}
@@ -55,7 +55,7 @@ func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m 
 		err = s.tell(ctx, log, t, m, state, told)
 	}
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelError, "quota alert not sent", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "quota alert not sent: the restaurant's next conversation tries again", slog.Any("error", err))
 	}
 }
 
@@ -63,7 +63,7 @@ func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m 
 func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Message, state QuotaState, told QuotaAlerts) error {
 	q := state.Quota
 	for _, threshold := range passed(q, told.Noted) {
-		log.LogAttrs(ctx, slog.LevelWarn, "quota alert", slog.Int64("threshold", threshold),
+		log.LogAttrs(ctx, slog.LevelWarn, "restaurant passed a threshold", slog.Int64("threshold", threshold),
 			slog.String("month", state.Month.String()), slog.Int64("used", q.Used), slog.Int64("limit", q.Limit),
 			slog.Int64("effectiveLimit", q.EffectiveLimit()), slog.Int64("adjustedBy", q.ToppedUp))
 		if s.Events.QuotaAlert != nil {
@@ -100,7 +100,7 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 	}))
 	switch {
 	case errors.Is(err, ErrUndeliverable), errors.Is(err, ErrTemplateRejected):
-		log.LogAttrs(ctx, slog.LevelError, "quota alert can't be sent", slog.Int64("threshold", threshold), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "quota alert given up: the owner's number or the template is refused", slog.Int64("threshold", threshold), slog.Any("error", err))
 		return nil
 	case err != nil:
 		return fmt.Errorf("alerting the owner: %w", err)

@@ -106,7 +106,7 @@ func (f *fixture) wantTold(t *testing.T, events []int, alerts ...string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if lines := strings.Count(f.log.String(), `"message":"quota alert"`); lines != len(events) {
+	if lines := strings.Count(f.log.String(), `"message":"restaurant passed a threshold"`); lines != len(events) {
 		t.Errorf("%d lines in the log, want %d:\n%s", lines, len(events), f.log)
 	}
 	if diff := cmp.Diff(alerts, f.alerted()); diff != "" {
@@ -204,7 +204,7 @@ func TestAlertThatFails(t *testing.T) {
 	}
 	f.open(t, 1, 28)
 	f.wantTold(t, []int{80, 90})
-	f.wantLogged(t, "ERROR", "quota alert not sent")
+	f.wantLogged(t, "ERROR", "quota alert not sent: the restaurant's next conversation tries again")
 	down = false
 	f.open(t, 29, 29)
 	f.wantTold(t, []int{80, 90}, "true Example 80% 29/30", "true Example 90% 29/30")
@@ -227,7 +227,7 @@ func TestAlertThatNeverCanBeSent(t *testing.T) {
 		}
 		f.open(t, 1, 26)
 		f.wantTold(t, []int{80})
-		f.wantLogged(t, "ERROR", "quota alert can't be sent")
+		f.wantLogged(t, "ERROR", "quota alert given up: the owner's number or the template is refused")
 		if tries != 1 {
 			t.Errorf("%v: %d tries", failure, tries)
 		}

@@ -318,16 +318,16 @@ func (s *Service) reply(
 	if err != nil && !errors.Is(err, ErrUndeliverable) {
 		stop() // a lease that is renewed after its release would be held by nobody
 		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
-			log.LogAttrs(ctx, slog.LevelWarn, "lease not released", slog.Any("error", releaseErr)) // it ends by itself
+			log.LogAttrs(ctx, slog.LevelWarn, "lease on the reply not released: the reply waits until the lease expires", slog.Any("error", releaseErr)) // it ends by itself
 		}
 		return err
 	}
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached: the reply is given up", slog.Any("error", err))
 	}
 	if err := insist(ctx, func() error { return settle(ctx) }); err != nil {
 		// It went out. Asking for another delivery would send it again; saying nothing may, if ever.
-		log.LogAttrs(ctx, slog.LevelError, "reply sent but not noted", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "reply not settled: another delivery may send it again", slog.Any("error", err))
 	}
 	return nil
 }
@@ -450,7 +450,7 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 		TwilioAccountSID: t.Bot.TwilioAccountSID,
 	}
 	if j.MerchantID == "" {
-		log.LogAttrs(ctx, slog.LevelInfo, "nothing to prefetch: the restaurant has no merchant id")
+		log.LogAttrs(ctx, slog.LevelInfo, "no bootstrap job: the restaurant has no merchant id")
 		return nil
 	}
 	if err := s.Queue.Enqueue(ctx, j); err != nil {
@@ -473,7 +473,7 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to rec
 		return nil
 	}
 	if !repeat && !s.Limiter.Allow(ctx, t.Restaurant.ID, t.Bot.Limits.AnswersPerMinute) {
-		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the limit of answers a minute",
+		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the restaurant's limit of answers a minute",
 			slog.Int64("limit", t.Bot.Limits.AnswersPerMinute))
 		call(s.Events.AnswerLimited)
 		return nil
@@ -525,7 +525,7 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to recei
 		if !errors.Is(err, ErrTemplateRejected) || taken != "" && kind == delivery.Welcome {
 			return taken, err
 		}
-		log.LogAttrs(ctx, slog.LevelWarn, "template rejected, sending text", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "template rejected: the message is sent without it", slog.String("contentSid", c.TemplateSID), slog.Any("error", err))
 	}
 	if c.List != nil {
 		if sent, err := s.sendList(ctx, log, t, to, *c.List); sent {
@@ -539,7 +539,7 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to recei
 		_, err := s.sendOne(ctx, log, t, s.outgoing(to, Outgoing{Kind: kind, Category: delivery.Service, Text: text}))
 		if err != nil && i > 0 {
 			// Another delivery would send the first texts again, and perhaps get no further.
-			log.LogAttrs(ctx, slog.LevelError, "the rest of a long answer was not sent",
+			log.LogAttrs(ctx, slog.LevelError, "answer cut short: its remaining texts are not sent",
 				slog.Int("sent", i), slog.Int("texts", len(c.Texts)), slog.Any("error", err))
 			return "", nil
 		}

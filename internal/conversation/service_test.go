@@ -459,7 +459,7 @@ func TestLeaseNotReleased(t *testing.T) {
 		if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
 			t.Errorf("with everything down: %v", err)
 		}
-		f.wantLogged(t, "WARN", "lease not released")
+		f.wantLogged(t, "WARN", "lease on the reply not released: the reply waits until the lease expires")
 		f.phones.before, f.recorder.release = nil, nil
 		if err := f.receive("m1", "hello"); !errors.Is(err, conversation.ErrElsewhere) {
 			t.Errorf("while the lease lasts: %v", err)
@@ -594,7 +594,7 @@ func TestNeverSettled(t *testing.T) {
 		f.recorder.settleFailures = 6
 		f.mustReceive(t, "m1", "hello")
 		f.wantReceived(t, welcome)
-		f.wantLogged(t, "ERROR", "reply sent but not noted")
+		f.wantLogged(t, "ERROR", "reply not settled: another delivery may send it again")
 		if f.recorder.settled != 6 {
 			t.Errorf("tried %d times, want 6", f.recorder.settled)
 		}
@@ -606,7 +606,7 @@ func TestUndeliverable(t *testing.T) {
 	f := setup(t)
 	f.phones.before = func(context.Context, sent) error { return fmt.Errorf("63024: %w", conversation.ErrUndeliverable) }
 	f.mustReceive(t, "m1", "hello")
-	f.wantLogged(t, "WARN", "customer can't be reached")
+	f.wantLogged(t, "WARN", "customer can't be reached: the reply is given up")
 	f.phones.before = nil
 	f.mustReceive(t, "m1", "hello")
 	f.mustReceive(t, "m2", "hello")
@@ -629,7 +629,7 @@ func TestTemplateRejected(t *testing.T) {
 	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "Hello \u2068Sara\u2069, welcome to \u2068Example\u2069!") {
 		t.Errorf("received %q", f.phones.received)
 	}
-	f.wantLogged(t, "WARN", "template rejected, sending text")
+	f.wantLogged(t, "WARN", "template rejected: the message is sent without it")
 	f.wantEvents(t, map[string]int{"welcome sent": 1})
 }
 
@@ -773,7 +773,7 @@ func TestUnknownMerchant(t *testing.T) {
 	f.mustReceive(t, "m1", "menu")
 	f.mustReceive(t, "m2", "الفروع")
 	f.wantReceived(t, text("Our menu is not available right now. Please try again later."), text("لا توجد فروع لعرضها حاليًا. يُرجى المحاولة لاحقًا."))
-	f.wantLogged(t, "ERROR", "merchant can't be shown")
+	f.wantLogged(t, "ERROR", "merchant refused by the Sufrah API: the customer is shown an empty list")
 }
 
 // emptyMenus fail with nothing to show.

@@ -71,7 +71,7 @@ func (s *Service) show(ctx context.Context, log *slog.Logger, t Tenant, customer
 func read[T any](ctx context.Context, sh *shower, list []T, source cache.Source, err error) ([]T, error) {
 	sh.source = max(sh.source, source)
 	if err != nil && !retryable(err) {
-		sh.log.LogAttrs(ctx, slog.LevelError, "merchant can't be shown",
+		sh.log.LogAttrs(ctx, slog.LevelError, "merchant refused by the Sufrah API: the customer is shown an empty list",
 			slog.String("merchantId", sh.tenant.Restaurant.MerchantID), slog.Any("error", err))
 		return nil, nil
 	}
@@ -186,7 +186,7 @@ func (sh *shower) products(ctx context.Context, row listpicker.Row) (Content, er
 func (sh *shower) branchFor(ctx context.Context, row listpicker.Row) (key, id string) {
 	branches, err := sh.readBranches(ctx)
 	if err != nil {
-		sh.log.LogAttrs(ctx, slog.LevelWarn, "branches can't be read, products are those of none", slog.Any("error", err))
+		sh.log.LogAttrs(ctx, slog.LevelWarn, "branches not read: the products of no particular branch are shown", slog.Any("error", err))
 	}
 	if len(branches) == 0 {
 		return listpicker.NoBranch, ""
@@ -209,16 +209,16 @@ func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to r
 	sid, err := s.Lists.SID(making, t.Bot.TwilioAccountSID, list)
 	cancel()
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "list not made, sending text", slog.String("list", list.Name()), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "list not made: the answer is sent as text", slog.String("list", list.Name()), slog.Any("error", err))
 		return false, nil
 	}
 	_, err = s.sendOne(ctx, log, t, s.outgoing(to, Outgoing{Kind: delivery.List, Category: delivery.Service, ContentSID: sid}))
 	if !errors.Is(err, ErrTemplateRejected) {
 		return true, err
 	}
-	log.LogAttrs(ctx, slog.LevelWarn, "list rejected, sending text", slog.String("contentSid", sid), slog.Any("error", err))
+	log.LogAttrs(ctx, slog.LevelWarn, "list rejected: the answer is sent as text", slog.String("contentSid", sid), slog.Any("error", err))
 	if err := s.Lists.Forget(ctx, t.Bot.TwilioAccountSID, list); err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "rejected list not forgotten", slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "rejected list not removed from the cache: the next answer tries it again", slog.Any("error", err))
 	}
 	return false, nil
 }

@@ -73,7 +73,7 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 		return nil
 	}
 	if !r.Origin.Template || code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
-		noText(ctx, log, "a text would not arrive either")
+		noText(ctx, log, "a text would fail too")
 		return nil
 	}
 	m := Message{
@@ -90,6 +90,24 @@ func noText(ctx context.Context, log *slog.Logger, reason string) {
 	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("reason", reason))
 }
 
+// noText returns why the welcome with a SID gets no text, "" if a text is due.
+func (f WelcomeFailure) noText(sid string) string {
+	settled := f.State == ReplySettled
+	switch {
+	case f.Unknown:
+		return "the customer has no session"
+	case settled && f.Noted == sid:
+		return "the text was sent or given up already"
+	case settled && f.Noted != "":
+		return "the text was sent or given up after another welcome failed"
+	case f.OptedOut:
+		return "the customer has opted out"
+	case f.Closed:
+		return "the customer's 24 hours are over"
+	}
+	return ""
+}
+
 // textAfterFailure sends the welcome m as text, unless somebody else does or has.
 func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tenant, m Message) error {
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
@@ -97,21 +115,8 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 		return err
 	}
 	m.Home = failure.Home
-	switch {
-	case failure.Unknown:
-		noText(ctx, log, "the customer has no session")
-		return nil
-	case failure.State == ReplySettled && failure.Noted == m.ID:
-		noText(ctx, log, "it was sent already")
-		return nil
-	case failure.State == ReplySettled && failure.Noted != "":
-		noText(ctx, log, "it was sent after another welcome failed")
-		return nil
-	case failure.OptedOut:
-		noText(ctx, log, "the customer has opted out")
-		return nil
-	case failure.Closed:
-		noText(ctx, log, "the customer's 24 hours are over")
+	if reason := failure.noText(m.ID); reason != "" {
+		noText(ctx, log, reason)
 		return nil
 	}
 	return s.reply(ctx, log, m, Welcome, failure.State, true, func(ctx context.Context) error {
@@ -120,10 +125,10 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 }
 
 // textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template
-// and that it failed. A callback that told of it first has taken the lease, and sees to it.
+// and that it failed. A callback that reported the failure first has taken the lease, and sends the text.
 func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, to receiver, guest string) error {
 	log = log.With(slog.String("sid", m.ID))
-	log.LogAttrs(ctx, slog.LevelWarn, "template failed at once, sending text")
+	log.LogAttrs(ctx, slog.LevelWarn, "welcome's template failed at once: the welcome is tried as text")
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
 	if err != nil {
 		return err
@@ -132,7 +137,7 @@ func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenan
 	case ReplyHeld:
 		return s.welcomeAsText(ctx, log, t, to, guest)
 	case ReplySettled:
-		noText(ctx, log, "another delivery has seen to it")
+		noText(ctx, log, failure.noText(m.ID))
 		return nil
 	}
 	return ErrElsewhere

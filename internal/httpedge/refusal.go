@@ -15,7 +15,8 @@ type Refusal struct {
 	Header  map[string]string `json:"-"` // sent along
 }
 
-func (r *Refusal) Error() string { return r.Message }
+// Error returns the message without its full stop: in the log, the cause follows after a colon.
+func (r *Refusal) Error() string { return strings.TrimSuffix(r.Message, ".") }
 
 var (
 	errUnknownPath = &Refusal{Status: http.StatusNotFound, Message: "There is nothing at this address.", Code: "not_found"}

@@ -84,7 +84,7 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		return err
 	case failure.ReceiverRejected():
 		if failure.Code == invalidTo && customer.IsUserID(m.To) {
-			s.Log.LogAttrs(ctx, slog.LevelWarn, "twilio takes no user id from this sender: customers without a number can't be reached",
+			s.Log.LogAttrs(ctx, slog.LevelWarn, "twilio refuses user ids from this sender: customers without a number can't be reached",
 				slog.String("restaurantId", t.Restaurant.ID), slog.String("accountSid", accountSID), logging.Customer("customer", m.To))
 		}
 		return fmt.Errorf("%w: %w", conversation.ErrUndeliverable, err)
@@ -93,7 +93,7 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		// that is sent instead is refused as well, and tells.
 		return fmt.Errorf("%w: %w", conversation.ErrTemplateRejected, err)
 	case failure.Permanent(), failure.AuthenticationFailed():
-		s.Log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: the bot or its account needs an operator",
+		s.Log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: an operator must mend the bot or its account",
 			slog.String("restaurantId", t.Restaurant.ID), slog.String("accountSid", accountSID),
 			slog.Int("twilioCode", failure.Code), slog.Any("error", err))
 		return err

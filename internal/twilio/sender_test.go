@@ -258,7 +258,7 @@ func TestSenderNotEnabledForUserIDs(t *testing.T) {
 		if err := attempt(t, sender, "", textTo(to)); meaningOf(err) != undeliverable {
 			t.Errorf("%v", err)
 		}
-		if told := strings.Contains(log.String(), "takes no user id from this sender"); told != want || strings.Contains(log.String(), to) {
+		if told := strings.Contains(log.String(), "refuses user ids from this sender"); told != want || strings.Contains(log.String(), to) {
 			t.Errorf("to %s the log says %s", to, log)
 		}
 	}

@@ -589,7 +589,7 @@ func TestLogLines(t *testing.T) {
 	want := []map[string]any{
 		{"level": "INFO", "route": "/api/usage", "status": 200.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + owner},
 		{"level": "WARN", "route": "/api/usage", "status": 403.0, "restaurantId": "new", "credentialId": "cr_" + owner,
-			"sourceIp": "192.0.2.1:1234", "code": "forbidden", "error": "This access token does not cover that restaurant."},
+			"sourceIp": "192.0.2.1:1234", "code": "forbidden", "error": "This access token does not cover that restaurant"},
 		{"level": "WARN", "route": "/api/usage", "status": 401.0, "restaurantId": "clxyz123abc", "credentialId": "cr_" + expired,
 			"sourceIp": "192.0.2.1:1234", "code": "unauthorized", "error": "credential refused: expired"},
 		{"level": "ERROR", "route": "/api/usage/{restaurantId}", "status": 503.0, "restaurantId": "new", "credentialId": "cr_" + admin,

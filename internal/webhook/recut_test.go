@@ -106,7 +106,7 @@ func TestRecut(t *testing.T) {
 			if len(f.inbox.received) > 0 {
 				t.Errorf("received %v", f.inbox.received)
 			}
-			if line := f.line(t); !strings.Contains(fmt.Sprint(line["error"]), "cut anew") {
+			if line := f.line(t); !strings.Contains(fmt.Sprint(line["error"]), "also fits another reading") {
 				t.Errorf("log line %v", line)
 			}
 		})

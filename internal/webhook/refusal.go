@@ -29,13 +29,13 @@ var (
 
 // errNoToken says in the log that nobody can sign for an account until an operator has acted. Anybody can name an account, so
 // that the line is no error by itself: the alarm for refused signatures tells the operator.
-var errNoToken = errors.New("no auth token is known for the Twilio account")
+var errNoToken = errors.New("no auth token is stored for the Twilio account")
 
 // errRecut says in the log why a signature that fits was not taken.
-var errRecut = errors.New("its parameters may be another form's, cut anew")
+var errRecut = errors.New("the signature also fits another reading of the parameters")
 
 // errOtherAccount is a request that Twilio signed for an account that isn't the bot's.
-var errOtherAccount = errors.New("signed for an account that isn't the bot's")
+var errOtherAccount = errors.New("signed by a Twilio account that is not the bot's")
 
 // retryAfterSeconds is how soon the message may be delivered again: long enough for another delivery of it that is under
 // way to end.

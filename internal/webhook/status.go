@@ -53,10 +53,10 @@ func (h *Handler) answerStatus(c *httpedge.Call) (any, error) {
 // Why a status has no effect.
 const (
 	reasonStatus   = "unknown status"
-	reasonMessage  = "no message of ours"
+	reasonMessage  = "MessageSid is not a message's SID"
 	reasonSender   = "no bot has the sender's number"
-	reasonAccount  = "another account's message"
-	reasonReceiver = "no customer's address"
+	reasonAccount  = "signed by a Twilio account that is not the bot's"
+	reasonReceiver = "To is neither a phone number nor a user id"
 )
 
 // status takes a signed status callback. A callback that can't be for a message of ours is acknowledged, and has no effect.

@@ -93,19 +93,19 @@ func TestStatuses(t *testing.T) {
 		},
 		"no status": {callback(masterToken, origin.Query(), status(url.Values{"MessageStatus": nil})), "", nil, "unknown status"},
 		"of a message that can't be": {
-			callback(masterToken, origin.Query(), status(url.Values{"MessageSid": {"no-sid"}})), "", nil, "no message of ours",
+			callback(masterToken, origin.Query(), status(url.Values{"MessageSid": {"no-sid"}})), "", nil, "MessageSid is not a message's SID",
 		},
-		"of no message": {callback(masterToken, origin.Query(), status(url.Values{"MessageSid": nil})), "", nil, "no message of ours"},
+		"of no message": {callback(masterToken, origin.Query(), status(url.Values{"MessageSid": nil})), "", nil, "MessageSid is not a message's SID"},
 		"from no bot": {
 			callback(masterToken, origin.Query(), status(url.Values{"From": {"whatsapp:+966119999999"}})), "", nil, "no bot has the sender's number",
 		},
 		"from nobody": {callback(masterToken, origin.Query(), status(url.Values{"From": nil})), "", nil, "no bot has the sender's number"},
-		"to nobody":   {callback(masterToken, origin.Query(), status(url.Values{"To": nil})), "", nil, "no customer's address"},
+		"to nobody":   {callback(masterToken, origin.Query(), status(url.Values{"To": nil})), "", nil, "To is neither a phone number nor a user id"},
 		"of another account's message": {
-			callback(ownToken, origin.Query(), status(url.Values{"AccountSid": {ownSID}})), "", nil, "another account's message",
+			callback(ownToken, origin.Query(), status(url.Values{"AccountSid": {ownSID}})), "", nil, "signed by a Twilio account that is not the bot's",
 		},
 		"of the master's message in an own account": {
-			callback(masterToken, origin.Query(), status(url.Values{"From": {"whatsapp:" + ownNumber}})), "", nil, "another account's message",
+			callback(masterToken, origin.Query(), status(url.Values{"From": {"whatsapp:" + ownNumber}})), "", nil, "signed by a Twilio account that is not the bot's",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

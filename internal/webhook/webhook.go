@@ -185,7 +185,7 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 }
 
 // errOwnNumber says that a bot wrote: two that answer each other would never end.
-var errOwnNumber = errors.New("the sender is one of our own bots")
+var errOwnNumber = errors.New("the sender is one of Sufrah's own bots")
 
 // fromCustomer fails with errOwnNumber if the sender is a bot of ours.
 func (h *Handler) fromCustomer(ctx context.Context, id string) error {

@@ -74,7 +74,7 @@ func (j *journal) Write(line []byte) (int, error) {
 		}
 	case "request":
 		delete(j.under, entry.RequestID)
-	case "reply sent but not noted":
+	case "reply not settled: another delivery may send it again":
 		j.unnoted[entry.MessageID]++
 	case "bootstrap job enqueued":
 		j.enqueued[entry.JobID] = true

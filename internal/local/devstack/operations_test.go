@@ -262,7 +262,7 @@ func (s *stories) run() string {
 	s.write("+966500000004", exampleNumber, "menu", true)
 	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
 	// Calls have been stopped. After some seconds the next request tries.
-	for late := time.Now().Add(5 * time.Minute); !strings.Contains(s.log.String(), "merchant can't be shown"); s.pass(10 * time.Second) {
+	for late := time.Now().Add(5 * time.Minute); !strings.Contains(s.log.String(), "merchant refused by the Sufrah API: the customer is shown an empty list"); s.pass(10 * time.Second) {
 		if time.Now().After(late) {
 			s.t.Fatal("Sufrah isn't called again")
 		}

@@ -94,7 +94,7 @@ func TestThrottledRanking(t *testing.T) {
 		wantSame(t, "conversations", record.Months[november].Conversations, 27)
 		wantSame(t, "told", phones.alerts, []string{"80", "90"})
 		alerts(90 * usage.Percent)
-		if !strings.Contains(log.String(), "place in the ranking not changed") {
+		if !strings.Contains(log.String(), "ranking not updated") {
 			t.Error("the log doesn't tell")
 		}
 		index.is.Store(false)

@@ -175,16 +175,16 @@ func TestWelcomeByOutcome(t *testing.T) {
 	}{
 		"the template isn't approved": {nil, []delivery.Report{report(63016)}, 1, "welcome sent as text"},
 		"a code that nobody knows":    {nil, []delivery.Report{report(99999)}, 1, "welcome sent as text"},
-		"told three times":            {nil, []delivery.Report{report(63016), report(63016), report(63016)}, 1, "it was sent already"},
+		"told three times":            {nil, []delivery.Report{report(63016), report(63016), report(63016)}, 1, "sent or given up already"},
 		"two templates failed": {
 			nil, []delivery.Report{report(63016), report(63016, func(r *delivery.Report) { r.MessageID = "SM9" })}, 1,
-			"it was sent after another welcome failed",
+			"sent or given up after another welcome failed",
 		},
-		"the number can't receive":   {nil, []delivery.Report{report(63024)}, 0, "a text would not arrive either"},
-		"part of an experiment":      {nil, []delivery.Report{report(63032)}, 0, "a text would not arrive either"},
-		"too many messages":          {nil, []delivery.Report{report(63018)}, 0, "a text would not arrive either"},
+		"the number can't receive":   {nil, []delivery.Report{report(63024)}, 0, "a text would fail too"},
+		"part of an experiment":      {nil, []delivery.Report{report(63032)}, 0, "a text would fail too"},
+		"too many messages":          {nil, []delivery.Report{report(63018)}, 0, "a text would fail too"},
 		"an operator's fault":        {nil, []delivery.Report{report(63007)}, 0, "level=ERROR"},
-		"the text failed":            {nil, of(func(r *delivery.Report) { r.Origin.Template = false }), 0, "a text would not arrive either"},
+		"the text failed":            {nil, of(func(r *delivery.Report) { r.Origin.Template = false }), 0, "a text would fail too"},
 		"a list failed":              {nil, of(func(r *delivery.Report) { r.Origin.Kind = delivery.List }), 0, "message not delivered"},
 		"of nobody knows what":       {nil, of(func(r *delivery.Report) { r.Origin = delivery.Origin{} }), 0, "message not delivered"},
 		"delivered":                  {nil, of(func(r *delivery.Report) { r.Status = delivery.Delivered }), 0, ""},
@@ -350,7 +350,7 @@ func TestTextIsTriedAgain(t *testing.T) {
 		w.write("m2")
 		w.want(1, 1, "welcome sent as text")
 		w.receive(report(63016))
-		w.want(1, 1, "it was sent already")
+		w.want(1, 1, "sent or given up already")
 	})
 }
 
@@ -374,6 +374,6 @@ func TestWelcomeOfAJoinedCustomer(t *testing.T) {
 		w.receive(failed)
 		w.want(1, 1, "welcome sent as text")
 		w.receive(failed)
-		w.want(1, 1, "it was sent already")
+		w.want(1, 1, "sent or given up already")
 	})
 }
