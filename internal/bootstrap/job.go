@@ -51,19 +51,19 @@ type Job struct {
 func (j Job) Validate() error {
 	var faults []error
 	if j.Version != Version {
-		faults = append(faults, fmt.Errorf("version is %d, want %d", j.Version, Version))
+		faults = append(faults, fmt.Errorf("version: want %d, got %d", Version, j.Version))
 	}
 	if j.JobID == "" || !restaurant.Printable(j.JobID, maxJobID) {
 		faults = append(faults, fmt.Errorf("jobId: want 1 to %d printable characters", maxJobID))
 	}
 	if !restaurant.ValidID(j.RestaurantID) {
-		faults = append(faults, errors.New("restaurantId is no restaurant's id"))
+		faults = append(faults, errors.New("restaurantId: not a valid restaurant id"))
 	}
 	if !restaurant.ValidID(j.MerchantID) {
-		faults = append(faults, errors.New("merchantId is no merchant's id"))
+		faults = append(faults, errors.New("merchantId: not a valid merchant id"))
 	}
 	if !customer.Valid(j.CustomerWa) {
-		faults = append(faults, errors.New("customerWa is neither a phone number in E.164 form nor a WhatsApp user id"))
+		faults = append(faults, errors.New("customerWa: neither a phone number in E.164 form nor a WhatsApp user id"))
 	}
 	if !restaurant.Printable(j.ProfileName, maxProfileName) {
 		faults = append(faults, fmt.Errorf("profileName: want at most %d printable characters", maxProfileName))
@@ -72,7 +72,7 @@ func (j Job) Validate() error {
 		faults = append(faults, fmt.Errorf("twilioAccountSid: want at most %d printable characters", maxJobID))
 	}
 	if j.EnqueuedAt.IsZero() {
-		faults = append(faults, errors.New("enqueuedAt is missing"))
+		faults = append(faults, errors.New("enqueuedAt: missing"))
 	}
 	if len(faults) == 0 {
 		return nil
@@ -84,15 +84,15 @@ func (j Job) Validate() error {
 // fields are ignored: if they mattered, the version would differ.
 func ParseJob(body []byte) (Job, error) {
 	if len(body) > maxJobBytes {
-		return Job{}, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrMalformed, len(body), maxJobBytes)
+		return Job{}, fmt.Errorf("%w: %d bytes are more than the allowed %d", ErrMalformed, len(body), maxJobBytes)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	var j Job
 	if err := decoder.Decode(&j); err != nil {
-		return Job{}, fmt.Errorf("%w: it is not JSON of a job's form", ErrMalformed)
+		return Job{}, fmt.Errorf("%w: not a JSON object with a job's fields", ErrMalformed)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Job{}, fmt.Errorf("%w: there is something behind the job", ErrMalformed)
+		return Job{}, fmt.Errorf("%w: more data follows the job", ErrMalformed)
 	}
 	if err := j.Validate(); err != nil {
 		return Job{}, err

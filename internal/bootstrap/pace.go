@@ -33,7 +33,7 @@ type WaitError struct {
 	Why string
 }
 
-func (e *WaitError) Error() string { return fmt.Sprintf("%s: to be tried again in %s", e.Why, e.For) }
+func (e *WaitError) Error() string { return fmt.Sprintf("%s: next try in %s", e.Why, e.For) }
 
 // slot is a job's right to call Sufrah: a single slot for all calls of an attempt, and none if no call is needed.
 type slot struct {

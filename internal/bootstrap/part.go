@@ -57,7 +57,7 @@ func warming(templates *cache.Templates, sids map[string]string) Prefetch {
 }
 
 // errStale means that a part's source failed, while the cache still has an older copy.
-var errStale = errors.New("only a stale copy is left")
+var errStale = errors.New("fetching failed, only a stale copy is in the cache")
 
 // result is the outcome of a part.
 type result struct {

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 		queued := start.Sub(job.EnqueuedAt)
 		log = log.With(slog.Int64(FieldQueued, queued.Milliseconds()))
 		if queued > w.MaxAge {
-			o = Outcome{Kind: Late, Reason: "its customer has long written again"}
+			o = Outcome{Kind: Late, Reason: fmt.Sprintf("the job is older than %s: its customer's menu was fetched on demand", w.MaxAge)}
 		} else {
 			log.LogAttrs(ctx, slog.LevelInfo, MessageStarted)
 			results, o.Waited = w.attempt(ctx, log, job)

@@ -139,11 +139,11 @@ func TestOutcomes(t *testing.T) {
 		"one, the other panics": {ok, panicking, 1,
 			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "branches: panic: no such branch"}},
 		"one and a stale one": {stale, part("branches", 1, cache.Fresh, nil), 1,
-			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "categories: only a stale copy is left"}},
+			bootstrap.Outcome{Kind: bootstrap.Partial, Reason: "categories: fetching failed, only a stale copy is in the cache"}},
 		"a stale one": {stale, failed("branches", down), 1, bootstrap.Outcome{Kind: bootstrap.Partial,
-			Reason: "categories: only a stale copy is left; branches: refused, permanent false"}},
+			Reason: "categories: fetching failed, only a stale copy is in the cache; branches: refused, permanent false"}},
 		"two stale ones": {stale, part("branches", 1, cache.Stale, nil), 3, bootstrap.Outcome{Kind: bootstrap.Partial,
-			Reason: "categories: only a stale copy is left; branches: only a stale copy is left"}},
+			Reason: "categories: fetching failed, only a stale copy is in the cache; branches: fetching failed, only a stale copy is in the cache"}},
 		"none": {failed("categories", down), failed("branches", down), 1, bootstrap.Outcome{Kind: bootstrap.Failed,
 			Delay: 5 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
 		"none, again": {failed("categories", down), failed("branches", down), 2, bootstrap.Outcome{Kind: bootstrap.Failed,
@@ -187,7 +187,7 @@ func TestMalformedJobs(t *testing.T) {
 	j := newJob("merchant-1")
 	j.JobID, j.CustomerWa = "", "0501234567"
 	got := b.Handle(t.Context(), bootstrap.Delivery{MessageID: "message-1", Body: encode(t, j), Attempt: 1})
-	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa is neither a phone number in E.164 form nor a WhatsApp user id"
+	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa: neither a phone number in E.164 form nor a WhatsApp user id"
 	want := bootstrap.Outcome{Kind: bootstrap.DeadLettered, Attempt: 1, Reason: reason, Duration: got.Duration}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
@@ -227,9 +227,9 @@ func TestLogLines(t *testing.T) {
 		}},
 		"partial": {part("categories", 3, cache.Stale, nil), 1, []map[string]any{
 			common("INFO", "bootstrap job started", map[string]any{"attempt": 1.0}),
-			common("WARN", "part not prefetched", map[string]any{"attempt": 1.0, "part": "categories", "error": "only a stale copy is left"}),
+			common("WARN", "part not prefetched", map[string]any{"attempt": 1.0, "part": "categories", "error": "fetching failed, only a stale copy is in the cache"}),
 			common("WARN", "bootstrap job partially completed", map[string]any{"attempt": 1.0,
-				"counts": map[string]any{"categories": 3.0}, "error": "categories: only a stale copy is left"}),
+				"counts": map[string]any{"categories": 3.0}, "error": "categories: fetching failed, only a stale copy is in the cache"}),
 		}},
 		"failed": {part("categories", 0, cache.None, down), 2, []map[string]any{
 			common("INFO", "bootstrap job started", map[string]any{"attempt": 2.0}),

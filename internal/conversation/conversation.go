@@ -188,4 +188,4 @@ type QuotaAlerter interface {
 
 // ErrElsewhere says that another delivery of the same message is sending its reply. Whether that succeeds isn't known
 // yet, so the message should be delivered again.
-var ErrElsewhere = errors.New("another delivery of the message is being answered")
+var ErrElsewhere = errors.New("another delivery of the message is sending its reply")

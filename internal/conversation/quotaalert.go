@@ -103,7 +103,7 @@ func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q 
 		log.LogAttrs(ctx, slog.LevelError, "quota alert given up: the owner's number or the template is refused", slog.Int64("threshold", threshold), slog.Any("error", err))
 		return nil
 	case err != nil:
-		return fmt.Errorf("alerting the owner: %w", err)
+		return fmt.Errorf("sending the quota alert to the owner: %w", err)
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "quota alert sent", slog.Int64("threshold", threshold))
 	return nil

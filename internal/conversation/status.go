@@ -54,7 +54,7 @@ func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report
 func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error {
 	if r.Origin.Instead { // the sender may have died before noting this: no other delivery may send it again
 		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
-			return fmt.Errorf("noting that the text was taken: %w", err)
+			return fmt.Errorf("settling the welcome that was sent as text: %w", err)
 		}
 	}
 	if r.Status != delivery.Failed {

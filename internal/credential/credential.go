@@ -45,7 +45,7 @@ var (
 	// ErrNotFound says that no credential has the id.
 	ErrNotFound = errors.New("credential not found")
 	// ErrExists says that the store holds a credential with the same hash.
-	ErrExists = errors.New("credential exists already")
+	ErrExists = errors.New("credential already exists")
 )
 
 // Kind tells tokens from keys.
@@ -141,25 +141,25 @@ func (g Grant) Validate(now time.Time) error {
 	switch g.Kind {
 	case PAT:
 		if g.All == (len(g.Restaurants) > 0) {
-			faults = append(faults, errors.New("a token names its restaurants, or is for all of them"))
+			faults = append(faults, errors.New("a token must name its restaurants or cover all restaurants, not both"))
 		}
 		if len(g.Restaurants) > maxRestaurants {
-			faults = append(faults, fmt.Errorf("%d restaurants: a token names at most %d", len(g.Restaurants), maxRestaurants))
+			faults = append(faults, fmt.Errorf("%d restaurants are more than the %d that a token can name", len(g.Restaurants), maxRestaurants))
 		}
 	case APIKey:
 		if g.All || len(g.Restaurants) > 0 {
-			faults = append(faults, errors.New("an API key is an administrator's and names no restaurants"))
+			faults = append(faults, errors.New("an API key is for administrators and can't name restaurants"))
 		}
 	default:
 		faults = append(faults, fmt.Errorf("unknown kind %q", g.Kind))
 	}
 	for _, id := range g.Restaurants {
 		if !restaurant.ValidID(id) {
-			faults = append(faults, fmt.Errorf("%q is not a restaurant's id", id))
+			faults = append(faults, fmt.Errorf("%q is not a valid restaurant id", id))
 		}
 	}
 	if !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(now) {
-		faults = append(faults, errors.New("the expiry lies in the past"))
+		faults = append(faults, errors.New("the expiry is in the past"))
 	}
 	if !restaurant.Printable(g.Label, maxLabelLength) {
 		faults = append(faults, fmt.Errorf("label: want at most %d printable characters", maxLabelLength))
@@ -175,7 +175,7 @@ func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, 
 	}
 	buffer := make([]byte, secretBytes+idBytes)
 	if _, err := io.ReadFull(random, buffer); err != nil {
-		return "", Credential{}, fmt.Errorf("drawing a credential: %w", err)
+		return "", Credential{}, fmt.Errorf("generating a credential: %w", err)
 	}
 	raw = prefixes[g.Kind] + base64.RawURLEncoding.EncodeToString(buffer[:secretBytes])
 	return raw, g.Credential(raw, "cr_"+base64.RawURLEncoding.EncodeToString(buffer[secretBytes:]), now), nil

@@ -185,8 +185,8 @@ func TestGrantValidate(t *testing.T) {
 		"token for 500":             {bound(many[:500]...), nil},
 		"token for 501":             {bound(many...), []string{"501 restaurants"}},
 		"token for all":             {credential.Grant{Kind: credential.PAT, All: true}, nil},
-		"token for none":            {bound(), []string{"names its restaurants"}},
-		"token for all and for one": {token(func(g *credential.Grant) { g.All = true }), []string{"names its restaurants"}},
+		"token for none":            {bound(), []string{"name its restaurants"}},
+		"token for all and for one": {token(func(g *credential.Grant) { g.All = true }), []string{"name its restaurants"}},
 		"token for a star":          {bound("*"), []string{`"*"`}},
 		"token for no id":           {bound("r1", "", "a/b"), []string{`""`, `"a/b"`}},
 		"key":                       {keyGrant, nil},
@@ -211,7 +211,7 @@ func TestGrantValidate(t *testing.T) {
 			[]string{"kind", `"?"`, "expiry", "label"}},
 		"everything wrong of tokens": {
 			credential.Grant{Kind: credential.PAT, ExpiresAt: start, Label: "\t"},
-			[]string{"names its restaurants", "expiry", "label"}},
+			[]string{"name its restaurants", "expiry", "label"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) 
 	}
 	// The successor exists, even if the next step fails: two valid credentials are better than none.
 	if err := m.vault.ExpireCredential(ctx, id, now.Add(overlap)); err != nil {
-		return raw, c, fmt.Errorf("the successor is issued, but the old credential doesn't expire yet: %w", err)
+		return raw, c, fmt.Errorf("the new credential is issued, but the old one keeps its expiry: %w", err)
 	}
 	return raw, c, nil
 }

@@ -142,7 +142,7 @@ func (s *server) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest
 ) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logger.ErrorContext(ctx, "handler panicked", slog.String("requestId", RequestID(ctx)),
+			s.logger.ErrorContext(ctx, "request handler panicked: answered with 500", slog.String("requestId", RequestID(ctx)),
 				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 			answer = internalError()
 		}
@@ -156,7 +156,7 @@ func (s *server) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest
 	}
 	answer, err = s.proxy(ctx, event)
 	if err != nil {
-		s.logger.ErrorContext(ctx, "request not converted", slog.String("requestId", RequestID(ctx)),
+		s.logger.ErrorContext(ctx, "request not converted for the handler: answered with 500", slog.String("requestId", RequestID(ctx)),
 			slog.String("error", err.Error()))
 		return internalError()
 	}
@@ -165,7 +165,7 @@ func (s *server) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest
 
 var (
 	errBodyTooLarge = errors.New("body too large")
-	errNoMethod     = errors.New("no HTTP method: not an event of payload format 2.0")
+	errNoMethod     = errors.New("the event has no HTTP method: it is not of payload format 2.0")
 )
 
 // normalize returns the event in the form that the adapter converts without an error and without a loss, or an error
@@ -196,7 +196,7 @@ func (s *server) decodeBody(event events.APIGatewayV2HTTPRequest) (string, error
 		body = string(decoded)
 	}
 	if len(body) > s.maxBodyBytes {
-		return "", fmt.Errorf("%w: %d bytes, at most %d", errBodyTooLarge, len(body), s.maxBodyBytes)
+		return "", fmt.Errorf("%w: %d bytes are more than the allowed %d", errBodyTooLarge, len(body), s.maxBodyBytes)
 	}
 	return body, nil
 }

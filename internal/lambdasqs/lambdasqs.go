@@ -42,7 +42,7 @@ const (
 )
 
 // errNoID says that a message can't be reported as failed.
-var errNoID = errors.New("a message that is to come again has no id")
+var errNoID = errors.New("a failed message has no id to report to Lambda: the whole batch is delivered again")
 
 // New returns a Lambda handler for SQS events. The mapping needs ReportBatchItemFailures, or it deletes failed messages. The
 // handler itself fails only if it can't make a report of an event; all of the event's messages come again.
@@ -89,7 +89,7 @@ func (c *consumer) process(ctx context.Context, m events.SQSMessage) (done bool)
 	log := c.log.With(slog.String(bootstrap.FieldMessageID, m.MessageId))
 	defer func() {
 		if cause := recover(); cause != nil {
-			log.ErrorContext(ctx, "handling a message panicked", "panic", cause, "stack", string(debug.Stack()))
+			log.ErrorContext(ctx, "job panicked: the queue delivers it again", "panic", cause, "stack", string(debug.Stack()))
 			done = false
 		}
 	}()
@@ -117,19 +117,19 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 		if err == nil {
 			return true
 		}
-		log.ErrorContext(ctx, "job not postponed", bootstrap.FieldError, err)
+		log.ErrorContext(ctx, "waiting job not postponed: its next delivery counts as an attempt", bootstrap.FieldError, err)
 	case o.Kind == bootstrap.DeadLettered || o.Kind == bootstrap.Failed && o.Delay == 0 && failures(m) > 0:
 		// The queue's redrive policy counts only this message's receipts, not the job's earlier attempts.
 		err := c.queue.DeadLetter(ctx, m, o.Reason)
 		if err != nil {
 			// It comes again, and gets there at the latest, without its reason, by the queue's redrive policy.
-			log.ErrorContext(ctx, "dead letter not sent", bootstrap.FieldError, err)
+			log.ErrorContext(ctx, "job not sent to the dead-letter queue: the queue delivers it again", bootstrap.FieldError, err)
 		}
 		return err == nil
 	}
 	if err := c.queue.Delay(ctx, m.ReceiptHandle, o.Delay); err != nil {
 		// It comes again when the queue's own visibility time-out has passed.
-		log.ErrorContext(ctx, "visibility not changed", bootstrap.FieldError, err)
+		log.ErrorContext(ctx, "delay of the next attempt not set: the job returns after the queue's visibility time-out", bootstrap.FieldError, err)
 	}
 	return false
 }

@@ -582,7 +582,7 @@ func TestDeadLetters(t *testing.T) {
 		body, reason string
 		status       int // of Sufrah's answers
 	}{
-		"malformed": {"no job", "malformed bootstrap job: it is not JSON of a job's form", 0},
+		"malformed": {"no job", "malformed bootstrap job: not a JSON object with a job's fields", 0},
 		"unknown merchant": {"nobody", `categories: sufrah: categories of merchant "nobody": status 404: unknown merchant; ` +
 			`branches: sufrah: branches of merchant "nobody": status 404: unknown merchant`, 0},
 		"refused key": {"merchant-1", `categories: sufrah: categories of merchant "merchant-1": status 403; ` +

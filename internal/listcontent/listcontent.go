@@ -42,7 +42,7 @@ const (
 )
 
 // ErrPaused says that the account's calls failed a moment ago, and that none was made.
-var ErrPaused = errors.New("the account's lists can't be made at the moment")
+var ErrPaused = errors.New("the Twilio account can't make lists at the moment")
 
 // Contents are the contents of Twilio accounts, "" being Sufrah's own. Errors are permanent where they have a method Retryable
 // that says so.

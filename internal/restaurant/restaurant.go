@@ -17,11 +17,11 @@ var (
 	// ErrNotFound says that no restaurant has the id.
 	ErrNotFound = errors.New("restaurant not found")
 	// ErrExists says that another restaurant has the id already.
-	ErrExists = errors.New("restaurant exists already")
+	ErrExists = errors.New("restaurant already exists")
 	// ErrIDTaken says that another restaurant or its bot has the id: a restaurant may be asked for by either.
 	ErrIDTaken = errors.New("id belongs to another restaurant or its bot")
 	// ErrNumberTaken says that another restaurant's bot answers at the phone number already.
-	ErrNumberTaken = errors.New("phone number belongs to another restaurant")
+	ErrNumberTaken = errors.New("phone number belongs to another restaurant's bot")
 )
 
 const (
@@ -47,7 +47,7 @@ func (r Restaurant) Validate() error {
 		faults = append(faults, fmt.Errorf("id %q: want 1 to %d letters, digits, '-' or '_'", r.ID, maxIDLength))
 	}
 	if Reserved(r.ID) {
-		faults = append(faults, fmt.Errorf("id %q: is a word of the API's paths", r.ID))
+		faults = append(faults, fmt.Errorf("id %q: reserved, because it is a word of the API's paths", r.ID))
 	}
 	if strings.TrimSpace(r.Name) == "" || !Printable(r.Name, maxNameLength) {
 		faults = append(faults, fmt.Errorf("name: want 1 to %d printable characters", maxNameLength))
@@ -98,7 +98,7 @@ func (b Bot) Validate() error {
 		faults = append(faults, fmt.Errorf("bot id %q: want 1 to %d letters, digits, '-' or '_'", b.ID, maxIDLength))
 	}
 	if Reserved(b.ID) {
-		faults = append(faults, fmt.Errorf("bot id %q: is a word of the API's paths", b.ID))
+		faults = append(faults, fmt.Errorf("bot id %q: reserved, because it is a word of the API's paths", b.ID))
 	}
 	if number, err := phone.Parse(b.PhoneNumber); b.PhoneNumber != "" && (err != nil || number != b.PhoneNumber) {
 		faults = append(faults, fmt.Errorf("phone number %q: want E.164, such as +966110000000", b.PhoneNumber))

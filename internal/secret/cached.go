@@ -78,7 +78,7 @@ func (c *cached[T]) getIf(ctx context.Context, good func() (T, bool)) (T, error)
 	if !ok {
 		return nothing, err
 	}
-	c.log.LogAttrs(ctx, slog.LevelWarn, "secret not read anew, the old one is used", slog.Any("error", err))
+	c.log.LogAttrs(ctx, slog.LevelWarn, "secret not refreshed: the old value is used", slog.Any("error", err))
 	c.kept.Put(only, reading[T]{old.value, true}, askedAt)
 	return old.value, nil
 }

@@ -23,7 +23,7 @@ import (
 const answerTimeout = 2 * time.Second
 
 // errNoText says that a secret has no text: it is binary, or the answer isn't Secrets Manager's.
-var errNoText = errors.New("the answer holds no text")
+var errNoText = errors.New("the secret has no text value")
 
 // Client is the part of an SDK client that a Manager uses; *secretsmanager.Client has it.
 type Client interface {
@@ -78,7 +78,7 @@ func reason(err error) error {
 		kind = "unreadable answer"
 	}
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		return fmt.Errorf("status %d, %.64q", response.HTTPStatusCode(), kind)
+		return fmt.Errorf("status %d, code %.64q", response.HTTPStatusCode(), kind)
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
 		return failed

@@ -85,7 +85,7 @@ func authorizationOf(key string) (string, error) {
 	}
 	for _, c := range []byte(words[0]) {
 		if c <= ' ' || c > '~' {
-			return "", errors.New("the API key has characters that no header can hold")
+			return "", errors.New("the API key has characters that a header can't carry")
 		}
 	}
 	return keyScheme + " " + words[0], nil

@@ -16,8 +16,8 @@ var ErrUnknownMerchant = errors.New("unknown merchant")
 var ErrUnknownCategory = errors.New("unknown category or branch")
 
 var (
-	errProductsID = errors.New("the category or branch id is not one that Sufrah gives")
-	errMerchantID = errors.New("the merchant id is not one that Sufrah gives")
+	errProductsID = errors.New("the category or branch id is malformed")
+	errMerchantID = errors.New("the merchant id is malformed")
 	errRedirected = errors.New("redirected to another host")
 )
 

@@ -58,7 +58,7 @@ func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, e
 // readEnd fails if anything follows the list.
 func readEnd(decoder *json.Decoder) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows it", errMalformed)
+		return fmt.Errorf("%w: more data follows the list", errMalformed)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 		return err
 	}
 	if o.scalar("id") == "" {
-		return fmt.Errorf("%w: one object without an id", errMalformed)
+		return fmt.Errorf("%w: an object has no id", errMalformed)
 	}
 	use(o)
 	return nil
@@ -126,7 +126,7 @@ func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 func readFields(decoder *json.Decoder, o object) error {
 	for decoder.More() {
 		if len(o) == maxFields {
-			return fmt.Errorf("%w: an object of more than %d fields", errMalformed, maxFields)
+			return fmt.Errorf("%w: an object has more than %d fields", errMalformed, maxFields)
 		}
 		token, err := decoder.Token()
 		if err != nil {
@@ -134,7 +134,7 @@ func readFields(decoder *json.Decoder, o object) error {
 		}
 		name, _ := token.(string) // the decoder lets nothing else be a field's name
 		if _, twice := o[name]; twice {
-			return fmt.Errorf("%w: a field comes twice", errMalformed)
+			return fmt.Errorf("%w: an object has a field twice", errMalformed)
 		}
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {

@@ -148,14 +148,14 @@ func (m Message) form() (url.Values, error) {
 		form.Set("MessagingServiceSid", m.MessagingServiceSID)
 	}
 	if m.From == "" && m.MessagingServiceSID == "" {
-		return nil, errors.New("it has no sender")
+		return nil, errors.New("no sender")
 	}
 	if m.StatusCallback != "" {
 		form.Set("StatusCallback", m.StatusCallback)
 	}
 	if m.ContentSID == "" {
 		if m.Body == "" {
-			return nil, errors.New("it has neither a template nor a text")
+			return nil, errors.New("neither a template nor a text")
 		}
 		form.Set("Body", m.Body)
 		return form, nil

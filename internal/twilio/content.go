@@ -78,7 +78,7 @@ func (c *Contents) Older(ctx context.Context, accountSID, prefix string, before 
 		"ContentName": {"^" + prefix}, "DateCreatedBefore": {before.UTC().Format(time.RFC3339)},
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("looking for old lists: %w", err)
+		return nil, false, fmt.Errorf("looking for lists to delete: %w", err)
 	}
 	for _, f := range found {
 		if strings.HasPrefix(f.Name, prefix) && f.Created.Before(before) {
@@ -98,7 +98,7 @@ func (c *Contents) search(ctx context.Context, accountSID string, query url.Valu
 		Contents []content `json:"contents"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, &Error{StatusCode: http.StatusOK, Err: errors.New("the answer is no list of contents")}
+		return nil, &Error{StatusCode: http.StatusOK, Err: errors.New("the answer is not a list of contents")}
 	}
 	return answer.Contents, nil
 }

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	errMessage     = errors.New("not a message that can be sent")
-	errCredentials = errors.New("the account has no usable credentials")
+	errMessage     = errors.New("the message can't be sent")
+	errCredentials = errors.New("no usable auth token is stored for the account")
 )
 
 // maxMessageRunes bounds the kept part of Twilio's own message.

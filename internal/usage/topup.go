@@ -35,7 +35,7 @@ var (
 	// ErrBelowZero says that a correction would take the effective limit below 0.
 	ErrBelowZero = errors.New("the effective limit would fall below 0")
 	// ErrKeyReused says that another top-up of the restaurant had the same key.
-	ErrKeyReused = errors.New("the key belongs to another top-up")
+	ErrKeyReused = errors.New("the key was used for a top-up with another amount or reason")
 )
 
 // Types of a top-up, in the store and in the API.

@@ -367,7 +367,7 @@ func TestDirectoryCheck(t *testing.T) {
 	if err := s.store().PutRestaurants(t.Context(), []restaurant.Restaurant{lost}); err != nil {
 		t.Fatal(err)
 	}
-	const difference = "RESTAURANT  DIFFERENCE\nlost        isn't found as it should be by \"lost\"\nlost        is not listed\n"
+	const difference = "RESTAURANT  DIFFERENCE\nlost        is not found by searching for \"lost\"\nlost        is not listed\n"
 	for range 2 { // checking mends nothing
 		output, err := s.run(t, "directory", "rebuild", "--check")
 		if err == nil || output != difference {

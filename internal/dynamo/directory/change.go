@@ -21,7 +21,7 @@ const (
 )
 
 // ErrBusy says that others changed the directory whenever it was to be written.
-var ErrBusy = fmt.Errorf("%w: the directory is being changed by others", outage.ErrUnavailable)
+var ErrBusy = fmt.Errorf("%w: others keep changing the directory", outage.ErrUnavailable)
 
 // FullError says that the page of a restaurant takes no more. Rebuild makes room, unless all of it were created at the same
 // moment.

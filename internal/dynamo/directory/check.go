@@ -59,10 +59,10 @@ func (d *Directory) check(ctx context.Context, s *Snapshot, fault error) (int, [
 		return 0, nil, err
 	}
 	if fault != nil {
-		return len(all), []Difference{{What: fmt.Sprintf("its counts can't be read: %v", fault)}}, nil
+		return len(all), []Difference{{What: fmt.Sprintf("the directory's counts can't be read: %v", fault)}}, nil
 	}
 	if len(s.all) == 0 && len(all) > 0 {
-		return len(all), []Difference{{What: fmt.Sprintf("it is empty, and there are %d restaurants", len(all))}}, nil
+		return len(all), []Difference{{What: fmt.Sprintf("the directory is empty, but there are %d restaurants", len(all))}}, nil
 	}
 	total := len(all)
 	found, err := d.checkWords(ctx, all)
@@ -123,13 +123,13 @@ func (s *Snapshot) checkPage(number int, stored map[string]map[string]int64, res
 		_, otherwise := stored[pageID(s.generation, number, !r.active)][r.id]
 		switch {
 		case otherwise && r.active:
-			found = append(found, Difference{r.id, "is active, and listed as inactive"})
+			found = append(found, Difference{r.id, "is active, but listed as inactive"})
 		case otherwise:
-			found = append(found, Difference{r.id, "is inactive, and listed as active"})
+			found = append(found, Difference{r.id, "is inactive, but listed as active"})
 		case !listed:
 			found = append(found, Difference{r.id, "is not listed"})
 		case createdAt != r.createdAt:
-			found = append(found, Difference{r.id, "is listed with another creation time"})
+			found = append(found, Difference{r.id, "is listed with a wrong creation time"})
 		}
 	}
 	var all, active int64
@@ -143,12 +143,12 @@ func (s *Snapshot) checkPage(number int, stored map[string]map[string]int64, res
 		active += btoi(state) * int64(len(entries))
 		for id := range entries {
 			if !expected[id] {
-				found = append(found, Difference{id, fmt.Sprintf("is listed on page %d, and isn't a restaurant of it", number)})
+				found = append(found, Difference{id, fmt.Sprintf("is listed on page %d, but does not belong there", number)})
 			}
 		}
 	}
 	if all != s.all[number] || active != s.active[number] {
-		found = append(found, Difference{What: fmt.Sprintf("page %d lists %d restaurants, %d of them active, and is counted with %d and %d",
+		found = append(found, Difference{What: fmt.Sprintf("page %d lists %d restaurants, %d of them active, but is counted with %d and %d",
 			number, all, active, s.all[number], s.active[number])})
 	}
 	return found

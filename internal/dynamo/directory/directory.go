@@ -106,7 +106,7 @@ func (d *Directory) readCounts(ctx context.Context) (s *Snapshot, fault, err err
 		counts: counts{all: r.Numbers(attrAll), active: r.Numbers(attrActive), from: r.Numbers(attrFrom)},
 	}
 	if r.Err == nil && (len(s.all) != len(s.active) || len(s.all) != len(s.from)) {
-		r.Err = fmt.Errorf("%d, %d and %d pages", len(s.all), len(s.active), len(s.from))
+		r.Err = fmt.Errorf("the lists of counts cover %d, %d and %d pages", len(s.all), len(s.active), len(s.from))
 	}
 	return s, r.Err, nil
 }

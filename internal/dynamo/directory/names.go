@@ -98,12 +98,12 @@ func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	var found []Difference
 	for _, n := range missing {
 		if slices.Contains(stillMissing, n) {
-			found = append(found, Difference{n.restaurantID, n.String() + " is its bot's, and doesn't lead to it"})
+			found = append(found, Difference{n.restaurantID, n.String() + " of its bot does not lead to this restaurant"})
 		}
 	}
 	for _, n := range left {
 		if slices.Contains(stillLeft, n) {
-			found = append(found, Difference{n.restaurantID, n.String() + " leads to it, and isn't its bot's"})
+			found = append(found, Difference{n.restaurantID, n.String() + " leads to this restaurant, but is not its bot's"})
 		}
 	}
 	return found, nil
@@ -128,7 +128,7 @@ func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
 	var found []Difference
 	for _, r := range all {
 		if restaurant.Reserved(r.id) {
-			found = append(found, Difference{r.id, "has a word of the API's paths as its id"})
+			found = append(found, Difference{r.id, "has a reserved id, which is a word of the API's paths"})
 		}
 		for _, owner := range owners[r.id] {
 			if owner != r.id {
@@ -139,10 +139,10 @@ func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
 	for id, restaurants := range owners {
 		for _, owner := range restaurants {
 			if restaurant.Reserved(id) {
-				found = append(found, Difference{owner, "bot id " + id + " is a word of the API's paths"})
+				found = append(found, Difference{owner, "bot id " + id + " is reserved: it is a word of the API's paths"})
 			}
 			if len(restaurants) > 1 {
-				found = append(found, Difference{owner, fmt.Sprintf("bot id %s is that of %d bots", id, len(restaurants))})
+				found = append(found, Difference{owner, fmt.Sprintf("bot id %s belongs to %d bots", id, len(restaurants))})
 			}
 		}
 	}

@@ -230,11 +230,11 @@ func (d *Directory) checkWords(ctx context.Context, all []listed) ([]Difference,
 		if i > 0 && missing[i-1].restaurantID == of.restaurantID {
 			found[len(found)-1].What += ", " + of.word()
 		} else {
-			found = append(found, Difference{of.restaurantID, "isn't found as it should be by " + of.word()})
+			found = append(found, Difference{of.restaurantID, "is not found by searching for " + of.word()})
 		}
 	}
 	for _, of := range left {
-		found = append(found, Difference{of.restaurantID, "is found by " + of.word() + ", which is no word of it"})
+		found = append(found, Difference{of.restaurantID, "is wrongly found by searching for " + of.word()})
 	}
 	return found, err
 }

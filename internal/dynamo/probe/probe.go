@@ -55,7 +55,7 @@ func Writes(db *table.DB, conversations string) health.Check {
 			return nil
 		}
 		if err == nil {
-			return errors.New("it has an item that no table has")
+			return errors.New("the test write changed the table: its condition should have failed")
 		}
 		return err
 	}}

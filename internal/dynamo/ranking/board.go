@@ -75,7 +75,7 @@ func (p place) class() string {
 func defaultFigures(p place) (used, toppedUp int64, err error) {
 	figures := strings.Split(string(p), "/")
 	if len(figures) != 3 || figures[0] != classDefault {
-		return 0, 0, fmt.Errorf("place %q has no figures", p)
+		return 0, 0, fmt.Errorf("place %q of the ranking has no figures", p)
 	}
 	if used, err = strconv.ParseInt(figures[1], 10, 64); err == nil {
 		toppedUp, err = strconv.ParseInt(figures[2], 10, 64)

@@ -61,7 +61,7 @@ func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 		err = groupErr
 	}
 	if err != nil {
-		return 0, fmt.Errorf("placing restaurants by what they have used: %w", err)
+		return 0, fmt.Errorf("placing restaurants by usage: %w", err)
 	}
 	return restaurants, nil
 }

@@ -39,7 +39,7 @@ import (
 // meaning here, and is ignored.
 
 // errOthers says that a BSUID belongs to another number.
-var errOthers = errors.New("the user id belongs to another number")
+var errOthers = errors.New("the user id belongs to a customer with another number")
 
 // otherID returns the other id of a message's customer, given the id that the message is to be recorded under, or "" if the
 // message has no other.
@@ -202,7 +202,7 @@ func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, n
 			continue
 		}
 		if none = false; m.ID == "" {
-			return false, fmt.Errorf("%w: a conversation of the customer isn't counted yet", outage.ErrUnavailable)
+			return false, fmt.Errorf("%w: an earlier conversation of the customer is not counted yet", outage.ErrUnavailable)
 		}
 		of := m
 		of.Home = side.id

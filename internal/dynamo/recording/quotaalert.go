@@ -56,7 +56,7 @@ func (r *Recorder) ClaimQuotaAlerts(
 		return conversation.QuotaAlerts{}, false, nil
 	}
 	if err != nil {
-		return conversation.QuotaAlerts{}, false, fmt.Errorf("claiming the alerts of restaurant %s: %w", m.RestaurantID, err)
+		return conversation.QuotaAlerts{}, false, fmt.Errorf("claiming the quota alerts of restaurant %s: %w", m.RestaurantID, err)
 	}
 	return readAlerts(&claimed), true, claimed.Err
 }
@@ -76,7 +76,7 @@ func (r *Recorder) SettleQuotaAlerts(
 	}
 	err := r.db.Update(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, month.String()), e)
 	if err != nil && !table.FailedCondition(err, 0) {
-		return fmt.Errorf("noting the alerts of restaurant %s: %w", m.RestaurantID, err)
+		return fmt.Errorf("settling the quota alerts of restaurant %s: %w", m.RestaurantID, err)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ const (
 )
 
 // errRaced says that an item was changed between being read and being written.
-var errRaced = errors.New("another delivery changed the item")
+var errRaced = errors.New("another delivery changed the item meanwhile")
 
 func markerKey(m conversation.Message) table.Item {
 	return schema.EntryKey(m.RestaurantID, "message/"+m.ID)

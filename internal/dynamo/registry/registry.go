@@ -29,7 +29,7 @@ func New(db *table.DB, names schema.Tables) *Registry {
 }
 
 // errRaced says that a bot was changed between being read and being written.
-var errRaced = errors.New("the bot was changed by others")
+var errRaced = errors.New("others changed the bot meanwhile")
 
 // TenantByNumber returns the restaurant of the bot with a phone number, and the bot, in two round trips. It fails with
 // restaurant.ErrNotFound or outage.ErrUnavailable.

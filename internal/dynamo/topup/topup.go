@@ -68,7 +68,7 @@ func (t *Store) AddTopUp(
 			return usage.ToppedUp{}, err
 		}
 	}
-	return usage.ToppedUp{}, fmt.Errorf("%w: others keep changing the month", outage.ErrUnavailable)
+	return usage.ToppedUp{}, fmt.Errorf("%w: others keep changing the month's allowance", outage.ErrUnavailable)
 }
 
 // addTopUp makes the top-up, provided that nothing that it depends on changes between being read and being written.

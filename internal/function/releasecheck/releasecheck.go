@@ -95,13 +95,13 @@ func (c *checker) handle(ctx context.Context, hook Hook) error {
 		status = types.LifecycleEventStatusFailed
 		c.log.ErrorContext(ctx, "release refused", slog.String("deploymentId", hook.DeploymentID), slog.Any("error", err))
 	} else {
-		c.log.InfoContext(ctx, "release checked", slog.String("deploymentId", hook.DeploymentID))
+		c.log.InfoContext(ctx, "release accepted", slog.String("deploymentId", hook.DeploymentID))
 	}
 	_, err := c.deployments.PutLifecycleEventHookExecutionStatus(context.WithoutCancel(ctx), &codedeploy.PutLifecycleEventHookExecutionStatusInput{
 		DeploymentId: &hook.DeploymentID, LifecycleEventHookExecutionId: &hook.ExecutionID, Status: status,
 	})
 	if err != nil {
-		return fmt.Errorf("telling CodeDeploy: %w", err)
+		return fmt.Errorf("reporting the result to CodeDeploy: %w", err)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (c *checker) check(ctx context.Context, hook Hook) error {
 	return nil
 }
 
-var errNoVersion = errors.New("the deployment names no function's version")
+var errNoVersion = errors.New("the deployment has no function version to check")
 
 // versions returns the functions of a deployment, each with the version that is to get the traffic, as name:version.
 func (c *checker) versions(ctx context.Context, deployment string) ([]string, error) {
@@ -162,7 +162,7 @@ func (c *checker) healthy(ctx context.Context, version string) error {
 		if err == nil || attempt == attempts {
 			return err
 		}
-		c.log.WarnContext(ctx, "version not healthy yet", slog.String("version", version), slog.Any("error", err))
+		c.log.WarnContext(ctx, "new version not healthy: checking it again", slog.String("version", version), slog.Any("error", err))
 		if clock.Sleep(ctx, c.pause) != nil {
 			return err
 		}
@@ -173,14 +173,14 @@ func (c *checker) healthy(ctx context.Context, version string) error {
 func (c *checker) ask(ctx context.Context, version string) error {
 	answer, err := c.functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: &version, Payload: []byte(health.Event)})
 	if err != nil {
-		return fmt.Errorf("invoking it: %w", err)
+		return fmt.Errorf("invoking the version: %w", err)
 	}
 	if answer.FunctionError != nil {
-		return fmt.Errorf("it doesn't start, or crashed: %s: %.500s", *answer.FunctionError, answer.Payload)
+		return fmt.Errorf("the version didn't start or crashed: %s: %.500s", *answer.FunctionError, answer.Payload)
 	}
 	var report health.Report
 	if err := json.Unmarshal(answer.Payload, &report); err != nil || report.Checks == nil {
-		return fmt.Errorf("it answers a health event with no report: %.200s", answer.Payload)
+		return fmt.Errorf("the answer to a health event is not a health report: %.200s", answer.Payload)
 	}
 	if !report.Healthy {
 		return errors.New(strings.Join(report.Faults(), "; "))

@@ -84,17 +84,17 @@ func TestReleases(t *testing.T) {
 		invoked int
 		says    string
 	}{
-		"well":               {oneVersion, func(int) (int, string, string) { return 200, "", well }, "Succeeded", 1, "release checked"},
-		"well after seconds": {oneVersion, func(n int) (int, string, string) { return 200, "", map[bool]string{true: ill, false: well}[n < 3] }, "Succeeded", 3, "not healthy yet"},
+		"well":               {oneVersion, func(int) (int, string, string) { return 200, "", well }, "Succeeded", 1, "release accepted"},
+		"well after seconds": {oneVersion, func(n int) (int, string, string) { return 200, "", map[bool]string{true: ill, false: well}[n < 3] }, "Succeeded", 3, "not healthy"},
 		"it doesn't start": {
 			oneVersion, func(int) (int, string, string) { return 200, "Unhandled", `{"errorType":"Runtime.ExitError"}` }, "Failed", attempts, "Runtime.ExitError",
 		},
 		"it lacks the cache": {oneVersion, func(int) (int, string, string) { return 200, "", ill }, "Failed", attempts, "cache: it doesn't answer"},
 		"it isn't there":     {oneVersion, func(int) (int, string, string) { return 404, "", `{"Type": "User", "Message": "Function not found"}` }, "Failed", attempts, "Function not found"},
 		"it knows no health event": {
-			oneVersion, func(int) (int, string, string) { return 200, "", `{"statusCode": 400}` }, "Failed", attempts, "no report",
+			oneVersion, func(int) (int, string, string) { return 200, "", `{"statusCode": 400}` }, "Failed", attempts, "not a health report",
 		},
-		"the deployment has no version": {`{"deploymentTargets": []}`, nil, "Failed", 0, "names no function's version"},
+		"the deployment has no version": {`{"deploymentTargets": []}`, nil, "Failed", 0, "no function version to check"},
 		"the deployment isn't there":    {`no JSON`, nil, "Failed", 0, "looking up the deployment's targets"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -539,27 +539,27 @@ func TestRebuildMendsWords(t *testing.T) {
 		spoil func()
 		want  []stackstore.Difference
 	}{
-		"missing": {func() { remove("word/r00001/kebab") }, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "kebab"`}}},
+		"missing": {func() { remove("word/r00001/kebab") }, []stackstore.Difference{{RestaurantID: "r00001", What: `is not found by searching for "kebab"`}}},
 		"another state": {func() {
 			put("word/r00001/b1", item{"wordIn": text("b1"), "word": text("b1/r00001"), "words": text("b1 kebab r00001"), "active": flag(false)})
-		}, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "b1"`}}},
+		}, []stackstore.Difference{{RestaurantID: "r00001", What: `is not found by searching for "b1"`}}},
 		"other words": {func() {
 			put("word/r00001/b1", item{"wordIn": text("b1"), "word": text("b1/r00001"), "words": text("b1 r00001"), "active": flag(true)})
-		}, []stackstore.Difference{{RestaurantID: "r00001", What: `isn't found as it should be by "b1"`}}},
+		}, []stackstore.Difference{{RestaurantID: "r00001", What: `is not found by searching for "b1"`}}},
 		"too many": {func() {
 			put("word/r00001/pizza", item{"wordIn": text("pi"), "word": text("pizza/r00001"), "words": text("pizza"), "active": flag(true)})
 			put("word/nobody/pizza", item{"wordIn": text("pi"), "word": text("pizza/nobody"), "words": text("pizza"), "active": flag(true)})
 		}, []stackstore.Difference{
-			{RestaurantID: "nobody", What: `is found by "pizza", which is no word of it`},
-			{RestaurantID: "r00001", What: `is found by "pizza", which is no word of it`},
+			{RestaurantID: "nobody", What: `is wrongly found by searching for "pizza"`},
+			{RestaurantID: "r00001", What: `is wrongly found by searching for "pizza"`},
 		}},
 		"renamed": {func() {
 			renamed := all[1]
 			renamed.Name = "Pizza b1"
 			must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{renamed}))
 		}, []stackstore.Difference{
-			{RestaurantID: "r00001", What: `isn't found as it should be by "b1", "pizza", "r00001"`},
-			{RestaurantID: "r00001", What: `is found by "kebab", which is no word of it`},
+			{RestaurantID: "r00001", What: `is not found by searching for "b1", "pizza", "r00001"`},
+			{RestaurantID: "r00001", What: `is wrongly found by searching for "kebab"`},
 		}},
 		"none": {func() {
 			for _, id := range right {

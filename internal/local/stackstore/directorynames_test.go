@@ -63,18 +63,18 @@ func TestCheckFindsAndRebuildMendsNames(t *testing.T) {
 		value types.AttributeValue // nil deletes the item
 		want  []stackstore.Difference
 	}{
-		"number lost": {"number/" + mine, nil, []stackstore.Difference{{RestaurantID: "r00001", What: "phone number " + mine + " is its bot's, and doesn't lead to it"}}},
+		"number lost": {"number/" + mine, nil, []stackstore.Difference{{RestaurantID: "r00001", What: "phone number " + mine + " of its bot does not lead to this restaurant"}}},
 		"number of another": {"number/" + mine, text("r00002"), []stackstore.Difference{
-			{RestaurantID: "r00001", What: "phone number " + mine + " is its bot's, and doesn't lead to it"},
-			{RestaurantID: "r00002", What: "phone number " + mine + " leads to it, and isn't its bot's"},
+			{RestaurantID: "r00001", What: "phone number " + mine + " of its bot does not lead to this restaurant"},
+			{RestaurantID: "r00002", What: "phone number " + mine + " leads to this restaurant, but is not its bot's"},
 		}},
-		"number left over":     {"number/" + other, text("r00001"), []stackstore.Difference{{RestaurantID: "r00001", What: "phone number " + other + " leads to it, and isn't its bot's"}}},
-		"number of no bot":     {"number/" + other, text("r00003"), []stackstore.Difference{{RestaurantID: "r00003", What: "phone number " + other + " leads to it, and isn't its bot's"}}},
-		"number of nobody":     {"number/" + other, text("gone"), []stackstore.Difference{{RestaurantID: "gone", What: "phone number " + other + " leads to it, and isn't its bot's"}}},
-		"bot's id lost":        {"bot/b1", nil, []stackstore.Difference{{RestaurantID: "r00001", What: "bot id b1 is its bot's, and doesn't lead to it"}}},
-		"bot's id left over":   {"bot/b9", set("r00001"), []stackstore.Difference{{RestaurantID: "r00001", What: "bot id b9 leads to it, and isn't its bot's"}}},
-		"bot's id of one more": {"bot/b1", set("r00001", "r00003"), []stackstore.Difference{{RestaurantID: "r00003", What: "bot id b1 leads to it, and isn't its bot's"}}},
-		"bot's id of another":  {"bot/b", set("r00002", "r00004"), []stackstore.Difference{{RestaurantID: "r00004", What: "bot id b leads to it, and isn't its bot's"}}},
+		"number left over":     {"number/" + other, text("r00001"), []stackstore.Difference{{RestaurantID: "r00001", What: "phone number " + other + " leads to this restaurant, but is not its bot's"}}},
+		"number of no bot":     {"number/" + other, text("r00003"), []stackstore.Difference{{RestaurantID: "r00003", What: "phone number " + other + " leads to this restaurant, but is not its bot's"}}},
+		"number of nobody":     {"number/" + other, text("gone"), []stackstore.Difference{{RestaurantID: "gone", What: "phone number " + other + " leads to this restaurant, but is not its bot's"}}},
+		"bot's id lost":        {"bot/b1", nil, []stackstore.Difference{{RestaurantID: "r00001", What: "bot id b1 of its bot does not lead to this restaurant"}}},
+		"bot's id left over":   {"bot/b9", set("r00001"), []stackstore.Difference{{RestaurantID: "r00001", What: "bot id b9 leads to this restaurant, but is not its bot's"}}},
+		"bot's id of one more": {"bot/b1", set("r00001", "r00003"), []stackstore.Difference{{RestaurantID: "r00003", What: "bot id b1 leads to this restaurant, but is not its bot's"}}},
+		"bot's id of another":  {"bot/b", set("r00002", "r00004"), []stackstore.Difference{{RestaurantID: "r00004", What: "bot id b leads to this restaurant, but is not its bot's"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -106,17 +106,19 @@ func TestCheckFindsSharedIDs(t *testing.T) {
 	}})
 	must(t, err)
 	want := []stackstore.Difference{
-		{RestaurantID: "alerts", What: "has a word of the API's paths as its id"},
-		{RestaurantID: "r00001", What: "bot id shared is that of 2 bots"},
-		{RestaurantID: "r00002", What: "bot id shared is that of 2 bots"},
+		{RestaurantID: "alerts", What: "has a reserved id, which is a word of the API's paths"},
+		{RestaurantID: "r00001", What: "bot id shared belongs to 2 bots"},
+		{RestaurantID: "r00002", What: "bot id shared belongs to 2 bots"},
 		{RestaurantID: "r00003", What: "bot id r00001 is another restaurant's id"},
-		{RestaurantID: "r00004", What: "bot id alerts is a word of the API's paths"},
 		{RestaurantID: "r00004", What: "bot id alerts is another restaurant's id"},
+		{RestaurantID: "r00004", What: "bot id alerts is reserved: it is a word of the API's paths"},
 	}
 	_, err = store.RebuildDirectory(t.Context()) // mends the items that lead to the bots, and leaves their ids
 	must(t, err)
 	_, found, err := store.CheckDirectory(t.Context())
 	must(t, err)
-	found = slices.DeleteFunc(found, func(d stackstore.Difference) bool { return strings.Contains(d.What, "doesn't lead to it") })
+	found = slices.DeleteFunc(found, func(d stackstore.Difference) bool {
+		return strings.Contains(d.What, "does not lead to this restaurant")
+	})
 	wantSame(t, "differences", found, want)
 }

@@ -38,7 +38,7 @@ type Store struct {
 const races = 16
 
 // errRaced says that an item was changed between being read and being written.
-var errRaced = errors.New("others changed the item")
+var errRaced = errors.New("others changed the item meanwhile")
 
 // Difference is something that the directory says otherwise than the restaurants do.
 type Difference = directory.Difference

@@ -210,37 +210,37 @@ func TestCheckFindsAndRebuildMends(t *testing.T) {
 	}{
 		"missing": {
 			[]func(context.Context, *dynamodb.Client) error{entry("g0/0/active", false, "r00001", time.Time{})},
-			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 4 restaurants, 2 of them active, and is counted with 5 and 3"}, {RestaurantID: "r00001", What: "is not listed"}},
+			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 4 restaurants, 2 of them active, but is counted with 5 and 3"}, {RestaurantID: "r00001", What: "is not listed"}},
 		},
 		"left over": {
 			[]func(context.Context, *dynamodb.Client) error{entry("g0/0/active", true, "gone", start)},
-			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 6 restaurants, 4 of them active, and is counted with 5 and 3"},
-				{RestaurantID: "gone", What: "is listed on page 0, and isn't a restaurant of it"}},
+			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 6 restaurants, 4 of them active, but is counted with 5 and 3"},
+				{RestaurantID: "gone", What: "is listed on page 0, but does not belong there"}},
 		},
 		"state": {
 			[]func(context.Context, *dynamodb.Client) error{
 				entry("g0/0/active", false, "r00001", start), entry("g0/0/inactive", true, "r00001", all[1].CreatedAt),
 				entry("g0/0/inactive", false, "r00000", start), entry("g0/0/active", true, "r00000", all[0].CreatedAt),
 			},
-			[]stackstore.Difference{{RestaurantID: "r00000", What: "is inactive, and listed as active"}, {RestaurantID: "r00001", What: "is active, and listed as inactive"}},
+			[]stackstore.Difference{{RestaurantID: "r00000", What: "is inactive, but listed as active"}, {RestaurantID: "r00001", What: "is active, but listed as inactive"}},
 		},
 		"time": {
 			[]func(context.Context, *dynamodb.Client) error{entry("g0/0/active", true, "r00001", start)},
-			[]stackstore.Difference{{RestaurantID: "r00001", What: "is listed with another creation time"}},
+			[]stackstore.Difference{{RestaurantID: "r00001", What: "is listed with a wrong creation time"}},
 		},
 		"counts": {
 			[]func(context.Context, *dynamodb.Client) error{change("counts", "SET #attribute[0] = :n")},
-			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 5 restaurants, 3 of them active, and is counted with 7 and 3"}},
+			[]stackstore.Difference{{RestaurantID: "", What: "page 0 lists 5 restaurants, 3 of them active, but is counted with 7 and 3"}},
 		},
 		"counts that are none": {
 			[]func(context.Context, *dynamodb.Client) error{change("counts", "SET #attribute = :n")},
-			[]stackstore.Difference{{RestaurantID: "", What: `its counts can't be read: stored attribute "all" is not a list of numbers`}},
+			[]stackstore.Difference{{RestaurantID: "", What: `the directory's counts can't be read: stored attribute "all" is not a list of numbers`}},
 		},
 		"page that is none": {
 			[]func(context.Context, *dynamodb.Client) error{change("g0/0/inactive", "SET #attribute = :n")},
 			[]stackstore.Difference{
 				{RestaurantID: "", What: `page g0/0/inactive can't be read: stored attribute "entries" is not a map of numbers`},
-				{RestaurantID: "", What: "page 0 lists 3 restaurants, 3 of them active, and is counted with 5 and 3"},
+				{RestaurantID: "", What: "page 0 lists 3 restaurants, 3 of them active, but is counted with 5 and 3"},
 				{RestaurantID: "r00000", What: "is not listed"}, {RestaurantID: "r00003", What: "is not listed"},
 			},
 		},
@@ -268,7 +268,7 @@ func TestCheckFindsAndRebuildMends(t *testing.T) {
 		must(t, store.PutRestaurants(t.Context(), all))
 		_, found, err := store.CheckDirectory(t.Context())
 		must(t, err)
-		wantSame(t, "differences", found, []stackstore.Difference{{RestaurantID: "", What: "it is empty, and there are 5 restaurants"}})
+		wantSame(t, "differences", found, []stackstore.Difference{{RestaurantID: "", What: "the directory is empty, but there are 5 restaurants"}})
 	})
 }
 
