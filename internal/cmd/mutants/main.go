@@ -1,5 +1,5 @@
-// Command mutants checks the tests. It breaks one chosen line of the code at a time, without touching any file, and runs the
-// tests that must notice. A mutant fails if no test notices it, or if its line no longer exists.
+// Command mutants checks the tests. For each mutant it breaks one chosen line of the code, without touching any file, and runs
+// the tests that must notice. Mutants run side by side, as many as there are processors. A mutant fails if no test notices it, or if its line no longer exists.
 package main
 
 import (
@@ -15,7 +15,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 )
@@ -42,30 +44,46 @@ const (
 
 func (o outcome) String() string { return [...]string{"noticed", "SURVIVED", "DOESN'T COMPILE"}[o] }
 
-// run checks the mutants of the module in a directory and writes a line for each. Its error says which weren't noticed.
+// run checks the mutants of the module in a directory and writes a line for each as it ends. Its error says which weren't
+// noticed.
 func run(ctx context.Context, w io.Writer, directory string, mutants []mutant, only string) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
-	var faults []error
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		wg     sync.WaitGroup
+		turns  = make(chan struct{}, runtime.NumCPU()) // linking a test, most of a mutant's time, takes one processor
+		mu     sync.Mutex
+		faults []error
+		table  = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	)
 	for _, m := range mutants {
 		if !pattern.MatchString(m.what) {
 			continue
 		}
-		begin := time.Now()
-		o, err := m.check(ctx, directory)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.what, err)
-		}
-		if o != noticed {
-			faults = append(faults, fmt.Errorf("%s: %s (%s)", o, m.what, m.file))
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%.0fs\n", o, m.what, m.file, time.Since(begin).Seconds())
-		_ = table.Flush() // at once: each takes some seconds
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			begin := time.Now()
+			o, err := m.check(ctx, directory)
+			if err != nil {
+				cancel(fmt.Errorf("%s: %w", m.what, err)) // the first fault ends the others
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if o != noticed {
+				faults = append(faults, fmt.Errorf("%s: %s (%s)", o, m.what, m.file))
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.0fs\n", o, m.what, m.file, time.Since(begin).Seconds())
+			_ = table.Flush() // at once: each takes some seconds
+		})
 	}
-	return errors.Join(faults...)
+	wg.Wait()
+	return errors.Join(append(faults, context.Cause(ctx))...)
 }
 
 // timeout bounds one mutant's tests: a test that never ends has noticed, too.
