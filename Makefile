@@ -49,9 +49,13 @@ test: ## run all tests that need only Go
 test-short: ## run the same tests in their short form
 	go test -short ./...
 
+# The short forms take the same paths as the long ones with fewer rounds. Tests that -short leaves out run here if they have
+# several deliveries or requests meet.
 .PHONY: race
-race: ## run all tests with the race detector
-	go test -race -timeout=30m ./...
+race: ## run the tests with the race detector: in their short form, and whole those in which deliveries meet
+	go test -race -short -timeout=30m ./...
+	go test -race -timeout=30m -run 'Conflicts|TestAttacks|TestMixedWebhooks|TestMalformedRequests|TestOutage' \
+		./internal/local/stackstore ./internal/local/devstack ./internal/lambdasqs ./internal/cache
 
 # Engines are started for the tests and stopped after them; missing ones are installed, most of them into .cache/engines.
 .PHONY: test-aws
