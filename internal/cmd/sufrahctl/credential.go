@@ -11,17 +11,17 @@ import (
 )
 
 type tokenCommand struct {
-	Issue  issueToken       `cmd:"" help:"Issue a token for some restaurants, or for all. Its value is shown only once."`
+	Issue  issueToken       `cmd:"" help:"Issue a token for some restaurants or for all. The token's value is shown only once."`
 	List   listTokens       `cmd:"" help:"List tokens, never their values."`
-	Rotate rotateCredential `cmd:"" help:"Issue a successor. The old credential stays valid for the overlap."`
-	Revoke revokeCredential `cmd:"" help:"Make a token worthless within a minute."`
+	Rotate rotateCredential `cmd:"" help:"Issue a new credential in place of an old one, which stays valid for --overlap."`
+	Revoke revokeCredential `cmd:"" help:"Revoke a token: functions refuse it within a minute."`
 }
 
 type keyCommand struct {
-	Issue  issueKey         `cmd:"" help:"Issue an administrator's API key. Its value is shown only once."`
+	Issue  issueKey         `cmd:"" help:"Issue an administrator's API key. The key's value is shown only once."`
 	List   listKeys         `cmd:"" help:"List API keys, never their values."`
-	Rotate rotateCredential `cmd:"" help:"Issue a successor. The old credential stays valid for the overlap."`
-	Revoke revokeCredential `cmd:"" help:"Make an API key worthless within a minute."`
+	Rotate rotateCredential `cmd:"" help:"Issue a new credential in place of an old one, which stays valid for --overlap."`
+	Revoke revokeCredential `cmd:"" help:"Revoke an API key: functions refuse it within a minute."`
 }
 
 // termFlags are a credential's owner and lifetime.
@@ -32,7 +32,7 @@ type termFlags struct {
 
 func (f termFlags) grant(s *session, g credential.Grant) (credential.Grant, error) {
 	if f.Expires < 0 {
-		return g, fmt.Errorf("--expires %s lies in the past", f.Expires)
+		return g, fmt.Errorf("--expires must not be negative: %s", f.Expires)
 	}
 	g.Label = f.Label
 	if f.Expires > 0 {
@@ -42,8 +42,8 @@ func (f termFlags) grant(s *session, g credential.Grant) (credential.Grant, erro
 }
 
 type issueToken struct {
-	Restaurant []string  `help:"A restaurant that the token reads; may be repeated." xor:"scope"`
-	All        bool      `help:"The token reads every restaurant: for the dashboard's own server." xor:"scope"`
+	Restaurant []string  `help:"Id of a restaurant that the token covers; may be repeated." xor:"scope"`
+	All        bool      `help:"The token covers every restaurant: for the dashboard's own server." xor:"scope"`
 	Terms      termFlags `embed:""`
 }
 
@@ -108,7 +108,7 @@ func (s *session) issued(raw string, c credential.Credential, err error) error {
 	result := s.shownCredential(c)
 	result.Value = raw
 	printErr := s.out.result(result, func(w io.Writer) {
-		fmt.Fprintf(w, "%s\n\nKeep it now: it is stored nowhere and can't be shown again.\nId %s, expires %s.\n",
+		fmt.Fprintf(w, "%s\n\nCopy the value now: it is not stored and can't be shown again.\nId: %s. Expires: %s.\n",
 			raw, c.ID, date(c.ExpiresAt, "never"))
 	})
 	if err != nil {
@@ -146,19 +146,19 @@ func (s *session) list(kind credential.Kind) error {
 }
 
 type rotateCredential struct {
-	ID      string        `arg:"" help:"Id of the credential, as list shows it."`
-	Overlap time.Duration `help:"How long the old credential stays valid." default:"24h"`
+	ID      string        `arg:"" help:"Id of the credential, as shown by list."`
+	Overlap time.Duration `help:"Time for which the old credential stays valid." default:"24h"`
 }
 
 func (c *rotateCredential) Run(s *session) error {
 	if c.Overlap < 0 {
-		return fmt.Errorf("--overlap %s lies in the past", c.Overlap)
+		return fmt.Errorf("--overlap must not be negative: %s", c.Overlap)
 	}
 	return s.issued(s.credentials.Rotate(s.ctx, c.ID, c.Overlap))
 }
 
 type revokeCredential struct {
-	ID string `arg:"" help:"Id of the credential, as list shows it."`
+	ID string `arg:"" help:"Id of the credential, as shown by list."`
 }
 
 func (c *revokeCredential) Run(s *session) error {
@@ -166,6 +166,6 @@ func (c *revokeCredential) Run(s *session) error {
 		return err
 	}
 	return s.out.result(map[string]string{"id": c.ID, "state": "revoked"}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s is revoked. Functions that still remember it refuse it within %s.\n", c.ID, credential.MaxCacheAge)
+		fmt.Fprintf(w, "%s is revoked: every function refuses it within %s.\n", c.ID, credential.MaxCacheAge)
 	})
 }

@@ -15,9 +15,9 @@ import (
 )
 
 type dlqCommand struct {
-	List    listDeadLetters    `cmd:"" help:"List dead letters (bootstrap jobs that were given up) with their reasons. They stay in the queue."`
-	Delete  deleteDeadLetter   `cmd:"" help:"Delete a dead letter for good, such as a job that could only fail again."`
-	Redrive redriveDeadLetters `cmd:"" help:"Send jobs back to the bootstrap queue, each with all its attempts. Other messages stay."`
+	List    listDeadLetters    `cmd:"" help:"List dead letters (bootstrap jobs that were given up) with their reasons. The list changes nothing."`
+	Delete  deleteDeadLetter   `cmd:"" help:"Delete a dead letter for good, such as a job that can't succeed."`
+	Redrive redriveDeadLetters `cmd:"" help:"Send jobs back to the bootstrap queue, each with all its attempts. Messages that are no jobs stay."`
 }
 
 // queueName returns the name that template.yaml gives a stack's bootstrap queue, and deadLetterQueueName that of its
@@ -28,13 +28,13 @@ func deadLetterQueueName(stack string) string { return stack + "-bootstrap-dead-
 // deadLetters returns the stack's dead letters.
 func (s *session) deadLetters() (*sqsqueue.DeadLetters, error) {
 	if s.sqs == nil {
-		return nil, errors.New("--sqs-endpoint is missing: a local stack's tables don't go with another stack's queues")
+		return nil, errors.New("--sqs-endpoint is missing: with --endpoint, the queues must be local too")
 	}
 	urls := make([]string, 2)
 	for i, name := range []string{queueName(s.stack), deadLetterQueueName(s.stack)} {
 		found, err := s.sqs.GetQueueUrl(s.ctx, &sqs.GetQueueUrlInput{QueueName: &name})
 		if missing := new(types.QueueDoesNotExist); errors.As(err, &missing) {
-			return nil, fmt.Errorf("there is no queue %q here: is the stack's name right, and the account or endpoint?", name)
+			return nil, fmt.Errorf("there is no queue %q here: check --stack, and the AWS account and region or --sqs-endpoint", name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking up queue %s: %w", name, err)
@@ -45,11 +45,11 @@ func (s *session) deadLetters() (*sqsqueue.DeadLetters, error) {
 }
 
 type listDeadLetters struct {
-	Limit int `help:"Most dead letters to show." default:"100"`
+	Limit int `help:"Number of dead letters to show." default:"100"`
 }
 
 // unexplained is the reason of a letter that SQS moved by itself, without one: the worker's log has the cause.
-const unexplained = "every attempt failed; the saved query what-happened-to-a-welcome has why, by the job's id"
+const unexplained = "every attempt failed; the saved query what-happened-to-a-welcome shows the cause by the job's id"
 
 // recipient finds customers' numbers and user ids in a body that is no job.
 var recipient = regexp.MustCompile(`\+?\d{8,15}\b|\b[A-Z]{2}\.[A-Za-z0-9]{6,128}\b`)
@@ -66,7 +66,7 @@ type shownDeadLetter struct {
 
 func (c *listDeadLetters) Run(s *session) error {
 	if c.Limit < 1 {
-		return errors.New("--limit starts at 1")
+		return errors.New("--limit must be 1 or more")
 	}
 	queue, err := s.deadLetters()
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *listDeadLetters) Run(s *session) error {
 }
 
 type deleteDeadLetter struct {
-	ID string `arg:"" name:"message-id" help:"The dead letter's id, as listed."`
+	ID string `arg:"" name:"message-id" help:"Id of the dead letter, as shown by list."`
 }
 
 func (c *deleteDeadLetter) Run(s *session) error {
@@ -126,12 +126,12 @@ func (*redriveDeadLetters) Run(s *session) error {
 		return err == nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s sent back: %w", plural(moved, "dead letter"), err)
+		return fmt.Errorf("%s sent back to the queue, then: %w", plural(moved, "dead letter"), err)
 	}
 	return s.out.result(map[string]int{"moved": moved, "stay": stay}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s sent back to the queue.\n", plural(moved, "dead letter"))
 		if stay > 0 {
-			fmt.Fprintf(w, "%s no job and stayed: dlq list shows why, dlq delete removes one.\n", map[bool]string{true: "1 is", false: fmt.Sprint(stay, " are")}[stay == 1])
+			fmt.Fprintf(w, "%s not sent back: not a bootstrap job. dlq list shows the reason, dlq delete removes a letter.\n", plural(stay, "dead letter"))
 		}
 	})
 }

@@ -68,7 +68,7 @@ func TestDeadLetters(t *testing.T) {
 			}
 		}
 	}
-	if got := command("dlq", "redrive"); got != "2 dead letters sent back to the queue.\n1 is no job and stayed: dlq list shows why, dlq delete removes one.\n" {
+	if got := command("dlq", "redrive"); got != "2 dead letters sent back to the queue.\n1 dead letter not sent back: not a bootstrap job. dlq list shows the reason, dlq delete removes a letter.\n" {
 		t.Errorf("redrive: %s", got)
 	}
 	if got := command("dlq", "redrive", "--json"); got != `{"moved":0,"stay":1}`+"\n" {

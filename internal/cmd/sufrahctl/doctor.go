@@ -34,12 +34,12 @@ type finding struct {
 }
 
 // errUnwell ends the command with a status that scripts notice.
-var errUnwell = errors.New("the stack lacks something")
+var errUnwell = errors.New("the stack is not complete")
 
 func (c *doctorCommand) Run(s *session) error {
 	d := &doctor{session: s}
 	if s.sqs == nil || s.endpoint != "" && c.Lambda == "" {
-		return errors.New("--sqs-endpoint or --lambda-endpoint is missing: a local stack's tables don't go with another stack's queues and functions")
+		return errors.New("--sqs-endpoint or --lambda-endpoint is missing: with --endpoint, the queues and functions must be local too")
 	}
 	config, err := awsConfig(s.ctx, c.Lambda)
 	if err != nil {
@@ -60,14 +60,14 @@ func (c *doctorCommand) Run(s *session) error {
 		rows = append(rows, []string{"WRONG", f.What, f.Wrong})
 	}
 	err = s.out.result(d.findings, func(w io.Writer) {
-		table(w, []string{"", "WHAT", "IS WRONG"}, rows)
+		table(w, []string{"", "PART", "FAULT"}, rows)
 		for _, f := range d.findings {
 			if f.Wrong != "" {
 				fmt.Fprintf(w, "\n%s: %s.\n  %s\n", printable(f.What), printable(f.Wrong), f.Mend)
 			}
 		}
 		if wrong == 0 {
-			fmt.Fprintf(w, "\nThe stack has everything: %d things were looked at.\n", len(d.findings))
+			fmt.Fprintf(w, "\nThe stack is complete: all %d checks passed.\n", len(d.findings))
 		}
 	})
 	if err == nil && wrong > 0 {
@@ -98,7 +98,7 @@ func code(err error) string {
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
-const redeploy = "Deploy it again: make deploy STAGE=… ; CloudFormation doesn't make what was deleted by hand, see \"Restoring tables\" in docs/OPERATIONS.md."
+const redeploy = "Deploy the stack again (make deploy STAGE=…). CloudFormation doesn't replace a resource that was deleted by hand: see \"Restoring tables\" in docs/OPERATIONS.md."
 
 // tables checks the tables' keys, indexes and expiry, and on AWS that they can be restored.
 func (d *doctor) tables() {
@@ -112,14 +112,14 @@ func (d *doctor) tables() {
 		what := "table " + t.name
 		described, err := d.dynamodb.DescribeTable(d.ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
 		if err != nil {
-			d.say(what, code(err), "Restore it from its backup (\"Restoring tables\" in docs/OPERATIONS.md), or, in a new stack, look at the stack's events in CloudFormation.")
+			d.say(what, code(err), "Restore the table from its backup (\"Restoring tables\" in docs/OPERATIONS.md). In a new stack, look at the stack's events in CloudFormation.")
 			continue
 		}
 		wrong := ""
 		if status := described.Table.TableStatus; status != dynamodbtypes.TableStatusActive {
-			wrong = "it is " + string(status)
+			wrong = "its status is " + string(status)
 		}
-		d.say(what, wrong, "Wait until it is ACTIVE: aws dynamodb wait table-exists --table-name "+t.name)
+		d.say(what, wrong, "Wait until the table is ACTIVE: aws dynamodb wait table-exists --table-name "+t.name)
 		if t.index != "" {
 			d.index(described.Table, t.name, t.index)
 		}
@@ -138,26 +138,26 @@ func (d *doctor) index(t *dynamodbtypes.TableDescription, table, name string) {
 		if index.IndexName != nil && *index.IndexName == name {
 			wrong := ""
 			if index.IndexStatus != dynamodbtypes.IndexStatusActive {
-				wrong = "it is " + string(index.IndexStatus)
+				wrong = "its status is " + string(index.IndexStatus)
 			}
-			d.say(what, wrong, "Wait until it is ACTIVE; of a large table it takes hours.")
+			d.say(what, wrong, "Wait until the index is ACTIVE: for a large table, this takes hours.")
 			return
 		}
 	}
-	d.say(what, "there is none", redeploy+" DynamoDB then fills it from the table.")
+	d.say(what, "the index is missing", redeploy+" DynamoDB then fills the index from the table.")
 }
 
 func (d *doctor) expiry(table, attribute string) {
 	what := "expiry of table " + table
 	answer, err := d.dynamodb.DescribeTimeToLive(d.ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
 	if err != nil {
-		d.say(what, code(err), "See that your profile may do dynamodb:DescribeTimeToLive.")
+		d.say(what, code(err), "Give your AWS profile the permission dynamodb:DescribeTimeToLive.")
 		return
 	}
 	wrong := ""
 	if e := answer.TimeToLiveDescription; e == nil || e.AttributeName == nil || *e.AttributeName != attribute ||
 		e.TimeToLiveStatus != dynamodbtypes.TimeToLiveStatusEnabled && e.TimeToLiveStatus != dynamodbtypes.TimeToLiveStatusEnabling {
-		wrong = "items don't expire by " + attribute
+		wrong = "items don't expire by their attribute " + attribute
 	}
 	d.say(what, wrong, "aws dynamodb update-time-to-live --table-name "+table+" --time-to-live-specification Enabled=true,AttributeName="+attribute)
 }
@@ -166,13 +166,13 @@ func (d *doctor) recovery(table string) {
 	what := "recovery of table " + table
 	answer, err := d.dynamodb.DescribeContinuousBackups(d.ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &table})
 	if err != nil {
-		d.say(what, code(err), "See that your profile may do dynamodb:DescribeContinuousBackups.")
+		d.say(what, code(err), "Give your AWS profile the permission dynamodb:DescribeContinuousBackups.")
 		return
 	}
 	wrong := ""
 	if p := answer.ContinuousBackupsDescription.PointInTimeRecoveryDescription; p == nil ||
 		p.PointInTimeRecoveryStatus != dynamodbtypes.PointInTimeRecoveryStatusEnabled {
-		wrong = "it can't be restored to a point in time"
+		wrong = "point-in-time recovery is off: the table can't be restored"
 	}
 	d.say(what, wrong, "aws dynamodb update-continuous-backups --table-name "+table+" --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true")
 }
@@ -195,7 +195,7 @@ func (d *doctor) queues() {
 			QueueUrl: url.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll},
 		})
 		if err != nil {
-			d.say(what, code(err), "See that your profile may do sqs:GetQueueAttributes.")
+			d.say(what, code(err), "Give your AWS profile the permission sqs:GetQueueAttributes.")
 			continue
 		}
 		d.say(what, "", "")
@@ -212,16 +212,16 @@ func (d *doctor) queues() {
 	wrong := ""
 	switch err := json.Unmarshal([]byte(redrive), &policy); {
 	case redrive == "":
-		wrong = "there is none: a job that fails comes again for four days"
+		wrong = "there is no redrive policy: a job that fails is tried again for four days"
 	case err != nil || policy.Target != arns[deadLetterQueueName(d.stack)]:
-		wrong = "it leads to " + policy.Target
+		wrong = "it leads to another queue: " + policy.Target
 	case strings.Trim(string(policy.Most), `"0123456789`) != "" || strings.Trim(string(policy.Most), `"0`) == "":
 		wrong = "it has no maxReceiveCount"
 	}
 	d.say("redrive policy of queue "+queueName(d.stack), wrong, redeploy)
 	wrong = ""
 	if seconds, err := strconv.Atoi(visibility); err != nil || seconds < leastVisibility {
-		wrong = fmt.Sprintf("it is %q, want %d s or more: a job that is under way would be given to another instance", visibility, leastVisibility)
+		wrong = fmt.Sprintf("it is %q seconds, want %d or more: another instance may get a job that is still running", visibility, leastVisibility)
 	}
 	d.say("visibility time-out of queue "+queueName(d.stack), wrong, redeploy)
 }
@@ -234,7 +234,7 @@ func (d *doctor) health() {
 		what := "function " + d.stack + "-" + name
 		report, err := d.examine(d.stack + "-" + name + ":live")
 		if err != nil {
-			d.say(what, err.Error(), "Read its log, /aws/lambda/STACK-"+name+": \"start failed\" names the variable that is wrong. If the function isn't there, deploy the stack.")
+			d.say(what, err.Error(), "Read the function's log, /aws/lambda/STACK-"+name+": \"start failed\" names the wrong variable. If there is no such function, deploy the stack.")
 			continue
 		}
 		d.say(what, "", "")
@@ -253,17 +253,17 @@ func (d *doctor) health() {
 		for one, functions := range zones {
 			zone = one
 			if len(zones) > 1 {
-				wrong += fmt.Sprintf("%s counts by %s; ", strings.Join(functions, ", "), one)
+				wrong += fmt.Sprintf("%s in %s; ", one, strings.Join(functions, ", "))
 			}
 		}
 		if wrong != "" {
 			zone = "several"
 		}
-		d.say("time zone ("+zone+")", strings.TrimSuffix(wrong, "; "), "Deploy it again with PARAMETERS=UsageTimeZone=…: one release of all functions.")
+		d.say("time zone ("+zone+")", strings.TrimSuffix(wrong, "; "), "Deploy all functions again with the same time zone (make deploy STAGE=… PARAMETERS=UsageTimeZone=…).")
 	}
 	if webhook != "" {
 		d.say("webhook "+webhook, d.webhook(webhook),
-			"Set the parameter WebhookUrl to the address that leads to this stack (empty for the API's own), and give Twilio the same one, letter for letter.")
+			"Set the parameter WebhookUrl to this stack's public address (empty for the API's own), and set exactly that address at Twilio.")
 	}
 }
 
@@ -271,9 +271,9 @@ func (d *doctor) health() {
 func mend(check string) string {
 	switch {
 	case strings.HasPrefix(check, "table "), strings.HasPrefix(check, "index "):
-		return "If it exists (see above), DynamoDB fails, or the function's role lacks a permission or its environment the right name: make deploy."
+		return "If the table or index exists (see above), DynamoDB fails, the function's role lacks a permission, or its environment has a wrong name (make deploy STAGE=… sets both)."
 	case check == "cache":
-		return "aws elasticache describe-serverless-caches --serverless-cache-name STACK-cache: is it available? Then security groups, subnets, and the user STACK-functions; see \"cache-failing\" in docs/OPERATIONS.md."
+		return "aws elasticache describe-serverless-caches --serverless-cache-name STACK-cache shows whether the cache is available. If so, check security groups, subnets, and the user STACK-functions: \"cache-failing\" in docs/OPERATIONS.md."
 	case strings.Contains(check, "Twilio"):
 		return "aws secretsmanager put-secret-value --secret-id STACK/twilio --secret-string file:///dev/stdin, and type {\"AC…\": \"auth token\"} with the account of the parameter TwilioAccountSid."
 	}
@@ -289,9 +289,9 @@ func (d *doctor) examine(name string) (health.Report, error) {
 	var report health.Report
 	switch err := json.Unmarshal(answer.Payload, &report); {
 	case answer.FunctionError != nil:
-		return report, fmt.Errorf("it doesn't start, or crashed: %.300s", answer.Payload)
+		return report, fmt.Errorf("the function didn't start or crashed: %.300s", answer.Payload)
 	case err != nil || report.Checks == nil:
-		return report, errors.New("it knows no health event: its version is older than this sufrahctl")
+		return report, errors.New("the function doesn't answer health events: its version is older than this sufrahctl")
 	}
 	return report, nil
 }
@@ -302,24 +302,24 @@ const webhookPatience = 10 * time.Second
 // webhook posts a message that nobody signed, which our webhook refuses in its own form and anybody else doesn't.
 func (d *doctor) webhook(url string) string {
 	if !strings.HasPrefix(url, "https://") && d.endpoint == "" {
-		return "it is no https address"
+		return "not an https address"
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, webhookPatience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("From=whatsapp%3A%2B0"))
 	if err != nil {
-		return "it is no address"
+		return "not an address"
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "nobody answers there: " + err.Error()
+		return "no answer: " + err.Error()
 	}
 	defer response.Body.Close()
 	var refusal struct{ Code string }
 	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // an unreadable answer has no code
 	if response.StatusCode != http.StatusForbidden || refusal.Code != "forbidden" {
-		return fmt.Sprintf("somebody else answers there, with status %d", response.StatusCode)
+		return fmt.Sprintf("another server answers at this address, with status %d", response.StatusCode)
 	}
 	return ""
 }

@@ -133,7 +133,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		},
 		"an index is missing": {
 			changes: []change{{"IndexName: by-word", "IndexName: by-price"}},
-			what:    []string{"index by-word of table sufrah-local-directory", "usage-api: index by-word of table sufrah-local-directory"}, says: "there is none", mend: "make deploy",
+			what:    []string{"index by-word of table sufrah-local-directory", "usage-api: index by-word of table sufrah-local-directory"}, says: "the index is missing", mend: "make deploy",
 		},
 		"nothing expires": {
 			changes: []change{{"{ AttributeName: expiresAt, Enabled", "{ AttributeName: endsAt, Enabled"}},
@@ -176,23 +176,23 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		},
 		"functions count by different zones": {
 			changes: []change{{"USAGE_TIME_ZONE: !Ref UsageTimeZone", "USAGE_TIME_ZONE: Asia/Riyadh"}},
-			what:    []string{"time zone (several)"}, says: "usage-api counts by Asia/Riyadh", mend: "UsageTimeZone",
+			what:    []string{"time zone (several)"}, says: "Asia/Riyadh in usage-api", mend: "UsageTimeZone",
 		},
 		"no redrive": {
 			changes: []change{{"      RedrivePolicy:\n        deadLetterTargetArn: !GetAtt BootstrapDeadLetterQueue.Arn\n        maxReceiveCount: !Ref QueueRetryAttempts", "#"}},
-			what:    []string{"redrive policy of queue sufrah-local-bootstrap"}, says: "there is none", mend: "make deploy",
+			what:    []string{"redrive policy of queue sufrah-local-bootstrap"}, says: "there is no redrive policy", mend: "make deploy",
 		},
 		"a short visibility time-out": {
 			changes: []change{{"VisibilityTimeout: 360", "VisibilityTimeout: 90"}},
-			what:    []string{"visibility time-out of queue sufrah-local-bootstrap"}, says: `it is "90", want 360 s`, mend: "make deploy",
+			what:    []string{"visibility time-out of queue sufrah-local-bootstrap"}, says: `it is "90" seconds, want 360`, mend: "make deploy",
 		},
 		"the webhook leads elsewhere": {
 			options: func(o *devstack.Options) { o.WebhookURL = elsewhere.URL + "/webhooks/whatsapp" },
-			what:    []string{"webhook " + elsewhere.URL + "/webhooks/whatsapp"}, says: "somebody else answers there, with status 404", mend: "WebhookUrl",
+			what:    []string{"webhook " + elsewhere.URL + "/webhooks/whatsapp"}, says: "another server answers at this address, with status 404", mend: "WebhookUrl",
 		},
 		"nobody is at the webhook": {
 			options: func(o *devstack.Options) { o.WebhookURL = "http://localhost:1/webhooks/whatsapp" },
-			what:    []string{"webhook http://localhost:1/webhooks/whatsapp"}, says: "nobody answers there", mend: "Twilio",
+			what:    []string{"webhook http://localhost:1/webhooks/whatsapp"}, says: "no answer", mend: "Twilio",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ type commandLine struct {
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
 	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List dead letters, delete them or send them back to the queue."`
-	Usage      usageCommand      `cmd:"" help:"Add to restaurants' allowances, and repair the indexes."`
+	Usage      usageCommand      `cmd:"" help:"Top up allowances, show messages and their costs, and rebuild the ranking."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
 	Doctor     doctorCommand     `cmd:"" help:"Check that the stack is complete, and say how to mend each fault."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`
@@ -87,7 +87,7 @@ type session struct {
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var line commandLine
 	exited := false
-	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manages a Sufrah usage stack."),
+	parser, err := kong.New(&line, kong.Name("sufrahctl"), kong.Description("Manage a Sufrah stack: restaurants and their bots, credentials, allowances, dead letters."),
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
 		kong.WithHyphenPrefixedParameters(true), kong.Vars{
@@ -129,7 +129,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return fmt.Errorf("there are no tables of a stack %q here: is its name right, and the account or endpoint?", line.Stack)
+		return fmt.Errorf("the stack %q has no tables here: check --stack, and the AWS account and region or --endpoint", line.Stack)
 	}
 	return err
 }
@@ -147,10 +147,10 @@ func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 		return own, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
 	if own.Region == "" {
-		return own, errors.New("there is no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one; a local stack needs --endpoint")
+		return own, errors.New("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile with a region; for a local stack, give --endpoint")
 	}
 	if _, err := own.Credentials.Retrieve(ctx); err != nil {
-		return own, fmt.Errorf("there are no AWS credentials: aws sso login, or set AWS_PROFILE; a local stack needs --endpoint: %w", err)
+		return own, fmt.Errorf("no AWS credentials: run aws sso login, or set AWS_PROFILE; for a local stack, give --endpoint: %w", err)
 	}
 	keepConnections(&own)
 	return own, nil

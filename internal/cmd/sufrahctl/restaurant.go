@@ -16,8 +16,8 @@ type restaurantCommand struct {
 	Show       showRestaurant       `cmd:"" help:"Show a restaurant and its bot."`
 	Activate   activateRestaurant   `cmd:"" help:"Switch a restaurant on."`
 	Deactivate deactivateRestaurant `cmd:"" help:"Switch a restaurant off. All its data stay."`
-	Set        setRestaurant        `cmd:"" help:"Set a restaurant's name or merchant id. Without a flag, the value stays."`
-	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot. Without a flag, the value stays."`
+	Set        setRestaurant        `cmd:"" help:"Set a restaurant's name or merchant id. A value without its flag stays."`
+	SetBot     setBot               `cmd:"" help:"Set a restaurant's bot. A value without its flag stays."`
 }
 
 // shownRestaurant is a restaurant in JSON.
@@ -60,9 +60,9 @@ var restaurantColumns = []string{"ID", "NAME", "ACTIVE", "CREATED", "MERCHANT", 
 // botFlags are the settings of a bot. A flag that isn't given leaves its setting alone.
 type botFlags struct {
 	BotID      *string `name:"bot-id" help:"Id of the bot (default: bot-<restaurant>)."`
-	Phone      *string `help:"WhatsApp number that the bot answers at, such as +966110000000."`
-	AccountSID *string `name:"account-sid" help:"The bot's own Twilio account; empty for Sufrah's."`
-	Owner      *string `help:"WhatsApp number that is notified when the allowance is nearly used up; empty for nobody."`
+	Phone      *string `help:"WhatsApp number of the bot, such as +966110000000."`
+	AccountSID *string `name:"account-sid" help:"SID of the bot's own Twilio account; empty for Sufrah's account."`
+	Owner      *string `help:"Owner's WhatsApp number, which gets the quota alerts; empty for none."`
 	PerDay     *int64  `name:"per-day" help:"Conversations a day; -1 for unlimited."`
 	PerMinute  *int64  `name:"per-minute" help:"Automated answers a minute; -1 for unlimited."`
 }
@@ -102,8 +102,8 @@ func set[T any](target *T, given *T) {
 
 // defaultFlags are the stack's default limits: of a restaurant without a bot, and of a new bot.
 type defaultFlags struct {
-	PerDay    int64 `name:"default-per-day" help:"The stack's DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"${perDay}"`
-	PerMinute int64 `name:"default-per-minute" help:"The stack's DefaultMaxMessagesPerMin." env:"DEFAULT_MAX_MESSAGES_PER_MIN" default:"${perMinute}"`
+	PerDay    int64 `name:"default-per-day" help:"The stack's parameter DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"${perDay}"`
+	PerMinute int64 `name:"default-per-minute" help:"The stack's parameter DefaultMaxMessagesPerMin." env:"DEFAULT_MAX_MESSAGES_PER_MIN" default:"${perMinute}"`
 }
 
 func (f defaultFlags) limits() restaurant.Limits {
@@ -117,10 +117,10 @@ func newBot(restaurantID string, limits restaurant.Limits) restaurant.Bot {
 
 type createRestaurant struct {
 	ID       string       `arg:"" help:"Id of the restaurant."`
-	Name     string       `help:"Its name." required:""`
-	Merchant string       `help:"Its merchant id at the Sufrah API."`
-	Inactive bool         `help:"Create it switched off."`
-	Bot      botFlags     `embed:"" group:"Bot (configured if any of these is given)"`
+	Name     string       `help:"Name of the restaurant." required:""`
+	Merchant string       `help:"The restaurant's merchant id at the Sufrah API."`
+	Inactive bool         `help:"Create the restaurant switched off."`
+	Bot      botFlags     `embed:"" group:"Bot (any of these flags creates it)"`
 	Defaults defaultFlags `embed:"" group:"Limits of a new bot without --per-day and --per-minute"`
 }
 
@@ -172,13 +172,13 @@ func (c *showRestaurant) Run(s *session) error {
 
 type setRestaurant struct {
 	ID       string  `arg:"" help:"Id of the restaurant."`
-	Name     *string `help:"Its name."`
-	Merchant *string `help:"Its merchant id at the Sufrah API; empty for none."`
+	Name     *string `help:"Name of the restaurant."`
+	Merchant *string `help:"The restaurant's merchant id at the Sufrah API; empty for none."`
 }
 
 func (c *setRestaurant) Run(s *session) error {
 	if c.Name == nil && c.Merchant == nil {
-		return errors.New("nothing to set: --name or --merchant is missing")
+		return errors.New("nothing to set: give --name or --merchant")
 	}
 	r, bot, err := s.find(c.ID)
 	if err != nil {
@@ -243,13 +243,13 @@ func (c *setBot) Run(s *session) error {
 type listRestaurants struct {
 	Active   bool `xor:"filter" help:"Only active restaurants."`
 	Inactive bool `xor:"filter" help:"Only inactive restaurants."`
-	Offset   int  `help:"Restaurants to skip."`
-	Limit    int  `help:"Most restaurants to show." default:"100"`
+	Offset   int  `help:"Number of restaurants to skip."`
+	Limit    int  `help:"Number of restaurants to show, 1 to 100." default:"100"`
 }
 
 func (c *listRestaurants) Run(s *session) error {
 	if c.Offset < 0 || c.Limit < 1 || c.Limit > 100 {
-		return fmt.Errorf("--offset starts at 0, --limit is 1 to 100")
+		return errors.New("--offset must be 0 or more, and --limit 1 to 100")
 	}
 	filter := usage.All
 	switch {
@@ -283,11 +283,11 @@ func (c *listRestaurants) Run(s *session) error {
 }
 
 type directoryCommand struct {
-	Rebuild rebuildDirectory `cmd:"" help:"Compare the directory with the restaurants, and rebuild it. Safe while the stack is in use."`
+	Rebuild rebuildDirectory `cmd:"" help:"Compare the directory with the restaurants, and rebuild the directory. Safe while the stack is in use."`
 }
 
 type rebuildDirectory struct {
-	Check bool `help:"Only compare, and write nothing. Fails if there are differences."`
+	Check bool `help:"Only compare: change nothing, and fail if there are differences."`
 }
 
 // shownDifference is a difference in JSON.
@@ -321,7 +321,7 @@ func (c *rebuildDirectory) Run(s *session) error {
 		case !c.Check:
 			fmt.Fprintf(w, "The directory lists %d restaurants.\n", n)
 		case len(rows) == 0:
-			fmt.Fprintf(w, "The directory lists all %d restaurants as they are.\n", n)
+			fmt.Fprintf(w, "No differences: the directory lists all %d restaurants correctly.\n", n)
 		}
 	})
 	if err == nil && c.Check && len(found) > 0 {

@@ -19,13 +19,13 @@ type importCommand struct {
 	Kind        string       `arg:"" enum:"restaurants,bots,usage,conversations" help:"Kind of rows in the file: ${enum}."`
 	File        string       `arg:"" help:"File to read, or - for the standard input."`
 	Format      string       `enum:"jsonl,csv,text," default:"" help:"jsonl, csv or text (PostgreSQL's). Default: by the file's name (.jsonl, .csv, .tsv)."`
-	Ignore      []string     `placeholder:"COLUMN" help:"A column to ignore; may be repeated."`
+	Ignore      []string     `placeholder:"COLUMN" help:"Column to ignore; may be repeated."`
 	Country     string       `placeholder:"CODE" help:"Calling code for phone numbers without a plus sign, such as 966."`
-	Overwrite   bool         `help:"Replace existing restaurants and bots by the file's. Counts are never lowered."`
-	Refused     string       `placeholder:"FILE" help:"CSV file for every refused row's number, line, field and reason."`
-	Restart     bool         `help:"Begin with the first row, in spite of a checkpoint."`
-	Defaults    defaultFlags `embed:"" group:"A bot's limits where its row has none"`
-	Concurrency int          `default:"16" help:"Most writes at the same time."`
+	Overwrite   bool         `help:"Replace existing restaurants and bots by the file's rows. Counts are never lowered."`
+	Refused     string       `placeholder:"FILE" help:"CSV file to write, with the number, line, field and reason of every refused row."`
+	Restart     bool         `help:"Begin with the first row and ignore the checkpoint of an interrupted import."`
+	Defaults    defaultFlags `embed:"" group:"Limits of a bot without limits in its row"`
+	Concurrency int          `default:"16" help:"Number of writes at the same time, 1 to 256."`
 }
 
 // checkpoint is the content of the file beside the imported file.
@@ -36,10 +36,10 @@ type checkpoint struct {
 
 func (c *importCommand) Run(s *session) (err error) {
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
-		return fmt.Errorf("--concurrency is 1 to %d", maxConcurrency)
+		return fmt.Errorf("--concurrency must be 1 to %d", maxConcurrency)
 	}
 	if strings.Trim(c.Country, "0123456789") != "" || len(c.Country) > 3 || strings.HasPrefix(c.Country, "0") {
-		return fmt.Errorf("--country is a calling code, such as 966, not %q", c.Country)
+		return fmt.Errorf("--country must be a calling code, such as 966, not %q", c.Country)
 	}
 	format, err := formatOf(c.Format, c.File)
 	if err != nil {
@@ -81,10 +81,10 @@ func (c *importCommand) Run(s *session) (err error) {
 	done, err = work.Run(s.ctx, counted, done)
 	progress.end()
 	if errors.Is(err, transfer.ErrOtherFile) {
-		return fmt.Errorf("%w according to %s: --restart begins with the first row", err, mark.path)
+		return fmt.Errorf("%w (checkpoint %s): --restart begins with the first row", err, mark.path)
 	}
 	if err != nil && done.Summary.Rows > before && mark.path != "" {
-		return fmt.Errorf("after %s: %w; the same command goes on from there", plural(int(done.Summary.Rows), "row"), err)
+		return fmt.Errorf("after %s: %w; run the same command again to continue", plural(int(done.Summary.Rows), "row"), err)
 	}
 	if err != nil {
 		return err
@@ -105,18 +105,18 @@ func (c *importCommand) show(w io.Writer, s transfer.Summary, report *refusals) 
 	fmt.Fprintf(w, "%s: %d imported, %d unchanged, %d kept, %d refused.\n",
 		plural(int(s.Rows), "row"), s.Imported, s.Unchanged, s.Kept, s.Refused)
 	if s.Kept > 0 {
-		fmt.Fprintln(w, "Those kept differ from what the stack has, which stays: --overwrite takes them.")
+		fmt.Fprintln(w, "Kept: restaurants and bots that differ in the stack, and were not changed. --overwrite replaces them.")
 	}
 	if s.Refused == 0 {
 		return
 	}
 	if c.Refused != "" {
-		fmt.Fprintf(w, "%s says which were refused and why.\n", c.Refused)
+		fmt.Fprintf(w, "The refused rows and their reasons are in %s.\n", c.Refused)
 		return
 	}
 	table(w, []string{"ROW", "LINE", "FIELD", "REASON"}, report.first)
 	if report.more {
-		fmt.Fprintln(w, "And others: --refused writes all of them to a file.")
+		fmt.Fprintln(w, "There are more: --refused FILE writes all refused rows to a file.")
 	}
 }
 
@@ -152,7 +152,7 @@ func (c *exportCommand) Run(s *session) error {
 		return err
 	}
 	return s.out.result(map[string]int64{"rows": rows}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s in %s.\n", plural(int(rows), "row"), c.File)
+		fmt.Fprintf(w, "%s written to %s.\n", plural(int(rows), "row"), c.File)
 	})
 }
 
@@ -163,7 +163,7 @@ func formatOf(given, path string) (transfer.Format, error) {
 	if format := transfer.FormatOf(path); format != "" {
 		return format, nil
 	}
-	return "", fmt.Errorf("the name %q doesn't tell the format: --format does", path)
+	return "", fmt.Errorf("the name %q doesn't show the format of the file: give --format", path)
 }
 
 // open opens a file and returns its size, 0 if it has none.
@@ -216,10 +216,10 @@ func (m marks) read(restart bool) (transfer.Checkpoint, error) {
 	}
 	var c checkpoint
 	if err := json.Unmarshal(content, &c); err != nil {
-		return transfer.Checkpoint{}, fmt.Errorf("%s is no checkpoint (%w): --restart begins with the first row", m.path, err)
+		return transfer.Checkpoint{}, fmt.Errorf("%s is not a valid checkpoint (%w): --restart begins with the first row", m.path, err)
 	}
 	if c.Target != m.target {
-		return transfer.Checkpoint{}, fmt.Errorf("%s is of an import into another stack: --restart begins with the first row", m.path)
+		return transfer.Checkpoint{}, fmt.Errorf("%s is the checkpoint of an import into another stack: --restart begins with the first row", m.path)
 	}
 	return c.Checkpoint, nil
 }

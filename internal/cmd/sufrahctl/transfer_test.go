@@ -300,7 +300,7 @@ func TestImportGoesOn(t *testing.T) {
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), args, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "not the one") {
+	if err := run(t.Context(), args, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "not the file of") {
 		t.Errorf("of another file: error %v", err)
 	}
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
@@ -343,11 +343,11 @@ func TestImportRefusesCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, reason := range map[string]string{
-		"import restaurants " + path:                                   "--format does",
+		"import restaurants " + path:                                   "give --format",
 		"import restaurants missing.csv":                               "no such file",
-		"import restaurants " + path + " --format csv --concurrency 0": "--concurrency is 1",
+		"import restaurants " + path + " --format csv --concurrency 0": "--concurrency must be 1",
 		"import menus " + path:                                         "must be one of",
-		"export restaurants " + path:                                   "--format does",
+		"export restaurants " + path:                                   "give --format",
 		"export restaurants /missing/folder/x.csv":                     "no such file",
 	} {
 		if output, err := s.run(t, strings.Fields(line)...); err == nil || !strings.Contains(err.Error(), reason) {

@@ -15,23 +15,23 @@ import (
 )
 
 type usageCommand struct {
-	TopUp    topUpUsage    `cmd:"" name:"top-up" aliases:"renew" help:"Add to a restaurant's allowance of this month, or correct a top-up."`
-	Messages messagesUsage `cmd:"" help:"Show the statuses of a restaurant's messages in a month, and their costs."`
+	TopUp    topUpUsage    `cmd:"" name:"top-up" aliases:"renew" help:"Top up a restaurant's allowance of this month, or correct an earlier top-up."`
+	Messages messagesUsage `cmd:"" help:"Show how many of a restaurant's messages were sent, delivered, read and failed in a month, and their costs."`
 	Reindex  reindexUsage  `cmd:"" help:"Rebuild the ranking that alerts read. Safe while the stack is in use."`
 }
 
 type topUpUsage struct {
 	ID     string     `arg:"" help:"Id of the restaurant."`
-	Amount int64      `help:"Conversations to add; negative (--amount=-500) to take back." default:"1000"`
-	Reason string     `help:"Reason, as the restaurant will read it. Default: Manual renewal, or Manual correction."`
-	Key    string     `help:"Idempotency key: of all top-ups with the same key only the first adds anything."`
-	By     string     `help:"Author of the top-up. Default: the name in your AWS identity; on a local stack sufrahctl."`
-	Stack  stackFlags `embed:"" group:"Parameters of the stack, where it doesn't have the defaults"`
+	Amount int64      `help:"Number of conversations to add; negative (--amount=-500) as a correction." default:"1000"`
+	Reason string     `help:"Reason, which the restaurant can read. Default: Manual renewal, or Manual correction."`
+	Key    string     `help:"Idempotency key: of several top-ups with the same key, only the first adds anything."`
+	By     string     `help:"Author of the top-up. Default: the name in your AWS identity; sufrahctl on a local stack."`
+	Stack  stackFlags `embed:"" group:"Parameters of the stack, if they differ from the defaults"`
 }
 
 // stackFlags are the stack's parameters that decide the current month, and the limits of a restaurant without a bot.
 type stackFlags struct {
-	TimeZone string       `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
+	TimeZone string       `name:"time-zone" help:"The stack's parameter UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
 	Defaults defaultFlags `embed:""`
 }
 
@@ -57,7 +57,7 @@ func (c *topUpUsage) Run(s *session) error {
 	}
 	if c.By == "" {
 		if c.By, err = s.identity(s.ctx); err != nil {
-			return fmt.Errorf("finding out who you are (or say so with --by): %w", err)
+			return fmt.Errorf("the author is unknown: give --by, or AWS credentials with the permission sts:GetCallerIdentity: %w", err)
 		}
 	}
 	done, err := topUps.Add(s.ctx, usage.TopUpRequest{RestaurantID: c.ID, Amount: c.Amount, Reason: c.Reason, Key: c.Key, By: c.By})
@@ -73,16 +73,16 @@ func (c *topUpUsage) Run(s *session) error {
 			c.ID, fmt.Sprint(q.Used), fmt.Sprint(q.Limit), fmt.Sprint(q.ToppedUp), fmt.Sprint(q.EffectiveLimit()), fmt.Sprint(q.Remaining()),
 		}})
 		if done.Repeat {
-			fmt.Fprintln(w, "A repeat: the key's top-up was made before, with these figures, and nothing was added now.")
+			fmt.Fprintln(w, "Nothing was added now: the top-up with this key was made before. The figures are from right after it.")
 		}
 	})
 }
 
 type messagesUsage struct {
 	ID       string `arg:"" help:"Id of the restaurant."`
-	Month    string `help:"The month, such as 2026-11. Default: this one, by the time zone." placeholder:"MONTH"`
-	TimeZone string `name:"time-zone" help:"The stack's UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
-	Prices   string `help:"The stack's MessagePrices. Without them no cost is shown." env:"MESSAGE_PRICES"`
+	Month    string `help:"Month, such as 2026-11. Default: the current month in the time zone." placeholder:"MONTH"`
+	TimeZone string `name:"time-zone" help:"The stack's parameter UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
+	Prices   string `help:"The stack's parameter MessagePrices. Without prices no cost is shown." env:"MESSAGE_PRICES"`
 }
 
 // shownMessages are messages in JSON.
@@ -157,7 +157,7 @@ func (c *messagesUsage) Run(s *session) error {
 		}
 		table(w, []string{"MESSAGES", "SENT", "DELIVERED", "READ", "FAILED"}, rows)
 		if shown.Cost != nil {
-			fmt.Fprintf(w, "Those delivered cost %s %s.\n", shown.Cost.Amount, shown.Cost.Currency)
+			fmt.Fprintf(w, "The delivered messages cost %s %s.\n", shown.Cost.Amount, shown.Cost.Currency)
 		}
 	})
 }
@@ -182,6 +182,6 @@ func (*reindexUsage) Run(s *session) error {
 		return err
 	}
 	return s.out.result(map[string]int{"restaurants": n}, func(w io.Writer) {
-		fmt.Fprintf(w, "The months of %d restaurants are listed.\n", n)
+		fmt.Fprintf(w, "The ranking is rebuilt with the months of %s.\n", plural(n, "restaurant"))
 	})
 }

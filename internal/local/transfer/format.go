@@ -86,7 +86,7 @@ func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*row
 	}
 	record, err := r.record()
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty: its first line has to name the columns")
+		return nil, errors.New("the file is empty: the first line must name the columns")
 	}
 	if err != nil {
 		return nil, err
@@ -107,8 +107,8 @@ func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*row
 		r.header = append(r.header, column)
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("line 1: %s %s no column of %s: columns are %s. One that isn't to be imported has to be ignored by name",
-			strings.Join(unknown, ", "), map[bool]string{true: "is", false: "are"}[len(unknown) == 1], kind, strings.Join(kind.columnNames(), ", "))
+		return nil, fmt.Errorf("line 1: unknown column %s: the columns of %s are %s. Name each other column with --ignore to leave it out",
+			strings.Join(unknown, ", "), kind, strings.Join(kind.columnNames(), ", "))
 	}
 	return r, nil
 }
@@ -166,7 +166,7 @@ func (r *rowReader) cells(record []byte) (map[string]string, error) {
 		return nil, err
 	}
 	if len(split) != len(r.header) {
-		return nil, fmt.Errorf("has %d cells, and there are %d columns", len(split), len(r.header))
+		return nil, fmt.Errorf("has %d cells for %d columns", len(split), len(r.header))
 	}
 	cells := make(map[string]string, len(split))
 	for i, c := range split {
@@ -221,7 +221,7 @@ func (r *rowReader) record() ([]byte, error) {
 	for quotes := 0; ; {
 		part, err := r.in.ReadSlice('\n')
 		if len(r.buffer)+len(part) > MaxRowBytes {
-			return nil, fmt.Errorf("line %d: the row is longer than %d bytes: is a quote missing, or is the format another one?", first, MaxRowBytes)
+			return nil, fmt.Errorf("line %d: the row is longer than %d bytes: a quote is missing, or the format is another", first, MaxRowBytes)
 		}
 		r.buffer = append(r.buffer, part...)
 		if r.format == CSV {
@@ -305,7 +305,7 @@ func splitCSV(record string) ([]cell, error) {
 			return cells, nil
 		}
 		if record[0] != ',' {
-			return nil, errors.New("has something between a quote and the next comma")
+			return nil, errors.New("has text between a closing quote and the next comma")
 		}
 		record = record[1:]
 	}
@@ -331,7 +331,7 @@ func unescaped(s string) (string, error) {
 		if plain, ok := escapes[c]; ok {
 			c = plain
 		} else if c >= '0' && c <= '9' || c == 'x' {
-			return "", errors.New("has a byte written as a number, which COPY doesn't write")
+			return "", errors.New("has a byte written as a number, which PostgreSQL's COPY never writes")
 		}
 		text.WriteByte(c)
 	}

@@ -340,7 +340,7 @@ func (p *parser) days(month usage.Month, conversations int64) map[int]int64 {
 		_, twice := days[day]
 		switch n := counts[name]; {
 		case err != nil || day < 1 || day > last || twice:
-			p.fail("days", "has a day %q, and the month has those from 1 to %d, each once", shortened(printable(name)), last)
+			p.fail("days", "has a day %q: want days from 1 to %d, each once", shortened(printable(name)), last)
 			return days
 		case n < 0 || n > maxLimit:
 			p.fail("days", "has a day with %d conversations", n)
@@ -351,7 +351,7 @@ func (p *parser) days(month usage.Month, conversations int64) map[int]int64 {
 		}
 	}
 	if sum > conversations {
-		p.fail("days", "has %d conversations in all, and conversationCount is %d", sum, conversations)
+		p.fail("days", "has %d conversations in all, but conversationCount is %d", sum, conversations)
 	}
 	return days
 }
@@ -379,7 +379,7 @@ func (p *parser) session() conversation.Session {
 		case !customer.IsUserID(s.UserID):
 			p.fail("userId", "is not a user id, such as SA.13491208655302741918")
 		case customer.IsUserID(s.Customer):
-			p.fail("userId", "stands beside another one: the customer is a user id")
+			p.fail("userId", "must be empty: the customer column has a user id already")
 		}
 	}
 	if !s.OpenedAt.IsZero() && !s.LastMessageAt.IsZero() && s.LastMessageAt.Before(s.OpenedAt) {

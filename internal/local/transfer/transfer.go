@@ -123,7 +123,7 @@ const maxKnown = 100_000
 const portionRows = 1000
 
 // ErrOtherFile says that a file doesn't begin with the rows that an import got through before.
-var ErrOtherFile = errors.New("the file is not the one that was being imported")
+var ErrOtherFile = errors.New("the file is not the file of the interrupted import")
 
 // Run imports the rows after done, and returns the new checkpoint. If the context ends or the store fails, it can be run again
 // from there. It fails with ErrOtherFile if done belongs to another file.
@@ -233,7 +233,7 @@ const (
 )
 
 // errUndecided is a fault of this package: a portion ended although some of its rows were not written.
-var errUndecided = errors.New("a portion of rows ended before all of them were imported")
+var errUndecided = errors.New("the import stopped before all rows were imported")
 
 // load imports one portion of rows.
 func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
@@ -345,7 +345,7 @@ func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdic
 	}
 	for n, value := range valid {
 		if !i.exist[id(value)] {
-			verdicts[n] = refuse("restaurantId", "is of no restaurant here")
+			verdicts[n] = refuse("restaurantId", "is not the id of a restaurant in this stack")
 			delete(valid, n)
 		}
 	}

@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 
 		{transfer.Bots, `{"restaurantId":"r1"}`, "", ""},
 		{transfer.Bots, `{"restaurantId":"r1","phoneNumber":"00966 11 000-0000"}`, "", ""},
-		{transfer.Bots, `{"restaurantId":"nobody"}`, "restaurantId", "is of no restaurant here"},
+		{transfer.Bots, `{"restaurantId":"nobody"}`, "restaurantId", "is not the id of a restaurant in this stack"},
 		{transfer.Bots, `{"restaurantId":"r1","id":"a b"}`, "id", "is not an id"},
 		{transfer.Bots, `{"restaurantId":"r1","phoneNumber":"0110000000"}`, "phoneNumber", "is not an international phone number"},
 		{transfer.Bots, `{"restaurantId":"r1","ownerNumber":"0550000000"}`, "ownerNumber", "is not an international phone number"},
@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		{transfer.Usage, `{"restaurantId":"r1","month":"2026-11","conversationCount":9,"days":[1]}`, "days", "is not a JSON object of days"},
 		{transfer.Usage, `{"restaurantId":"r1","firstActivity":"2026-11-02T00:00:00Z","lastActivity":"2026-11-01T00:00:00Z"}`,
 			"lastActivity", "lies before firstActivity"},
-		{transfer.Usage, `{"restaurantId":"r3","month":"2026-11","conversationCount":1}`, "restaurantId", "is of no restaurant here"},
+		{transfer.Usage, `{"restaurantId":"r3","month":"2026-11","conversationCount":1}`, "restaurantId", "is not the id of a restaurant in this stack"},
 
 		{transfer.Conversations, `{"restaurantId":"r1","customer":"whatsapp:+966500000001","openedAt":"2026-11-23T10:00:00Z","lastMessageAt":"2026-11-23T11:00:00Z"}`, "", ""},
 		{transfer.Conversations, `{"restaurantId":"r1","customer":"0500000001","openedAt":"2026-11-23T10:00:00Z","lastMessageAt":"2026-11-23T11:00:00Z"}`,
@@ -233,10 +233,10 @@ func TestMalformedRows(t *testing.T) {
 	t.Parallel()
 	const good = "r1,2026-11,5\n"
 	for bad, reason := range map[string]string{
-		"r1,2026-11":            "has 2 cells, and there are 3 columns",
-		"r1,2026-11,5,6":        "has 4 cells, and there are 3 columns",
+		"r1,2026-11":            "has 2 cells for 3 columns",
+		"r1,2026-11,5,6":        "has 4 cells for 3 columns",
 		`r1,2026"-1"1,5`:        "has a quote inside a cell that isn't quoted",
-		`"r1"x,2026-11,5`:       "has something between a quote and the next comma",
+		`"r1"x,2026-11,5`:       "has text between a closing quote and the next comma",
 		"r1,2026-11,\xff":       "is not UTF-8",
 		`r1,"2026` + "\n11\",5": "is not a month",
 	} {
@@ -263,8 +263,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, reason := range map[string]string{
 		"":                             "the file is empty",
-		"id,nom\nr1,x\n":               `"nom" is no column of restaurants`,
-		"id,nom,nam\n":                 `"nom", "nam" are no column`,
+		"id,nom\nr1,x\n":               `unknown column "nom": the columns of restaurants`,
+		"id,nom,nam\n":                 `unknown column "nom", "nam"`,
 		"id,is_active,isActive\n":      `column "isActive" comes twice`,
 		"id,name\nr9,\"never closed\n": "line 2: a quote is never closed",
 		"id,name\n\"" + strings.Repeat("x", transfer.MaxRowBytes) + "\n": "line 2: the row is longer than",
