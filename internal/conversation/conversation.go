@@ -58,8 +58,8 @@ type Message struct {
 	Asks       bool // it asks for an answer
 	Consent    Consent
 	FromAd     bool // the customer tapped an ad or a page's button to write it
-	// Place is where the ledger is to keep the answer, if the message Asks for one and this delivery sends it. Once the answer is
-	// entered there it is settled: Settle needn't be called, and wasn't if the process died before.
+	// Place is where the ledger is to keep the answer, if the message Asks for one and this delivery sends it. An answer that is
+	// entered there is settled, even if the process died before it called Settle.
 	Place delivery.Place
 	// Delivery tells the deliveries of one message apart: random, and never the same for two.
 	Delivery string

@@ -44,8 +44,8 @@ const (
 // ErrPaused says that the account's calls failed a moment ago, and that none was made.
 var ErrPaused = errors.New("the Twilio account can't make lists at the moment")
 
-// Contents are the contents of Twilio accounts, "" being Sufrah's own. Errors are permanent where they have a method Retryable
-// that says so.
+// Contents are the contents of Twilio accounts; the account "" is Sufrah's own. An error is permanent if it has a method Retryable
+// that returns false.
 type Contents interface {
 	// Find returns the SID of a content of the name that was made after a time; "" if there is none.
 	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)

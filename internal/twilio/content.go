@@ -27,8 +27,8 @@ const (
 
 // Contents makes, finds and deletes the lists of accounts over the Content API
 // (https://www.twilio.com/docs/content/content-api-resources), each with its own account's token. Lists are found by their
-// names, so that Twilio itself is where they are kept for good: an account may have any number of contents, and only approved
-// ones are limited, which a list-picker never is. It is safe for concurrent use.
+// names, so Twilio keeps them and we need no table for them. Twilio limits the number of approved contents of an account; a
+// list-picker is never approved, so an account may have any number of lists. It is safe for concurrent use.
 type Contents struct {
 	client    *Client
 	tokens    Tokens

@@ -159,8 +159,8 @@ func printable(text string) string {
 	return string(runes)
 }
 
-// endOfNumber returns where the phone number ends that begins at start, or start if none does: digits, with at
-// most two of the signs between them that people write numbers with.
+// endOfNumber returns the end of the phone number that begins at start, or start if no number begins there. A number is digits
+// with at most two signs between neighbours, such as spaces and hyphens.
 func endOfNumber(runes []rune, start int) int {
 	end := start
 	for i := start; i < len(runes); i++ {

@@ -304,7 +304,8 @@ func (s *Service) List(ctx context.Context, directory Directory, filter Filter, 
 		More: page.Next != nil || start.After == nil && start.Offset < total-limit}, nil
 }
 
-// Search finds restaurants, for ListFound to read. It is a step of its own as Directory is. It fails with outage.ErrUnavailable.
+// Search finds restaurants, and ListFound reads their figures. Search may run while a credential is still being verified. It fails
+// with outage.ErrUnavailable.
 func (s *Service) Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error) {
 	found, err := s.store.Search(ctx, q, filter, start, limit)
 	if err != nil {

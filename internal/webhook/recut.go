@@ -8,8 +8,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
-// marker is the signed look of a parameter that we act on: its name and the beginning of each of its values. alike are Twilio's
-// other parameters with the same ending.
+// marker is a parameter that we act on, as the signed text shows it: its name and the beginning of each of its values. alike are
+// Twilio's other parameters with the same ending.
 type marker struct {
 	name  string
 	value func(string) bool // begins the text behind the name

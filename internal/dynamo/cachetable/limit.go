@@ -90,7 +90,7 @@ func logOf(it table.Item) startlog.Log {
 	return log
 }
 
-// encoded returns a log in few bytes: a start needs about three, as its distance from the one after it.
+// encoded returns a log in few bytes. Each start is stored as its distance from the next start, in about three bytes.
 func encoded(log startlog.Log) []byte {
 	b := binary.AppendVarint(nil, log.Epoch)
 	b = binary.AppendVarint(b, int64(len(log.Starts)))

@@ -45,8 +45,8 @@ func SessionKey(restaurantID, customer string) table.Item {
 	return EntryKey(restaurantID, SessionPrefix+customer)
 }
 
-// EndedKey is the key of a session that ended: in the order in which they were opened, so that they need no index. Before December
-// 2026 the customer came first, and they were in the index.
+// EndedKey returns the key of a session that ended. The keys sort by the time of opening, so ended sessions need no index. Before
+// December 2026 the keys began with the customer, and an index had the order.
 func EndedKey(restaurantID, customer string, opened time.Time) table.Item {
 	return EntryKey(restaurantID, EndedPrefix+opened.UTC().Format(table.TimeLayout)+"/"+customer)
 }

@@ -1,6 +1,6 @@
-// Package releasecheck tries a new version of a function before it gets customers: CodeDeploy calls it before it moves the alias
-// (hook BeforeAllowTraffic), it sends the version a health event, and tells CodeDeploy whether to go on. So a version that doesn't
-// start, or lacks a table, a secret or the cache, is taken back, also where nobody would have called it for hours.
+// Package releasecheck tries a new version of a function before it gets customers. CodeDeploy calls it before it moves the alias
+// (hook BeforeAllowTraffic). It sends the version a health event and tells CodeDeploy whether to go on. So a version that doesn't
+// start, or lacks a table, a secret or the cache, is taken back, even if nobody would have called it for hours.
 package releasecheck
 
 import (

@@ -354,8 +354,8 @@ func TestItemsStaySmall(t *testing.T) {
 	}
 }
 
-// TestBusyItemsStaySmall: one of many customers writes in each slot of some weeks. All slots are in use, and the item that
-// every message writes still takes one unit.
+// TestBusyItemsStaySmall has a customer write in each slot of some weeks. With all slots in use, the item that every message
+// writes still takes one unit.
 func TestBusyItemsStaySmall(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// TestSetBotOvertaken: of two that set a restaurant's bot at the same time the later one stands, and the number and the id
-// that the other gave it lead nowhere.
+// TestSetBotOvertaken has two callers set a restaurant's bot at the same time. The later bot stands. The other's number and id
+// lead nowhere.
 func TestSetBotOvertaken(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]*restaurant.Bot{"a bot": {ID: "b1", PhoneNumber: "+966110000001"}, "no bot": nil} {

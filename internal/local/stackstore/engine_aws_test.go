@@ -22,8 +22,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// stack is a stack's tables on DynamoDB Local, empty and a test's own, reached as the functions reach theirs, but with more
-// patience: the engine of a busy machine may take longer than they wait.
+// stack is a test's own empty tables on DynamoDB Local. It is reached as the functions reach their tables, with longer time-outs:
+// the engine may be slow on a busy machine.
 type stack struct {
 	config aws.Config
 	tables schema.Tables

@@ -212,9 +212,9 @@ func (c *capacity) chargeIndex(all []access) {
 	}
 }
 
-// TestScale drives the recorder with a million restaurants and ten thousand messages a second, of which two restaurants have more than
-// a partition takes, in the time of a bubble: nothing but these two is throttled, and nothing is lost. A delivery that fails is repeated,
-// as Twilio does.
+// TestScale drives the recorder with a million restaurants and ten thousand messages a second, in virtual time (testing/synctest).
+// Two restaurants get more messages than a partition takes. Only these two are throttled, and nothing is lost. A delivery that
+// fails is repeated, as Twilio does.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	const restaurants = 1_000_000

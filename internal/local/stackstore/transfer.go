@@ -73,7 +73,7 @@ func replaceInstant(e table.Expression, seen *table.Reader, attribute string, ol
 }
 
 // MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and
-// reports whether that changed it. The index by fullness learns of it by Reindex, or by the month's next conversation. It
+// reports whether that changed it. The ranking takes the change over with Reindex, or with the month's next conversation. It
 // fails with outage.ErrUnavailable.
 func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error) {
 	count.LastConversation = count.LastConversation.Truncate(time.Millisecond)
