@@ -49,7 +49,7 @@ func TestRequestsAreSignedForTheEndpoint(t *testing.T) {
 	})
 	tables, err := dynamo.ListTables(t.Context(), &dynamodb.ListTablesInput{})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listing the tables: %v", err)
 	}
 	if diff := cmp.Diff([]string{"t-usage"}, tables.TableNames); diff != "" {
 		t.Errorf("tables (-want +got):\n%s", diff)

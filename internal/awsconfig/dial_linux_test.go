@@ -50,7 +50,7 @@ func TestDialingIsBounded(t *testing.T) {
 	t.Parallel()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+blackhole(t), http.NoBody)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	config := awsconfig.New("eu-central-1", aws.Credentials{})
 	begin := time.Now()

@@ -30,7 +30,7 @@ func TestBodiesEndAsTheyShould(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, err
 	})}
 	if _, err := dynamodb.NewFromConfig(config).ListTables(context.Background(), &dynamodb.ListTablesInput{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("listing the tables: %v", err)
 	}
 	if n, err := io.Copy(io.Discard, body); n != 0 || err != nil || sent != "{}" {
 		t.Errorf("%q was sent; the rest has %d bytes and ends with %v, want none", sent, n, err)

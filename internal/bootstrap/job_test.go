@@ -25,7 +25,7 @@ func encode(t testing.TB, j any) []byte {
 	t.Helper()
 	body, err := json.Marshal(j)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	return body
 }

@@ -95,7 +95,7 @@ func TestDefaults(t *testing.T) {
 			t.Parallel()
 			got, err := load(changes)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the configuration: %v", err)
 			}
 			wantConfig(t, got, defaults())
 		})
@@ -106,12 +106,12 @@ func TestValues(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the time zone: %v", err)
 	}
 	const prices = "SAR;2026-10:service=0.02,utility=0.04,marketing=0.18"
 	parsed, err := ledger.ParsePrices(prices)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the prices: %v", err)
 	}
 	const daily, perMinute = "DEFAULT_MAX_MESSAGES_PER_DAY", "DEFAULT_MAX_MESSAGES_PER_MIN"
 	tests := map[string]struct {
@@ -147,7 +147,7 @@ func TestValues(t *testing.T) {
 			test.change(&want)
 			got, err := load(map[string]string{test.variable: test.value})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the configuration: %v", err)
 			}
 			wantConfig(t, got, want)
 		})
@@ -258,7 +258,7 @@ func TestUsageAdmin(t *testing.T) {
 	maps.Copy(environment, map[string]string{"USAGE_TIME_ZONE": "Asia/Riyadh", "DEFAULT_MAX_MESSAGES_PER_DAY": "7", "BASE_PATH": "/sufrah", "LOG_LEVEL": "WARN"})
 	got, err := config.LoadUsageAdmin(environ(environment))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the configuration: %v", err)
 	}
 	if got.UsageTable != "t-usage" || got.RestaurantsTable != "t-restaurants" || got.BotsTable != "t-bots" || got.AccessTokensTable != "t-access-tokens" ||
 		got.TimeZone.String() != "Asia/Riyadh" || got.DefaultLimits != (restaurant.Limits{ConversationsPerDay: 7, AnswersPerMinute: 60}) ||

@@ -162,7 +162,7 @@ func TestProcessMessage(t *testing.T) {
 			test.change(&want)
 			got, err := loadProcessMessage(merged(ofProcessMessage(), test.changes))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the configuration: %v", err)
 			}
 			if diff := cmp.Diff(want, got, cmp.Comparer(compareZones)); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
@@ -204,7 +204,7 @@ func TestWelcomeBootstrap(t *testing.T) {
 			test.change(&want)
 			got, err := loadWelcomeBootstrap(merged(ofWelcomeBootstrap(), test.changes))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the configuration: %v", err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)

@@ -105,7 +105,7 @@ func TestOptOutType(t *testing.T) {
 			f.Recorder = recorder
 			test.in.MessageID, test.in.Customer = "m1", customer
 			if err := f.Receive(t.Context(), f.tenant, test.in); err != nil {
-				t.Fatal(err)
+				t.Fatalf("receiving the message: %v", err)
 			}
 			if recorder.out != test.out || len(f.phones.received) != test.sent {
 				t.Errorf("opted out: %t, sent %v", recorder.out, f.phones.received)

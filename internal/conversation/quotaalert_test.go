@@ -61,7 +61,7 @@ func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	t.Helper()
 	f.tenant.Bot.Limits.ConversationsPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
 	if err := f.store.SetBot(t.Context(), f.tenant.Restaurant.ID, f.tenant.Bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the bot: %v", err)
 	}
 	f.templates["quota_alert"] = alertSID
 	return f
@@ -136,7 +136,7 @@ func TestThresholds(t *testing.T) {
 	// After a top-up, 40 of 45 are used: thresholds above that are passed again, and reported again.
 	a := usage.TopUp{ID: "adj_1", Amount: 15}
 	if _, err := f.store.AddTopUp(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
-		t.Fatal(err)
+		t.Fatalf("adding the top-up: %v", err)
 	}
 	clear(f.events)
 	f.log.Reset()
@@ -278,7 +278,7 @@ func TestThresholdsAtTheSameMoment(t *testing.T) {
 	}
 	all.Wait()
 	if err := errors.Join(failures...); err != nil {
-		t.Fatal(err)
+		t.Fatalf("opening the conversations at once: %v", err)
 	}
 	f.open(t, 32, 32) // a delivery that passed a threshold during another's report left it to the next
 	var told []string

@@ -203,7 +203,7 @@ func setup(t testing.TB) *fixture {
 		},
 	}
 	if err := f.store.CreateRestaurant(context.Background(), f.tenant.Restaurant, &f.tenant.Bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	recorder := f.store.Recorder(usage.NewCalendar(nil))
 	f.recorder, f.alerter = &faultyRecorder{Recorder: recorder}, &faultyAlerter{QuotaAlerter: recorder}
@@ -296,7 +296,7 @@ func (f *fixture) conversations(t *testing.T) int64 {
 	month := usage.Month{Year: 2026, Month: time.November}
 	record, err := f.store.Usage(context.Background(), f.tenant.Restaurant.ID, []usage.Month{month})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the stored usage: %v", err)
 	}
 	return record.Months[month].Conversations
 }
@@ -692,7 +692,7 @@ func TestAnswers(t *testing.T) {
 			test.in.MessageID, test.in.Customer = "m1", customer
 			for range 2 { // a repeat isn't answered again
 				if err := f.Receive(t.Context(), f.tenant, test.in); err != nil {
-					t.Error(err)
+					t.Errorf("receiving the message: %v", err)
 				}
 			}
 			f.wantReceived(t, test.want)
@@ -890,7 +890,7 @@ func TestOneCustomersAnswers(t *testing.T) {
 		for _, in.Body = range []string{"hello", "menu"} {
 			in.MessageID = fmt.Sprint("o", i, in.Body)
 			if err := f.Receive(t.Context(), f.tenant, in); err != nil {
-				t.Fatal(err)
+				t.Fatalf("receiving the message: %v", err)
 			}
 		}
 	}
@@ -914,7 +914,7 @@ func TestLeaseOfADeadProcess(t *testing.T) {
 			ID: "m1", RestaurantID: f.tenant.Restaurant.ID, Customer: customer, ReceivedAt: time.Now(), Delivery: "the dead one",
 		}
 		if _, err := f.recorder.Record(t.Context(), m); err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the message: %v", err)
 		}
 		if state, err := f.recorder.Claim(t.Context(), m, conversation.Welcome, time.Now()); err != nil || state != conversation.ReplyHeld {
 			t.Fatalf("lease: %v, %v", state, err)
@@ -1018,7 +1018,7 @@ func TestRepliesGoToTheNumber(t *testing.T) {
 	} {
 		in.MessageID = fmt.Sprint("m", i)
 		if err := f.Receive(t.Context(), f.tenant, in); err != nil {
-			t.Fatal(err)
+			t.Fatalf("receiving the message: %v", err)
 		}
 	}
 	f.wantReceived(t, welcome, englishMenu, englishMenu)

@@ -72,7 +72,7 @@ func (f *fixture) issued(t *testing.T, g credential.Grant) (string, credential.C
 	t.Helper()
 	raw, c := issue(t, g)
 	if err := f.finder.AddCredential(t.Context(), c); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the credential: %v", err)
 	}
 	return raw, c
 }
@@ -104,7 +104,7 @@ func TestAuthenticate(t *testing.T) {
 	brief, _ := f.issued(t, credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: start.Add(time.Second)})
 	stolen, revoked := f.issued(t, keyGrant)
 	if err := f.finder.RevokeCredential(t.Context(), revoked.ID, start); err != nil {
-		t.Fatal(err)
+		t.Fatalf("revoking the credential: %v", err)
 	}
 	f.clock.set(time.Second)
 
@@ -151,7 +151,7 @@ func TestAuthenticateReturnsTheCredential(t *testing.T) {
 	for _, from := range []string{"the store", "the cache"} {
 		got, err := f.Authenticate(t.Context(), credential.PAT, raw)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("authenticating the credential: %v", err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("credential from %s (-want +got):\n%s", from, diff)
@@ -192,7 +192,7 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	raw, c := f.issued(t, keyGrant)
 	f.want(t, credential.APIKey, raw, nil)
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start.Add(time.Millisecond)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("revoking the credential: %v", err)
 	}
 	for second := range 60 { // busy: the credential is used all the time
 		f.clock.set(time.Duration(second) * time.Second)
@@ -245,7 +245,7 @@ func TestClockMovedBackwards(t *testing.T) {
 	raw, c := f.issued(t, keyGrant)
 	f.want(t, credential.APIKey, raw, nil)
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start.Add(-time.Hour)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("revoking the credential: %v", err)
 	}
 	f.clock.set(-1)
 	f.want(t, credential.APIKey, raw, credential.ErrRevoked)
@@ -260,7 +260,7 @@ func TestUnknownIsNotRemembered(t *testing.T) {
 	f.want(t, credential.APIKey, raw, credential.ErrUnknown)
 	f.wantLookups(t, 2)
 	if err := f.finder.AddCredential(t.Context(), c); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the credential: %v", err)
 	}
 	f.want(t, credential.APIKey, raw, nil)
 }
@@ -379,7 +379,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		t.Error(err)
+		t.Errorf("authenticating at once: %v", err)
 	}
 }
 
@@ -410,7 +410,7 @@ func TestSeen(t *testing.T) {
 
 	f.clock.set(10 * time.Minute)
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start); err != nil {
-		t.Fatal(err)
+		t.Fatalf("revoking the credential: %v", err)
 	}
 	wantSeen("revoked elsewhere", credential.PAT, raw, true)
 	f.want(t, credential.PAT, raw, credential.ErrRevoked)

@@ -32,7 +32,7 @@ func issue(t *testing.T, g credential.Grant) (string, credential.Credential) {
 	t.Helper()
 	raw, c, err := credential.Issue(rand.Reader, start, g)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("issuing the credential: %v", err)
 	}
 	return raw, c
 }
@@ -79,7 +79,7 @@ func TestOnlyTheHashIsStored(t *testing.T) {
 	secret := strings.TrimPrefix(raw, "sufrah_pat_")
 	encoded, err := json.Marshal(c)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	for _, shown := range []string{string(encoded), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c)} {
 		for i := 0; i+8 <= len(secret); i++ {
@@ -108,7 +108,7 @@ func TestIssueDrawsFromItsSource(t *testing.T) {
 	source := bytes.NewReader(bytes.Repeat([]byte{7}, 1000))
 	raw, _, err := credential.Issue(source, start, keyGrant)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("issuing the credential: %v", err)
 	}
 	if want := "sufrah_key_" + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)); raw != want {
 		t.Errorf("raw value is %q, want %q", raw, want)

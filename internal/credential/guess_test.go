@@ -58,10 +58,10 @@ func BenchmarkGuess(b *testing.B) {
 	f := setup(b)
 	raw, c, err := credential.Issue(zeros{}, start, credential.Grant{Kind: credential.PAT, All: true})
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("issuing the credential: %v", err)
 	}
 	if err := f.finder.AddCredential(b.Context(), c); err != nil {
-		b.Fatal(err)
+		b.Fatalf("storing the credential: %v", err)
 	}
 	all := guesses(raw)
 	worst, best := all[0], all[len(all)-1]

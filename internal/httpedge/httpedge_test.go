@@ -85,7 +85,7 @@ func do(t *testing.T, method, path string) (*httptest.ResponseRecorder, map[stri
 	}
 	var line map[string]any
 	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", log.Bytes(), err)
 	}
 	delete(line, "timestamp")
 	return w, line

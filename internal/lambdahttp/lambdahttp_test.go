@@ -471,7 +471,7 @@ func TestRequestID(t *testing.T) {
 		event.RequestContext.RequestID = gateway
 		handler := lambdahttp.New(observe(&got), lambdahttp.Options{Logger: slog.New(slog.DiscardHandler)})
 		if _, err := handler(invoked, event); err != nil {
-			t.Fatal(err)
+			t.Fatalf("invoking the function: %v", err)
 		}
 		if got.RequestID != want {
 			t.Errorf("with API Gateway's id %q: %q, want %q", gateway, got.RequestID, want)
@@ -488,7 +488,7 @@ func TestHandlerEndsBeforeTheInvocation(t *testing.T) {
 	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() })
 	handler := lambdahttp.New(h, lambdahttp.Options{Logger: slog.New(slog.DiscardHandler)})
 	if _, err := handler(ctx, request("GET", "/")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	if margin := end.Sub(got); margin <= 0 || margin > time.Second {
 		t.Errorf("deadline is %v before the invocation's end", margin)

@@ -179,7 +179,7 @@ func TestAttempts(t *testing.T) {
 		e := event("id:body")
 		e.Records[0].Attributes["ApproximateReceiveCount"] = count
 		if _, err := handle(t.Context(), e); err != nil {
-			t.Fatal(err)
+			t.Fatalf("invoking the function: %v", err)
 		}
 		if diff := cmp.Diff(bootstrap.Delivery{MessageID: "id", Body: []byte("body"), Attempt: want}, got); diff != "" {
 			t.Errorf("receive count %q (-want +got):\n%s", count, diff)

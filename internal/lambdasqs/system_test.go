@@ -217,21 +217,21 @@ func (s *system) instance(t testing.TB, now func() time.Time) eventsource.Invoke
 		Address: s.redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the cache client: %v", err)
 	}
 	t.Cleanup(server.Close)
 	origin, err := sufrah.New(sufrah.Config{
 		BaseURL: "http://sufrah.local" + sandbox.SufrahBasePath, APIKey: "key", HTTPClient: &http.Client{Transport: s},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Sufrah client: %v", err)
 	}
 	limiter, err := ratelimit.NewLimiter(ratelimit.LimiterConfig{
 		Key: "{jobs}", Rate: s.wiring.rate, Per: time.Minute, Alone: max(1, s.wiring.rate/concurrency), Now: now, Random: rand.Uint64,
 		LocalTime: len(s.wiring.skews) == 0,
 	}, server, log)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the limiter: %v", err)
 	}
 	options := cache.Options{
 		Server: server, TTL: 3 * time.Minute, StaleFor: time.Hour, Now: now, Random: rand.Uint64, Log: log,
@@ -434,14 +434,14 @@ func (s *system) enqueue(t testing.TB, merchantIDs ...string) {
 func (s *system) enqueueAt(t testing.TB, merchantID string, at time.Time) {
 	t.Helper()
 	if err := s.queue.Enqueue(context.Background(), jobOf(merchantID, at)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("enqueuing the job: %v", err)
 	}
 }
 
 func (s *system) fail(t testing.TB, b sandbox.Behavior) {
 	t.Helper()
 	if err := s.sufrah.Fault().Set(b); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the sandbox's behaviour: %v", err)
 	}
 }
 
@@ -598,7 +598,7 @@ func TestDeadLetters(t *testing.T) {
 			if name == "malformed" {
 				url := sqslocal.QueueURL(endpoint, "jobs")
 				if _, err := s.client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &test.body}); err != nil {
-					t.Fatal(err)
+					t.Fatalf("sending the message: %v", err)
 				}
 			} else {
 				s.enqueue(t, test.body)
@@ -627,7 +627,7 @@ func TestTrace(t *testing.T) {
 	const trace = "Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1"
 	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", trace) //nolint:staticcheck // the runtime has no other key
 	if err := s.queue.Enqueue(ctx, job("merchant-1")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("enqueuing the job: %v", err)
 	}
 	got := make(chan string, 1)
 	s.start(t, func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
@@ -734,7 +734,7 @@ func TestNothingIsLost(t *testing.T) {
 		if half {
 			s.redis.Close()
 			if err := s.redis.Restart(); err != nil {
-				t.Error(err)
+				t.Errorf("starting the cache server: %v", err)
 			}
 		}
 		if before {
@@ -762,7 +762,7 @@ func TestNothingIsLost(t *testing.T) {
 	for _, letter := range letters {
 		job, err := bootstrap.ParseJob([]byte(letter.Body))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the job of the dead letter: %v", err)
 		}
 		// An invocation that was killed counts as an attempt, and a job that was sent anew carries its failures.
 		carried, _ := strconv.Atoi(letter.Attributes[bootstrap.AttributeFailures].StringValue)

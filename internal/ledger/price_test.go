@@ -22,7 +22,7 @@ func TestCost(t *testing.T) {
 	t.Parallel()
 	parsed, err := ledger.ParsePrices(prices)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the prices: %v", err)
 	}
 	for _, test := range []struct {
 		month string

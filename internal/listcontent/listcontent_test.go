@@ -218,7 +218,7 @@ func TestForget(t *testing.T) {
 		mustSID(t, stores[0], "", "Grills", "HX1")
 		delete(c.made, "HX1") // by hand, in Twilio's console
 		if err := stores[0].Forget(t.Context(), "", list("Grills")); err != nil {
-			t.Fatal(err)
+			t.Fatalf("forgetting the list: %v", err)
 		}
 		mustSID(t, stores[0], "", "Grills", "HX2")
 	})

@@ -157,7 +157,7 @@ func TestNumbersInErrors(t *testing.T) {
 		log.Info("failed", slog.Any("error", errors.New(text)), slog.String("reason", text))
 		var line map[string]string
 		if err := json.Unmarshal(b.Bytes(), &line); err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding %.500s: %v", b.Bytes(), err)
 		}
 		if line["error"] != want || line["reason"] != want || line["restaurantId"] != "9665******01" {
 			t.Errorf("%q is logged as %v", text, line)

@@ -102,7 +102,7 @@ func TestLine(t *testing.T) {
 		t.Errorf("line (-want +got):\n%s", diff)
 	}
 	if err := validate(written.Bytes()); err != nil {
-		t.Error(err)
+		t.Errorf("checking the metrics' format: %v", err)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestValidateRefuses(t *testing.T) {
 	const valid = `{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],` +
 		`"Metrics":[{"Name":"M","Unit":"Count"}]}]},"D":"d","M":1}`
 	if err := validate([]byte(valid)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("a line of the valid format is refused, so this check proves nothing: %v", err)
 	}
 	for _, change := range [][2]string{
 		{`"_aws"`, `"aws"`}, {`"Timestamp":1,`, ``}, {`"Namespace":"N",`, ``}, {`"Namespace":"N"`, `"Namespace":""`}, {`[["D"]]`, `[]`},
@@ -140,7 +140,7 @@ func TestEveryValueIsValid(t *testing.T) {
 		}
 		var got struct{ AnswerSent, JobDuration float64 }
 		if err := json.Unmarshal(written.Bytes(), &got); err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding %.500s: %v", written.Bytes(), err)
 		}
 		if got.AnswerSent != float64(n) || got.JobDuration != float64(d)/1e6 {
 			t.Fatalf("got %v, want %d and %d ns", got, n, d)
@@ -168,7 +168,7 @@ func TestObservers(t *testing.T) {
 		}
 		var d document
 		if err := json.Unmarshal([]byte(line), &d); err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding %.500s: %v", line, err)
 		}
 		var names []string
 		for _, m := range d.AWS.CloudWatchMetrics[0].Metrics {

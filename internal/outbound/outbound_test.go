@@ -106,7 +106,7 @@ func TestReadBody(t *testing.T) {
 	for _, test := range tests {
 		response, err := http.Get(server.URL + test.path)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("sending the request: %v", err)
 		}
 		body, err := ReadBody(response, test.limit)
 		Close(response)
@@ -183,7 +183,7 @@ func startForgetfulServer(t *testing.T) (address string, calls *atomic.Int32) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listening on a port: %v", err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	calls = new(atomic.Int32)

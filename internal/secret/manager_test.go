@@ -135,7 +135,7 @@ func TestManagerAfterAFreeze(t *testing.T) {
 		if calls++; calls == 2 { // on the connection of the first call: closed without an answer
 			connection, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
-				t.Error(err)
+				t.Errorf("cutting the connection: %v", err)
 				return
 			}
 			_ = connection.Close()

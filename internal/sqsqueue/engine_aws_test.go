@@ -72,7 +72,7 @@ func (s server) receive(t *testing.T, url string, wait time.Duration) []types.Me
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a step that must succeed failed: %v", err)
 	}
 }
 

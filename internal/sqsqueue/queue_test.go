@@ -100,7 +100,7 @@ func TestEnqueue(t *testing.T) {
 	t.Parallel()
 	b := setup()
 	if err := b.queue.Enqueue(traced(t.Context(), trace), newJob()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("enqueuing the job: %v", err)
 	}
 	got := b.engine.Messages("jobs")
 	if len(got) != 1 {
@@ -119,7 +119,7 @@ func TestEnqueue(t *testing.T) {
 		`"customerWa":"+966501234567","profileName":"محمد & <Sons>","enqueuedAt":"2026-11-23T12:00:00Z"}`
 	var gotBody, wantBody any
 	if err := errors.Join(json.Unmarshal([]byte(got[0].Body), &gotBody), json.Unmarshal([]byte(want), &wantBody)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding the received body or the wanted one: %v", err)
 	}
 	if diff := cmp.Diff(wantBody, gotBody); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -134,7 +134,7 @@ func TestEnqueueWithoutATrace(t *testing.T) {
 	b := setup()
 	for _, ctx := range []context.Context{t.Context(), traced(t.Context(), ""), traced(t.Context(), "none")} {
 		if err := b.queue.Enqueue(ctx, newJob()); err != nil {
-			t.Error(err)
+			t.Errorf("enqueuing the job: %v", err)
 		}
 	}
 	for _, m := range b.engine.Messages("jobs") {
@@ -165,7 +165,7 @@ func TestDelay(t *testing.T) {
 	} {
 		b := setup()
 		if err := b.queue.Enqueue(t.Context(), newJob()); err != nil {
-			t.Fatal(err)
+			t.Fatalf("enqueuing the job: %v", err)
 		}
 		handle := b.receive(t)
 		b.pass(time.Second)
@@ -194,7 +194,7 @@ func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	b := setup()
 	if err := b.queue.DeadLetter(t.Context(), original(), "unknown merchant"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("moving the job to the dead-letter queue: %v", err)
 	}
 	got := b.engine.Messages("dead")
 	if len(got) != 1 || got[0].Body != "no job" || got[0].TraceHeader != trace {
@@ -217,7 +217,7 @@ func TestDeadLetterOfManyAttributes(t *testing.T) {
 		m.MessageAttributes[fmt.Sprintf("z%d", i)] = events.SQSMessageAttribute{DataType: "String", StringValue: aws.String("value")}
 	}
 	if err := b.queue.DeadLetter(t.Context(), m, "unknown merchant"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("moving the job to the dead-letter queue: %v", err)
 	}
 	got := b.engine.Messages("dead")[0].Attributes
 	if len(got) != 10 || got["reason"].StringValue != "unknown merchant" || got["originalMessageId"].StringValue != "message-1" {
@@ -250,14 +250,14 @@ func TestList(t *testing.T) {
 func testList(t *testing.T) {
 	b := setup()
 	if err := b.queue.Enqueue(t.Context(), newJob()); err != nil { // dies of its attempts, and was sent first
-		t.Fatal(err)
+		t.Fatalf("enqueuing the job: %v", err)
 	}
 	for i := range 13 {
 		b.pass(time.Second)
 		m := original()
 		m.Body = fmt.Sprintf("letter %d", i)
 		if err := b.queue.DeadLetter(t.Context(), m, fmt.Sprintf("reason %d", i)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("moving the job to the dead-letter queue: %v", err)
 		}
 	}
 	b.receive(t)
@@ -313,13 +313,13 @@ func TestDelete(t *testing.T) {
 			m := original()
 			m.Body = fmt.Sprintf("letter %d", i)
 			if err := b.queue.DeadLetter(t.Context(), m, "unknown merchant"); err != nil {
-				t.Fatal(err)
+				t.Fatalf("moving the job to the dead-letter queue: %v", err)
 			}
 			b.pass(time.Second)
 		}
 		before, err := b.letters.List(t.Context(), 100)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("listing the dead letters: %v", err)
 		}
 		gone := before[11]
 		if err := b.letters.Delete(t.Context(), gone.MessageID); err != nil {
@@ -345,13 +345,13 @@ func TestRedrive(t *testing.T) {
 	b := setup()
 	for range 3 {
 		if err := b.queue.DeadLetter(t.Context(), original(), "unknown merchant"); err != nil {
-			t.Fatal(err)
+			t.Fatalf("moving the job to the dead-letter queue: %v", err)
 		}
 	}
 	hopeless := original()
 	hopeless.Body = "hopeless"
 	if err := b.queue.DeadLetter(t.Context(), hopeless, "malformed"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("moving the job to the dead-letter queue: %v", err)
 	}
 	canSucceed := func(body string) bool { return body != "hopeless" }
 	for _, want := range []int{3, 0} { // a letter that can't succeed stays, however often the others are sent back

@@ -34,7 +34,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) *Cli
 	}
 	client, err := New(config)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Sufrah client: %v", err)
 	}
 	return client
 }
@@ -55,10 +55,10 @@ func TestCallsOnTheWire(t *testing.T) {
 		_, _ = io.WriteString(w, "[]")
 	})
 	if _, err := client.Categories(t.Context(), "merchant-clxyz123abc"); err != nil {
-		t.Error(err)
+		t.Errorf("fetching the categories: %v", err)
 	}
 	if _, err := client.Branches(t.Context(), "m:1~a.b_C"); err != nil {
-		t.Error(err)
+		t.Errorf("fetching the branches: %v", err)
 	}
 	want := []string{
 		"GET /api/v1/external/merchants/merchant-clxyz123abc/categories ApiToken " + testKey,
@@ -119,7 +119,7 @@ func TestCategories(t *testing.T) {
 	]`))
 	got, err := client.Categories(t.Context(), "m1")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fetching the categories: %v", err)
 	}
 	want := []menu.Category{
 		{ID: "17", DisplayOrder: 1, Name: menu.Text{English: "Drinks"}, Description: menu.Text{Arabic: "باردة", English: "Cold"}},
@@ -140,7 +140,7 @@ func TestBranches(t *testing.T) {
 	]`))
 	got, err := client.Branches(t.Context(), "m1")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fetching the branches: %v", err)
 	}
 	latitude, longitude := 24.5, 46.25
 	want := []menu.Branch{
@@ -319,7 +319,7 @@ func TestBrokenConnections(t *testing.T) {
 		t.Parallel()
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("listening on a port: %v", err)
 		}
 		address := "http://" + listener.Addr().String()
 		_ = listener.Close()

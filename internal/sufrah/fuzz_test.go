@@ -42,7 +42,7 @@ func FuzzAnswer(f *testing.F) {
 			}),
 		}})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("making the Sufrah client: %v", err)
 		}
 		categories, err := client.Categories(t.Context(), "merchant-1")
 		if err == nil {

@@ -29,14 +29,14 @@ func TestKeyedClient(t *testing.T) {
 	k := &keys{key: "one"}
 	client, err := NewKeyed(Config{BaseURL: server.URL}, k)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Sufrah client: %v", err)
 	}
 	if _, err := client.Categories(t.Context(), "m1"); err != nil {
-		t.Error(err)
+		t.Errorf("fetching the categories: %v", err)
 	}
 	k.key = "ApiToken two"
 	if _, err := client.Branches(t.Context(), "m1"); err != nil {
-		t.Error(err)
+		t.Errorf("fetching the branches: %v", err)
 	}
 	want := []string{"/merchants/m1/categories ApiToken one", "/merchants/m1/branches ApiToken two"}
 	if diff := cmp.Diff(want, sent); diff != "" {

@@ -78,7 +78,7 @@ func TestParseList(t *testing.T) {
 				return
 			}
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading Sufrah's answer: %v", err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("categories (-want +got):\n%s", diff)
@@ -175,7 +175,7 @@ func TestEveryNamedEntryComesOut(t *testing.T) {
 		}
 		got, err := parseList([]byte("["+strings.Join(entries, ",")+"]"), branch)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading Sufrah's answer: %v", err)
 		}
 		gotIDs := []string{}
 		for _, b := range got {
@@ -244,7 +244,7 @@ func TestProducts(t *testing.T) {
 		want.ID, want.Name.English = "1", "a"
 		got, err := parseList([]byte(body), product)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading Sufrah's answer: %v", err)
 		}
 		if diff := cmp.Diff([]menu.Product{want}, got); diff != "" {
 			t.Errorf("%s: %s", body, diff)

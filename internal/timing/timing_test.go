@@ -29,7 +29,7 @@ func line(t *testing.T, attrs []slog.Attr) map[string]any {
 	slog.New(slog.NewJSONHandler(&b, nil)).LogAttrs(t.Context(), slog.LevelInfo, "", attrs...)
 	var fields map[string]any
 	if err := json.Unmarshal(b.Bytes(), &fields); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", b.Bytes(), err)
 	}
 	for _, own := range []string{"time", "level", "msg"} {
 		delete(fields, own)
@@ -95,7 +95,7 @@ func newDaemon(t testing.TB) daemon {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listening on a port: %v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return daemon{conn}
@@ -115,11 +115,11 @@ func (d daemon) receive(t *testing.T) document {
 	t.Helper()
 	buffer := make([]byte, 64<<10)
 	if err := d.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the read deadline: %v", err)
 	}
 	n, _, err := d.ReadFrom(buffer)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("receiving the segment that X-Ray's daemon gets: %v", err)
 	}
 	head, body, _ := bytes.Cut(buffer[:n], []byte("\n"))
 	var format struct {

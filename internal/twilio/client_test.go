@@ -31,7 +31,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) *Cli
 	}
 	client, err := New(config)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Twilio client: %v", err)
 	}
 	return client
 }
@@ -72,7 +72,7 @@ func TestSendOnTheWire(t *testing.T) {
 					t.Errorf("%s %s by %q", r.Method, r.URL, user)
 				}
 				if err := r.ParseForm(); err != nil {
-					t.Error(err)
+					t.Errorf("reading the posted form: %v", err)
 				}
 				got = r.PostForm
 				w.WriteHeader(http.StatusCreated)

@@ -109,7 +109,7 @@ func TestErrorTellsNoSecret(t *testing.T) {
 	} {
 		body, err := json.Marshal(map[string]any{"code": 20003, "message": message})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("encoding the JSON: %v", err)
 		}
 		if e := parseError(401, http.Header{}, body, "s3cr3t", "QUM6czNjcjN0"); e.Message != want || e.Code != 20003 {
 			t.Errorf("%q became %q, code %d", message, e.Message, e.Code)

@@ -52,7 +52,7 @@ func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twi
 	t.Cleanup(server.Close)
 	client, err := twilio.New(twilio.Config{BaseURL: server.URL, HTTPClient: server.Client(), Timeout: time.Second})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Twilio client: %v", err)
 	}
 	log := new(bytes.Buffer)
 	return twilio.NewSender(twilio.SenderConfig{
@@ -98,7 +98,7 @@ func TestSenderSends(t *testing.T) {
 	arabic := textTo(customer)
 	arabic.Text = "أهلاً"
 	if err := errors.Join(attempt(t, sender, "", welcomeOf(welcomeSID, variables)), attempt(t, sender, ownSID, arabic)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the welcome or the text: %v", err)
 	}
 	const at = "2026-11-23T12:00:00.000Z"
 	want := []sandbox.SentMessage{
@@ -139,7 +139,7 @@ func TestSenderOverSandbox(t *testing.T) {
 		t.Errorf("a template that is none: %v", err)
 	}
 	if err := standIn.Fault().Set(sandbox.Behavior{FailRate: 1, Status: 429}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the sandbox's behaviour: %v", err)
 	}
 	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
 		t.Errorf("too many requests: %v", err)
@@ -341,7 +341,7 @@ func TestSenderWithoutAnAnswer(t *testing.T) {
 	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		connection, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			t.Error(err)
+			t.Errorf("cutting the connection: %v", err)
 			return
 		}
 		_ = connection.Close()

@@ -21,7 +21,7 @@ func TestImportedSessions(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	store, calendar := localstore.New(t), usage.NewCalendar(nil)
 	if err := store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "A", Active: true, CreatedAt: at}, nil); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	for i, opened := range []time.Time{at, at, at.Add(-time.Hour), at} {
 		customer := fmt.Sprintf("+96650000000%d", i)
@@ -34,14 +34,14 @@ func TestImportedSessions(t *testing.T) {
 			_, err = store.MergeSession(t.Context(), s)
 		}
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("importing the session: %v", err)
 		}
 	}
 	service := usage.NewService(store, calendar, restaurant.DefaultLimits, func() time.Time { return at })
 	for range 2 {
 		details, err := service.Details(t.Context(), "r1")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the details: %v", err)
 		}
 		var ids []string
 		for _, session := range details.Sessions {

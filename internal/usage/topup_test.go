@@ -17,7 +17,7 @@ func TestRenew(t *testing.T) {
 	create(t, store, named("one", "One"), 10)
 	riyadh, err := time.LoadLocation("Asia/Riyadh")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the time zone: %v", err)
 	}
 	now := at("2026-10-31T20:59:59.999Z")
 	calendar := usage.NewCalendar(riyadh)
@@ -26,7 +26,7 @@ func TestRenew(t *testing.T) {
 		t.Helper()
 		got, err := renewer.Add(t.Context(), usage.TopUpRequest{RestaurantID: "one", Amount: 100, Reason: "more", By: "cr_1"})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("adding the top-up: %v", err)
 		}
 		wantEqual(t, "quota", got, usage.ToppedUp{Quota: usage.Quota{Limit: 300, ToppedUp: want}})
 	}
@@ -36,7 +36,7 @@ func TestRenew(t *testing.T) {
 	renew(100)
 	report, err := usage.NewService(store, calendar, defaults, func() time.Time { return now }).Report(t.Context(), "one")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report: %v", err)
 	}
 	wantEqual(t, "allowance", report.Allowance, usage.Allowance{DailyLimit: 10, DailyRemaining: 10, MonthlyLimit: 300, MonthlyRemaining: 400})
 }

@@ -36,14 +36,14 @@ func create(t *testing.T, store *stackstore.Store, r restaurant.Restaurant, dail
 		bot = &restaurant.Bot{ID: "bot-" + r.ID, Limits: restaurant.Limits{ConversationsPerDay: dailyLimit, AnswersPerMinute: 60}}
 	}
 	if err := store.CreateRestaurant(t.Context(), r, bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 }
 
 func put(t *testing.T, store *stackstore.Store, id string, activity usage.Activity, counts months) {
 	t.Helper()
 	if err := store.PutUsage(t.Context(), id, activity, counts); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the usage: %v", err)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	got, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").Report(t.Context(), "clxyz123abc")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report: %v", err)
 	}
 	wantEqual(t, "report", got, exampleReport)
 }
@@ -129,7 +129,7 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 			})
 			got, err := newService(store, test.zone, test.now).Report(t.Context(), "edge")
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the report: %v", err)
 			}
 			if got.ConversationsThisMonth != test.thisMonth {
 				t.Errorf("%d conversations this month, want %d", got.ConversationsThisMonth, test.thisMonth)
@@ -155,7 +155,7 @@ func TestReportIsOfOneMoment(t *testing.T) {
 	service := usage.NewService(example(t), usage.NewCalendar(nil), defaults, ticking)
 	got, err := service.Report(t.Context(), "clxyz123abc")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report: %v", err)
 	}
 	wantEqual(t, "report", got, exampleReport)
 }
@@ -179,7 +179,7 @@ func TestReportWithoutUsage(t *testing.T) {
 			create(t, store, quiet, test.dailyLimit)
 			got, history, err := newService(store, "Asia/Riyadh", "2025-10-21T09:00:00Z").History(t.Context(), "quiet")
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the report with its history: %v", err)
 			}
 			wantEqual(t, "report", got, usage.Report{RestaurantID: "quiet", RestaurantName: "Quiet",
 				Allowance: usage.NewAllowance(test.want, 0, usage.NewQuota(test.want, 0, 0)), Quota: usage.NewQuota(test.want, 0, 0),
@@ -197,11 +197,11 @@ func TestReportWithALimitOfZero(t *testing.T) {
 	t.Parallel()
 	store := localstore.New(t)
 	if err := store.CreateRestaurant(t.Context(), named("closed", "Closed"), &restaurant.Bot{ID: "bot"}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	got, err := newService(store, "UTC", "2025-10-21T09:00:00Z").Report(t.Context(), "closed")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report: %v", err)
 	}
 	wantEqual(t, "allowance", got.Allowance, usage.Allowance{})
 }
@@ -210,7 +210,7 @@ func TestHistory(t *testing.T) {
 	t.Parallel()
 	report, history, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").History(t.Context(), "clxyz123abc")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report with its history: %v", err)
 	}
 	wantEqual(t, "report", report, exampleReport)
 	wantEqual(t, "history", history, []usage.MonthReport{
@@ -252,7 +252,7 @@ func TestHistoryMonths(t *testing.T) {
 			put(t, store, "h", usage.Activity{}, counts)
 			_, history, err := newService(store, test.zone, test.now).History(t.Context(), "h")
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the report with its history: %v", err)
 			}
 			got := []string{}
 			for _, m := range history {
@@ -305,11 +305,11 @@ func TestList(t *testing.T) {
 			service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
 			directory, err := service.Directory(t.Context())
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the directory: %v", err)
 			}
 			got, err := service.List(t.Context(), directory, test.filter, usage.Start{Offset: test.offset}, test.limit)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading a page of the list: %v", err)
 			}
 			ids := make([]string, len(got.Reports))
 			for i, report := range got.Reports {
@@ -329,11 +329,11 @@ func TestListFollows(t *testing.T) {
 	for start := (usage.Start{}); ; {
 		directory, err := service.Directory(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the directory: %v", err)
 		}
 		got, err := service.List(t.Context(), directory, usage.All, start, 2)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading a page of the list: %v", err)
 		}
 		page := fmt.Sprint(got.Offset, " of ", got.Total)
 		for _, report := range got.Reports {
@@ -354,17 +354,17 @@ func TestListAgreesWithReport(t *testing.T) {
 	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
 	directory, err := service.Directory(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the directory: %v", err)
 	}
 	listing, err := service.List(t.Context(), directory, usage.All, usage.Start{}, 20)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading a page of the list: %v", err)
 	}
 	var reports []usage.Report
 	for _, id := range []string{"r5", "r4", "r3", "r2", "r1"} {
 		report, err := service.Report(t.Context(), id)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the report: %v", err)
 		}
 		reports = append(reports, report)
 	}

@@ -175,7 +175,7 @@ func (f fixture) write(t testing.TB, restaurantID string) {
 		_, err := storetest.Record(t.Context(), recorder, conversation.Message{ID: fmt.Sprint("SM", i), RestaurantID: restaurantID, Delivery: "d",
 			Customer: fmt.Sprintf("+96650000000%d", i/2), ReceivedAt: now.Add(time.Duration(minutes) * time.Minute)})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the message: %v", err)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (f fixture) send(t testing.TB, restaurantID string) {
 	} {
 		place := delivery.Place{Day: usage.NewCalendar(time.UTC).Date(now.AddDate(0, 0, -m.daysAgo)), Page: "k7f3q2ab9x", Number: i}
 		if err := f.store.Enter(t.Context(), restaurantID, ledger.Entry{Place: place, Class: m.class, Status: m.status}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("entering the sent message into the ledger: %v", err)
 		}
 	}
 }
@@ -209,7 +209,7 @@ func (f fixture) withSessions(t testing.TB) fixture {
 	for i, month := range (usage.Month{Year: 2025, Month: time.October}).Last(2) {
 		a := usage.TopUp{ID: fmt.Sprint("adj_", i), Amount: 7, Type: usage.TopUpType, Reason: "why", CreatedAt: now, CreatedBy: "cr_1"}
 		if _, err := f.store.AddTopUp(t.Context(), "clxyz123abc", month, a, "", 0); err != nil {
-			t.Fatal(err)
+			t.Fatalf("adding the top-up: %v", err)
 		}
 	}
 	return f
@@ -231,7 +231,7 @@ func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r.Clone(t.Context())) // a handler writes into its request, and parallel tests share theirs
 	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
-		t.Error(err)
+		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
 	}
 	return w
 }
@@ -277,7 +277,7 @@ func TestBodies(t *testing.T) {
 			golden := filepath.Join("testdata", name+".json")
 			var got bytes.Buffer
 			if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
-				t.Fatal(err)
+				t.Fatalf("indenting the answer: %v", err)
 			}
 			if *update {
 				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
@@ -502,7 +502,7 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 			w := setup(t).do(t, request("/api/usage"+query, asAdmin))
 			var body struct{ Pagination json.RawMessage }
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatal(err)
+				t.Fatalf("decoding %.500s: %v", w.Body.Bytes(), err)
 			}
 			if string(body.Pagination) != want {
 				t.Errorf("pagination %s, want %s", body.Pagination, want)
@@ -618,11 +618,11 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 		r := restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: now}
 		bot := &restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{ConversationsPerDay: 1}}
 		if err := f.store.CreateRestaurant(t.Context(), r, bot); err != nil {
-			t.Fatal(err)
+			t.Fatalf("creating the restaurant: %v", err)
 		}
 		months := map[usage.Month]usage.MonthCount{october: {Conversations: used}, october.Last(2)[1]: {Conversations: 900}}
 		if err := f.store.PutUsage(t.Context(), id, usage.Activity{}, months); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the usage: %v", err)
 		}
 	}
 	for query, want := range map[string]string{

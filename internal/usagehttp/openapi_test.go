@@ -30,7 +30,7 @@ func loadDescription(t testing.TB) *openapitest.Description {
 	t.Helper()
 	d, err := description()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading docs/openapi.yaml: %v", err)
 	}
 	return d
 }
@@ -41,7 +41,7 @@ func TestOpenAPIExamples(t *testing.T) {
 	t.Parallel()
 	examples, err := loadDescription(t).Examples()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading docs/openapi.yaml: %v", err)
 	}
 	var codes []string
 	for _, example := range examples {
@@ -89,7 +89,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	case "nearing":
 		count := usage.MonthCount{Conversations: 28_500}
 		if err := f.store.PutUsage(t.Context(), "clxyz123abc", usage.Activity{}, map[usage.Month]usage.MonthCount{{Year: 2025, Month: time.October}: count}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the usage: %v", err)
 		}
 	default:
 		t.Fatalf("%q is unknown", request.Given)
@@ -107,7 +107,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
 	for route, handler := range map[string]http.Handler{"$default": f.handler, "ANY " + usagehttp.TopUpRoute: admin.handler} {
 		if err := gateway.Handle(route, lambdahttp.New(handler, lambdahttp.Options{Logger: logger})); err != nil {
-			t.Fatal(err)
+			t.Fatalf("adding the route to the gateway: %v", err)
 		}
 	}
 	r := httptest.NewRequestWithContext(context.Background(), request.Method, request.Path,
@@ -121,7 +121,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	w := httptest.NewRecorder()
 	gateway.ServeHTTP(w, r)
 	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
-		t.Error(err)
+		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
 	}
 	return w
 }

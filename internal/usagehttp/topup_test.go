@@ -99,7 +99,7 @@ func TestRenew(t *testing.T) {
 		if step.status != 200 {
 			var refused map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &refused); err != nil {
-				t.Fatal(err)
+				t.Fatalf("decoding %.500s: %v", w.Body.Bytes(), err)
 			}
 			got = refused["code"]
 		}

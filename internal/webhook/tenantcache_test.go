@@ -88,7 +88,7 @@ func TestTenantCacheIsBounded(t *testing.T) {
 	before := source.asked
 	for i := range numbers {
 		if _, err := cache.TenantByNumber(t.Context(), fmt.Sprint("+96611", 1000000+i)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("finding the restaurant by its number: %v", err)
 		}
 	}
 	if again := source.asked - before; again < numbers-1000 {

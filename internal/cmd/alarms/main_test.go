@@ -22,7 +22,7 @@ func TestGeneratedPartsAreUpToDate(t *testing.T) {
 		}
 		want, err := target.generate(string(content))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("generating the alarms of %s: %v", target.path, err)
 		}
 		if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(content), "\n")); diff != "" {
 			t.Errorf("%s isn't what `make alarms` makes (-want +got):\n%s", target.path, diff)
@@ -38,11 +38,11 @@ func TestEveryFunctionHasAlarms(t *testing.T) {
 		loaded, err = loaded.With("TwilioAccountSid", "AC00000000000000000000000000000000")
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("changing a parameter of the template: %v", err)
 	}
 	deployed, err := loaded.Resources("AWS::Serverless::Function", "sufrah-test")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading resources from the template: %v", err)
 	}
 	want, got := map[string]any{}, map[string]any{}
 	for _, f := range deployed {

@@ -37,7 +37,7 @@ func newInstance(t *testing.T, stack *devstack.Server, name, dynamoDB string) in
 	t.Helper()
 	environ, err := stack.FunctionEnvironment(name)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	environ = append([]string{"AWS_ENDPOINT_URL_DYNAMODB=" + dynamoDB, "WEBHOOK_URL=" + devstack.EventsWebhookURL}, environ...)
 	var handler any
@@ -47,7 +47,7 @@ func newInstance(t *testing.T, stack *devstack.Server, name, dynamoDB string) in
 		handler, err = processmessage.New(config.Environment(environ), time.Now, io.Discard)
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("assembling the function from its environment: %v", err)
 	}
 	return inProcess{lambda.NewHandler(handler)}
 }
@@ -76,7 +76,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 	t.Parallel()
 	stack, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, io.Discard)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(func() { _ = stack.Close() })
 	empty := func(operation string) func(*replay) {
@@ -138,11 +138,11 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 			warm := newInstance(t, stack, i.function, server.URL)
 			_, expected, err := invoke(t.Context(), newInstance(t, stack, i.function, stack.BaseURL+devstack.DynamoDBPath), event(99))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("invoking the function: %v", err)
 			}
 			calls, err := recorded(t.Context(), warm, backend, event)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("recording the calls of the warm function: %v", err)
 			}
 			test.damage(backend)
 			// An instance that knows nothing asks for its restaurant, too, which is in the record of the first message.
@@ -190,7 +190,7 @@ func TestWaves(t *testing.T) {
 			Key struct{ ID struct{ S string } }
 		}
 		if err := json.Unmarshal(c.Body, &body); err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding %.500s: %v", c.Body, err)
 		}
 		waves[body.Key.ID.S] = c.Wave
 	}

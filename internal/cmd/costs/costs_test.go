@@ -96,7 +96,7 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	if err := printTable(&out, []cost{{"a", 100, 1, 2, 3}, {"b", 100, 0.5, 0, 1}, {"a", 100_000, 4, 5, 6}, {"b", 100_000, 1.5, 0, 1}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("writing the table: %v", err)
 	}
 	lines := strings.Split(out.String(), "\n")
 	if got := strings.Fields(lines[1]); len(lines) != 4 || strings.Join(got, " ") != "a 1 2 3 4 5 6" {

@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	defer cancel()
 	stdout := &until{text: "\nready http://localhost:", call: cancel}
 	if err := run(ctx, nil, environment(map[string]string{"PORT": "0"}), stdout, io.Discard); err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the command: %v", err)
 	}
 	if text := stdout.all.String(); strings.Contains(text, "redis") || strings.Contains(text, "$") {
 		t.Errorf("announced:\n%s", text)

@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 		var out strings.Builder
 		err := run(t.Context(), []string{"-function", "hello", "-event", event("/a"), "-repeat", "3"}, &out, nothing)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the command: %v", err)
 		}
 		want := "200 OK\nContent-Type: application/json\n\n{\n  \"hello\": \"/a\"\n}\n\n" +
 			"Log:\nasked for /a\nasked for /a\nasked for /a\n\ninit "
@@ -159,7 +159,7 @@ func TestWriteText(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
 			if err := tt.report.writeText(&out); err != nil {
-				t.Fatal(err)
+				t.Fatalf("writing the table: %v", err)
 			}
 			if diff := cmp.Diff(tt.want, out.String()); diff != "" {
 				t.Errorf("printed (-want +got):\n%s", diff)

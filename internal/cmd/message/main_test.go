@@ -51,14 +51,14 @@ func serve(t *testing.T) *local {
 	})
 	var err error
 	if l.client, err = twilio.New(twilio.Config{BaseURL: l.URL + "/twilio"}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Twilio client: %v", err)
 	}
 	return l
 }
 
 func (l *local) receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		t.Error(err)
+		t.Errorf("reading the posted form: %v", err)
 	}
 	l.last = r
 	l.taken.Add(1)
@@ -90,7 +90,7 @@ func (l *local) send(t *testing.T, r *http.Request) {
 	} {
 		m.From, m.To = r.PostForm.Get("To"), r.PostForm.Get("From")
 		if _, err := l.client.Send(ctx, twilio.Account{SID: "AC1", AuthToken: "x"}, m); err != nil {
-			t.Error(err)
+			t.Errorf("sending the message: %v", err)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestText(t *testing.T) {
 	var out strings.Builder
 	err := run(t.Context(), []string{"-url", l.URL + "/", "-from", "00966 50 000 0001", "-body", "hello", "-id", "SM1"}, &out)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the command: %v", err)
 	}
 	got := regexp.MustCompile(`[0-9.]+ ms`).ReplaceAllString(out.String(), "N ms")
 	want := `200 OK after N ms, message SM1
@@ -142,7 +142,7 @@ func TestJSON(t *testing.T) {
 	for i := range 2 {
 		var out strings.Builder
 		if err := run(t.Context(), args, &out); err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the command: %v", err)
 		}
 		var got report
 		if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
@@ -167,7 +167,7 @@ func TestLateMessages(t *testing.T) {
 	l.delay = 100 * time.Millisecond
 	var out strings.Builder
 	if err := run(t.Context(), []string{"-url", l.URL, "-from", sender, "-body", "hello", "-wait", "20s"}, &out); err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the command: %v", err)
 	}
 	if !strings.Contains(out.String(), "template HX1") {
 		t.Errorf("printed %s", out.String())

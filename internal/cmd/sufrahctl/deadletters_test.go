@@ -29,7 +29,7 @@ func TestDeadLetters(t *testing.T) {
 	client := sqs.NewFromConfig(config)
 	url, err := client.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &dead})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding the queue: %v", err)
 	}
 	const job = `{"version":1,"jobId":"job-SM1","restaurantId":"r1","merchantId":"merchant-1","customerWa":"+966500000001",` +
 		`"profileName":"Sara","enqueuedAt":"2026-11-23T12:00:00.000Z"}`
@@ -40,7 +40,7 @@ func TestDeadLetters(t *testing.T) {
 			in.MessageAttributes = map[string]types.MessageAttributeValue{"reason": {DataType: aws.String("String"), StringValue: &reason}}
 		}
 		if _, err := client.SendMessage(t.Context(), in); err != nil {
-			t.Fatal(err)
+			t.Fatalf("sending the message: %v", err)
 		}
 	}
 	send(job, "")
@@ -51,7 +51,7 @@ func TestDeadLetters(t *testing.T) {
 		var out bytes.Buffer
 		line := append([]string{"--stack", devstack.StackName, "--endpoint", server.URL, "--sqs-endpoint", server.URL}, args...)
 		if err := run(t.Context(), line, &out, io.Discard); err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the command: %v", err)
 		}
 		return out.String()
 	}

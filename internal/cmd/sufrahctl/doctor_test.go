@@ -48,16 +48,16 @@ func serve(t *testing.T, changes []change, options ...func(*devstack.Options)) *
 	}
 	parsed, err := sam.Load(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	tables, err := devstack.Tables(parsed)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	empty := func(o *devstack.Options) { o.Tables = dynamolocal.New(time.Now, tables...) }
 	server, err := devstack.Serve(t.Context(), path, 0, io.Discard, append(options, empty)...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	return server
@@ -95,7 +95,7 @@ func put(t *testing.T, server *devstack.Server, path, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.BaseURL+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil || response.StatusCode != http.StatusOK {
@@ -122,10 +122,10 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 			broken: func(t *testing.T, server *devstack.Server) {
 				config, err := awsConfig(t.Context(), server.BaseURL+devstack.DynamoDBPath)
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("making the AWS configuration: %v", err)
 				}
 				if _, err := dynamodb.NewFromConfig(config).DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String("sufrah-local-access-tokens")}); err != nil {
-					t.Fatal(err)
+					t.Fatalf("deleting the tables: %v", err)
 				}
 			},
 			what: []string{"table sufrah-local-access-tokens", "usage-api: table sufrah-local-access-tokens", "usage-admin: table sufrah-local-access-tokens"},
@@ -163,7 +163,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 			broken: func(t *testing.T, server *devstack.Server) {
 				changed, err := server.Definition.With("UsageTimeZone", "Mars/Olympus")
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("changing a parameter of the template: %v", err)
 				}
 				server.Definition = changed
 			},

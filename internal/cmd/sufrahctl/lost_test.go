@@ -54,19 +54,19 @@ func TestLostTable(t *testing.T) {
 	const table = "sufrah-local-usage"
 	config, err := awsConfig(t.Context(), server.BaseURL+devstack.DynamoDBPath)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the AWS configuration: %v", err)
 	}
 	client := dynamodb.NewFromConfig(config)
 	described, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(table)})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("describing the table: %v", err)
 	}
 	backup, err := client.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(table)})
 	if err != nil || len(backup.Items) == 0 {
 		t.Fatalf("%d items, %v", len(backup.Items), err)
 	}
 	if _, err := client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String(table)}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("deleting the tables: %v", err)
 	}
 	wrong := func() (what []string) {
 		findings, _ := examined(t, server)
@@ -91,11 +91,11 @@ func TestLostTable(t *testing.T) {
 		})
 	}
 	if _, err := client.CreateTable(t.Context(), create); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the tables: %v", err)
 	}
 	for _, item := range backup.Items {
 		if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("putting the item: %v", err)
 		}
 	}
 	if found := wrong(); len(found) > 0 {

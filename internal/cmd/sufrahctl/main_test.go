@@ -56,7 +56,7 @@ func newStack(t *testing.T) stack {
 	t.Helper()
 	tables, err := stackTables()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	engine := dynamolocal.New(time.Now, tables...)
 	server := httptest.NewServer(engine)
@@ -129,7 +129,7 @@ func shareIDs(t *testing.T, s stack) {
 	for i, id := range []string{"alpha", "bravo", "charlie"} {
 		r := restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: time.Now().Add(time.Duration(i) * time.Second)}
 		if err := s.store().CreateRestaurant(t.Context(), r, &restaurant.Bot{ID: "bot-" + id}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("creating the restaurant: %v", err)
 		}
 	}
 	text := func(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
@@ -139,7 +139,7 @@ func shareIDs(t *testing.T, s stack) {
 			UpdateExpression: aws.String("SET botId = :id"), ExpressionAttributeValues: map[string]types.AttributeValue{":id": text(botID)},
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("updating the item: %v", err)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func sendMessages(t *testing.T, s stack) {
 	t.Helper()
 	one := restaurant.Restaurant{ID: "one", Name: "One", Active: true, CreatedAt: time.Now()}
 	if err := s.store().CreateRestaurant(t.Context(), one, nil); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	for i, m := range []struct {
 		kind     delivery.Kind
@@ -166,7 +166,7 @@ func sendMessages(t *testing.T, s stack) {
 			Class: ledger.Class{Kind: m.kind, Category: m.category}, Status: m.status,
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("entering the sent message into the ledger: %v", err)
 		}
 	}
 }
@@ -271,7 +271,7 @@ func (s stack) issue(t *testing.T, args ...string) issued {
 	t.Helper()
 	output, err := s.run(t, append(args, "--json")...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the command: %v", err)
 	}
 	var result issued
 	if err := json.Unmarshal([]byte(output), &result); err != nil || result.ID == "" || result.Value == "" {
@@ -323,7 +323,7 @@ func TestLifeOfACredential(t *testing.T) {
 				}
 			}
 			if _, err := s.run(t, words[0], "revoke", successor.ID); err != nil {
-				t.Fatal(err)
+				t.Fatalf("running the command: %v", err)
 			}
 			if err := s.check(t, kind, successor.Value, 0); !errors.Is(err, credential.ErrRevoked) {
 				t.Errorf("revoked, the successor is %v", err)
@@ -363,11 +363,11 @@ func TestOnlyHashesAreStored(t *testing.T) {
 	} {
 		items, err := s.client().Scan(t.Context(), &dynamodb.ScanInput{TableName: &table})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the scan: %v", err)
 		}
 		text, err := json.Marshal(items.Items)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("encoding the JSON: %v", err)
 		}
 		stored.Write(text)
 	}
@@ -389,14 +389,14 @@ func TestPaging(t *testing.T) {
 	const restaurants = 7
 	for i := range restaurants {
 		if _, err := s.run(t, "restaurant", "create", fmt.Sprintf("r%d", i), "--name", "One of seven"); err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the command: %v", err)
 		}
 	}
 	var got []string
 	for offset := 0; offset < restaurants; offset += 3 {
 		output, err := s.run(t, "restaurant", "list", "--json", "--limit", "3", "--offset", fmt.Sprint(offset))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the command: %v", err)
 		}
 		var page struct {
 			Restaurants []struct{ ID string }

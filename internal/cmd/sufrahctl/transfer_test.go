@@ -122,11 +122,11 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	service := usage.NewService(s.store(), usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 77}, func() time.Time { return now })
 	directory, err := service.Directory(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the directory: %v", err)
 	}
 	listing, err := service.List(t.Context(), directory, usage.All, usage.Start{}, 2*demo.Restaurants)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading a page of the list: %v", err)
 	}
 	all := map[string]any{
 		"list": listing, "active": directory.Total(usage.ActiveOnly), "inactive": directory.Total(usage.InactiveOnly),
@@ -134,18 +134,18 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	for _, percent := range []usage.Share{0, 70, 90, 100} {
 		ranks, err := service.Ranks(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the ranking: %v", err)
 		}
 		alerts, err := service.Alerts(t.Context(), ranks, percent*usage.Percent, 0, 2*demo.Restaurants)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the alerts: %v", err)
 		}
 		all[fmt.Sprintf("%d %%", percent)] = alerts
 	}
 	for _, r := range listing.Reports {
 		details, err := service.Details(t.Context(), r.RestaurantID)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the details: %v", err)
 		}
 		// Not moved: single top-ups, the tally of messages, the ledger of sent messages, and the ids of messages that opened sessions.
 		details.TopUps, details.Messages = nil, nil
@@ -162,10 +162,10 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading all bots: %v", err)
 	}
 	if all["bot's restaurant"], err = service.RestaurantOfBot(t.Context(), "bot-"+demo.ExampleID); err != nil {
-		t.Error(err)
+		t.Errorf("finding the restaurant of the bot: %v", err)
 	}
 	return all
 }
@@ -181,7 +181,7 @@ func TestMove(t *testing.T) {
 	calendar := usage.NewCalendar(nil)
 	old := newStack(t)
 	if err := demo.Load(t.Context(), old.store(), calendar, now); err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the demo data: %v", err)
 	}
 	message := func(s stack, id, customer string, at time.Time) conversation.Recorded {
 		t.Helper()
@@ -189,14 +189,14 @@ func TestMove(t *testing.T) {
 		recorder := s.store().Recorder(calendar)
 		recorded, err := storetest.Record(t.Context(), recorder, m)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the message: %v", err)
 		}
 		if recorded.First {
 			if _, err := recorder.Claim(t.Context(), m, conversation.Welcome, at); err != nil {
-				t.Fatal(err)
+				t.Fatalf("claiming the reply: %v", err)
 			}
 			if err := recorder.Settle(t.Context(), m, conversation.Welcome); err != nil {
-				t.Fatal(err)
+				t.Fatalf("settling the reply: %v", err)
 			}
 		}
 		return recorded
@@ -246,7 +246,7 @@ func (s stack) conversations(t *testing.T, month usage.Month) int64 {
 	t.Helper()
 	record, err := s.store().Usage(t.Context(), demo.ExampleID, []usage.Month{month})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the stored usage: %v", err)
 	}
 	return record.Months[month].Conversations
 }
@@ -362,10 +362,10 @@ func TestDirectoryCheck(t *testing.T) {
 	s := newStack(t)
 	lost := restaurant.Restaurant{ID: "lost", Name: "Lost", Active: true, CreatedAt: time.Now()}
 	if _, err := s.run(t, "restaurant", "create", "r1", "--name", "One"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the command: %v", err)
 	}
 	if err := s.store().PutRestaurants(t.Context(), []restaurant.Restaurant{lost}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the restaurants: %v", err)
 	}
 	const difference = "RESTAURANT  DIFFERENCE\nlost        is not found by searching for \"lost\"\nlost        is not listed\n"
 	for range 2 { // checking mends nothing

@@ -10,7 +10,7 @@ func TestSuites(t *testing.T) {
 	t.Parallel()
 	packages, err := suites("../../..")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding the suites that run on real engines: %v", err)
 	}
 	for _, want := range []string{"internal/local/stackstore", "internal/test/queuetest", "internal/valkey"} {
 		if n := len(slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !strings.HasSuffix(p, want) })); n != 1 {

@@ -45,7 +45,7 @@ func TestStartsWithoutACall(t *testing.T) {
 	var log bytes.Buffer
 	handle, err := processmessage.New(environ(deployed(server.URL)), time.Now, &log)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("assembling the function from its environment: %v", err)
 	}
 	event := events.APIGatewayV2HTTPRequest{RawPath: "/webhooks/whatsapp"}
 	event.RequestContext.HTTP.Method = http.MethodGet

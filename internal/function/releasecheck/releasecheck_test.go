@@ -68,7 +68,7 @@ func report(t *testing.T, checks ...health.Result) string {
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	return string(text)
 }
@@ -108,11 +108,11 @@ func TestReleases(t *testing.T) {
 				"AWS_ENDPOINT_URL_CODEDEPLOY=" + server.URL, "AWS_ENDPOINT_URL_LAMBDA=" + server.URL,
 			}, &log)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("assembling the release check: %v", err)
 			}
 			handle.pause = time.Millisecond
 			if err := handle.handle(t.Context(), Hook{DeploymentID: "d-1", ExecutionID: "e-1"}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("invoking the function: %v", err)
 			}
 			want := []map[string]string{{"deploymentId": "d-1", "lifecycleEventHookExecutionId": "e-1", "status": test.status}}
 			if diff := cmp.Diff(want, a.told); diff != "" {
@@ -140,7 +140,7 @@ func TestNobodyIsTold(t *testing.T) {
 		"AWS_ENDPOINT_URL_CODEDEPLOY=" + server.URL, "AWS_ENDPOINT_URL_LAMBDA=" + server.URL,
 	}, time.Now, io.Discard)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("assembling the release check: %v", err)
 	}
 	if err := handle(t.Context(), Hook{}); err == nil {
 		t.Error("no error")

@@ -37,7 +37,7 @@ func setup(t *testing.T, stage string) *apigateway.Gateway {
 func handle(t *testing.T, gw *apigateway.Gateway, route string, invoke apigateway.Invoke) {
 	t.Helper()
 	if err := gw.Handle(route, invoke); err != nil {
-		t.Fatal(err)
+		t.Fatalf("adding the route to the gateway: %v", err)
 	}
 }
 

@@ -68,17 +68,17 @@ func (h *recorder) send(t *rapid.T, server *httptest.Server, method, target stri
 ) exchange {
 	r, err := http.NewRequest(method, server.URL+target, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	r.Header = header.Clone()
 	response, err := server.Client().Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the request: %v", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the answer: %v", err)
 	}
 	both := h.seen
 	both.Status, both.Answer, both.SetCookie = response.StatusCode, string(answer), response.Header["Set-Cookie"]

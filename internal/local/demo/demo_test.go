@@ -42,7 +42,7 @@ func setup(t *testing.T) stack {
 	t.Helper()
 	calendar, store := usage.NewCalendar(nil), localstore.New(t)
 	if err := demo.Load(t.Context(), store, calendar, noon); err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the demo data: %v", err)
 	}
 	return stack{store, usage.NewService(store, calendar, defaults, func() time.Time { return noon })}
 }
@@ -151,7 +151,7 @@ func (s stack) mustEntries(t *testing.T) []entry {
 	t.Helper()
 	entries, err := s.entries(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the demo data's directory: %v", err)
 	}
 	return entries
 }
@@ -160,7 +160,7 @@ func (s stack) mustReport(t *testing.T, id string) usage.Report {
 	t.Helper()
 	report, err := s.service.Report(t.Context(), id)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report: %v", err)
 	}
 	return report
 }
@@ -173,7 +173,7 @@ func TestTotals(t *testing.T) {
 	} {
 		got, err := s.list(t.Context(), filter)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("listing the demo data's restaurants: %v", err)
 		}
 		if got.Total != want || len(got.Reports) != want {
 			t.Errorf("filter %d admits %d restaurants and lists %d, want %d", filter, got.Total, len(got.Reports), want)
@@ -208,7 +208,7 @@ func TestExample(t *testing.T) {
 	}
 	bot, err := s.store.Bot(t.Context(), demo.ExampleID)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the bot: %v", err)
 	}
 	if bot == nil || bot.PhoneNumber != demo.ExampleNumber {
 		t.Errorf("the example's bot is %+v, want one at %s", bot, demo.ExampleNumber)
@@ -235,7 +235,7 @@ func TestSpecialRestaurants(t *testing.T) {
 	}
 	never, history, err := s.service.History(t.Context(), demo.NeverUsedID)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the report with its history: %v", err)
 	}
 	want := usage.Report{RestaurantID: demo.NeverUsedID, RestaurantName: never.RestaurantName,
 		Allowance: usage.NewAllowance(1000, 0, usage.NewQuota(1000, 0, 0)), Quota: usage.NewQuota(1000, 0, 0), Period: noBot.Period, Active: true}
@@ -249,11 +249,11 @@ func TestAlerts(t *testing.T) {
 	s := loaded(t)
 	ranks, err := s.service.Ranks(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the ranking: %v", err)
 	}
 	listing, err := s.service.Alerts(t.Context(), ranks, usage.AlertShare, 0, 10)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the alerts: %v", err)
 	}
 	var got []string
 	for _, report := range listing.Reports {
@@ -283,7 +283,7 @@ func TestCredentials(t *testing.T) {
 			t.Parallel()
 			c, err := authenticator.Authenticate(t.Context(), test.kind, test.raw)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("authenticating the credential: %v", err)
 			}
 			if c.Covers(demo.ExampleID) != test.coversExample || c.Covers(demo.InactiveID) != test.coversOthers {
 				t.Errorf("it covers %q, all: %t", c.Restaurants, c.All)
@@ -300,11 +300,11 @@ func TestTwoLoadsAreEqual(t *testing.T) {
 	}
 	first, err := one.store.Credentials(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listing the credentials: %v", err)
 	}
 	second, err := other.store.Credentials(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listing the credentials: %v", err)
 	}
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("credentials of two loads (-one +other):\n%s", diff)
@@ -377,7 +377,7 @@ func TestLooksLikeLife(t *testing.T) {
 	now := time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC) // Ramadan ended on the 19th
 	calendar, store := usage.NewCalendar(nil), &records{all: make(map[string]usage.Record)}
 	if err := demo.Load(t.Context(), store, calendar, now); err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the demo data: %v", err)
 	}
 	ages := make(map[time.Duration]int)
 	var weekend, fasting, other [2]float64 // conversations, days
@@ -471,7 +471,7 @@ func TestAtTheEdgesOfTheCalendar(t *testing.T) {
 			t.Parallel()
 			now, err := time.Parse(time.RFC3339Nano, test.now)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the time of the test's case: %v", err)
 			}
 			if err := check(t.Context(), test.zone, now); err != nil {
 				t.Errorf("at %s in %s: %v", test.now, test.zone, err)
@@ -487,7 +487,7 @@ func TestAnyMomentInAnyZone(t *testing.T) {
 		zone := zones.Draw(t, "zone")
 		location, err := time.LoadLocation(zone)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("loading the time zone: %v", err)
 		}
 		// Half of the moments lie within two minutes of a month's first midnight.
 		now := time.Date(rapid.IntRange(2020, 2100).Draw(t, "year"), time.Month(rapid.IntRange(1, 12).Draw(t, "month")),

@@ -489,13 +489,13 @@ var credentials = []attack{
 		vault := v.Store()
 		g := credential.Grant{Kind: credential.PAT, All: true}
 		if err := vault.AddCredential(t.Context(), g.Credential("token-in-use", "cr_in_use", noon)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the credential: %v", err)
 		}
 		if a := get(t, v.Stack, "/api/usage", "Authorization: Bearer token-in-use", ofExample); a.status != 200 {
 			t.Fatalf("before: %d %s", a.status, a.body)
 		}
 		if err := vault.RevokeCredential(t.Context(), "cr_in_use", noon); err != nil {
-			t.Fatal(err)
+			t.Fatalf("revoking the credential: %v", err)
 		}
 		put(t, v.Stack, "/sandbox/clock", `{"offset": "60s"}`) // the longest that an instance goes on with it
 		refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer token-in-use", ofExample))(t, v)
@@ -504,7 +504,7 @@ var credentials = []attack{
 		vault := v.Store()
 		g := credential.Grant{Kind: credential.PAT, Restaurants: []string{"demo-001", "demo-002"}}
 		if err := vault.AddCredential(t.Context(), g.Credential("token-for-two", "cr_two", noon)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the credential: %v", err)
 		}
 		for _, id := range []string{"demo-003", "demo-001,demo-002", "demo-00", "demo-0011", "*", "nobody"} {
 			refused(403, "forbidden", ask("/api/usage", "Authorization: Bearer token-for-two", "X-Restaurant-Id: "+id))(t, v)
@@ -526,11 +526,11 @@ func stored(g credential.Grant, revoked bool) func(*testing.T, *victim) {
 		vault := v.Store()
 		token, id := fmt.Sprint("token-of-the-past-", v.attack), fmt.Sprint("cr_past_", v.attack)
 		if err := vault.AddCredential(t.Context(), g.Credential(token, id, noon.Add(-time.Hour))); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the credential: %v", err)
 		}
 		if revoked {
 			if err := vault.RevokeCredential(t.Context(), id, noon); err != nil {
-				t.Fatal(err)
+				t.Fatalf("revoking the credential: %v", err)
 			}
 		}
 		refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer "+token, ofExample))(t, v)
@@ -702,13 +702,13 @@ func (v *victim) behind(t *testing.T, name string, variables ...string) func(eve
 		t.Helper()
 		encoded, err := json.Marshal(event)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("encoding the JSON: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		answer, err := handler.Invoke(ctx, encoded)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("invoking the function: %v", err)
 		}
 		checkTells(t, "the answer", string(answer))
 		return answer
@@ -906,7 +906,7 @@ func (v *victim) menuAfter(t *testing.T, key, value string) []sandbox.SentMessag
 	t.Helper()
 	receive := v.behind(t, processmessage.Name)
 	if err := v.cache.Set(key, value); err != nil {
-		t.Fatal(err)
+		t.Fatalf("writing into the cache: %v", err)
 	}
 	for i, body := range []string{"hello", "القائمة"} {
 		answer := receive(v.event(func(p *post) {

@@ -16,7 +16,7 @@ func benchStack(b *testing.B) *devstack.Server {
 	b.Helper()
 	server, err := devstack.Serve(b.Context(), "../../../template.yaml", 0, io.Discard)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("starting the local stack: %v", err)
 	}
 	b.Cleanup(func() { _ = server.Close() })
 	return server

@@ -23,7 +23,7 @@ func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *d
 	change(&options)
 	stack, err := devstack.New(t.Context(), options)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	server.Config.Handler = stack
 	server.Start()
@@ -47,10 +47,10 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			r.Header.Set("Access-Control-Request-Method", "GET")
 			response, err := http.DefaultClient.Do(r)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("sending the request: %v", err)
 			}
 			if err := response.Body.Close(); err != nil {
-				t.Fatal(err)
+				t.Fatalf("closing the answer: %v", err)
 			}
 			if got := response.Header.Get("Access-Control-Allow-Origin") == origin; got != want {
 				t.Errorf("with %q, %s may call: %v, want %v", allowed, origin, got, want)
@@ -72,7 +72,7 @@ func TestTimeZone(t *testing.T) {
 	r.Header.Set("X-API-Key", demo.AdminKey)
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the request: %v", err)
 	}
 	defer response.Body.Close()
 	var got struct {
@@ -80,7 +80,7 @@ func TestTimeZone(t *testing.T) {
 		History                []struct{ Year, Month, ConversationCount int }
 	}
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding the answer: %v", err)
 	}
 	if got.ConversationsThisMonth != 45 || len(got.History) != 2 || got.History[0].Year != 2027 || got.History[0].Month != 1 {
 		t.Errorf("got %+v, want 45 conversations in January 2027", got)

@@ -55,11 +55,11 @@ func newTables(t testing.TB, restaurants int) tables {
 	t.Helper()
 	parsed, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	defined, err := devstack.Tables(parsed)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	tb := tables{dynamolocal.New(time.Now, defined...), restaurants}
 	store := tb.store()
@@ -70,20 +70,20 @@ func newTables(t testing.TB, restaurants int) tables {
 			CreatedAt: created.Add(time.Duration(i) * time.Minute)}
 	}
 	if err := store.PutRestaurants(t.Context(), all); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the restaurants: %v", err)
 	}
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("rebuilding the directory: %v", err)
 	}
 	if _, err := store.Reindex(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("reindexing the ranking: %v", err)
 	}
 	if err := store.SetBot(t.Context(), "clxyz000007", restaurant.Bot{ID: "bot-7", Limits: restaurant.Limits{ConversationsPerDay: 1000}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the bot: %v", err)
 	}
 	for raw, g := range map[string]credential.Grant{"key": {Kind: credential.APIKey}, "pat": {Kind: credential.PAT, All: true}} {
 		if err := store.AddCredential(t.Context(), g.Credential(raw, "cr_"+raw, created)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the credential: %v", err)
 		}
 	}
 	return tb
@@ -166,7 +166,7 @@ func measure(t *testing.T, tb tables, api http.Handler, target string, header ht
 	api.ServeHTTP(w, r)
 	c = cost{int(time.Since(start) / roundTrip), tb.capacity() - before}
 	if err := checkDescribed(http.MethodGet, target, w.Result(), w.Body.Bytes()); err != nil {
-		t.Error(err)
+		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
 	}
 	return w.Code, c
 }
@@ -289,7 +289,7 @@ func cursorAt(t *testing.T, tb tables, offset int) string {
 	t.Helper()
 	directory, err := tb.store().Directory(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the directory: %v", err)
 	}
 	records, err := directory.Page(t.Context(), usage.All, offset, 1, usage.Month{Year: 2000, Month: time.January})
 	if err != nil || len(records) != 1 {
@@ -394,21 +394,21 @@ func TestAlertCost(t *testing.T) {
 			})
 		}
 		if err := group.Wait(); err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the messages: %v", err)
 		}
 		costs[tb.restaurants] = make(map[page]cost)
 		for _, threshold := range []string{"0", "0.01", "0.5", "0.9", "0.95", "1"} {
 			ranks, err := store.Ranks(t.Context(), month)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the ranking: %v", err)
 			}
 			share, err := strconv.ParseFloat(threshold, 64)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the threshold: %v", err)
 			}
 			_, total, err := ranks.Page(t.Context(), usage.Share(share*float64(usage.Whole)), 1000, 0, 1)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading a page of the ranking: %v", err)
 			}
 			for _, limit := range []int{1, 5, 50} {
 				for place, offset := range map[string]int{"first": 0, "middle": max(0, total/2-limit/2), "last": max(0, total-limit)} {
@@ -455,7 +455,7 @@ func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
 		RequestItems: map[string][]types.WriteRequest{schema.StackTables(devstack.StackName).Conversations: requests},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("writing the batch: %v", err)
 	}
 }
 

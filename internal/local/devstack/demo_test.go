@@ -30,7 +30,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	stack := server.Stack

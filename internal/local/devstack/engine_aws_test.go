@@ -26,15 +26,15 @@ func onEngines(t *testing.T) func(*devstack.Options) {
 	t.Helper()
 	dynamoDB, err := engines.Endpoint(engines.DynamoDB)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding the engine's endpoint: %v", err)
 	}
 	queues, err := engines.Endpoint(engines.SQS)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding the engine's endpoint: %v", err)
 	}
 	own, err := engines.Start(t.Context(), "../../../.cache/engines", engines.Cache)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the engine: %v", err)
 	}
 	t.Cleanup(own.Stop)
 	return func(o *devstack.Options) {

@@ -41,7 +41,7 @@ func functionWith(t *testing.T, stack *devstack.Stack, name string, log io.Write
 	t.Helper()
 	handler, err := newFunction(stack, name, log, variables)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the function: %v", err)
 	}
 	return handler
 }
@@ -137,7 +137,7 @@ func TestSAMEnvironment(t *testing.T) {
 		Clock: devstack.NewClock(time.Now), Log: io.Discard,
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	defer stack.Close()
 	want := make(map[string]map[string]string)
@@ -147,11 +147,11 @@ func TestSAMEnvironment(t *testing.T) {
 	} {
 		declared, err := stack.Definition.FunctionEnvironment(function, devstack.StackName)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the function's environment from the template: %v", err)
 		}
 		environ, err := stack.FunctionEnvironment(name)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the function's environment from the template: %v", err)
 		}
 		want[function] = make(map[string]string)
 		for _, variable := range environ {
@@ -166,7 +166,7 @@ func TestSAMEnvironment(t *testing.T) {
 	}
 	text, err := json.MarshalIndent(want, "", "  ")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	compareGolden(t, samEnvironment, string(text)+"\n")
 }
@@ -179,7 +179,7 @@ func send(t *testing.T, handler lambda.Handler, path string) []byte {
 	}
 	answer, err := handler.Invoke(t.Context(), event)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	return answer
 }
@@ -194,14 +194,14 @@ func checkEventDescribed(t *testing.T, path string, answer []byte) {
 	var event events.APIGatewayV2HTTPRequest
 	var got events.APIGatewayV2HTTPResponse
 	if err := errors.Join(json.Unmarshal(text, &event), json.Unmarshal(answer, &got)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding the event or the function's answer: %v\n%s\n%s", err, text, answer)
 	}
 	response := &http.Response{StatusCode: got.StatusCode, Header: http.Header{}}
 	for name, value := range got.Headers {
 		response.Header.Set(name, value)
 	}
 	if err := checkDescribed(event.RequestContext.HTTP.Method, event.RawPath, response, []byte(got.Body)); err != nil {
-		t.Error(err)
+		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
 	}
 }
 
@@ -212,7 +212,7 @@ func received(t *testing.T, stack *devstack.Stack) string {
 	for _, m := range stack.Twilio.Messages("+966500000001") {
 		variables, err := json.Marshal(m.ContentVariables)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("encoding the JSON: %v", err)
 		}
 		sid := m.ContentSID
 		if m.ListPicker != nil {
@@ -259,7 +259,7 @@ func readable(t *testing.T, answer []byte) string {
 	decoder := json.NewDecoder(bytes.NewReader(answer))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&response); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding the answer: %v", err)
 	}
 	if response.IsBase64Encoded || len(response.Cookies) > 0 || len(response.MultiValueHeaders) > 0 {
 		t.Fatalf("answer %s, want a text, no cookies, and no headers that API Gateway ignores", answer)

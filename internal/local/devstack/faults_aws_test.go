@@ -97,7 +97,7 @@ func newFaulty(t *testing.T, seed uint64) *faulty {
 	f := &faulty{seed: seed, start: lastDay(time.Now().UTC()), sent: make(map[string]pair), count: make(map[string]int)}
 	f.store, f.queue = f.between(t, endpoint(t, engines.DynamoDB)), f.between(t, endpoint(t, engines.SQS))
 	if err := f.startCache(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the cache server: %v", err)
 	}
 	t.Cleanup(func() { f.cacheServer.Stop() })
 	f.cache = f.between(t, f.cacheServer.Endpoint(engines.Cache))
@@ -128,12 +128,12 @@ func newFaulty(t *testing.T, seed uint64) *faulty {
 			"JobRatePerMinute": "60000", "QueueBackoffDelay": "1000", "SufrahCacheTtlMs": "2000",
 		} {
 			if o.Definition, err = o.Definition.With(parameter, value); err != nil {
-				t.Fatal(err)
+				t.Fatalf("changing a parameter of the template: %v", err)
 			}
 		}
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("changing a parameter of the template: %v", err)
 	}
 	t.Cleanup(func() { _ = errors.Join(server.Close(), log.Close()) })
 	f.storm = newStorm(server.Stack)
@@ -208,7 +208,7 @@ func movedNow() time.Time {
 	}
 	content, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: replaced}})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	overlay := filepath.Join(folder, "overlay.json")
 	if err := os.WriteFile(overlay, content, 0o644); err != nil {
@@ -221,7 +221,7 @@ func endpoint(t *testing.T, kind engines.Kind) string {
 	t.Helper()
 	found, err := engines.Endpoint(kind)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding the engine's endpoint: %v", err)
 	}
 	return found
 }
@@ -231,7 +231,7 @@ func (f *faulty) between(t *testing.T, engine string) *faultproxy.Network {
 	t.Helper()
 	n, err := faultproxy.New(strings.TrimPrefix(engine, "http://"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the fault proxy: %v", err)
 	}
 	t.Cleanup(n.Close)
 	return n
@@ -271,7 +271,7 @@ func (f *faulty) turn(day int, by time.Duration) error {
 func (f *faulty) day(t *testing.T, day int) {
 	t.Helper()
 	if err := errors.Join(f.turn(day, 0), f.set("sufrah", usualSufrah)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("beginning the day of the storm: %v", err)
 	}
 	before := f.usage(t)
 
@@ -299,14 +299,14 @@ func (f *faulty) day(t *testing.T, day int) {
 	err := deliveries.Wait()
 	calm()
 	if err := errors.Join(err, troubles.Wait()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("delivering the day's messages, or making its faults: %v", err)
 	}
 
 	// Messages that Twilio gave up are delivered once more when all is well, and when the leases of killed processes have
 	// ended.
 	f.givenUp += len(aside)
 	if err := f.turn(day, 2*conversation.LeaseLength); err != nil {
-		t.Fatal(err)
+		t.Fatalf("repeating the deliveries that Twilio gave up: %v", err)
 	}
 	for _, m := range aside {
 		deliveries.Go(func() (err error) {

@@ -33,7 +33,7 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	s := newStories(t, loaded)
 	for function, checks := range map[string]int{"usage-api": 8, "usage-admin": 4, "process-message": 8, "welcome-bootstrap": 3} {
@@ -55,7 +55,7 @@ func TestIllHealth(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	for name, test := range map[string]struct {
 		broken func(s *stories)
@@ -100,7 +100,7 @@ func TestMissingParts(t *testing.T) {
 				Clock: devstack.NewClock(func() time.Time { return noon }), Log: io.Discard,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("starting the local stack: %v", err)
 			}
 			server.Config.Handler = stack
 			server.Start()
@@ -131,7 +131,7 @@ func changedDefinition(t *testing.T, from, to string) *sam.Definition {
 	}
 	loaded, err := sam.Load(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	return loaded
 }

@@ -22,7 +22,7 @@ func TestServiceLevels(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	alarms := levelAlarms(t, loaded)
 	for name, test := range map[string]struct {
@@ -146,7 +146,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 	t.Helper()
 	resources, err := loaded.Resources("AWS::CloudWatch::Alarm", devstack.StackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading resources from the template: %v", err)
 	}
 	for _, resource := range resources {
 		var p struct {
@@ -162,7 +162,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 			}
 		}
 		if err := resource.Decode(&p); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		name := strings.TrimPrefix(p.AlarmName, devstack.StackName+"-")
 		if !strings.HasSuffix(name, "-level-fast") {

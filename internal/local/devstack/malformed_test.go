@@ -43,7 +43,7 @@ func TestMalformedRequests(t *testing.T) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		t.Error(err)
+		t.Errorf("sending malformed requests at once: %v", err)
 	}
 	got := read[detail](t, get(t, stack, "/api/usage/clxyz123abc", asAdmin), 200)
 	if got.ConversationsThisMonth != 45 {

@@ -224,7 +224,7 @@ func TestMixedWebhooks(t *testing.T) {
 			g.sentWhenOut = -1
 		}
 		if err := group.Wait(); err != nil {
-			t.Fatal(err)
+			t.Fatalf("delivering the messages: %v", err)
 		}
 		for _, g := range guests {
 			sent := len(stack.Twilio.Messages(g.number)) + len(stack.Twilio.Messages(g.user))
@@ -284,7 +284,7 @@ func TestCapturedWebhooks(t *testing.T) {
 		}
 		captured = append(captured, form)
 		if err := m.post("message", form); err != nil {
-			t.Fatal(err)
+			t.Fatalf("posting the webhook: %v", err)
 		}
 	}
 	const opened = 2 // the number's, and the user id's, before they were one
@@ -300,7 +300,7 @@ func TestCapturedWebhooks(t *testing.T) {
 		put(t, stack, "/sandbox/clock", fmt.Sprintf(`{"offset": "%dh"}`, 24*(day+1)+1))
 		for _, form := range captured {
 			if err := m.post("again", form); err != nil {
-				t.Fatal(err)
+				t.Fatalf("posting the webhook: %v", err)
 			}
 		}
 		want(fmt.Sprint("day ", day), opened)
@@ -311,7 +311,7 @@ func TestCapturedWebhooks(t *testing.T) {
 	menu := m.form(g, underUser)
 	menu.Set("Body", "menu")
 	if err := m.post("message", menu); err != nil {
-		t.Fatal(err)
+		t.Fatalf("posting the webhook: %v", err)
 	}
 	want("in the end", opened+1)
 	if now := len(stack.Twilio.Messages(g.number)); now == 0 {

@@ -104,13 +104,13 @@ func newStories(t *testing.T, parsed *sam.Definition) *stories {
 	for name, value := range map[string]string{"JobRatePerMinute": "60000", "BootstrapMaxAgeMs": "86400000"} {
 		changed, err := parsed.With(name, value)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("changing a parameter of the template: %v", err)
 		}
 		parsed = changed
 	}
 	demo, err := demoTables(noon)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filling tables with the demo data: %v", err)
 	}
 	log := new(syncBuffer)
 	server := httptest.NewUnstartedServer(nil)
@@ -119,7 +119,7 @@ func newStories(t *testing.T, parsed *sam.Definition) *stories {
 		Clock: devstack.NewClock(func() time.Time { return noon }), Log: log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	server.Config.Handler = stack
 	server.Start()
@@ -200,14 +200,14 @@ func (s *stories) run() string {
 	closed := restaurant.Restaurant{ID: "closed", Name: "Closed", CreatedAt: noon}
 	bot := restaurant.Bot{ID: "bot-closed", PhoneNumber: closedNumber}
 	if err := s.Store().CreateRestaurant(t.Context(), closed, &bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	s.write("+966500000002", closedNumber, "hello", true)
 
 	// A restaurant without a merchant id.
 	unlinked := restaurant.Restaurant{ID: "unlinked", Name: "Unlinked", Active: true, CreatedAt: time.Now()}
 	if err := s.Store().CreateRestaurant(t.Context(), unlinked, &restaurant.Bot{ID: "bot-unlinked", PhoneNumber: unlinkedNumber}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	s.write("+966500000002", unlinkedNumber, "hello", true)
 
@@ -315,12 +315,12 @@ func (s *stories) waitAndComeLate() {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first of a name counts
 	handle, err := welcomebootstrap.New(environ, s.Clock.Now, s.log)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("assembling the function from its environment: %v", err)
 	}
 	event := events.SQSEvent{}
 	for i, age := range []time.Duration{0, 0, 25 * time.Hour} {
@@ -330,12 +330,12 @@ func (s *stories) waitAndComeLate() {
 		}
 		body, err := json.Marshal(job)
 		if err != nil {
-			s.t.Fatal(err)
+			s.t.Fatalf("encoding the JSON: %v", err)
 		}
 		event.Records = append(event.Records, events.SQSMessage{MessageId: job.JobID, Body: string(body)})
 	}
 	if _, err := handle(s.t.Context(), event); err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("invoking the function: %v", err)
 	}
 }
 
@@ -352,11 +352,11 @@ func (s *stories) panic() {
 	request.RequestContext.HTTP.Method = http.MethodGet
 	logger := logging.New(s.log, slog.LevelInfo, processmessage.Name)
 	if _, err := lambdahttp.New(broken, lambdahttp.Options{Logger: logger})(s.t.Context(), request); err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("invoking the function: %v", err)
 	}
 	handle := lambdasqs.New(brokenWorker{}, nil, logging.New(s.log, slog.LevelInfo, welcomebootstrap.Name), nil)
 	if _, err := handle(s.t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m"}}}); err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("invoking the function: %v", err)
 	}
 }
 
@@ -605,7 +605,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	m := manual{
 		emitted: collect(t, newStories(t, loaded).run()), filters: map[string]bool{}, functions: map[string]string{},
@@ -613,7 +613,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	}
 	for name, value := range map[string]string{"TwilioAccountSid": "AC00000000000000000000000000000000", "Stage": "prod"} { // which has more alarms
 		if loaded, err = loaded.With(name, value); err != nil {
-			t.Fatal(err)
+			t.Fatalf("changing a parameter of the template: %v", err)
 		}
 	}
 	resources := func(kind string) []sam.Resource {
@@ -639,7 +639,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	for _, api := range resources("AWS::Serverless::HttpApi") {
 		var format map[string]any
 		if err := json.Unmarshal([]byte(text(api, "AccessLogSettings", "Format")), &format); err != nil {
-			t.Fatal(err)
+			t.Fatalf("the access log's format is no JSON: %v", err)
 		}
 		fields := map[string]bool{}
 		for name := range format {
@@ -656,7 +656,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	for _, detector := range resources("AWS::CloudWatch::AnomalyDetector") {
 		var properties metricStat
 		if err := detector.Decode(&properties); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		m.check(properties.ref(detector.LogicalID))
 	}
@@ -746,7 +746,7 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	s := newStories(t, loaded)
 	engine := tables{engine: s.StandIn()}
@@ -791,7 +791,7 @@ func TestUnitsOfCallbacks(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	s := newStories(t, loaded)
 	engine := tables{engine: s.StandIn()}

@@ -40,7 +40,7 @@ func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	t.Helper()
 	stack, server, err := newServed(t.Context(), at, log)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(server.Close)
 	return stack
@@ -107,7 +107,7 @@ func mustLoad(t *testing.T) *sam.Definition {
 	t.Helper()
 	parsed, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	return parsed
 }
@@ -122,7 +122,7 @@ func shared(t *testing.T) *devstack.Stack {
 	t.Helper()
 	stack, err := newShared()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	return stack
 }
@@ -139,7 +139,7 @@ func do(t *testing.T, stack *devstack.Stack, method, target, body string, header
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, stack.BaseURL+target, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -147,16 +147,16 @@ func do(t *testing.T, stack *devstack.Stack, method, target, body string, header
 	}
 	response, err := http.DefaultTransport.RoundTrip(r) // not a client, which would follow redirects
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the request: %v", err)
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the answer: %v", err)
 	}
 	if strings.HasPrefix(target, "/api/") {
 		if err := checkDescribed(method, target, response, read); err != nil {
-			t.Error(err)
+			t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
 		}
 	}
 	return answer{response.StatusCode, response.Header, read}
@@ -387,11 +387,11 @@ func TestErrors(t *testing.T) {
 		"pat-two":     {credential.Grant{Kind: credential.PAT, Restaurants: []string{"demo-001", "demo-002", "gone"}}, false},
 	} {
 		if err := vault.AddCredential(t.Context(), c.grant.Credential(raw, "cr_"+raw, noon.Add(-time.Hour))); err != nil {
-			t.Fatal(err)
+			t.Fatalf("storing the credential: %v", err)
 		}
 		if c.revoked {
 			if err := vault.RevokeCredential(t.Context(), "cr_"+raw, noon); err != nil {
-				t.Fatal(err)
+				t.Fatalf("revoking the credential: %v", err)
 			}
 		}
 	}
@@ -653,7 +653,7 @@ func TestClock(t *testing.T) {
 		shown := read[map[string]string](t, put(t, stack, "/sandbox/clock", `{"offset": "`+step.offset+`"}`), 200)
 		offset, err := time.ParseDuration(step.offset)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the time of the test's case: %v", err)
 		}
 		if now, err := time.Parse(time.RFC3339Nano, shown["now"]); err != nil || !now.Equal(noon.Add(offset)) {
 			t.Errorf("offset %s: the clock says %v", step.offset, shown)
@@ -692,7 +692,7 @@ func TestExpiryFollowsTheClock(t *testing.T) {
 	stack := serve(t, noon)
 	g := credential.Grant{Kind: credential.PAT, All: true, ExpiresAt: noon.Add(time.Hour)}
 	if err := stack.Store().AddCredential(t.Context(), g.Credential("short", "cr_short", noon)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the credential: %v", err)
 	}
 	for _, step := range []struct {
 		offset string
@@ -796,7 +796,7 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	if got := read[map[string]string](t, get(t, server.Stack, devstack.HealthPath), 200); got["status"] != "ready" {
 		t.Errorf("health is %v", got)
@@ -818,7 +818,7 @@ func TestServe(t *testing.T) {
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.BaseURL+devstack.HealthPath, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	if response, err := http.DefaultTransport.RoundTrip(r); err == nil {
 		response.Body.Close()
@@ -831,10 +831,10 @@ func TestCloseEndsWait(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	if err := server.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("stopping the local stack: %v", err)
 	}
 	if err := server.Wait(t.Context()); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("waiting ended with %v", err)
@@ -851,7 +851,7 @@ func TestPortTaken(t *testing.T) {
 			t.Parallel()
 			other, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("listening on a port: %v", err)
 			}
 			defer other.Close()
 			port := other.Addr().(*net.TCPAddr).Port

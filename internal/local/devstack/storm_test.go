@@ -150,7 +150,7 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 		}
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("delivering the messages: %v", err)
 	}
 	t.Logf("answers by status: %v", s.status)
 	put(t, stack, "/sandbox/store", `{}`)
@@ -200,7 +200,7 @@ func TestStormOfFailures(t *testing.T) {
 		group.Go(func() error { return s.deliver(m) })
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("delivering the messages: %v", err)
 	}
 	stack.Twilio.Reported()
 	put(t, stack, "/sandbox/store", `{}`)
@@ -211,7 +211,7 @@ func TestStormOfFailures(t *testing.T) {
 		group.Go(func() error { return s.deliver(m) })
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("delivering the messages: %v", err)
 	}
 	check := func() (failures int) {
 		t.Helper()

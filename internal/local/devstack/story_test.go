@@ -232,7 +232,7 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 	log := new(syncBuffer)
 	demo, err := demoTables(started)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filling tables with the demo data: %v", err)
 	}
 	withDemo := func(o *devstack.Options) {
 		if o.TimeZone == "" {
@@ -241,7 +241,7 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 	}
 	server, err := devstack.Serve(t.Context(), "../../../template.yaml", 0, log, append(changes, withDemo)...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(func() {
 		_ = server.Close() // it serves nobody else

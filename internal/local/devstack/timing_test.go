@@ -28,7 +28,7 @@ func TestTimeIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	s := newStories(t, loaded)
 	ms := func(line map[string]any, field string) float64 { value, _ := line[field].(float64); return value }

@@ -65,7 +65,7 @@ func TestReadUnits(t *testing.T) {
 				ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("getting the item: %v", err)
 			}
 			want := consumption{Total: test.want, Table: test.want}
 			if diff := cmp.Diff(want, consumptionOf(got.ConsumedCapacity)); diff != "" {
@@ -79,7 +79,7 @@ func TestReadUnits(t *testing.T) {
 				ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the batch: %v", err)
 			}
 			absent := 0.5
 			if test.consistent {
@@ -126,7 +126,7 @@ func TestPagesRoundUpTheirSum(t *testing.T) {
 			test.input.ReturnConsumedCapacity = types.ReturnConsumedCapacityIndexes
 			output, err := client.Query(t.Context(), query(test.input, condition))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("running the query: %v", err)
 			}
 			if diff := cmp.Diff(test.want, consumptionOf(output.ConsumedCapacity)); diff != "" {
 				t.Errorf("capacity differs (-want +got):\n%s", diff)
@@ -164,7 +164,7 @@ func TestWriteUnits(t *testing.T) {
 					ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 				})
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("putting the item: %v", err)
 				}
 				got = output.ConsumedCapacity
 			} else {
@@ -173,7 +173,7 @@ func TestWriteUnits(t *testing.T) {
 					ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 				})
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("deleting the item: %v", err)
 				}
 				got = output.ConsumedCapacity
 			}
@@ -219,7 +219,7 @@ func TestIndexWriteUnits(t *testing.T) {
 			TableName: aws.String("orders"), Item: attributes(item), ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("putting the item: %v", err)
 		}
 		if diff := cmp.Diff(want, consumptionOf(output.ConsumedCapacity)); diff != "" {
 			t.Errorf("%s: capacity differs (-want +got):\n%s", name, diff)
@@ -274,7 +274,7 @@ func TestTransactionUnits(t *testing.T) {
 	} {
 		output, err := client.TransactWriteItems(t.Context(), input)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("writing the transaction: %v", err)
 		}
 		got := []consumption{consumptionOf(&output.ConsumedCapacity[0]), consumptionOf(&output.ConsumedCapacity[1])}
 		if diff := cmp.Diff(test.want, got); diff != "" {
@@ -289,7 +289,7 @@ func TestTransactionUnits(t *testing.T) {
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the transaction: %v", err)
 	}
 	if got := aws.ToFloat64(read.ConsumedCapacity[0].CapacityUnits); got != 4 {
 		t.Errorf("TransactGetItems of 3,000 bytes and an absent item: %v units, want 4", got)

@@ -38,12 +38,12 @@ func refuse(t *testing.T, engine *dynamolocal.Engine, operation, body string) re
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://dynamodb.test", strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
 	response, err := (&http.Client{Transport: engine.Transport()}).Do(request)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the request: %v", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	var answer struct {
@@ -52,7 +52,7 @@ func refuse(t *testing.T, engine *dynamolocal.Engine, operation, body string) re
 		CancellationReasons []struct{ Code, Message string }
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding the answer: %v", err)
 	}
 	_, code, _ := strings.Cut(answer.Type, "#")
 	got := refusal{Code: code, Message: answer.Message}

@@ -268,7 +268,7 @@ func TestClone(t *testing.T) {
 			ExpressionAttributeValues: attributes(object{":p": "new"}), Select: types.SelectCount,
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the query: %v", err)
 		}
 		if n := test.engine.ItemCount("orders"); n != test.items || page.Count != test.new {
 			t.Errorf("%s: %d items of which %d in the index, want %d and %d", name, n, page.Count, test.items, test.new)
@@ -308,17 +308,17 @@ func TestWireForm(t *testing.T) {
 			t.Parallel()
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(test.body))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("making the request: %v", err)
 			}
 			request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+test.target)
 			response, err := server.Client().Do(request)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("sending the request: %v", err)
 			}
 			defer func() { _ = response.Body.Close() }()
 			var body bytes.Buffer
 			if _, err := body.ReadFrom(response.Body); err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the answer: %v", err)
 			}
 			var answer struct {
 				Type string `json:"__type"`
@@ -388,7 +388,7 @@ func TestTables(t *testing.T) {
 		}},
 	}
 	if _, err := client.CreateTable(t.Context(), create); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the tables: %v", err)
 	}
 	_, err := client.CreateTable(t.Context(), create)
 	wantError(t, err, "ResourceInUseException", "made")
@@ -397,7 +397,7 @@ func TestTables(t *testing.T) {
 	put(t, client, "made", object{"p": "a", "s": 2})
 	described, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("made")})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("describing the table: %v", err)
 	}
 	table := described.Table
 	if table.TableStatus != types.TableStatusActive || *table.ItemCount != 2 || !table.CreationDateTime.Equal(noon) {
@@ -410,7 +410,7 @@ func TestTables(t *testing.T) {
 		t.Errorf("described with keys %v and attributes %v", table.KeySchema, table.AttributeDefinitions)
 	}
 	if _, err := client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String("made")}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("deleting the tables: %v", err)
 	}
 	_, err = client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("made")})
 	wantError(t, err, "ResourceNotFoundException", "")
@@ -429,7 +429,7 @@ func TestListTables(t *testing.T) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the next page: %v", err)
 		}
 		names = append(names, page.TableNames...)
 	}
@@ -475,7 +475,7 @@ func TestTimeToLive(t *testing.T) {
 	status := func() types.TimeToLiveStatus {
 		output, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: aws.String("users")})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the table's time to live: %v", err)
 		}
 		return output.TimeToLiveDescription.TimeToLiveStatus
 	}

@@ -304,7 +304,7 @@ func TestUpdates(t *testing.T) {
 				ExpressionAttributeValues: attributes(test.values), ReturnValues: types.ReturnValueAllNew,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("updating the item: %v", err)
 			}
 			if diff := cmp.Diff(withID(test.want), plain(output.Attributes)); diff != "" {
 				t.Errorf("returned item differs (-want +got):\n%s", diff)
@@ -459,7 +459,7 @@ func TestReturnValues(t *testing.T) {
 				ExpressionAttributeValues: attributes(object{":v": 9}), ReturnValues: test.returns,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("updating the item: %v", err)
 			}
 			if diff := cmp.Diff(test.want, plain(output.Attributes)); diff != "" {
 				t.Errorf("attributes differ (-want +got):\n%s", diff)
@@ -476,7 +476,7 @@ func TestReturnValuesOfPutAndDelete(t *testing.T) {
 			TableName: aws.String("users"), Item: attributes(item), ReturnValues: types.ReturnValueAllOld,
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("putting the item: %v", err)
 		}
 		return plain(output.Attributes)
 	}
@@ -485,7 +485,7 @@ func TestReturnValuesOfPutAndDelete(t *testing.T) {
 			TableName: aws.String("users"), Key: attributes(object{"id": "1"}), ReturnValues: types.ReturnValueAllOld,
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("deleting the item: %v", err)
 		}
 		return plain(output.Attributes)
 	}
@@ -564,7 +564,7 @@ func TestProjections(t *testing.T) {
 				return
 			}
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("getting the item: %v", err)
 			}
 			if diff := cmp.Diff(test.want, plain(output.Item)); diff != "" {
 				t.Errorf("item differs (-want +got):\n%s", diff)

@@ -18,7 +18,7 @@ func fuzzItem(tb testing.TB) document {
 	err := json.Unmarshal([]byte(`{"id":{"S":"1"},"s":{"S":"x"},"n":{"N":"1"},"b":{"B":"AA=="},"l":{"L":[{"N":"1"},{"M":{"a":{"N":"1"}}}]},
 		"m":{"M":{"a":{"N":"1"},"l":{"L":[]}}},"ss":{"SS":["a","b"]},"ns":{"NS":["1","2"]},"t":{"BOOL":true},"z":{"NULL":true}}`), &item)
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("decoding the seed: %v", err)
 	}
 	return item
 }
@@ -28,11 +28,11 @@ func fuzzPlaceholders(tb testing.TB) *placeholders {
 	var values document
 	err := json.Unmarshal([]byte(`{":s":{"S":"N"},":n":{"N":"1"},":l":{"L":[]},":ss":{"SS":["a","b"]},":m":{"M":{}}}`), &values)
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("decoding the seed: %v", err)
 	}
 	known, err := newPlaceholders(map[string]string{"#n": "n", "#m": "m"}, values)
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("reading the placeholders: %v", err)
 	}
 	return known
 }
@@ -132,7 +132,7 @@ func FuzzItem(f *testing.F) {
 		}
 		encoded, err := item.MarshalJSON()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("encoding the JSON: %v", err)
 		}
 		again, err := decodeDocument(encoded, 1)
 		if err != nil || !equal(item, again) || item.size() != again.size() {

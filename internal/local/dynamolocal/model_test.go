@@ -32,7 +32,7 @@ func TestModel(t *testing.T) {
 			old := expected[shop][nr]
 			changed, got, err := randomWrite(ctx, t, client, shop, nr, old)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("writing a random item: %v", err)
 			}
 			if diff := cmp.Diff(changed, got); diff != "" {
 				t.Fatalf("returned item differs (-want +got):\n%s", diff)
@@ -122,7 +122,7 @@ func (m model) check(ctx context.Context, t *rapid.T, client *dynamodb.Client) {
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the next page: %v", err)
 			}
 			for _, item := range page.Items {
 				got = append(got, plain(item))
@@ -137,7 +137,7 @@ func (m model) check(ctx context.Context, t *rapid.T, client *dynamodb.Client) {
 		ExpressionAttributeValues: attributes(object{":open": "open"}),
 	}, "phase = :open"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the query: %v", err)
 	}
 	if int(output.Count) != open {
 		t.Fatalf("the index has %d open orders, want %d", output.Count, open)

@@ -80,7 +80,7 @@ func TestKeyConditions(t *testing.T) {
 			for _, forward := range []bool{true, false} {
 				output, err := client.Query(t.Context(), query(dynamodb.QueryInput{ScanIndexForward: aws.Bool(forward)}, test.condition))
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("running the query: %v", err)
 				}
 				want := slices.Clone(test.want)
 				if !forward {
@@ -112,7 +112,7 @@ func TestStringAndBinaryKeyConditions(t *testing.T) {
 			},
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("creating the tables: %v", err)
 		}
 		as := func(text string) any {
 			if keyType == types.ScalarAttributeTypeB {
@@ -158,7 +158,7 @@ func TestStringAndBinaryKeyConditions(t *testing.T) {
 				ExpressionAttributeValues: attributes(values),
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("running the query: %v", err)
 			}
 			var got []string
 			for _, item := range output.Items {
@@ -256,7 +256,7 @@ func TestPages(t *testing.T) {
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the next page: %v", err)
 			}
 			got = append(got, numbers(page.Items)...)
 			counts = append(counts, page.Count, page.ScannedCount)
@@ -305,7 +305,7 @@ func TestIndexPages(t *testing.T) {
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the next page: %v", err)
 			}
 			for _, item := range page.Items {
 				got = append(got, plain(item))
@@ -333,7 +333,7 @@ func TestIndexFollowsItems(t *testing.T) {
 			IndexName: aws.String("noteByState"), ExpressionAttributeValues: attributes(object{":phase": phase}),
 		}, "phase = :phase"))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("running the query: %v", err)
 		}
 		found := list{}
 		for _, item := range output.Items {
@@ -347,7 +347,7 @@ func TestIndexFollowsItems(t *testing.T) {
 			UpdateExpression: aws.String(expression), ExpressionAttributeValues: attributes(values),
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("updating the item: %v", err)
 		}
 	}
 	expect := func(step string, open, closed list) {
@@ -372,7 +372,7 @@ func TestIndexFollowsItems(t *testing.T) {
 		TableName: aws.String("orders"), Key: attributes(object{"shop": "a", "nr": 1}),
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("deleting the item: %v", err)
 	}
 	expect("deleting the item", list{}, list{})
 }
@@ -389,7 +389,7 @@ func TestPageOfAMegabyte(t *testing.T) {
 		FilterExpression: aws.String("attribute_not_exists(x)"),
 	}, "shop = :a"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the query: %v", err)
 	}
 	if output.ScannedCount != 10 || output.Count != 0 {
 		t.Errorf("read %d items and returned %d, want 10 and 0", output.ScannedCount, output.Count)
@@ -407,7 +407,7 @@ func TestSelect(t *testing.T) {
 	client := setupOrders(t)
 	output, err := client.Query(t.Context(), query(dynamodb.QueryInput{Select: types.SelectCount}, "shop = :a"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the query: %v", err)
 	}
 	if output.Count != 6 || output.Items != nil {
 		t.Errorf("counted %d with items %v, want 6 without items", output.Count, output.Items)
@@ -416,7 +416,7 @@ func TestSelect(t *testing.T) {
 		Select: types.SelectSpecificAttributes, ProjectionExpression: aws.String("extra, phase"),
 	}, "shop = :a AND nr = :b"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("running the query: %v", err)
 	}
 	if diff := cmp.Diff(object{"extra": 2, "phase": "open"}, plain(output.Items[0])); diff != "" {
 		t.Errorf("item differs (-want +got):\n%s", diff)
@@ -434,7 +434,7 @@ func TestScan(t *testing.T) {
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the next page: %v", err)
 			}
 			seen += int(page.Count)
 		}
@@ -467,7 +467,7 @@ func TestParallelScan(t *testing.T) {
 				TableName: aws.String("users"), Segment: aws.Int32(segment), TotalSegments: aws.Int32(total),
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("running the scan: %v", err)
 			}
 			if output.Count == 0 {
 				t.Errorf("segment %d of %d is empty", segment, total)
@@ -513,7 +513,7 @@ func TestBatchGetItem(t *testing.T) {
 		},
 	}})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the batch: %v", err)
 	}
 	found := numbers(output.Responses["orders"])
 	slices.SortFunc(found, func(a, b any) int { return a.(int) - b.(int) })
@@ -560,7 +560,7 @@ func TestBatchGetItemLimits(t *testing.T) {
 	}
 	output, err := get(ids[:42]...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("getting 42 items at once: %v", err)
 	}
 	left := output.UnprocessedKeys["users"]
 	if len(output.Responses["users"]) != 41 || len(left.Keys) != 1 || !aws.ToBool(left.ConsistentRead) {

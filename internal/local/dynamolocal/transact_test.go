@@ -229,7 +229,7 @@ func TestConflicts(t *testing.T) {
 			}},
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("writing the batch: %v", err)
 		}
 		if left := batch.UnprocessedItems["users"]; len(left) != 1 || plain(left[0].PutRequest.Item)["id"] != "held" {
 			t.Errorf("unprocessed: %v, want the held item", left)
@@ -242,7 +242,7 @@ func TestConflicts(t *testing.T) {
 		put(t, client, "users", object{"id": "free"})
 
 		if err := <-done; err != nil {
-			t.Fatal(err)
+			t.Fatalf("writing the transaction that held the item: %v", err)
 		}
 		put(t, client, "users", object{"id": "other"})
 		if got := get(t, client, "users", object{"id": "held"})["n"]; got != 1 {
@@ -271,7 +271,7 @@ func TestConcurrentAddsLoseNothing(t *testing.T) {
 					})
 				}
 				if err != nil {
-					t.Error(err)
+					t.Errorf("writing the transaction: %v", err)
 				}
 			}
 		})
@@ -313,7 +313,7 @@ func TestTransactionsAreAtomic(t *testing.T) {
 					err = move("a", "b")
 				}
 				if err != nil && reasons(err) == nil {
-					t.Error(err)
+					t.Errorf("moving an item in a transaction: %v", err)
 				}
 			}
 		})
@@ -325,7 +325,7 @@ func TestTransactionsAreAtomic(t *testing.T) {
 				{Get: &types.Get{TableName: aws.String("users"), Key: attributes(object{"id": "b"})}},
 			}})
 			if err != nil {
-				t.Error(err)
+				t.Errorf("reading the transaction: %v", err)
 				return
 			}
 			a, b := plain(read.Responses[0].Item)["n"].(int), plain(read.Responses[1].Item)["n"].(int)
@@ -360,7 +360,7 @@ func TestTransactGetItems(t *testing.T) {
 	none := types.Get{TableName: aws.String("users"), Key: attributes(object{"id": "2"})}
 	got, err := read(none, one)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading both items in a transaction: %v", err)
 	}
 	if diff := cmp.Diff([]object{nil, {"id": "1", "n": 1}}, got); diff != "" {
 		t.Errorf("items differ (-want +got):\n%s", diff)

@@ -84,7 +84,7 @@ func TestSizes(t *testing.T) {
 	for _, test := range tests {
 		v, err := decodeValue([]byte(test.wire), 1)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding the value: %v", err)
 		}
 		if got := (document{{"name", v}}).size(); got != len("name")+test.want {
 			t.Errorf("%s: got %d, want %d", test.wire, got-len("name"), test.want)

@@ -30,7 +30,7 @@ func load(t *testing.T) *sam.Definition {
 	t.Helper()
 	loaded, err := sam.Load("../../../template.yaml")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	return loaded
 }
@@ -39,7 +39,7 @@ func TestCreateTables(t *testing.T) {
 	t.Parallel()
 	tables, err := load(t).Tables("test")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	tables = append(tables, sam.Table{
 		Name: "indexed", PartitionKey: sam.Key{Name: "p", Type: "S"}, SortKey: sam.Key{Name: "s", Type: "N"},
@@ -50,7 +50,7 @@ func TestCreateTables(t *testing.T) {
 	})
 	client := dynamodb.NewFromConfig(newConfig(dynamolocal.New(time.Now).Transport()))
 	if err := CreateTables(t.Context(), client, tables); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the tables: %v", err)
 	}
 	for _, want := range tables {
 		if got := describe(t, client, want); !cmp.Equal(want, got) {
@@ -61,7 +61,7 @@ func TestCreateTables(t *testing.T) {
 		t.Error("a table was created twice")
 	}
 	if err := DeleteTables(t.Context(), client, tables); err != nil {
-		t.Fatal(err)
+		t.Fatalf("deleting the tables: %v", err)
 	}
 	if left, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil || len(left.TableNames) > 0 {
 		t.Errorf("tables %v are left, error %v", left.TableNames, err)
@@ -73,11 +73,11 @@ func describe(t *testing.T, client *dynamodb.Client, want sam.Table) sam.Table {
 	t.Helper()
 	output, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &want.Name})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("describing the table: %v", err)
 	}
 	expiry, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &want.Name})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the table's time to live: %v", err)
 	}
 	keyTypes := make(map[string]string)
 	for _, definition := range output.Table.AttributeDefinitions {
@@ -109,12 +109,12 @@ func TestCreateQueues(t *testing.T) {
 	t.Parallel()
 	queues, err := load(t).Queues("test")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the queues from the template: %v", err)
 	}
 	client := sqs.NewFromConfig(newConfig(sqslocal.New(time.Now).Transport()))
 	urls, err := CreateQueues(t.Context(), client, queues)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the queues: %v", err)
 	}
 	for _, want := range queues {
 		url := urls[want.Name]
@@ -122,7 +122,7 @@ func TestCreateQueues(t *testing.T) {
 			QueueUrl: &url, AttributeNames: []types.QueueAttributeName{"All"},
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the queue's attributes: %v", err)
 		}
 		var redrive struct {
 			DeadLetterTargetARN string `json:"deadLetterTargetArn"`
@@ -130,7 +130,7 @@ func TestCreateQueues(t *testing.T) {
 		}
 		if policy := output.Attributes["RedrivePolicy"]; policy != "" {
 			if err := json.Unmarshal([]byte(policy), &redrive); err != nil {
-				t.Fatal(err)
+				t.Fatalf("decoding %.500s: %v", policy, err)
 			}
 		}
 		got := sam.Queue{
@@ -151,7 +151,7 @@ func readSeconds(t *testing.T, text string) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(text + "s")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the time of the test's case: %v", err)
 	}
 	return d
 }

@@ -81,7 +81,7 @@ func TestStopEndsAll(t *testing.T) {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the engine that forks a child: %v", err)
 	}
 	e.Stop()
 	wantEnd(t, child)
@@ -174,7 +174,7 @@ func TestComposeIsTheSame(t *testing.T) {
 	}
 	var file compose
 	if err := yaml.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", text, err)
 	}
 	if len(file.Services) != 3 {
 		t.Errorf("%d services, want 3", len(file.Services))
@@ -239,7 +239,7 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
 	if err := isUp(t.Context(), server.Addr()); err != nil {
-		t.Error(err)
+		t.Errorf("asking whether the server is up: %v", err)
 	}
 	if text, err := ask(t.Context(), server.Addr(), "ECHO hello"); err != nil || text != "hello" {
 		t.Errorf("answer %q, error %v", text, err)

@@ -56,7 +56,7 @@ func TestFolderIsFetchedOnce(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				t.Error(err)
+				t.Errorf("installing the engine: %v", err)
 			}
 		})
 	}

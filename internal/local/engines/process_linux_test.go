@@ -15,7 +15,7 @@ const folderVariable = "ENGINES_TEST_FOLDER"
 func TestKilledParent(t *testing.T) {
 	if folder := os.Getenv(folderVariable); folder != "" {
 		if _, err := startProcess(folder, "child", shell("echo $$ > new; mv new pid; exec sleep 60")); err != nil {
-			t.Fatal(err)
+			t.Fatalf("starting the process: %v", err)
 		}
 		time.Sleep(time.Minute)
 	}
@@ -24,7 +24,7 @@ func TestKilledParent(t *testing.T) {
 	parent := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledParent$")
 	parent.Env = append(os.Environ(), folderVariable+"="+folder)
 	if err := parent.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the process: %v", err)
 	}
 	child, err := 0, os.ErrNotExist
 	for begin := time.Now(); err != nil && time.Since(begin) < 10*time.Second; time.Sleep(time.Millisecond) {
@@ -35,7 +35,7 @@ func TestKilledParent(t *testing.T) {
 	}
 	_ = parent.Wait() // which tells that it was killed
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the process id: %v", err)
 	}
 	wantEnd(t, child)
 }

@@ -148,7 +148,7 @@ func TestEventIsAsLambdaSendsIt(t *testing.T) {
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	b.pass(time.Second)
 	var got events.SQSEvent
@@ -161,7 +161,7 @@ func TestEventIsAsLambdaSendsIt(t *testing.T) {
 	})
 	text, err := json.MarshalIndent(got, "", "  ")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	want := fmt.Sprintf(`{
   "Records": [

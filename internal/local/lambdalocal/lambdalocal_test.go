@@ -80,11 +80,11 @@ func start(t *testing.T, f lambdalocal.Function) *lambdalocal.Instance {
 	f.Path = binary
 	instance, err := lambdalocal.Start(t.Context(), f)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the instance: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := instance.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("stopping the instance: %v", err)
 		}
 	})
 	return instance
@@ -94,7 +94,7 @@ func invoke(t *testing.T, instance *lambdalocal.Instance, o order) (lambdalocal.
 	t.Helper()
 	payload, err := json.Marshal(o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("encoding the JSON: %v", err)
 	}
 	return instance.Invoke(t.Context(), payload)
 }
@@ -104,7 +104,7 @@ func mustInvoke(t *testing.T, instance *lambdalocal.Instance, o order) (lambdalo
 	t.Helper()
 	result, err := invoke(t, instance, o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	if result.FunctionError != "" {
 		t.Fatalf("function error %s: %s", result.FunctionError, result.Payload)
@@ -194,7 +194,7 @@ func TestFunctionError(t *testing.T) {
 	instance := start(t, lambdalocal.Function{})
 	result, err := invoke(t, instance, order{Do: "fail", Text: "no such table"})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	want := `{"errorMessage":"no such table","errorType":"errorString"}`
 	if result.FunctionError != "Unhandled" || string(result.Payload) != want {
@@ -210,11 +210,11 @@ func TestPanic(t *testing.T) {
 	instance := start(t, lambdalocal.Function{})
 	result, err := invoke(t, instance, order{Do: "panic", Text: "boom"})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	var report struct{ ErrorMessage, ErrorType string }
 	if err := json.Unmarshal(result.Payload, &report); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", result.Payload, err)
 	}
 	if result.FunctionError != "Unhandled" || report.ErrorMessage != "boom" || report.ErrorType != "string" {
 		t.Errorf("%q, %s; want Unhandled with the panic", result.FunctionError, result.Payload)
@@ -320,7 +320,7 @@ func TestLog(t *testing.T) {
 	instance := start(t, lambdalocal.Function{Stdout: &l})
 	mustInvoke(t, instance, order{Do: "log", Text: "hello"})
 	if err := instance.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("stopping the instance: %v", err)
 	}
 	if want := "starting up\nout: hello\nerr: hello\n"; l.String() != want {
 		t.Errorf("log %q, want %q", l.String(), want)
@@ -380,7 +380,7 @@ func TestCallerGone(t *testing.T) {
 		t.Errorf("%v, want the context's error", err)
 	}
 	if err := syscall.Kill(instance.PID(), syscall.SIGCONT); err != nil {
-		t.Fatal(err)
+		t.Fatalf("signalling the process: %v", err)
 	}
 	if _, a := mustInvoke(t, instance, order{}); a.Count != 2 {
 		t.Errorf("invocation %d, want 2", a.Count)
@@ -391,7 +391,7 @@ func TestCallerGone(t *testing.T) {
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+		t.Fatalf("signalling the process: %v", err)
 	}
 	running := func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
@@ -417,7 +417,7 @@ func TestFrozenAndThawed(t *testing.T) {
 	mustInvoke(t, instance, order{})
 	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
 		if err := syscall.Kill(instance.PID(), signal); err != nil {
-			t.Fatal(err)
+			t.Fatalf("signalling the process: %v", err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -455,7 +455,7 @@ func TestClose(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 			for range 2 {
 				if err := instance.Close(); err != nil {
-					t.Error(err)
+					t.Errorf("stopping the instance: %v", err)
 				}
 			}
 			assertEnded(t, instance.PID())
@@ -475,14 +475,14 @@ func TestNothingLeft(t *testing.T) {
 	for range 3 {
 		instance, err := lambdalocal.Start(t.Context(), lambdalocal.Function{Path: binary, Timeout: 20 * time.Millisecond})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("starting the instance: %v", err)
 		}
 		mustInvoke(t, instance, order{})
 		if _, err := invoke(t, instance, order{Do: "hang"}); err == nil {
 			t.Error("no time-out")
 		}
 		if err := instance.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("stopping the instance: %v", err)
 		}
 		assertEnded(t, instance.PID())
 	}

@@ -90,7 +90,7 @@ func TestPoolReplaces(t *testing.T) {
 		},
 	} {
 		if _, err := call(t.Context(), order{}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("invoking the function: %v", err)
 		}
 		end()
 		got, err := call(t.Context(), order{Do: "log", Text: "after " + name})
@@ -115,10 +115,10 @@ func TestPoolKilledFromOutside(t *testing.T) {
 	_, call := newPool(t, lambdalocal.Function{})
 	got, err := call(t.Context(), order{Do: "env"})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	if err := syscall.Kill(got.PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+		t.Fatalf("signalling the process: %v", err)
 	}
 	if _, err := call(t.Context(), order{}); err != nil && !isExit(err) {
 		t.Errorf("error %v", err)
@@ -133,7 +133,7 @@ func TestPoolCallerGone(t *testing.T) {
 	t.Parallel()
 	_, call := newPool(t, lambdalocal.Function{})
 	if _, err := call(t.Context(), order{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -151,7 +151,7 @@ func TestPoolLogsWholeLines(t *testing.T) {
 	pool, call := newPool(t, lambdalocal.Function{Stdout: lines})
 	text := strings.Repeat("x", 100_000) // more than a pipe takes at once
 	if _, err := call(t.Context(), order{Do: "log", Text: text}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("invoking the function: %v", err)
 	}
 	pool.Close()
 	want := []string{"starting up\n", "out: " + text + "\n", "err: " + text + "\n"}

@@ -51,7 +51,7 @@ func TestPolicy(t *testing.T) {
 	t.Parallel()
 	body := new(strings.Builder)
 	if err := serve(t, http.MethodGet, "/").Write(body); err != nil {
-		t.Fatal(err)
+		t.Fatalf("writing the page: %v", err)
 	}
 	_, html, _ := strings.Cut(body.String(), "\r\n\r\n")
 	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(html, -1)

@@ -14,7 +14,7 @@ func TestNothingWaitsForItself(t *testing.T) {
 	t.Parallel()
 	loaded, err := Load("../../../template.yaml")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	graph := dependencies(loaded)
 	for _, want := range [][2]string{

@@ -34,7 +34,7 @@ func load(t *testing.T) *sam.Definition {
 	t.Helper()
 	loaded, err := sam.Load("../../../template.yaml")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	return with(t, loaded, "TwilioAccountSid", accountSID)
 }
@@ -43,7 +43,7 @@ func with(t *testing.T, loaded *sam.Definition, parameter, value string) *sam.De
 	t.Helper()
 	changed, err := loaded.With(parameter, value)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("changing a parameter of the template: %v", err)
 	}
 	return changed
 }
@@ -53,7 +53,7 @@ func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.
 	t.Helper()
 	found, err := loaded.Resources(resourceType, stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading resources from the template: %v", err)
 	}
 	if len(found) == 0 {
 		t.Fatalf("template.yaml has no %s", resourceType)
@@ -117,7 +117,7 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 	}
 	got, err := load(t).Tables(stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("tables (-want +got):\n%s", diff)
@@ -255,7 +255,7 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 	for _, resource := range resources(t, loaded, roleType) {
 		var r role
 		if err := resource.Decode(&r); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		found[resource.LogicalID] = r
 	}
@@ -531,7 +531,7 @@ func TestFunctionsAreToldOfTheTablesThatTheyMayUse(t *testing.T) {
 	loaded := load(t)
 	tables, err := loaded.Tables(stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	logicalIDs := map[string]string{}
 	for _, table := range tables {
@@ -541,7 +541,7 @@ func TestFunctionsAreToldOfTheTablesThatTheyMayUse(t *testing.T) {
 	for _, function := range resources(t, loaded, functionType) {
 		environment, err := loaded.FunctionEnvironment(function.LogicalID, stackName)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the function's environment from the template: %v", err)
 		}
 		told, allowed := map[string]bool{}, map[string]bool{}
 		for name, value := range environment {
@@ -582,7 +582,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 	}
 	got, err := with(t, load(t), "UsageTimeZone", "Asia/Riyadh").FunctionEnvironment("UsageApiFunction", stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
@@ -608,7 +608,7 @@ func TestRoutes(t *testing.T) {
 			Events  map[string]route
 		}
 		if err := function.Decode(&properties); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		for name, event := range properties.Events {
 			if event.Type != "HttpApi" {

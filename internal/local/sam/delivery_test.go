@@ -47,7 +47,7 @@ func TestDelivery(t *testing.T) {
 	for _, name := range []string{"ci", "deploy"} {
 		var w workflow
 		if err := yaml.Unmarshal([]byte(readRoot(t, ".github/workflows/"+name+".yml")), &w); err != nil {
-			t.Fatal(err)
+			t.Fatalf(".github/workflows/%s.yml can't be read: %v", name, err)
 		}
 		for _, job := range w.Jobs {
 			for _, step := range job.Steps {
@@ -60,7 +60,7 @@ func TestDelivery(t *testing.T) {
 	text := readRoot(t, ".github/workflows/deploy.yml")
 	var deploy workflow
 	if err := yaml.Unmarshal([]byte(text), &deploy); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", text, err)
 	}
 	if diff := cmp.Diff(map[string]string{"contents": "read", "id-token": "write", "actions": "read"}, deploy.Permissions); diff != "" {
 		t.Errorf("permissions (-want +got):\n%s", diff)
@@ -111,7 +111,7 @@ func TestDeployer(t *testing.T) {
 	text := readRoot(t, "docs/deployer-policy.json")
 	var policy struct{ Statement []statement }
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", text, err)
 	}
 	if n := len(strings.Join(strings.FieldsFunc(text, unicode.IsSpace), "")); n > inlineLimit {
 		t.Errorf("%d characters, IAM takes %d", n, inlineLimit)

@@ -52,7 +52,7 @@ func environment(t *testing.T, loaded *sam.Definition, logicalID string) map[str
 	t.Helper()
 	variables, err := loaded.FunctionEnvironment(logicalID, stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	return variables
 }
@@ -61,7 +61,7 @@ func timeout(t *testing.T, loaded *sam.Definition, logicalID string) time.Durati
 	t.Helper()
 	d, err := loaded.FunctionTimeout(logicalID, stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the function's time-out from the template: %v", err)
 	}
 	return d
 }
@@ -71,7 +71,7 @@ func TestQueuesAndTheirConsumers(t *testing.T) {
 	loaded := with(t, load(t), "QueueRetryAttempts", "5")
 	got, err := loaded.EventSources(stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the event sources from the template: %v", err)
 	}
 	want := []sam.EventSource{{
 		FunctionID: "WelcomeBootstrapFunction", FunctionTimeout: time.Minute,
@@ -101,7 +101,7 @@ func TestDeadLettersStay(t *testing.T) {
 	t.Parallel()
 	queues, err := load(t).Queues(stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the queues from the template: %v", err)
 	}
 	byName := map[string]sam.Queue{}
 	for _, queue := range queues {
@@ -143,7 +143,7 @@ func TestQueuesAreEncryptedAndRefusePlainHTTP(t *testing.T) {
 	for _, found := range resources(t, loaded, queuePolicyType) {
 		var p policy
 		if err := found.Decode(&p); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		for _, queue := range p.Queues {
 			policies[queue] = p
@@ -211,7 +211,7 @@ func TestWebhookIsReachable(t *testing.T) {
 	}
 	var api webhookIntegration
 	if err := resource(t, loaded, httpAPIType, "HttpApi").Decode(&api); err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the resource's properties: %v", err)
 	}
 	if routes := slices.Sorted(maps.Keys(api.DefinitionBody.Paths)); !slices.Equal(routes, []string{path, status}) {
 		t.Errorf("the API defines the routes %q", routes)
@@ -392,7 +392,7 @@ func TestTemplateSIDs(t *testing.T) {
 		}
 		got, err := cache.ParseTemplateSIDs(environ)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the template SIDs: %v", err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", function, diff)

@@ -64,7 +64,7 @@ func TestNestedStacks(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadNesting(t, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the template: %v", err)
 	}
 	alarms := resources(t, loaded, alarmType)
 	want := map[string]any{"AlarmName": "sufrah-test-a", "Threshold": "3", "AlarmActions": []any{"${Topic}"}}

@@ -209,7 +209,7 @@ func TestOnlyAlarmsAndBudgetsPublish(t *testing.T) {
 			PolicyDocument struct{ Statement []statement }
 		}
 		if err := policy.Decode(&got); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		alarms := "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:sufrah-test-*"
 		want := []statement{
@@ -256,7 +256,7 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	if err := budgets[0].Decode(&got); err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the resource's properties: %v", err)
 	}
 	if limit := got.Budget.BudgetLimit; limit.Amount != "80" || limit.Unit != "USD" || len(got.NotificationsWithSubscribers) != 2 {
 		t.Errorf("the budget is %+v", got)
@@ -320,7 +320,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	text, _, _ = strings.Cut(text, "```")
 	var policy struct{ Statement []statement }
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatal(err)
+		t.Fatalf("decoding %.500s: %v", text, err)
 	}
 	got := map[string]bool{}
 	for _, s := range policy.Statement {

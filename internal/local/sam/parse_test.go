@@ -18,7 +18,7 @@ func parse(t *testing.T, source string) *sam.Definition {
 	t.Helper()
 	parsed, err := sam.Parse([]byte(source))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("parsing the template: %v\n%s", err, source)
 	}
 	return parsed
 }
@@ -90,7 +90,7 @@ func TestValues(t *testing.T) {
 			t.Parallel()
 			things, err := parse(t, fmt.Sprintf(thing, c.written)).Resources("Test::Thing", stackName)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading resources from the template: %v", err)
 			}
 			if diff := cmp.Diff(c.want, things[0].Property("Value")); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.written, diff)
@@ -228,7 +228,7 @@ Resources:
 `)
 	functions, err := parsed.Resources("AWS::Serverless::Function", stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading resources from the template: %v", err)
 	}
 	want := map[string]any{
 		"Timeout": 10, "MemorySize": 128, "Layers": []any{"shared", "own"}, "Tags": map[string]any{"Own": "tag"},
@@ -239,7 +239,7 @@ Resources:
 	}
 	queues, err := parsed.Resources("AWS::SQS::Queue", stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading resources from the template: %v", err)
 	}
 	if got := queues[0].Property("Timeout"); got != nil {
 		t.Errorf("a queue has the functions' Timeout %v", got)
@@ -280,7 +280,7 @@ Resources:
     Properties: { Environment: { Variables: { A: text, B: 12, C: 1.5, D: true, E: !Ref AWS::NoValue } } }
 `).FunctionEnvironment("F", stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the function's environment: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"A": "text", "B": "12", "C": "1.5", "D": "true"}, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)

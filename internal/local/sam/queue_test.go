@@ -46,7 +46,7 @@ func TestQueues(t *testing.T) {
 			t.Parallel()
 			got, err := parse(t, fmt.Sprintf(jobs, c.properties, "")).Queues(stackName)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the queues from the template: %v", err)
 			}
 			if diff := cmp.Diff([]sam.Queue{dead, c.want}, got); diff != "" {
 				t.Errorf("queues (-want +got):\n%s", diff)
@@ -90,7 +90,7 @@ func TestEventSources(t *testing.T) {
 			}
 			got, err := parse(t, fmt.Sprintf(jobs, "QueueName: q", c.properties)).EventSources(stackName)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading the event sources from the template: %v", err)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("event sources (-want +got):\n%s", diff)

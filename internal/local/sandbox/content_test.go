@@ -53,11 +53,11 @@ func setupContents(t *testing.T) (*Twilio, *twilio.Contents, *twilio.Client, *ti
 	config := twilio.Config{BaseURL: server.URL, HTTPClient: server.Client()}
 	contents, err := twilio.NewContents(config, anyToken{}, masterSID)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the client of Twilio's Content API: %v", err)
 	}
 	client, err := twilio.New(config)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Twilio client: %v", err)
 	}
 	return standIn, contents, client, &at
 }
@@ -89,7 +89,7 @@ func TestContentLifecycle(t *testing.T) {
 	message := twilio.Message{From: "+966110000000", To: "+966500000001", ContentSID: sid}
 	account := twilio.Account{SID: masterSID, AuthToken: "token"}
 	if _, err := client.Send(ctx, account, message); err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	want := &ListPicker{
 		Body: "Our menu: choose a category to see its dishes.", Button: "See the menu",
@@ -115,14 +115,14 @@ func TestContentLifecycle(t *testing.T) {
 		t.Errorf("old are %v, %v, %v", old, more, err)
 	}
 	if err := contents.Delete(ctx, otherSID, sid); err != nil {
-		t.Error(err)
+		t.Errorf("deleting the content: %v", err)
 	}
 	if len(standIn.contents.bySID) != 1 {
 		t.Error("another account deleted it")
 	}
 	for range 2 { // the second time it isn't there
 		if err := contents.Delete(ctx, "", sid); err != nil {
-			t.Error(err)
+			t.Errorf("deleting the content: %v", err)
 		}
 	}
 	wantCode(t, client, account, message, 21655)
@@ -150,14 +150,14 @@ func TestContentFaults(t *testing.T) {
 		}
 	}
 	if _, err := contents.Create(t.Context(), "", drinks()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the content: %v", err)
 	}
 	standIn.Contents().Limit(1)
 	check("full", false)
 	standIn.Contents().Limit(0)
 	for status, retryable := range map[int]bool{400: false, 401: true, 403: false, 404: false, 429: true, 500: true, 503: true} {
 		if err := standIn.Contents().Fault().Set(Behavior{FailRate: 1, Status: status}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("setting the sandbox's behaviour: %v", err)
 		}
 		check(fmt.Sprint(status), retryable)
 	}

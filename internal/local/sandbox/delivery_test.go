@@ -35,7 +35,7 @@ func receiveCallbacks(t *testing.T, answers ...int) *callbacks {
 
 func (c *callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		c.t.Error(err)
+		c.t.Errorf("reading the posted form: %v", err)
 	}
 	if !twilio.ValidSignature(testAccount.AuthToken, c.address, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
 		c.t.Errorf("the callback isn't signed as the product expects: %v", r.PostForm)
@@ -69,13 +69,13 @@ func send(t *testing.T, address, callback string) int {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		address+"/2010-04-01/Accounts/"+testAccount.SID+"/Messages.json", strings.NewReader(form.Encode()))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(testAccount.SID, testAccount.AuthToken)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the request: %v", err)
 	}
 	_ = response.Body.Close()
 	return response.StatusCode
@@ -111,7 +111,7 @@ func TestDelivery(t *testing.T) {
 			standIn, _, address := setupTwilio(t)
 			received := receiveCallbacks(t, test.answers...)
 			if err := standIn.SetDelivery(test.delivery); err != nil {
-				t.Fatal(err)
+				t.Fatalf("setting the sandbox's deliveries: %v", err)
 			}
 			if got := send(t, address, received.address+test.fragment); got != http.StatusCreated {
 				t.Fatalf("status %d", got)
@@ -141,7 +141,7 @@ func TestDeliveryIsDelayed(t *testing.T) {
 	standIn, _, address := setupTwilio(t)
 	received := receiveCallbacks(t)
 	if err := standIn.SetDelivery(Delivery{ErrorCode: 63016, CallbackDelayMs: maxLatencyMs}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the sandbox's deliveries: %v", err)
 	}
 	send(t, address, received.address)
 	if m := standIn.Messages("")[0]; m.Status != "queued" || len(received.statuses()) != 0 {
@@ -195,7 +195,7 @@ func TestSamplesFillMissingVariables(t *testing.T) {
 	})
 	want := map[string]string{"1": "given", "2": "second sample"}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	if diff := cmp.Diff(want, standIn.Messages("")[0].ContentVariables); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)

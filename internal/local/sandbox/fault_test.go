@@ -77,7 +77,7 @@ func TestFaultRate(t *testing.T) {
 	for _, rate := range []float64{0, 0.3, 1} {
 		fault := NewFault(luck(), nil)
 		if err := fault.Set(Behavior{FailRate: rate, Status: 500}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("setting the sandbox's behaviour: %v", err)
 		}
 		passed := 0
 		handler := fault.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed++ }))
@@ -111,7 +111,7 @@ func TestFaultLatency(t *testing.T) {
 	const latency = 40 * time.Millisecond
 	fault := NewFault(luck(), nil)
 	if err := fault.Set(Behavior{LatencyMs: float64(latency / time.Millisecond), Status: 503}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the sandbox's behaviour: %v", err)
 	}
 	start := time.Now()
 	status, err := fault.Apply(t.Context())
@@ -124,7 +124,7 @@ func TestFaultLatencyEndsWithTheCall(t *testing.T) {
 	t.Parallel()
 	fault := NewFault(luck(), nil)
 	if err := fault.Set(Behavior{LatencyMs: 60_000, Status: 503}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("setting the sandbox's behaviour: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()

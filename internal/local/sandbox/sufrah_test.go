@@ -22,7 +22,7 @@ func setupSufrah(t *testing.T) (*Sufrah, *sufrah.Client, string) {
 	t.Cleanup(server.Close)
 	client, err := sufrah.New(sufrah.Config{BaseURL: server.URL + SufrahBasePath, APIKey: "local", HTTPClient: server.Client()})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Sufrah client: %v", err)
 	}
 	return standIn, client, server.URL
 }
@@ -32,7 +32,7 @@ func TestSufrahAnswersTheClient(t *testing.T) {
 	standIn, client, _ := setupSufrah(t)
 	categories, err := client.Categories(t.Context(), "merchant-clxyz123abc")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fetching the categories: %v", err)
 	}
 	var names []string
 	for _, c := range categories {
@@ -44,7 +44,7 @@ func TestSufrahAnswersTheClient(t *testing.T) {
 	}
 	branches, err := client.Branches(t.Context(), "merchant-other")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fetching the branches: %v", err)
 	}
 	var addresses []string
 	for _, b := range branches {
@@ -84,12 +84,12 @@ func TestSufrahRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), test.method, address+test.path, nil)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("making the request: %v", err)
 			}
 			request.Header.Set("Authorization", test.authorization)
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("sending the request: %v", err)
 			}
 			_ = response.Body.Close()
 			if response.StatusCode != test.want {
@@ -112,7 +112,7 @@ func TestSufrahFaults(t *testing.T) {
 		retryable bool
 	}{{503, true}, {429, true}, {404, false}} {
 		if err := standIn.Fault().Set(Behavior{FailRate: 1, Status: test.status}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("setting the sandbox's behaviour: %v", err)
 		}
 		_, err := client.Branches(t.Context(), merchant)
 		e, ok := errors.AsType[*sufrah.Error](err)

@@ -31,7 +31,7 @@ func setupTwilio(t *testing.T) (*Twilio, *twilio.Client, string) {
 	t.Cleanup(standIn.Close)
 	client, err := twilio.New(twilio.Config{BaseURL: server.URL, HTTPClient: server.Client()})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the Twilio client: %v", err)
 	}
 	return standIn, client, server.URL
 }
@@ -140,7 +140,7 @@ func TestTwilioRefuses(t *testing.T) {
 			body := strings.NewReader(test.form)
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+test.path, body)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("making the request: %v", err)
 			}
 			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			if test.user != "" {
@@ -148,12 +148,12 @@ func TestTwilioRefuses(t *testing.T) {
 			}
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("sending the request: %v", err)
 			}
 			defer func() { _ = response.Body.Close() }()
 			var got twilioError
 			if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
-				t.Fatal(err)
+				t.Fatalf("decoding the answer: %v", err)
 			}
 			want := twilioError{
 				Code: test.code, Status: test.status, Message: got.Message,
@@ -175,7 +175,7 @@ func TestTwilioTakesTheLongestText(t *testing.T) {
 	_, client, _ := setupTwilio(t)
 	message := twilio.Message{From: "+966110000000", To: "+966500000001", Body: strings.Repeat("ء", 1600)}
 	if _, err := client.Send(t.Context(), testAccount, message); err != nil {
-		t.Error(err)
+		t.Errorf("sending the message: %v", err)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestTwilioFaults(t *testing.T) {
 			t.Parallel()
 			standIn, client, _ := setupTwilio(t)
 			if err := standIn.Fault().Set(Behavior{FailRate: 1, Status: test.status}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("setting the sandbox's behaviour: %v", err)
 			}
 			message := twilio.Message{From: "+966110000000", To: "+966500000001", Body: "hello"}
 			_, err := client.Send(t.Context(), testAccount, message)

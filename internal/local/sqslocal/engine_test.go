@@ -197,7 +197,7 @@ func TestRetentionOfADeadLetterCountsFromItsSending(t *testing.T) {
 	if _, err := s.client.SendMessage(t.Context(), &sqs.SendMessageInput{
 		QueueUrl: &s.dead, MessageBody: aws.String("young"),
 	}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	s.receive(t, s.jobs)
 	s.pass(4*24*time.Hour - queuetest.MaxReceiveCount*queuetest.VisibilityTimeout)
@@ -235,7 +235,7 @@ func TestMessagesShowsEveryState(t *testing.T) {
 	if _, err := s.client.SendMessage(t.Context(), &sqs.SendMessageInput{
 		QueueUrl: &s.jobs, MessageBody: aws.String("delayed"), DelaySeconds: 5,
 	}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	states := map[string]sqslocal.State{}
 	for _, m := range s.engine.Messages("jobs") {
@@ -418,7 +418,7 @@ func TestBatchEntriesFailAlone(t *testing.T) {
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the batch: %v", err)
 	}
 	wantOutcome(t, "send", ids(sent.Successful, sent.Failed), map[string]string{"good": "", "late": "InvalidParameterValue"})
 
@@ -431,7 +431,7 @@ func TestBatchEntriesFailAlone(t *testing.T) {
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("changing the batch's visibility: %v", err)
 	}
 	wantOutcome(t, "change", ids(hidden.Successful, hidden.Failed), map[string]string{
 		"good": "", "long": "InvalidParameterValue", "bad": "ReceiptHandleIsInvalid",
@@ -443,7 +443,7 @@ func TestBatchEntriesFailAlone(t *testing.T) {
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("deleting the batch: %v", err)
 	}
 	wantOutcome(t, "delete", ids(deleted.Successful, deleted.Failed), map[string]string{
 		"good": "", "bad": "ReceiptHandleIsInvalid",
@@ -527,13 +527,13 @@ func TestReceiveSelectsAttributes(t *testing.T) {
 			if _, err := s.client.SendMessage(t.Context(), &sqs.SendMessageInput{
 				QueueUrl: &s.jobs, MessageBody: aws.String("job"), MessageAttributes: attributes,
 			}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("sending the message: %v", err)
 			}
 			out, err := s.client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
 				QueueUrl: &s.jobs, MessageAttributeNames: test.wanted,
 			})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("receiving messages: %v", err)
 			}
 			want := map[string]types.MessageAttributeValue{}
 			for _, name := range test.want {
@@ -638,7 +638,7 @@ func TestTransportRefusesEndedContext(t *testing.T) {
 	cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, inProcess, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("making the request: %v", err)
 	}
 	if _, err := s.engine.Transport().RoundTrip(r); !errors.Is(err, context.Canceled) {
 		t.Errorf("RoundTrip = %v, want context.Canceled", err)

@@ -20,7 +20,7 @@ func post(t *testing.T, h http.Handler, method, target string, body []byte) (int
 	h.ServeHTTP(w, r)
 	answer, err := io.ReadAll(w.Result().Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the answer: %v", err)
 	}
 	return w.Code, w.Header(), answer
 }

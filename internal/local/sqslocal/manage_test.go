@@ -114,7 +114,7 @@ func TestListQueues(t *testing.T) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the next page: %v", err)
 		}
 		got = append(got, page.QueueUrls...)
 	}
@@ -134,7 +134,7 @@ func TestPurgeOncePerMinute(t *testing.T) {
 		return err
 	}
 	if err := purge(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("purging the queue: %v", err)
 	}
 	err := purge()
 	if target := (*types.PurgeQueueInProgress)(nil); !errors.As(err, &target) {
@@ -195,7 +195,7 @@ func TestRedriveOfDirectlySentMessages(t *testing.T) {
 	s := setup()
 	in := &sqs.SendMessageInput{QueueUrl: &s.dead, MessageBody: aws.String("direct")}
 	if _, err := s.client.SendMessage(t.Context(), in); err != nil {
-		t.Fatal(err)
+		t.Fatalf("sending the message: %v", err)
 	}
 	s.startMove(t, sqs.StartMessageMoveTaskInput{})
 	if task := s.lastMove(t); *task.Status != "FAILED" || *task.FailureReason != "CouldNotDetermineMessageSource" {

@@ -345,7 +345,7 @@ func TestItemsStaySmall(t *testing.T) {
 		m := conversation.Message{ID: at.Format("SM20060102150405"), RestaurantID: "clxyz123abc", Customer: "+966500000001",
 			ReceivedAt: at, Delivery: "d"}
 		if _, err := storetest.Record(t.Context(), ledger.Recorder, m); err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the message: %v", err)
 		}
 		// One unit, and another for the refused one at a month's first message; a count is in the first day's transaction.
 		if _, after := engine.Consumed(names.Usage); day > 0 && after-before > 2 {
@@ -408,7 +408,7 @@ func TestBurst(t *testing.T) {
 			})
 		}
 		if err := group.Wait(); err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the messages at once: %v", err)
 		}
 		month := usage.Month{Year: 2026, Month: time.November}
 		must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", CreatedAt: at}, nil))

@@ -244,7 +244,7 @@ func TestPageBoundaries(t *testing.T) {
 			}
 			wantListed(t, store, all)
 			if _, err := store.RebuildDirectory(t.Context()); err != nil {
-				t.Fatal(err)
+				t.Fatalf("rebuilding the directory: %v", err)
 			}
 			wantListed(t, store, all)
 		})
@@ -389,13 +389,13 @@ func TestReaderDuringRebuilds(t *testing.T) {
 	added := storetest.Restaurant(9000)
 	must(t, store.CreateRestaurant(t.Context(), added, nil))
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("rebuilding the directory: %v", err)
 	}
 	wantSame(t, "total", reader.Total(usage.All), len(all))
 	wantSame(t, "list after one rebuild", readAll(t, reader, usage.InactiveOnly), listed(all, usage.InactiveOnly))
 
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("rebuilding the directory: %v", err)
 	}
 	if records, err := reader.Page(t.Context(), usage.All, 0, 10, november); !errors.Is(err, outage.ErrUnavailable) {
 		t.Errorf("after two rebuilds it reads %d records, error %v", len(records), err)
@@ -411,7 +411,7 @@ func TestRebuildTidiesUp(t *testing.T) {
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}))
 	for range 5 {
 		if _, err := store.RebuildDirectory(t.Context()); err != nil {
-			t.Fatal(err)
+			t.Fatalf("rebuilding the directory: %v", err)
 		}
 	}
 	// The counts, the number of generations, the phone number, the bot's id, two words, and two generations of two items each.

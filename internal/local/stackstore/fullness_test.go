@@ -78,7 +78,7 @@ func TestReindex(t *testing.T) {
 	}
 	must(t, store.PutRestaurants(t.Context(), []restaurant.Restaurant{storetest.Restaurant(3), storetest.Restaurant(4)}))
 	if _, err := store.RebuildDirectory(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("rebuilding the directory: %v", err)
 	}
 	wantPage(t, store, usage.AlertShare, 0, 10)
 	for range 2 {

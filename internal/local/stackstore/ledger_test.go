@@ -43,7 +43,7 @@ func (w *welcomed) messages() ledger.Month {
 	w.t.Helper()
 	month, err := w.store.Messages(w.t.Context(), "r1", usage.NewCalendar(nil).Month(time.Now()))
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("reading the ledger: %v", err)
 	}
 	return month
 }
@@ -119,7 +119,7 @@ func TestLedgerSurvivesDeaths(t *testing.T) {
 					_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // nobody is left to hear of it
 					time.Sleep(conversation.LeaseLength)
 					if err := w.Receive(t.Context(), w.tenant, in); err != nil {
-						t.Fatal(err)
+						t.Fatalf("receiving the message: %v", err)
 					}
 					var callbacks []delivery.Report
 					want := ledger.Count{}
@@ -200,7 +200,7 @@ func TestCategories(t *testing.T) {
 				w := newWelcomed(t)
 				w.Categories = test.approved
 				if err := w.Receive(t.Context(), w.tenant, conversation.Incoming{MessageID: "m1", Customer: guest, Body: "hello", FromAd: test.ad}); err != nil {
-					t.Fatal(err)
+					t.Fatalf("receiving the message: %v", err)
 				}
 				if test.after > 0 {
 					time.Sleep(test.after - time.Hour)
@@ -242,7 +242,7 @@ func TestAnswerSurvivesDeaths(t *testing.T) {
 				}
 				time.Sleep(conversation.LeaseLength)
 				if err := w.Receive(t.Context(), w.tenant, in); err != nil {
-					t.Fatal(err)
+					t.Fatalf("receiving the message: %v", err)
 				}
 				if answers := len(w.twilio.taken) - 1; answers != 1 {
 					t.Errorf("%d answers were sent", answers)

@@ -107,7 +107,7 @@ func TestOldAndNewForm(t *testing.T) {
 				_, err = storetest.Record(context.Background(), recorder, m)
 			}
 			if err != nil {
-				rt.Fatal(err)
+				rt.Fatalf("recording the message: %v", err)
 			}
 		}
 		for i := range rapid.IntRange(1, 12).Draw(rt, "messages") {
@@ -128,7 +128,7 @@ func TestOldAndNewForm(t *testing.T) {
 		}
 		record, err := store.Usage(context.Background(), "r00001", []usage.Month{november})
 		if err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("reading the stored usage: %v", err)
 		}
 		if got := record.Months[november].Conversations; got != want {
 			rt.Fatalf("%d conversations, want %d", got, want)

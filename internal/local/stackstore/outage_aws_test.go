@@ -120,7 +120,7 @@ func TestEngineForgottenConnections(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			if _, err := store.Directory(t.Context()); err != nil {
-				t.Error(err)
+				t.Errorf("reading the directory: %v", err)
 			}
 		})
 	}

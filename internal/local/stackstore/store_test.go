@@ -33,7 +33,7 @@ func newEngine(t testing.TB) *dynamolocal.Engine {
 	t.Helper()
 	tables, err := stackTables()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	return dynamolocal.New(time.Now, tables...)
 }

@@ -58,7 +58,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		}
 		check := func(err error) {
 			if err != nil {
-				rt.Fatal(err)
+				rt.Fatalf("a step that must succeed failed: %v", err)
 			}
 		}
 		check(ledger.Store.CreateRestaurant(context.Background(), tenant.Restaurant, &tenant.Bot))

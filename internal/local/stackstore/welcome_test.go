@@ -109,7 +109,7 @@ func newWelcomed(t *testing.T) *welcomed {
 		},
 	}
 	if err := ledger.Store.CreateRestaurant(t.Context(), w.tenant.Restaurant, &w.tenant.Bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	w.Service = &conversation.Service{
 		Recorder: recorder, WelcomeFailures: recorder.(conversation.WelcomeFailures), QuotaAlerter: ledger.QuotaAlerter, Sender: w.twilio,
@@ -145,7 +145,7 @@ func report(code int, change ...func(*delivery.Report)) delivery.Report {
 func (w *welcomed) receive(r delivery.Report) {
 	w.t.Helper()
 	if err := w.ReceiveStatus(w.t.Context(), w.tenant, r); err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("receiving the status: %v", err)
 	}
 }
 

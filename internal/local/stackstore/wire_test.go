@@ -385,10 +385,10 @@ func TestEveryOperation(t *testing.T) {
 					t.Parallel()
 					engine := newEngine(t).Transport()
 					if err := newStore(engine).CreateRestaurant(t.Context(), storetest.Restaurant(1), nil); err != nil {
-						t.Fatal(err)
+						t.Fatalf("creating the restaurant: %v", err)
 					}
 					if err := newStore(engine).AddCredential(t.Context(), token); err != nil {
-						t.Fatal(err)
+						t.Fatalf("storing the credential: %v", err)
 					}
 					w := &wire{next: engine, on: on, script: []http.RoundTripper{answer}}
 					var err error
@@ -698,7 +698,7 @@ func snapshot(ctx context.Context, t *testing.T, s *stackstore.Store) []string {
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a step that must succeed failed: %v", err)
 	}
 }
 

@@ -19,12 +19,12 @@ func TestZoneChanges(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh") // three hours ahead
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("loading the time zone: %v", err)
 	}
 	store := newStore(newEngine(t).Transport())
 	bot := restaurant.Bot{ID: "bot-r", PhoneNumber: "+966110000001", Limits: restaurant.Limits{ConversationsPerDay: 10, AnswersPerMinute: 10}}
 	if err := store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r", Name: "R", Active: true, CreatedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, &bot); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating the restaurant: %v", err)
 	}
 	customer := 0
 	open := func(zone *time.Location, at time.Time) {
@@ -35,10 +35,10 @@ func TestZoneChanges(t *testing.T) {
 		m := conversation.Message{ID: id, RestaurantID: "r", Customer: "+96650000000" + string(rune('0'+customer)), ReceivedAt: at, Delivery: id}
 		recorded, err := recorder.Record(t.Context(), m)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("recording the message: %v", err)
 		}
 		if err := recorder.Complete(t.Context(), m, recorded); err != nil {
-			t.Fatal(err)
+			t.Fatalf("completing the recorded message: %v", err)
 		}
 	}
 	type figures struct{ Month, Today, November, December int64 }
@@ -47,7 +47,7 @@ func TestZoneChanges(t *testing.T) {
 		service := usage.NewService(store, usage.NewCalendar(zone), restaurant.DefaultLimits, func() time.Time { return at })
 		report, history, err := service.History(t.Context(), "r")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the report with its history: %v", err)
 		}
 		f.Month, f.Today = report.ConversationsThisMonth, report.ConversationsToday
 		for _, month := range history {

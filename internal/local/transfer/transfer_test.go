@@ -57,7 +57,7 @@ func load(t *testing.T, s transfer.Store, kind transfer.Kind, format transfer.Fo
 	i := newImporter(s, kind, format)
 	done, err := i.Run(t.Context(), strings.NewReader(text), transfer.Checkpoint{})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("importing: %v", err)
 	}
 	return done.Summary, i.refused
 }
@@ -75,7 +75,7 @@ func withRestaurants(t *testing.T) *stackstore.Store {
 	s := localstore.New(t)
 	for _, id := range []string{"r1", "r2"} {
 		if err := s.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: now}, nil); err != nil {
-			t.Fatal(err)
+			t.Fatalf("creating the restaurant: %v", err)
 		}
 	}
 	return s
@@ -209,7 +209,7 @@ func TestFormats(t *testing.T) {
 		summary, refusals := load(t, s, transfer.Restaurants, transfer.Format(name), "\uFEFF"+text)
 		got, err := s.Restaurants(t.Context(), []string{"a", "b"})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the restaurants: %v", err)
 		}
 		wantSame(t, name, got, want)
 		wantSame(t, name+" summary", summary, transfer.Summary{Rows: 2, Imported: 2})
@@ -300,14 +300,14 @@ func TestExisting(t *testing.T) {
 	for _, overwrite := range []bool{false, true} {
 		s := withRestaurants(t)
 		if err := s.SetBot(t.Context(), "r1", restaurant.Bot{ID: "b1"}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("setting the bot: %v", err)
 		}
 		run := func(kind transfer.Kind, text string) transfer.Summary {
 			i := newImporter(s, kind, transfer.CSV)
 			i.Overwrite, i.Concurrency = overwrite, 1
 			done, err := i.Run(t.Context(), strings.NewReader(text), transfer.Checkpoint{})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("importing: %v", err)
 			}
 			return done.Summary
 		}
@@ -348,7 +348,7 @@ func TestUsageAndActivity(t *testing.T) {
 		"r1,+966500000001,2026-09-01 10:00:00,2026-09-01 11:00:00\nr1,+966500000002,2026-11-21 10:00:00,2026-11-22 09:00:00\n")
 	record, err := s.Usage(t.Context(), "r1", november.Last(3))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the stored usage: %v", err)
 	}
 	at := func(month, day, hour, minute int) time.Time {
 		return time.Date(2026, time.Month(month), day, hour, minute, 0, 0, time.UTC)
@@ -472,21 +472,21 @@ func TestResume(t *testing.T) {
 		i.Concurrency = 1
 		done, err := i.Run(context.Background(), strings.NewReader(text), transfer.Checkpoint{})
 		if err != nil && !errors.Is(err, broken) {
-			rt.Fatal(err)
+			rt.Fatalf("importing: %v", err)
 		}
 		// Between the two runs only the checkpoint, as JSON, and its known refusals are kept.
 		encoded, err := json.Marshal(done)
 		if err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("encoding the JSON: %v", err)
 		}
 		var from transfer.Checkpoint
 		if err := json.Unmarshal(encoded, &from); err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("decoding %.500s: %v", encoded, err)
 		}
 		rest := newImporter(s, transfer.Usage, transfer.CSV)
 		got, err := rest.Run(context.Background(), strings.NewReader(text), from)
 		if err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("importing: %v", err)
 		}
 		if refused := append(i.refused, rest.refused...); !cmp.Equal(refused, wantRefused) {
 			rt.Fatalf("%d refusals, want %d", len(refused), len(wantRefused))
@@ -507,7 +507,7 @@ func TestOtherFile(t *testing.T) {
 	text := manyMonths(2500)
 	i := newImporter(newCounted(t), transfer.Usage, transfer.CSV)
 	if _, err := i.Run(t.Context(), strings.NewReader(text), transfer.Checkpoint{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("importing: %v", err)
 	}
 	from := i.marks[0]
 	if from.Summary.Rows != 1000 {
@@ -604,7 +604,7 @@ func TestCalledOffWhileReading(t *testing.T) {
 		created = append(created, restaurant.Restaurant{ID: fmt.Sprint("r", i), Name: "A", Active: true, CreatedAt: now})
 	}
 	if err := s.AddRestaurants(t.Context(), created); err != nil {
-		t.Fatal(err)
+		t.Fatalf("storing the restaurants: %v", err)
 	}
 	for _, kind := range []transfer.Kind{transfer.Bots, transfer.Usage, transfer.Conversations} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -679,7 +679,7 @@ func tenants(t *rapid.T) *stackstore.Store {
 	ctx := context.Background()
 	must := func(err error) {
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("a step that must succeed failed: %v", err)
 		}
 	}
 	moment := func(name string) time.Time {
@@ -727,7 +727,7 @@ func exported(t *rapid.T, s *stackstore.Store, format transfer.Format) map[trans
 	for _, kind := range transfer.Kinds {
 		var out bytes.Buffer
 		if _, err := transfer.Export(context.Background(), s, kind, format, &out, func(int64) {}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("exporting: %v", err)
 		}
 		all[kind] = out.String()
 	}
@@ -773,19 +773,19 @@ func answers(t *rapid.T, s *stackstore.Store) []answer {
 	service := usage.NewService(s, usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 77}, func() time.Time { return now })
 	directory, err := service.Directory(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the directory: %v", err)
 	}
 	listing, err := service.List(context.Background(), directory, usage.All, usage.Start{}, 100)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading a page of the list: %v", err)
 	}
 	ranks, err := service.Ranks(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the ranking: %v", err)
 	}
 	alerts, err := service.Alerts(context.Background(), ranks, 1, 0, 100)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the alerts: %v", err)
 	}
 	all := []answer{{Alerts: alerts.Reports}}
 	for _, listed := range listing.Reports {
@@ -843,7 +843,7 @@ func FuzzImport(f *testing.F) {
 		}
 		var out bytes.Buffer
 		if _, err := transfer.Export(t.Context(), s, k, as, &out, func(int64) {}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("exporting: %v", err)
 		}
 		again, refusals := load(t, s, k, as, out.String())
 		if again.Imported+again.Kept+again.Refused > 0 {

@@ -210,7 +210,7 @@ func list(t *testing.T) []pkg {
 			return packages
 		}
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("decoding the output of go list: %v", err)
 		}
 		packages = append(packages, p)
 	}

@@ -17,7 +17,7 @@ func serve(t *testing.T, word string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listening on a port: %v", err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
@@ -74,7 +74,7 @@ func TestWeather(t *testing.T) {
 			t.Parallel()
 			n, err := faultproxy.New(serve(t, "first"))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("starting the fault proxy: %v", err)
 			}
 			t.Cleanup(n.Close)
 			ask := dial(t, n)
@@ -87,13 +87,13 @@ func TestWeather(t *testing.T) {
 				ask = dial(t, n)
 			}
 			if err := n.Turn(test.weather); err != nil {
-				t.Fatal(err)
+				t.Fatalf("changing the network's weather: %v", err)
 			}
 			if answer, err := ask(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) != test.silent || answer != test.answer {
 				t.Errorf("answer %q, %v", answer, err)
 			}
 			if err := n.Turn(faultproxy.Weather{}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("changing the network's weather: %v", err)
 			}
 			n.Lead(serve(t, "second"))
 			for {
@@ -112,7 +112,7 @@ func TestForget(t *testing.T) {
 	t.Parallel()
 	n, err := faultproxy.New(serve(t, "first"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the fault proxy: %v", err)
 	}
 	t.Cleanup(n.Close)
 	ask := dial(t, n)

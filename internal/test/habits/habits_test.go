@@ -81,7 +81,7 @@ func TestDependenciesAreUpdated(t *testing.T) {
 		}
 	}
 	if err := yaml.Unmarshal([]byte(read(t, ".github/dependabot.yml")), &config); err != nil {
-		t.Fatal(err)
+		t.Fatalf(".github/dependabot.yml can't be read: %v", err)
 	}
 	updated := func(ecosystem, folder string) bool {
 		for _, update := range config.Updates {
@@ -142,7 +142,7 @@ func TestDisabledLintersHaveReasons(t *testing.T) {
 		}
 	}
 	if err := yaml.Unmarshal([]byte(read(t, ".golangci.yml")), &config); err != nil {
-		t.Fatal(err)
+		t.Fatalf(".golangci.yml can't be read: %v", err)
 	}
 	if config.Linters.Default != "all" || len(config.Linters.Disable) == 0 {
 		t.Fatalf("of %q linters %d are disabled: what isn't disabled should be on", config.Linters.Default, len(config.Linters.Disable))

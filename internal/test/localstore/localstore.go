@@ -66,7 +66,7 @@ func NewEngine(t T) *dynamolocal.Engine {
 	t.Helper()
 	defined, err := tables()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal("reading the tables from the template:", err)
 	}
 	return dynamolocal.New(time.Now, defined...)
 }
@@ -95,7 +95,7 @@ func Filled(fill func(*stackstore.Store) error) func(t T) *stackstore.Store {
 		t.Helper()
 		engine, err := filled()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal("filling the local store's tables:", err)
 		}
 		return Over(engine.Clone(time.Now).Transport())
 	}

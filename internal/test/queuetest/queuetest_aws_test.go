@@ -48,6 +48,6 @@ func TestEngineContract(t *testing.T) {
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a step that must succeed failed: %v", err)
 	}
 }

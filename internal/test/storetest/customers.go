@@ -403,7 +403,7 @@ func testOptOutByEither(t *testing.T, l Ledger) {
 		t.Fatal("not broken off")
 	}
 	if _, err := l.Recorder.Record(t.Context(), broken); err != nil {
-		t.Fatal(err)
+		t.Fatalf("recording the message: %v", err)
 	}
 	l.tell(t, byUserID.of("b2", "+966500000007", "SA.7", noon.Add(time.Minute)), true, true)
 }
@@ -544,7 +544,7 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 	check := func() {
 		record, err := l.Store.Usage(context.Background(), "r00001", []usage.Month{november})
 		if err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("reading the stored usage: %v", err)
 		}
 		if got := record.Months[november].Conversations; got != want {
 			rt.Fatalf("%d conversations at %v, want %d", got, now, want)
@@ -577,12 +577,12 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 			}
 		}
 		if err := deliver(context.Background(), group...); err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("delivering the messages: %v", err)
 		}
 		sent = append(sent, group...)
 		if again := sent[max(0, len(sent)-16):]; rapid.Bool().Draw(rt, "repeat") {
 			if err := deliver(context.Background(), rapid.SampledFrom(again).Draw(rt, "again")); err != nil {
-				rt.Fatal(err)
+				rt.Fatalf("delivering the messages: %v", err)
 			}
 		}
 		check()

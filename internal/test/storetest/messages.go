@@ -29,7 +29,7 @@ func wantMessages(t testing.TB, store Store, restaurantID string, month usage.Mo
 	t.Helper()
 	got, err := store.Messages(context.Background(), restaurantID, month)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the ledger: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("messages of %s in %s (-want +got):\n%s", restaurantID, month, diff)
@@ -55,20 +55,20 @@ func testMessages(t *testing.T, store Store) {
 			other,
 		} {
 			if err := store.Note(ctx, "r1", e); err != nil {
-				t.Fatal(err)
+				t.Fatalf("noting the status of a message: %v", err)
 			}
 			if err := store.Enter(ctx, "r1", e); err != nil {
-				t.Fatal(err)
+				t.Fatalf("entering the sent message into the ledger: %v", err)
 			}
 		}
 	}
 	december := entry(1, pageOne, 3, delivery.Sent)
 	december.Place.Day = december.Place.Day.AddDate(0, 1, 0)
 	if err := store.Enter(ctx, "r1", december); err != nil {
-		t.Fatal(err)
+		t.Fatalf("entering the sent message into the ledger: %v", err)
 	}
 	if err := store.Enter(ctx, "r2", entry(28, pageOne, 0, delivery.Sent)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("entering the sent message into the ledger: %v", err)
 	}
 	wantMessages(t, store, "r1", november, ledger.Month{
 		1:  {list: {Sent: 1, Failed: 1}},
@@ -85,7 +85,7 @@ func testMessagesAtOnce(t *testing.T, store Store) {
 		for _, status := range []delivery.Status{delivery.Sent, delivery.Delivered, delivery.Read} {
 			group.Go(func() {
 				if err := store.Note(t.Context(), "r1", entry(2, pageOne, number, status)); err != nil {
-					t.Error(err)
+					t.Errorf("noting the status of a message: %v", err)
 				}
 			})
 		}
@@ -116,7 +116,7 @@ func testAnyCallbacks(t *testing.T, store Store) {
 				note = store.Enter
 			}
 			if err := note(context.Background(), id, e); err != nil {
-				rt.Fatal(err)
+				rt.Fatalf("noting the status of a message: %v", err)
 			}
 			if e.Status > furthest[e.Place].Status {
 				furthest[e.Place] = e
@@ -128,7 +128,7 @@ func testAnyCallbacks(t *testing.T, store Store) {
 		}
 		got, err := store.Messages(context.Background(), id, november)
 		if err != nil {
-			rt.Fatal(err)
+			rt.Fatalf("reading the ledger: %v", err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("messages (-want +got):\n%s", diff)

@@ -43,7 +43,7 @@ type quotaTenant struct {
 func sequenceOfChanges(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
 	location, err := time.LoadLocation(rapid.SampledFrom([]string{"UTC", "Asia/Riyadh", "America/New_York"}).Draw(rt, "zone"))
 	if err != nil {
-		rt.Fatal(err)
+		rt.Fatalf("loading the time zone: %v", err)
 	}
 	q := &quotas{rt: rt, calendar: usage.NewCalendar(location), now: time.Date(2026, 10, 30, 22, 0, 0, 0, time.UTC)}
 	q.ledger = newLedger(t, q.calendar)
@@ -65,7 +65,7 @@ func sequenceOfChanges(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 
 func (q *quotas) must(err error) {
 	if err != nil {
-		q.rt.Fatal(err)
+		q.rt.Fatalf("the store failed a step that must succeed: %v", err)
 	}
 }
 

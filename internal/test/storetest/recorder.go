@@ -597,7 +597,7 @@ func streamOfMessages(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usag
 	zone := rapid.SampledFrom([]string{"UTC", "Asia/Riyadh", "America/New_York"}).Draw(rt, "zone")
 	location, err := time.LoadLocation(zone)
 	if err != nil {
-		rt.Fatal(err)
+		rt.Fatalf("loading the time zone: %v", err)
 	}
 	s := &stream{
 		t: t, rt: rt, calendar: usage.NewCalendar(location), model: newModel("r00001", "r00002"),
@@ -675,7 +675,7 @@ func (s *stream) together(group []conversation.Message) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		s.rt.Fatal(err)
+		s.rt.Fatalf("recording the messages at once: %v", err)
 	}
 }
 
@@ -704,7 +704,7 @@ func (s *stream) compare() {
 	for id, tenant := range s.model.tenants {
 		report, history, err := service.History(context.Background(), id)
 		if err != nil {
-			s.rt.Fatal(err)
+			s.rt.Fatalf("reading the report with its history: %v", err)
 		}
 		month := s.calendar.Month(s.now)
 		quota := usage.NewQuota(1000, tenant.months[month], 0)
@@ -733,7 +733,7 @@ func (s *stream) compare() {
 		}
 		record, err := s.ledger.Store.Usage(context.Background(), id, nil)
 		if err != nil {
-			s.rt.Fatal(err)
+			s.rt.Fatalf("reading the stored usage: %v", err)
 		}
 		tally := maps.Clone(tenant.messages)
 		maps.DeleteFunc(tally, func(day string, _ int64) bool { return day[:len("2026-10")] != record.Activity.Messages.Month.String() })

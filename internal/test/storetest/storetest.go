@@ -110,14 +110,14 @@ func create(t *testing.T, s Store, r restaurant.Restaurant, bot *restaurant.Bot)
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the store failed a step that must succeed: %v", err)
 	}
 }
 
 func wantError(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
-		t.Errorf("error is %v, want %v", err, want)
+		t.Errorf("the store answered with the error %v, want %v", err, want)
 	}
 }
 
@@ -499,7 +499,7 @@ func testAnySequence(t *testing.T, s Store) {
 				r.CreatedAt = Start.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "minute")) * time.Minute)
 				r.Active = rapid.Bool().Draw(t, "active")
 				if err := s.CreateRestaurant(ctx, r, nil); err != nil {
-					t.Fatal(err)
+					t.Fatalf("creating the restaurant: %v", err)
 				}
 				model = append(model, r)
 				continue
@@ -507,7 +507,7 @@ func testAnySequence(t *testing.T, s Store) {
 			i := rapid.IntRange(0, len(model)-1).Draw(t, "restaurant")
 			model[i].Active = rapid.Bool().Draw(t, "active")
 			if err := s.SetActive(ctx, model[i].ID, model[i].Active); err != nil {
-				t.Fatal(err)
+				t.Fatalf("switching the restaurant: %v", err)
 			}
 		}
 		filter := usage.Filter(rapid.IntRange(0, 2).Draw(t, "filter"))
@@ -525,7 +525,7 @@ func testAnySequence(t *testing.T, s Store) {
 		}
 		directory, err := s.Directory(ctx)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the directory: %v", err)
 		}
 		if got := directory.Total(filter); got != len(want) {
 			t.Fatalf("total is %d, want %d", got, len(want))
@@ -534,7 +534,7 @@ func testAnySequence(t *testing.T, s Store) {
 		limit := rapid.IntRange(1, 10).Draw(t, "limit")
 		records, err := directory.Page(ctx, filter, offset, limit, november)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading a page of the list: %v", err)
 		}
 		got := []string{}
 		for _, record := range records {
@@ -557,7 +557,7 @@ func testAnySequence(t *testing.T, s Store) {
 		}
 		behind, err := directory.After(ctx, filter, place, limit, november)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading the page of the list after a place: %v", err)
 		}
 		got = []string{}
 		for _, record := range behind.Records {
