@@ -34,7 +34,7 @@ func optingOut(t *testing.T) *fixture {
 	return f
 }
 
-func TestOptOut(t *testing.T) {
+func TestOptOutIsSentNothingUntilOptingIn(t *testing.T) {
 	t.Parallel()
 	f := optingOut(t)
 	f.mustReceive(t, "m1", "hello")
@@ -65,12 +65,12 @@ func TestOptOutBeforeTheWelcome(t *testing.T) {
 	f := optingOut(t)
 	f.mustReceive(t, "m1", "إلغاء الاشتراك")
 	if n := f.conversations(t); n != 0 {
-		t.Errorf("%d conversations", n)
+		t.Errorf("a message that only opts out is billed as %d conversations, want 0", n)
 	}
 	f.mustReceive(t, "m2", "hello")
 	f.wantReceived(t)
 	if n := f.conversations(t); n != 1 || len(f.queue.jobs) > 0 {
-		t.Errorf("%d conversations, jobs %v", n, f.queue.jobs)
+		t.Errorf("a customer who has opted out writes again: %d conversations billed, want 1; bootstrap jobs %v, want none", n, f.queue.jobs)
 	}
 	f.mustReceive(t, "m3", "menu")
 	f.mustReceive(t, "m4", "start")
@@ -78,12 +78,12 @@ func TestOptOutBeforeTheWelcome(t *testing.T) {
 	f.mustReceive(t, "m3", "menu") // an answer that was withheld stays withheld
 	f.wantReceived(t, welcome)
 	if len(f.queue.jobs) != 1 {
-		t.Errorf("jobs %v", f.queue.jobs)
+		t.Errorf("after opting in there are the bootstrap jobs %v, want one", f.queue.jobs)
 	}
 }
 
-// TestOptOutType: Twilio's reading of a text counts before ours.
-func TestOptOutType(t *testing.T) {
+// TestOptOutTypeCountsBeforeTheWords: Twilio's reading of a text counts before ours.
+func TestOptOutTypeCountsBeforeTheWords(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		in   conversation.Incoming
@@ -108,7 +108,7 @@ func TestOptOutType(t *testing.T) {
 				t.Fatalf("receiving the message: %v", err)
 			}
 			if recorder.out != test.out || len(f.phones.received) != test.sent {
-				t.Errorf("opted out: %t, sent %v", recorder.out, f.phones.received)
+				t.Errorf("after %+v the customer has opted out: %t, want %t; and was sent %v, want %d messages", test.in, recorder.out, test.out, f.phones.received, test.sent)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-func TestIntentOf(t *testing.T) {
+func TestQuestionsForMenuAndBranchesAreRecognized(t *testing.T) {
 	t.Parallel()
 	const none, wantsMenu, wantsBranches = conversation.NoIntent, conversation.AsksForMenu, conversation.AsksForBranches
 	text := func(body string) conversation.Incoming { return conversation.Incoming{Body: body} }
@@ -78,22 +78,22 @@ func TestIntentOf(t *testing.T) {
 		{text("\xff\xfemenu"), wantsMenu},                // bytes that are no text are spaces
 	} {
 		if got := conversation.IntentOf(test.in); got != test.want {
-			t.Errorf("%+v asks for %d, want %d", test.in, got, test.want)
+			t.Errorf("%+v is taken for intent %d, want %d (0 none, 1 menu, 2 branches)", test.in, got, test.want)
 		}
 	}
 }
 
-func TestLanguageOf(t *testing.T) {
+func TestAnswersHaveTheLanguageOfTheQuestion(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]menu.Language{
 		"menu": menu.LanguageEnglish, "Menú": menu.LanguageEnglish, "القائمة": menu.LanguageArabic, "menu القائمة": menu.LanguageArabic,
 		"": menu.LanguageArabic, "1 2 3": menu.LanguageArabic, "👍": menu.LanguageArabic, "меню": menu.LanguageArabic,
 	} {
 		if got := conversation.LanguageOf(conversation.Incoming{Body: body}); got != want {
-			t.Errorf("%q is in %s, want %s", body, got, want)
+			t.Errorf("%q is answered in %s, want %s", body, got, want)
 		}
 		if got := conversation.LanguageOf(conversation.Incoming{ButtonText: body}); got != want {
-			t.Errorf("a button with %q is in %s, want %s", body, got, want)
+			t.Errorf("a button that reads %q is answered in %s, want %s", body, got, want)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func FuzzIntentOf(f *testing.F) {
 		}, body)
 		for _, same := range []string{" " + body + "\n", "«" + body + "»", bare} {
 			if got := conversation.IntentOf(conversation.Incoming{Body: same}); got != want {
-				t.Errorf("%q asks for %d, but %q for %d", body, want, same, got)
+				t.Errorf("%q is taken for intent %d, but %q, which reads the same, for %d", body, want, same, got)
 			}
 		}
 	})

@@ -73,7 +73,7 @@ func (f *fixture) open(t *testing.T, first, last int) {
 	for i := first; i <= last; i++ {
 		f.now = f.now.Add(time.Second)
 		if err := f.openOne(i); err != nil {
-			t.Errorf("conversation %d: %v", i, err)
+			t.Errorf("a customer's message that opens conversation %d failed: %v", i, err)
 		}
 	}
 }
@@ -104,17 +104,17 @@ func (f *fixture) wantTold(t *testing.T, events []int, alerts ...string) {
 	got := maps.Clone(f.events)
 	maps.DeleteFunc(got, func(name string, _ int) bool { return !strings.HasPrefix(name, "passed") })
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+		t.Errorf("the metrics of passed thresholds (-want +got):\n%s", diff)
 	}
 	if lines := strings.Count(f.log.String(), `"message":"restaurant passed a threshold"`); lines != len(events) {
-		t.Errorf("%d lines in the log, want %d:\n%s", lines, len(events), f.log)
+		t.Errorf("the log has %d lines \"restaurant passed a threshold\", want %d, one for each passed threshold:\n%s", lines, len(events), f.log)
 	}
 	if diff := cmp.Diff(alerts, f.alerted()); diff != "" {
 		t.Errorf("the owner was told (-want +got):\n%s", diff)
 	}
 }
 
-func TestThresholds(t *testing.T) {
+func TestOwnerIsToldOnceOfEachThreshold(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 1)
 	f.open(t, 1, 23)
@@ -124,7 +124,7 @@ func TestThresholds(t *testing.T) {
 	f.wantLogged(t, "INFO", "quota alert sent")
 	for _, field := range []string{`"threshold":80`, `"month":"2026-11"`, `"used":24`, `"limit":30`, `"effectiveLimit":30`, `"adjustedBy":0`, `"restaurantId":"clxyz123abc"`} {
 		if !strings.Contains(f.log.String(), field) {
-			t.Errorf("the event has no %s", field)
+			t.Errorf("the log line of the quota alert lacks %s:\n%s", field, f.log)
 		}
 	}
 	f.open(t, 25, 29)
@@ -144,7 +144,7 @@ func TestThresholds(t *testing.T) {
 	f.open(t, 41, 50)
 	f.wantTold(t, []int{90, 100}, "true Example 90% 41/45", "true Example 100% 45/45")
 	if strings.Contains(f.log.String(), owner) {
-		t.Error("the log shows the owner's number")
+		t.Errorf("the log shows the owner's number: %s", f.log)
 	}
 
 	f.now = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
@@ -155,8 +155,8 @@ func TestThresholds(t *testing.T) {
 	f.wantTold(t, []int{80}, "true Example 80% 24/30")
 }
 
-// TestThresholdsPassedTogether: a smaller limit is found at the next conversation.
-func TestThresholdsPassedTogether(t *testing.T) {
+// TestLowerPlanReportsItsThresholdsAtTheNextConversation: a smaller limit is found at the next conversation.
+func TestLowerPlanReportsItsThresholdsAtTheNextConversation(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 2)
 	f.open(t, 1, 29)
@@ -167,8 +167,8 @@ func TestThresholdsPassedTogether(t *testing.T) {
 	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 30/30", "true Example 90% 30/30", "true Example 100% 30/30")
 }
 
-// TestThresholdsWithoutAnOwner: there are events all the same.
-func TestThresholdsWithoutAnOwner(t *testing.T) {
+// TestThresholdsAreReportedWithoutAnOwner: there are events all the same.
+func TestThresholdsAreReportedWithoutAnOwner(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*fixture){
 		"no number":   func(f *fixture) { f.tenant.Bot.OwnerNumber = "" },
@@ -191,8 +191,8 @@ func TestNoThresholdsWithoutALimit(t *testing.T) {
 	f.wantTold(t, nil)
 }
 
-// TestAlertThatFails: the customers notice nothing, and the next conversation makes up for it.
-func TestAlertThatFails(t *testing.T) {
+// TestFailedAlertIsSentWithTheNextConversation: the customers notice nothing, and the next conversation makes up for it.
+func TestFailedAlertIsSentWithTheNextConversation(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 1)
 	down := true
@@ -212,8 +212,8 @@ func TestAlertThatFails(t *testing.T) {
 	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 29/30", "true Example 90% 29/30", "true Example 100% 30/30")
 }
 
-// TestAlertThatNeverCanBeSent isn't tried again.
-func TestAlertThatNeverCanBeSent(t *testing.T) {
+// TestAlertThatNeverCanBeSentIsTriedOnce isn't tried again.
+func TestAlertThatNeverCanBeSentIsTriedOnce(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{conversation.ErrUndeliverable, conversation.ErrTemplateRejected} {
 		f := setup(t).limited(t, 1)
@@ -229,13 +229,13 @@ func TestAlertThatNeverCanBeSent(t *testing.T) {
 		f.wantTold(t, []int{80})
 		f.wantLogged(t, "ERROR", "quota alert given up: the owner's number or the template is refused")
 		if tries != 1 {
-			t.Errorf("%v: %d tries", failure, tries)
+			t.Errorf("an alert that fails with \"%v\" was tried %d times, want once: it can never be sent", failure, tries)
 		}
 	}
 }
 
-// TestWatcherThatFails: the customers notice nothing of it either.
-func TestWatcherThatFails(t *testing.T) {
+// TestCustomersAreWelcomedWhileAlertsFail: the customers notice nothing of it either.
+func TestCustomersAreWelcomedWhileAlertsFail(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		set    func(*faultyAlerter, error)
@@ -260,15 +260,15 @@ func TestWatcherThatFails(t *testing.T) {
 				f.open(t, 25, 25)
 				f.wantTold(t, []int{80}, "true Example 80% 25/30")
 				if n := len(f.phones.received); n != 25+1 {
-					t.Errorf("%d messages went out, want each customer's welcome and the alert", n)
+					t.Errorf("%d messages went out, want 26: each of 25 customers' welcome, and the alert once", n)
 				}
 			})
 		})
 	}
 }
 
-// TestThresholdsAtTheSameMoment has all conversations opened at once.
-func TestThresholdsAtTheSameMoment(t *testing.T) {
+// TestOwnerIsToldOnceWhenConversationsOpenAtOnce has all conversations opened at once.
+func TestOwnerIsToldOnceWhenConversationsOpenAtOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 1)
 	var all sync.WaitGroup
@@ -286,7 +286,7 @@ func TestThresholdsAtTheSameMoment(t *testing.T) {
 		told = append(told, strings.Fields(alert)[2])
 	}
 	if !slices.Equal(told, []string{"80%", "90%", "100%"}) {
-		t.Errorf("the owner was told of %q", told)
+		t.Errorf("31 conversations opened at once: the owner was told of %q, want each of 80%%, 90%% and 100%% once, in order", told)
 	}
 	f.wantTold(t, []int{80, 90, 100}, f.alerted()...)
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-func TestWelcomeContent(t *testing.T) {
+func TestWelcomeNamesTheRestaurantAndTheGuest(t *testing.T) {
 	t.Parallel()
 	c := welcomeContent("مطعم\nالمثال", " Sara\tA ", "HX1")
 	if diff := cmp.Diff(map[string]string{"1": "مطعم المثال", "2": "Sara A"}, c.Variables); c.TemplateSID != "HX1" || diff != "" {
-		t.Errorf("template %q, variables (-want +got):\n%s", c.TemplateSID, diff)
+		t.Errorf("the welcome is the template %q, want HX1, with the variables (-want +got):\n%s", c.TemplateSID, diff)
 	}
 	if len(c.Texts) != 1 || !strings.Contains(c.Texts[0], "مطعم المثال") || !strings.Contains(c.Texts[0], "Sara A") {
-		t.Errorf("texts %q", c.Texts)
+		t.Errorf("the welcome as text is %q, want one that names مطعم المثال and Sara A", c.Texts)
 	}
 	nameless := welcomeContent("Example", "\n\u200f\x00 ", "")
 	if nameless.Variables["2"] == "" || strings.Contains(nameless.Texts[0], "  ") {
-		t.Errorf("for a guest without a name: %+v", nameless)
+		t.Errorf("a guest without a visible name is welcomed with %+v, want a friendly word in its place", nameless)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestNamesKeepTheirSigns(t *testing.T) {
 
 func text(arabic, english string) menu.Text { return menu.Text{Arabic: arabic, English: english} }
 
-func TestCategoriesContent(t *testing.T) {
+func TestMenuIsNumberedInTheLanguageOfTheQuestion(t *testing.T) {
 	t.Parallel()
 	categories := []menu.Category{{Name: text("مشروبات", "Drinks")}, {Name: text("", "Grill")}, {Name: text("حلويات", "")}}
 	got := categoriesContent("Example", "HX1", menu.LanguageArabic, categories)
@@ -51,16 +51,16 @@ func TestCategoriesContent(t *testing.T) {
 		Texts:       []string{"قائمة Example:\n1. مشروبات\n2. Grill\n3. حلويات"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("in Arabic (-want +got):\n%s", diff)
+		t.Errorf("the menu in Arabic (-want +got):\n%s", diff)
 	}
 	got = categoriesContent("Example", "", menu.LanguageEnglish, categories)
 	want = Content{Texts: []string{"The menu at Example:\n1. Drinks\n2. Grill\n3. حلويات"}}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("in English without a template (-want +got):\n%s", diff)
+		t.Errorf("the menu in English without a template (-want +got):\n%s", diff)
 	}
 }
 
-func TestBranchesContent(t *testing.T) {
+func TestBranchesAreShownWithTheirAddresses(t *testing.T) {
 	t.Parallel()
 	branches := []menu.Branch{{Name: text("العليا", "Olaya"), Address: text("", "King Fahd Rd")}, {Name: text("جدة", "Jeddah")}}
 	got := branchesContent("Example", "HX1", menu.LanguageEnglish, branches)
@@ -70,18 +70,18 @@ func TestBranchesContent(t *testing.T) {
 		Texts:       []string{"Branches of Example:\n1. Olaya\nKing Fahd Rd\n2. Jeddah"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("content (-want +got):\n%s", diff)
+		t.Errorf("the branches in English (-want +got):\n%s", diff)
 	}
 }
 
-func TestEmptyLists(t *testing.T) {
+func TestEmptyListIsAnsweredInWords(t *testing.T) {
 	t.Parallel()
 	for _, language := range []menu.Language{menu.LanguageArabic, menu.LanguageEnglish} {
 		for _, c := range []Content{
 			categoriesContent("Example", "HX1", language, nil), branchesContent("Example", "HX1", language, nil),
 		} {
 			if c.TemplateSID != "" || len(c.Texts) != 1 || strings.Contains(c.Texts[0], "1.") {
-				t.Errorf("in %s: %+v", language, c)
+				t.Errorf("an empty list in %s is answered with %+v, want one sentence, neither a template nor entries", language, c)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func TestLongListsAreText(t *testing.T) {
 	for entries, want := range map[int]string{1: "HX1", 10: "HX1", 11: ""} {
 		c := categoriesContent("Example", "HX1", menu.LanguageEnglish, make([]menu.Category, entries))
 		if c.TemplateSID != want || (c.Variables != nil) != (want != "") || len(c.Texts) != 1 {
-			t.Errorf("%d entries: %+v", entries, c)
+			t.Errorf("a menu of %d entries goes out as %+v, want the template %q (WhatsApp's lists have ten entries at most)", entries, c, want)
 		}
 	}
 }
@@ -106,11 +106,11 @@ func TestEndlessListsAreCut(t *testing.T) {
 	}
 	c := categoriesContent("Example", "HX1", menu.LanguageEnglish, endless)
 	if len(c.Texts) != maxTexts || !strings.HasPrefix(c.Texts[0], "The menu at Example:\n1. aaa") {
-		t.Errorf("%d texts, of which the first is %.100q", len(c.Texts), c.Texts[0])
+		t.Errorf("a menu of 5,000 entries goes out in %d texts, want %d, of which the first is %.100q", len(c.Texts), maxTexts, c.Texts[0])
 	}
 }
 
-func TestSplitAtTheLimit(t *testing.T) {
+func TestTextsAreSplitAtTheLimit(t *testing.T) {
 	t.Parallel()
 	line := func(n int) string { return strings.Repeat("ق", n) }
 	for name, test := range map[string]struct {
@@ -132,14 +132,14 @@ func TestSplitAtTheLimit(t *testing.T) {
 				got = append(got, utf8.RuneCountInString(text))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("characters (-want +got):\n%s", diff)
+				t.Errorf("lengths of the texts, of which WhatsApp takes at most %d characters each (-want +got):\n%s", MaxTextLength, diff)
 			}
 		})
 	}
 }
 
-// TestSplitProperty: no text is over the limit or empty, nothing is lost, and lines that fit stay whole.
-func TestSplitProperty(t *testing.T) {
+// TestSplitTextLosesNothing: no text is over the limit or empty, nothing is lost, and lines that fit stay whole.
+func TestSplitTextLosesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		signs := rapid.SampledFrom([]rune("aق \n🍽é"))
@@ -148,12 +148,12 @@ func TestSplitProperty(t *testing.T) {
 		texts := split(title, lines)
 		for _, text := range texts {
 			if n := utf8.RuneCountInString(text); n == 0 || n > MaxTextLength || !utf8.ValidString(text) {
-				t.Fatalf("a text of %d characters", n)
+				t.Fatalf("a text of %d characters, which WhatsApp refuses: want 1 to %d", n, MaxTextLength)
 			}
 		}
 		squeezed := func(parts ...string) string { return strings.ReplaceAll(strings.Join(parts, ""), "\n", "") }
 		if got, want := squeezed(texts...), squeezed(append([]string{title}, lines...)...); got != want {
-			t.Fatalf("something is lost: %q became %q", want, got)
+			t.Fatalf("splitting a text lost a part of it: %q became %q", want, got)
 		}
 		for _, line := range lines {
 			whole := false
@@ -161,13 +161,13 @@ func TestSplitProperty(t *testing.T) {
 				whole = whole || strings.Contains(text, line)
 			}
 			if !whole && utf8.RuneCountInString(line) <= MaxTextLength {
-				t.Fatalf("a line that fits was cut: %q", line)
+				t.Fatalf("a line that fits into one message was cut in two: %q", line)
 			}
 		}
 	})
 }
 
-func TestNames(t *testing.T) {
+func TestNamesFitIntoATemplate(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"سارة": "سارة", " Sara\tA. ": "Sara A.", "": "", "\u2800": "", "\u3164\u3164": "", "\uFFA0 \u2800": "", "\u200B\u00AD": "", "\u115F\uFE0F": "",
@@ -180,29 +180,29 @@ func TestNames(t *testing.T) {
 		"A\u202DB\u061CC\u2068": "AB\u061CC",
 	} {
 		if got := variable(given); got != want {
-			t.Errorf("%q became %q, want %q", given, got, want)
+			t.Errorf("the name %q goes out as %q, want %q", given, got, want)
 		}
 	}
 }
 
-// TestVariableProperty: WhatsApp accepts any name as a variable.
-func TestVariableProperty(t *testing.T) {
+// TestAnyNameFitsIntoATemplate: WhatsApp accepts any name as a variable.
+func TestAnyNameFitsIntoATemplate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		given := string(rapid.SliceOfN(rapid.Byte(), 0, 400).Draw(t, "bytes")) + rapid.String().Draw(t, "text")
 		got := variable(given)
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxVariable || strings.Contains(got, "  ") ||
 			strings.TrimSpace(got) != got || strings.ContainsFunc(got, unicode.IsControl) {
-			t.Fatalf("%q became %q", given, got)
+			t.Fatalf("the name %q goes out as %q, which WhatsApp refuses in a template: too long, or with spaces or control characters", given, got)
 		}
 		if again := variable(got); again != got {
-			t.Fatalf("%q became %q, and that %q", given, got, again)
+			t.Fatalf("the name %q goes out as %q, and made fit again as %q, want no change", given, got, again)
 		}
 	})
 }
 
-// TestContentProperty: no list, however odd, makes a text over the limit, or a template with an empty variable.
-func TestContentProperty(t *testing.T) {
+// TestAnyListFitsIntoMessages: no list, however odd, makes a text over the limit, or a template with an empty variable.
+func TestAnyListFitsIntoMessages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-zق]{1,200}`).Draw(t, "name")
@@ -214,16 +214,16 @@ func TestContentProperty(t *testing.T) {
 		language := rapid.SampledFrom([]menu.Language{menu.LanguageArabic, menu.LanguageEnglish}).Draw(t, "language")
 		c := branchesContent(name, "HX1", language, branches)
 		if len(c.Texts) == 0 {
-			t.Fatal("no text")
+			t.Fatalf("%d branches of %q have no text to fall back on", len(branches), name)
 		}
 		for _, text := range c.Texts {
 			if n := utf8.RuneCountInString(text); n == 0 || n > MaxTextLength {
-				t.Fatalf("a text of %d characters", n)
+				t.Fatalf("a text of %d characters, which WhatsApp refuses: want 1 to %d", n, MaxTextLength)
 			}
 		}
 		for number, value := range c.Variables {
 			if value == "" {
-				t.Fatalf("variable %s is empty", number)
+				t.Fatalf("the template's variable %s is empty, which WhatsApp refuses", number)
 			}
 		}
 	})

@@ -253,7 +253,7 @@ func (f *fixture) receive(id, body string) error {
 func (f *fixture) mustReceive(t *testing.T, id, body string) {
 	t.Helper()
 	if err := f.receive(id, body); err != nil {
-		t.Errorf("message %s: %v", id, err)
+		t.Errorf("message %s (%q) was not taken, so Twilio would send it again: %v", id, body, err)
 	}
 }
 
@@ -280,7 +280,7 @@ func (f *fixture) wantReceived(t *testing.T, want ...sent) {
 func (f *fixture) wantEvents(t *testing.T, want map[string]int) {
 	t.Helper()
 	if diff := cmp.Diff(want, f.events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+		t.Errorf("the metrics counted other events than happened (-want +got):\n%s", diff)
 	}
 }
 
@@ -308,7 +308,7 @@ var (
 	englishMenu = text("The menu at Example:\n1. Drinks")
 )
 
-func TestFirstMessage(t *testing.T) {
+func TestFirstMessageIsWelcomedAndCountedOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.mustReceive(t, "SM1", "hello")
@@ -318,13 +318,13 @@ func TestFirstMessage(t *testing.T) {
 		ProfileName: "Sara", EnqueuedAt: f.now,
 	}}
 	if diff := cmp.Diff(want, f.queue.jobs); diff != "" {
-		t.Errorf("jobs (-want +got):\n%s", diff)
+		t.Errorf("a new customer's bootstrap job (-want +got):\n%s", diff)
 	}
 	f.wantEvents(t, map[string]int{"welcome sent": 1})
 	f.wantLogged(t, "INFO", "welcome sent")
 	f.wantLogged(t, "INFO", "bootstrap job enqueued")
 	if n := f.conversations(t); n != 1 {
-		t.Errorf("%d conversations", n)
+		t.Errorf("the restaurant is billed %d conversations for a customer's first message, want 1", n)
 	}
 	if strings.Contains(f.log.String(), customer) {
 		t.Errorf("the log shows the customer's number: %s", f.log)
@@ -340,8 +340,8 @@ func TestFirstMessageIsWelcomedOnly(t *testing.T) {
 	f.wantReceived(t, welcome)
 }
 
-// TestWelcomeAndJobAtOnce: each of the two goes on only once the other has begun.
-func TestWelcomeAndJobAtOnce(t *testing.T) {
+// TestWelcomeAndJobGoOutAtOnce: each of the two goes on only once the other has begun.
+func TestWelcomeAndJobGoOutAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -360,27 +360,27 @@ func TestWelcomeAndJobAtOnce(t *testing.T) {
 		start := time.Now()
 		f.mustReceive(t, "m1", "hello")
 		if len(f.phones.received) != 1 || len(f.queue.jobs) != 1 || time.Since(start) > 0 {
-			t.Errorf("received %v, jobs %v after %v", f.phones.received, f.queue.jobs, time.Since(start))
+			t.Errorf("the welcome or the job waited for the other: the customer received %v, %d jobs enqueued, after %v", f.phones.received, len(f.queue.jobs), time.Since(start))
 		}
 	})
 }
 
-func TestQueueDown(t *testing.T) {
+func TestWelcomeGoesOutWhileTheQueueIsDown(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.queue.before = func(context.Context) error { return errDown }
 	testQueueFailure(t, f)
 }
 
-// TestQueuePanics: a panic beside the welcome ends neither it nor the process.
-func TestQueuePanics(t *testing.T) {
+// TestWelcomeGoesOutWhenTheQueuePanics: a panic beside the welcome ends neither it nor the process.
+func TestWelcomeGoesOutWhenTheQueuePanics(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.queue.before = func(context.Context) error { panic("on fire") }
 	testQueueFailure(t, f)
 	f.wantLogged(t, "ERROR", "bootstrap job not enqueued")
 	if !strings.Contains(f.log.String(), "panic: on fire") {
-		t.Errorf("log %s", f.log)
+		t.Errorf("the log doesn't name the panic \"on fire\":\n%s", f.log)
 	}
 }
 
@@ -394,8 +394,8 @@ func testQueueFailure(t *testing.T, f *fixture) {
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 }
 
-// TestQueueHangs: the welcome doesn't wait for the queue at all, and the answer to Twilio only for two seconds.
-func TestQueueHangs(t *testing.T) {
+// TestWelcomeDoesNotWaitForAQueueThatHangs: the welcome doesn't wait for the queue at all, and the answer to Twilio only for two seconds.
+func TestWelcomeDoesNotWaitForAQueueThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -405,18 +405,18 @@ func TestQueueHangs(t *testing.T) {
 		f.phones.before = func(context.Context, sent) error { welcomedAfter = time.Since(start); return nil }
 		f.mustReceive(t, "m1", "hello")
 		if took := time.Since(start); welcomedAfter != 0 || took != 2*time.Second {
-			t.Errorf("welcomed after %v, answered after %v", welcomedAfter, took)
+			t.Errorf("with a queue that hangs the customer is welcomed after %v, want at once; Twilio is answered after %v, want 2s", welcomedAfter, took)
 		}
 		f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 	})
 }
 
-func TestTwilioDown(t *testing.T) {
+func TestWelcomeThatTwilioDidNotTakeGoesOutWithTheRepeat(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.phones.before = func(context.Context, sent) error { return errDown }
 	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("with Twilio down: %v", err)
+		t.Errorf("with Twilio down the message fails with %v, want an outage, so that it is delivered again", err)
 	}
 	f.wantReceived(t)
 	f.phones.before = nil
@@ -427,11 +427,11 @@ func TestTwilioDown(t *testing.T) {
 	f.wantEvents(t, map[string]int{"welcome sent": 1})
 	for _, j := range f.queue.jobs { // with each attempt one, by the same name
 		if j.JobID != "job-m1" {
-			t.Errorf("job %+v", j)
+			t.Errorf("a repeat enqueued the job under another name, so it runs twice: %+v, want job-m1", j)
 		}
 	}
 	if n := f.conversations(t); n != 1 || len(f.queue.jobs) != 2 {
-		t.Errorf("%d conversations, %d jobs", n, len(f.queue.jobs))
+		t.Errorf("four deliveries of one message: %d conversations billed, want 1; %d jobs, want 2 of the same name", n, len(f.queue.jobs))
 	}
 }
 
@@ -442,27 +442,27 @@ func TestOperatorsFaultKeepsTheWelcomeDue(t *testing.T) {
 	fault := errors.New("sender not registered")
 	f.phones.before = func(context.Context, sent) error { return fault }
 	if err := f.receive("m1", "hello"); !errors.Is(err, fault) {
-		t.Errorf("error %v", err)
+		t.Errorf("a message fails with %v, want the sender's fault, so that the welcome stays due", err)
 	}
 	f.phones.before = nil
 	f.mustReceive(t, "m1", "hello")
 	f.wantReceived(t, welcome)
 }
 
-// TestLeaseNotReleased: with the store down too, a repeat at once is to come again, and one after the lease welcomes.
-func TestLeaseNotReleased(t *testing.T) {
+// TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds: with the store down too, a repeat at once is to come again, and one after the lease welcomes.
+func TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
 		f.phones.before = func(context.Context, sent) error { return errDown }
 		f.recorder.release = errDown
 		if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
-			t.Errorf("with everything down: %v", err)
+			t.Errorf("with Twilio and the store down the message fails with %v, want an outage", err)
 		}
 		f.wantLogged(t, "WARN", "lease on the reply not released: the reply waits until the lease expires")
 		f.phones.before, f.recorder.release = nil, nil
 		if err := f.receive("m1", "hello"); !errors.Is(err, conversation.ErrElsewhere) {
-			t.Errorf("while the lease lasts: %v", err)
+			t.Errorf("a repeat during another delivery's lease fails with %v, want ErrElsewhere: it would welcome the customer a second time", err)
 		}
 		time.Sleep(conversation.LeaseLength)
 		f.mustReceive(t, "m1", "hello")
@@ -470,8 +470,8 @@ func TestLeaseNotReleased(t *testing.T) {
 	})
 }
 
-// TestTwoFirstMessagesAtOnce gives one welcome, and holds up nobody but its sender.
-func TestTwoFirstMessagesAtOnce(t *testing.T) {
+// TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce gives one welcome, and holds up nobody but its sender.
+func TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -483,13 +483,13 @@ func TestTwoFirstMessagesAtOnce(t *testing.T) {
 		group.Wait()
 		f.wantReceived(t, welcome)
 		if len(f.queue.jobs) != 1 || f.conversations(t) > 1 {
-			t.Errorf("%d jobs, %d conversations", len(f.queue.jobs), f.conversations(t))
+			t.Errorf("a customer wrote eight times at once: %d bootstrap jobs, want 1; %d conversations billed, want at most 1", len(f.queue.jobs), f.conversations(t))
 		}
 	})
 }
 
-// TestTwoDeliveriesAtOnce: the later ones wait for the first, and needn't be repeated.
-func TestTwoDeliveriesAtOnce(t *testing.T) {
+// TestWebhookRepeatedAtOnceWelcomesOnce: the later ones wait for the first, and needn't be repeated.
+func TestWebhookRepeatedAtOnceWelcomesOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -501,13 +501,13 @@ func TestTwoDeliveriesAtOnce(t *testing.T) {
 		group.Wait()
 		f.wantReceived(t, welcome)
 		if f.phones.attempts != 1 {
-			t.Errorf("%d attempts", f.phones.attempts)
+			t.Errorf("eight deliveries of one message: Twilio was asked %d times to welcome the customer, want once", f.phones.attempts)
 		}
 	})
 }
 
-// TestFirstOfTwoDeliveriesFails: the other one, which has waited, takes over.
-func TestFirstOfTwoDeliveriesFails(t *testing.T) {
+// TestWaitingRepeatTakesOverAFailedWelcome: the other one, which has waited, takes over.
+func TestWaitingRepeatTakesOverAFailedWelcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -528,18 +528,18 @@ func TestFirstOfTwoDeliveriesFails(t *testing.T) {
 			if errors.Is(err, outage.ErrUnavailable) {
 				failed++
 			} else if err != nil {
-				t.Errorf("error %v", err)
+				t.Errorf("a delivery failed with %v, want an outage or nothing", err)
 			}
 		}
 		if failed != 1 {
-			t.Errorf("%d deliveries failed, want the first", failed)
+			t.Errorf("%d of two deliveries failed, want only the first: the waiting one takes over", failed)
 		}
 		f.wantReceived(t, welcome)
 	})
 }
 
-// TestElsewhere: patience has an end.
-func TestElsewhere(t *testing.T) {
+// TestRepeatWaitsOnlyAWhileForAStuckWelcome: patience has an end.
+func TestRepeatWaitsOnlyAWhileForAStuckWelcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -551,34 +551,34 @@ func TestElsewhere(t *testing.T) {
 		start := time.Now()
 		err := f.receive("m1", "hello")
 		if took := time.Since(start); !errors.Is(err, conversation.ErrElsewhere) || took < 3*time.Second || took > 4*time.Second {
-			t.Errorf("error %v after %v", err, took)
+			t.Errorf("a repeat behind a stuck welcome fails with %v after %v, want ErrElsewhere after 3s to 4s", err, took)
 		}
 		// A request that doesn't wait for the same message isn't delayed.
 		start = time.Now()
 		f.mustReceive(t, "m2", "hello again")
 		if took := time.Since(start); took > 0 {
-			t.Errorf("another message took %v", took)
+			t.Errorf("the customer's next message waited %v for the stuck welcome of the first, want no wait", took)
 		}
 		// Nor does anyone wait for longer than he has time.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err = f.Receive(ctx, f.tenant, conversation.Incoming{MessageID: "m1", Customer: customer, Body: "hello"})
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("with a second left: %v", err)
+			t.Errorf("a repeat with one second left fails with %v, want its deadline", err)
 		}
 		stop()
 		group.Wait()
 	})
 }
 
-func TestSettlingIsTriedForLong(t *testing.T) {
+func TestSentWelcomeIsNotedThoughTheStoreFailsFiveTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
 		f.recorder.settleFailures = 5
 		f.mustReceive(t, "m1", "hello")
 		if f.recorder.settled != 6 {
-			t.Errorf("tried %d times, want 6", f.recorder.settled)
+			t.Errorf("a sent welcome was noted in %d attempts, want 6: an unnoted one is sent again", f.recorder.settled)
 		}
 		time.Sleep(conversation.LeaseLength)
 		f.mustReceive(t, "m1", "hello")
@@ -586,8 +586,8 @@ func TestSettlingIsTriedForLong(t *testing.T) {
 	})
 }
 
-// TestNeverSettled: a welcome that went out is not reported as a failure, which would have it sent again for sure.
-func TestNeverSettled(t *testing.T) {
+// TestSentWelcomeThatCannotBeNotedIsNoFailure: a welcome that went out is not reported as a failure, which would have it sent again for sure.
+func TestSentWelcomeThatCannotBeNotedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -596,12 +596,12 @@ func TestNeverSettled(t *testing.T) {
 		f.wantReceived(t, welcome)
 		f.wantLogged(t, "ERROR", "reply not settled: another delivery may send it again")
 		if f.recorder.settled != 6 {
-			t.Errorf("tried %d times, want 6", f.recorder.settled)
+			t.Errorf("a sent welcome was noted in %d attempts, want 6: an unnoted one is sent again", f.recorder.settled)
 		}
 	})
 }
 
-func TestUndeliverable(t *testing.T) {
+func TestCustomerWhoCannotReceiveIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.phones.before = func(context.Context, sent) error { return fmt.Errorf("63024: %w", conversation.ErrUndeliverable) }
@@ -611,11 +611,11 @@ func TestUndeliverable(t *testing.T) {
 	f.mustReceive(t, "m1", "hello")
 	f.mustReceive(t, "m2", "hello")
 	if f.wantReceived(t); f.phones.attempts != 1 {
-		t.Errorf("%d attempts", f.phones.attempts)
+		t.Errorf("a customer who can't receive was sent the welcome %d times, want once", f.phones.attempts)
 	}
 }
 
-func TestTemplateRejected(t *testing.T) {
+func TestRejectedTemplateGoesOutAsText(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.phones.before = func(_ context.Context, m sent) error {
@@ -627,29 +627,29 @@ func TestTemplateRejected(t *testing.T) {
 	f.mustReceive(t, "m1", "hello")
 	f.mustReceive(t, "m1", "hello")
 	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "Hello \u2068Sara\u2069, welcome to \u2068Example\u2069!") {
-		t.Errorf("received %q", f.phones.received)
+		t.Errorf("the customer received %q, want one welcome as text", f.phones.received)
 	}
 	f.wantLogged(t, "WARN", "template rejected: the message is sent without it")
 	f.wantEvents(t, map[string]int{"welcome sent": 1})
 }
 
-func TestNoTemplate(t *testing.T) {
+func TestWelcomeWithoutATemplateIsText(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	delete(f.templates, "welcome")
 	f.mustReceive(t, "m1", "hello")
 	if len(f.phones.received) != 1 || !strings.Contains(f.phones.received[0].Text, "أهلًا وسهلًا بك يا \u2068Sara\u2069 في \u2068Example\u2069!") {
-		t.Errorf("received %q", f.phones.received)
+		t.Errorf("the customer received %q, want one welcome as text", f.phones.received)
 	}
 }
 
-// TestRecoveredByALaterMessage: a welcome that was never sent goes out with the next message, which is answered too.
-func TestRecoveredByALaterMessage(t *testing.T) {
+// TestUnsentWelcomeGoesOutWithALaterMessage: a welcome that was never sent goes out with the next message, which is answered too.
+func TestUnsentWelcomeGoesOutWithALaterMessage(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.phones.before = func(context.Context, sent) error { return errDown }
 	if err := f.receive("m1", "hello"); err == nil {
-		t.Error("with Twilio down: no error")
+		t.Error("a message was taken with Twilio down, so Twilio would never deliver it again, and the customer is not welcomed")
 	}
 	f.phones.before = nil
 	f.now = f.now.Add(48 * time.Hour)
@@ -659,7 +659,7 @@ func TestRecoveredByALaterMessage(t *testing.T) {
 	f.wantReceived(t, welcome, englishMenu)
 }
 
-func TestAnswers(t *testing.T) {
+func TestMenuAndBranchesAreAnsweredOnce(t *testing.T) {
 	t.Parallel()
 	const sid = "HX00000000000000000000000000000002"
 	for name, test := range map[string]struct {
@@ -692,28 +692,28 @@ func TestAnswers(t *testing.T) {
 			test.in.MessageID, test.in.Customer = "m1", customer
 			for range 2 { // a repeat isn't answered again
 				if err := f.Receive(t.Context(), f.tenant, test.in); err != nil {
-					t.Errorf("receiving the message: %v", err)
+					t.Errorf("receiving %+v: %v", test.in, err)
 				}
 			}
 			f.wantReceived(t, test.want)
 			if len(f.queue.jobs) > 0 {
-				t.Errorf("jobs %v", f.queue.jobs)
+				t.Errorf("a welcomed customer's question enqueued %v, want no bootstrap job", f.queue.jobs)
 			}
 		})
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
+func TestOtherTextsAreNotAnswered(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	f.mustReceive(t, "m1", "thanks")
 	f.wantReceived(t)
 	if f.wantEvents(t, map[string]int{}); len(f.menus.asked) > 0 {
-		t.Errorf("asked for %v", f.menus.asked)
+		t.Errorf("\"thanks\" made the bot ask Sufrah for %v, want nothing", f.menus.asked)
 	}
 }
 
-func TestAnswerEvents(t *testing.T) {
+func TestAnswersAreCountedByTheirSource(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	f.mustReceive(t, "m1", "menu")
@@ -722,13 +722,13 @@ func TestAnswerEvents(t *testing.T) {
 	f.wantLogged(t, "INFO", "answer sent")
 }
 
-// TestAnswerAgain: an answer that wasn't sent is, with the repeat.
-func TestAnswerAgain(t *testing.T) {
+// TestUnsentAnswerGoesOutWithTheRepeat: an answer that wasn't sent is, with the repeat.
+func TestUnsentAnswerGoesOutWithTheRepeat(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	f.phones.before = func(context.Context, sent) error { return errDown }
 	if err := f.receive("m1", "menu"); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("with Twilio down: %v", err)
+		t.Errorf("with Twilio down the message fails with %v, want an outage, so that it is delivered again", err)
 	}
 	f.phones.before = nil
 	f.mustReceive(t, "m1", "menu")
@@ -738,7 +738,7 @@ func TestAnswerAgain(t *testing.T) {
 	f.wantReceived(t, englishMenu, englishMenu)
 }
 
-func TestAnswersAtOnce(t *testing.T) {
+func TestQuestionRepeatedAtOnceIsAnsweredOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking().welcomed(t)
@@ -752,20 +752,20 @@ func TestAnswersAtOnce(t *testing.T) {
 	})
 }
 
-func TestSufrahFails(t *testing.T) {
+func TestQuestionIsAnsweredOnceSufrahIsBack(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	f.menus.err = &sufrah.Error{StatusCode: 503}
 	if err := f.receive("m1", "menu"); !errors.Is(err, f.menus.err) {
-		t.Errorf("with Sufrah down: %v", err)
+		t.Errorf("a question with Sufrah down fails with %v, want %v, so that Twilio delivers it again", err, f.menus.err)
 	}
 	f.menus.err = nil
 	f.mustReceive(t, "m1", "menu")
 	f.wantReceived(t, englishMenu)
 }
 
-// TestUnknownMerchant: delivering the message again wouldn't help, so the customer is told.
-func TestUnknownMerchant(t *testing.T) {
+// TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu: delivering the message again wouldn't help, so the customer is told.
+func TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	f.menus.err = &sufrah.Error{StatusCode: 404, Permanent: true, Err: sufrah.ErrUnknownMerchant}
@@ -789,7 +789,7 @@ func (m emptyMenus) Branches(ctx context.Context, id string) ([]menu.Branch, cac
 	return nil, cache.None, err
 }
 
-func TestNoMerchant(t *testing.T) {
+func TestRestaurantWithoutAMerchantWelcomesAllTheSame(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.tenant.Restaurant.MerchantID = ""
@@ -798,11 +798,11 @@ func TestNoMerchant(t *testing.T) {
 	f.mustReceive(t, "m3", "branches")
 	f.wantReceived(t, welcome, text("Our menu is not available right now. Please try again later."), text("There are no branches to show right now. Please try again later."))
 	if len(f.queue.jobs) > 0 || len(f.menus.asked) > 0 || f.events["enqueue failed"] > 0 {
-		t.Errorf("jobs %v, asked for %v, events %v", f.queue.jobs, f.menus.asked, f.events)
+		t.Errorf("a restaurant without a merchant enqueued %v, asked Sufrah for %v and counted %v, want none of it", f.queue.jobs, f.menus.asked, f.events)
 	}
 }
 
-func TestLimit(t *testing.T) {
+func TestAnswersOfAMinuteAreLimited(t *testing.T) {
 	t.Parallel()
 	for limit, want := range map[int64]int{-1: 5, 0: 0, 1: 1, 3: 3, 60: 5} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
@@ -815,7 +815,7 @@ func TestLimit(t *testing.T) {
 				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
 			}
 			if got := len(f.phones.received) - 1; got != want || f.events["answer limited"] != 5-want {
-				t.Errorf("%d answers, %d withheld; want %d", got, f.events["answer limited"], want)
+				t.Errorf("five questions in a minute with a limit of %d: %d answered and %d withheld, want %d answered", limit, got, f.events["answer limited"], want)
 			}
 			// A withheld answer stays withheld: the repeat is recorded, and not answered.
 			f.now = f.now.Add(time.Minute)
@@ -823,29 +823,29 @@ func TestLimit(t *testing.T) {
 				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
 			}
 			if got := len(f.phones.received) - 1; got != want {
-				t.Errorf("%d answers after the repeats, want %d", got, want)
+				t.Errorf("repeats of withheld questions were answered: %d answers, want still %d", got, want)
 			}
 			f.mustReceive(t, "m6", "menu")
 			if limit != 0 {
 				want++
 			}
 			if got := len(f.phones.received) - 1; got != want {
-				t.Errorf("%d answers in the next minute, want %d", got, want)
+				t.Errorf("a question in the next minute with a limit of %d: %d answers in all, want %d", limit, got, want)
 			}
 			record, err := f.store.Usage(t.Context(), f.tenant.Restaurant.ID, nil)
 			if err != nil || record.Activity.Messages.Days[23] != 7 {
-				t.Errorf("tally %v, %v; want 7 messages", record.Activity.Messages, err)
+				t.Errorf("the owner sees %v messages (%v), want 7: withheld answers don't undo the customer's messages", record.Activity.Messages, err)
 			}
 		})
 	}
 }
 
-func TestStoreDown(t *testing.T) {
+func TestCustomerIsWelcomedOnceTheStoreIsBack(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.recorder.record = errDown
 	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("error %v", err)
+		t.Errorf("with the store down the message fails with %v, want an outage, so that it is delivered again", err)
 	}
 	f.wantReceived(t)
 	f.recorder.record = nil
@@ -853,7 +853,7 @@ func TestStoreDown(t *testing.T) {
 	_ = f.receive("m1", "hello")
 	f.phones.before, f.recorder.claim = nil, errDown
 	if err := f.receive("m1", "hello"); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("claiming: error %v", err)
+		t.Errorf("with the store down at the claim the message fails with %v, want an outage", err)
 	}
 	f.wantReceived(t)
 	f.recorder.claim = nil
@@ -869,44 +869,44 @@ func TestAnyNameGivesAJob(t *testing.T) {
 		in := conversation.Incoming{MessageID: "m1", Customer: customer, Body: "hello",
 			ProfileName: rapid.String().Draw(rt, "name") + string(rapid.SliceOf(rapid.Byte()).Draw(rt, "bytes"))}
 		if err := f.Receive(context.Background(), f.tenant, in); err != nil || len(f.queue.jobs) != 1 {
-			rt.Fatalf("error %v, jobs %v, log %s", err, f.queue.jobs, f.log)
+			rt.Fatalf("a customer named %q: error %v, %d bootstrap jobs, want 1; log %s", in.ProfileName, err, len(f.queue.jobs), f.log)
 		}
 	})
 }
 
-// TestOneCustomersAnswers: a customer who asks without end gets ten answers a minute, and the other customers still get
+// TestOneCustomerCannotUseUpTheAnswersOfOthers: a customer who asks without end gets ten answers a minute, and the other customers still get
 // theirs.
-func TestOneCustomersAnswers(t *testing.T) {
+func TestOneCustomerCannotUseUpTheAnswersOfOthers(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
 	for i := range 90 {
 		f.mustReceive(t, fmt.Sprint("n", i), "menu")
 	}
 	if got := len(f.phones.received); got != conversation.AnswersPerCustomer || f.events["answer limited"] != 90-got {
-		t.Errorf("%d answers, %d withheld", got, f.events["answer limited"])
+		t.Errorf("a customer who asks 90 times a minute gets %d answers, want %d; %d withheld", got, conversation.AnswersPerCustomer, f.events["answer limited"])
 	}
 	for i := range 60 {
 		in := conversation.Incoming{Customer: fmt.Sprintf("+96652%07d", i)}
 		for _, in.Body = range []string{"hello", "menu"} {
 			in.MessageID = fmt.Sprint("o", i, in.Body)
 			if err := f.Receive(t.Context(), f.tenant, in); err != nil {
-				t.Fatalf("receiving the message: %v", err)
+				t.Fatalf("receiving %q of %s: %v", in.Body, in.Customer, err)
 			}
 		}
 	}
 	if others := f.events["answer sent, "+cache.Fresh.String()] - conversation.AnswersPerCustomer; others != 50 {
-		t.Errorf("%d answers went to others, want the 50 that the restaurant's minute has left: %v", others, f.events)
+		t.Errorf("%d answers went to the other customers, want the 50 that the restaurant's minute has left: %v", others, f.events)
 	}
 	f.now = f.now.Add(time.Minute)
 	before := len(f.phones.received)
 	if f.mustReceive(t, "next minute", "menu"); len(f.phones.received) != before+1 {
-		t.Error("no answer in the next minute")
+		t.Error("the customer who used up a minute's answers gets none in the next minute")
 	}
 }
 
-// TestLeaseOfADeadProcess: a process that dies before Twilio took the welcome leaves its lease, and a repeat within Twilio's 15
+// TestWelcomeOfADeadProcessGoesOutWithin15Seconds: a process that dies before Twilio took the welcome leaves its lease, and a repeat within Twilio's 15
 // seconds gets the welcome out. A sending that takes long keeps its lease meanwhile.
-func TestLeaseOfADeadProcess(t *testing.T) {
+func TestWelcomeOfADeadProcessGoesOutWithin15Seconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -917,17 +917,17 @@ func TestLeaseOfADeadProcess(t *testing.T) {
 			t.Fatalf("recording the message: %v", err)
 		}
 		if state, err := f.recorder.Claim(t.Context(), m, conversation.Welcome, time.Now()); err != nil || state != conversation.ReplyHeld {
-			t.Fatalf("lease: %v, %v", state, err)
+			t.Fatalf("the process that is to die holds the lease as %v (%v), want held", state, err)
 		}
 		start := time.Now()
 		for f.receive("m1", "hello") != nil {
 			if time.Since(start) > 15*time.Second {
-				t.Fatal("no welcome within 15 s")
+				t.Fatal("the customer isn't welcomed within the 15 s in which Twilio repeats the webhook")
 			}
 			time.Sleep(time.Second)
 		}
 		if len(f.phones.received) != 1 {
-			t.Errorf("%d messages", len(f.phones.received))
+			t.Errorf("the customer of the dead process received %d welcomes, want 1", len(f.phones.received))
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -946,7 +946,7 @@ func TestLeaseOfADeadProcess(t *testing.T) {
 		}
 		deliveries.Wait()
 		if len(f.phones.received) != 1 {
-			t.Errorf("%d messages went out, want 1", len(f.phones.received))
+			t.Errorf("a welcome that took longer than its lease went out %d times, want once", len(f.phones.received))
 		}
 	})
 }
@@ -964,8 +964,8 @@ func (u *unrenewable) Claim(ctx context.Context, m conversation.Message, r conve
 	return u.Recorder.Claim(ctx, m, r, now)
 }
 
-// TestLeaseThatIsLost: a delivery that can't renew its lease stops sending before another delivery may begin.
-func TestLeaseThatIsLost(t *testing.T) {
+// TestSendingStopsBeforeItsLeaseEnds: a delivery that can't renew its lease stops sending before another delivery may begin.
+func TestSendingStopsBeforeItsLeaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t).ticking()
@@ -981,7 +981,7 @@ func TestLeaseThatIsLost(t *testing.T) {
 			return ctx.Err()
 		}
 		if err := f.receive("m1", "hello"); err == nil || took > conversation.LeaseLength-2*conversation.ClockSkew {
-			t.Errorf("sending went on for %s: %v", took, err)
+			t.Errorf("a delivery that can't renew its lease went on sending for %s (error %v), want less than %s: another one may send by then", took, err, conversation.LeaseLength-2*conversation.ClockSkew)
 		}
 	})
 }
@@ -1018,14 +1018,14 @@ func TestRepliesGoToTheNumber(t *testing.T) {
 	} {
 		in.MessageID = fmt.Sprint("m", i)
 		if err := f.Receive(t.Context(), f.tenant, in); err != nil {
-			t.Fatalf("receiving the message: %v", err)
+			t.Fatalf("receiving message %d: %v", i, err)
 		}
 	}
 	f.wantReceived(t, welcome, englishMenu, englishMenu)
 	if len(f.queue.jobs) != 1 || f.queue.jobs[0].CustomerWa != customer {
-		t.Errorf("jobs %+v", f.queue.jobs)
+		t.Errorf("bootstrap jobs %+v, want one for the number %s", f.queue.jobs, customer)
 	}
 	if last := recorder.seen[2]; last.UserID != user {
-		t.Errorf("recorded as %+v", last)
+		t.Errorf("the message with a number and a user id is recorded as %+v, want the user id %s kept: the next message may have nothing else", last, user)
 	}
 }

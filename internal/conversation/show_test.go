@@ -102,11 +102,11 @@ func (f *fixture) tap(t interface{ Fatalf(string, ...any) }, l *lists, in conver
 	in.MessageID, in.Customer = fmt.Sprint("tap-", before), customer
 	f.now = f.now.Add(time.Minute / conversation.AnswersPerCustomer) // no machine taps
 	if err := f.Receive(context.Background(), f.tenant, in); err != nil {
-		t.Fatalf("%+v: %v", in, err)
+		t.Fatalf("receiving %+v: %v", in, err)
 	}
 	got := f.phones.received[before:]
 	if len(got) != 1 {
-		t.Fatalf("%+v is answered with %d messages", in, len(got))
+		t.Fatalf("%+v is answered with %d messages, want one: each is paid", in, len(got))
 	}
 	if got[0].SID == "" {
 		return got[0].Text
@@ -118,7 +118,7 @@ func (f *fixture) tap(t interface{ Fatalf(string, ...any) }, l *lists, in conver
 	return "[" + strings.Join(titles, ", ") + "]"
 }
 
-func TestTaps(t *testing.T) {
+func TestTappedRowIsAnsweredWithOneMessage(t *testing.T) {
 	t.Parallel()
 	const first = "[Category 1, Category 2, Category 3, Category 4, Category 5, Category 6, Category 7, Category 8, Category 9, More]"
 	const branches = "[Olaya, Malqa]"
@@ -160,8 +160,8 @@ func TestTaps(t *testing.T) {
 	}
 }
 
-// TestChosenBranch: a category shows the products of the chosen branch, and of the first branch before any choice.
-func TestChosenBranch(t *testing.T) {
+// TestCategoryShowsTheProductsOfTheChosenBranch: a category shows the products of the chosen branch, and of the first branch before any choice.
+func TestCategoryShowsTheProductsOfTheChosenBranch(t *testing.T) {
 	t.Parallel()
 	o := demoOffer()
 	f, l := tapping(t, o)
@@ -175,12 +175,12 @@ func TestChosenBranch(t *testing.T) {
 		o.asked[i] = "merchant-1 " + rest
 	}
 	if !slices.Equal(o.asked, want) {
-		t.Errorf("asked for %v, want %v", o.asked, want)
+		t.Errorf("the customer chose branch b2 after the first category, and products were fetched of %v, want %v", o.asked, want)
 	}
 }
 
-// TestListNotMade holds that text goes out, after a second and a half at most, where a list can't be made or sent.
-func TestListNotMade(t *testing.T) {
+// TestListThatCannotBeMadeGoesOutAsText holds that text goes out, after a second and a half at most, where a list can't be made or sent.
+func TestListThatCannotBeMadeGoesOutAsText(t *testing.T) {
 	t.Parallel()
 	const text = "Branches of Example:\n1. Olaya\nOlaya Street\n2. Malqa"
 	for name, test := range map[string]struct {
@@ -207,18 +207,18 @@ func TestListNotMade(t *testing.T) {
 				}
 				start := time.Now()
 				if got := f.tap(t, l, conversation.Incoming{Body: "branches"}); got != text {
-					t.Errorf("answered with %q", got)
+					t.Errorf("where the list can't be sent, the customer is answered with %q, want the text %q", got, text)
 				}
 				if took := time.Since(start); took != test.took || l.forgotten != test.forgotten {
-					t.Errorf("took %v, forgot %d times", took, l.forgotten)
+					t.Errorf("the customer waited %v for the text, want %v; the unusable list was forgotten %d times, want %d", took, test.took, l.forgotten, test.forgotten)
 				}
 			})
 		})
 	}
 }
 
-// TestOneAnswerOneMessage asks for random menus, follows every row that leads to a page, and reaches every category.
-func TestOneAnswerOneMessage(t *testing.T) {
+// TestEveryCategoryOfALongMenuCanBeReached asks for random menus, follows every row that leads to a page, and reaches every category.
+func TestEveryCategoryOfALongMenuCanBeReached(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		o := &offer{}
@@ -241,7 +241,7 @@ func TestOneAnswerOneMessage(t *testing.T) {
 		}
 		delete(reached, "")
 		if len(reached) != len(o.categories) {
-			rt.Fatalf("reached %d of %d", len(reached), len(o.categories))
+			rt.Fatalf("tapping through the menu's pages leads to %d of its %d categories: the customer can't order from the others", len(reached), len(o.categories))
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-func TestNewAllowance(t *testing.T) {
+func TestWhatRemainsIsNeverBelowZero(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		dailyLimit, today, thisMonth           int64
@@ -37,7 +37,7 @@ func TestNewAllowance(t *testing.T) {
 				MonthlyLimit: test.monthly, MonthlyRemaining: test.monthlyLeft}
 			if diff := cmp.Diff(want, usage.NewAllowance(test.dailyLimit, test.today,
 				usage.NewQuota(test.dailyLimit, test.thisMonth, 0))); diff != "" {
-				t.Errorf("allowance (-want +got):\n%s", diff)
+				t.Errorf("%d opened today and %d this month, of %d a day, leave the allowance (-want +got):\n%s", test.today, test.thisMonth, test.dailyLimit, diff)
 			}
 		})
 	}
@@ -54,19 +54,19 @@ func TestAllowanceStaysWithinItsLimits(t *testing.T) {
 		got := usage.NewAllowance(limit, today, usage.NewQuota(limit, thisMonth, added))
 		monthly := max(0, 30*limit+added)
 		if got.DailyLimit != limit || got.MonthlyLimit != 30*limit {
-			t.Errorf("limits are %d and %d", got.DailyLimit, got.MonthlyLimit)
+			t.Errorf("a plan of %d a day shows as %d a day and %d a month, want 30 times as many a month", limit, got.DailyLimit, got.MonthlyLimit)
 		}
 		if got.DailyRemaining < 0 || got.DailyRemaining > got.DailyLimit {
-			t.Errorf("%d of %d remain today", got.DailyRemaining, got.DailyLimit)
+			t.Errorf("the owner is shown %d conversations left today, of %d", got.DailyRemaining, got.DailyLimit)
 		}
 		if got.MonthlyRemaining < 0 || got.MonthlyRemaining > monthly {
-			t.Errorf("%d of %d remain this month", got.MonthlyRemaining, monthly)
+			t.Errorf("the owner is shown %d conversations left this month, of %d", got.MonthlyRemaining, monthly)
 		}
 		if today < limit && got.DailyRemaining+today != limit {
-			t.Errorf("%d remain of %d after %d", got.DailyRemaining, limit, today)
+			t.Errorf("%d of %d conversations are shown as left today after %d", got.DailyRemaining, limit, today)
 		}
 		if thisMonth < monthly && got.MonthlyRemaining+thisMonth != monthly {
-			t.Errorf("%d remain of %d after %d", got.MonthlyRemaining, monthly, thisMonth)
+			t.Errorf("%d of %d conversations are shown as left this month after %d", got.MonthlyRemaining, monthly, thisMonth)
 		}
 	})
 }

@@ -39,7 +39,7 @@ func month(text string) usage.Month {
 	return m
 }
 
-func TestCalendar(t *testing.T) {
+func TestMomentsBelongToTheMonthAndDayOfTheirZone(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		zone, instant string
@@ -75,10 +75,10 @@ func TestCalendar(t *testing.T) {
 			t.Parallel()
 			calendar := usage.NewCalendar(location(test.zone))
 			if got := calendar.Month(at(test.instant)).String(); got != test.month {
-				t.Errorf("month is %s, want %s", got, test.month)
+				t.Errorf("a conversation at %s in %s is billed to the month %s, want %s", test.instant, test.zone, got, test.month)
 			}
 			if got := calendar.Day(at(test.instant)); got != test.day {
-				t.Errorf("day is %d, want %d", got, test.day)
+				t.Errorf("a conversation at %s in %s is counted on day %d, want %d", test.instant, test.zone, got, test.day)
 			}
 		})
 	}
@@ -89,10 +89,10 @@ func TestCalendarWithoutZoneIsUTC(t *testing.T) {
 	calendar := usage.NewCalendar(nil)
 	instant := at("2026-11-01T02:00:00+03:00")
 	if got := calendar.Month(instant).String(); got != "2026-10" {
-		t.Errorf("month is %s, want 2026-10", got)
+		t.Errorf("without a zone %s is in month %s, want 2026-10, the month in UTC", instant, got)
 	}
 	if got := calendar.Day(instant); got != 31 {
-		t.Errorf("day is %d, want 31", got)
+		t.Errorf("without a zone %s is on day %d, want 31, the day in UTC", instant, got)
 	}
 }
 
@@ -110,12 +110,12 @@ func TestDaysFollowOneAnother(t *testing.T) {
 		case nextMonth == m && (nextDay == day || nextDay == day+1):
 		case nextMonth.Last(2)[1] == m && day >= 28 && nextDay == 1:
 		default:
-			t.Errorf("%s is day %d of %s, and %s is day %d of %s", before.UTC(), day, m, after.UTC(), nextDay, nextMonth)
+			t.Errorf("%s is day %d of %s, and %s is day %d of %s: the days don't follow one another", before.UTC(), day, m, after.UTC(), nextDay, nextMonth)
 		}
 	})
 }
 
-func TestPeriod(t *testing.T) {
+func TestPeriodBeginsAndEndsAtTheZonesMidnight(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ zone, instant, startsAt, resetsAt string }{
 		"UTC":                  {"UTC", "2026-11-30T23:59:59.999Z", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"},
@@ -136,8 +136,8 @@ func TestPeriod(t *testing.T) {
 	}
 }
 
-// TestPeriodsAreWhatIsCounted: a period has all instants of its month, and no other.
-func TestPeriodsAreWhatIsCounted(t *testing.T) {
+// TestPeriodHasAllMomentsOfItsMonth: a period has all instants of its month, and no other.
+func TestPeriodHasAllMomentsOfItsMonth(t *testing.T) {
 	t.Parallel()
 	zones := append([]string{"America/Asuncion", "America/Havana", "Asia/Amman", "Asia/Beirut", "Africa/Cairo"}, zones...)
 	rapid.Check(t, func(t *rapid.T) {
@@ -145,16 +145,16 @@ func TestPeriodsAreWhatIsCounted(t *testing.T) {
 		now := at("1990-01-01T00:00:00Z").Add(time.Duration(rapid.Int64Range(0, 50*365*24*60*60).Draw(t, "seconds")) * time.Second)
 		p := calendar.Period(now)
 		if now.Before(p.StartsAt) || !now.Before(p.ResetsAt) {
-			t.Errorf("%s is not in its period %+v", now, p)
+			t.Errorf("%s is shown in the period %+v, which doesn't contain it", now, p)
 		}
 		if calendar.Month(p.StartsAt) != p.Month || !calendar.Month(p.StartsAt.Add(-1)).Before(p.Month) ||
 			calendar.Month(p.ResetsAt.Add(-1)) != p.Month || !p.Month.Before(calendar.Month(p.ResetsAt)) {
-			t.Errorf("%+v begins or ends elsewhere", p)
+			t.Errorf("the period %+v doesn't begin and end where conversations begin and end to count for its month", p)
 		}
 	})
 }
 
-func TestLast(t *testing.T) {
+func TestMonthsBeforeAMonth(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		month string
@@ -177,7 +177,7 @@ func TestLast(t *testing.T) {
 				got = append(got, m.String())
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("months (-want +got):\n%s", diff)
+				t.Errorf("the last %d months from %s on (-want +got):\n%s", test.n, test.month, diff)
 			}
 		})
 	}
@@ -195,13 +195,13 @@ func TestMonthsSortAsTimePasses(t *testing.T) {
 		first := func(m usage.Month) time.Time { return time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, time.UTC) }
 		want := first(a).Before(first(b))
 		if got := a.Before(b); got != want {
-			t.Errorf("%s.Before(%s) = %t", a, b, got)
+			t.Errorf("%s.Before(%s) = %t, want %t", a, b, got, want)
 		}
 		if got := a.String() < b.String(); got != want {
-			t.Errorf("%q < %q is %t", a, b, got)
+			t.Errorf("the texts %q < %q are %t, want %t: stores sort months by them", a, b, got, want)
 		}
 		if got, err := usage.ParseMonth(a.String()); err != nil || got != a {
-			t.Errorf("ParseMonth(%q) = %v, %v", a, got, err)
+			t.Errorf("ParseMonth(%q) = %v, %v, want the month back", a, got, err)
 		}
 	})
 }
@@ -228,10 +228,10 @@ func FuzzParseMonth(f *testing.F) {
 			return
 		}
 		if got := m.String(); got != text {
-			t.Errorf("%q was read as %q", text, got)
+			t.Errorf("ParseMonth took %q for %q, want an error or the same text", text, got)
 		}
 		if m.Year < 1 || m.Month < time.January || m.Month > time.December {
-			t.Errorf("%q was read as month %d of the year %d", text, m.Month, m.Year)
+			t.Errorf("ParseMonth took %q for month %d of the year %d, which doesn't exist", text, m.Month, m.Year)
 		}
 	})
 }

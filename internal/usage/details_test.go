@@ -14,9 +14,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestImportedSessions: sessions from another system have unique ids too, even if they were opened at the same moment, and keep
+// TestImportedSessionsHaveUniqueLastingIDs: sessions from another system have unique ids too, even if they were opened at the same moment, and keep
 // the same ids whenever they are shown.
-func TestImportedSessions(t *testing.T) {
+func TestImportedSessionsHaveUniqueLastingIDs(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	store, calendar := localstore.New(t), usage.NewCalendar(nil)
@@ -34,7 +34,7 @@ func TestImportedSessions(t *testing.T) {
 			_, err = store.MergeSession(t.Context(), s)
 		}
 		if err != nil {
-			t.Fatalf("importing the session: %v", err)
+			t.Fatalf("storing the session: %v", err)
 		}
 	}
 	service := usage.NewService(store, calendar, restaurant.DefaultLimits, func() time.Time { return at })
@@ -49,7 +49,7 @@ func TestImportedSessions(t *testing.T) {
 		}
 		want := []string{"m1", "imported-1795435200000-1", "imported-1795435200000-2", "imported-1795431600000"}
 		if diff := cmp.Diff(want, ids); diff != "" {
-			t.Errorf("ids (-want +got):\n%s", diff)
+			t.Errorf("the ids of three imported sessions and a live one (-want +got):\n%s", diff)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-func TestMergeMonths(t *testing.T) {
+func TestMergedMonthsCountNothingTwice(t *testing.T) {
 	t.Parallel()
 	early, late := time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	type days = map[int]int64
@@ -44,13 +44,13 @@ func TestMergeMonths(t *testing.T) {
 		},
 	} {
 		if diff := cmp.Diff(test.want, test.a.Merge(test.b)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+			t.Errorf("merging two counts of a month, %s (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-// TestMergeLaws: merging sources in any order, and any number of times, lowers nothing and counts nothing twice.
-func TestMergeLaws(t *testing.T) {
+// TestMergingInAnyOrderCountsNothingTwice: merging sources in any order, and any number of times, lowers nothing and counts nothing twice.
+func TestMergingInAnyOrderCountsNothingTwice(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		truth := rapid.MapOf(rapid.IntRange(1, 30), rapid.Int64Range(1, 9)).Draw(t, "truth")
@@ -73,20 +73,20 @@ func TestMergeLaws(t *testing.T) {
 		a, b := source("a"), source("b")
 		merged := a.Merge(b)
 		if merged.Conversations > total || merged.Conversations < max(a.Conversations, b.Conversations) {
-			t.Fatalf("%+v and %+v make %+v, of %d", a, b, merged, total)
+			t.Fatalf("%+v and %+v are merged to %+v: of %d conversations in truth, the restaurant would be billed too many or too few", a, b, merged, total)
 		}
 		if !cmp.Equal(merged, b.Merge(a)) || !cmp.Equal(merged, merged.Merge(b)) || !cmp.Equal(merged, merged.Merge(a)) {
-			t.Fatalf("%+v and %+v make %+v, or another month in another order", a, b, merged)
+			t.Fatalf("%+v and %+v are merged to %+v, and to another count in another order or when merged again", a, b, merged)
 		}
 		for day := range maps.Keys(merged.Days) {
 			if merged.Days[day] > truth[day] {
-				t.Fatalf("day %d has %d, of %d", day, merged.Days[day], truth[day])
+				t.Fatalf("merged, day %d has %d conversations, more than the %d that there were", day, merged.Days[day], truth[day])
 			}
 		}
 	})
 }
 
-func TestMergeActivity(t *testing.T) {
+func TestMergedActivityKeepsFirstAndLast(t *testing.T) {
 	t.Parallel()
 	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
 	none := usage.Activity{}
@@ -97,10 +97,10 @@ func TestMergeActivity(t *testing.T) {
 		"both": a.Merge(b), "again": a.Merge(b).Merge(b), "and nothing": a.Merge(b).Merge(none),
 	} {
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+			t.Errorf("merged activity of two sources, %s (-want +got):\n%s", name, diff)
 		}
 	}
 	if diff := cmp.Diff(b, none.Merge(b)); diff != "" {
-		t.Errorf("nothing and one (-want +got):\n%s", diff)
+		t.Errorf("merged activity of no source and one (-want +got):\n%s", diff)
 	}
 }

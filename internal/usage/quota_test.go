@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-func TestQuota(t *testing.T) {
+func TestQuotaSaysWhatIsLeftAndWhetherTheOwnerIsAlerted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		daily, used, added             int64
@@ -48,10 +48,10 @@ func TestQuota(t *testing.T) {
 			t.Parallel()
 			q := usage.NewQuota(test.daily, test.used, test.added)
 			if q.Limit != test.limit || q.EffectiveLimit() != test.effective || q.Remaining() != test.remaining || q.ToppedUp != test.added {
-				t.Errorf("%+v: effective limit %d, %d remaining", q, q.EffectiveLimit(), q.Remaining())
+				t.Errorf("%+v has the effective limit %d with %d remaining, want %d with %d", q, q.EffectiveLimit(), q.Remaining(), test.effective, test.remaining)
 			}
 			if q.HasAccess() != (test.remaining != 0) {
-				t.Errorf("access %t with %d remaining", q.HasAccess(), test.remaining)
+				t.Errorf("hasAccess is %t with %d conversations remaining", q.HasAccess(), test.remaining)
 			}
 			var threshold int64
 			for _, at := range usage.Thresholds {
@@ -60,14 +60,14 @@ func TestQuota(t *testing.T) {
 				}
 			}
 			if q.Threshold() != threshold || (threshold == 100) != test.reachesAll || (threshold >= 90) != test.nearing {
-				t.Errorf("threshold %d", q.Threshold())
+				t.Errorf("%+v has passed the threshold %d, want %d: the owner is alerted by it", q, q.Threshold(), threshold)
 			}
 			hundredths, limited := q.PercentHundredths()
 			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {
-				t.Errorf("%d hundredths of a percent, limited %t", hundredths, limited)
+				t.Errorf("%+v shows as %d hundredths of a percent used (limited %t), want %d (-1: unlimited)", q, hundredths, limited, test.hundredths)
 			}
 			if q.InAlert() != test.nearing || q.Reaches(usage.Whole) != test.reachesAll || q.Reaches(0) != test.reachesIt {
-				t.Errorf("nearing %t, all %t, nothing %t", q.InAlert(), q.Reaches(usage.Whole), q.Reaches(0))
+				t.Errorf("%+v is in the alerts: %t, want %t; reaches all: %t, want %t; reaches 0: %t, want %t", q, q.InAlert(), test.nearing, q.Reaches(usage.Whole), test.reachesAll, q.Reaches(0), test.reachesIt)
 			}
 		})
 	}
@@ -79,13 +79,13 @@ func TestNegativeCountIsNone(t *testing.T) {
 	for _, used := range []int64{-1, -300, math.MinInt64} {
 		q := usage.NewQuota(10, used, 0)
 		if hundredths, _ := q.PercentHundredths(); q.Used != 0 || q.Remaining() != 300 || hundredths != 0 || q.Reaches(1) {
-			t.Errorf("%d used: %+v, %d remaining, %d hundredths", used, q, q.Remaining(), hundredths)
+			t.Errorf("a stored count of %d shows as %+v, %d of 300 remaining, %d hundredths of a percent, want a count of 0", used, q, q.Remaining(), hundredths)
 		}
 	}
 }
 
-// TestQuotaIsExact holds the figures to fractions of any size.
-func TestQuotaIsExact(t *testing.T) {
+// TestQuotaComparesExactly holds the figures to fractions of any size.
+func TestQuotaComparesExactly(t *testing.T) {
 	t.Parallel()
 	limits := rapid.OneOf(rapid.Int64Range(1, 40), rapid.Int64Range(1, 1_000_000_000))
 	draw := func(t *rapid.T, name string) (usage.Quota, *big.Rat) {
@@ -98,16 +98,16 @@ func TestQuotaIsExact(t *testing.T) {
 		q, share := draw(t, "one")
 		other, otherShare := draw(t, "other")
 		if got, want := q.CompareUse(other), share.Cmp(otherShare); got != want {
-			t.Fatalf("%+v against %+v: %d, want %d", q, other, got, want)
+			t.Fatalf("%+v is ranked against %+v as %d, want %d", q, other, got, want)
 		}
 		asked := usage.Share(rapid.Int64Range(0, int64(usage.Whole)).Draw(t, "share"))
 		if got, want := q.Reaches(asked), share.Cmp(big.NewRat(int64(asked), int64(usage.Whole))) >= 0; got != want {
-			t.Fatalf("%+v reaches %d: %t, want %t", q, asked, got, want)
+			t.Fatalf("%+v reaches the share %d: %t, want %t", q, asked, got, want)
 		}
 		hundredths, _ := q.PercentHundredths()
 		shown := big.NewRat(hundredths, 10000)
 		if shown.Cmp(share) > 0 || hundredths < 10000 && new(big.Rat).Add(shown, big.NewRat(1, 10000)).Cmp(share) <= 0 {
-			t.Fatalf("%+v shows as %d", q, hundredths)
+			t.Fatalf("%+v shows as %d hundredths of a percent, which isn't the used share rounded down", q, hundredths)
 		}
 	})
 }

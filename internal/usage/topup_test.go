@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-func TestRenew(t *testing.T) {
+func TestTopUpCountsInItsMonthOnly(t *testing.T) {
 	t.Parallel()
 	store := localstore.New(t)
 	create(t, store, named("one", "One"), 10)
@@ -28,7 +28,7 @@ func TestRenew(t *testing.T) {
 		if err != nil {
 			t.Fatalf("adding the top-up: %v", err)
 		}
-		wantEqual(t, "quota", got, usage.ToppedUp{Quota: usage.Quota{Limit: 300, ToppedUp: want}})
+		wantEqual(t, "quota after the top-up", got, usage.ToppedUp{Quota: usage.Quota{Limit: 300, ToppedUp: want}})
 	}
 	renew(100)
 	renew(200)
@@ -38,10 +38,10 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatalf("reading the report: %v", err)
 	}
-	wantEqual(t, "allowance", report.Allowance, usage.Allowance{DailyLimit: 10, DailyRemaining: 10, MonthlyLimit: 300, MonthlyRemaining: 400})
+	wantEqual(t, "allowance with one top-up in the new month", report.Allowance, usage.Allowance{DailyLimit: 10, DailyRemaining: 10, MonthlyLimit: 300, MonthlyRemaining: 400})
 }
 
-func TestRenewalsThatMakeNoSense(t *testing.T) {
+func TestTopUpsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 	t.Parallel()
 	renewer := usage.NewTopUpService(localstore.New(t), usage.NewCalendar(nil), defaults, time.Now, func() string { return "1" })
 	for name, test := range map[string]struct {
@@ -64,12 +64,12 @@ func TestRenewalsThatMakeNoSense(t *testing.T) {
 			t.Parallel()
 			r := usage.TopUpRequest{RestaurantID: "nobody", Amount: 1_000_000, Reason: strings.Repeat("م", 500), Key: strings.Repeat("k", 255)}
 			if _, err := renewer.Add(t.Context(), r); !errors.Is(err, restaurant.ErrNotFound) {
-				t.Fatalf("the largest that is allowed: %v", err)
+				t.Fatalf("the largest top-up that is allowed fails with %v, want not found, of the restaurant", err)
 			}
 			test.spoil(&r)
 			_, err := renewer.Add(t.Context(), r)
 			if fault, ok := errors.AsType[*usage.TopUpFault](err); !ok || fault.Name != test.want || fault.Problem == "" {
-				t.Errorf("error %v, want one that names %s", err, test.want)
+				t.Errorf("the top-up %+v fails with %v, want a fault of %s", r, err, test.want)
 			}
 		})
 	}

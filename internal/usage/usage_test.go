@@ -88,7 +88,7 @@ func wantEqual(t *testing.T, what string, got, want any) {
 	}
 }
 
-func TestReport(t *testing.T) {
+func TestReportHasTheDocumentedFigures(t *testing.T) {
 	t.Parallel()
 	got, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").Report(t.Context(), "clxyz123abc")
 	if err != nil {
@@ -132,12 +132,12 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 				t.Fatalf("reading the report: %v", err)
 			}
 			if got.ConversationsThisMonth != test.thisMonth {
-				t.Errorf("%d conversations this month, want %d", got.ConversationsThisMonth, test.thisMonth)
+				t.Errorf("at %s in %s the owner sees %d conversations this month, want %d", test.now, test.zone, got.ConversationsThisMonth, test.thisMonth)
 			}
 			if want := 100 - test.remainingToday; got.ConversationsToday != want {
-				t.Errorf("%d conversations today, want %d", got.ConversationsToday, want)
+				t.Errorf("at %s in %s the owner sees %d conversations today, want %d", test.now, test.zone, got.ConversationsToday, want)
 			}
-			wantEqual(t, "allowance", got.Allowance, usage.Allowance{DailyLimit: 100, DailyRemaining: test.remainingToday,
+			wantEqual(t, "allowance at "+test.now, got.Allowance, usage.Allowance{DailyLimit: 100, DailyRemaining: test.remainingToday,
 				MonthlyLimit: 3000, MonthlyRemaining: 3000 - test.thisMonth})
 		})
 	}
@@ -186,14 +186,14 @@ func TestReportWithoutUsage(t *testing.T) {
 				Period: usage.Period{Month: month("2025-10"), TimeZone: "Asia/Riyadh",
 					StartsAt: at("2025-09-30T21:00:00Z"), ResetsAt: at("2025-10-31T21:00:00Z")}})
 			if len(history) != 0 {
-				t.Errorf("history is %v, want none", history)
+				t.Errorf("a restaurant that was never used has the history %v, want none", history)
 			}
 		})
 	}
 }
 
 // A bot that may open no conversation at all is not a bot without a configuration.
-func TestReportWithALimitOfZero(t *testing.T) {
+func TestLimitOfZeroIsNotTheDefault(t *testing.T) {
 	t.Parallel()
 	store := localstore.New(t)
 	if err := store.CreateRestaurant(t.Context(), named("closed", "Closed"), &restaurant.Bot{ID: "bot"}); err != nil {
@@ -203,10 +203,10 @@ func TestReportWithALimitOfZero(t *testing.T) {
 	if err != nil {
 		t.Fatalf("reading the report: %v", err)
 	}
-	wantEqual(t, "allowance", got.Allowance, usage.Allowance{})
+	wantEqual(t, "allowance of a bot with a limit of 0", got.Allowance, usage.Allowance{})
 }
 
-func TestHistory(t *testing.T) {
+func TestHistoryHasTheDocumentedFigures(t *testing.T) {
 	t.Parallel()
 	report, history, err := newService(example(t), "UTC", "2025-10-21T09:00:00Z").History(t.Context(), "clxyz123abc")
 	if err != nil {
@@ -219,7 +219,7 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-func TestHistoryMonths(t *testing.T) {
+func TestHistoryHasSixMonthsNewestFirst(t *testing.T) {
 	t.Parallel()
 	everyMonth := strings.Fields("2025-06 2025-07 2025-08 2025-09 2025-10 2025-11 2025-12 2026-01 2026-02 2026-03")
 	tests := map[string]struct {
@@ -258,7 +258,7 @@ func TestHistoryMonths(t *testing.T) {
 			for _, m := range history {
 				got = append(got, m.Month.String())
 			}
-			wantEqual(t, "months", got, test.want)
+			wantEqual(t, "months of the history", got, test.want)
 		})
 	}
 }
@@ -280,7 +280,7 @@ func chain(t *testing.T) *stackstore.Store {
 	return store
 }
 
-func TestList(t *testing.T) {
+func TestListHasThePageAndTheExactTotal(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		filter        usage.Filter
@@ -315,14 +315,14 @@ func TestList(t *testing.T) {
 			for i, report := range got.Reports {
 				ids[i] = report.RestaurantID
 			}
-			wantEqual(t, "ids", strings.Join(ids, " "), test.want)
-			wantEqual(t, "total", got.Total, test.total)
+			wantEqual(t, "restaurants on the page", strings.Join(ids, " "), test.want)
+			wantEqual(t, "total of the filter", got.Total, test.total)
 		})
 	}
 }
 
 // Pages that begin where the previous page ended have every restaurant once, and their place in the list.
-func TestListFollows(t *testing.T) {
+func TestFollowedPagesHaveEveryRestaurantOnce(t *testing.T) {
 	t.Parallel()
 	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
 	var pages []string
@@ -340,7 +340,7 @@ func TestListFollows(t *testing.T) {
 			page += " " + report.RestaurantID
 		}
 		pages = append(pages, page)
-		wantEqual(t, "more", got.More, got.Next != nil)
+		wantEqual(t, "hasMore of a page with or without a next one", got.More, got.Next != nil)
 		if start = (usage.Start{After: got.Next}); start.After == nil {
 			break
 		}
@@ -368,12 +368,12 @@ func TestListAgreesWithReport(t *testing.T) {
 		}
 		reports = append(reports, report)
 	}
-	wantEqual(t, "reports", listing.Reports, reports)
+	wantEqual(t, "list compared with each restaurant's own report", listing.Reports, reports)
 	wantEqual(t, "newest's allowance", reports[0].Allowance,
 		usage.Allowance{DailyLimit: 50, DailyRemaining: 49, MonthlyLimit: 1500, MonthlyRemaining: 1495})
 }
 
-func TestFilterAdmits(t *testing.T) {
+func TestFiltersAdmitTheirRestaurants(t *testing.T) {
 	t.Parallel()
 	tests := map[usage.Filter]struct{ active, inactive bool }{
 		usage.All:          {true, true},
@@ -382,10 +382,10 @@ func TestFilterAdmits(t *testing.T) {
 	}
 	for filter, want := range tests {
 		if got := filter.Admits(true); got != want.active {
-			t.Errorf("filter %d admits active: %t", filter, got)
+			t.Errorf("filter %d admits an active restaurant: %t, want %t", filter, got, want.active)
 		}
 		if got := filter.Admits(false); got != want.inactive {
-			t.Errorf("filter %d admits inactive: %t", filter, got)
+			t.Errorf("filter %d admits an inactive restaurant: %t, want %t", filter, got, want.inactive)
 		}
 	}
 }
@@ -464,7 +464,7 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 	}
 }
 
-func TestUnknownRestaurant(t *testing.T) {
+func TestUnknownRestaurantIsNotFound(t *testing.T) {
 	t.Parallel()
 	service := newService(example(t), "UTC", "2025-10-21T09:00:00Z")
 	if _, err := service.Report(t.Context(), "nobody"); !errors.Is(err, restaurant.ErrNotFound) {
@@ -487,7 +487,7 @@ func TestInvalidIDsNeverReachTheStore(t *testing.T) {
 			t.Errorf("History(%q) fails with %v, want not found", id, err)
 		}
 		if store.asked != 0 {
-			t.Errorf("the store was asked for %q", id)
+			t.Errorf("the store was asked for the invalid id %q %d times, which costs a read for every guess", id, store.asked)
 		}
 	}
 }

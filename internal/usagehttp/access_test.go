@@ -31,7 +31,7 @@ func TestRefusedCredentialsAreNamed(t *testing.T) {
 			f := setup(t)
 			w := f.do(t, test.request)
 			if line := f.onlyLine(t); w.Code < 400 || line["credentialId"] != test.id {
-				t.Errorf("status %d, log line %v", w.Code, line)
+				t.Errorf("a refused credential is answered with %d, want 400 or above, and logged as %v, want credentialId %v: operators look for it after a leak", w.Code, line, test.id)
 			}
 		})
 	}
@@ -42,13 +42,13 @@ func (f fixture) onlyLine(t *testing.T) map[string]any {
 	t.Helper()
 	var line map[string]any
 	if err := json.Unmarshal(f.log.Bytes(), &line); err != nil {
-		t.Fatalf("log %q: %v", f.log, err)
+		t.Fatalf("the log isn't one line of JSON (%v): %s", err, f.log)
 	}
 	return line
 }
 
-// TestPanicsAreAnswered has a store panic in each goroutine of a request, for a known and for an unknown credential.
-func TestPanicsAreAnswered(t *testing.T) {
+// TestPanicIsAnsweredAs500AndLogged has a store panic in each goroutine of a request, for a known and for an unknown credential.
+func TestPanicIsAnsweredAs500AndLogged(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		request *http.Request
@@ -79,20 +79,20 @@ func TestPanicsAreAnswered(t *testing.T) {
 				test.break_(f.faults)
 				w := f.do(t, test.request)
 				if w.Code != 500 || !strings.Contains(w.Body.String(), `"code":"internal_error"`) || strings.Contains(w.Body.String(), "on fire") {
-					t.Errorf("seen %t: %d %s", seen, w.Code, w.Body)
+					t.Errorf("a panic, with a credential seen before: %t, is answered with %d %s, want 500 internal_error and nothing of the inside", seen, w.Code, w.Body)
 				}
 				line := f.onlyLine(t)
 				if stack, _ := line["stack"].(string); line["level"] != "ERROR" || line["error"] != "panic: on fire" || !strings.Contains(stack, "faults") {
-					t.Errorf("seen %t: log line %v", seen, line)
+					t.Errorf("a panic, with a credential seen before: %t, is logged as %v, want an ERROR with the panic and its stack", seen, line)
 				}
 			})
 		}
 	}
 }
 
-// TestAccessThatChanged: a result that was read under a credential's remembered access isn't returned if the
+// TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant: a result that was read under a credential's remembered access isn't returned if the
 // credential's access has changed since.
-func TestAccessThatChanged(t *testing.T) {
+func TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.do(t, request("/api/usage", asOwner, ofExample))
@@ -101,10 +101,10 @@ func TestAccessThatChanged(t *testing.T) {
 		return credential.Credential{ID: "cr_" + owner, Hash: hash, Kind: credential.PAT, Restaurants: []string{"new"}}
 	}
 	if w := f.do(t, request("/api/usage", asOwner, ofExample)); w.Code != http.StatusForbidden {
-		t.Errorf("the old restaurant: %d %s", w.Code, w.Body)
+		t.Errorf("an owner who no longer covers the restaurant is answered with %d %s, want 403: these are another's figures now", w.Code, w.Body)
 	}
 	if w := f.do(t, request("/api/usage", asOwner, "X-Restaurant-Id: new")); w.Code != http.StatusOK {
-		t.Errorf("the new one: %d %s", w.Code, w.Body)
+		t.Errorf("an owner is answered with %d %s for the restaurant that the token covers now, want 200", w.Code, w.Body)
 	}
 }
 

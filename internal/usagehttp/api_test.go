@@ -231,7 +231,7 @@ func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r.Clone(t.Context())) // a handler writes into its request, and parallel tests share theirs
 	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
-		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
+		t.Errorf("the answer isn't as docs/openapi.yaml promises: %v", err)
 	}
 	return w
 }
@@ -243,8 +243,8 @@ const (
 	ofExample   = "X-Restaurant-Id: clxyz123abc"
 )
 
-// TestBodies compares whole answers with the files in testdata.
-func TestBodies(t *testing.T) {
+// TestAnswersAreTheGoldenFiles compares whole answers with the files in testdata.
+func TestAnswersAreTheGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]*http.Request{
 		"one":             request("/api/usage", asOwner, ofExample),
@@ -272,12 +272,12 @@ func TestBodies(t *testing.T) {
 			}
 			w := f.do(t, r)
 			if w.Code != http.StatusOK {
-				t.Fatalf("status %d: %s", w.Code, w.Body)
+				t.Fatalf("%s is answered with %d, want 200: %s", r.URL, w.Code, w.Body)
 			}
 			golden := filepath.Join("testdata", name+".json")
 			var got bytes.Buffer
 			if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
-				t.Fatalf("indenting the answer: %v", err)
+				t.Fatalf("the answer to %s is no JSON: %v", r.URL, err)
 			}
 			if *update {
 				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
@@ -289,14 +289,14 @@ func TestBodies(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("body (-want +got):\n%s", diff)
+				t.Errorf("the answer to %s isn't %s, so dashboards would read something else (-want +got):\n%s", r.URL, golden, diff)
 			}
 		})
 	}
 }
 
-// TestRefusals has every row of the API's error table.
-func TestRefusals(t *testing.T) {
+// TestRefusalsFollowTheErrorTable has every row of the API's error table.
+func TestRefusalsFollowTheErrorTable(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		request *http.Request
@@ -430,22 +430,22 @@ func TestRefusals(t *testing.T) {
 			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatalf("body %q: %v", w.Body, err)
+				t.Fatalf("the refusal %q is no JSON: %v", w.Body, err)
 			}
 			if w.Code != test.status || body["code"] != test.code || body["error"] == "" || len(body) != 2 {
-				t.Errorf("got %d %v, want %d with code %s", w.Code, body, test.status, test.code)
+				t.Errorf("answered with %d %v, want %d with code %s and a sentence", w.Code, body, test.status, test.code)
 			}
 			if !strings.Contains(body["error"], test.names) {
-				t.Errorf("sentence %q does not name %q", body["error"], test.names)
+				t.Errorf("the refusal's sentence %q doesn't name %q, so the caller can't tell what to mend", body["error"], test.names)
 			}
 			if challenge := w.Header().Get("WWW-Authenticate"); (challenge != "") != (test.status == 401) {
-				t.Errorf("WWW-Authenticate is %q with status %d", challenge, test.status)
+				t.Errorf("WWW-Authenticate is %q with status %d, want it with 401 only", challenge, test.status)
 			}
 			if retry := w.Header().Get("Retry-After"); (retry != "") != (test.status == 503) {
-				t.Errorf("Retry-After is %q with status %d", retry, test.status)
+				t.Errorf("Retry-After is %q with status %d, want it with 503 only", retry, test.status)
 			}
 			if strings.Contains(w.Body.String(), "sufrah-prod") {
-				t.Errorf("body tells of the inside: %s", w.Body)
+				t.Errorf("the answer tells strangers of the inside: %s", w.Body)
 			}
 		})
 	}
@@ -458,12 +458,12 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 		for _, target := range []string{"/api/usage", "/api/usage/new", "/api/usage/alerts", "/api/usage/details", "/api/usage/new/details"} {
 			w := f.do(t, httptest.NewRequest(method, target, strings.NewReader("{}")))
 			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
-				t.Errorf("%s %s: status %d, Allow %q", method, target, w.Code, w.Header().Get("Allow"))
+				t.Errorf("%s %s is answered with %d and Allow %q, want 405 with \"GET, HEAD\"", method, target, w.Code, w.Header().Get("Allow"))
 			}
 		}
 	}
 	if w := f.do(t, httptest.NewRequest("POST", "/nowhere", nil)); w.Code != http.StatusNotFound {
-		t.Errorf("POST to an unknown path: status %d", w.Code)
+		t.Errorf("POST to an unknown path is answered with %d, want 404", w.Code)
 	}
 }
 
@@ -505,13 +505,13 @@ func TestPaginationShowsWhatApplied(t *testing.T) {
 				t.Fatalf("decoding %.500s: %v", w.Body.Bytes(), err)
 			}
 			if string(body.Pagination) != want {
-				t.Errorf("pagination %s, want %s", body.Pagination, want)
+				t.Errorf("the list %q shows the pagination %s, want %s", query, body.Pagination, want)
 			}
 		})
 	}
 }
 
-func TestFormsOfOneRequest(t *testing.T) {
+func TestFormsOfOneRequestGetTheSameAnswer(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	want := f.do(t, request("/api/usage", asOwner, ofExample))
@@ -530,11 +530,11 @@ func TestFormsOfOneRequest(t *testing.T) {
 	} {
 		got := f.do(t, r)
 		if got.Code != http.StatusOK || got.Body.String() != want.Body.String() {
-			t.Errorf("%s: %d %s", name, got.Code, got.Body)
+			t.Errorf("the request with %s is answered with %d %s, want what the plain form gets: %s", name, got.Code, got.Body, want.Body)
 		}
 	}
 	if w := f.do(t, request("/api/usage/new/", asAdmin)); w.Code != http.StatusOK {
-		t.Errorf("detail with a trailing slash: %d %s", w.Code, w.Body)
+		t.Errorf("a restaurant's path with a trailing slash is answered with %d %s, want 200", w.Code, w.Body)
 	}
 }
 
@@ -547,15 +547,15 @@ func TestHeadHasTheHeadersOnly(t *testing.T) {
 		r.Method = http.MethodHead
 		head := f.do(t, r)
 		if head.Code != get.Code || head.Body.Len() != 0 {
-			t.Errorf("HEAD %s: status %d (GET: %d), body %q", target, head.Code, get.Code, head.Body)
+			t.Errorf("HEAD %s is answered with %d and the body %q, want GET's status %d and no body", target, head.Code, head.Body, get.Code)
 		}
 		if diff := cmp.Diff(get.Header(), head.Header()); diff != "" {
-			t.Errorf("HEAD %s: headers differ from GET's:\n%s", target, diff)
+			t.Errorf("HEAD %s has other headers than GET (-GET +HEAD):\n%s", target, diff)
 		}
 	}
 }
 
-func TestHeaders(t *testing.T) {
+func TestAnswersAreNeitherCachedNorSniffed(t *testing.T) {
 	t.Parallel()
 	w := setup(t).do(t, request("/api/usage", asAdmin))
 	want := http.Header{
@@ -563,11 +563,11 @@ func TestHeaders(t *testing.T) {
 		"X-Content-Type-Options": {"nosniff"}, "X-Request-Id": {"request-1"},
 	}
 	if diff := cmp.Diff(want, w.Header()); diff != "" {
-		t.Errorf("headers (-want +got):\n%s", diff)
+		t.Errorf("headers of an answer (-want +got):\n%s", diff)
 	}
 }
 
-func TestLogLines(t *testing.T) {
+func TestEveryRequestHasALogLineWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.do(t, request("/api/usage", asOwner, ofExample))
@@ -580,7 +580,7 @@ func TestLogLines(t *testing.T) {
 	for line := range strings.Lines(f.log.String()) {
 		var entry map[string]any
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Fatalf("log line %q: %v", line, err)
+			t.Fatalf("the log line %q is no JSON: %v", line, err)
 		}
 		delete(entry, "timestamp")
 		got = append(got, entry)
@@ -601,11 +601,11 @@ func TestLogLines(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("log (-want +got):\n%s", diff)
+		t.Errorf("the log of the requests (-want +got):\n%s", diff)
 	}
 	// The ids of the fixture's credentials hold their values, which stands in for nothing else: look for the values as sent.
 	if strings.Contains(f.log.String(), "Bearer") {
-		t.Error("the log shows a header")
+		t.Errorf("the log shows an Authorization header, and with it a token: %s", f.log)
 	}
 }
 
@@ -647,7 +647,7 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 		}
 		w := f.do(t, request("/api/usage/alerts"+query, asAdmin))
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-			t.Fatalf("%s: %s", query, w.Body)
+			t.Fatalf("the alerts %q are no JSON: %s", query, w.Body)
 		}
 		var ids []string
 		for _, r := range body.Data {
@@ -656,7 +656,7 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 		p := body.Pagination
 		got := fmt.Sprintf("%s total %d limit %d offset %d more %t threshold %v", strings.Join(ids, " "), p.Total, p.Limit, p.Offset, p.HasMore, body.Threshold)
 		if got != want {
-			t.Errorf("%s: %s\nwant %s", query, got, want)
+			t.Errorf("the alerts %q are %s\nwant %s", query, got, want)
 		}
 	}
 }
@@ -673,10 +673,10 @@ func FuzzRequests(f *testing.F) {
 		r.Header = http.Header{"Authorization": {authorization}, "X-Api-Key": {key}, "X-Restaurant-Id": {restaurantID}}
 		w := fixture.do(t, r)
 		if w.Code >= 500 || w.Code < 200 {
-			t.Errorf("status %d: %s", w.Code, w.Body)
+			t.Errorf("%s %s?%s is answered with %d: %s; want no fault of ours, whatever is asked", method, path, query, w.Code, w.Body)
 		}
 		if method != http.MethodHead && !json.Valid(w.Body.Bytes()) {
-			t.Errorf("body is not JSON: %q", w.Body)
+			t.Errorf("%s %s?%s is answered with %q, which is no JSON", method, path, query, w.Body)
 		}
 		fixture.log.Reset()
 	})

@@ -33,7 +33,7 @@ func FuzzList(f *testing.F) {
 			Error, Code string
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-			t.Fatalf("%q: %v in %q", query, err, w.Body)
+			t.Fatalf("the list %q is answered with %q, which is no JSON: %v", query, w.Body, err)
 		}
 		page := body.Pagination
 		switch w.Code {
@@ -41,7 +41,7 @@ func FuzzList(f *testing.F) {
 			if page.Limit < 1 || page.Limit > 100 || page.Offset < 0 || page.Offset > 1<<53-1 || len(body.Data) > page.Limit ||
 				page.Total > 3 || page.HasMore != (page.Offset+float64(len(body.Data)) < float64(page.Total)) ||
 				page.HasMore != (page.NextCursor != "") {
-				t.Errorf("%q: %s", query, w.Body)
+				t.Errorf("the list %q shows an impossible page, of at most 100 from 3 restaurants: %s", query, w.Body)
 			}
 		case http.StatusBadRequest:
 			names := false
@@ -49,10 +49,10 @@ func FuzzList(f *testing.F) {
 				names = names || strings.Contains(body.Error, "'"+parameter+"'")
 			}
 			if body.Code != "invalid_parameter" || !names && body.Error != "The query string could not be read." {
-				t.Errorf("%q: %s", query, w.Body)
+				t.Errorf("the list %q is refused with %s, want invalid_parameter, naming one", query, w.Body)
 			}
 		default:
-			t.Errorf("%q: status %d: %s", query, w.Code, w.Body)
+			t.Errorf("the list %q is answered with %d, want 200 or 400: %s", query, w.Code, w.Body)
 		}
 	})
 }

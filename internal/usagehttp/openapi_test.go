@@ -35,9 +35,9 @@ func loadDescription(t testing.TB) *openapitest.Description {
 	return d
 }
 
-// TestOpenAPIExamples sends the request of each example in the description as a client would, through API Gateway and the
+// TestOpenAPIExamplesAreRealAnswers sends the request of each example in the description as a client would, through API Gateway and the
 // Lambda adapter, and compares the whole answer.
-func TestOpenAPIExamples(t *testing.T) {
+func TestOpenAPIExamplesAreRealAnswers(t *testing.T) {
 	t.Parallel()
 	examples, err := loadDescription(t).Examples()
 	if err != nil {
@@ -52,26 +52,26 @@ func TestOpenAPIExamples(t *testing.T) {
 			t.Parallel()
 			if example.Request == nil {
 				if example.Status != http.StatusTooManyRequests {
-					t.Error("has no x-request")
+					t.Errorf("the example %s of docs/openapi.yaml has no x-request, so nothing proves it", example.Name)
 				}
 				return
 			}
 			got := sendExample(t, *example.Request)
 			if got.Code != example.Status {
-				t.Errorf("status %d, want %d", got.Code, example.Status)
+				t.Errorf("the example %s is answered with %d, documented is %d", example.Name, got.Code, example.Status)
 			}
 			var body any
 			if err := json.Unmarshal(got.Body.Bytes(), &body); err != nil {
-				t.Fatalf("body %q: %v", got.Body, err)
+				t.Fatalf("the example %s is answered with %q, which is no JSON: %v", example.Name, got.Body, err)
 			}
 			if diff := cmp.Diff(example.Value, body); diff != "" {
-				t.Errorf("body (-described +got):\n%s", diff)
+				t.Errorf("the example %s is answered otherwise than docs/openapi.yaml shows (-described +got):\n%s", example.Name, diff)
 			}
 		})
 	}
 	slices.Sort(codes)
 	if diff := cmp.Diff(loadDescription(t).Codes(), slices.Compact(codes)); diff != "" {
-		t.Errorf("codes (-described +shown by examples):\n%s", diff)
+		t.Errorf("error codes that docs/openapi.yaml lists and its examples show (-listed +shown):\n%s", diff)
 	}
 }
 
@@ -92,7 +92,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 			t.Fatalf("storing the usage: %v", err)
 		}
 	default:
-		t.Fatalf("%q is unknown", request.Given)
+		t.Fatalf("an example of docs/openapi.yaml is given %q, which this test doesn't know", request.Given)
 	}
 	switch request.Fault {
 	case "":
@@ -101,7 +101,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	case "unexpected":
 		f.faults.usage = errors.New("nobody thought of this")
 	default:
-		t.Fatalf("fault %q is unknown", request.Fault)
+		t.Fatalf("an example of docs/openapi.yaml has the fault %q, which this test doesn't know", request.Fault)
 	}
 	logger := slog.New(slog.DiscardHandler)
 	gateway := apigateway.New(apigateway.Options{Now: func() time.Time { return now }, Logger: logger})
@@ -121,7 +121,7 @@ func sendExample(t *testing.T, request openapitest.Request) *httptest.ResponseRe
 	w := httptest.NewRecorder()
 	gateway.ServeHTTP(w, r)
 	if err := loadDescription(t).Check(r.Method, r.URL.Path, w.Result(), w.Body.Bytes()); err != nil {
-		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
+		t.Errorf("the answer isn't as docs/openapi.yaml promises: %v", err)
 	}
 	return w
 }
@@ -168,7 +168,7 @@ func TestDescriptionNoticesDifferences(t *testing.T) {
 				answer.Header[name] = values
 			}
 			if err := loadDescription(t).Check(test.method, test.path, answer, []byte(test.body)); err == nil {
-				t.Errorf("status %d to %s %s passes: %s", test.status, test.method, test.path, test.body)
+				t.Errorf("the answer %d to %s %s passes for what docs/openapi.yaml describes, though it isn't: %s", test.status, test.method, test.path, test.body)
 			}
 		})
 	}

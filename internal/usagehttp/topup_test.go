@@ -60,7 +60,7 @@ func renew(restaurantID, body string, headers ...string) *http.Request {
 	return r
 }
 
-func TestRenew(t *testing.T) {
+func TestTopUpIsAddedOnceForItsKey(t *testing.T) {
 	t.Parallel()
 	f, shown := setupAdmin(t)
 	const key = "Idempotency-Key: 7f3c"
@@ -104,16 +104,16 @@ func TestRenew(t *testing.T) {
 			got = refused["code"]
 		}
 		if w.Code != step.status || got != step.want {
-			t.Errorf("step %d: %d %s\nwant %d %s", i, w.Code, w.Body, step.status, step.want)
+			t.Errorf("top-up %d is answered with %d %s\nwant %d %s", i, w.Code, w.Body, step.status, step.want)
 		}
 	}
 	w := shown.do(t, request("/api/usage", asOwner, ofExample))
 	if !strings.Contains(w.Body.String(), `"monthlyLimit":30000,"monthlyRemaining":999955},"adjustedBy":970000,"usagePercent":0,`) {
-		t.Errorf("the owner sees %s", w.Body)
+		t.Errorf("after the top-ups the owner sees %s, want 999955 of 30000 + 970000 left", w.Body)
 	}
 }
 
-func TestRenewRefuses(t *testing.T) {
+func TestRefusedTopUpAddsNothing(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		request *http.Request
@@ -176,37 +176,37 @@ func TestRenewRefuses(t *testing.T) {
 			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatalf("body %q: %v", w.Body, err)
+				t.Fatalf("the refusal %q is no JSON: %v", w.Body, err)
 			}
 			if w.Code != test.status || body["code"] != test.code || !strings.Contains(body["error"], test.names) {
-				t.Errorf("got %d %v, want %d with code %s, naming %q", w.Code, body, test.status, test.code, test.names)
+				t.Errorf("the top-up is answered with %d %v, want %d with code %s, naming %q", w.Code, body, test.status, test.code, test.names)
 			}
 			*f.faults = faults{Store: f.store}
 			if w := shown.do(t, request("/api/usage/new", asAdmin)); !strings.Contains(w.Body.String(), `"adjustedBy":0`) {
-				t.Errorf("it was renewed all the same: %s", w.Body)
+				t.Errorf("a refused top-up was added all the same: %s", w.Body)
 			}
 		})
 	}
 }
 
-func TestRenewTakesPostOnly(t *testing.T) {
+func TestTopUpIsAPostOnly(t *testing.T) {
 	t.Parallel()
 	f, _ := setupAdmin(t)
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		w := f.do(t, httptest.NewRequest(method, "/api/admin/usage/new/renew", nil))
 		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
-			t.Errorf("%s: status %d, Allow %q", method, w.Code, w.Header().Get("Allow"))
+			t.Errorf("%s of a top-up is answered with %d and Allow %q, want 405 with POST", method, w.Code, w.Header().Get("Allow"))
 		}
 	}
 }
 
-func TestRenewLogsWhoAddedWhat(t *testing.T) {
+func TestTopUpIsLoggedWithItsAuthorAndAmount(t *testing.T) {
 	t.Parallel()
 	f, _ := setupAdmin(t)
 	f.do(t, renew("new", `{"amount": 7, "reason": "secret"}`, asAdmin, "Idempotency-Key: hidden"))
 	var got map[string]any
 	if err := json.Unmarshal(f.log.Bytes(), &got); err != nil {
-		t.Fatalf("log %q: %v", f.log, err)
+		t.Fatalf("the log isn't one line of JSON (%v): %s", err, f.log)
 	}
 	delete(got, "timestamp")
 	want := map[string]any{
@@ -215,7 +215,7 @@ func TestRenewLogsWhoAddedWhat(t *testing.T) {
 		"amount": 7.0, "adjustedBy": 7.0, "repeat": false,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("log (-want +got):\n%s", diff)
+		t.Errorf("the log line of a top-up (-want +got):\n%s", diff)
 	}
 }
 
@@ -230,7 +230,7 @@ func FuzzTopUps(f *testing.F) {
 		r.Header["Idempotency-Key"] = []string{key}
 		w := admin.do(t, r)
 		if w.Code >= 500 || w.Code < 200 || !json.Valid(w.Body.Bytes()) {
-			t.Errorf("status %d: %s", w.Code, w.Body)
+			t.Errorf("a top-up with the body %q is answered with %d: %s; want JSON, and no fault of ours", body, w.Code, w.Body)
 		}
 		admin.log.Reset()
 	})

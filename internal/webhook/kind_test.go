@@ -28,8 +28,8 @@ func status(changes url.Values) url.Values {
 	return form
 }
 
-// TestKinds: every form that is no customer's WhatsApp message is acknowledged, counted by its kind, and changes nothing.
-func TestKinds(t *testing.T) {
+// TestOnlyCustomersMessagesCount: every form that is no customer's WhatsApp message is acknowledged, counted by its kind, and changes nothing.
+func TestOnlyCustomersMessagesCount(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		form url.Values
@@ -69,15 +69,15 @@ func TestKinds(t *testing.T) {
 			wantEmpty(t, f.do(post(test.form)))
 			if test.want == webhook.KindMessage {
 				if len(f.inbox.received) != 1 || len(ignored) != 0 {
-					t.Errorf("received %v, ignored %v", f.inbox.received, ignored)
+					t.Errorf("a customer's message reached the bot as %v, want once, and was ignored as %v, want not", f.inbox.received, ignored)
 				}
 				return
 			}
 			if diff := cmp.Diff([]webhook.Kind{test.want}, ignored); diff != "" || len(f.inbox.received) > 0 {
-				t.Errorf("received %v; kinds (-want +got):\n%s", f.inbox.received, diff)
+				t.Errorf("a form that is no customer's message reached the bot as %v, want not; counted as (-want +got):\n%s", f.inbox.received, diff)
 			}
 			if line := f.line(t); line["kind"] != string(test.want) {
-				t.Errorf("log line %v", line)
+				t.Errorf("an ignored form is logged as %v, want its kind %q", line, test.want)
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestKinds(t *testing.T) {
 type nobody struct{ t *testing.T }
 
 func (n nobody) TenantByNumber(_ context.Context, number string) (conversation.Tenant, error) {
-	n.t.Errorf("%s was looked up", number)
+	n.t.Errorf("an unsigned form made the webhook look up %s: anybody could run up the store's bill", number)
 	return conversation.Tenant{}, errors.New("looked up")
 }
 
@@ -96,8 +96,8 @@ func (n nobody) IsBot(ctx context.Context, number string) (bool, error) {
 	return false, err
 }
 
-// TestUnsignedCostsNothing: unsigned forms of any content are refused in the same way, without a read.
-func TestUnsignedCostsNothing(t *testing.T) {
+// TestUnsignedFormIsRefusedWithoutARead: unsigned forms of any content are refused in the same way, without a read.
+func TestUnsignedFormIsRefusedWithoutARead(t *testing.T) {
 	t.Parallel()
 	forms := map[string]url.Values{
 		"known number":    message(nil),
@@ -114,17 +114,17 @@ func TestUnsignedCostsNothing(t *testing.T) {
 		wantRefusal(t, w, 403, "forbidden")
 		answers = append(answers, w.Body.String())
 		if answers[0] != w.Body.String() {
-			t.Errorf("%s is answered %s, another %s", name, w.Body, answers[0])
+			t.Errorf("an unsigned form with %s is answered with %s, another with %s: the difference tells which numbers are known", name, w.Body, answers[0])
 		}
 	}
 }
 
-// TestBotsCantBeAsked: a message isn't taken before it is known that no bot sent it.
-func TestBotsCantBeAsked(t *testing.T) {
+// TestMessageWaitsUntilItsSenderIsKnownToBeNoBot: a message isn't taken before it is known that no bot sent it.
+func TestMessageWaitsUntilItsSenderIsKnownToBeNoBot(t *testing.T) {
 	t.Parallel()
 	f := setup(t, func(c *webhook.Config) { c.Bots = webhook.NewTenantCache(downTenants{}, c.Now) })
 	wantRefusal(t, f.do(post(message(nil))), 503, "unavailable")
 	if len(f.inbox.received) > 0 {
-		t.Errorf("received %v", f.inbox.received)
+		t.Errorf("a message whose sender may be a bot of ours reached the bot: %v; two bots would answer each other without end", f.inbox.received)
 	}
 }

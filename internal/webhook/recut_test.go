@@ -15,13 +15,13 @@ const fakeSID = "SMffffffffffffffffffffffffffffffff"
 func recutOf(t *testing.T, genuine, cut url.Values) url.Values {
 	t.Helper()
 	if twilio.Signature("k", publicURL, genuine) != twilio.Signature("k", publicURL, cut) {
-		t.Fatalf("not the same signature:\n%v\n%v", genuine, cut)
+		t.Fatalf("the form cut anew has another signature than the genuine one, so this case proves nothing:\n%v\n%v", genuine, cut)
 	}
 	return cut
 }
 
-// TestRecut has a stranger's captured form cut anew: each has the signature of the genuine one.
-func TestRecut(t *testing.T) {
+// TestFormCutAnewIsRefused has a stranger's captured form cut anew: each has the signature of the genuine one.
+func TestFormCutAnewIsRefused(t *testing.T) {
 	t.Parallel()
 	base := func(changes url.Values) url.Values {
 		form := url.Values{
@@ -104,17 +104,17 @@ func TestRecut(t *testing.T) {
 			f := setup(t)
 			wantRefusal(t, f.do(post(recutOf(t, test.genuine, test.cut))), 403, "forbidden")
 			if len(f.inbox.received) > 0 {
-				t.Errorf("received %v", f.inbox.received)
+				t.Errorf("a stranger's form, cut anew under a captured signature, reached the bot: %v", f.inbox.received)
 			}
 			if line := f.line(t); !strings.Contains(fmt.Sprint(line["error"]), "also fits another reading") {
-				t.Errorf("log line %v", line)
+				t.Errorf("a form cut anew is logged as %v, want the error to say so", line)
 			}
 		})
 	}
 }
 
-// TestHonestMentions: a person may write the parameters' names.
-func TestHonestMentions(t *testing.T) {
+// TestMessageMayMentionParameters: a person may write the parameters' names.
+func TestMessageMayMentionParameters(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		"From Riyadh To Jeddah", "FromTo", "MessageSid", "What is MessageSid SM0123456789abcdef0123456789abcdef?", "From: whatsapp, To: you",
@@ -126,7 +126,7 @@ func TestHonestMentions(t *testing.T) {
 			f := setup(t)
 			w := f.do(post(message(url.Values{name: {body}, "OriginalRepliedMessageSid": {fakeSID}, "OriginalRepliedMessageSender": {"whatsapp:" + exampleNumber}})))
 			if wantEmpty(t, w); len(f.inbox.received) != 1 {
-				t.Errorf("%s %q: received %v", name, body, f.inbox.received)
+				t.Errorf("a customer's message with %s %q reached the bot as %v, want once: it only mentions parameters", name, body, f.inbox.received)
 			}
 		}
 	}

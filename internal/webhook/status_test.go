@@ -47,7 +47,7 @@ func callback(token, query string, form url.Values) *http.Request {
 	return r
 }
 
-func TestStatuses(t *testing.T) {
+func TestStatusIsReportedToItsRestaurant(t *testing.T) {
 	t.Parallel()
 	own := url.Values{"AccountSid": {ownSID}, "From": {"whatsapp:" + ownNumber}}
 	report := func(change func(*delivery.Report)) *delivery.Report {
@@ -118,20 +118,20 @@ func TestStatuses(t *testing.T) {
 				want = append(want, *test.want)
 			}
 			if diff := cmp.Diff(want, s.received); diff != "" {
-				t.Errorf("report (-want +got):\n%s", diff)
+				t.Errorf("the status is reported as (-want +got):\n%s", diff)
 			}
 			if strings.Join(s.restaurants, "") != test.restaurant || len(f.inbox.received) > 0 {
-				t.Errorf("restaurants %q, messages %v", s.restaurants, f.inbox.received)
+				t.Errorf("the status is reported to %q, want %q; and reached the bot as the messages %v, want none", s.restaurants, test.restaurant, f.inbox.received)
 			}
 			line := f.line(t)
 			if reason, _ := line["noEffect"].(string); reason != test.noEffect || line["kind"] != "status" || strings.Contains(f.log.String(), "500000001") {
-				t.Errorf("log line %v", line)
+				t.Errorf("the status is logged as %v, want kind status, noEffect %q, and no customer's number", line, test.noEffect)
 			}
 		})
 	}
 }
 
-func TestStatusesAreRefused(t *testing.T) {
+func TestForeignStatusIsRefused(t *testing.T) {
 	t.Parallel()
 	good := func() *http.Request { return callback(masterToken, origin.Query(), status(nil)) }
 	for name, test := range map[string]struct {
@@ -160,7 +160,7 @@ func TestStatusesAreRefused(t *testing.T) {
 			f := setup(t, func(c *webhook.Config) { c.Statuses = s })
 			wantRefusal(t, f.do(test.request), test.status, test.code)
 			if len(s.received) > 0 {
-				t.Errorf("received %v", s.received)
+				t.Errorf("a refused status was reported all the same: %v", s.received)
 			}
 		})
 	}
@@ -168,7 +168,7 @@ func TestStatusesAreRefused(t *testing.T) {
 
 // A status is posted again if it can't be taken now. It isn't if nobody ever takes it, and neither is a message posted to the
 // address for statuses.
-func TestStatusesOfOthers(t *testing.T) {
+func TestStatusThatNobodyTakesIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := &statuses{err: outage.ErrUnavailable}
 	f := setup(t, func(c *webhook.Config) { c.Statuses = s })
@@ -182,12 +182,12 @@ func TestStatusesOfOthers(t *testing.T) {
 
 	wantEmpty(t, f.do(callback(masterToken, origin.Query(), message(nil))))
 	if len(f.inbox.received) > 0 || len(s.received) != 1 {
-		t.Errorf("received %v, %v", f.inbox.received, s.received)
+		t.Errorf("what isn't for the address was taken there: messages %v, statuses %v, want none", f.inbox.received, s.received)
 	}
 }
 
 // Twilio's signature of a callback fits no other: neither with a part of the address moved into the form nor the reverse.
-func TestStatusesCutAnew(t *testing.T) {
+func TestStatusCutAnewIsRefused(t *testing.T) {
 	t.Parallel()
 	signature := callback(masterToken, origin.Query(), status(nil)).Header.Get("X-Twilio-Signature")
 	query := origin.Query()
@@ -207,7 +207,7 @@ func TestStatusesCutAnew(t *testing.T) {
 			f.do(r)
 			for _, report := range s.received {
 				if report.Origin.Known() {
-					t.Errorf("taken: %+v", report)
+					t.Errorf("a status cut anew under a captured signature was taken: %+v", report)
 				}
 			}
 		})

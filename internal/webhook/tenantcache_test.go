@@ -27,7 +27,7 @@ func (r *registry) TenantByNumber(_ context.Context, number string) (conversatio
 	return conversation.Tenant{Restaurant: restaurant.Restaurant{ID: "at" + number, Name: fmt.Sprint("version ", r.asked)}}, r.err
 }
 
-func TestTenantCacheAge(t *testing.T) {
+func TestTenantCacheForgetsWithAge(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	source := &registry{}
@@ -45,11 +45,11 @@ func TestTenantCacheAge(t *testing.T) {
 		now = now.Add(step.after)
 		got, err := cache.TenantByNumber(t.Context(), "+966110000000")
 		if err != nil || got.Restaurant.Name != step.want || got.Restaurant.ID != "at+966110000000" {
-			t.Errorf("at %v: %+v, %v; want %s", now, got.Restaurant, err, step.want)
+			t.Errorf("at %v the number leads to %+v (error %v), want %s", now, got.Restaurant, err, step.want)
 		}
 	}
 	if got, _ := cache.TenantByNumber(t.Context(), "+966110000001"); got.Restaurant.ID != "at+966110000001" {
-		t.Errorf("another number gives %+v", got.Restaurant)
+		t.Errorf("another number leads to %+v, a remembered restaurant", got.Restaurant)
 	}
 }
 
@@ -59,12 +59,12 @@ func TestTenantCacheRemembersNoFailure(t *testing.T) {
 	cache := webhook.NewTenantCache(source, time.Now)
 	for range 2 {
 		if _, err := cache.TenantByNumber(t.Context(), "+966110000000"); !errors.Is(err, restaurant.ErrNotFound) {
-			t.Errorf("unknown number: %v", err)
+			t.Errorf("an unknown number gives the error %v, want not found", err)
 		}
 	}
 	source.err = nil
 	if _, err := cache.TenantByNumber(t.Context(), "+966110000000"); err != nil || source.asked != 3 {
-		t.Errorf("after its creation: %v, asked %d times, want 3", err, source.asked)
+		t.Errorf("a restaurant that was created after two failed lookups isn't found (error %v, store asked %d times, want 3): its customers get no answer", err, source.asked)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestTenantCacheIsBounded(t *testing.T) {
 		group.Go(func() {
 			number := fmt.Sprint("+96611", 1000000+i)
 			if got, err := cache.TenantByNumber(t.Context(), number); err != nil || got.Restaurant.ID != "at"+number {
-				t.Errorf("%s: %+v, %v", number, got.Restaurant, err)
+				t.Errorf("the number %s leads to %+v (error %v), want its own restaurant", number, got.Restaurant, err)
 			}
 		})
 	}
@@ -92,6 +92,6 @@ func TestTenantCacheIsBounded(t *testing.T) {
 		}
 	}
 	if again := source.asked - before; again < numbers-1000 {
-		t.Errorf("%d numbers were looked up anew: more than 1,000 are kept", again)
+		t.Errorf("of 1,001 numbers %d were looked up anew, want at least 1: the cache has no bound", again)
 	}
 }

@@ -185,7 +185,7 @@ func (f fixture) line(t *testing.T) map[string]any {
 	t.Helper()
 	var line map[string]any
 	if err := json.Unmarshal(f.log.Bytes(), &line); err != nil { // fails on two lines too
-		t.Fatalf("log %q: %v", f.log, err)
+		t.Fatalf("the log isn't one line of JSON (%v): %s", err, f.log)
 	}
 	return line
 }
@@ -193,7 +193,7 @@ func (f fixture) line(t *testing.T) map[string]any {
 func wantEmpty(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	if w.Code != http.StatusOK || w.Body.String() != "<Response/>" || w.Header().Get("Content-Type") != "text/xml" {
-		t.Errorf("answer: %d %v %s", w.Code, w.Header(), w.Body)
+		t.Errorf("Twilio is answered with %d %v %s, want 200 with an empty TwiML <Response/>", w.Code, w.Header(), w.Body)
 	}
 }
 
@@ -201,22 +201,22 @@ func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, status int, code st
 	t.Helper()
 	var body map[string]string
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-		t.Fatalf("status %d, body %q: %v", w.Code, w.Body, err)
+		t.Fatalf("the refusal %d %q is no JSON: %v", w.Code, w.Body, err)
 	}
 	if w.Code != status || body["code"] != code || body["error"] == "" || len(body) != 2 {
-		t.Errorf("got %d %v, want %d with code %s", w.Code, body, status, code)
+		t.Errorf("answered with %d %v, want %d with code %s and a sentence", w.Code, body, status, code)
 	}
 	for header, due := range map[string]bool{"Allow": status == 405, "Retry-After": status == 503} {
 		if given := w.Header().Get(header); (given != "") != due {
-			t.Errorf("%s is %q with status %d", header, given, status)
+			t.Errorf("the header %s is %q with status %d, want it with 405 (Allow) or 503 (Retry-After) only", header, given, status)
 		}
 	}
 	if w.Header().Get("Content-Type") != "application/json" || w.Header().Get("X-Request-Id") != "request-1" {
-		t.Errorf("headers: %v", w.Header())
+		t.Errorf("the refusal's headers are %v, want JSON and the request's id", w.Header())
 	}
 }
 
-func TestMessages(t *testing.T) {
+func TestMessageReachesItsRestaurant(t *testing.T) {
 	t.Parallel()
 	incoming := func(change func(*conversation.Incoming)) conversation.Incoming {
 		in := conversation.Incoming{
@@ -317,17 +317,17 @@ func TestMessages(t *testing.T) {
 			f := setup(t)
 			wantEmpty(t, f.do(test.request))
 			if diff := cmp.Diff([]conversation.Incoming{test.want}, f.inbox.received); diff != "" {
-				t.Errorf("received (-want +got):\n%s", diff)
+				t.Errorf("the bot received (-want +got):\n%s", diff)
 			}
 			if !slices.Equal(f.inbox.restaurants, []string{test.restaurant}) {
-				t.Errorf("for %v, want %s", f.inbox.restaurants, test.restaurant)
+				t.Errorf("the message reached the restaurants %v, want %s only", f.inbox.restaurants, test.restaurant)
 			}
 		})
 	}
 }
 
-// TestRefusals: these requests never reach the receiver.
-func TestRefusals(t *testing.T) {
+// TestRefusedRequestNeverReachesTheBot: these requests never reach the receiver.
+func TestRefusedRequestNeverReachesTheBot(t *testing.T) {
 	t.Parallel()
 	changed := func(name string, values ...string) *http.Request { return post(message(url.Values{name: values})) }
 	withSignature := func(values ...string) *http.Request {
@@ -446,10 +446,10 @@ func TestRefusals(t *testing.T) {
 			f := setup(t)
 			wantRefusal(t, f.do(test.request), test.status, test.code)
 			if len(f.inbox.received) > 0 {
-				t.Errorf("received %v", f.inbox.received)
+				t.Errorf("a refused request reached the bot all the same: %v", f.inbox.received)
 			}
 			if line := f.line(t); line["code"] != test.code || line["status"] != float64(test.status) {
-				t.Errorf("log line %v", line)
+				t.Errorf("the refusal is logged as %v, want status %d with code %s", line, test.status, test.code)
 			}
 		})
 	}
@@ -460,8 +460,8 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestFailures: Twilio must deliver these messages again.
-func TestFailures(t *testing.T) {
+// TestFailureMakesTwilioDeliverAgain: Twilio must deliver these messages again.
+func TestFailureMakesTwilioDeliverAgain(t *testing.T) {
 	t.Parallel()
 	receiver := func(err error) func(*webhook.Config) {
 		return func(c *webhook.Config) { c.Receiver = &inbox{err: err} }
@@ -491,30 +491,30 @@ func TestFailures(t *testing.T) {
 			w := f.do(post(message(nil)))
 			wantRefusal(t, w, test.status, test.code)
 			if strings.Contains(w.Body.String(), "sufrah/prod") {
-				t.Errorf("body tells of the inside: %s", w.Body)
+				t.Errorf("the answer tells strangers of the inside: %s", w.Body)
 			}
 			if line := f.line(t); line["level"] != "ERROR" || line["error"] == "" {
-				t.Errorf("log line %v", line)
+				t.Errorf("the failure is logged as %v, want an ERROR with its cause", line)
 			}
 		})
 	}
 }
 
-func TestInactiveRestaurant(t *testing.T) {
+func TestMessageToAnInactiveRestaurantIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	wantEmpty(t, f.do(post(message(url.Values{"To": {"whatsapp:" + inactiveNumber}}))))
 	if len(f.inbox.received) > 0 {
-		t.Errorf("received %v", f.inbox.received)
+		t.Errorf("a message to an inactive restaurant reached the bot: %v; its conversations would be billed", f.inbox.received)
 	}
 	if line := f.line(t); line["restaurantId"] != "inactive" || line["kind"] != "inactive" {
-		t.Errorf("log line %v", line)
+		t.Errorf("a message to an inactive restaurant is logged as %v, want kind inactive with the restaurant", line)
 	}
 }
 
-// TestChangedToken: a signature with a token that the instance hasn't read yet is accepted; a signature with no token of the
+// TestChangedTwilioTokenIsAccepted: a signature with a token that the instance hasn't read yet is accepted; a signature with no token of the
 // account is refused. The instance looks for no new token if its token is right, or if nothing is signed.
-func TestChangedToken(t *testing.T) {
+func TestChangedTwilioTokenIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		request       *http.Request
@@ -536,31 +536,31 @@ func TestChangedToken(t *testing.T) {
 				c.Taken, c.NotSigned = func() { told[200]++ }, func() { told[403]++ }
 			})
 			if w := f.do(test.request); w.Code != test.status || known.looks != test.looks {
-				t.Errorf("status %d after %d looks, want %d after %d", w.Code, known.looks, test.status, test.looks)
+				t.Errorf("answered with %d after looking for a new token %d times, want %d after %d", w.Code, known.looks, test.status, test.looks)
 			}
 			if diff := cmp.Diff(map[int]int{test.status: 1}, told); diff != "" {
-				t.Errorf("told for metrics (-want +got):\n%s", diff)
+				t.Errorf("taken and unsigned messages that the metrics count (-want +got):\n%s", diff)
 			}
 			if line := f.line(t); (line["sourceIp"] == "192.0.2.1:1234") != (test.status == 403) {
-				t.Errorf("log line %v", line)
+				t.Errorf("answered with %d and logged as %v, want the caller's address with 403 only", test.status, line)
 			}
 		})
 	}
 }
 
-// TestReplay: a repeat is as good as the first delivery here; it is the receiver that tells them apart.
-func TestReplay(t *testing.T) {
+// TestRepeatIsPassedOnUnchanged: a repeat is as good as the first delivery here; it is the receiver that tells them apart.
+func TestRepeatIsPassedOnUnchanged(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	for range 3 {
 		wantEmpty(t, f.do(post(message(nil))))
 	}
 	if len(f.inbox.received) != 3 || f.inbox.received[0] != f.inbox.received[2] {
-		t.Errorf("received %v", f.inbox.received)
+		t.Errorf("three deliveries of one message reached the bot as %v, want three times the same", f.inbox.received)
 	}
 }
 
-func TestLogLine(t *testing.T) {
+func TestRequestIsLoggedWithAMaskedCustomer(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.do(post(message(url.Values{"Body": {"a secret wish"}})))
@@ -573,18 +573,18 @@ func TestLogLine(t *testing.T) {
 	}
 	line["durationMs"] = 0.0
 	if diff := cmp.Diff(want, line); diff != "" {
-		t.Errorf("log line (-want +got):\n%s", diff)
+		t.Errorf("the log line of a message (-want +got):\n%s", diff)
 	}
 }
 
-// TestOperatorIsTold: nobody can sign for an account that has no token, which only an operator can mend.
-func TestOperatorIsTold(t *testing.T) {
+// TestOperatorIsToldOfAnAccountWithoutAToken: nobody can sign for an account that has no token, which only an operator can mend.
+func TestOperatorIsToldOfAnAccountWithoutAToken(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.do(post(message(url.Values{"To": {"whatsapp:" + strangeNumber}, "AccountSid": {"ACffffffffffffffffffffffffffffffff"}})))
 	line := f.line(t)
 	if message := fmt.Sprint(line["error"]); line["level"] != "WARN" || !strings.Contains(message, "ACffffffff") {
-		t.Errorf("log line %v", line)
+		t.Errorf("a message of an account without a token is logged as %v, want a WARN that names the account: only an operator can mend it", line)
 	}
 }
 
@@ -606,13 +606,13 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	}
 	for _, secret := range []string{"secret wish", "secret+wish", "500000001", masterToken, twilio.Signature(masterToken, publicURL, forms[0])} {
 		if strings.Contains(f.log.String(), secret) {
-			t.Errorf("the log holds %q", secret)
+			t.Errorf("the log holds %q, which is a customer's or a secret:\n%s", secret, f.log)
 		}
 	}
 }
 
-// TestBehindLambda sends the form as API Gateway does, in base64 and in plain.
-func TestBehindLambda(t *testing.T) {
+// TestFormIsReadInBase64AndInPlain sends the form as API Gateway does, in base64 and in plain.
+func TestFormIsReadInBase64AndInPlain(t *testing.T) {
 	t.Parallel()
 	form := message(url.Values{"Body": {"منيو 🍽 + &="}})
 	for name, test := range map[string]struct {
@@ -639,17 +639,17 @@ func TestBehindLambda(t *testing.T) {
 			handle := lambdahttp.New(f, lambdahttp.Options{BasePath: "/api", Logger: slog.New(slog.DiscardHandler)})
 			answer, err := handle(t.Context(), event)
 			if err != nil || answer.StatusCode != test.status {
-				t.Fatalf("answer %+v, %v", answer, err)
+				t.Fatalf("Lambda's answer is %+v (error %v), want status %d", answer, err, test.status)
 			}
 			if test.status == 200 && (answer.Body != "<Response/>" || len(f.inbox.received) != 1 || f.line(t)["requestId"] != "request-2") {
-				t.Errorf("answer %+v, received %v, log %s", answer, f.inbox.received, f.log)
+				t.Errorf("the message is answered with %+v, reached the bot as %v, and is logged as %s; want <Response/>, once, with request-2", answer, f.inbox.received, f.log)
 			}
 		})
 	}
 }
 
-// TestSignatureTwiceBehindLambda: API Gateway joins repeated headers with a comma.
-func TestSignatureTwiceBehindLambda(t *testing.T) {
+// TestRepeatedSignatureHeaderIsRefused: API Gateway joins repeated headers with a comma.
+func TestRepeatedSignatureHeaderIsRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	signature := twilio.Signature(masterToken, publicURL, message(nil))
@@ -659,7 +659,7 @@ func TestSignatureTwiceBehindLambda(t *testing.T) {
 	event.RequestContext.HTTP.Method = "POST"
 	answer, err := lambdahttp.New(f, lambdahttp.Options{Logger: slog.New(slog.DiscardHandler)})(t.Context(), event)
 	if err != nil || answer.StatusCode != http.StatusForbidden {
-		t.Errorf("answer %+v, %v", answer, err)
+		t.Errorf("a form with its signature twice is answered with %+v (error %v), want 403", answer, err)
 	}
 }
 
@@ -691,18 +691,18 @@ func FuzzHandler(f *testing.F) {
 		r.Header.Set("X-Twilio-Signature", signature)
 		w := fixture.do(r)
 		if w.Code >= 500 {
-			t.Errorf("status %d: %s", w.Code, fixture.log)
+			t.Errorf("%s %s?%s with %q is answered with %d, want no fault of ours: %s", method, path, query, body, w.Code, fixture.log)
 		}
 		if len(fixture.inbox.received) > 0 && !sign {
-			t.Errorf("received unsigned: %v", fixture.inbox.received)
+			t.Errorf("an unsigned form reached the bot: %v", fixture.inbox.received)
 		}
 		for _, in := range fixture.inbox.received {
 			if w.Code != 200 || !utf8.ValidString(in.Body+in.ProfileName+in.ButtonPayload+in.ButtonText) {
-				t.Errorf("status %d, received %+v", w.Code, in)
+				t.Errorf("answered with %d, the bot received %+v, want 200 and valid text", w.Code, in)
 			}
 		}
 		if (w.Code == 200) != (w.Body.String() == "<Response/>") {
-			t.Errorf("status %d with %q", w.Code, w.Body)
+			t.Errorf("answered with %d and the body %q, want <Response/> with 200, and with nothing else", w.Code, w.Body)
 		}
 	})
 }
