@@ -30,20 +30,20 @@ func encode(t testing.TB, j any) []byte {
 	return body
 }
 
-func TestParseJob(t *testing.T) {
+func TestJobComesBackAsItWasSent(t *testing.T) {
 	t.Parallel()
 	valid := newJob("merchant-1")
 	got, err := bootstrap.ParseJob(append(encode(t, valid), '\n'))
 	if diff := cmp.Diff(valid, got); err != nil || diff != "" {
-		t.Errorf("ParseJob: %v (-want +got):\n%s", err, diff)
+		t.Errorf("the worker reads another job than was enqueued, error %v (-want +got):\n%s", err, diff)
 	}
 	withMore := strings.Replace(string(encode(t, valid)), "{", `{"later":{"a":[1]},`, 1)
 	if _, err := bootstrap.ParseJob([]byte(withMore)); err != nil {
-		t.Errorf("with an unknown field: %v", err)
+		t.Errorf("a job with a field of a later version is refused: %v; jobs would be lost during a deployment", err)
 	}
 }
 
-func TestParseJobRefuses(t *testing.T) {
+func TestMalformedJobIsRefused(t *testing.T) {
 	t.Parallel()
 	changed := func(change func(*bootstrap.Job)) string {
 		j := newJob("merchant-1")
@@ -70,7 +70,7 @@ func TestParseJobRefuses(t *testing.T) {
 	} {
 		got, err := bootstrap.ParseJob([]byte(body))
 		if !errors.Is(err, bootstrap.ErrMalformed) || got != (bootstrap.Job{}) {
-			t.Errorf("%s: %+v, %v, want ErrMalformed", name, got, err)
+			t.Errorf("a job with %s is read as %+v with the error %v, want ErrMalformed", name, got, err)
 		}
 	}
 }
@@ -83,13 +83,13 @@ func FuzzParseJob(f *testing.F) {
 		j, err := bootstrap.ParseJob(body)
 		if err != nil {
 			if !errors.Is(err, bootstrap.ErrMalformed) {
-				t.Fatalf("error %v is not ErrMalformed", err)
+				t.Fatalf("the job %q fails with %v, want ErrMalformed, which keeps it from being tried for ever", body, err)
 			}
 			return
 		}
 		again, err := bootstrap.ParseJob(encode(t, j))
 		if err != nil || !cmp.Equal(j, again) {
-			t.Fatalf("sent again, %+v is %+v, %v", j, again, err)
+			t.Fatalf("the job %+v, sent again, is read as %+v (error %v), want the same", j, again, err)
 		}
 	})
 }

@@ -94,7 +94,7 @@ func listJob() bootstrap.Job {
 	return j
 }
 
-func TestListPart(t *testing.T) {
+func TestListsOfMenuAndBranchesAreMadeInAdvance(t *testing.T) {
 	t.Parallel()
 	lists := &madeLists{}
 	part := bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), lists)
@@ -104,16 +104,16 @@ func TestListPart(t *testing.T) {
 	}
 	slices.Sort(lists.made)
 	if n != 6 || source != cache.Fetched || err != nil || !part.Optional || lists.pruned != "AC1" || !slices.Equal(lists.made, want) {
-		t.Errorf("made %d, %v, %v: %q", n, source, err, lists.made)
+		t.Errorf("%d lists were made in advance (source %v, error %v, optional %t, pruned for %q): %q\nwant 6: %q", n, source, err, part.Optional, lists.pruned, lists.made, want)
 	}
 	failing := &madeLists{refused: "See the menu"}
 	n, _, err = bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), failing).Prefetch(t.Context(), listJob(), nil)
 	if n != 4 || err == nil || failing.pruned != "AC1" {
-		t.Errorf("made %d of which two fail, %v", n, err)
+		t.Errorf("where two lists fail, %d were made with the error %v and pruned for %q, want the other 4 with an error", n, err, failing.pruned)
 	}
 }
 
-func TestProductPart(t *testing.T) {
+func TestProductsOfTheFirstCategoriesAreFetchedInAdvance(t *testing.T) {
 	t.Parallel()
 	s := &shop{}
 	part := bootstrap.ProductPart(cache.NewMenu(s, cacheOptions()), cache.NewProducts(s, cacheOptions()), 2)
@@ -121,6 +121,6 @@ func TestProductPart(t *testing.T) {
 	want := []string{"branches", "categories", "products of c0 at b1", "products of c1 at b1"}
 	slices.Sort(s.calls)
 	if n != 6 || source != cache.Fetched || err != nil || !part.Optional || !slices.Equal(s.calls, want) {
-		t.Errorf("prefetched %d, %v, %v by %q", n, source, err, s.calls)
+		t.Errorf("%d products were fetched in advance (source %v, error %v, optional %t) by the calls %q, want 6 by %q", n, source, err, part.Optional, s.calls, want)
 	}
 }

@@ -85,7 +85,7 @@ func (b *bench) lines(t *testing.T) []map[string]any {
 	for line := range strings.Lines(b.log.String()) {
 		var decoded map[string]any
 		if err := json.Unmarshal([]byte(line), &decoded); err != nil {
-			t.Fatalf("%q: %v", line, err)
+			t.Fatalf("the log line %q is no JSON: %v", line, err)
 		}
 		for _, field := range []string{"timestamp", "function", bootstrap.FieldDuration, bootstrap.FieldWaited, bootstrap.FieldQueued} {
 			delete(decoded, field)
@@ -112,7 +112,7 @@ func delivery(t testing.TB, attempt int) bootstrap.Delivery {
 	return bootstrap.Delivery{MessageID: "message-1", Body: encode(t, newJob("merchant-1")), Attempt: attempt}
 }
 
-func TestOutcomes(t *testing.T) {
+func TestJobEndsAsItsPartsDid(t *testing.T) {
 	t.Parallel()
 	var (
 		down      = error(&refusal{})
@@ -169,19 +169,19 @@ func TestOutcomes(t *testing.T) {
 			want := test.want
 			want.Job, want.Attempt, want.Duration = newJob("merchant-1"), test.attempt, got.Duration
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("outcome (-want +got):\n%s", diff)
+				t.Errorf("the job ended otherwise than its parts did (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff([]bootstrap.Outcome{got}, b.observed); diff != "" {
-				t.Errorf("observed (-want +got):\n%s", diff)
+				t.Errorf("the metrics were told of another outcome than the queue (-queue +metrics):\n%s", diff)
 			}
 			if acknowledged := got.Kind == bootstrap.Completed || got.Kind == bootstrap.Partial; got.Acknowledged() != acknowledged {
-				t.Errorf("%s is acknowledged: %t", got.Kind, got.Acknowledged())
+				t.Errorf("a job that is %s is taken from the queue: %t, want %t", got.Kind, got.Acknowledged(), acknowledged)
 			}
 		})
 	}
 }
 
-func TestMalformedJobs(t *testing.T) {
+func TestMalformedJobIsDeadLetteredAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(part("categories", 1, cache.Fetched, nil))
 	j := newJob("merchant-1")
@@ -190,19 +190,19 @@ func TestMalformedJobs(t *testing.T) {
 	const reason = "malformed bootstrap job: jobId: want 1 to 128 printable characters; customerWa: neither a phone number in E.164 form nor a WhatsApp user id"
 	want := bootstrap.Outcome{Kind: bootstrap.DeadLettered, Attempt: 1, Reason: reason, Duration: got.Duration}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("outcome (-want +got):\n%s", diff)
+		t.Errorf("the job ended otherwise than its parts did (-want +got):\n%s", diff)
 	}
 	wantLines := []map[string]any{{
 		"level": "ERROR", "message": "bootstrap job dead-lettered", "reason": reason,
 		"requestId": "request-1", "messageId": "message-1", "attempt": 1.0,
 	}}
 	if diff := cmp.Diff(wantLines, b.lines(t)); diff != "" {
-		t.Errorf("log (-want +got):\n%s", diff)
+		t.Errorf("the job's log lines, which dashboards search for (-want +got):\n%s", diff)
 	}
 }
 
-// TestLogLines compares the log lines with those that dashboards search for.
-func TestLogLines(t *testing.T) {
+// TestLogLinesAreTheOnesThatDashboardsSearchFor compares the log lines with those that dashboards search for.
+func TestLogLinesAreTheOnesThatDashboardsSearchFor(t *testing.T) {
 	t.Parallel()
 	common := func(level, message string, more map[string]any) map[string]any {
 		line := map[string]any{
@@ -254,14 +254,14 @@ func TestLogLines(t *testing.T) {
 			b := setup(test.part)
 			b.Handle(t.Context(), delivery(t, test.attempt))
 			if diff := cmp.Diff(test.want, b.lines(t)); diff != "" {
-				t.Errorf("log (-want +got):\n%s", diff)
+				t.Errorf("the job's log lines, which dashboards search for (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestPartsRunTogether: a job takes as long as its slowest part, and a failing optional part changes nothing.
-func TestPartsRunTogether(t *testing.T) {
+// TestJobTakesAsLongAsItsSlowestPart: a job takes as long as its slowest part, and a failing optional part changes nothing.
+func TestJobTakesAsLongAsItsSlowestPart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(name string, takes time.Duration, err error) bootstrap.Part {
@@ -274,7 +274,7 @@ func TestPartsRunTogether(t *testing.T) {
 			optional(slow("templates", 80*time.Millisecond, errors.New("the cache is down"))))
 		got := b.Handle(t.Context(), delivery(t, 1))
 		if got.Kind != bootstrap.Completed || got.Duration != 100*time.Millisecond {
-			t.Errorf("%s in %v, want completed in 100ms", got.Kind, got.Duration)
+			t.Errorf("the job is %s after %v, want completed after 100ms, the time of its slowest part", got.Kind, got.Duration)
 		}
 	})
 }
@@ -372,21 +372,21 @@ func TestOneSlotForAJob(t *testing.T) {
 		b := prefetching(o)
 		for i := range 3 {
 			if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Completed {
-				t.Errorf("job %d: %s, %s", i+1, got.Kind, got.Reason)
+				t.Errorf("job %d is %s (%s), want completed", i+1, got.Kind, got.Reason)
 			}
 		}
 		if taken := b.pace.taken.Load(); taken != 1 || o.calls != 2 {
-			t.Errorf("%d slots, %d calls; want 1 and 2", taken, o.calls)
+			t.Errorf("three jobs of one merchant took %d slots and %d calls to Sufrah, want 1 and 2: the lists are cached then", taken, o.calls)
 		}
 		if diff := cmp.Diff([]string{"merchant-1"}, b.pace.asked); diff != "" {
-			t.Errorf("asked (-want +got):\n%s", diff)
+			t.Errorf("merchants for which a slot was asked (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// TestWaiting: the worker sleeps through a short wait; a longer one ends the attempt without a call. Neither uses up an
+// TestWaitingForASlotUsesUpNoAttempt: the worker sleeps through a short wait; a longer one ends the attempt without a call. Neither uses up an
 // attempt, not even the last.
-func TestWaiting(t *testing.T) {
+func TestWaitingForASlotUsesUpNoAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		wait, deadline time.Duration
@@ -409,13 +409,13 @@ func TestWaiting(t *testing.T) {
 				defer cancel()
 				got := b.Handle(ctx, delivery(t, test.attempt))
 				if got.Kind != test.want.Kind || got.Delay != test.want.Delay || got.Waited != test.want.Waited || got.Attempt != test.attempt {
-					t.Errorf("outcome %+v, want %+v", got, test.want)
+					t.Errorf("a job that must wait %v for its slot, with %v left, ended as %+v, want %+v at attempt %d", test.wait, test.deadline, got, test.want, test.attempt)
 				}
 				if calls := map[bool]int{true: 0, false: 2}[got.Kind == bootstrap.Waiting]; o.calls != calls {
-					t.Errorf("%d calls, want %d", o.calls, calls)
+					t.Errorf("a job that is %s made %d calls to Sufrah, want %d", got.Kind, o.calls, calls)
 				}
 				if got.Kind == bootstrap.Waiting && (got.Acknowledged() || got.Reason == "" || !strings.Contains(b.log.String(), bootstrap.MessageWaiting)) {
-					t.Errorf("acknowledged %t, reason %q, log %s", got.Acknowledged(), got.Reason, &b.log)
+					t.Errorf("a job that waits is taken from the queue: %t, want not; its reason is %q, want one; and its log %s", got.Acknowledged(), got.Reason, &b.log)
 				}
 			})
 		})
@@ -434,7 +434,7 @@ func TestCustomersDontWaitForASlot(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() {
 			if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Completed {
-				t.Errorf("%s, %s", got.Kind, got.Reason)
+				t.Errorf("the job that waited for its slot is %s (%s), want completed", got.Kind, got.Reason)
 			}
 		})
 		time.Sleep(time.Second)
@@ -442,17 +442,17 @@ func TestCustomersDontWaitForASlot(t *testing.T) {
 		_, source, err := menu.Categories(t.Context(), "merchant-1")
 		_, other, err2 := menu.Branches(t.Context(), "merchant-1")
 		if err != nil || err2 != nil || source != cache.Fetched || other != cache.Fetched || time.Since(asked) != 200*time.Millisecond {
-			t.Errorf("%s and %s after %s, %v, %v", source, other, time.Since(asked), err, err2)
+			t.Errorf("a customer's questions during the job's wait were answered after %s from %s and %s (errors %v, %v), want fetched after 200ms", time.Since(asked), source, other, err, err2)
 		}
 		running.Wait()
 		if taken := b.pace.taken.Load(); taken != 0 || o.calls != 2 {
-			t.Errorf("%d slots, %d calls; want none and 2", taken, o.calls)
+			t.Errorf("the job took %d slots and there were %d calls to Sufrah, want no slot and the customer's 2 calls", taken, o.calls)
 		}
 	})
 }
 
-// TestLate: a job that comes too late is acknowledged, with neither slot nor call.
-func TestLate(t *testing.T) {
+// TestLateJobIsAcknowledgedWithoutACall: a job that comes too late is acknowledged, with neither slot nor call.
+func TestLateJobIsAcknowledgedWithoutACall(t *testing.T) {
 	t.Parallel()
 	for age, want := range map[time.Duration]bootstrap.Kind{
 		-time.Hour: bootstrap.Completed, 10 * time.Minute: bootstrap.Completed, 10*time.Minute + 1: bootstrap.Late,
@@ -464,31 +464,31 @@ func TestLate(t *testing.T) {
 		b.Now = func() time.Time { return enqueued.Add(age) }
 		got := b.Handle(t.Context(), delivery(t, 1))
 		if got.Kind != want || !got.Acknowledged() {
-			t.Errorf("%s old: %s", age, got.Kind)
+			t.Errorf("a job that is %s old is %s (taken from the queue: %t), want %s and taken", age, got.Kind, got.Acknowledged(), want)
 		}
 		if late := want == bootstrap.Late; late && (o.calls != 0 || len(b.pace.asked) != 0 || !strings.Contains(b.log.String(), bootstrap.MessageLate)) {
-			t.Errorf("%s old: %d calls, slots asked for %v, log %s", age, o.calls, b.pace.asked, &b.log)
+			t.Errorf("a job that is %s old, too late to help, made %d calls and asked for slots of %v, want none; log %s", age, o.calls, b.pace.asked, &b.log)
 		}
 	}
 }
 
-// TestCalledOff: an attempt that its invocation gives no more time is made again.
-func TestCalledOff(t *testing.T) {
+// TestJobWithoutTimeIsAttemptedAgain: an attempt that its invocation gives no more time is made again.
+func TestJobWithoutTimeIsAttemptedAgain(t *testing.T) {
 	t.Parallel()
 	b := prefetching(&origin{takes: time.Hour, start: time.Now()})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if got := b.Handle(ctx, delivery(t, 3)); got.Kind != bootstrap.Waiting || got.Delay != time.Second {
-		t.Errorf("%+v", got)
+		t.Errorf("a job that its invocation called off ended as %+v, want waiting, to be attempted again after 1s", got)
 	}
 }
 
-// TestPaceFails: an error of the pace is an error of the attempt.
-func TestPaceFails(t *testing.T) {
+// TestPaceThatFailsFailsTheAttempt: an error of the pace is an error of the attempt.
+func TestPaceThatFailsFailsTheAttempt(t *testing.T) {
 	t.Parallel()
 	b := prefetching(&origin{start: time.Now()})
 	b.pace.err = errors.New("no pace")
 	if got := b.Handle(t.Context(), delivery(t, 1)); got.Kind != bootstrap.Failed || !strings.Contains(got.Reason, "no pace") {
-		t.Errorf("%+v", got)
+		t.Errorf("a job whose pace can't be asked ended as %+v, want failed for that reason", got)
 	}
 }

@@ -67,7 +67,7 @@ func comparePrices(a, b ledger.Prices) bool { return reflect.DeepEqual(a, b) }
 func wantConfig(t *testing.T, got, want config.UsageAPI) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmp.Comparer(compareZones), cmp.Comparer(comparePrices)); diff != "" {
-		t.Errorf("configuration (-want +got):\n%s", diff)
+		t.Errorf("the configuration that the environment gives (-want +got):\n%s", diff)
 	}
 }
 
@@ -81,7 +81,7 @@ func defaults() config.UsageAPI {
 	}
 }
 
-func TestDefaults(t *testing.T) {
+func TestUnsetVariablesHaveTheirDefaults(t *testing.T) {
 	t.Parallel()
 	empty := make(map[string]string)
 	for _, name := range []string{
@@ -102,7 +102,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestValues(t *testing.T) {
+func TestEachVariableIsRead(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh")
 	if err != nil {
@@ -154,7 +154,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestMissing(t *testing.T) {
+func TestMissingVariableIsNamed(t *testing.T) {
 	t.Parallel()
 	for name := range required() {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestMissing(t *testing.T) {
 			_, unsetErr := config.LoadUsageAPI(environ(environment))
 			for how, err := range map[string]error{"empty": emptyErr, "not set": unsetErr} {
 				if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
-					t.Errorf("faulty variables where it is %s (-want +got):\n%s", how, diff)
+					t.Errorf("with %s %s, the error names the variables (-want +got):\n%s", name, how, diff)
 				}
 				if err != nil && !strings.Contains(err.Error(), name+" is missing") {
 					t.Errorf("error %q doesn't say that %s is missing", err, name)
@@ -189,7 +189,7 @@ func impossible() map[string][]string {
 	}
 }
 
-func TestFaulty(t *testing.T) {
+func TestFaultyValueNamesItsVariable(t *testing.T) {
 	t.Parallel()
 	for name, values := range impossible() {
 		for _, value := range values {
@@ -197,14 +197,14 @@ func TestFaulty(t *testing.T) {
 				t.Parallel()
 				_, err := load(map[string]string{name: value})
 				if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
-					t.Errorf("faulty variables of %v (-want +got):\n%s", err, diff)
+					t.Errorf("with %s=%q, the error \"%v\" names the variables (-want +got):\n%s", name, value, err, diff)
 				}
 			})
 		}
 	}
 }
 
-func TestAllFaultsAtOnce(t *testing.T) {
+func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t value?"
 	environment := make(map[string]string)
@@ -216,15 +216,15 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	want = append(want, slices.Collect(maps.Keys(environment))...)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, faulty(err)); diff != "" {
-		t.Fatalf("faulty variables (-want +got):\n%s", diff)
+		t.Fatalf("with every variable faulty, the error names (-want +got):\n%s", diff)
 	}
 	for _, name := range want {
 		if !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is missing from the error %q", name, err)
+			t.Errorf("the faulty variable %s isn't named in the error %q", name, err)
 		}
 	}
 	if strings.Contains(err.Error(), "s3cr3t") {
-		t.Errorf("the error shows a value: %q", err)
+		t.Errorf("the error shows a value, which may be a secret: %q", err)
 	}
 }
 
@@ -239,18 +239,18 @@ func FuzzBasePath(f *testing.F) {
 		got, err := load(map[string]string{"BASE_PATH": value})
 		if err != nil {
 			if diff := cmp.Diff([]string{"BASE_PATH"}, faulty(err)); diff != "" {
-				t.Errorf("faulty variables of %v (-want +got):\n%s", err, diff)
+				t.Errorf("with BASE_PATH=%q, the error \"%v\" names the variables (-want +got):\n%s", value, err, diff)
 			}
 			return
 		}
 		if !path.MatchString(got.BasePath) {
-			t.Errorf("%q became the base path %q", value, got.BasePath)
+			t.Errorf("BASE_PATH=%q became %q, with which no request would match a route", value, got.BasePath)
 		}
 	})
 }
 
-// TestUsageAdmin: usage-admin reads the same as usage-api, except the directory and the conversations.
-func TestUsageAdmin(t *testing.T) {
+// TestUsageAdminReadsItsVariables: usage-admin reads the same as usage-api, except the directory and the conversations.
+func TestUsageAdminReadsItsVariables(t *testing.T) {
 	t.Parallel()
 	environment := required()
 	delete(environment, "DIRECTORY_TABLE")
@@ -263,7 +263,7 @@ func TestUsageAdmin(t *testing.T) {
 	if got.UsageTable != "t-usage" || got.RestaurantsTable != "t-restaurants" || got.BotsTable != "t-bots" || got.AccessTokensTable != "t-access-tokens" ||
 		got.TimeZone.String() != "Asia/Riyadh" || got.DefaultLimits != (restaurant.Limits{ConversationsPerDay: 7, AnswersPerMinute: 60}) ||
 		got.BasePath != "/sufrah" || got.LogLevel != slog.LevelWarn {
-		t.Errorf("configuration %+v", got)
+		t.Errorf("usage-admin's configuration is %+v, want the environment's tables, zone, limits, base path and level", got)
 	}
 	for name := range environment {
 		environment[name] = ""
@@ -274,6 +274,6 @@ func TestUsageAdmin(t *testing.T) {
 		"ACCESS_TOKENS_TABLE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "BOTS_TABLE", "RESTAURANTS_TABLE", "USAGE_TABLE", "USAGE_TIME_ZONE",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(faulty(err)))); diff != "" {
-		t.Errorf("faulty variables (-want +got):\n%s", diff)
+		t.Errorf("with nothing but a faulty zone, the error names (-want +got):\n%s", diff)
 	}
 }

@@ -102,7 +102,7 @@ func unset(names []string) map[string]string {
 	return empty
 }
 
-func TestProcessMessage(t *testing.T) {
+func TestProcessMessageReadsItsVariables(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		changes map[string]string
@@ -165,13 +165,13 @@ func TestProcessMessage(t *testing.T) {
 				t.Fatalf("reading the configuration: %v", err)
 			}
 			if diff := cmp.Diff(want, got, cmp.Comparer(compareZones)); diff != "" {
-				t.Errorf("configuration (-want +got):\n%s", diff)
+				t.Errorf("the configuration that the environment gives (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestWelcomeBootstrap(t *testing.T) {
+func TestWelcomeBootstrapReadsItsVariables(t *testing.T) {
 	t.Parallel()
 	defaults := func() config.WelcomeBootstrap {
 		of := processMessageDefaults()
@@ -207,18 +207,18 @@ func TestWelcomeBootstrap(t *testing.T) {
 				t.Fatalf("reading the configuration: %v", err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("configuration (-want +got):\n%s", diff)
+				t.Errorf("the configuration that the environment gives (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestServicesMissing(t *testing.T) {
+func TestMissingVariableOfAServiceIsNamed(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, name string, err error) {
 		t.Helper()
 		if diff := cmp.Diff([]string{name}, faulty(err)); diff != "" {
-			t.Errorf("faulty variables (-want +got):\n%s", diff)
+			t.Errorf("with %s missing, the error \"%v\" names the variables (-want +got):\n%s", name, err, diff)
 		} else if !strings.Contains(err.Error(), name+" is missing") {
 			t.Errorf("error %q doesn't say that %s is missing", err, name)
 		}
@@ -233,7 +233,7 @@ func TestServicesMissing(t *testing.T) {
 	}
 }
 
-func TestServicesFaulty(t *testing.T) {
+func TestFaultyValueOfAServiceNamesItsVariable(t *testing.T) {
 	t.Parallel()
 	addresses := []string{"example.com", "https://", "ftp://example.com", "https://user:s3cr3t@example.com/q", "https://example.com/q?a=b",
 		"https://example.com/q?", "https://example.com/q#top", "https://example.com/q#", "http://example.com/q", "http://10.0.0.1/q",
@@ -313,34 +313,34 @@ func wantFaulty(t *testing.T, way map[string]string, err error, name string) {
 	t.Helper()
 	names := slices.Compact(faulty(err))
 	if !slices.Equal(names, []string{name}) {
-		t.Errorf("%v: error %v, want one about %s", way, err, name)
+		t.Errorf("with %v, the error is \"%v\", want one that names %s only", way, err, name)
 	}
 	if err != nil && strings.Contains(err.Error(), "s3cr3t") {
-		t.Errorf("%v: the error shows a value: %v", way, err)
+		t.Errorf("with %v, the error shows a value, which may be a secret: %v", way, err)
 	}
 }
 
-func TestTemplatesFaulty(t *testing.T) {
+func TestFaultyTemplateSIDNamesItsVariable(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{"CONTENT_SID_WELCOME": "s3cr3t", "CONTENT_SID_lower": welcome, "CONTENT_SID_": welcome}
 	_, messageErr := loadProcessMessage(merged(ofProcessMessage(), environment))
 	_, bootstrapErr := loadWelcomeBootstrap(merged(ofWelcomeBootstrap(), environment))
 	for _, err := range []error{messageErr, bootstrapErr} {
 		if err == nil {
-			t.Fatal("loaded")
+			t.Fatalf("the configuration was taken with the template SIDs %v, none of which is valid", environment)
 		}
 		for name := range environment {
 			if !strings.Contains(err.Error(), name+" must") {
-				t.Errorf("error %q doesn't complain of %s", err, name)
+				t.Errorf("the error %q doesn't say what %s must be", err, name)
 			}
 		}
 		if strings.Contains(err.Error(), "s3cr3t") {
-			t.Errorf("the error shows a value: %v", err)
+			t.Errorf("the error shows a value, which may be a secret: %v", err)
 		}
 	}
 }
 
-func TestAllFaultsOfServicesAtOnce(t *testing.T) {
+func TestAllFaultsOfServicesAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	environment := make(map[string]string)
 	for _, name := range slices.Concat(optionalOfServices, slices.Collect(maps.Keys(ofProcessMessage())), slices.Collect(maps.Keys(ofWelcomeBootstrap()))) {
@@ -367,10 +367,10 @@ func TestAllFaultsOfServicesAtOnce(t *testing.T) {
 		}},
 	} {
 		if diff := cmp.Diff(test.want, faulty(test.err)); diff != "" {
-			t.Errorf("faulty variables (-want +got):\n%s", diff)
+			t.Errorf("with every variable faulty, the error names (-want +got):\n%s", diff)
 		}
 		if !strings.Contains(test.err.Error(), "CONTENT_SID_WELCOME") || strings.Contains(test.err.Error(), "s3cr3t") {
-			t.Errorf("error %q", test.err)
+			t.Errorf("the error %q doesn't name CONTENT_SID_WELCOME, or shows a value", test.err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ var (
 	place  = delivery.Place{Day: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC), Page: "k7f3q2ab9x", Number: 7}
 )
 
-func TestOriginComesBack(t *testing.T) {
+func TestOriginComesBackWithTheStatus(t *testing.T) {
 	t.Parallel()
 	for _, kind := range delivery.Kinds {
 		for _, category := range delivery.Categories {
@@ -25,7 +25,7 @@ func TestOriginComesBack(t *testing.T) {
 					origin.Place = place
 				}
 				if diff := cmp.Diff(origin, delivery.ParseQuery(origin.Query())); diff != "" || !origin.Known() {
-					t.Errorf("origin (-want +got):\n%s", diff)
+					t.Errorf("the status callback's address loses what the message was (-sent +come back):\n%s", diff)
 				}
 			}
 		}
@@ -34,7 +34,7 @@ func TestOriginComesBack(t *testing.T) {
 
 // An attacker with a signed callback can move text between its address and its form: only the original address may be
 // accepted.
-func TestOriginsOfOthers(t *testing.T) {
+func TestForeignAddressIsNoOrigin(t *testing.T) {
 	t.Parallel()
 	good := delivery.Origin{Kind: delivery.Welcome, Category: delivery.Utility, Template: true, Place: place, SentAt: sentAt}.Query()
 	for _, query := range []string{
@@ -45,12 +45,12 @@ func TestOriginsOfOthers(t *testing.T) {
 		strings.Replace(good, "k7f3q2ab9x", "K7F3Q2AB9X", 1), strings.Replace(good, "k7f3q2ab9x", "k7f3q2ab9x0", 1), strings.Replace(good, "k7f3", "k7%66", 1),
 	} {
 		if o := delivery.ParseQuery(query); o.Known() {
-			t.Errorf("%q is taken for %+v", query, o)
+			t.Errorf("the foreign query %q is taken for our message %+v, want an unknown origin", query, o)
 		}
 	}
 }
 
-func TestParseStatus(t *testing.T) {
+func TestTwiliosStatusesAreKnown(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]delivery.Status{
 		"queued": delivery.Accepted, "accepted": delivery.Accepted, "sending": delivery.Accepted, "scheduled": delivery.Accepted,
@@ -58,24 +58,24 @@ func TestParseStatus(t *testing.T) {
 		"undelivered": delivery.Failed, "": delivery.Unknown, "received": delivery.Unknown, "teleported": delivery.Unknown,
 	} {
 		if got := delivery.ParseStatus(text); got != want {
-			t.Errorf("ParseStatus(%q) = %d, want %d", text, got, want)
+			t.Errorf("Twilio's status %q is read as %d, want %d", text, got, want)
 		}
 	}
 }
 
-func TestCodeOf(t *testing.T) {
+func TestErrorCodeNamesWhoseFaultItIs(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]delivery.Fault{
 		63016: delivery.FaultTemplate, 63024: delivery.FaultReceiver, 63032: delivery.FaultReceiver, 21610: delivery.FaultReceiver,
 		63018: delivery.FaultPassing, 20003: delivery.FaultOperator, 0: delivery.FaultUnknown, 99999: delivery.FaultUnknown,
 	} {
 		if got := delivery.CodeOf(code); got.Fault != want || (got.Means == "") != (want == delivery.FaultUnknown) {
-			t.Errorf("CodeOf(%d) = %+v, want a fault of %s", code, got, want)
+			t.Errorf("Twilio's error %d is taken for %+v, want a fault of %s, with a meaning unless unknown", code, got, want)
 		}
 	}
 	for _, code := range []int{63016, 63018, 20003} {
 		if !delivery.CodeOf(code).Alarm {
-			t.Errorf("%d raises no alarm", code)
+			t.Errorf("Twilio's error %d raises no alarm, though it is our fault", code)
 		}
 	}
 }

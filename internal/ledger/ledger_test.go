@@ -56,8 +56,8 @@ func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
 	}, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
-// TestPlaces: no two messages have the same place, and pages are of one restaurant and one day.
-func TestPlaces(t *testing.T) {
+// TestEveryMessageHasAPlaceOfItsOwn: no two messages have the same place, and pages are of one restaurant and one day.
+func TestEveryMessageHasAPlaceOfItsOwn(t *testing.T) {
 	t.Parallel()
 	l, _ := newLedger(&store{})
 	for i, want := range []string{"2026-11-28-aaaaaaaaaa-00", "2026-11-28-aaaaaaaaaa-01"} {
@@ -79,8 +79,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestManyRestaurants: an instance forgets the pages of restaurants when there are many, and begins new ones.
-func TestManyRestaurants(t *testing.T) {
+// TestPagesOfManyRestaurantsAreForgotten: an instance forgets the pages of restaurants when there are many, and begins new ones.
+func TestPagesOfManyRestaurantsAreForgotten(t *testing.T) {
 	t.Parallel()
 	pages := 0
 	l := ledger.New(&store{}, midnight, func() string { pages++; return strings.Repeat("A", 26) }, slog.New(slog.DiscardHandler))
@@ -89,13 +89,13 @@ func TestManyRestaurants(t *testing.T) {
 	}
 	l.Place("r", noon)
 	if pages != 3001 {
-		t.Errorf("%d pages, want 3001: the first restaurant's is forgotten", pages)
+		t.Errorf("3,001 messages of 3,000 restaurants began %d pages, want 3001: the first restaurant's must be forgotten, or memory grows without end", pages)
 	}
 }
 
-// TestTaken: a message that Twilio took is entered concurrently with the rest of a request, and Entered waits for the entry;
+// TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd: a message that Twilio took is entered concurrently with the rest of a request, and Entered waits for the entry;
 // also if the request was cancelled.
-func TestTaken(t *testing.T) {
+func TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{after: 300 * time.Millisecond}
@@ -106,11 +106,11 @@ func TestTaken(t *testing.T) {
 		l.Taken(ctx, "r1", e)
 		cancel()
 		if waited := time.Since(begin); waited > 0 {
-			t.Errorf("it was waited for, for %v", waited)
+			t.Errorf("the customer's answer waited %v for the ledger, want not at all", waited)
 		}
 		l.Entered(t.Context())
 		if diff := cmp.Diff([]ledger.Entry{e}, s.entered); diff != "" || log.Len() > 0 {
-			t.Errorf("entered (-want +got):\n%s\nlog %s", diff, log)
+			t.Errorf("the ledger has after a cancelled request (-want +got):\n%s\nlog %s", diff, log)
 		}
 
 		s.after = time.Hour
@@ -119,13 +119,13 @@ func TestTaken(t *testing.T) {
 		l.Entered(t.Context())
 		if waited := time.Since(begin); waited != time.Second || !strings.Contains(log.String(), "message not entered in the ledger") ||
 			!strings.Contains(log.String(), e.Place.String()) {
-			t.Errorf("a store that doesn't answer was waited for, for %v; log %s", waited, log)
+			t.Errorf("a store that doesn't answer was waited for %v, want 1s, and a log line with the message's place; log %s", waited, log)
 		}
 	})
 }
 
-// TestReport: a callback is entered where it says that a message got somewhere, of a message that has a place.
-func TestReport(t *testing.T) {
+// TestOnlyStatusesThatGotSomewhereAreNoted: a callback is entered where it says that a message got somewhere, of a message that has a place.
+func TestOnlyStatusesThatGotSomewhereAreNoted(t *testing.T) {
 	t.Parallel()
 	s := &store{}
 	l, _ := newLedger(s)
@@ -137,18 +137,18 @@ func TestReport(t *testing.T) {
 	}
 	for _, status := range []delivery.Status{delivery.Unknown, delivery.Accepted} {
 		if err := report(status, place); err != nil || s.noted != nil {
-			t.Errorf("status %d: %v, noted %v", status, err, s.noted)
+			t.Errorf("the status %d, which says nothing new, gave the error %v and noted %v, want neither", status, err, s.noted)
 		}
 	}
 	if err := report(delivery.Delivered, delivery.Place{}); err != nil || s.noted != nil {
-		t.Errorf("without a place: %v, noted %v", err, s.noted)
+		t.Errorf("the status of a message without a place gave the error %v and noted %v, want neither", err, s.noted)
 	}
 	want := []ledger.Entry{{Place: place, Class: ledger.Class{Kind: delivery.Welcome, Category: delivery.Utility}, Status: delivery.Delivered}}
 	if err := report(delivery.Delivered, place); err != nil || cmp.Diff(want, s.noted) != "" {
-		t.Errorf("%v, noted %v", err, s.noted)
+		t.Errorf("a delivered message was noted as %v (error %v), want %v", s.noted, err, want)
 	}
 	s.err = errors.New("fault")
 	if err := report(delivery.Read, place); !errors.Is(err, s.err) {
-		t.Errorf("error %v", err)
+		t.Errorf("a status with the store down gave %v, want the store's error, so that Twilio repeats it", err)
 	}
 }

@@ -18,7 +18,7 @@ func delivered(service, utility, marketing, free int64) map[delivery.Category]le
 	}
 }
 
-func TestCost(t *testing.T) {
+func TestCostFollowsTheMonthsPrices(t *testing.T) {
 	t.Parallel()
 	parsed, err := ledger.ParsePrices(prices)
 	if err != nil {
@@ -37,19 +37,19 @@ func TestCost(t *testing.T) {
 	} {
 		cost, known := parsed.Cost(test.month, test.of)
 		if !known || cost.Currency != "SAR" || cost.Amount.String() != test.want {
-			t.Errorf("%s: %t %s %s, want %s", test.month, known, cost.Amount, cost.Currency, test.want)
+			t.Errorf("the messages of %s cost %s %s (known %t), want %s SAR", test.month, cost.Amount, cost.Currency, known, test.want)
 		}
 	}
 	if _, known := parsed.Cost("2026-09", delivered(1, 1, 1, 1)); known {
-		t.Error("a month before the first has a cost")
+		t.Error("the owner is shown a cost for 2026-09, a month before the first price")
 	}
 	none, err := ledger.ParsePrices("")
 	if _, known := none.Cost("2026-11", delivered(1, 1, 1, 1)); known || err != nil {
-		t.Errorf("without prices there is a cost, %v", err)
+		t.Errorf("without configured prices the owner is shown a cost (%t), or reading none fails: %v", known, err)
 	}
 }
 
-func TestPricesThatAreNone(t *testing.T) {
+func TestFaultyPricesAreRefused(t *testing.T) {
 	t.Parallel()
 	const month = "2026-10:service=0.02,utility=0.04,marketing=0.1825"
 	for text, want := range map[string]string{
@@ -75,7 +75,7 @@ func TestPricesThatAreNone(t *testing.T) {
 		"SAR;2026-10:service=99999999999999999999,utility=0.04,marketing=1": "decimals",
 	} {
 		if _, err := ledger.ParsePrices(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want one with %q", text, err, want)
+			t.Errorf("the prices %q give the error %v, want one with %q", text, err, want)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func FuzzPrices(f *testing.F) {
 		}
 		n = min(max(n, 0), 1_000_000_000)
 		if cost, _ := parsed.Cost("2026-11", delivered(n, n, n, n)); cost.Amount < 0 {
-			t.Errorf("%d messages cost %s", n, cost.Amount)
+			t.Errorf("at the prices %q, %d messages of each category cost %s, less than nothing", text, n, cost.Amount)
 		}
 	})
 }

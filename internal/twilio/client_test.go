@@ -36,7 +36,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) *Cli
 	return client
 }
 
-func TestSendOnTheWire(t *testing.T) {
+func TestMessageIsSentAsTwilioExpectsIt(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		message Message
@@ -69,7 +69,7 @@ func TestSendOnTheWire(t *testing.T) {
 				user, token, _ := r.BasicAuth()
 				if r.Method != http.MethodPost || user != testAccount.SID || token != testAccount.AuthToken ||
 					r.URL.Path != "/2010-04-01/Accounts/"+testAccount.SID+"/Messages.json" {
-					t.Errorf("%s %s by %q", r.Method, r.URL, user)
+					t.Errorf("the message was sent by %s %s as the user %q, which Twilio refuses", r.Method, r.URL, user)
 				}
 				if err := r.ParseForm(); err != nil {
 					t.Errorf("reading the posted form: %v", err)
@@ -80,16 +80,16 @@ func TestSendOnTheWire(t *testing.T) {
 			})
 			sid, err := client.Send(t.Context(), testAccount, test.message)
 			if err != nil || sid != "SM1" {
-				t.Errorf("Send = %q, %v", sid, err)
+				t.Errorf("Send = %q with the error %v, want the SID that Twilio gave", sid, err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("form (-want +got):\n%s", diff)
+				t.Errorf("the form that Twilio gets (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestWhatIsNotSent(t *testing.T) {
+func TestInvalidMessageIsNotSent(t *testing.T) {
 	t.Parallel()
 	message := func(change func(*Message)) Message {
 		m := testMessage
@@ -116,20 +116,22 @@ func TestWhatIsNotSent(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := setup(t, func(http.ResponseWriter, *http.Request) { t.Error("a call was made") })
+			client := setup(t, func(http.ResponseWriter, *http.Request) {
+				t.Error("Twilio was called with a message that can't be sent")
+			})
 			_, err := client.Send(t.Context(), test.account, test.message)
 			e := asError(t, err)
 			if e.AuthenticationFailed() != test.authentication || e.Permanent() == test.authentication {
-				t.Errorf("error %v: authentication failed %t, permanent %t", err, e.AuthenticationFailed(), e.Permanent())
+				t.Errorf("an invalid message fails with %v (authentication failed %t, permanent %t), want permanent: sending it again can't help", err, e.AuthenticationFailed(), e.Permanent())
 			}
 			if text := err.Error(); strings.Contains(text, "secret") || strings.Contains(text, "50000000") {
-				t.Errorf("the error tells too much: %s", text)
+				t.Errorf("the error shows a secret or a customer's number: %s", text)
 			}
 		})
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestTwiliosAnswerIsUnderstood(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		status  int
@@ -165,23 +167,23 @@ func TestAnswers(t *testing.T) {
 			})
 			sid, err := client.Send(t.Context(), testAccount, testMessage)
 			if sid != test.wantSID || calls.Load() != 1 {
-				t.Errorf("Send = %q after %d calls, want %q after one", sid, calls.Load(), test.wantSID)
+				t.Errorf("Twilio's answer %d %.40q gives the SID %q after %d calls, want %q after one: a second call sends twice", test.status, test.body, sid, calls.Load(), test.wantSID)
 			}
 			if test.want == nil {
 				if err != nil {
-					t.Errorf("Send: %v", err)
+					t.Errorf("a message that Twilio took (%d %.40q) counts as failed, and would be sent again: %v", test.status, test.body, err)
 				}
 				return
 			}
 			test.want.RetryAfter = 3 * time.Second
 			if diff := cmp.Diff(test.want, asError(t, err)); diff != "" {
-				t.Errorf("error (-want +got):\n%s", diff)
+				t.Errorf("Twilio's answer %d is understood as (-want +got):\n%s", test.status, diff)
 			}
 		})
 	}
 }
 
-func TestDeadlines(t *testing.T) {
+func TestSlowTwilioIsWaitedForOnlySoLong(t *testing.T) {
 	t.Parallel()
 	slow := func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the server notices only then that the client goes
@@ -203,13 +205,13 @@ func TestDeadlines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.client.Send(test.ctx, testAccount, testMessage)
 			if e := asError(t, err); !e.Retryable() || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("error %v, want a retryable deadline", err)
+				t.Errorf("a Twilio that is too slow gives the error %v, want a retryable deadline", err)
 			}
 		})
 	}
 }
 
-func TestBrokenConnections(t *testing.T) {
+func TestBrokenConnectionIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		beginning string
@@ -237,7 +239,7 @@ func TestBrokenConnections(t *testing.T) {
 			})
 			sid, err := client.Send(t.Context(), testAccount, testMessage)
 			if calls.Load() != 1 {
-				t.Errorf("the message was sent %d times", calls.Load())
+				t.Errorf("over a broken connection the message was sent %d times, want once: the customer may have it already", calls.Load())
 			}
 			if test.accepted {
 				if err != nil || sid != "" {
@@ -246,7 +248,7 @@ func TestBrokenConnections(t *testing.T) {
 				return
 			}
 			if e := asError(t, err); !e.Retryable() {
-				t.Errorf("error %v is not retryable", err)
+				t.Errorf("a broken connection gives the error %v, want a retryable one", err)
 			}
 			if text := err.Error(); strings.Contains(text, testAccount.SID) || strings.Contains(text, testAccount.AuthToken) {
 				t.Errorf("the error names the account: %s", text)
@@ -255,11 +257,11 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-func TestNew(t *testing.T) {
+func TestDefaultsAndFaultyConfigurationOfTheClient(t *testing.T) {
 	t.Parallel()
 	client, err := New(Config{})
 	if err != nil || client.baseURL != "https://api.twilio.com" || client.timeout != DefaultTimeout {
-		t.Errorf("New = %+v, %v", client, err)
+		t.Errorf("an empty configuration gives the client %+v (error %v), want Twilio's address and the default time-out", client, err)
 	}
 	for _, config := range []Config{{BaseURL: "twilio"}, {Timeout: -1}} {
 		if _, err := New(config); err == nil {
@@ -272,7 +274,7 @@ func asError(t *testing.T, err error) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		t.Fatalf("error %v is not an *Error", err)
+		t.Fatalf("the client failed with %v, want an *Error, which says whether to try again", err)
 	}
 	return e
 }

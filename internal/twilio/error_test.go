@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestKinds(t *testing.T) {
+func TestErrorIsRetryableOrPermanent(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		err                                      Error
@@ -55,7 +55,7 @@ func TestKinds(t *testing.T) {
 			t.Parallel()
 			e := &test.err
 			if e.Retryable() != test.retryable || e.Permanent() == test.retryable {
-				t.Errorf("retryable %t, permanent %t; want retryable %t", e.Retryable(), e.Permanent(), test.retryable)
+				t.Errorf("%v is retryable %t and permanent %t, want retryable %t and the opposite", &e, e.Retryable(), e.Permanent(), test.retryable)
 			}
 			if e.TemplateRejected() != test.template {
 				t.Errorf("template rejected: %t, want %t", e.TemplateRejected(), test.template)
@@ -67,7 +67,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
+func TestErrorMessageMasksNumbers(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		"Authenticate": "Authenticate",
@@ -85,19 +85,19 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 	if got := utf8.RuneCountInString(printable(strings.Repeat("ء", 5000))); got != maxMessageRunes+1 {
-		t.Errorf("a long message keeps %d runes", got)
+		t.Errorf("a long message of Twilio keeps %d runes in the log, more than the limit", got)
 	}
 }
 
-func TestErrorText(t *testing.T) {
+func TestErrorSaysStatusAndCode(t *testing.T) {
 	t.Parallel()
 	body := `{"code": 21211, "message": "The 'To' number +966500000001 is not valid", "status": 400}`
 	e := parseError(400, http.Header{}, []byte(body))
 	if got, want := e.Error(), "twilio: status 400: code 21211: The 'To' number +********0001 is not valid"; got != want {
-		t.Errorf("Error() = %q, want %q", got, want)
+		t.Errorf("the error reads %q, want %q", got, want)
 	}
 	if got, want := (&Error{Err: io.EOF}).Error(), "twilio: EOF"; got != want {
-		t.Errorf("Error() = %q, want %q", got, want)
+		t.Errorf("the error reads %q, want %q", got, want)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestErrorTellsNoSecret(t *testing.T) {
 			t.Fatalf("encoding the JSON: %v", err)
 		}
 		if e := parseError(401, http.Header{}, body, "s3cr3t", "QUM6czNjcjN0"); e.Message != want || e.Code != 20003 {
-			t.Errorf("%q became %q, code %d", message, e.Message, e.Code)
+			t.Errorf("Twilio's message %q is shown as %q with code %d, want %q with 20003: a secret would be in the log", message, e.Message, e.Code, want)
 		}
 	}
 }
@@ -128,13 +128,13 @@ func FuzzParseError(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		e := parseError(status, http.Header{}, body)
 		if e.Retryable() == e.Permanent() {
-			t.Error("an error must be either retryable or permanent")
+			t.Errorf("the answer %d %.100q gives an error that is both retryable and permanent, or neither: %+v", status, body, e)
 		}
 		if (e.TemplateRejected() && !e.Permanent()) || (e.AuthenticationFailed() && !e.Retryable()) {
-			t.Errorf("an error contradicts itself: %+v", e)
+			t.Errorf("the answer %d %.100q gives an error that contradicts itself: %+v", status, body, e)
 		}
 		if utf8.RuneCountInString(e.Message) > maxMessageRunes+1 {
-			t.Errorf("a message of %d runes", utf8.RuneCountInString(e.Message))
+			t.Errorf("a message of %d runes would be logged, more than the limit", utf8.RuneCountInString(e.Message))
 		}
 		run := 0
 		for _, r := range e.Message {

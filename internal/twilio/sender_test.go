@@ -84,7 +84,7 @@ func tenant(accountSID string) conversation.Tenant {
 	}
 }
 
-func TestSenderSends(t *testing.T) {
+func TestSenderSendsFromTheBotsNumberAndAccount(t *testing.T) {
 	t.Parallel()
 	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 	standIn := sandbox.NewTwilio(now, func() float64 { return 0 })
@@ -110,18 +110,18 @@ func TestSenderSends(t *testing.T) {
 	}
 	standIn.Reported()
 	if diff := cmp.Diff(want, standIn.Messages("")); diff != "" {
-		t.Errorf("sent (-want +got):\n%s", diff)
+		t.Errorf("the messages that Twilio has (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{masterSID + " master-token", ownSID + " own-token"}, accounts); diff != "" {
-		t.Errorf("accounts (-want +got):\n%s", diff)
+		t.Errorf("the accounts that sent them (-want +got):\n%s", diff)
 	}
 	if log.Len() > 0 {
-		t.Errorf("logged %s", log)
+		t.Errorf("sending without a fault logged %s, want nothing", log)
 	}
 }
 
-// TestSenderOverSandbox has the refusals that the stand-in knows.
-func TestSenderOverSandbox(t *testing.T) {
+// TestRefusalsOfTwilioAreToldApart has the refusals that the stand-in knows.
+func TestRefusalsOfTwilioAreToldApart(t *testing.T) {
 	t.Parallel()
 	standIn := sandbox.NewTwilio(time.Now, func() float64 { return 0 })
 	sender, _ := setupSender(t, standIn, known)
@@ -132,17 +132,17 @@ func TestSenderOverSandbox(t *testing.T) {
 		"+15005550009": conversation.ErrUndeliverable,
 	} {
 		if err := attempt(t, sender, "", textTo(to)); !errors.Is(err, want) {
-			t.Errorf("text to %s: %v, want %v", to, err, want)
+			t.Errorf("a text to %s gives the error %v, want %v", to, err, want)
 		}
 	}
 	if err := attempt(t, sender, "", welcomeOf("no-sid", nil)); !errors.Is(err, conversation.ErrTemplateRejected) {
-		t.Errorf("a template that is none: %v", err)
+		t.Errorf("a template that Twilio doesn't know gives the error %v, want ErrTemplateRejected, so that text goes out", err)
 	}
 	if err := standIn.Fault().Set(sandbox.Behavior{FailRate: 1, Status: 429}); err != nil {
 		t.Fatalf("setting the sandbox's behaviour: %v", err)
 	}
 	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("too many requests: %v", err)
+		t.Errorf("too many requests give the error %v, want an outage, so that the message is delivered again", err)
 	}
 }
 
@@ -169,7 +169,7 @@ func meaningOf(err error) string {
 	return strings.Join(meanings, ", ")
 }
 
-func TestSenderErrors(t *testing.T) {
+func TestTwiliosErrorsMeanWhatTheBotDoesNext(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status, code   int
@@ -224,10 +224,10 @@ func TestSenderErrors(t *testing.T) {
 				"text":     {attempt(t, sender, "", textTo(customer)), test.text},
 			} {
 				if got := meaningOf(tried.err); got != tried.want {
-					t.Errorf("%s: %v means %s, want %s", kind, tried.err, got, tried.want)
+					t.Errorf("a %s that fails with \"%v\" counts as %s, want %s", kind, tried.err, got, tried.want)
 				}
 				if failure, ok := errors.AsType[*twilio.Error](tried.err); !ok || failure.Code != test.code {
-					t.Errorf("%s: %v lost its cause", kind, tried.err)
+					t.Errorf("a %s failed with \"%v\", which has lost Twilio's code %d", kind, tried.err, test.code)
 				}
 			}
 			told := strings.Count(log.String(), `"level":"ERROR"`)
@@ -238,17 +238,17 @@ func TestSenderErrors(t *testing.T) {
 				}
 			}
 			if told != want {
-				t.Errorf("the operator was told %d times, want %d: %s", told, want, log)
+				t.Errorf("the log has %d ERROR lines for the operator, want %d: %s", told, want, log)
 			}
 			if strings.Contains(log.String(), "500000001") || strings.Contains(log.String(), "master-token") {
-				t.Errorf("the log tells too much: %s", log)
+				t.Errorf("the log shows a customer's number or the token: %s", log)
 			}
 		})
 	}
 }
 
-// TestSenderNotEnabledForUserIDs: it is the sender that can't be written from to user ids, and the log says so.
-func TestSenderNotEnabledForUserIDs(t *testing.T) {
+// TestSenderThatTakesNoUserIDsIsLogged: it is the sender that can't be written from to user ids, and the log says so.
+func TestSenderThatTakesNoUserIDsIsLogged(t *testing.T) {
 	t.Parallel()
 	for to, want := range map[string]bool{"SA.13491208655302741918": true, customer: false} {
 		sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -256,10 +256,10 @@ func TestSenderNotEnabledForUserIDs(t *testing.T) {
 			fmt.Fprint(w, `{"code": 21211, "message": "The 'To' number is not valid", "status": 400}`)
 		}), known)
 		if err := attempt(t, sender, "", textTo(to)); meaningOf(err) != undeliverable {
-			t.Errorf("%v", err)
+			t.Errorf("a text to %s fails with \"%v\", want a customer who can't receive", to, err)
 		}
 		if told := strings.Contains(log.String(), "refuses user ids from this sender"); told != want || strings.Contains(log.String(), to) {
-			t.Errorf("to %s the log says %s", to, log)
+			t.Errorf("after a refused text to %s the log says that the sender takes no user ids: %t, want %t, and never the address: %s", to, told, want, log)
 		}
 	}
 }
@@ -287,13 +287,13 @@ func TestEverySendNamesItsStatusCallback(t *testing.T) {
 		}), known)
 		m.Place = delivery.Place{Day: time.Date(2025, 11, 28, 0, 0, 0, 0, time.UTC), Page: "k7f3q2ab9x", Number: 7}
 		if sid, err := sender.Send(t.Context(), tenant(""), m); err != nil || sid != "SM1" || got != want {
-			t.Errorf("Send = %q, %v with the callback %s, want %s", sid, err, got, want)
+			t.Errorf("Send = %q (error %v) names the status callback %s, want %s: the ledger finds the message by it", sid, err, got, want)
 		}
 	}
 }
 
 // A message that Twilio takes and calls failed has a SID, under which callbacks may come.
-func TestFailedAtOnceHasASID(t *testing.T) {
+func TestMessageThatFailsAtOnceHasASID(t *testing.T) {
 	t.Parallel()
 	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusCreated)
@@ -301,12 +301,12 @@ func TestFailedAtOnceHasASID(t *testing.T) {
 	}), known)
 	sid, err := sender.Send(t.Context(), tenant(""), welcomeOf(welcomeSID, nil))
 	if sid != "SM1" || !errors.Is(err, conversation.ErrTemplateRejected) {
-		t.Errorf("Send = %q, %v", sid, err)
+		t.Errorf("a message that Twilio takes and calls failed gives %q with the error %v, want its SID SM1 with ErrTemplateRejected", sid, err)
 	}
 }
 
-// TestSenderTellsTheOperator: the log tells the operator where to look.
-func TestSenderTellsTheOperator(t *testing.T) {
+// TestOperatorIsToldOfAFaultySender: the log tells the operator where to look.
+func TestOperatorIsToldOfAFaultySender(t *testing.T) {
 	t.Parallel()
 	sender, log := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -315,28 +315,28 @@ func TestSenderTellsTheOperator(t *testing.T) {
 	_ = attempt(t, sender, ownSID, textTo(customer))
 	var line map[string]any
 	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
-		t.Fatalf("log %q: %v", log, err)
+		t.Fatalf("the log isn't one line of JSON (%v): %s", err, log)
 	}
 	if line["level"] != "ERROR" || line["restaurantId"] != "clxyz123abc" || line["accountSid"] != ownSID || line["twilioCode"] != 63007.0 {
-		t.Errorf("log line %v", line)
+		t.Errorf("a faulty sender is logged as %v, want an ERROR with the restaurant, the account and Twilio's code 63007", line)
 	}
 }
 
-func TestSenderWithoutAToken(t *testing.T) {
+func TestNothingIsSentWithoutAToken(t *testing.T) {
 	t.Parallel()
-	unused := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a call was made") })
+	unused := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("Twilio was called without a token") })
 	sender, log := setupSender(t, unused, known)
 	if err := attempt(t, sender, strangeSID, textTo(customer)); meaningOf(err) != operator || log.Len() == 0 {
-		t.Errorf("unknown account: %v, logged %q", err, log)
+		t.Errorf("a bot of an account without a token fails with %v, logged %q, want a fault of the operator's, in the log", err, log)
 	}
 	sender, _ = setupSender(t, unused, tokens{err: fmt.Errorf("secret: %w", outage.ErrUnavailable)})
 	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("tokens down: %v", err)
+		t.Errorf("with the tokens unreadable the send fails with %v, want an outage", err)
 	}
 }
 
-// TestSenderWithoutAnAnswer: Twilio can't be reached, or doesn't answer in time.
-func TestSenderWithoutAnAnswer(t *testing.T) {
+// TestTwilioThatDoesNotAnswerIsAnOutage: Twilio can't be reached, or doesn't answer in time.
+func TestTwilioThatDoesNotAnswerIsAnOutage(t *testing.T) {
 	t.Parallel()
 	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		connection, _, err := http.NewResponseController(w).Hijack()
@@ -347,7 +347,7 @@ func TestSenderWithoutAnAnswer(t *testing.T) {
 		_ = connection.Close()
 	}), known)
 	if err := attempt(t, sender, "", textTo(customer)); !errors.Is(err, outage.ErrUnavailable) {
-		t.Errorf("a broken connection: %v", err)
+		t.Errorf("a broken connection fails the send with %v, want an outage, so that the message is delivered again", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
@@ -356,6 +356,6 @@ func TestSenderWithoutAnAnswer(t *testing.T) {
 		<-r.Context().Done()
 	}), known)
 	if _, err := sender.Send(ctx, tenant(""), textTo(customer)); !errors.Is(err, outage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("no answer in time: %v", err)
+		t.Errorf("no answer in time fails the send with %v, want an outage and the deadline", err)
 	}
 }

@@ -18,7 +18,7 @@ func exampleForm() url.Values {
 	}
 }
 
-func TestSignature(t *testing.T) {
+func TestSignatureIsTwilios(t *testing.T) {
 	t.Parallel()
 	longer := exampleForm()
 	longer.Set("ReasonConferenceEnded", "test")
@@ -45,13 +45,13 @@ func TestSignature(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := Signature("12345", test.url, test.form); got != test.want {
-				t.Errorf("Signature = %s, want %s", got, test.want)
+				t.Errorf("the form is signed with %s, Twilio signs it with %s", got, test.want)
 			}
 		})
 	}
 }
 
-func TestValidSignature(t *testing.T) {
+func TestOnlyTheTrueSignatureIsValid(t *testing.T) {
 	t.Parallel()
 	http := strings.Replace(exampleURL, "https", "http", 1)
 	const signed = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
@@ -81,13 +81,13 @@ func TestValidSignature(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := ValidSignature(test.token, test.url, exampleForm(), test.signature); got != test.want {
-				t.Errorf("ValidSignature = %t, want %t", got, test.want)
+				t.Errorf("the signature counts as valid: %t, want %t", got, test.want)
 			}
 		})
 	}
 }
 
-func TestOtherPort(t *testing.T) {
+func TestSignatureIsValidWithAndWithoutThePort(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"https://example.com/a?b=c%20d":  "https://example.com:443/a?b=c%20d",
@@ -105,7 +105,7 @@ func TestOtherPort(t *testing.T) {
 }
 
 // A signature is valid for any order of the values, and invalid after any change to a value.
-func TestSignaturesOfAnyForm(t *testing.T) {
+func TestSignatureCoversTheWholeForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[A-Za-z0-9 +:\p{Arabic}]{1,8}`)
@@ -117,14 +117,14 @@ func TestSignaturesOfAnyForm(t *testing.T) {
 			changed[name] = append([]string(nil), values...)
 		}
 		if !ValidSignature("token", exampleURL, shuffled, signature) {
-			t.Error("the signature isn't valid in another order")
+			t.Error("a form whose values come in another order is refused, though it is Twilio's")
 		}
 		for name := range changed {
 			changed[name][0] += "!"
 			break
 		}
 		if ValidSignature("token", exampleURL, changed, signature) {
-			t.Error("the signature is valid for another form")
+			t.Error("the signature of one form is valid for another: a stranger could forge messages")
 		}
 	})
 }

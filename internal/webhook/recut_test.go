@@ -107,7 +107,7 @@ func TestFormCutAnewIsRefused(t *testing.T) {
 				t.Errorf("a stranger's form, cut anew under a captured signature, reached the bot: %v", f.inbox.received)
 			}
 			if line := f.line(t); !strings.Contains(fmt.Sprint(line["error"]), "also fits another reading") {
-				t.Errorf("a form cut anew is logged as %v, want the error to say so", line)
+				t.Errorf("a form cut anew is logged as %v, want the error to say that it also fits another reading", line)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestLocate holds the pages that an offset lies in to a list that is written out in full.
-func TestLocate(t *testing.T) {
+// TestListReadsOnlyThePagesOfItsWindow holds the pages that an offset lies in to a list that is written out in full.
+func TestListReadsOnlyThePagesOfItsWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var d counts
@@ -49,22 +49,22 @@ func TestLocate(t *testing.T) {
 
 		pages, skip := d.locate(filter, offset, limit)
 		if diff := cmp.Diff(want, window(content(pages), skip)); diff != "" {
-			t.Fatalf("pages %v from %d on (-want +got):\n%s", pages, skip, diff)
+			t.Fatalf("offset %d and limit %d lead to pages %v from %d on, which show other restaurants than the list has there (-want +got):\n%s", offset, limit, pages, skip, diff)
 		}
 		for _, page := range pages { // no page is read in vain
 			if !slices.ContainsFunc(content([]int{page}), func(entry string) bool { return slices.Contains(want, entry) }) {
-				t.Fatalf("page %d of %v has nothing of %v", page, pages, want)
+				t.Fatalf("page %d of %v is read in vain: it has nothing of %v", page, pages, want)
 			}
 		}
 		if got := d.Total(filter); got != len(content(newestFirst)) {
-			t.Fatalf("total %d, want %d", got, len(content(newestFirst)))
+			t.Fatalf("the list's total is %d, want %d", got, len(content(newestFirst)))
 		}
 	})
 }
 
-// TestLayOut: for any creation times, each restaurant is on the page that its creation time leads to, no page but a
+// TestRebuiltPagesHaveEveryRestaurantOnce: for any creation times, each restaurant is on the page that its creation time leads to, no page but a
 // page of a single millisecond is larger than it should be, and none is empty.
-func TestLayOut(t *testing.T) {
+func TestRebuiltPagesHaveEveryRestaurantOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		start := time.UnixMilli(rapid.Int64Range(0, 1<<40).Draw(t, "start"))
@@ -86,7 +86,7 @@ func TestLayOut(t *testing.T) {
 			items = append(items, p.items()...)
 		}
 		if len(items) != 2*len(d.all) || d.Total(usage.All) != len(all) || d.Total(usage.ActiveOnly) != active {
-			t.Fatalf("%d items; counts %v and %v of %d restaurants, %d active", len(items), d.all, d.active, len(all), active)
+			t.Fatalf("%d restaurants, %d active, are laid out in %d items, want two for each of %d pages, with the counts %v and active %v", len(all), active, len(items), len(d.all), d.all, d.active)
 		}
 		pages := make(map[string]map[string]int64)
 		for _, it := range items {
@@ -96,7 +96,7 @@ func TestLayOut(t *testing.T) {
 		for _, r := range all {
 			id := pageID(3, d.pageFor(r.createdAt), r.active)
 			if createdAt, ok := pages[id][r.id]; !ok || createdAt != r.createdAt {
-				t.Fatalf("restaurant %+v is not on page %s", r, id)
+				t.Fatalf("the restaurant %+v isn't on the page %s that its creation leads to, so no list shows it", r, id)
 			}
 		}
 		for page := range d.all {
@@ -109,11 +109,11 @@ func TestLayOut(t *testing.T) {
 			}
 			size := int64(len(both[0]) + len(both[1]))
 			if size != d.all[page] || int64(len(both[0])) != d.active[page] || size == 0 {
-				t.Fatalf("page %d holds %d and %d, its counts are %d and %d", page, size, len(both[0]), d.all[page], d.active[page])
+				t.Fatalf("page %d holds %d restaurants, %d active, and counts %d and %d: totals and offsets would be wrong", page, size, len(both[0]), d.all[page], d.active[page])
 			}
 			newest := slices.Max(slices.Collect(maps.Keys(times)))
 			if before := size - times[newest]; before >= pageSize {
-				t.Fatalf("page %d went on after %d restaurants", page, before)
+				t.Fatalf("page %d went on after %d restaurants, beyond its bound of %d", page, before, pageSize)
 			}
 		}
 	})
