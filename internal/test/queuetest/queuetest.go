@@ -409,7 +409,7 @@ func counts(t *testing.T, f Fixture) {
 		}
 	}
 	if !strings.HasPrefix(out.Attributes["QueueArn"], "arn:aws:sqs:") {
-		t.Errorf("QueueArn = %q", out.Attributes["QueueArn"])
+		t.Errorf("QueueArn = %q, which isn't an SQS queue's", out.Attributes["QueueArn"])
 	}
 }
 

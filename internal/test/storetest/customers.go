@@ -18,24 +18,24 @@ import (
 // ExerciseCustomers runs the suite of a recorder's knowledge of customers beside their sessions.
 func ExerciseCustomers(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
-		"opting out opens nothing":           testOptOutOpensNothing,
-		"opting out in a session":            testOptOutInSession,
-		"opting out again and again":         testOptOutReplayed,
-		"opting out beside opening":          testOptOutBesideOpening,
-		"the welcome waits for an opting in": testWelcomeAfterOptIn,
+		"opting out opens nothing":                             testOptOutOpensNothing,
+		"opting out extends no session":                        testOptOutInSession,
+		"opting out that is replayed changes nothing":          testOptOutReplayed,
+		"opting out beside an opening counts one conversation": testOptOutBesideOpening,
+		"the welcome waits for an opting in":                   testWelcomeAfterOptIn,
 
-		"a number and a user id are one customer": testOneCustomer,
-		"two customers become one":                testTwoBecomeOne,
-		"two that ended and not become one":       testEndedBecomesOne,
-		"both at the same time":                   testBothAtOnce,
-		"one welcome for both":                    testOneWelcome,
-		"a welcome that is sent meanwhile":        testWelcomeMoves,
-		"a number's new owner":                    testNewOwner,
-		"another number's user id":                testOthersUserID,
-		"opting out by either":                    testOptOutByEither,
-		"repeats under the other id":              testRepeatsOfBoth,
-		"broken off between two ids":              testBrokenOffBetween,
-		"customers from elsewhere":                testCustomersFromElsewhere,
+		"a number and a user id are one customer":              testOneCustomer,
+		"two customers become one":                             testTwoBecomeOne,
+		"an ended and an open session become one customer":     testEndedBecomesOne,
+		"both ids at the same time open one session":           testBothAtOnce,
+		"one welcome goes to both ids":                         testOneWelcome,
+		"a welcome that is sent while two ids join is settled": testWelcomeMoves,
+		"a number's new owner is a new customer":               testNewOwner,
+		"another number's user id is another customer":         testOthersUserID,
+		"opting out by either id counts for both":              testOptOutByEither,
+		"repeats under the other id are known":                 testRepeatsOfBoth,
+		"broken off between two ids nothing is counted twice":  testBrokenOffBetween,
+		"imported customers keep both ids":                     testCustomersFromElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,10 +63,10 @@ func (l Ledger) tell(t *testing.T, m conversation.Message, before, after bool) c
 	if m.Consent != conversation.OptsOut {
 		must(t, l.Recorder.Complete(t.Context(), m, recorded))
 	} else if recorded.Opened || recorded.Uncounted || recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("%s opts out, and leaves to be done: %+v", m.ID, recorded)
+		t.Errorf("%s only opts out, yet opens or welcomes: %+v", m.ID, recorded)
 	}
 	if recorded.OptedBefore != before || recorded.OptedOut != after {
-		t.Errorf("%s: opted out before %t, after %t, want %t and %t", m.ID, recorded.OptedBefore, recorded.OptedOut, before, after)
+		t.Errorf("the customer of %s has opted out before it: %t, and after it: %t; want %t and %t", m.ID, recorded.OptedBefore, recorded.OptedOut, before, after)
 	}
 	return recorded
 }
@@ -81,7 +81,7 @@ func testOptOutOpensNothing(t *testing.T, l Ledger) {
 	// A customer's message after opting out opens a conversation, like any other message.
 	recorded := l.tell(t, message("m3", customer, noon.Add(time.Minute)), true, true)
 	if !recorded.Opened || !recorded.First {
-		t.Errorf("the first message: %+v", recorded)
+		t.Errorf("the first message after opting out is recorded as %+v, want an opening, like any other", recorded)
 	}
 	l.wantConversations(t, 1)
 }
@@ -117,7 +117,7 @@ func testOptOutReplayed(t *testing.T, l Ledger) {
 		recorded, err := l.Recorder.Record(t.Context(), out)
 		must(t, err)
 		if !recorded.Repeat || recorded.OptedOut {
-			t.Errorf("replayed on day %d: %+v", day, recorded)
+			t.Errorf("an opt-out that is replayed on day %d after opting in is recorded as %+v, want a repeat: the customer would get no more answers", day, recorded)
 		}
 	}
 	l.tell(t, message("m3", customer, out.ReceivedAt.Add(time.Hour)), false, false)
@@ -153,12 +153,12 @@ func testWelcomeAfterOptIn(t *testing.T, l Ledger) {
 	l.tell(t, message("m3", customer, noon.Add(2*time.Minute)), true, true)
 	in := saying(conversation.OptsIn, message("m4", customer, noon.Add(3*time.Minute)))
 	if recorded := l.tell(t, in, true, false); recorded.Welcome != conversation.ReplyDue {
-		t.Errorf("opted in: %+v", recorded)
+		t.Errorf("a customer who opts in for the first time is recorded as %+v, want the welcome due", recorded)
 	}
 	wantEqual(t, "claim", l.claim(t, in, conversation.Welcome), conversation.ReplyHeld)
 	must(t, l.Recorder.Settle(t.Context(), in, conversation.Welcome))
 	if recorded := l.tell(t, message("m5", customer, noon.Add(4*time.Minute)), false, false); recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("after the welcome: %+v", recorded)
+		t.Errorf("a message after the sent welcome is recorded as %+v, want it settled: the customer would be welcomed twice", recorded)
 	}
 }
 
@@ -209,7 +209,7 @@ func testOneCustomer(t *testing.T, l Ledger) {
 		m := step.message(fmt.Sprint("m", i), noon.Add(time.Duration(i)*time.Minute))
 		recorded := l.record(t, m)
 		if recorded.First != step.first || recorded.Home != step.home || recorded.Repeat || recorded.Opened != step.first {
-			t.Errorf("message %d: %+v", i, recorded)
+			t.Errorf("message %d of one customer under two ids is recorded as %+v, want first %t and home %s: a second customer would be billed", i, recorded, step.first, step.home)
 		}
 		l.wantConversations(t, 1)
 	}
@@ -232,7 +232,7 @@ func testTwoBecomeOne(t *testing.T, l Ledger) {
 	wantEqual(t, "open sessions", l.activeAt(t, noon.Add(2*time.Hour)), int64(2))
 	recorded := l.record(t, byBoth.message("m3", noon.Add(2*time.Hour)))
 	if recorded.First || recorded.Opened || recorded.Home != customer {
-		t.Errorf("joining: %+v", recorded)
+		t.Errorf("the message that shows two ids to be one customer is recorded as %+v, want no opening, and home %s", recorded, customer)
 	}
 	wantEqual(t, "open sessions", l.activeAt(t, noon.Add(2*time.Hour)), int64(1))
 	for i, f := range []form{byUserID, byNumber, byBoth} {
@@ -242,7 +242,7 @@ func testTwoBecomeOne(t *testing.T, l Ledger) {
 	for _, known := range []conversation.Message{byNumber.message("m1", noon), byUserID.message("m2", noon), byBoth.message("m3", noon)} {
 		known.ReceivedAt = noon.Add(900 * time.Hour)
 		if again := l.record(t, known); !again.Repeat {
-			t.Errorf("%s again: %+v", known.ID, again)
+			t.Errorf("%s, posted again after its customer's two ids joined, is recorded as %+v, want a repeat", known.ID, again)
 		}
 	}
 	l.wantConversations(t, 2)
@@ -283,7 +283,7 @@ func testBothAtOnce(t *testing.T, l Ledger) {
 			welcomes += int(btoi(state == conversation.ReplyHeld))
 		}
 		if welcomes != 1 {
-			t.Errorf("%v: %d are to welcome", forms, welcomes)
+			t.Errorf("a customer who writes at once under the ids %v is welcomed by %d deliveries, want 1", forms, welcomes)
 		}
 		l.wantConversations(t, int64(i+1))
 	}
@@ -301,11 +301,11 @@ func testOneWelcome(t *testing.T, l Ledger) {
 				welcomes++
 				must(t, l.Recorder.Settle(t.Context(), goOn(m, recorded), conversation.Welcome))
 			} else if recorded.Welcome != conversation.ReplySettled {
-				t.Errorf("%v, message %d: %+v", forms, n, recorded)
+				t.Errorf("of the ids %v, message %d is recorded as %+v, want the welcome held or settled", forms, n, recorded)
 			}
 		}
 		if welcomes != 1 {
-			t.Errorf("%v: %d welcomes", forms, welcomes)
+			t.Errorf("a customer who writes under the ids %v is welcomed %d times, want once", forms, welcomes)
 		}
 	}
 }
@@ -316,12 +316,12 @@ func testWelcomeMoves(t *testing.T, l Ledger) {
 	sending := goOn(m, l.record(t, m))
 	joining := byBoth.message("m2", noon.Add(time.Second))
 	if recorded := l.record(t, joining); recorded.Welcome != conversation.ReplyElsewhere {
-		t.Errorf("while the welcome is being sent: %+v", recorded)
+		t.Errorf("a message during the welcome is recorded as %+v, want it with another delivery: the customer would be welcomed twice", recorded)
 	}
 	wantEqual(t, "renewed", l.claim(t, sending, conversation.Welcome), conversation.ReplyHeld)
 	must(t, l.Recorder.Settle(t.Context(), sending, conversation.Welcome))
 	if recorded := l.record(t, byNumber.message("m3", noon.Add(time.Hour))); recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("after the welcome: %+v", recorded)
+		t.Errorf("a message after the sent welcome is recorded as %+v, want it settled: the customer would be welcomed twice", recorded)
 	}
 }
 
@@ -336,33 +336,33 @@ func testNewOwner(t *testing.T, l Ledger) {
 	}
 	recorded := l.record(t, owner(second)("m2", time.Minute))
 	if !recorded.First || !recorded.Opened || recorded.Welcome != conversation.ReplyHeld || recorded.Home != customer {
-		t.Errorf("the new owner: %+v", recorded)
+		t.Errorf("a number's new owner is recorded as %+v, want a new customer, to be welcomed", recorded)
 	}
 	l.wantConversations(t, 2)
 	for i, m := range []conversation.Message{
 		owner(second)("n1", 2*time.Minute), byNumber.message("n2", noon.Add(3*time.Minute)), byUserID.of("n3", customer, second, noon.Add(4*time.Minute)),
 	} {
 		if recorded := l.record(t, m); recorded.First || recorded.Opened {
-			t.Errorf("message %d of the new owner: %+v", i, recorded)
+			t.Errorf("message %d of the number's new owner is recorded as %+v, want the same customer and session", i, recorded)
 		}
 	}
 	// The former owner's webhook, captured and posted again, is a repeat for good, and takes the number from nobody.
 	for day := range 3 {
 		if again := l.record(t, owner(userID)("m1", time.Duration(day)*24*time.Hour)); !again.Repeat {
-			t.Errorf("day %d: %+v", day, again)
+			t.Errorf("the former owner's webhook, posted again on day %d, is recorded as %+v, want a repeat", day, again)
 		}
 	}
 	for i, m := range []conversation.Message{
 		byUserID.of("n4", customer, second, noon.Add(5*time.Minute)), owner(second)("n5", 5*time.Minute),
 	} {
 		if recorded := l.record(t, m); recorded.First || recorded.Opened || recorded.Repeat || recorded.Home != customer {
-			t.Errorf("message %d after the captured one: %+v", i, recorded)
+			t.Errorf("message %d of the new owner after the captured webhook is recorded as %+v, want the same customer at %s", i, recorded, customer)
 		}
 	}
 	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // a customer known by a user id gets the number
 	l.wantConversations(t, 3)
 	if recorded := l.record(t, owner(third)("t1", 6*time.Minute)); recorded.First || recorded.Opened || recorded.Home != customer {
-		t.Errorf("the third owner: %+v", recorded)
+		t.Errorf("the third owner, known by a user id, is recorded as %+v, want no new conversation, and home %s", recorded, customer)
 	}
 	l.wantConversations(t, 3)
 }
@@ -373,11 +373,11 @@ func testOthersUserID(t *testing.T, l Ledger) {
 	for i, want := range []bool{true, false, false} {
 		recorded := l.record(t, byBoth.of(fmt.Sprint("n", i), other, userID, noon.Add(time.Duration(i)*time.Minute)))
 		if recorded.First != want || recorded.Home != other {
-			t.Errorf("message %d of another number: %+v", i, recorded)
+			t.Errorf("message %d of another number under a known user id is recorded as %+v, want first %t and home %s", i, recorded, want, other)
 		}
 	}
 	if recorded := l.record(t, byUserID.message("m2", noon.Add(time.Hour))); recorded.Home != customer || recorded.Opened {
-		t.Errorf("the user id alone: %+v", recorded)
+		t.Errorf("a message under the user id alone is recorded as %+v, want its first number's session", recorded)
 	}
 	l.wantConversations(t, 2)
 }
@@ -400,10 +400,10 @@ func testOptOutByEither(t *testing.T, l Ledger) {
 	// So it does where its delivery broke off in between, and came again.
 	broken := saying(conversation.OptsOut, byBoth.of("b1", "+966500000007", "SA.7", noon))
 	if _, err := l.Recorder.Record(l.Break(t.Context(), 1), broken); err == nil {
-		t.Fatal("not broken off")
+		t.Fatal("the opt-out was recorded whole, though the process died after its first write: this case proves nothing")
 	}
 	if _, err := l.Recorder.Record(t.Context(), broken); err != nil {
-		t.Fatalf("recording the message: %v", err)
+		t.Fatalf("recording the opt-out again: %v", err)
 	}
 	l.tell(t, byUserID.of("b2", "+966500000007", "SA.7", noon.Add(time.Minute)), true, true)
 }
@@ -415,7 +415,7 @@ func testRepeatsOfBoth(t *testing.T, l Ledger) {
 		for range 2 {
 			m.ReceivedAt = m.ReceivedAt.Add(time.Second)
 			if again := l.record(t, m); !again.Repeat || again.First != (i == 0) {
-				t.Errorf("message %d again: %+v", i, again)
+				t.Errorf("message %d, repeated under another of the customer's ids, is recorded as %+v, want a repeat, first %t", i, again, i == 0)
 			}
 		}
 	}
@@ -438,7 +438,7 @@ func testCustomersFromElsewhere(t *testing.T, l Ledger) {
 			got, err := l.Store.MergeSession(t.Context(), row)
 			must(t, err)
 			if got != changed {
-				t.Errorf("row %d, time %d: changed %t", i, again, got)
+				t.Errorf("importing row %d for time %d changed something: %t, want %t", i, again+1, got, changed)
 			}
 		}
 	}
@@ -489,7 +489,7 @@ func testBrokenOffBetween(t *testing.T, l Ledger) {
 				want += max(1, int64(len(known)))
 				count, _ := l.count(t, "r00001")
 				if count.Conversations != want {
-					t.Fatalf("%s, dead after %d writes, then %v: %d conversations, want %d", before, writes, then, count.Conversations, want)
+					t.Fatalf("after %s, a process that died after %d writes, and then %v, %d conversations are billed, want %d", before, writes, then, count.Conversations, want)
 				}
 			}
 		}
@@ -547,7 +547,7 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 			rt.Fatalf("reading the stored usage: %v", err)
 		}
 		if got := record.Months[november].Conversations; got != want {
-			rt.Fatalf("%d conversations at %v, want %d", got, now, want)
+			rt.Fatalf("%d conversations are billed at %v, want %d", got, now, want)
 		}
 	}
 	for i := range rapid.IntRange(1, 14).Draw(rt, "messages") {

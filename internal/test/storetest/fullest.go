@@ -152,19 +152,19 @@ func testWatch(t *testing.T, l Ledger) {
 			customers++
 			m := message(fmt.Sprint("m", customers), fmt.Sprintf("+9665%08d", customers), noon.Add(time.Duration(customers)*time.Second))
 			if recorded := l.record(t, m); !recorded.Opened {
-				t.Fatalf("message %s opened nothing: %+v", m.ID, recorded)
+				t.Fatalf("%s of a new customer opens no conversation: %+v", m.ID, recorded)
 			}
 			state, err := Watch(t.Context(), l.QuotaAlerter, "r00001", m.ReceivedAt)
 			must(t, err)
 			if state.Month != november || state.Quota.Used != int64(customers+unwatched) || state.QuotaAlerts != (conversation.QuotaAlerts{}) {
-				t.Fatalf("after %d conversations: %+v", customers, state)
+				t.Fatalf("after %d conversations the quota is %+v, want %d used and no alert told", customers, state, customers+unwatched)
 			}
 		}
 	}
 	wantShare := func(share usage.Share, reached bool) {
 		t.Helper()
 		if got := fullest(t, l.Store, november, share, usage.Unlimited); (len(got) == 1) != reached {
-			t.Errorf("after %d conversations %v have reached %d", customers, got, share)
+			t.Errorf("after %d conversations the restaurants %v are listed at the share %d, want the restaurant there: %t", customers, got, share, reached)
 		}
 	}
 	open(26)
@@ -194,11 +194,11 @@ func testWatch(t *testing.T, l Ledger) {
 	repeat := message("m1", "+966500000001", noon.Add(time.Second))
 	repeat.Delivery = "again"
 	if recorded := l.record(t, repeat); !recorded.Opened || !recorded.Repeat {
-		t.Errorf("a repeat of an opening: %+v", recorded)
+		t.Errorf("a repeat of an opening is recorded as %+v, want opened and a repeat", recorded)
 	}
 	ordinary := message("m99", "+966500000001", noon.Add(time.Hour))
 	if recorded := l.record(t, ordinary); recorded.Opened {
-		t.Errorf("an ordinary message: %+v", recorded)
+		t.Errorf("a message inside a session is recorded as %+v, want no opening", recorded)
 	}
 }
 
@@ -265,7 +265,7 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 		told, ok, err := l.QuotaAlerter.ClaimQuotaAlerts(t.Context(), m, november, at)
 		must(t, err)
 		if told != want || ok != held {
-			t.Errorf("%s at %v: told %+v, held %t; want %+v, %t", m.ID, at, told, ok, want, held)
+			t.Errorf("%s claims the alerts at %v: told %+v, held %t; want %+v, %t", m.ID, at, told, ok, want, held)
 		}
 	}
 	none := conversation.QuotaAlerts{}
@@ -296,7 +296,7 @@ func testAlertsToldAgain(t *testing.T, l Ledger) {
 	claim := func() {
 		t.Helper()
 		if _, held, err := l.QuotaAlerter.ClaimQuotaAlerts(t.Context(), m, november, noon); err != nil || !held {
-			t.Fatalf("held %t, %v", held, err)
+			t.Fatalf("claiming the alerts gave held %t (error %v), want held", held, err)
 		}
 	}
 	settle := func(noted, sent int64, done bool) {

@@ -32,7 +32,7 @@ func wantMessages(t testing.TB, store Store, restaurantID string, month usage.Mo
 		t.Fatalf("reading the ledger: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("messages of %s in %s (-want +got):\n%s", restaurantID, month, diff)
+		t.Errorf("the owner of %s sees these messages in %s (-want +got):\n%s", restaurantID, month, diff)
 	}
 }
 
@@ -131,7 +131,7 @@ func testAnyCallbacks(t *testing.T, store Store) {
 			rt.Fatalf("reading the ledger: %v", err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			rt.Fatalf("messages (-want +got):\n%s", diff)
+			rt.Fatalf("the messages that the owner sees depend on the order of callbacks (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -127,7 +127,7 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 		isRepeat := len(tenant.topUps) > 0 && tenant.topUps[len(tenant.topUps)-1].ID == a.ID
 		if _, fault := tenant.quota(q).Add(amount); fault != nil && !isRepeat {
 			if !errors.Is(err, fault) {
-				q.rt.Fatalf("a top-up of %d to %+v: error %v, want %v", amount, tenant.quota(q), err, fault)
+				q.rt.Fatalf("a top-up of %d to %+v gives the error %v, want %v", amount, tenant.quota(q), err, fault)
 			}
 			return
 		}
@@ -138,7 +138,7 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 			tenant.topUps = append(tenant.topUps, a)
 		}
 		if want := (usage.ToppedUp{Quota: want, Repeat: isRepeat}); done != want {
-			q.rt.Fatalf("a top-up led to %+v, want %+v", done, want)
+			q.rt.Fatalf("a top-up led to the quota %+v, want %+v", done, want)
 		}
 	}
 }

@@ -32,33 +32,33 @@ type Ledger struct {
 // ExerciseRecorder runs the suite of recorders. newLedger returns an empty ledger that counts in the calendar.
 func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
-		"sessions":                          testSessions,
-		"sessions of others":                testSeparateSessions,
-		"repeats":                           testRepeats,
-		"repeats after the window":          testLateRepeats,
-		"out of order":                      testOutOfOrder,
-		"copies at the same moment":         testCopies,
-		"first messages at the same time":   testFirstMessages,
-		"many customers at once":            testManyCustomers,
-		"welcome":                           testWelcome,
-		"welcome whose sender dies":         testWelcomeLease,
-		"welcome released":                  testWelcomeRelease,
-		"answers belong to their messages":  testAnswers,
-		"answers that the ledger settles":   testAnswersInLedger,
-		"messages from ads":                 testFromAd,
-		"tally":                             testTally,
-		"sessions are listed":               testSessionList,
-		"open sessions are counted":         testActiveSessions,
-		"the fullest follow conversations":  testWatch,
-		"the fullest after races":           testFullestDuringRaces,
-		"alerts are claimed":                testAlertsClaimed,
-		"alerts are told again":             testAlertsToldAgain,
-		"open session from elsewhere":       testOpenImport,
-		"closed session from elsewhere":     testClosedImport,
-		"sessions from elsewhere and here":  testImportOverLive,
-		"welcome due from elsewhere":        testWelcomeImport,
-		"sessions from elsewhere are shown": testSessionsFromElsewhere,
-		"counts from elsewhere meanwhile":   testMergeWhileCounting,
+		"a session of 24 hours is one conversation":                    testSessions,
+		"customers and restaurants are told apart":                     testSeparateSessions,
+		"a repeated webhook counts once":                               testRepeats,
+		"a captured webhook counts nothing for good":                   testLateRepeats,
+		"messages out of order count as in order":                      testOutOfOrder,
+		"copies at the same moment count once":                         testCopies,
+		"a customer who writes several times at once is welcomed once": testFirstMessages,
+		"many customers at once are each counted":                      testManyCustomers,
+		"the welcome is sent by one delivery":                          testWelcome,
+		"a welcome whose sender dies is taken over":                    testWelcomeLease,
+		"a released welcome can be claimed":                            testWelcomeRelease,
+		"answers belong to their messages":                             testAnswers,
+		"answers that the ledger settles":                              testAnswersInLedger,
+		"messages after an ad are free for 72 hours":                   testFromAd,
+		"messages are tallied by day":                                  testTally,
+		"sessions are listed, newest first":                            testSessionList,
+		"open sessions are counted":                                    testActiveSessions,
+		"the ranking follows conversations and limits":                 testWatch,
+		"the ranking is right after races":                             testFullestDuringRaces,
+		"one delivery claims an alert":                                 testAlertsClaimed,
+		"alerts are told again after a top-up":                         testAlertsToldAgain,
+		"an imported open session is extended":                         testOpenImport,
+		"an imported closed session is followed by a new one":          testClosedImport,
+		"importing keeps the sessions recorded here":                   testImportOverLive,
+		"an imported customer with a due welcome gets it":              testWelcomeImport,
+		"imported sessions are shown":                                  testSessionsFromElsewhere,
+		"importing counts during messages counts nothing twice":        testMergeWhileCounting,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +125,7 @@ func (l Ledger) wantConversations(t *testing.T, want int64) {
 	t.Helper()
 	count, _ := l.count(t, "r00001")
 	if count.Conversations != want {
-		t.Errorf("%d conversations, want %d", count.Conversations, want)
+		t.Errorf("the restaurant is billed %d conversations, want %d", count.Conversations, want)
 	}
 }
 
@@ -149,7 +149,7 @@ func testAnswersInLedger(t *testing.T, l Ledger) {
 		first := message(fmt.Sprint("m", i), fmt.Sprintf("+96651000000%d", i), noon.Add(time.Duration(i)*time.Minute))
 		first.Asks, first.Place = true, entry(23, pageOne, i, delivery.Sent).Place
 		if got := l.record(t, first).Answer; got != conversation.ReplyHeld {
-			t.Fatalf("%s: the answer is %d", test.what, got)
+			t.Fatalf("%s: the first delivery doesn't hold the right to answer: %d", test.what, got)
 		}
 		if test.entered != delivery.Unknown {
 			must(t, l.Store.Enter(t.Context(), first.RestaurantID, entry(23, pageOne, i, test.entered)))
@@ -224,7 +224,7 @@ func testSessions(t *testing.T, l Ledger) {
 		at = at.Add(step.after)
 		recorded := l.record(t, message(fmt.Sprint("m", i), customer, at))
 		if recorded.Repeat || recorded.First != (i == 0) || !recorded.At.Equal(at) {
-			t.Errorf("message %d: %+v", i, recorded)
+			t.Errorf("message %d, %v after the one before, is recorded as %+v, want no repeat, first %t", i, step.after, recorded, i == 0)
 		}
 		l.wantConversations(t, step.want)
 	}
@@ -232,7 +232,7 @@ func testSessions(t *testing.T, l Ledger) {
 	wantEqual(t, "days", count.Days, map[int]int64{23: 1, 26: 1, 27: 1})
 	if !count.LastConversation.Equal(at) || !activity.LastConversation.Equal(at) ||
 		!activity.First.Equal(noon) || !activity.Last.Equal(at) {
-		t.Errorf("month %+v, activity %+v", count, activity)
+		t.Errorf("the times of the first and the latest message and conversation are wrong: month %+v, activity %+v", count, activity)
 	}
 }
 
@@ -242,11 +242,11 @@ func testSeparateSessions(t *testing.T, l Ledger) {
 	other := message("m1", customer, noon.Add(2*time.Minute)) // ids are told apart by restaurant too
 	other.RestaurantID = "r00002"
 	if recorded := l.record(t, other); recorded.Repeat || !recorded.First {
-		t.Errorf("another restaurant's message: %+v", recorded)
+		t.Errorf("a message with an id that another restaurant's message has is recorded as %+v, want a first message", recorded)
 	}
 	l.wantConversations(t, 2)
 	if count, _ := l.count(t, "r00002"); count.Conversations != 1 {
-		t.Errorf("the other restaurant has %d conversations", count.Conversations)
+		t.Errorf("the other restaurant is billed %d conversations, want 1", count.Conversations)
 	}
 }
 
@@ -257,7 +257,7 @@ func testRepeats(t *testing.T, l Ledger) {
 	for _, after := range []time.Duration{time.Millisecond, time.Hour, 23 * time.Hour, conversation.RepeatWindow - time.Millisecond} {
 		recorded := l.record(t, message("m1", customer, noon.Add(after)))
 		if !recorded.Repeat || !recorded.First || !recorded.At.Equal(noon) {
-			t.Errorf("repeat after %v: %+v", after, recorded)
+			t.Errorf("a webhook repeated after %v is recorded as %+v, want a repeat of the first message", after, recorded)
 		}
 	}
 	after, activityAfter := l.count(t, "r00001")
@@ -276,7 +276,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 	}
 	for i := range 60 {
 		if recorded := l.record(t, message(fmt.Sprint("m", i), customer, noon.Add(23*time.Hour))); !recorded.Repeat {
-			t.Errorf("m%d within the window: %+v", i, recorded)
+			t.Errorf("m%d, repeated within the window, is recorded as %+v, want a repeat", i, recorded)
 		}
 	}
 	l.wantConversations(t, 1)
@@ -286,7 +286,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 	}
 	for i := range 60 {
 		if recorded := l.record(t, message(fmt.Sprint("o", i), overtaken, noon.Add(23*time.Hour))); !recorded.Repeat {
-			t.Errorf("o%d within the window: %+v", i, recorded)
+			t.Errorf("o%d of a customer whose messages overtook one another, repeated within the window, is recorded as %+v, want a repeat", i, recorded)
 		}
 	}
 	l.wantConversations(t, 2)
@@ -306,7 +306,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 			}
 			recorded := l.record(t, message(fmt.Sprint("day ", day, " ", i), customer, at))
 			if !recorded.Repeat {
-				t.Errorf("message %d of day %d again: %+v", i, day, recorded)
+				t.Errorf("a captured webhook, message %d of day %d, posted again weeks later is recorded as %+v, want a repeat: it would open a conversation", i, day, recorded)
 			}
 		}
 	}
@@ -321,7 +321,7 @@ func testOutOfOrder(t *testing.T, l Ledger) {
 	wantEqual(t, "conversations", count.Conversations, int64(2))
 	if !count.LastConversation.Equal(noon.Add(time.Second)) || !activity.LastConversation.Equal(noon.Add(time.Second)) ||
 		!activity.Last.Equal(noon.Add(time.Second)) || !activity.First.Equal(noon.Add(-time.Second)) {
-		t.Errorf("month %+v, activity %+v", count, activity)
+		t.Errorf("the times of the first and the latest message and conversation are wrong: month %+v, activity %+v", count, activity)
 	}
 	wantEqual(t, "tally", activity.Messages.Days, map[int]int64{23: 3})
 	// Nor did the session's end move backwards.
@@ -355,11 +355,11 @@ func testCopies(t *testing.T, l Ledger) {
 		welcomers += int(btoi(claimed[i][conversation.Welcome] == conversation.ReplyHeld))
 		answerers += int(btoi(claimed[i][conversation.Answer] == conversation.ReplyHeld))
 		if !r.First {
-			t.Errorf("a copy of the first message: %+v", r)
+			t.Errorf("a copy of the customer's first message is recorded as %+v, want first", r)
 		}
 	}
 	if fresh != 1 || welcomers != 1 || answerers != 1 {
-		t.Errorf("%d copies are no repeat, %d welcome, %d answer; want one each", fresh, welcomers, answerers)
+		t.Errorf("of the copies at the same moment %d count as new, %d welcome the customer and %d answer; want one each", fresh, welcomers, answerers)
 	}
 	l.wantConversations(t, 1)
 	_, activity := l.count(t, "r00001")
@@ -393,7 +393,7 @@ func testFirstMessages(t *testing.T, l Ledger) {
 		welcomers += int(btoi(claimed[i] == conversation.ReplyHeld))
 	}
 	if first != 1 || welcomers != 1 {
-		t.Errorf("%d messages are the first, %d welcome; want one each", first, welcomers)
+		t.Errorf("a customer wrote six times at once: %d messages count as the first, and %d welcome; want one each", first, welcomers)
 	}
 	l.wantConversations(t, 1)
 }
@@ -416,7 +416,7 @@ func testWelcome(t *testing.T, l Ledger) {
 	first := message("m1", customer, noon)
 	// The write that records takes the right to send.
 	if recorded := l.record(t, first); recorded.Welcome != conversation.ReplyHeld {
-		t.Fatalf("first message: %+v", recorded)
+		t.Fatalf("a customer's first message is recorded as %+v, want the right to welcome with it", recorded)
 	}
 	wantEqual(t, "claim", l.claim(t, first, conversation.Welcome), conversation.ReplyHeld)
 	// While it is being sent, no other delivery is to send it.
@@ -424,7 +424,7 @@ func testWelcome(t *testing.T, l Ledger) {
 	second := message("m2", customer, noon.Add(2*time.Second))
 	for _, m := range []conversation.Message{copied, second} {
 		if recorded := l.record(t, m); recorded.Welcome != conversation.ReplyElsewhere || recorded.First != (m.ID == "m1") {
-			t.Errorf("%s while the welcome is being sent: %+v", m.ID, recorded)
+			t.Errorf("%s, while the welcome is being sent, is recorded as %+v, want the welcome with the other delivery: the customer would be welcomed twice", m.ID, recorded)
 		}
 		state, err := l.Recorder.Claim(t.Context(), m, conversation.Welcome, m.ReceivedAt)
 		must(t, err)
@@ -434,7 +434,7 @@ func testWelcome(t *testing.T, l Ledger) {
 	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome))
 	for i, after := range []time.Duration{3 * time.Second, time.Hour, 48 * time.Hour} {
 		if recorded := l.record(t, message(fmt.Sprint("m", i+3), customer, noon.Add(after))); recorded.Welcome != conversation.ReplySettled {
-			t.Errorf("after the welcome: %+v", recorded)
+			t.Errorf("%v after the sent welcome a message is recorded as %+v, want it settled: the customer would be welcomed again", after, recorded)
 		}
 	}
 	state, err := l.Recorder.Claim(t.Context(), second, conversation.Welcome, noon.Add(time.Hour))
@@ -450,7 +450,7 @@ func testWelcomeLease(t *testing.T, l Ledger) {
 	copied, second := message("m1", customer, later), message("m2", customer, later.Add(time.Millisecond))
 	for _, m := range []conversation.Message{copied, second} {
 		if recorded := l.record(t, m); recorded.Welcome != conversation.ReplyDue {
-			t.Errorf("%s after the sender died: %+v", m.ID, recorded)
+			t.Errorf("%s, after the welcome's sender died, is recorded as %+v, want the welcome due: the customer would never be welcomed", m.ID, recorded)
 		}
 	}
 	state, err := l.Recorder.Claim(t.Context(), second, conversation.Welcome, second.ReceivedAt)
@@ -470,11 +470,11 @@ func testWelcomeRelease(t *testing.T, l Ledger) {
 	l.claim(t, first, conversation.Welcome)
 	must(t, l.Recorder.Release(t.Context(), copied, conversation.Welcome)) // not its own
 	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyElsewhere {
-		t.Errorf("released by who doesn't hold it: %+v", recorded)
+		t.Errorf("a delivery that doesn't hold the welcome released it: %+v", recorded)
 	}
 	must(t, l.Recorder.Release(t.Context(), first, conversation.Welcome))
 	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyDue {
-		t.Errorf("released: %+v", recorded)
+		t.Errorf("after its release the welcome is recorded as %+v, want due", recorded)
 	}
 	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome)) // lost its lease
 	state, err := l.Recorder.Claim(t.Context(), copied, conversation.Welcome, copied.ReceivedAt)
@@ -491,7 +491,7 @@ func testAnswers(t *testing.T, l Ledger) {
 	first, second := asking("m1", noon), asking("m2", noon.Add(time.Second))
 	for _, m := range []conversation.Message{first, second} {
 		if recorded := l.record(t, m); recorded.Answer != conversation.ReplyHeld {
-			t.Errorf("%s: %+v", m.ID, recorded)
+			t.Errorf("the question %s is recorded as %+v, want the right to answer with it", m.ID, recorded)
 		}
 		wantEqual(t, "claim", l.claim(t, m, conversation.Answer), conversation.ReplyHeld)
 	}
@@ -499,7 +499,7 @@ func testAnswers(t *testing.T, l Ledger) {
 	must(t, l.Recorder.Release(t.Context(), second, conversation.Answer))
 	for id, want := range map[string]conversation.ReplyState{"m1": conversation.ReplySettled, "m2": conversation.ReplyDue} {
 		if recorded := l.record(t, asking(id, noon.Add(time.Minute))); recorded.Answer != want {
-			t.Errorf("%s again: answer %v, want %v", id, recorded.Answer, want)
+			t.Errorf("the question %s, repeated, has the answer in state %v, want %v", id, recorded.Answer, want)
 		}
 	}
 }
@@ -717,7 +717,7 @@ func (s *stream) compare() {
 			FirstActivity: tenant.first, LastActivity: tenant.last, Active: true,
 		}
 		if diff := cmp.Diff(want, report); diff != "" {
-			s.rt.Fatalf("restaurant %s at %v (-want +got):\n%s", id, s.now, diff)
+			s.rt.Fatalf("the owner of %s sees at %v (-want +got):\n%s", id, s.now, diff)
 		}
 		var months []usage.MonthReport
 		for _, m := range month.Last(usage.HistoryMonths) {
@@ -726,7 +726,7 @@ func (s *stream) compare() {
 			}
 		}
 		if diff := cmp.Diff(months, history, cmpopts.EquateEmpty()); diff != "" {
-			s.rt.Fatalf("history of %s at %v (-want +got):\n%s", id, s.now, diff)
+			s.rt.Fatalf("the owner of %s sees the history at %v (-want +got):\n%s", id, s.now, diff)
 		}
 		if s.breaks {
 			continue // the tally may have lost some
@@ -742,7 +742,7 @@ func (s *stream) compare() {
 			got[fmt.Sprintf("%s-%02d", record.Activity.Messages.Month, day)] = n
 		}
 		if diff := cmp.Diff(tally, got, cmpopts.EquateEmpty()); diff != "" {
-			s.rt.Fatalf("tally of %s at %v (-want +got):\n%s", id, s.now, diff)
+			s.rt.Fatalf("the tally of messages of %s at %v (-want +got):\n%s", id, s.now, diff)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func testSearch(t *testing.T, s Store) {
 		what := fmt.Sprintf("%q, filter %d", test.text, test.filter)
 		wantEqual(t, what, append([]string{}, found.IDs...), test.want)
 		if found.Total != len(test.want) || found.AtLeast || found.Next != nil || found.Offset != 0 {
-			t.Errorf("%s: %+v", what, found)
+			t.Errorf("the search %s found %+v, want the total %d on one page", what, found, len(test.want))
 		}
 	}
 	must(t, s.SetActive(t.Context(), "clxyz2", false))
@@ -91,7 +91,7 @@ func testPagingSearch(t *testing.T, s Store) {
 		first := min(offset, n)
 		wantEqual(t, fmt.Sprint("page at ", offset), append([]string{}, page.IDs...), append([]string{}, all.IDs[first:min(n, first+limit)]...))
 		if page.Total != n || page.Offset != offset || (page.Next != nil) != (offset+limit < n) {
-			t.Errorf("page at %d: %+v", offset, page)
+			t.Errorf("the search's page at %d is %+v, want the total %d, and a next page only before the end", offset, page, n)
 		}
 	}
 	var seen []string

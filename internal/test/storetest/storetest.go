@@ -50,39 +50,39 @@ var november = usage.Month{Year: 2026, Month: time.November}
 // Exercise runs the suite. newStore returns an empty store for the test that it is given.
 func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, Store){
-		"usage of one restaurant":            testUsage,
-		"unknown restaurant":                 testUnknownRestaurant,
-		"only the months asked for":          testMonths,
-		"create refuses what exists":         testCreateExisting,
-		"create refuses what is not valid":   testCreateInvalid,
-		"phone numbers belong to one":        testPhoneNumbers,
-		"set bot":                            testSetBot,
-		"bots' ids lead to restaurants":      testBotIDs,
-		"top-ups add up":                     testTopUp,
-		"top-ups with a key":                 testTopUpOnce,
-		"top-ups that can't be made":         testTopUpRefused,
-		"concurrent top-ups":                 testConcurrentTopUps,
-		"fullest months":                     testFullest,
-		"the fullest follow every change":    testFullestFollows,
-		"list order and ties":                testListOrder,
-		"list windows":                       testListWindows,
-		"empty directory":                    testEmptyDirectory,
-		"paging while the list changes":      testPagingWhileChanging,
-		"search":                             testSearch,
-		"messages":                           testMessages,
-		"messages at once":                   testMessagesAtOnce,
-		"any callbacks":                      testAnyCallbacks,
-		"paging through a search":            testPagingSearch,
-		"switching moves between filters":    testSwitching,
-		"concurrent creation":                testConcurrentCreation,
-		"concurrent switching":               testConcurrentSwitching,
-		"any sequence of changes":            testAnySequence,
-		"many are added":                     testAddRestaurants,
-		"usage is merged":                    testMergeUsage,
-		"each bot":                           testEachBot,
-		"credentials are found by hash":      testFindCredential,
-		"credentials expire and are revoked": testChangeCredential,
-		"credentials are listed":             testListCredentials,
+		"usage comes back as it was stored":                       testUsage,
+		"an unknown restaurant is not found":                      testUnknownRestaurant,
+		"only the months asked for":                               testMonths,
+		"create refuses what exists":                              testCreateExisting,
+		"create refuses what is not valid":                        testCreateInvalid,
+		"a phone number belongs to one restaurant":                testPhoneNumbers,
+		"a bot comes back as it was set":                          testSetBot,
+		"bots' ids lead to restaurants":                           testBotIDs,
+		"top-ups add up":                                          testTopUp,
+		"a repeated top-up with a key is added once":              testTopUpOnce,
+		"a refused top-up adds nothing":                           testTopUpRefused,
+		"concurrent top-ups all add up":                           testConcurrentTopUps,
+		"the fullest restaurants are listed in order":             testFullest,
+		"the fullest follow every change":                         testFullestFollows,
+		"the list is ordered by creation, ties by id":             testListOrder,
+		"every window of the list is exact":                       testListWindows,
+		"an empty directory has no restaurants":                   testEmptyDirectory,
+		"paging while the list changes skips and repeats nothing": testPagingWhileChanging,
+		"search finds the beginnings of words":                    testSearch,
+		"the ledger counts each message in its furthest status":   testMessages,
+		"statuses noted at once are all counted":                  testMessagesAtOnce,
+		"callbacks in any order lead to the same counts":          testAnyCallbacks,
+		"paging through a search finds each restaurant once":      testPagingSearch,
+		"switching moves between filters":                         testSwitching,
+		"restaurants created at once are all listed":              testConcurrentCreation,
+		"restaurants switched at once are counted exactly":        testConcurrentSwitching,
+		"any sequence of changes leaves the list exact":           testAnySequence,
+		"restaurants added in bulk are listed":                    testAddRestaurants,
+		"merged usage counts nothing twice":                       testMergeUsage,
+		"each bot is visited":                                     testEachBot,
+		"credentials are found by hash":                           testFindCredential,
+		"credentials expire and are revoked":                      testChangeCredential,
+		"credentials are listed":                                  testListCredentials,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,7 +163,7 @@ func testUnknownRestaurant(t *testing.T, s Store) {
 	bot, err := s.Bot(t.Context(), "nobody")
 	must(t, err)
 	if bot != nil {
-		t.Errorf("unknown restaurant has bot %+v", bot)
+		t.Errorf("a restaurant that doesn't exist has the bot %+v", bot)
 	}
 	create(t, s, Restaurant(1), &restaurant.Bot{ID: "b", PhoneNumber: "+966110000001"}) // the failed SetBot left nothing
 
@@ -217,7 +217,7 @@ func testCreateInvalid(t *testing.T, s Store) {
 		r, bot := Restaurant(1), restaurant.Bot{ID: "bot"}
 		spoil(&r, &bot)
 		if err := s.CreateRestaurant(t.Context(), r, &bot); err == nil {
-			t.Errorf("%+v with %+v was created", r, bot)
+			t.Errorf("the invalid restaurant %+v with the bot %+v was created", r, bot)
 		}
 	}
 	wantEqual(t, "total", total(t, s, usage.All), 0)
@@ -238,7 +238,7 @@ func testPhoneNumbers(t *testing.T, s Store) {
 		tenant, err := s.TenantByNumber(t.Context(), number)
 		must(t, err)
 		if tenant.Restaurant.ID != want || tenant.Bot.PhoneNumber != number {
-			t.Errorf("%s belongs to %+v, want %s", number, tenant, want)
+			t.Errorf("messages to %s reach %+v, want the restaurant %s", number, tenant, want)
 		}
 	}
 	for _, number := range []string{"+966110000002", "", "whatsapp:+966110000001"} {
@@ -258,7 +258,7 @@ func testSetBot(t *testing.T, s Store) {
 	must(t, err)
 	wantEqual(t, "bot", got, &want)
 	if err := s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: -7}}); err == nil {
-		t.Error("a limit of -7 was accepted")
+		t.Error("a bot with a limit of -7 a day was stored")
 	}
 }
 
@@ -293,7 +293,7 @@ func testBotIDs(t *testing.T, s Store) {
 	wantOwner("bot-2", "")
 	wantOwner("bot-3", "r00001")
 	if err := s.SetBot(t.Context(), "nobody", restaurant.Bot{ID: "bot-9"}); err == nil {
-		t.Error("a bot without a restaurant was set")
+		t.Error("a bot was set for a restaurant that doesn't exist")
 	}
 	wantOwner("bot-9", "")
 }
@@ -338,7 +338,7 @@ func testListOrder(t *testing.T, s Store) {
 	must(t, err)
 	if len(records) != 1 || records[0].Bot == nil || *records[0].Bot != bot ||
 		records[0].Months[november].Conversations != 3 || !records[0].Activity.Last.Equal(kept(Start)) {
-		t.Errorf("record in the list is %+v", records)
+		t.Errorf("the list shows %+v, want b with its bot, 3 conversations and its last activity", records)
 	}
 }
 
@@ -420,7 +420,7 @@ func testPagingWhileChanging(t *testing.T, s Store) {
 			}
 			wanted := slices.DeleteFunc(slices.Clone(throughout), func(id string) bool { return switched[id] })
 			if filter != usage.All && len(wanted) == len(throughout) {
-				t.Error("nothing was switched")
+				t.Error("no restaurant was switched while the list was read: this case proves nothing")
 			}
 			wantEqual(t, "seen of those that were there throughout", slices.DeleteFunc(slices.Clone(seen), func(id string) bool {
 				return !slices.Contains(wanted, id)
@@ -440,7 +440,7 @@ func testEmptyDirectory(t *testing.T, s Store) {
 		got, err := directory.After(t.Context(), filter, usage.Place{CreatedAt: Start, ID: "r"}, 10, november)
 		must(t, err)
 		if len(got.Records) > 0 || got.Offset != 0 || got.Next != nil {
-			t.Errorf("after a place: %+v", got)
+			t.Errorf("the empty list goes on after a place with %+v, want nothing", got)
 		}
 	}
 }
@@ -459,7 +459,7 @@ func testSwitching(t *testing.T, s Store) {
 	record, err := s.Usage(t.Context(), "r00001", nil)
 	must(t, err)
 	if record.Restaurant.Active {
-		t.Error("the restaurant itself is still active")
+		t.Error("a restaurant that was switched off is still active in its own record")
 	}
 	must(t, s.SetActive(t.Context(), "r00001", true))
 	wantEqual(t, "active", list(t, s, usage.ActiveOnly, 0, 10), []string{"r00002", "r00001", "r00000"})
@@ -528,7 +528,7 @@ func testAnySequence(t *testing.T, s Store) {
 			t.Fatalf("reading the directory: %v", err)
 		}
 		if got := directory.Total(filter); got != len(want) {
-			t.Fatalf("total is %d, want %d", got, len(want))
+			t.Fatalf("the list's total is %d, want %d", got, len(want))
 		}
 		offset := rapid.IntRange(0, len(want)).Draw(t, "offset")
 		limit := rapid.IntRange(1, 10).Draw(t, "limit")
@@ -541,7 +541,7 @@ func testAnySequence(t *testing.T, s Store) {
 			got = append(got, record.Restaurant.ID)
 		}
 		if diff := cmp.Diff(want[offset:min(len(want), offset+limit)], got); diff != "" {
-			t.Fatalf("page at %d (-want +got):\n%s", offset, diff)
+			t.Fatalf("the list's page at %d shows (-want +got):\n%s", offset, diff)
 		}
 
 		// The same behind a place, which may be that of a restaurant that the filter doesn't admit, or of none.
@@ -564,7 +564,7 @@ func testAnySequence(t *testing.T, s Store) {
 			got = append(got, record.Restaurant.ID)
 		}
 		if diff := cmp.Diff(want[offset:min(len(want), offset+limit)], got); diff != "" || behind.Offset != offset {
-			t.Fatalf("behind %v, at %d instead of %d (-want +got):\n%s", place, behind.Offset, offset, diff)
+			t.Fatalf("the list goes on behind %v at offset %d, want %d, with (-want +got):\n%s", place, behind.Offset, offset, diff)
 		}
 		if last := offset + len(got); (behind.Next == nil) != (last == len(want)) || behind.Next != nil && behind.Next.ID != want[last-1] {
 			t.Fatalf("behind %v the list goes on at %+v", place, behind.Next)
@@ -612,18 +612,18 @@ func testChangeCredential(t *testing.T, s Store) {
 	got, err := s.FindCredential(t.Context(), token(1).Hash)
 	must(t, err)
 	if !got.ExpiresAt.Equal(later) || !got.RevokedAt.Equal(latest) {
-		t.Errorf("expires %v, revoked %v; want %v and %v", got.ExpiresAt, got.RevokedAt, later, latest)
+		t.Errorf("the credential expires at %v and is revoked at %v; want %v and %v", got.ExpiresAt, got.RevokedAt, later, latest)
 	}
 	other, err := s.FindCredential(t.Context(), token(2).Hash)
 	must(t, err)
 	if !other.ExpiresAt.IsZero() || !other.RevokedAt.IsZero() {
-		t.Errorf("another credential was changed: %+v", other)
+		t.Errorf("expiring and revoking one credential changed another: %+v", other)
 	}
 	must(t, s.ExpireCredential(t.Context(), "cr_1", Start)) // but earlier
 	got, err = s.FindCredential(t.Context(), token(1).Hash)
 	must(t, err)
 	if !got.ExpiresAt.Equal(kept(Start)) {
-		t.Errorf("expires %v, want %v", got.ExpiresAt, kept(Start))
+		t.Errorf("the credential expires at %v, want the earlier %v", got.ExpiresAt, kept(Start))
 	}
 }
 

@@ -61,7 +61,7 @@ func testAddRestaurants(t *testing.T, s Store) {
 	slices.Sort(ids)
 	wantEqual(t, "each", ids, []string{"r00001", "r00003", "r00004", "r00005"})
 	if err := s.AddRestaurants(t.Context(), []restaurant.Restaurant{Restaurant(8), {ID: "a/b"}}); err == nil {
-		t.Error("a restaurant that is not valid was added")
+		t.Error("an invalid restaurant was added in bulk")
 	}
 	must(t, s.SetActive(t.Context(), "r00004", true)) // their entries are like all others
 	must(t, s.SetActive(t.Context(), "r00001", false))
@@ -90,7 +90,7 @@ func testMergeUsage(t *testing.T, s Store) {
 			must(t, err)
 			wantMonth := want && i != 2 // the third knows less than the two before together
 			if changed != wantMonth || activity != want {
-				t.Errorf("%d: the month changed: %t, want %t; the activity: %t, want %t", i, changed, wantMonth, activity, want)
+				t.Errorf("merge %d changed the month: %t, want %t; and the activity: %t, want %t", i, changed, wantMonth, activity, want)
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (l Ledger) merge(t *testing.T, s conversation.Session, want bool) {
 	changed, err := l.Store.MergeSession(t.Context(), s)
 	must(t, err)
 	if changed != want {
-		t.Errorf("merging %v to %v changed something: %t, want %t", s.OpenedAt, s.LastMessageAt, changed, want)
+		t.Errorf("importing a session from %v to %v changed something: %t, want %t", s.OpenedAt, s.LastMessageAt, changed, want)
 	}
 }
 
@@ -159,10 +159,10 @@ func testOpenImport(t *testing.T, l Ledger) {
 	m := message("m1", customer, noon)
 	recorded := l.record(t, m)
 	if recorded.First || recorded.Repeat || recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("an imported customer's message is recorded as %+v", recorded)
+		t.Errorf("an imported customer's message is recorded as %+v, want a known customer who was welcomed", recorded)
 	}
 	if state := l.claim(t, m, conversation.Welcome); state != conversation.ReplySettled {
-		t.Errorf("the welcome can be claimed: %v", state)
+		t.Errorf("the welcome of an imported, welcomed customer is %v, want settled: the customer would be welcomed again", state)
 	}
 	l.wantConversations(t, 45)
 	l.merge(t, imported, false) // nor does importing again shorten an extended session
@@ -177,7 +177,7 @@ func testClosedImport(t *testing.T, l Ledger) {
 	l.merge(t, session(noon.Add(-50*time.Hour), noon.Add(-conversation.SessionLength)), true)
 	recorded := l.record(t, message("m1", customer, noon))
 	if recorded.First || recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("an imported customer's message is recorded as %+v", recorded)
+		t.Errorf("an imported customer's message is recorded as %+v, want a known customer who was welcomed", recorded)
 	}
 	l.wantConversations(t, 1)
 	l.record(t, message("m1", customer, noon.Add(time.Second))) // a repeat of the opening
@@ -190,7 +190,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	l.record(t, m)
 	l.merge(t, session(noon.Add(-2*time.Hour), noon), false)
 	if recorded := l.record(t, message("m1", customer, noon.Add(time.Second))); !recorded.First || recorded.Welcome != conversation.ReplyElsewhere {
-		t.Errorf("a repeat of the first message is recorded as %+v", recorded)
+		t.Errorf("after an import a repeat of the first message is recorded as %+v, want first, its welcome with the other delivery", recorded)
 	}
 	l.claim(t, m, conversation.Welcome)
 	later := session(noon.Add(30*time.Hour), noon.Add(40*time.Hour))
@@ -199,7 +199,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // the lease outlives the import
 	recorded := l.record(t, message("m2", customer, noon.Add(60*time.Hour)))
 	if recorded.Welcome != conversation.ReplySettled {
-		t.Errorf("the welcome is %v", recorded.Welcome)
+		t.Errorf("the welcome that was sent during an import is %v, want settled", recorded.Welcome)
 	}
 	l.wantConversations(t, 1)
 
@@ -219,10 +219,10 @@ func testWelcomeImport(t *testing.T, l Ledger) {
 	l.merge(t, due, true)
 	m := message("m1", customer, noon)
 	if recorded := l.record(t, m); recorded.First || recorded.Welcome == conversation.ReplySettled {
-		t.Errorf("recorded %+v", recorded)
+		t.Errorf("an imported customer with a due welcome is recorded as %+v, want a known customer with the welcome not settled", recorded)
 	}
 	if state := l.claim(t, m, conversation.Welcome); state != conversation.ReplyHeld {
-		t.Errorf("the welcome can't be claimed: %v", state)
+		t.Errorf("the due welcome of an imported customer can't be claimed: %v, want held", state)
 	}
 	l.wantConversations(t, 0)
 }
@@ -297,9 +297,9 @@ func testMergeWhileCounting(t *testing.T, l Ledger) {
 	must(t, group.Wait())
 	count, activity := l.count(t, "r00001")
 	if want := int64(customers*(customers-1) + customers); count.Conversations != want || count.Days[23] != customers {
-		t.Errorf("%d conversations, of which %d today; want %d and %d", count.Conversations, count.Days[23], want, customers)
+		t.Errorf("the restaurant is billed %d conversations, of which %d today; want %d and %d", count.Conversations, count.Days[23], want, customers)
 	}
 	if !activity.First.Equal(noon.Add(-(customers-1)*time.Minute)) || !activity.Last.Equal(noon.Add((customers-1)*time.Second)) {
-		t.Errorf("activity %+v", activity)
+		t.Errorf("the activity after an import during messages is %+v", activity)
 	}
 }
