@@ -220,7 +220,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	}
 	recorded, err := s.Recorder.Record(ctx, m)
 	if err != nil {
-		return fmt.Errorf("recording: %w", err)
+		return err
 	}
 	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", m.RestaurantID),
 		slog.String("messageId", m.ID), logging.Customer("customer", m.Customer))
@@ -249,7 +249,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 		s.alertQuota(ctx, log, t, m, recorded.OpenedAt)
 	}
 	if completeErr != nil {
-		err = errors.Join(err, fmt.Errorf("recording: %w", completeErr))
+		err = errors.Join(err, completeErr)
 	}
 	return err
 }

@@ -72,7 +72,11 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	if r.Origin.Kind != delivery.Welcome {
 		return nil
 	}
-	if !r.Origin.Template || code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
+	if !r.Origin.Template {
+		noText(ctx, log, "the welcome was a text already")
+		return nil
+	}
+	if code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
 		noText(ctx, log, "a text would fail too")
 		return nil
 	}

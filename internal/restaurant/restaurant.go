@@ -120,7 +120,7 @@ var DefaultLimits = Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}
 
 // Validate returns every fault of l, joined, or nil.
 func (l Limits) Validate() error {
-	return errors.Join(validLimit("messages per day", l.ConversationsPerDay), validLimit("messages per minute", l.AnswersPerMinute))
+	return errors.Join(validLimit("conversations per day", l.ConversationsPerDay), validLimit("answers per minute", l.AnswersPerMinute))
 }
 
 func validLimit(name string, limit int64) error {

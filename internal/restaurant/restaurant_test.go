@@ -106,9 +106,9 @@ func TestBotValidate(t *testing.T) {
 		"number in its local form":         {func(b *restaurant.Bot) { b.PhoneNumber = "0110000000" }, []string{"phone number"}},
 		"owner's number in its local form": {func(b *restaurant.Bot) { b.OwnerNumber = "0500000001" }, []string{"owner's number"}},
 		"number with spaces":               {func(b *restaurant.Bot) { b.PhoneNumber = "+966 11 000 0000" }, []string{"phone number"}},
-		"limits that are impossible":       {func(b *restaurant.Bot) { b.Limits.ConversationsPerDay = -2 }, []string{"messages per day"}},
+		"limits that are impossible":       {func(b *restaurant.Bot) { b.Limits.ConversationsPerDay = -2 }, []string{"conversations per day"}},
 		"id and limits": {func(b *restaurant.Bot) { b.ID, b.Limits.AnswersPerMinute = "", -2 },
-			[]string{"bot id", "messages per minute"}},
+			[]string{"bot id", "answers per minute"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,10 +132,10 @@ func TestLimitsValidate(t *testing.T) {
 		"nothing":          {restaurant.Limits{}, nil},
 		"unlimited":        {restaurant.Limits{ConversationsPerDay: -1, AnswersPerMinute: -1}, nil},
 		"largest":          {restaurant.Limits{ConversationsPerDay: most, AnswersPerMinute: most}, nil},
-		"day too small":    {restaurant.Limits{ConversationsPerDay: -2}, []string{"messages per day -2"}},
-		"day too large":    {restaurant.Limits{ConversationsPerDay: most + 1}, []string{"messages per day 1000000001"}},
-		"minute too small": {restaurant.Limits{AnswersPerMinute: -2}, []string{"messages per minute -2"}},
-		"minute too large": {restaurant.Limits{AnswersPerMinute: most + 1}, []string{"messages per minute 1000000001"}},
+		"day too small":    {restaurant.Limits{ConversationsPerDay: -2}, []string{"conversations per day -2"}},
+		"day too large":    {restaurant.Limits{ConversationsPerDay: most + 1}, []string{"conversations per day 1000000001"}},
+		"minute too small": {restaurant.Limits{AnswersPerMinute: -2}, []string{"answers per minute -2"}},
+		"minute too large": {restaurant.Limits{AnswersPerMinute: most + 1}, []string{"answers per minute 1000000001"}},
 		"both":             {restaurant.Limits{ConversationsPerDay: -2, AnswersPerMinute: -3}, []string{"day -2", "minute -3"}},
 	}
 	for name, test := range tests {

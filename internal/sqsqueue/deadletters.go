@@ -57,7 +57,7 @@ func NewDeadLetters(client OperatorClient, url, deadLetterURL string) *DeadLette
 }
 
 // ErrNoLetter says that there is no dead letter of an id, or that somebody else has it at the moment.
-var ErrNoLetter = errors.New("no dead letter has the id: it is gone, or another listing or deletion hides it for half a minute")
+var ErrNoLetter = errors.New("no dead letter has this id: it is gone, or another command hides it for half a minute")
 
 // List returns at most limit dead letters, oldest first. They stay in the queue: they are hidden during the listing and shown
 // again at its end, or else half a minute after they were listed. Messages hidden by another listing are missing.

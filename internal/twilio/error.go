@@ -44,8 +44,10 @@ func (e *Error) Error() string {
 	if e.Code != 0 {
 		text += fmt.Sprintf(": code %d", e.Code)
 	}
-	if e.Message != "" {
+	if means := delivery.CodeOf(e.Code).Means; e.Message != "" {
 		text += ": " + e.Message
+	} else if means != "" {
+		text += ": " + means
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()

@@ -73,7 +73,7 @@ type Month struct {
 func ParseMonth(s string) (Month, error) {
 	t, err := time.Parse("2006-01", s)
 	if err != nil || t.Year() == 0 {
-		return Month{}, fmt.Errorf("usage: %q is not a month of the form 2006-01", s)
+		return Month{}, fmt.Errorf("%q is not a month, such as 2026-11", s)
 	}
 	return Month{Year: t.Year(), Month: t.Month()}, nil
 }

@@ -82,7 +82,7 @@ func (r TopUpRequest) Validate() error {
 	case r.Amount == 0 || r.Amount < -maxTopUp || r.Amount > maxTopUp:
 		return &TopUpFault{"amount", fmt.Sprintf("must be a whole number from -%d to %[1]d, and not 0", maxTopUp)}
 	case strings.TrimSpace(r.Reason) == "" || !restaurant.Printable(r.Reason, maxReasonLength):
-		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line, of up to %d characters", maxReasonLength)}
+		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line and at most %d characters", maxReasonLength)}
 	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' }):
 		// Commas join several keys on their way.
 		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must be one key of 1 to %d printable ASCII characters, without spaces and commas", maxRepeatKeyLength)}

@@ -32,14 +32,14 @@ var (
 	errMalformedBody     = &httpedge.Refusal{Status: http.StatusBadRequest,
 		Message: "The body must be empty or one JSON object.", Code: "invalid_body"}
 	errMemberTwice = &httpedge.Refusal{Status: http.StatusBadRequest,
-		Message: "The body has a member twice.", Code: "invalid_body"}
+		Message: "The body has the same member twice: give each member once.", Code: "invalid_body"}
 	errBelowZero = &httpedge.Refusal{Status: http.StatusConflict,
 		Message: "The correction would take this month's effective limit below 0.", Code: "limit_below_zero"}
 	errUnlimited = &httpedge.Refusal{Status: http.StatusConflict,
 		Message: "This restaurant's allowance is unlimited: there is nothing to add to.", Code: "unlimited_allowance"}
 	errKeyReused = &httpedge.Refusal{Status: http.StatusUnprocessableEntity,
-		Message: "This Idempotency-Key came with another amount or reason before.", Code: "idempotency_key_reused"}
-	errUnavailable = httpedge.Unavailable("Usage can't be read at the moment. Try again shortly.", retryAfterSeconds)
+		Message: "This Idempotency-Key was used before with another amount or reason. Give each top-up a key of its own.", Code: "idempotency_key_reused"}
+	errUnavailable = httpedge.Unavailable("The service is temporarily unavailable. Try again in a few seconds.", retryAfterSeconds)
 )
 
 // challenge is the WWW-Authenticate header for callers without a valid credential.

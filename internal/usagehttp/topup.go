@@ -102,11 +102,11 @@ func setTopUp(request *usage.TopUpRequest, name string, value json.RawMessage) e
 	case "reason":
 		var reason *string
 		if err := json.Unmarshal(value, &reason); err != nil || reason == nil {
-			return httpedge.InvalidParameter("reason", "must be a text")
+			return httpedge.InvalidParameter("reason", "must be a string")
 		}
 		request.Reason = *reason
 	default:
-		return httpedge.InvalidParameter("body", "may have amount and reason only")
+		return httpedge.InvalidParameter("body", "may only have the members amount and reason")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 		Message: "Parameter 'MessageSid' must be one id of up to 64 letters, digits, hyphens and underscores.", Code: "invalid_parameter"}
 	errNotSigned = &httpedge.Refusal{Status: http.StatusForbidden, Message: "The request is not signed by Twilio.", Code: "forbidden"}
 
-	errUnavailable = httpedge.Unavailable("The message can't be taken at the moment. Deliver it again shortly.", retryAfterSeconds)
+	errUnavailable = httpedge.Unavailable("The message can't be processed at the moment. Deliver it again in a few seconds.", retryAfterSeconds)
 )
 
 // errNoToken says in the log that nobody can sign for an account until an operator has acted. Anybody can name an account, so

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		fmt.Fprintln(stdout, "starting engines; missing ones are downloaded first, which takes about a minute")
 		started, err := engines.StartAtPorts(ctx, cacheDir, engines.DynamoDB, engines.SQS, engines.Cache)
 		if err != nil {
-			return fmt.Errorf("the engines can't be had:\n%w", err)
+			return fmt.Errorf("the engines can't be started:\n%w", err)
 		}
 		defer started.Stop()
 		fallthrough
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	}
 	server, err := devstack.Serve(ctx, "template.yaml", port, log, changes...)
 	if errors.Is(err, devstack.ErrPortTaken) {
-		return fmt.Errorf("port %d is taken by another program: stop that one, or choose another port with 'make dev PORT=8081'", port)
+		return fmt.Errorf("port %d is in use: stop the program that uses it, or choose another port, such as 'make dev PORT=8081'", port)
 	}
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func main() {
 }
 
 // errRefused means that the webhook wasn't answered with 200. Its answer has been printed.
-var errRefused = errors.New("the message was not taken")
+var errRefused = errors.New("the webhook did not accept the message")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parse(args)

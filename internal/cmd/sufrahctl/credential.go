@@ -48,6 +48,9 @@ type issueToken struct {
 }
 
 func (c *issueToken) Run(s *session) error {
+	if len(c.Restaurant) == 0 && !c.All {
+		return errors.New("no restaurant is given: give --restaurant, once for each restaurant, or --all")
+	}
 	for _, id := range c.Restaurant {
 		if _, _, err := s.find(id); err != nil {
 			return err

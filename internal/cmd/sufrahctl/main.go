@@ -96,12 +96,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	command, err := parser.Parse(args)
 	if exited { // help was asked for, and shown
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (see 'sufrahctl %s')", err, strings.TrimSpace(helpFor(err)+" --help"))
 	}
 	forDynamoDB, err := awsConfig(ctx, line.Endpoint)
 	if err != nil {
@@ -132,6 +135,21 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("the stack %q has no tables here: check --stack, and the AWS account and region or --endpoint", line.Stack)
 	}
 	return err
+}
+
+// helpFor returns the command, as far as it was understood, of a command line that can't be parsed.
+func helpFor(err error) string {
+	parse, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || parse.Context == nil {
+		return ""
+	}
+	var names []string
+	for _, part := range parse.Context.Path {
+		if part.Command != nil {
+			names = append(names, part.Command.Name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // awsConfig returns the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for none.

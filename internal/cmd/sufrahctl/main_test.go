@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -470,5 +471,23 @@ func TestInterrupted(t *testing.T) {
 	args := []string{"--stack", devstack.StackName, "--endpoint", s.endpoint, "restaurant", "create", "r1", "--name", "One"}
 	if err := run(ctx, args, &out, io.Discard); !errors.Is(err, context.Canceled) || out.Len() > 0 {
 		t.Errorf("output %q, error %v", &out, err)
+	}
+}
+
+// TestHelpWithoutDashes: "sufrahctl help restaurant show" is "sufrahctl restaurant show --help", and needs no stack either.
+func TestHelpWithoutDashes(t *testing.T) {
+	t.Parallel()
+	for _, command := range [][]string{nil, {"restaurant", "show"}} {
+		var word, flag strings.Builder
+		for out, args := range map[*strings.Builder][]string{
+			&word: append([]string{"help"}, command...), &flag: append(slices.Clone(command), "--help"),
+		} {
+			if err := run(t.Context(), args, out, io.Discard); err != nil {
+				t.Errorf("%q: error %v", args, err)
+			}
+		}
+		if word.Len() == 0 || word.String() != flag.String() {
+			t.Errorf("help of %q: %q, want %q", command, word.String(), flag.String())
+		}
 	}
 }

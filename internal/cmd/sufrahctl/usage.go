@@ -123,7 +123,7 @@ func (c *messagesUsage) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("--prices %w", err)
 	}
-	if _, err := s.store.Usage(s.ctx, c.ID, nil); err != nil {
+	if _, _, err := s.find(c.ID); err != nil {
 		return err
 	}
 	messages, err := s.store.Messages(s.ctx, c.ID, month)

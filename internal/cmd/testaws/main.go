@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintln(stdout, "starting engines; what is missing is fetched first, which takes about a minute")
 	started, err := engines.Start(ctx, cacheDir, engines.All()...)
 	if err != nil {
-		return fmt.Errorf("the engines can't be had:\n%w", err)
+		return fmt.Errorf("the engines can't be started:\n%w", err)
 	}
 	defer started.Stop()
 	fmt.Fprintf(stdout, "they answer after %v\n", time.Since(begin).Round(time.Second))

@@ -230,7 +230,7 @@ func (e *Engines) ports(ctx context.Context, kind Kind) (ports [2]int, err error
 	ports[0] = kind.Port()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])))
 	if err != nil {
-		return ports, fmt.Errorf("port %d is taken by another program: %w", ports[0], err)
+		return ports, fmt.Errorf("port %d is in use: %w", ports[0], err)
 	}
 	return ports, listener.Close()
 }
