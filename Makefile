@@ -23,7 +23,7 @@ DEV_FLAGS := -ldflags "-s -w" -gcflags="all=-dwarf=false" \
 	-gcflags="github.com/valkey-io/valkey-go/internal/cmds=-l -dwarf=false"
 
 .PHONY: help
-help: ## show this
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
@@ -35,7 +35,7 @@ dev: ## run the whole system here, with demo data, on PORT (8080)
 # The engines are started and stopped with the stack; ENGINES=running uses the engines of compose.yaml.
 ENGINES ?= start
 .PHONY: dev-aws
-dev-aws: ## run the same on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
+dev-aws: ## run the whole system on DynamoDB Local, an SQS server and Redis, at the ports 8000 to 8003
 	@mkdir -p bin
 	@go build $(DEV_FLAGS) -o bin/dev ./internal/cmd/dev
 	@PORT=$(PORT) exec bin/dev -engines $(ENGINES)
@@ -46,7 +46,7 @@ test: ## run all tests that need only Go
 
 # testing.Short() shrinks or leaves out the long tests: storms, properties, large tables, and builds of programs.
 .PHONY: test-short
-test-short: ## run the same tests in their short form
+test-short: ## run all tests that need only Go, in their short form
 	go test -short ./...
 
 # The short forms take the same paths as the long ones with fewer rounds. Tests that -short leaves out run here if they have
@@ -127,7 +127,7 @@ test-mutants: ## break some sixty lines, one at a time, and fail if the tests mi
 	@go run ./internal/cmd/mutants
 
 .PHONY: lint
-lint: ## formatting, vet and golangci-lint, which has staticcheck; the first time compiles the linters (4 minutes)
+lint: ## check formatting, vet and golangci-lint (with staticcheck); the first run compiles the linters (4 minutes)
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet -tags aws ./...
 	go run $(GOLANGCI_LINT) run
@@ -183,7 +183,7 @@ deploy: $(SAM_TOOLS)/installed-1.170.0 ## release the stack of STAGE (dev), with
 	$(SAM_TOOLS)/bin/sam deploy --config-env $(STAGE) --parameter-overrides $(PARAMETERS) $(if $(filter no,$(CONFIRM)),--no-confirm-changeset)
 
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in the code that is called
+vulncheck: ## look for known vulnerabilities in called code
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench

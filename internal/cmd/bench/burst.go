@@ -76,7 +76,7 @@ func (b *bench) bursts(ctx context.Context) error {
 	for merchantID, at := range prefetched {
 		begin, known := sent[merchantID]
 		if !known {
-			return fmt.Errorf("a job is of merchant %q, to whom nobody wrote", merchantID)
+			return fmt.Errorf("a job prefetched merchant %q, which no customer wrote to", merchantID)
 		}
 		waits = append(waits, at.Sub(begin))
 	}

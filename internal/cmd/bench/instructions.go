@@ -113,7 +113,7 @@ func (b *bench) countInstructions(
 	}
 	found := instructionsRead.FindSubmatch(text)
 	if found == nil {
-		return 0, fmt.Errorf("valgrind didn't tell how many instructions there were: %.500s", text)
+		return 0, fmt.Errorf("valgrind printed no number of instructions: %.500s", text)
 	}
 	return strconv.ParseFloat(strings.ReplaceAll(string(found[1]), ",", ""), 64)
 }

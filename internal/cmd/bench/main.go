@@ -95,8 +95,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("run", "", "only the `groups` whose names match: size, cold, warm, allocations, job, menu, answers, fetches, burst, webhook, list")
-	flags.IntVar(&b.rounds, "rounds", 40, "starts of each program; other measurements scale with it")
-	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "restaurants in the longest list")
+	flags.IntVar(&b.rounds, "rounds", 40, "number of starts of each program; the other measurements scale with this number")
+	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "number of restaurants in the longest list")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

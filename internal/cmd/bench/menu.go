@@ -140,7 +140,7 @@ func (b *bench) menus(ctx context.Context) error {
 		}
 	}
 	if len(lookups["fresh"]) == 0 || len(lookups["fetched"]) == 0 {
-		return fmt.Errorf("the log tells of the sources %v", lookups)
+		return fmt.Errorf("unexpected sources of answers in the log: %v", lookups)
 	}
 	b.report(fmt.Sprintf("menu from the cache, against one fetched from a Sufrah that takes %v", sufrahTakes),
 		median(lookups["fresh"]), "ms", median(lookups["fetched"]), "≤ 0.05 × baseline")
@@ -239,7 +239,7 @@ func (b *bench) fetches(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return errors.New("the jobs don't come to an end")
+	return errors.New("the jobs did not end in time")
 }
 
 // deliver posts a number of signed messages to the stack, some at a time, and notes the duration of each.

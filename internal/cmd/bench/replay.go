@@ -74,7 +74,7 @@ func (p *replay) check(wanted map[string]int) error {
 	}
 	for key := range p.made {
 		if wanted[key] == 0 {
-			return fmt.Errorf("a call was made that isn't wanted: %.300s", key)
+			return fmt.Errorf("an unexpected call was made: %.300s", key)
 		}
 	}
 	return nil

@@ -51,13 +51,13 @@ type cost struct {
 }
 
 // errDiffers means that a cost differs from the repository's.
-var errDiffers = errors.New("the costs have changed: see what `make costs ARGS=--write` changes, and commit it if it is meant")
+var errDiffers = errors.New("the costs have changed: run `make costs ARGS=--write`, and commit the difference if it is intended")
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("costs", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "print a line of JSON for each operation")
-	write := flags.Bool("write", false, "bring "+countedFile+" and "+pricesFile+" up to date")
-	check := flags.Bool("check", false, "fail if these files aren't up to date")
+	write := flags.Bool("write", false, "write the results to "+countedFile+" and "+pricesFile)
+	check := flags.Bool("check", false, "fail if "+countedFile+" or "+pricesFile+" is out of date")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func withPrices(document []byte, counted []cost) ([]byte, error) {
 	before, rest, found := bytes.Cut(document, []byte(begin))
 	_, after, ends := bytes.Cut(rest, []byte(end))
 	if !found || !ends {
-		return nil, errors.New(pricesFile + " has no place for prices")
+		return nil, errors.New(pricesFile + " lacks the comments between which the prices stand")
 	}
 	units := make(map[string]cost)
 	for _, c := range counted {

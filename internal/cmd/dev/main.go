@@ -37,7 +37,7 @@ const cacheDir = ".cache/engines"
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	flags.SetOutput(log)
-	on := flags.String("engines", "", `run on engines: "start" them, or use engines already "running"`)
+	on := flags.String("engines", "", `run on engines instead of stand-ins: "start" starts them, "running" uses running ones`)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

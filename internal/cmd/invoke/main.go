@@ -109,7 +109,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.function, "function", "", "function to invoke: the name of a directory under functions")
 	flags.StringVar(&o.event, "event", "", "file with the event, in JSON")
 	flags.StringVar(&o.before, "before", "", "file with an event to send first; its answer isn't shown")
-	flags.IntVar(&o.repeat, "repeat", 1, "times that the event is sent to the same instance")
+	flags.IntVar(&o.repeat, "repeat", 1, "number of times that the event is sent to the same instance")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "time limit of an invocation")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
 	if err := flags.Parse(args); err != nil {

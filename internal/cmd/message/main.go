@@ -83,13 +83,13 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.url, "url", defaultURL, "address of the local stack")
 	flags.StringVar(&o.token, "token", defaultToken, "auth token for the message's signature")
 	flags.StringVar(&o.from, "from", "", "customer's number, such as +966500000001, or user id, such as SA.13491208655302741918")
-	flags.StringVar(&o.userID, "user-id", "", "customer's user id beside the number, such as SA.13491208655302741918")
+	flags.StringVar(&o.userID, "user-id", "", "customer's user id, sent together with the number, such as SA.13491208655302741918")
 	flags.StringVar(&o.to, "to", "", "restaurant's number (default: the example restaurant's, "+defaultTo+")")
 	flags.StringVar(&o.body, "body", "", "text of the message")
 	flags.StringVar(&o.button, "button", "", "payload of the button that the customer pressed, such as browse_menu")
-	flags.StringVar(&o.list, "list", "", "id of the list's row that the customer tapped, as the list shows it; the body is its title")
-	flags.StringVar(&o.optOut, "opt-out", "", "STOP, START or HELP: Twilio's reading of the text, as with configured keywords")
-	flags.StringVar(&o.id, "id", "", "the message's id; the same id again is a repeat (default: a new id)")
+	flags.StringVar(&o.list, "list", "", "id of the list's row that the customer tapped, as printed behind LIST=; give the row's title as -body")
+	flags.StringVar(&o.optOut, "opt-out", "", "keyword that Twilio found in the text: STOP, START or HELP")
+	flags.StringVar(&o.id, "id", "", "id of the message; an id that was used before makes a repeat (default: a new id)")
 	flags.StringVar(&o.profile, "profile", "", "customer's name")
 	flags.DurationVar(&o.wait, "wait", time.Second, "time to wait for messages to the customer")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object, for scripts")
@@ -103,9 +103,9 @@ func parse(args []string) (options, error) {
 	case o.body == "" && o.button == "" && o.list == "":
 		return o, errors.New("a message needs -body, -button or -list")
 	case o.optOut != "" && o.optOut != "STOP" && o.optOut != "START" && o.optOut != "HELP":
-		return o, fmt.Errorf("-opt-out is STOP, START or HELP, not %q", o.optOut)
+		return o, fmt.Errorf("-opt-out must be STOP, START or HELP, not %q", o.optOut)
 	case o.wait < 0:
-		return o, fmt.Errorf("-wait must not be negative, as %v is", o.wait)
+		return o, fmt.Errorf("-wait must not be negative: %v", o.wait)
 	}
 	if u, err := url.Parse(o.url); err != nil || u.Host == "" {
 		return o, fmt.Errorf("-url must be an address such as %s, not %q", defaultURL, o.url)
@@ -113,7 +113,7 @@ func parse(args []string) (options, error) {
 	for name, number := range map[string]*string{"-from": &o.from, "-to": &o.to} {
 		parsed, err := customer.Parse(*number)
 		if err != nil {
-			return o, fmt.Errorf("%s is %q: %w", name, *number, err)
+			return o, fmt.Errorf("%s %q: %w", name, *number, err)
 		}
 		*number = parsed
 	}

@@ -202,9 +202,9 @@ func TestBadArguments(t *testing.T) {
 	l := serve(t)
 	for args, want := range map[string]string{
 		"":                                       "-body, -button or -list",
-		"-body hello":                            "-from is",
-		"-body hello -from 0500000001":           "-from is",
-		"-body hello -from " + sender + " -to x": "-to is",
+		"-body hello":                            `-from "`,
+		"-body hello -from 0500000001":           `-from "`,
+		"-body hello -from " + sender + " -to x": `-to "`,
 		"-body hello -from " + sender + " -wait -1s":  "-wait must not",
 		"-body hello -from " + sender + " -url x":     "-url must be",
 		"-body hello -from " + sender + " more":       "unexpected argument",
@@ -226,7 +226,7 @@ func TestNoStack(t *testing.T) {
 	t.Cleanup(other.Close)
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	for address, want := range map[string]string{other.URL: "is it a local stack?", gone.URL: "is 'make dev' running?"} {
+	for address, want := range map[string]string{other.URL: "not a local stack", gone.URL: "the local stack does not answer"} {
 		err := run(t.Context(), []string{"-url", address, "-from", sender, "-body", "hello"}, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

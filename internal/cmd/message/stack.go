@@ -109,7 +109,7 @@ func (s stack) messages(ctx context.Context, to string) ([]received, error) {
 	}
 	var messages []received
 	if err := json.Unmarshal([]byte(answer), &messages); status != http.StatusOK || err != nil {
-		return nil, fmt.Errorf("%s doesn't show its messages (status %d): is it a local stack?", s.url, status)
+		return nil, fmt.Errorf("%s does not list sent messages (status %d): it is not a local stack", s.url, status)
 	}
 	return messages, nil
 }
@@ -117,7 +117,7 @@ func (s stack) messages(ctx context.Context, to string) ([]received, error) {
 func (s stack) do(request *http.Request) (status int, body string, err error) {
 	response, err := s.client.Do(request)
 	if err != nil {
-		return 0, "", fmt.Errorf("is 'make dev' running? %w", err)
+		return 0, "", fmt.Errorf("the local stack does not answer (start it with 'make dev'): %w", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))

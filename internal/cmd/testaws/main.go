@@ -47,13 +47,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		args = slices.Concat(args, packages)
 	}
 	begin := time.Now()
-	fmt.Fprintln(stdout, "starting engines; what is missing is fetched first, which takes about a minute")
+	fmt.Fprintln(stdout, "starting engines; missing ones are downloaded first, which takes about a minute")
 	started, err := engines.Start(ctx, cacheDir, engines.All()...)
 	if err != nil {
 		return fmt.Errorf("the engines can't be started:\n%w", err)
 	}
 	defer started.Stop()
-	fmt.Fprintf(stdout, "they answer after %v\n", time.Since(begin).Round(time.Second))
+	fmt.Fprintf(stdout, "the engines answered after %v\n", time.Since(begin).Round(time.Second))
 	for _, variable := range started.Environment() {
 		fmt.Fprintln(stdout, variable)
 	}
@@ -77,7 +77,7 @@ func suites(root string) ([]string, error) {
 	slices.Sort(packages)
 	packages = slices.Compact(packages)
 	if len(packages) == 0 {
-		return nil, errors.New("there are no *_aws_test.go files: testaws runs in the module's root")
+		return nil, errors.New("there are no *_aws_test.go files: run testaws in the module's root")
 	}
 	return packages, nil
 }
