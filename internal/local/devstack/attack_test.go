@@ -75,11 +75,11 @@ func TestAttacks(t *testing.T) {
 	checkLog(t, log.String())
 	for call := range stack.Sufrah.Calls() {
 		if !regexp.MustCompile(`^/api/v1/external/(merchants/merchant-demo-\d{3}/(categories|branches)|categories/cat-[a-z]+/products)$`).MatchString(call) {
-			t.Errorf("Sufrah was called at %s", call)
+			t.Errorf("an attack made us call Sufrah at %s", call)
 		}
 	}
 	if n := conversationsOf(t, stack, "clxyz123abc"); n != 45 {
-		t.Errorf("the example restaurant has %d conversations, want the demo's 45", n)
+		t.Errorf("after all attacks the example restaurant is billed %d conversations, want the demo's 45", n)
 	}
 }
 
@@ -136,11 +136,11 @@ func checkTells(t *testing.T, what, text string) {
 	t.Helper()
 	for _, told := range append([]string{marker}, secrets...) {
 		if strings.Contains(strings.ToLower(text), strings.ToLower(told)) {
-			t.Errorf("%s tells %q: %.600s", what, told, text)
+			t.Errorf("%s tells an attacker %q: %.600s", what, told, text)
 		}
 	}
 	if number := wholeNumber.FindString(text); number != "" {
-		t.Errorf("%s tells the number %s: %.600s", what, number, text)
+		t.Errorf("%s tells a customer's whole number %s: %.600s", what, number, text)
 	}
 }
 
@@ -156,7 +156,7 @@ func checkLog(t *testing.T, text string) {
 		}
 		metric := strings.Contains(line, `{"_aws":`)
 		if entry.Level == "" && !metric || !strings.HasSuffix(line, "}\n") || strings.ContainsAny(line, "\r\x1b\u2028") {
-			t.Errorf("the log has a forged line: %q", line)
+			t.Errorf("an attacker has forged a line of the log: %q", line)
 		}
 	}
 }
@@ -176,10 +176,10 @@ func (v *victim) conversations(t *testing.T) int64 {
 func (v *victim) checkUntouched(t *testing.T) {
 	t.Helper()
 	if n := v.conversations(t); n != v.before {
-		t.Errorf("the restaurant has %d conversations, and had %d", n, v.before)
+		t.Errorf("the attack changed the restaurant's bill: %d conversations, want %d as before", n, v.before)
 	}
 	if sent := v.Twilio.Messages(v.customer); len(sent) != 0 {
-		t.Errorf("sent: %+v", sent)
+		t.Errorf("the attack made us send %+v, want nothing", sent)
 	}
 }
 
@@ -197,10 +197,10 @@ func refused(status int, code string, build func(*testing.T, *victim) request) f
 		checkTells(t, "the answer", string(a.body)+fmt.Sprint(a.header))
 		var got struct{ Code, Message string }
 		if err := json.Unmarshal(a.body, &got); err != nil && r.method != http.MethodHead && code != "" {
-			t.Errorf("the answer isn't JSON: %q", a.body)
+			t.Errorf("the attack is answered with %q, which isn't JSON", a.body)
 		}
 		if a.status != status || got.Code != code {
-			t.Errorf("status %d, code %q, want %d and %q: %.300s", a.status, got.Code, status, code, a.body)
+			t.Errorf("the attack is answered with %d and code %q, want %d and %q: %.300s", a.status, got.Code, status, code, a.body)
 		}
 		v.checkUntouched(t)
 	}
@@ -492,7 +492,7 @@ var credentials = []attack{
 			t.Fatalf("storing the credential: %v", err)
 		}
 		if a := get(t, v.Stack, "/api/usage", "Authorization: Bearer token-in-use", ofExample); a.status != 200 {
-			t.Fatalf("before: %d %s", a.status, a.body)
+			t.Fatalf("before it is revoked, the token is answered with %d %s, want 200", a.status, a.body)
 		}
 		if err := vault.RevokeCredential(t.Context(), "cr_in_use", noon); err != nil {
 			t.Fatalf("revoking the credential: %v", err)
@@ -515,7 +515,7 @@ var credentials = []attack{
 		a := get(t, v.Stack, "/api/usage", "Authorization: Bearer nobody", ofExample)
 		checkTells(t, "the answer", string(a.body))
 		if got := read[failure](t, a, 503); got.Code != "unavailable" {
-			t.Errorf("who can't be verified gets %s", a.body)
+			t.Errorf("a caller who can't be verified gets %s, want code unavailable", a.body)
 		}
 	})},
 }
@@ -566,7 +566,7 @@ func hugeOffset(offset string) func(*testing.T, *victim) {
 		for _, filter := range []string{"", "&isActive=true", "&isActive=false"} {
 			got := read[page](t, get(t, v.Stack, "/api/usage?limit=100&offset="+offset+filter, asAdmin), 200)
 			if len(got.Data) != 0 || got.Pagination.HasMore || got.Pagination.Offset != 1<<53-1 || got.Pagination.Total == 0 {
-				t.Errorf("offset %.30s%s: %d restaurants, %+v", offset, filter, len(got.Data), got.Pagination)
+				t.Errorf("the list at the huge offset %.30s%s shows %d restaurants with %+v, want none, and the largest offset", offset, filter, len(got.Data), got.Pagination)
 			}
 		}
 	}
@@ -605,14 +605,14 @@ var injections = []attack{
 		for _, m := range v.Twilio.Messages(v.customer) {
 			name := m.ContentVariables["2"]
 			if strings.ContainsAny(name, "\r\n\x00\u2028") || utf8.RuneCountInString(name) > 100 {
-				t.Errorf("template.yaml got %q", name)
+				t.Errorf("the welcome's template got the name %q, which WhatsApp refuses", name)
 			}
 		}
 	}},
 	{"markup in a message", func(t *testing.T, v *victim) {
 		a := v.take(t, func(p *post) { p.form.Set("Body", "<Response><Message>"+marker+"</Message></Response>") })
 		if string(a.body) != "<Response/>" {
-			t.Errorf("Twilio was answered %s", a.body)
+			t.Errorf("Twilio was answered %s, want <Response/>: a customer's markup would be sent", a.body)
 		}
 	}},
 }
@@ -623,7 +623,7 @@ func (v *victim) send(t *testing.T, r request, status int) answer {
 	a := do(t, v.Stack, r.method, r.target, r.body, r.headers...)
 	checkTells(t, "the answer", string(a.body)+fmt.Sprint(a.header))
 	if a.status != status {
-		t.Fatalf("status %d, want %d: %.300s", a.status, status, a.body)
+		t.Fatalf("the request is answered with %d, want %d: %.300s", a.status, status, a.body)
 	}
 	return a
 }
@@ -640,7 +640,7 @@ func (v *victim) take(t *testing.T, change func(*post)) answer {
 func (v *victim) checkTaken(t *testing.T) {
 	t.Helper()
 	if n, sent := v.conversations(t), v.Twilio.Messages(v.customer); n != v.before+1 || len(sent) != 1 {
-		t.Errorf("%d conversations more, want 1; %d messages, want the welcome: %.500v", n-v.before, len(sent), sent)
+		t.Errorf("the odd but valid message counted %d conversations, want 1, and brought its customer %d messages, want the welcome: %.500v", n-v.before, len(sent), sent)
 	}
 }
 
@@ -748,7 +748,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 		worker := v.behind(t, welcomebootstrap.Name, "SUFRAH_API_BASE="+server.URL)
 		failed := worker(jobs(jobOf(v, fmt.Sprint("merchant-evil-", v.attack))))
 		if outcome := string(failed); strings.Contains(outcome, "message-0") == (want == "completed") {
-			t.Errorf("the job's outcome is %s, want it %s", outcome, want)
+			t.Errorf("with Sufrah's evil answer the job's outcome is %s, want it %s", outcome, want)
 		}
 		if !strings.Contains(v.own.String(), `"message":"bootstrap job `+want) {
 			t.Errorf("the log doesn't say that the job %s:\n%s", want, v.own)
@@ -756,7 +756,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 		healed.Store(true)
 		v.cache.SetTime(time.Now().Add(time.Hour)) // the longest that a Retry-After is kept
 		if outcome := string(worker(jobs(jobOf(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
-			t.Errorf("the next job fails too: %s", outcome)
+			t.Errorf("after Sufrah's evil answer the next restaurant's job fails too: %s", outcome)
 		}
 	}
 }
@@ -834,7 +834,7 @@ var fromSufrah = []attack{
 	})},
 	{"redirect that takes the key along", func(t *testing.T, v *victim) {
 		thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			t.Errorf("%s arrived with %q", r.URL, r.Header.Get("Authorization"))
+			t.Errorf("a redirect led the secret to a thief: %s arrived with %q", r.URL, r.Header.Get("Authorization"))
 		}))
 		t.Cleanup(thief.Close)
 		evilSufrah("failed", func(w http.ResponseWriter, r *http.Request) {
@@ -856,11 +856,11 @@ func (v *victim) checkNotFlooded(t *testing.T) {
 	t.Helper()
 	sent := v.Twilio.Messages(v.customer)
 	if len(sent) < 2 || len(sent) > 11 {
-		t.Errorf("the customer was sent %d messages", len(sent))
+		t.Errorf("Sufrah's evil answer made us send the customer %d messages, want 2 to 11", len(sent))
 	}
 	for _, m := range sent {
 		if n := utf8.RuneCountInString(m.Body); n > 1600 {
-			t.Errorf("a message has %d characters", n)
+			t.Errorf("the customer was sent a message of %d characters, WhatsApp takes 1,600", n)
 		}
 	}
 }
@@ -894,7 +894,7 @@ func poisoned(part, value string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		sent := v.menuAfter(t, v.menuKey(part), value)
 		if len(sent) != 2 || !strings.Contains(shown(sent[0]), "مشويات") {
-			t.Errorf("the customer got %d messages: %.300v", len(sent), sent)
+			t.Errorf("with a poisoned cache the customer got %d messages, want the welcome and the true menu: %.300v", len(sent), sent)
 		}
 	}
 }
@@ -914,7 +914,7 @@ func (v *victim) menuAfter(t *testing.T, key, value string) []sandbox.SentMessag
 			p.form.Set("Body", body)
 		}))
 		if !strings.Contains(string(answer), `"statusCode":200`) {
-			t.Errorf("Twilio was answered %s", answer)
+			t.Errorf("with a poisoned cache Twilio was answered %s, want 200", answer)
 		}
 	}
 	return v.Twilio.Messages(v.customer)
@@ -950,7 +950,7 @@ var onCache = []attack{
 	{"template's SID of somebody else", func(t *testing.T, v *victim) {
 		sent := v.menuAfter(t, cache.Key("templates", "sid:welcome"), "HX../../Accounts/AC0/Messages.json?"+marker)
 		if len(sent) != 2 || len(sent[1].ContentSID) != len("HX")+32 {
-			t.Errorf("the customer got %+v", sent)
+			t.Errorf("with a poisoned template the customer got %+v, want a welcome with a valid SID", sent)
 		}
 	}},
 }
@@ -960,7 +960,7 @@ func notAJob(build func(*victim) string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		body := build(v)
 		if outcome := string(v.behind(t, welcomebootstrap.Name)(jobs(body))); strings.Contains(outcome, "message-0") {
-			t.Errorf("it would come again: %s", outcome)
+			t.Errorf("a job that can never succeed would come again: %s", outcome)
 		}
 		state := read[struct {
 			Bootstrap   struct{ Visible, Delayed, InFlight int }
@@ -968,7 +968,7 @@ func notAJob(build func(*victim) string) func(*testing.T, *victim) {
 		}](t, get(t, v.Stack, "/sandbox/queues"), 200)
 		i := slices.IndexFunc(state.DeadLetters, func(d deadLetter) bool { return d.Body == body })
 		if i < 0 || state.DeadLetters[i].Reason == "" {
-			t.Fatalf("the dead letters are %.1000v", state.DeadLetters)
+			t.Fatalf("the job isn't among the dead letters with its reason: %.1000v", state.DeadLetters)
 		}
 		checkTells(t, "the reason", state.DeadLetters[i].Reason)
 		v.checkUntouched(t)
@@ -1008,7 +1008,7 @@ func evilTwilio(answer http.HandlerFunc) func(*testing.T, *victim) {
 		t.Cleanup(server.Close)
 		got := v.behind(t, processmessage.Name, "TWILIO_API_BASE="+server.URL)(v.event(unchanged))
 		if !strings.Contains(string(got), `"statusCode":50`) {
-			t.Errorf("Twilio was answered %s", got)
+			t.Errorf("with an evil answer to our send, Twilio's webhook was answered %s, want 50x, so that it comes again", got)
 		}
 	}
 }
@@ -1027,7 +1027,7 @@ var fromTwilio = []attack{
 	})},
 	{"redirect that takes the token along", func(t *testing.T, v *victim) {
 		thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			t.Errorf("%s arrived with %q", r.URL, r.Header.Get("Authorization"))
+			t.Errorf("a redirect led the secret to a thief: %s arrived with %q", r.URL, r.Header.Get("Authorization"))
 		}))
 		t.Cleanup(thief.Close)
 		evilTwilio(func(w http.ResponseWriter, r *http.Request) {
@@ -1038,7 +1038,7 @@ var fromTwilio = []attack{
 		for _, variable := range []string{"SUFRAH_API_BASE=https://user:" + marker + "@api.sufrah.sa", "WEBHOOK_URL=https://user:" + marker + "@bot.example.com" + webhook.Path, "TWILIO_API_BASE=https://user:" + marker + "@api.twilio.com"} {
 			_, err := newFunction(v.Stack, processmessage.Name, v.own, []string{variable})
 			if err == nil {
-				t.Fatalf("%s is taken", variable)
+				t.Fatalf("the function starts with %s, a password in an address", variable)
 			}
 			checkTells(t, "the error", err.Error())
 		}

@@ -53,18 +53,18 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 				t.Fatalf("closing the answer: %v", err)
 			}
 			if got := response.Header.Get("Access-Control-Allow-Origin") == origin; got != want {
-				t.Errorf("with %q, %s may call: %v, want %v", allowed, origin, got, want)
+				t.Errorf("with the allowed origins %q, a page of %s may call the API: %v, want %v", allowed, origin, got, want)
 			}
 			if headers := response.Header.Get("Access-Control-Allow-Headers"); want && headers != "authorization,content-type,idempotency-key,x-api-key,x-restaurant-id" {
-				t.Errorf("headers that may be sent: %q", headers)
+				t.Errorf("pages may send the headers %q, which lack one of the API's", headers)
 			}
 		}
 	}
 }
 
-// TestTimeZone: in the first hour of a month in Riyadh, which UTC hasn't come to yet, a stack of that zone counts the new one,
+// TestStackCountsInItsTimeZone: in the first hour of a month in Riyadh, which UTC hasn't come to yet, a stack of that zone counts the new one,
 // and so does its demo data.
-func TestTimeZone(t *testing.T) {
+func TestStackCountsInItsTimeZone(t *testing.T) {
 	t.Parallel()
 	newYear := time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC) // 01:00 on 1 January in Riyadh
 	stack := serveChanged(t, newYear, func(o *devstack.Options) { o.TimeZone = "Asia/Riyadh" })
@@ -83,6 +83,6 @@ func TestTimeZone(t *testing.T) {
 		t.Fatalf("decoding the answer: %v", err)
 	}
 	if got.ConversationsThisMonth != 45 || len(got.History) != 2 || got.History[0].Year != 2027 || got.History[0].Month != 1 {
-		t.Errorf("got %+v, want 45 conversations in January 2027", got)
+		t.Errorf("a stack in another zone shows %+v, want 45 conversations in January 2027", got)
 	}
 }

@@ -166,7 +166,7 @@ func measure(t *testing.T, tb tables, api http.Handler, target string, header ht
 	api.ServeHTTP(w, r)
 	c = cost{int(time.Since(start) / roundTrip), tb.capacity() - before}
 	if err := checkDescribed(http.MethodGet, target, w.Result(), w.Body.Bytes()); err != nil {
-		t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
+		t.Errorf("the answer to %s isn't as docs/openapi.yaml promises: %v", target, err)
 	}
 	return w.Code, c
 }
@@ -228,7 +228,7 @@ func TestRoundTrips(t *testing.T) {
 		} {
 			status, got := costOf(t, tb, test.target, test.header)
 			if status != test.status || got.roundTrips != test.want {
-				t.Errorf("%d restaurants, %s: status %d with %d round trips, want %d with %d",
+				t.Errorf("with %d restaurants %s is answered with %d after %d round trips, want %d after %d",
 					restaurants, test.target, status, got.roundTrips, test.status, test.want)
 			}
 		}
@@ -255,7 +255,7 @@ func TestGuessCost(t *testing.T) {
 				}
 				for _, costOf := range []func(*testing.T, tables, string, http.Header) (int, cost){coldCostOf, costOf} {
 					if status, got := costOf(t, tb, target, header); got != want || status != 401 && status != 400 {
-						t.Errorf("%s with %s %.10q: status %d, %+v; want %+v", target, kind, guess, status, got, want)
+						t.Errorf("guessing the %[2]s %.10[3]q at %[1]s is answered with %[4]d and costs %+[5]v, want 401 or 400 at %+[6]v: guesses would run up the bill", target, kind, guess, status, got, want)
 					}
 				}
 			}
@@ -263,8 +263,8 @@ func TestGuessCost(t *testing.T) {
 	}
 }
 
-// TestFirstSight: a good credential that the function hasn't seen yet costs one round trip more, and no more units.
-func TestFirstSight(t *testing.T) {
+// TestFirstSightOfACredentialCostsOneRead: a good credential that the function hasn't seen yet costs one round trip more, and no more units.
+func TestFirstSightOfACredentialCostsOneRead(t *testing.T) {
 	tb := few(t)
 	for target, header := range map[string]http.Header{
 		"/api/usage": withToken, "/api/usage/details": withToken, "/api/usage?limit=10": withKey, "/api/usage/clxyz000007": withKey,
@@ -272,14 +272,14 @@ func TestFirstSight(t *testing.T) {
 	} {
 		_, first := coldCostOf(t, tb, target, header)
 		if status, later := costOf(t, tb, target, header); status != 200 || first.roundTrips != later.roundTrips+1 || first.units != later.units {
-			t.Errorf("%s: status %d, first %+v, later %+v", target, status, first, later)
+			t.Errorf("%s is answered with %d and costs %+v at the credential's first sight, %+v later; want one round trip more at first", target, status, first, later)
 		}
 	}
 	// A token is no API key: only the token itself is read, to name it in the log.
 	header := http.Header{"Authorization": {"Bearer pat"}}
 	for _, target := range []string{"/api/usage/clxyz000007", "/api/usage/clxyz000007/details", "/api/usage/alerts"} {
 		if status, got := costOf(t, tb, target, header); status != 403 || got != (cost{1, 1}) {
-			t.Errorf("%s with a token: status %d, %+v", target, status, got)
+			t.Errorf("%s with a token is answered with %d and costs %+v, want 403 at one read", target, status, got)
 		}
 	}
 }
@@ -315,7 +315,7 @@ func TestReadCapacity(t *testing.T) {
 		_, got := costOf(t, many(t), "/api/usage?"+query, withKey)
 		t.Logf("%d restaurants, %s: %v units", all, query, got.units)
 		if got.units > 2*base.units || got.units < base.units/2 {
-			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
+			t.Errorf("with %d restaurants %s reads %v units, with 100 restaurants %v: the cost grows", all, query, got.units, base.units)
 		}
 	}
 	// A search reads as much of the words, however many match: of each of its terms 1,000, of some 100 bytes.
@@ -325,7 +325,7 @@ func TestReadCapacity(t *testing.T) {
 		_, got := costOf(t, many(t), "/api/usage?limit=20&"+query, withKey)
 		t.Logf("%d restaurants, %s: %v units", all, query, got.units)
 		if terms := 1 + strings.Count(query, "+"); got.units > base.units+float64(20*terms) {
-			t.Errorf("%d restaurants, %s: %v units; with 100 restaurants they are %v", all, query, got.units, base.units)
+			t.Errorf("with %d restaurants %s reads %v units, with 100 restaurants %v: the cost grows", all, query, got.units, base.units)
 		}
 	}
 	_, base = costOf(t, few(t), "/api/usage?limit=100", withKey)
@@ -335,7 +335,7 @@ func TestReadCapacity(t *testing.T) {
 		_, got := costOf(t, many(t), target, withKey)
 		t.Logf("%d restaurants, behind the one at %d: %v units", all, offset, got.units)
 		if got.units > base.units+15 {
-			t.Errorf("%d restaurants, behind the one at %d: %v units; with 100 restaurants a page is %v", all, offset, got.units, base.units)
+			t.Errorf("with %d restaurants the page behind the one at %d reads %v units, with 100 restaurants %v: the cost grows", all, offset, got.units, base.units)
 		}
 	}
 	for target, most := range map[string]float64{"/api/usage": 6, "/api/usage/clxyz000007": 10} {
@@ -344,7 +344,7 @@ func TestReadCapacity(t *testing.T) {
 			header = withToken
 		}
 		if _, got := costOf(t, many(t), target, header); got.units > most {
-			t.Errorf("%s: %v units, want at most %v", target, got.units, most)
+			t.Errorf("%s reads %v units, want at most %v", target, got.units, most)
 		}
 	}
 }

@@ -24,9 +24,9 @@ type templateBody struct {
 	Buttons   []struct{ Title, Payload string }
 }
 
-// TestDemo uses the stack's data as the page does: it asks for usage, writes as a customer, shows the welcome, and presses its
+// TestPageGetsWorkingDemoData uses the stack's data as the page does: it asks for usage, writes as a customer, shows the welcome, and presses its
 // buttons.
-func TestDemo(t *testing.T) {
+func TestPageGetsWorkingDemoData(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
 	if err != nil {
@@ -41,7 +41,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the owner's restaurant is %q, not %q", got.RestaurantName, demo.RestaurantName)
 	}
 	if a := get(t, stack, "/api/usage/"+demo.RestaurantID, "X-API-Key: "+demo.AdminKey); a.status != 200 {
-		t.Errorf("the administrator's key: %d %s", a.status, a.body)
+		t.Errorf("the demo's administrator key is answered with %d %s, want 200", a.status, a.body)
 	}
 
 	const customer = "+966500000042"
@@ -58,7 +58,7 @@ func TestDemo(t *testing.T) {
 			"Content-Type: application/x-www-form-urlencoded",
 			"X-Twilio-Signature: "+twilio.Signature(demo.TwilioAuthToken, demo.WebhookURL, form))
 		if a.status != 200 {
-			t.Fatalf("message %s: %d %s", id, a.status, a.body)
+			t.Fatalf("the page's message %s is answered with %d %s, want 200", id, a.status, a.body)
 		}
 	}
 	sent := func() []sandbox.SentMessage {
@@ -91,14 +91,14 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestPage finds the page where a browser first looks, and nothing else of API Gateway's taken away.
-func TestPage(t *testing.T) {
+// TestPageIsServedAtTheRoot finds the page where a browser first looks, and nothing else of API Gateway's taken away.
+func TestPageIsServedAtTheRoot(t *testing.T) {
 	t.Parallel()
 	a := get(t, shared(t), "/")
 	if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
-		t.Errorf("/ answers %d %s", a.status, a.header.Get("Content-Type"))
+		t.Errorf("/ is answered with %d %s, want the page", a.status, a.header.Get("Content-Type"))
 	}
 	if a := get(t, shared(t), "/page"); a.status != 404 || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("/page answers %d %s, not as the API does", a.status, a.header.Get("Content-Type"))
+		t.Errorf("/page is answered with %d %s, want the API's 404 in JSON", a.status, a.header.Get("Content-Type"))
 	}
 }

@@ -43,7 +43,7 @@ func onEngines(t *testing.T) func(*devstack.Options) {
 	}
 }
 
-// TestEngineStory is TestStory on engines.
+// TestEngineStory is TestCustomersOwnersAndOperatorsStory on engines.
 func TestEngineStory(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]func(*testing.T, *devstack.Stack){

@@ -127,9 +127,9 @@ func TestEvents(t *testing.T) {
 // samEnvironment has the variables that `sam local` gives the functions, which it runs in containers.
 const samEnvironment = "../../../events/env.json"
 
-// TestSAMEnvironment: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
+// TestSAMEnvironmentIsTheTemplates: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
 // no variables but template.yaml's, for `sam local` leaves others out.
-func TestSAMEnvironment(t *testing.T) {
+func TestSAMEnvironmentIsTheTemplates(t *testing.T) {
 	t.Parallel()
 	const baseURL, machine = "http://localhost:8080", "host.docker.internal" // as containers call it
 	stack, err := devstack.New(t.Context(), devstack.Options{

@@ -21,15 +21,15 @@ func examine(t *testing.T, stack *devstack.Stack, function string) health.Report
 	t.Helper()
 	a := do(t, stack, http.MethodPost, devstack.LambdaPath+"/2015-03-31/functions/"+devstack.StackName+"-"+function+":live/invocations", health.Event)
 	if failed := a.header.Get("X-Amz-Function-Error"); failed != "" {
-		t.Fatalf("%s: %s %s", function, failed, a.body)
+		t.Fatalf("examining %s fails: %s %s", function, failed, a.body)
 	}
 	return read[health.Report](t, a, http.StatusOK)
 }
 
 var functions = []string{"usage-api", "usage-admin", "process-message", "welcome-bootstrap"}
 
-// TestHealth: every function is well on a stack that has everything, with checks of all that it uses.
-func TestHealth(t *testing.T) {
+// TestHealthyStackReportsEveryCheck: every function is well on a stack that has everything, with checks of all that it uses.
+func TestHealthyStackReportsEveryCheck(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
@@ -39,19 +39,19 @@ func TestHealth(t *testing.T) {
 	for function, checks := range map[string]int{"usage-api": 8, "usage-admin": 4, "process-message": 8, "welcome-bootstrap": 3} {
 		report := examine(t, s.Stack, function)
 		if !report.Healthy || len(report.Checks) != checks || report.Faults() != nil {
-			t.Errorf("%s: %+v", function, report)
+			t.Errorf("the healthy %s reports %+v, want %d checks without a fault", function, report, checks)
 		}
 		if zone := report.TimeZone; (function != "welcome-bootstrap") != (zone == "UTC") || (function == "process-message") != (report.WebhookURL != "") {
-			t.Errorf("%s: %+v", function, report.Settings)
+			t.Errorf("%s reports the settings %+v, want its zone UTC and, of process-message, the webhook's address", function, report.Settings)
 		}
 	}
 	if a := do(t, s.Stack, http.MethodPost, devstack.LambdaPath+"/2015-03-31/functions/sufrah-prod-usage-api/invocations", health.Event); a.status != http.StatusNotFound {
-		t.Errorf("another stack's function: %d", a.status)
+		t.Errorf("invoking another stack's function is answered with %d, want 404", a.status)
 	}
 }
 
-// TestIllHealth takes one resource after the other away, and checks which functions report it.
-func TestIllHealth(t *testing.T) {
+// TestHealthReportNamesTheFault takes one resource after the other away, and checks which functions report it.
+func TestHealthReportNamesTheFault(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
 	if err != nil {
@@ -78,15 +78,15 @@ func TestIllHealth(t *testing.T) {
 			for _, function := range functions {
 				report := examine(t, s.Stack, function)
 				if ill := slices.Contains(test.ill, function); report.Healthy == ill || ill && !strings.Contains(strings.Join(report.Faults(), "\n"), test.says) {
-					t.Errorf("%s: %+v", function, report)
+					t.Errorf("%s reports %+v, want ill: %t, saying %q", function, report, ill, test.says)
 				}
 			}
 		})
 	}
 }
 
-// TestMissingParts: a resource missing in the stack's definition is reported by the function that reads it.
-func TestMissingParts(t *testing.T) {
+// TestHealthReportNamesAMissingPart: a resource missing in the stack's definition is reported by the function that reads it.
+func TestHealthReportNamesAMissingPart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ from, to, says string }{
 		{"IndexName: by-word", "IndexName: by-something", "index by-word of table sufrah-local-directory: "},
@@ -108,7 +108,7 @@ func TestMissingParts(t *testing.T) {
 			t.Cleanup(func() { _ = stack.Close() })
 			faults := examine(t, stack, "usage-api").Faults()
 			if len(faults) != 1 || !strings.HasPrefix(faults[0], test.says) {
-				t.Errorf("faults %q", faults)
+				t.Errorf("a stack with a missing part reports the faults %q, want one that begins %q", faults, test.says)
 			}
 		})
 	}

@@ -63,7 +63,7 @@ func TestServiceLevels(t *testing.T) {
 			}
 			slices.Sort(got)
 			if !slices.Equal(got, test.want) {
-				t.Errorf("on within five minutes: %v, want %v", got, test.want)
+				t.Errorf("alarms that are on within five minutes: %v, want %v", got, test.want)
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 		number := func(v any) float64 {
 			n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
 			if err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatalf("a number of the alarm %s: %v", name, err)
 			}
 			return n
 		}
@@ -193,7 +193,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 		found = append(found, a)
 	}
 	if len(found) != 3 {
-		t.Fatalf("%d alarms: %+v", len(found), found)
+		t.Fatalf("the stack has %d alarms of service levels, want 3: %+v", len(found), found)
 	}
 	return found
 }
@@ -324,7 +324,7 @@ func TestMetricMath(t *testing.T) {
 	} {
 		e := &mathematics{text: text, value: func(id string) float64 { return values[id] }}
 		if got := e.evaluate(); got != want {
-			t.Errorf("%s = %v, want %v", text, got, want)
+			t.Errorf("CloudWatch's expression %s gives %v, want %v", text, got, want)
 		}
 	}
 }

@@ -233,18 +233,18 @@ func TestMixedWebhooks(t *testing.T) {
 			case g.sentWhenOut < 0:
 				g.sentWhenOut = sent
 			case g.sentWhenOut != sent:
-				t.Fatalf("%s opted out, and was sent %d messages", g.number, sent-g.sentWhenOut)
+				t.Fatalf("the customer %s opted out, and was sent %d messages since", g.number, sent-g.sentWhenOut)
 			}
 		}
 	}
 	t.Logf("%v over %s", m.kinds, offset)
 	for i, g := range guests {
 		if got := allConversations(t, stack, g.restaurant) - before[i]; got != g.conversations {
-			t.Errorf("%s: %d conversations, want %d", g.number, got, g.conversations)
+			t.Errorf("%s's messages are billed as %d conversations, want %d", g.number, got, g.conversations)
 		}
 	}
 	if sent := stack.Twilio.Messages("+966110000000"); len(sent) > 0 {
-		t.Errorf("a bot of ours was answered: %v", sent)
+		t.Errorf("a bot of ours was answered with %v: two bots would talk without end", sent)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestCapturedWebhooks(t *testing.T) {
 	want := func(what string, conversations int) {
 		t.Helper()
 		if got := allConversations(t, stack, g.restaurant) - before; got != conversations {
-			t.Fatalf("%s: %d conversations, want %d", what, got, conversations)
+			t.Fatalf("%s: the restaurant is billed %d conversations, want %d", what, got, conversations)
 		}
 	}
 	want("at first", opened)
@@ -306,7 +306,7 @@ func TestCapturedWebhooks(t *testing.T) {
 		want(fmt.Sprint("day ", day), opened)
 	}
 	if now := len(stack.Twilio.Messages(g.number)) + len(stack.Twilio.Messages(g.user)); now != sent {
-		t.Errorf("%d messages were sent for captured webhooks", now-sent)
+		t.Errorf("webhooks that were captured and posted again brought the customer %d messages, want none", now-sent)
 	}
 	menu := m.form(g, underUser)
 	menu.Set("Body", "menu")
@@ -315,6 +315,6 @@ func TestCapturedWebhooks(t *testing.T) {
 	}
 	want("in the end", opened+1)
 	if now := len(stack.Twilio.Messages(g.number)); now == 0 {
-		t.Error("who had opted in again got no menu")
+		t.Error("a customer who had opted in again, and asked for the menu, got nothing")
 	}
 }

@@ -156,7 +156,7 @@ func do(t *testing.T, stack *devstack.Stack, method, target, body string, header
 	}
 	if strings.HasPrefix(target, "/api/") {
 		if err := checkDescribed(method, target, response, read); err != nil {
-			t.Errorf("comparing the answer with docs/openapi.yaml: %v", err)
+			t.Errorf("the answer to %s %s isn't as docs/openapi.yaml promises: %v", method, target, err)
 		}
 	}
 	return answer{response.StatusCode, response.Header, read}
@@ -187,15 +187,15 @@ func read[T any](t *testing.T, a answer, status int) T {
 	t.Helper()
 	var value T
 	if a.status != status {
-		t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+		t.Fatalf("the request is answered with %d, want %d: %s", a.status, status, a.body)
 	}
 	if got := a.header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("content type %q", got)
+		t.Errorf("the answer has the content type %q, want JSON", got)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(a.body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&value); err != nil {
-		t.Fatalf("body %s: %v", a.body, err)
+		t.Fatalf("the answer %s can't be read: %v", a.body, err)
 	}
 	return value
 }
@@ -306,7 +306,7 @@ func TestAbsentTimesAreNull(t *testing.T) {
 	a := get(t, shared(t), "/api/usage/demo-never", asAdmin)
 	for _, field := range []string{`"lastConversationAt":null`, `"firstActivity":null`, `"lastActivity":null`, `"history":[]`} {
 		if !bytes.Contains(a.body, []byte(field)) {
-			t.Errorf("%s is missing in %s", field, a.body)
+			t.Errorf("the field %s is missing in %s, want null", field, a.body)
 		}
 	}
 }
@@ -341,11 +341,11 @@ func list(t *testing.T, stack *devstack.Stack) {
 		got := read[page](t, get(t, stack, "/api/usage"+query, asAdmin), 200)
 		if len(got.Data) != want.shown || got.Pagination.Total != want.total || got.Pagination.Limit != want.limit ||
 			got.Pagination.Offset != want.offset || got.Pagination.HasMore != want.hasMore || (got.Pagination.NextCursor != "") != want.hasMore {
-			t.Errorf("%q shows %d, pagination %+v; want %+v", query, len(got.Data), got.Pagination, want)
+			t.Errorf("the list %q shows %d restaurants with the pagination %+v, want %+v", query, len(got.Data), got.Pagination, want)
 		}
 		for _, f := range got.Data {
 			if strings.Contains(query, "isActive") && f.IsActive != strings.Contains(query, "isActive=true") {
-				t.Errorf("%q shows %s, active %t", query, f.RestaurantID, f.IsActive)
+				t.Errorf("the list %q shows %s, active %t, which its filter leaves out", query, f.RestaurantID, f.IsActive)
 			}
 		}
 	}
@@ -372,8 +372,8 @@ func TestListIsWhole(t *testing.T) {
 	wantEqual(t, "ids", got, want)
 }
 
-// TestErrors has every row of the API's error table.
-func TestErrors(t *testing.T) {
+// TestErrorsFollowTheErrorTableBehindTheGateway has every row of the API's error table.
+func TestErrorsFollowTheErrorTableBehindTheGateway(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	vault := stack.Store()
@@ -473,10 +473,10 @@ func TestErrors(t *testing.T) {
 			a := do(t, stack, method, test.target, "", test.headers...)
 			got := read[failure](t, a, test.status)
 			if got.Code != test.code || !strings.HasSuffix(got.Error, ".") || !strings.Contains(got.Error, test.names) {
-				t.Errorf("body %s; want code %s and a sentence that names %q", a.body, test.code, test.names)
+				t.Errorf("the refusal is %s, want code %s and a sentence that names %q", a.body, test.code, test.names)
 			}
 			if challenged := a.header.Get("WWW-Authenticate") != ""; challenged != (test.status == 401) {
-				t.Errorf("WWW-Authenticate is %q", a.header.Get("WWW-Authenticate"))
+				t.Errorf("WWW-Authenticate of the refusal is %q, want it with 401 only", a.header.Get("WWW-Authenticate"))
 			}
 			if allow := a.header.Get("Allow"); (allow == "GET, HEAD") != (test.status == 405) || (allow != "") != (test.status == 405) {
 				t.Errorf("Allow is %q", allow)
@@ -485,8 +485,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestFormsOfOneRequest: equivalent forms of a request get the same answer behind the gateway too.
-func TestFormsOfOneRequest(t *testing.T) {
+// TestFormsOfOneRequestGetTheSameAnswerBehindTheGateway: equivalent forms of a request get the same answer behind the gateway too.
+func TestFormsOfOneRequestGetTheSameAnswerBehindTheGateway(t *testing.T) {
 	t.Parallel()
 	stack := shared(t)
 	want := get(t, stack, "/api/usage", asOwner, ofExample)
@@ -500,22 +500,22 @@ func TestFormsOfOneRequest(t *testing.T) {
 		"a body":                   do(t, stack, http.MethodGet, "/api/usage", "\x00\xff", asOwner, ofExample),
 	} {
 		if got.status != 200 || !bytes.Equal(got.body, want.body) {
-			t.Errorf("%s: %d %s", name, got.status, got.body)
+			t.Errorf("the request with %s is answered with %d %s, want what the plain form gets", name, got.status, got.body)
 		}
 	}
 	plain := get(t, stack, "/api/usage/clxyz123abc", asAdmin)
 	slash := get(t, stack, "/api/usage/clxyz123abc/", asAdmin)
 	if plain.status != 200 || slash.status != 200 || !bytes.Equal(plain.body, slash.body) {
-		t.Errorf("detail with a trailing slash: %d %s", slash.status, slash.body)
+		t.Errorf("a restaurant's path with a trailing slash is answered with %d %s", slash.status, slash.body)
 	}
 	// A top-up forgives it too; an amount that makes no sense changes nothing.
 	if slash := do(t, stack, http.MethodPost, "/api/admin/usage/clxyz123abc/renew/", `{"amount": 0}`, asAdmin); slash.status != 400 {
-		t.Errorf("top-up with a trailing slash: %d %s", slash.status, slash.body)
+		t.Errorf("a top-up's path with a trailing slash is answered with %d %s", slash.status, slash.body)
 	}
 }
 
-// TestHead: HEAD answers as GET does, without the body.
-func TestHead(t *testing.T) {
+// TestHeadIsAnsweredAsGetWithoutABody: HEAD answers as GET does, without the body.
+func TestHeadIsAnsweredAsGetWithoutABody(t *testing.T) {
 	t.Parallel()
 	stack := shared(t)
 	for _, test := range []struct {
@@ -533,7 +533,7 @@ func TestHead(t *testing.T) {
 		want := get(t, stack, test.target, test.headers...)
 		got := do(t, stack, http.MethodHead, test.target, "", test.headers...)
 		if got.status != test.status || want.status != test.status || len(got.body) != 0 {
-			t.Errorf("%s: HEAD %d %q, GET %d; want %d", test.target, got.status, got.body, want.status, test.status)
+			t.Errorf("HEAD %s is answered with %d %q, GET with %d; want both %d, HEAD without a body", test.target, got.status, got.body, want.status, test.status)
 		}
 		for _, differs := range []string{"Apigw-Requestid", "X-Request-Id", "Date", "Content-Length"} {
 			want.header.Del(differs)
@@ -543,15 +543,15 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// TestHeaders: answers aren't kept by anyone, and can be found in the log.
-func TestHeaders(t *testing.T) {
+// TestAnswersAreNotKeptAndCanBeFoundInTheLog: answers aren't kept by anyone, and can be found in the log.
+func TestAnswersAreNotKeptAndCanBeFoundInTheLog(t *testing.T) {
 	t.Parallel()
 	header := get(t, shared(t), "/api/usage", asOwner, ofExample).header
 	for name, want := range map[string]string{
 		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Request-Id": header.Get("Apigw-Requestid"),
 	} {
 		if got := header.Get(name); got != want || got == "" {
-			t.Errorf("%s is %q, want %q", name, got, want)
+			t.Errorf("the header %s of an answer is %q, want %q", name, got, want)
 		}
 	}
 }
@@ -561,8 +561,8 @@ func put(t *testing.T, stack *devstack.Stack, target, body string) answer {
 	return do(t, stack, http.MethodPut, target, body)
 }
 
-// TestStoreFails: after any failure of DynamoDB, callers are asked to come back, and are served once it works again.
-func TestStoreFails(t *testing.T) {
+// TestStoreThatFailsIsAnsweredWith503: after any failure of DynamoDB, callers are asked to come back, and are served once it works again.
+func TestStoreThatFailsIsAnsweredWith503(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 500, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -576,14 +576,14 @@ func TestStoreFails(t *testing.T) {
 				for _, target := range []string{"/api/usage", "/api/usage/clxyz123abc"} {
 					a := get(t, stack, target, asAdmin)
 					if got := read[failure](t, a, 503); got.Code != "unavailable" || a.header.Get("Retry-After") == "" {
-						t.Errorf("%s: %s, Retry-After %q", target, a.body, a.header.Get("Retry-After"))
+						t.Errorf("with the store down %s is answered with %s and Retry-After %q, want unavailable", target, a.body, a.header.Get("Retry-After"))
 					}
 					if bytes.Contains(a.body, []byte("sandbox")) || bytes.Contains(a.body, []byte("Dynamo")) {
-						t.Errorf("%s tells of the inside: %s", target, a.body)
+						t.Errorf("with the store down %s tells strangers of the inside: %s", target, a.body)
 					}
 				}
 				if a := get(t, stack, "/api/usage"); a.status != 401 {
-					t.Errorf("without credentials: %d %s", a.status, a.body)
+					t.Errorf("with the store down a request without credentials is answered with %d %s, want 401", a.status, a.body)
 				}
 
 				put(t, stack, "/sandbox/store", `{}`)
@@ -594,8 +594,8 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestStoreIsSlow: latency goes into every answer, and away again.
-func TestStoreIsSlow(t *testing.T) {
+// TestStoreCanBeMadeSlow: latency goes into every answer, and away again.
+func TestStoreCanBeMadeSlow(t *testing.T) {
 	t.Parallel()
 	const latency = 150 * time.Millisecond
 	stack := serve(t, noon)
@@ -603,14 +603,14 @@ func TestStoreIsSlow(t *testing.T) {
 	begin := time.Now()
 	read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
 	if took := time.Since(begin); took < latency {
-		t.Errorf("answered after %s, want at least %s", took, latency)
+		t.Errorf("a store that was made slow is read within %s, want at least %s", took, latency)
 	}
 	if got := read[map[string]any](t, put(t, stack, "/sandbox/store", `{"latencyMs": 0}`), 200); got["latencyMs"] != 0.0 {
-		t.Errorf("behavior %v", got)
+		t.Errorf("the sandbox shows the store's behaviour as %v, want no latency", got)
 	}
 }
 
-func TestStoreSandboxRefuses(t *testing.T) {
+func TestStoreSandboxRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	for _, body := range []string{
@@ -618,14 +618,14 @@ func TestStoreSandboxRefuses(t *testing.T) {
 		`{"latencyMs": -1}`, `{"latencyMs": 1e9}`, `{"latency": 5}`, `{} {}`,
 	} {
 		if got := read[failure](t, put(t, stack, "/sandbox/store", body), 400); got.Code == "" || got.Error == "" {
-			t.Errorf("%q: %+v", body, got)
+			t.Errorf("the nonsense %q is refused with %+v, want a code and a sentence", body, got)
 		}
 	}
 	read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
 }
 
-// TestClock moves a stack through days and months.
-func TestClock(t *testing.T) {
+// TestMovedClockMovesDaysAndMonths moves a stack through days and months.
+func TestMovedClockMovesDaysAndMonths(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	yesterday := at(2026, 11, 22, 12, 0)
@@ -656,12 +656,12 @@ func TestClock(t *testing.T) {
 			t.Fatalf("reading the time of the test's case: %v", err)
 		}
 		if now, err := time.Parse(time.RFC3339Nano, shown["now"]); err != nil || !now.Equal(noon.Add(offset)) {
-			t.Errorf("offset %s: the clock says %v", step.offset, shown)
+			t.Errorf("the clock, moved by %s, says %v", step.offset, shown)
 		}
 		got := read[detail](t, get(t, stack, "/api/usage/clxyz123abc", asAdmin), 200)
 		want := allowance{1000, step.dailyLeft, 30_000, step.monthlyLeft}
 		if got.ConversationsThisMonth != step.thisMonth || got.Allowance != want {
-			t.Errorf("offset %s: %d conversations, %+v; want %d and %+v",
+			t.Errorf("with the clock moved by %s the restaurant has %d conversations and %+v, want %d and %+v",
 				step.offset, got.ConversationsThisMonth, got.Allowance, step.thisMonth, want)
 		}
 		wantEqual(t, "history at "+step.offset, got.History, step.history)
@@ -669,7 +669,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func TestClockRefuses(t *testing.T) {
+func TestClockRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
 	put(t, stack, "/sandbox/clock", `{"offset": "1h"}`)
@@ -678,11 +678,11 @@ func TestClockRefuses(t *testing.T) {
 		`{"offset": "87841h"}`, `{"offset": "-87841h"}`, `{"offset": "99999999999h"}`, `{"offset": "` + strings.Repeat("0", 2000) + `h"}`,
 	} {
 		if got := read[failure](t, put(t, stack, "/sandbox/clock", body), 400); got.Code == "" || got.Error == "" {
-			t.Errorf("%q: %+v", body, got)
+			t.Errorf("the nonsense %q is refused with %+v, want a code and a sentence", body, got)
 		}
 	}
 	if got := read[map[string]string](t, get(t, stack, "/sandbox/clock"), 200); got["offset"] != "1h0m0s" {
-		t.Errorf("the clock was moved: %v", got)
+		t.Errorf("nonsense moved the clock: %v, want 1h0m0s as before", got)
 	}
 }
 
@@ -700,7 +700,7 @@ func TestExpiryFollowsTheClock(t *testing.T) {
 	}{{"0s", 200}, {"59m59s", 200}, {"60m", 401}, {"30m", 200}} {
 		put(t, stack, "/sandbox/clock", `{"offset": "`+step.offset+`"}`)
 		if a := get(t, stack, "/api/usage", "Authorization: Bearer short", ofExample); a.status != step.status {
-			t.Errorf("offset %s: %d %s, want %d", step.offset, a.status, a.body, step.status)
+			t.Errorf("a token of an hour, with the clock moved by %s, is answered with %d %s, want %d", step.offset, a.status, a.body, step.status)
 		}
 	}
 }
@@ -723,8 +723,8 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// TestLog: each request has its line, which names the restaurant and no credential.
-func TestLog(t *testing.T) {
+// TestEachRequestHasALogLineWithoutSecrets: each request has its line, which names the restaurant and no credential.
+func TestEachRequestHasALogLineWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	log := new(syncBuffer)
 	stack := serveLogging(t, noon, log)
@@ -736,7 +736,7 @@ func TestLog(t *testing.T) {
 	get(t, stack, "/api/usage/demo-001", asAdmin)
 	text := log.String()
 	if lines := strings.Count(text, `"message":"request"`); lines != 5 {
-		t.Errorf("%d lines, want one for each request:\n%s", lines, text)
+		t.Errorf("five requests have %d log lines, want one each:\n%s", lines, text)
 	}
 	for _, wanted := range []string{a.header.Get("X-Request-Id"), `"clxyz123abc"`, "cr_local_example", "ServiceUnavailable"} {
 		if !strings.Contains(text, wanted) {
@@ -745,7 +745,7 @@ func TestLog(t *testing.T) {
 	}
 	for _, secret := range []string{"local-pat-clxyz123abc", "local-dashboard-pat", "local-admin-key", "mistyped-secret", "Bearer"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("the log shows %s:\n%s", secret, text)
+			t.Errorf("the log shows the secret %s:\n%s", secret, text)
 		}
 	}
 }
@@ -756,7 +756,7 @@ func start(t *testing.T, port int) (*devstack.Server, error) {
 	return devstack.Serve(t.Context(), "../../../template.yaml", port, io.Discard)
 }
 
-// TestServe goes through a served stack's life.
+// TestServedStackAnswersUntilItIsStopped goes through a served stack's life.
 // TestEndpointsOfOtherSDKs uses the endpoints that docs/LOCAL.md names as AWS's SDK for JavaScript does: it appends a slash
 // to an endpoint that has a path, and sends requests about a queue to the queue's own URL.
 func TestEndpointsOfOtherSDKs(t *testing.T) {
@@ -766,18 +766,18 @@ func TestEndpointsOfOtherSDKs(t *testing.T) {
 		t.Helper()
 		got := do(t, stack, http.MethodPost, path, body, "X-Amz-Target: "+target, "Content-Type: application/x-amz-json-1.0")
 		if got.status != http.StatusOK {
-			t.Errorf("POST %s answered %d %s", path, got.status, got.body)
+			t.Errorf("an SDK's POST %s is answered with %d %s, want 200", path, got.status, got.body)
 		}
 		return got
 	}
 	for _, slash := range []string{"", "/"} {
 		tables := send(devstack.DynamoDBPath+slash, "DynamoDB_20120810.ListTables", `{}`)
 		if !bytes.Contains(tables.body, []byte(`"sufrah-local-restaurants"`)) {
-			t.Errorf("listed tables: %s", tables.body)
+			t.Errorf("an SDK lists the tables %s, want sufrah-local-restaurants among them", tables.body)
 		}
 		var queues struct{ QueueUrls []string }
 		if err := json.Unmarshal(send(devstack.SQSPath+slash, "AmazonSQS.ListQueues", `{}`).body, &queues); err != nil || len(queues.QueueUrls) == 0 {
-			t.Fatalf("listed queues: %v, %v", queues, err)
+			t.Fatalf("an SDK lists the queues %v (error %v), want some", queues, err)
 		}
 		for _, url := range queues.QueueUrls {
 			path, here := strings.CutPrefix(url, stack.BaseURL)
@@ -788,25 +788,25 @@ func TestEndpointsOfOtherSDKs(t *testing.T) {
 		}
 	}
 	if beyond := do(t, stack, http.MethodPost, devstack.DynamoDBPath+"/x", `{}`); beyond.status != http.StatusNotFound {
-		t.Errorf("below the endpoint is %d, want 404", beyond.status)
+		t.Errorf("a path below DynamoDB's endpoint is answered with %d, want 404", beyond.status)
 	}
 }
 
-func TestServe(t *testing.T) {
+func TestServedStackAnswersUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
 	if err != nil {
 		t.Fatalf("starting the local stack: %v", err)
 	}
 	if got := read[map[string]string](t, get(t, server.Stack, devstack.HealthPath), 200); got["status"] != "ready" {
-		t.Errorf("health is %v", got)
+		t.Errorf("the local stack's health is %v, want ready", got)
 	}
 	got := read[detail](t, get(t, server.Stack, "/api/usage/clxyz123abc", asAdmin), 200)
 	if got.ConversationsThisMonth != 45 || len(got.History) != 2 || got.History[1].ConversationCount != 123 {
-		t.Errorf("the example restaurant has %+v", got)
+		t.Errorf("the example restaurant has %+v, want 45 conversations this month and 123 in the month before", got)
 	}
 	if a := get(t, server.Stack, "/sandbox/nothing"); a.status != 404 {
-		t.Errorf("an unknown sandbox: %d %s", a.status, a.body)
+		t.Errorf("an unknown sandbox is answered with %d %s, want 404", a.status, a.body)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -814,7 +814,7 @@ func TestServe(t *testing.T) {
 	go func() { waited <- server.Wait(ctx) }()
 	cancel()
 	if err := <-waited; err != nil {
-		t.Errorf("stopping it: %v", err)
+		t.Errorf("stopping the local stack fails: %v", err)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.BaseURL+devstack.HealthPath, nil)
 	if err != nil {
@@ -822,7 +822,7 @@ func TestServe(t *testing.T) {
 	}
 	if response, err := http.DefaultTransport.RoundTrip(r); err == nil {
 		response.Body.Close()
-		t.Errorf("it still answers, with %d", response.StatusCode)
+		t.Errorf("the stopped stack still answers, with %d", response.StatusCode)
 	}
 }
 
@@ -837,14 +837,14 @@ func TestCloseEndsWait(t *testing.T) {
 		t.Fatalf("stopping the local stack: %v", err)
 	}
 	if err := server.Wait(t.Context()); !errors.Is(err, http.ErrServerClosed) {
-		t.Errorf("waiting ended with %v", err)
+		t.Errorf("waiting for a closed stack ended with %v, want ErrServerClosed", err)
 	}
 	if err := server.Close(); err != nil {
-		t.Errorf("closing it again: %v", err)
+		t.Errorf("closing a closed stack fails: %v", err)
 	}
 }
 
-func TestPortTaken(t *testing.T) {
+func TestTakenPortIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, address := range map[string]string{"on this machine": "localhost:0", "on every interface": ":0"} {
 		t.Run(name, func(t *testing.T) {
@@ -860,7 +860,7 @@ func TestPortTaken(t *testing.T) {
 				server.Close()
 			}
 			if !errors.Is(err, devstack.ErrPortTaken) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
-				t.Errorf("error %v, want ErrPortTaken with the port %d", err, port)
+				t.Errorf("starting on a taken port fails with %v, want ErrPortTaken with the port %d", err, port)
 			}
 		})
 	}

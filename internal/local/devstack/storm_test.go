@@ -162,7 +162,7 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 	after := conversations(t, stack)
 	for id, want := range opened {
 		if got := after[id] - before[id]; got != want {
-			t.Errorf("%s: %d conversations, want %d", id, got, want)
+			t.Errorf("after the storm the restaurant %s is billed %d conversations, want %d", id, got, want)
 		}
 	}
 	for pair := range wrote {
@@ -173,7 +173,7 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 			}
 		}
 		if welcomes != 1 {
-			t.Errorf("customer %d was welcomed %d times by restaurant %d", pair[0], welcomes, pair[1])
+			t.Errorf("customer %d was welcomed %d times by restaurant %d, want once", pair[0], welcomes, pair[1])
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestStormOfFailures(t *testing.T) {
 				}
 			}
 			if templates != 1 || texts != failed {
-				t.Errorf("customer %d was sent %d templates, of which %d failed, and %d texts", i, templates, failed, texts)
+				t.Errorf("customer %d was sent %d welcome templates, want 1, of which %d failed, and %d texts, want one for each that failed", i, templates, failed, texts)
 			}
 			failures += failed
 		}
@@ -238,14 +238,14 @@ func TestStormOfFailures(t *testing.T) {
 	}
 	failures := check()
 	if failures == 0 {
-		t.Error("no template failed")
+		t.Error("no template failed in the storm, so this test proves nothing")
 	}
 	stack.Twilio.Reported()
 	wantTruth := func(when string) {
 		t.Helper()
 		for id, want := range truth(stack) {
 			if got := messagesSent(t, stack, 7)[id].minus(before[id]); got != want {
-				t.Errorf("%s, %s sent %+v, want %+v", when, id, got, want)
+				t.Errorf("%s, the owner of %s sees the sent messages %+v, want %+v", when, id, got, want)
 			}
 		}
 	}
@@ -254,7 +254,7 @@ func TestStormOfFailures(t *testing.T) {
 	stack.Twilio.Replay()
 	wantTruth("after all callbacks came again")
 	if again := check(); again != failures {
-		t.Errorf("%d templates failed, and %d after all callbacks came again", failures, again)
+		t.Errorf("%d templates failed, and %d after all callbacks came again, want no change", failures, again)
 	}
 	t.Logf("%d of %d templates failed; answers by status: %v", failures, customers, s.status)
 }
@@ -274,7 +274,7 @@ func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[stri
 		id := restaurantID(1 + i)
 		var details struct{ SentMessages fates }
 		if answer := get(t, stack, "/api/usage/"+id+"/details", asAdmin); answer.status != 200 || json.Unmarshal(answer.body, &details) != nil {
-			t.Fatalf("details of %s: %d %s", id, answer.status, answer.body)
+			t.Fatalf("the details of %s are answered with %d %s", id, answer.status, answer.body)
 		}
 		all[id] = details.SentMessages
 	}

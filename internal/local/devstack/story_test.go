@@ -31,7 +31,7 @@ func (c customer) write(t *testing.T, to, id, body string) int {
 	a := do(t, c.stack, http.MethodPost, webhook.Path, form.Encode(), "Content-Type: application/x-www-form-urlencoded",
 		"X-Twilio-Signature: "+twilio.Signature(devstack.TwilioAuthToken, address, form))
 	if a.status == http.StatusOK && !strings.Contains(string(a.body), "<Response") {
-		t.Errorf("message %s is answered with %s", id, a.body)
+		t.Errorf("the webhook of message %s is answered with %s, want TwiML", id, a.body)
 	}
 	return a.status
 }
@@ -64,7 +64,7 @@ func until(t *testing.T, what string, happened func() bool) {
 	const patience = time.Minute
 	for begin := time.Now(); !happened(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(begin) > patience {
-			t.Fatalf("no %s after %v", what, patience)
+			t.Fatalf("%s didn't happen within %v", what, patience)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func exampleUsage(t *testing.T, stack *devstack.Stack) int64 {
 	t.Helper()
 	got := read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
 	if left := got.Allowance.MonthlyLimit - got.ConversationsThisMonth; got.Allowance.MonthlyRemaining != left {
-		t.Errorf("%+v, want %d remaining", got, left)
+		t.Errorf("the owner sees %+v, want %d conversations remaining", got, left)
 	}
 	return got.ConversationsThisMonth
 }
@@ -106,12 +106,12 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	const example = "+966110000000"
 	for range 2 { // Twilio delivers twice
 		if status := c.write(t, example, "SM00000000000000000000000000000001", "hello"); status != 200 {
-			t.Fatalf("status %d", status)
+			t.Fatalf("the customer's first message is answered with %d, want 200", status)
 		}
 	}
 	welcome := c.received(t)
 	if len(welcome) != 1 || welcome[0].ContentSID == "" || welcome[0].ContentVariables["1"] != "Example Restaurant" {
-		t.Errorf("received %+v, want one welcome", welcome)
+		t.Errorf("a customer whose first message Twilio delivered twice received %+v, want one welcome", welcome)
 	}
 	until(t, "job", func() bool { return len(outcomes(t, stack)) > 0 })
 	wantEqual(t, "outcomes", outcomes(t, stack), []string{"completed of merchant-clxyz123abc at attempt 1"})
@@ -120,10 +120,10 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 
 	for i, ask := range []struct{ body, want string }{{"menu", "Grills"}, {"القائمة", "فطور شعبي"}, {"branches", "Olaya"}} {
 		if status := c.write(t, example, fmt.Sprintf("SM%032d", 10+i), ask.body); status != 200 {
-			t.Fatalf("status %d", status)
+			t.Fatalf("the question %q is answered with %d, want 200", ask.body, status)
 		}
 		if latest := c.received(t)[0]; !strings.Contains(shown(latest), ask.want) {
-			t.Errorf("%s is answered with %q, want %q in it", ask.body, shown(latest), ask.want)
+			t.Errorf("the customer asks %q and gets %q, want %q in it", ask.body, shown(latest), ask.want)
 		}
 	}
 	wantEqual(t, "calls of the Sufrah API when all is in the cache", sufrahCalls(t, stack), calls)
@@ -132,7 +132,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	// The job of another restaurant's customer fails for good.
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 403}`)
 	if status := c.write(t, "+966110000003", "SM00000000000000000000000000000002", "hello"); status != 200 {
-		t.Fatalf("status %d", status)
+		t.Fatalf("the first message to the other restaurant is answered with %d, want 200", status)
 	}
 	var state queues
 	until(t, "dead letter", func() bool {
@@ -144,7 +144,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 		letter := state.DeadLetters[0]
 		if err := json.Unmarshal([]byte(letter.Body), &body); err != nil || body.MerchantID != "merchant-demo-003" ||
 			!strings.Contains(letter.Reason, "403") || letter.ReceiveCount != 0 || len(state.DeadLetters) != 1 {
-			t.Errorf("dead letters %+v, want that of merchant-demo-003 with its reason", state.DeadLetters)
+			t.Errorf("the operator sees the dead letters %+v, want that of merchant-demo-003 with its reason", state.DeadLetters)
 		}
 		state = read[queues](t, get(t, stack, "/sandbox/queues"), 200)
 	}
@@ -162,26 +162,26 @@ func breakBackends(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/store", down)
 	c := customer{stack, "+966500000002"}
 	if status := c.write(t, example, "SM00000000000000000000000000000003", "hello"); status != 503 {
-		t.Errorf("without a store: status %d", status)
+		t.Errorf("with the store down a message is answered with %d, want 503, so that Twilio delivers it again", status)
 	}
 	if a := get(t, stack, "/api/usage", asOwner, ofExample); a.status != 503 {
-		t.Errorf("without a store: %d %s", a.status, a.body)
+		t.Errorf("with the store down the owner is answered with %d %s, want 503", a.status, a.body)
 	}
 	put(t, stack, "/sandbox/store", `{}`)
 
 	put(t, stack, "/sandbox/queue", down)
 	if status := c.write(t, example, "SM00000000000000000000000000000003", "hello"); status != 200 || len(c.received(t)) != 1 {
-		t.Errorf("without a queue: status %d, received %+v", status, c.received(t))
+		t.Errorf("with the queue down a first message is answered with %d, and the customer received %+v, want 200 and the welcome", status, c.received(t))
 	}
 	put(t, stack, "/sandbox/queue", `{}`)
 
 	calls := sufrahCalls(t, stack)
 	put(t, stack, "/sandbox/cache", down)
 	if status := c.write(t, example, "SM00000000000000000000000000000004", "menu"); status != 200 || len(c.received(t)) != 2 {
-		t.Errorf("without a cache: status %d, received %+v", status, c.received(t))
+		t.Errorf("with the cache down a question is answered with %d, and the customer received %+v, want 200 and the menu", status, c.received(t))
 	}
 	if got := sufrahCalls(t, stack); got != calls+1 {
-		t.Errorf("without a cache: %d calls of the Sufrah API, want one", got-calls)
+		t.Errorf("with the cache down the menu took %d calls to Sufrah, want 1", got-calls)
 	}
 	put(t, stack, "/sandbox/cache", `{}`)
 }
@@ -201,7 +201,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 			opened++
 		}
 		if status := c.write(t, example, fmt.Sprintf("SM%032d", 30+i), "menu"); status != 200 {
-			t.Errorf("after %s: status %d", step.offset, status)
+			t.Errorf("a message %s later is answered with %d, want 200", step.offset, status)
 		}
 		now := read[detail](t, get(t, stack, "/api/usage/clxyz123abc", asAdmin), 200)
 		var sum int64 // the offset may lie in another month
@@ -209,7 +209,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 			sum += m.ConversationCount
 		}
 		if sum -= 123; sum != before+opened {
-			t.Errorf("after %s: %d conversations, want %d", step.offset, sum, before+opened)
+			t.Errorf("%s later the restaurant is billed %d conversations, want %d", step.offset, sum, before+opened)
 		}
 	}
 	// After its lifetime in the cache, a menu isn't available even in an emergency.
@@ -217,7 +217,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 503}`)
 	received := len(c.received(t))
 	if status := c.write(t, example, "SM00000000000000000000000000000035", "menu"); status != 503 || len(c.received(t)) != received {
-		t.Errorf("without a menu of today's: status %d, received %+v", status, c.received(t))
+		t.Errorf("with Sufrah down and no menu of today, a question is answered with %d, and the customer received %+v, want 503 and nothing more", status, c.received(t))
 	}
 	put(t, stack, "/sandbox/sufrah", `{}`)
 	put(t, stack, "/sandbox/clock", `{"offset": "0s"}`)
@@ -252,8 +252,8 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 	return server.Stack
 }
 
-// TestStory runs the stories of engine_aws_test.go on stand-ins.
-func TestStory(t *testing.T) {
+// TestCustomersOwnersAndOperatorsStory runs the stories of engine_aws_test.go on stand-ins.
+func TestCustomersOwnersAndOperatorsStory(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]func(*testing.T, *devstack.Stack){
 		"welcome": tellStory, "faults": breakBackends, "time": passTime,

@@ -42,10 +42,10 @@ func TestTimeIsAccountedFor(t *testing.T) {
 	s.behave("twilio", `{"callbackDelayMs": 60000}`)
 	welcome := last("request")
 	if ms(welcome, "twilioMs") < 300 || ms(welcome, "storeMs") <= 0 || ms(welcome, "queueMs") <= 0 || welcome["sufrahMs"] != nil {
-		t.Errorf("a welcome: %v", welcome)
+		t.Errorf("the log line of a welcome says where its time went as %v, want Twilio's 300 ms or more, some of the store's and the queue's, none of Sufrah's", welcome)
 	}
 	if id, trace := welcome["lambdaRequestId"], welcome["traceId"]; id == "" || id == nil || id == welcome["requestId"] || !strings.HasPrefix(trace.(string), "1-") {
-		t.Errorf("a welcome's ids: %v", welcome)
+		t.Errorf("the log line of a welcome lacks Lambda's request id or the trace: %v", welcome)
 	}
 
 	s.behave("sufrah", `{"latencyMs": 200}`)
@@ -56,13 +56,13 @@ func TestTimeIsAccountedFor(t *testing.T) {
 	job := last(bootstrap.MessageCompleted)
 	if ms(job, "sufrahMs") < 200 || ms(job, "cacheMs") <= 0 || job["storeMs"] != nil || job["lambdaRequestId"] != nil || job["requestId"] == "" ||
 		job["traceId"] == nil || job["waitedMs"] == nil {
-		t.Errorf("a job: %v", job)
+		t.Errorf("the log line of a job says where its time went as %v, want Sufrah's 200 ms or more, some of the cache's, and its ids", job)
 	}
 
 	s.behave("store", `{"latencyMs": 150}`)
 	s.write("+966500000041", exampleNumber, "thanks", true)
 	s.behave("store", `{}`)
 	if within := last("request"); ms(within, "storeMs") < 150 || within["twilioMs"] != nil || within["queueMs"] != nil {
-		t.Errorf("a message within a session: %v in %v", slices.Sorted(maps.Keys(within)), within)
+		t.Errorf("the log line of a message within a session has %v, want the store's 150 ms or more, nothing of Twilio or the queue: %v", slices.Sorted(maps.Keys(within)), within)
 	}
 }
