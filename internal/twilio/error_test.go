@@ -55,7 +55,7 @@ func TestErrorIsRetryableOrPermanent(t *testing.T) {
 			t.Parallel()
 			e := &test.err
 			if e.Retryable() != test.retryable || e.Permanent() == test.retryable {
-				t.Errorf("%v is retryable %t and permanent %t, want retryable %t and the opposite", &e, e.Retryable(), e.Permanent(), test.retryable)
+				t.Errorf("the error %q is retryable: %t, and permanent: %t; want retryable: %t, and the opposite of permanent", e.Error(), e.Retryable(), e.Permanent(), test.retryable)
 			}
 			if e.TemplateRejected() != test.template {
 				t.Errorf("template rejected: %t, want %t", e.TemplateRejected(), test.template)

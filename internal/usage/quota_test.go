@@ -60,7 +60,7 @@ func TestQuotaSaysWhatIsLeftAndWhetherTheOwnerIsAlerted(t *testing.T) {
 				}
 			}
 			if q.Threshold() != threshold || (threshold == 100) != test.reachesAll || (threshold >= 90) != test.nearing {
-				t.Errorf("%+v has passed the threshold %d, want %d: the owner is alerted by it", q, q.Threshold(), threshold)
+				t.Errorf("%+v has passed the threshold %d, want %d, at least 90: %t, 100: %t; the owner is alerted by it", q, q.Threshold(), threshold, test.nearing, test.reachesAll)
 			}
 			hundredths, limited := q.PercentHundredths()
 			if limited != (test.hundredths >= 0) || limited && hundredths != test.hundredths {

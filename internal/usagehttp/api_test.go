@@ -430,7 +430,7 @@ func TestRefusalsFollowTheErrorTable(t *testing.T) {
 			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatalf("the refusal %q is no JSON: %v", w.Body, err)
+				t.Fatalf("answered with %d %q, want the refusal %d with code %s: %v", w.Code, w.Body, test.status, test.code, err)
 			}
 			if w.Code != test.status || body["code"] != test.code || body["error"] == "" || len(body) != 2 {
 				t.Errorf("answered with %d %v, want %d with code %s and a sentence", w.Code, body, test.status, test.code)

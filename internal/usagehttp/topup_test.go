@@ -176,7 +176,7 @@ func TestRefusedTopUpAddsNothing(t *testing.T) {
 			w := f.do(t, test.request)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatalf("the refusal %q is no JSON: %v", w.Body, err)
+				t.Fatalf("answered with %d %q, want the refusal %d with code %s: %v", w.Code, w.Body, test.status, test.code, err)
 			}
 			if w.Code != test.status || body["code"] != test.code || !strings.Contains(body["error"], test.names) {
 				t.Errorf("the top-up is answered with %d %v, want %d with code %s, naming %q", w.Code, body, test.status, test.code, test.names)

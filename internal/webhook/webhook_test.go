@@ -201,7 +201,7 @@ func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, status int, code st
 	t.Helper()
 	var body map[string]string
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-		t.Fatalf("the refusal %d %q is no JSON: %v", w.Code, w.Body, err)
+		t.Fatalf("answered with %d %q, want the refusal %d with code %s: %v", w.Code, w.Body, status, code, err)
 	}
 	if w.Code != status || body["code"] != code || body["error"] == "" || len(body) != 2 {
 		t.Errorf("answered with %d %v, want %d with code %s and a sentence", w.Code, body, status, code)
