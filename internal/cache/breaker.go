@@ -41,7 +41,7 @@ const (
 
 func (b *Breaker) note(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		b.Log.WarnContext(ctx, "the cache failed", "operation", "breaker", "key", b.Key, "error", err)
+		b.Log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", "breaker", "key", b.Key, "error", err)
 	}
 }
 
@@ -85,7 +85,7 @@ func (b *Breaker) failed(ctx context.Context, asked time.Duration) time.Duration
 	if pause == 0 {
 		return 0
 	}
-	b.Log.WarnContext(ctx, "calls are stopped for a while", "key", b.Key, "pauseMs", pause.Milliseconds())
+	b.Log.WarnContext(ctx, "calls to the Sufrah API paused after failures", "key", b.Key, "pauseMs", pause.Milliseconds())
 	if b.Opened != nil {
 		b.Opened()
 	}

@@ -28,7 +28,7 @@ func choiceKey(restaurantID, customer string) string {
 // Choose remembers a choice. A server that fails forgets it.
 func (c *Choices) Choose(ctx context.Context, restaurantID, customer, branch string) {
 	if err := c.server.Set(ctx, choiceKey(restaurantID, customer), []byte(branch), choiceFor); err != nil {
-		c.log.WarnContext(ctx, "the cache failed", "operation", "write", "key", "branch", "error", err)
+		c.log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", "write", "key", "branch", "error", err)
 	}
 }
 
@@ -36,7 +36,7 @@ func (c *Choices) Choose(ctx context.Context, restaurantID, customer, branch str
 func (c *Choices) Chosen(ctx context.Context, restaurantID, customer string) string {
 	branch, _, err := c.server.Get(ctx, choiceKey(restaurantID, customer))
 	if err != nil {
-		c.log.WarnContext(ctx, "the cache failed", "operation", "read", "key", "branch", "error", err)
+		c.log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", "read", "key", "branch", "error", err)
 	}
 	return string(branch)
 }

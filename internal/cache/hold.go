@@ -57,7 +57,7 @@ func (l *Loader[T]) held(ctx context.Context, key string) error {
 func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (value T, err error) {
 	p, wait := l.options.Breaker.allow(ctx)
 	if wait > 0 {
-		return value, &HeldError{For: wait, Cause: "the origin is down, and is left alone for a while"}
+		return value, &HeldError{For: wait, Cause: "calls to the Sufrah API are paused after failures"}
 	}
 	if err := admit.ask(ctx); err != nil {
 		l.options.Breaker.retract(ctx, p)

@@ -107,7 +107,7 @@ func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch fun
 		return result[T]{err: err}
 	}
 	if err != nil && old.found {
-		l.options.Log.WarnContext(ctx, "a stale value is served", "key", key, "error", err)
+		l.options.Log.WarnContext(ctx, "stale value served: fetching a new one failed", "key", key, "error", err)
 		return result[T]{old.value, Stale, nil}
 	}
 	if err == nil {
@@ -151,7 +151,7 @@ func (l *Loader[T]) renew(ctx context.Context, key string, fetch func(context.Co
 	defer unlock()
 	at := l.options.Now()
 	if r.value, r.err = l.fetch(ctx, key, nil, fetch); r.err != nil {
-		l.options.Log.WarnContext(ctx, "a stale value isn't renewed", "key", key, "error", r.err)
+		l.options.Log.WarnContext(ctx, "stale value not refreshed: fetching a new one failed", "key", key, "error", r.err)
 		return r
 	}
 	l.write(ctx, key, r.value, at)
@@ -269,7 +269,7 @@ func (l *Loader[T]) failed(ctx context.Context, operation, key string, err error
 	if ctx.Err() != nil {
 		return // nobody waits any more: that says nothing about the server
 	}
-	l.options.Log.WarnContext(ctx, "the cache failed", "operation", operation, "key", key, "error", err)
+	l.options.Log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", operation, "key", key, "error", err)
 	if l.options.Observer.Failed != nil {
 		l.options.Observer.Failed(operation, key, err)
 	}

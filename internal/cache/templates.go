@@ -161,7 +161,7 @@ func (t *Templates) SID(ctx context.Context, key string) (string, bool) {
 	}
 	sid, _, err := t.server.Get(ctx, sidKey(key))
 	if err != nil && ctx.Err() == nil {
-		t.log.WarnContext(ctx, "the cache failed", "operation", "read", "key", sidKey(key), "error", err)
+		t.log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", "read", "key", sidKey(key), "error", err)
 	}
 	return string(sid), validSID(string(sid))
 }

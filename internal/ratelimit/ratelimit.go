@@ -34,8 +34,8 @@ type outage struct {
 func (o *outage) note(ctx context.Context, err error) {
 	switch {
 	case err == nil && o.down.Load() && o.down.Swap(false):
-		o.log.InfoContext(ctx, "a limit is held in the cache again", "limit", o.limit)
+		o.log.InfoContext(ctx, "limit held in the cache again", "limit", o.limit)
 	case err != nil && !o.down.Swap(true):
-		o.log.WarnContext(ctx, "a limit is held by this instance alone", "limit", o.limit, "error", err)
+		o.log.WarnContext(ctx, "limit held by this instance alone: the cache failed", "limit", o.limit, "error", err)
 	}
 }

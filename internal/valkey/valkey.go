@@ -41,7 +41,7 @@ const (
 )
 
 // errPaused says that the server failed a moment ago and was not asked.
-var errPaused = errors.New("the server failed a moment ago")
+var errPaused = errors.New("the server failed a moment ago and is not asked again yet")
 
 // errUnreadable says that the server's reply is none of the protocol's.
 var errUnreadable = errors.New("the reply can't be read")

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	errNoToken = errors.New("it has no token for the account of TWILIO_ACCOUNT_SID")
-	errNoKey   = errors.New("it is not a key that a request can carry")
+	errNoToken = errors.New("the secret has no token for the account in TWILIO_ACCOUNT_SID")
+	errNoKey   = errors.New("the key can't be sent in a header of a request")
 )
 
 // Checks returns the checks of the parts shared by the two functions that talk to customers: the cache, and both secrets, read

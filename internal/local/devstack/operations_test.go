@@ -258,7 +258,7 @@ func (s *stories) run() string {
 	s.await(bootstrap.MessageFailed, 1) // further attempts may find calls stopped, and wait
 	s.write("+966500000004", exampleNumber, "hello", true)
 	s.await(bootstrap.MessagePartial, 1)
-	s.await("calls are stopped for a while", 1) // by jobs, as nobody else has asked
+	s.await("calls to the Sufrah API paused after failures", 1) // by jobs, as nobody else has asked
 	s.write("+966500000004", exampleNumber, "menu", true)
 	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
 	// Calls have been stopped. After some seconds the next request tries.
