@@ -62,9 +62,6 @@ func each(t *testing.T, test func(t *testing.T, s cachetest.Server)) {
 	cachetest.Each(t, test)
 }
 
-// patience bounds waits for success in tests.
-const patience = 10 * time.Second
-
 // connect returns a connection of one more instance.
 func connect(t *testing.T, s cachetest.Server) *flaky {
 	t.Helper()

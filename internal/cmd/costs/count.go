@@ -36,24 +36,47 @@ const (
 // nearing is how many restaurants have nearly used their allowance up, more than a page of alerts.
 const nearing = 60
 
-// count counts all operations with so many restaurants.
-func count(ctx context.Context, restaurants int) ([]cost, error) {
-	var clock atomic.Int64 // stands still, so that items have the same sizes each time
-	clock.Store(time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC).UnixNano())
-	now := func() time.Time { return time.Unix(0, clock.Load()).UTC() }
+// started is the time at which counting begins.
+var started = time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
 
+// count counts all operations with so many restaurants, and then the operations that use the cache with a cache in a table.
+func count(ctx context.Context, restaurants int) ([]cost, error) {
 	parsed, err := sam.Load("template.yaml")
 	if err != nil {
 		return nil, err
 	}
-	defined, err := devstack.Tables(parsed)
+	withTable, err := parsed.With("CacheKind", "dynamodb")
 	if err != nil {
 		return nil, err
 	}
-	loaded := dynamolocal.New(now, defined...)
-	if err := load(ctx, loaded, restaurants, now()); err != nil {
+	defined, err := devstack.Tables(withTable) // the cache's too
+	if err != nil {
+		return nil, err
+	}
+	loaded := dynamolocal.New(func() time.Time { return started }, defined...)
+	if err := load(ctx, loaded, restaurants, started); err != nil {
 		return nil, fmt.Errorf("loading restaurants: %w", err)
 	}
+	costs, err := countOn(ctx, parsed, loaded, defined, operations)
+	if err != nil {
+		return nil, err
+	}
+	inTable, err := countOn(ctx, withTable, loaded, defined, inTableOperations())
+	if err != nil {
+		return nil, fmt.Errorf("with a cache in a table: %w", err)
+	}
+	costs = append(costs, inTable...)
+	for i := range costs {
+		costs[i].Restaurants = restaurants
+	}
+	return costs, nil
+}
+
+// countOn counts operations on a stack with the loaded tables.
+func countOn(ctx context.Context, parsed *sam.Definition, loaded *dynamolocal.Engine, defined []dynamolocal.Table, operations []operation) ([]cost, error) {
+	var clock atomic.Int64 // stands still, so that items have the same sizes each time
+	clock.Store(started.UnixNano())
+	now := func() time.Time { return time.Unix(0, clock.Load()).UTC() }
 	m := new(meter)
 	server := httptest.NewServer(m)
 	defer server.Close()
@@ -94,7 +117,7 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
 		readAfter, writtenAfter := units()
-		costs = append(costs, cost{o.name, restaurants, readAfter - read, writtenAfter - written, trips})
+		costs = append(costs, cost{o.name, 0, readAfter - read, writtenAfter - written, trips})
 	}
 	return costs, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"time"
@@ -69,6 +70,33 @@ var operations = []operation{
 	{"alerts of 50", get("/api/usage/alerts?limit=50", admin), get("/api/usage/alerts?limit=50", admin)},
 	{"top-up", nothing, topUp},
 	{"refused credential", nothing, refused},
+}
+
+// inTable is behind the name of an operation that is counted with a cache in a table.
+const inTable = ", cache in a table"
+
+// inTableOperations are the operations that use the cache. The job comes first, since the cache must be empty before it. A welcome
+// uses no cache, but the stack then carries its job out beside the count.
+func inTableOperations() []operation {
+	return []operation{
+		{"bootstrap job" + inTable, nothing, job},
+		{"bootstrap job, all in the cache" + inTable, nothing, job},
+		{"menu from the cache" + inTable, func(s *subject) error {
+			return errors.Join(say(newcomer, "hello")(s), s.jobDone(), say(newcomer, "menu")(s))
+		}, say(newcomer, "menu")},
+	}
+}
+
+// jobDone waits until the stack has carried a job out.
+func (s *subject) jobDone() error {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(quiet) {
+		answer := httptest.NewRecorder()
+		s.stack.ServeHTTP(answer, httptest.NewRequestWithContext(s, http.MethodGet, "/sandbox/jobs", http.NoBody))
+		if strings.Contains(answer.Body.String(), "completed") {
+			return nil
+		}
+	}
+	return errors.New("no job was carried out in a minute")
 }
 
 // subject is the functions under count, on a stack.

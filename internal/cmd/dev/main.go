@@ -33,7 +33,7 @@ func main() {
 const cacheDir = ".cache/engines"
 
 // run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends, counting in USAGE_TIME_ZONE and callable from pages of
-// ALLOWED_ORIGINS (default: any of this machine). It announces itself on stdout; the functions' log lines go to log.
+// ALLOWED_ORIGINS (default: any of this machine), with a cache of CACHE_KIND (default: template.yaml's). It announces itself on stdout; the functions' log lines go to log.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		o.TimeZone, _ = lookup("USAGE_TIME_ZONE")
 		o.MessagePrices, _ = lookup("MESSAGE_PRICES")
 		o.AllowedOrigins, _ = lookup("ALLOWED_ORIGINS")
+		o.CacheKind, _ = lookup("CACHE_KIND")
 	}}
 	switch *on {
 	case "":

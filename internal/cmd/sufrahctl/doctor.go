@@ -273,7 +273,8 @@ func mend(check string) string {
 	case strings.HasPrefix(check, "table "), strings.HasPrefix(check, "index "):
 		return "If the table or index exists (see above), DynamoDB fails, the function's role lacks a permission, or its environment has a wrong name (make deploy STAGE=… sets both)."
 	case check == "cache":
-		return "aws elasticache describe-serverless-caches --serverless-cache-name STACK-cache shows whether the cache is available. If so, check security groups, subnets, and the user STACK-functions: \"cache-failing\" in docs/OPERATIONS.md."
+		return "aws elasticache describe-serverless-caches --serverless-cache-name STACK-cache shows whether the cache is available. If so, check security groups, subnets, and the user STACK-functions. " +
+			"With CacheKind=dynamodb, check the table STACK-cache and the roles' policy use-cache-table. See \"cache-failing\" in docs/OPERATIONS.md."
 	case strings.Contains(check, "Twilio"):
 		return "aws secretsmanager put-secret-value --secret-id STACK/twilio --secret-string file:///dev/stdin, and type {\"AC…\": \"auth token\"} with the account of the parameter TwilioAccountSid."
 	}

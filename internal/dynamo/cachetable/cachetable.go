@@ -40,12 +40,11 @@ const DefaultTimeout = 500 * time.Millisecond
 const (
 	// pause is how long a table that doesn't answer is left alone.
 	pause = time.Second
-	// changes is the number of attempts at a change that other instances get ahead of. Five jobs run at once: of as many writers
-	// at the same moment the last one needs five.
-	changes = 12
-	// firstWait is the longest wait before the second attempt at a change; doubled before each further one, up to longestWait.
+	// firstWait is the longest wait before the second attempt at a change that another instance got ahead of; doubled before each
+	// further one, up to longestWait. Five jobs run at once, and of each round of attempts one succeeds: within the time-out all
+	// five do.
 	firstWait   = 4 * time.Millisecond
-	longestWait = 32 * time.Millisecond
+	longestWait = 64 * time.Millisecond
 	// attempts of the SDK at one request: the second is for a connection that was closed while the process was frozen.
 	attempts   = 2
 	maxBackoff = 20 * time.Millisecond
@@ -201,8 +200,7 @@ func (c *Client) change(ctx context.Context, key string, step func(old table.Ite
 	if err != nil {
 		return err
 	}
-	wait := firstWait
-	for range changes {
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		seen := old
 		if old != nil && c.expired(old) {
 			seen = nil
@@ -224,12 +222,10 @@ func (c *Client) change(ctx context.Context, key string, step func(old table.Ite
 		if old = overtaken.Item; len(old) == 0 {
 			old = nil
 		}
-		if err := clock.Sleep(ctx, time.Duration(c.config.Random()%uint64(wait))); err != nil {
-			return err
+		if clock.Sleep(ctx, time.Duration(c.config.Random()%uint64(wait))) != nil {
+			return errOvertaken // which says nothing against the table
 		}
-		wait = min(2*wait, longestWait)
 	}
-	return errOvertaken
 }
 
 // newID returns an id that no other writer has.

@@ -38,6 +38,9 @@ func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
 			variables[name] = value
 		}
 	}
+	if variables["CACHE_TABLE"] != "" {
+		variables["CACHE_ENDPOINT"] = ""
+	}
 	environment := []string{"AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local"}
 	for name, value := range variables {
 		environment = append(environment, name+"="+value)

@@ -1,7 +1,10 @@
 package devstack
 
 import (
+	"bytes"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/sufrah/usage-bootstrap/internal/local/page"
@@ -25,9 +28,10 @@ func (s *Stack) serveSandbox() {
 	s.mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 	})
-	s.mux.Handle(DynamoDBPath, s.store.Wrap(s.dynamoDB))
+	store := s.store.Wrap(s.disturbedCache(s.dynamoDB))
+	s.mux.Handle(DynamoDBPath, store)
 	// AWS's SDK for JavaScript appends a slash to an endpoint that has a path.
-	s.mux.Handle(DynamoDBPath+"/{$}", s.store.Wrap(s.dynamoDB))
+	s.mux.Handle(DynamoDBPath+"/{$}", store)
 	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
 	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // the same slash, and queues' URLs
 	s.mux.Handle(secretsPath, s.secrets)
@@ -73,5 +77,27 @@ func (s *Stack) serveSandbox() {
 	})
 	s.mux.HandleFunc("GET /sandbox/jobs", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.jobs.latest())
+	})
+}
+
+// disturbedCache has requests for the cache's table, if the stack has one, fail as the cache's fault says.
+func (s *Stack) disturbedCache(next http.Handler) http.Handler {
+	name := []byte(strconv.Quote(s.Name + "-cache"))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the caller has left
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, name) {
+			switch status, err := s.cache.fault.Apply(r.Context()); {
+			case err != nil:
+				return
+			case status != 0:
+				writeDynamoDBFailure(w, status)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
 	})
 }

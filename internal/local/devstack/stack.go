@@ -76,6 +76,8 @@ type Options struct {
 	// AllowedOrigins are the origins of pages that may call the API, as in template.yaml's parameter; empty means any origin on
 	// this machine.
 	AllowedOrigins string
+	// CacheKind is where the cache is, "elasticache" or "dynamodb", as in template.yaml's parameter; empty means its default.
+	CacheKind string
 	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
 	WebhookURL string
 	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
@@ -102,6 +104,9 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	}
 	if o.MessagePrices != "" {
 		parameters["MessagePrices"] = o.MessagePrices
+	}
+	if o.CacheKind != "" {
+		parameters["CacheKind"] = o.CacheKind
 	}
 	var err error
 	for name, value := range parameters {

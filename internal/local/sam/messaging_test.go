@@ -20,7 +20,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/config"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
+	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
 // These are the invariants of the path of messages: the webhook, the queue and its worker, the cache and the network.
@@ -358,7 +360,7 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 	for function, want := range map[string][]string{
 		"UsageApiFunction":         {"AWS_ENDPOINT_URL_DYNAMODB"},
 		"ProcessMessageFunction":   {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_API_BASE", "TWILIO_CONTENT_API_BASE"},
-		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_CONTENT_API_BASE"},
+		"WelcomeBootstrapFunction": {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETSMANAGER", "AWS_ENDPOINT_URL_SQS", "TWILIO_CONTENT_API_BASE"},
 	} {
 		var got []string
 		for name, value := range environment(t, loaded, function) {
@@ -466,6 +468,14 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 			t.Errorf("the user may %s", access)
 		}
 	}
+	// Scripts run with the user's rights: ACL rules hold for the commands that they call too (Valkey, "ACL").
+	for _, file := range []string{"circuit.go", "startlog.go", "valkey.go"} {
+		for _, call := range regexp.MustCompile(`redis\.call\('([A-Z]+)'`).FindAllStringSubmatch(readRoot(t, "internal/valkey/"+file), -1) {
+			if !slices.Contains(strings.Fields(access), "+"+strings.ToLower(call[1])) {
+				t.Errorf("a script in %s calls %s, which the user may not", file, call[1])
+			}
+		}
+	}
 	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
 		variables := environment(t, loaded, function)
 		if variables["CACHE_USER"] != "sufrah-test-functions" || variables["CACHE_NAME"] != "sufrah-test-cache" {
@@ -521,6 +531,48 @@ func TestNetwork(t *testing.T) {
 		resources(t, own, resourceType)
 		if made, err := existing.Resources(resourceType, stackName); err != nil || len(made) > 0 {
 			t.Errorf("beside an existing network the stack makes %d %s, %v", len(made), resourceType, err)
+		}
+	}
+}
+
+// TestCacheInATable: with a cache in a table, the stack has the table of cachetest, and neither ElastiCache nor a network.
+func TestCacheInATable(t *testing.T) {
+	t.Parallel()
+	loaded := with(t, load(t), "CacheKind", "dynamodb")
+	tables, err := loaded.Tables(stackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []dynamolocal.Table
+	for _, table := range sam.StandIns(tables) {
+		if table.Name == stackName+"-cache" {
+			table.Name = cachetest.Definition.Name
+			got = append(got, table)
+		}
+	}
+	if diff := cmp.Diff([]dynamolocal.Table{cachetest.Definition}, got); diff != "" {
+		t.Errorf("the cache's table (-want +got):\n%s", diff)
+	}
+	for _, of := range []string{cacheType, cacheUserType, userGroupType, securityGroupType, "AWS::EC2::VPC", "AWS::EC2::NatGateway", "AWS::EC2::EIP"} {
+		if made, err := loaded.Resources(of, stackName); err != nil || len(made) > 0 {
+			t.Errorf("the stack makes %d %s, %v", len(made), of, err)
+		}
+	}
+	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
+		if inside := resource(t, loaded, functionType, function).Property("VpcConfig"); inside != nil {
+			t.Errorf("%s is in a network: %v", function, inside)
+		}
+		variables := environment(t, loaded, function)
+		got := map[string]string{}
+		for _, name := range []string{"CACHE_TABLE", "CACHE_ENDPOINT", "CACHE_USER", "CACHE_NAME"} {
+			got[name] = variables[name]
+		}
+		want := map[string]string{"CACHE_TABLE": stackName + "-cache", "CACHE_ENDPOINT": "", "CACHE_USER": "", "CACHE_NAME": ""}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", function, diff)
+		}
+		if table := environment(t, load(t), function)["CACHE_TABLE"]; table != "" {
+			t.Errorf("%s is told of the table %s beside ElastiCache", function, table)
 		}
 	}
 }

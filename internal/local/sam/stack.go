@@ -245,8 +245,20 @@ func (s *stack) attribute(argument any) (any, error) {
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
 
 // substitute replaces ${Name} and ${LogicalID.Attribute} in a text by the values of !Ref and !GetAtt, and the escaped ${!Name}
-// by ${Name}.
+// by ${Name}. The argument is the text, or a list of it and of a mapping with the values of further names.
 func (s *stack) substitute(argument any) (any, error) {
+	more := map[string]any{}
+	if list, ok := argument.([]any); ok && len(list) == 2 {
+		given, ok := list[1].(map[string]any)
+		if !ok {
+			return nil, errors.New("want a mapping of names")
+		}
+		var err error
+		if more, err = s.resolveMapping(given); err != nil {
+			return nil, err
+		}
+		argument = list[0]
+	}
 	pattern, ok := argument.(string)
 	if !ok {
 		return nil, errors.New("want a text")
@@ -260,6 +272,9 @@ func (s *stack) substitute(argument any) (any, error) {
 		lookUp := s.ref
 		if strings.Contains(name, ".") {
 			lookUp = s.attribute
+		}
+		if value, own := more[name]; own {
+			lookUp = func(any) (any, error) { return value, nil }
 		}
 		value, err := lookUp(name)
 		if err != nil {
