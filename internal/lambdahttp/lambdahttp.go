@@ -51,8 +51,9 @@ type Options struct {
 	// Tracer sends a request's calls to X-Ray; nil sends nothing.
 	Tracer *timing.Tracer
 
-	// Missed is told of each request that missed the service level: it was answered with 5xx, or after Within. It may be nil.
-	Missed func()
+	// Missed is told the path of each request that missed the service level: it was answered with 5xx, or after Within. It may
+	// be nil.
+	Missed func(path string)
 	Within time.Duration
 
 	// Logger gets one line for every event that could not be served as it should have been. It must not be nil.
@@ -104,7 +105,7 @@ type server struct {
 	maxBodyBytes int
 	logger       *slog.Logger
 	tracer       *timing.Tracer
-	missed       func()
+	missed       func(path string)
 	within       time.Duration
 	proxy        Handler
 }
@@ -129,7 +130,7 @@ func (s *server) handle(ctx context.Context, event events.APIGatewayV2HTTPReques
 	start := time.Now()
 	answer := s.serve(ctx, event)
 	if s.missed != nil && (answer.StatusCode >= http.StatusInternalServerError || time.Since(start) > s.within) {
-		s.missed()
+		s.missed(s.path(event))
 	}
 	if strings.EqualFold(event.RequestContext.HTTP.Method, http.MethodHead) {
 		answer.Body, answer.IsBase64Encoded = "", false
@@ -179,8 +180,7 @@ func (s *server) normalize(event events.APIGatewayV2HTTPRequest) (events.APIGate
 
 	// API Gateway decodes the path but not the query. The adapter parses both as parts of one URL, where a "%" or "?"
 	// of the decoded path, or a "#" of either, would mean something else.
-	path := s.trimPath(cmp.Or(event.RawPath, event.RequestContext.HTTP.Path), event.RequestContext.Stage)
-	event.RawPath = (&url.URL{Path: path}).EscapedPath()
+	event.RawPath = (&url.URL{Path: s.path(event)}).EscapedPath()
 	event.RawQueryString = strings.ReplaceAll(event.RawQueryString, "#", "%23")
 
 	return event, checkRequest(event)
@@ -199,6 +199,11 @@ func (s *server) decodeBody(event events.APIGatewayV2HTTPRequest) (string, error
 		return "", fmt.Errorf("%w: %d bytes are more than the allowed %d", errBodyTooLarge, len(body), s.maxBodyBytes)
 	}
 	return body, nil
+}
+
+// path returns the path of the API that the event is for.
+func (s *server) path(event events.APIGatewayV2HTTPRequest) string {
+	return s.trimPath(cmp.Or(event.RawPath, event.RequestContext.HTTP.Path), event.RequestContext.Stage)
 }
 
 // trimPath cuts the stage and then the base path off path. API Gateway puts a named stage in front of every path, on

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -578,14 +579,16 @@ func TestMissed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				missed := 0
+				var missed []string
 				h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					time.Sleep(test.took)
 					w.WriteHeader(test.status)
 				})
-				handle(t, h, lambdahttp.Options{Missed: func() { missed++ }, Within: time.Second}, request("GET", "/"))
-				if missed != test.want {
-					t.Errorf("missed %d times, want %d", missed, test.want)
+				handle(t, h, lambdahttp.Options{
+					BasePath: "v1", Missed: func(path string) { missed = append(missed, path) }, Within: time.Second,
+				}, request("GET", "/v1/api/usage"))
+				if want := slices.Repeat([]string{"/api/usage"}, test.want); !slices.Equal(missed, want) {
+					t.Errorf("a request answered with %d after %v counts as missed for the paths %q, want %q", test.status, test.took, missed, want)
 				}
 			})
 		})

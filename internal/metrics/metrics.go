@@ -40,7 +40,7 @@ const (
 
 	CacheCommandFailed Name = "CacheCommandFailed" // by the server itself
 
-	MessageTaken     Name = "MessageTaken"     // a delivery that was answered with 200
+	MessageTaken     Name = "MessageTaken"     // a delivery of a message that was answered with 200
 	MessageNotSigned Name = "MessageNotSigned" // a message refused for its signature
 	// Deliveries that were answered with 200 without being a customer's message, by their kind.
 	IgnoredStatus   Name = "IgnoredStatus"
@@ -51,7 +51,8 @@ const (
 	IgnoredOwn      Name = "IgnoredOwn" // from the number of a bot of ours
 	IgnoredInactive Name = "IgnoredInactive"
 
-	// A missed service level: a request answered with 5xx or too late, or a welcome not sent in time.
+	// A missed service level: a message or a request for figures that was answered with 5xx or too late, or a welcome that was not
+	// sent in time.
 	LevelMissed   Name = "LevelMissed"
 	WelcomeMissed Name = "WelcomeMissed"
 

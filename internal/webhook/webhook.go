@@ -69,8 +69,8 @@ type Config struct {
 	Now        func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
-	// Taken is told of each delivery that is answered with 200, and NotSigned of each that is refused for its signature:
-	// for metrics. Either may be nil.
+	// Taken is told of each delivery of a message that is answered with 200, and NotSigned of each request that is refused for its
+	// signature: for metrics. Status callbacks aren't messages. Either may be nil.
 	Taken, NotSigned func()
 	// Ignored is told of each request that is acknowledged without being a customer's message. It may be nil.
 	Ignored func(Kind)
@@ -95,10 +95,7 @@ func New(config Config) *Handler {
 
 // answered tells metrics of a request's end.
 func (h *Handler) answered(err error) {
-	switch {
-	case err == nil:
-		tell(h.config.Taken)
-	case errors.Is(err, errNotSigned):
+	if errors.Is(err, errNotSigned) {
 		tell(h.config.NotSigned)
 	}
 }
@@ -131,13 +128,16 @@ func (h *Handler) receive(c *httpedge.Call) error {
 	}
 	switch kind := f.kind(); kind {
 	case KindMessage:
-		return h.message(c, f)
+		if err := h.message(c, f); err != nil {
+			return err
+		}
 	case KindStatus: // at the address that is configured at Twilio for messages
 		return h.status(c, f, delivery.Origin{})
 	default:
 		h.ignore(c, kind)
-		return nil
 	}
+	tell(h.config.Taken)
+	return nil
 }
 
 // ignore notes that a request has no effect on conversations.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -110,7 +111,12 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	})
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
-		Missed: counting(meter, metrics.LevelMissed), Within: within,
+		Missed: func(path string) {
+			if strings.TrimSuffix(path, "/") == webhook.Path { // nobody waits for the answer to a status callback
+				meter.Write(metrics.Count(metrics.LevelMissed, 1))
+			}
+		},
+		Within: within,
 	}), nil
 }
 

@@ -52,7 +52,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	handler := usagehttp.New(service, credential.NewAuthenticator(token.New(db, names), now), logger, now, lambdahttp.RequestID)
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
-		Missed: func() { meter.Write(metrics.Count(metrics.LevelMissed, 1)) }, Within: within,
+		Missed: func(string) { meter.Write(metrics.Count(metrics.LevelMissed, 1)) }, Within: within,
 	}), nil
 }
 

@@ -24,7 +24,7 @@ func TestServiceLevels(t *testing.T) {
 	if err != nil {
 		t.Fatalf("loading the template: %v", err)
 	}
-	alarms := levelAlarms(t, loaded)
+	alarms := levelAlarms(t, loaded, "-level-fast")
 	for name, test := range map[string]struct {
 		part, behavior string
 		want           []string // that are on within five minutes
@@ -64,6 +64,61 @@ func TestServiceLevels(t *testing.T) {
 			slices.Sort(got)
 			if !slices.Equal(got, test.want) {
 				t.Errorf("alarms that are on within five minutes: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestSlowServiceLevels lets six hours pass. A fault of a minute every three hours misses the levels too rarely for the fast
+// alarms, and too often for a month: the slow alarms of the levels that it touches are on in the end. A fault of one such minute,
+// in which few write or ask, is within the month's budget.
+func TestSlowServiceLevels(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadDefinition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fast, slow := levelAlarms(t, loaded, "-level-fast"), levelAlarms(t, loaded, "-level-slow")
+	const rounds, each = 40, 15 // a round is a minute with messages and requests, and eight without
+	for name, test := range map[string]struct {
+		part string
+		bad  map[int]int // messages and requests in the round with the fault
+		want []string
+	}{
+		"DynamoDB is down for two minutes":       {"store", map[int]int{5: 6, 25: 6}, []string{"figures-level-slow", "webhook-level-slow"}},
+		"Twilio is down for two minutes":         {"twilio", map[int]int{5: 6, 25: 6}, []string{"webhook-level-slow", "welcome-level-slow"}},
+		"DynamoDB is down for a minute at night": {"store", map[int]int{5: 2}, nil},
+		"nothing is wrong":                       {"store", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := &minutes{stories: newStories(t, loaded)}
+			for round := range rounds {
+				n, faulty := test.bad[round]
+				if faulty {
+					m.behave(test.part, `{"failRate": 1, "status": 503}`)
+				} else {
+					n = each
+				}
+				m.live(1, n)
+				m.behave(test.part, `{}`)
+				for _, alarm := range fast {
+					if m.on(alarm) {
+						t.Errorf("%s is on in round %d: somebody would be woken for a month's slow leak", alarm.name, round)
+					}
+				}
+				m.lived += 8
+				m.pass(8 * time.Minute)
+			}
+			var got []string
+			for _, alarm := range slow {
+				if m.on(alarm) {
+					got = append(got, alarm.name)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("on after six hours: %v, want %v", got, test.want)
 			}
 		})
 	}
@@ -138,11 +193,12 @@ type levelAlarm struct {
 	name, expression  string
 	metrics           map[string]string // keys of the series by the expression's ids
 	threshold         float64
+	period            int // minutes
 	periods, breaches int
 }
 
-// levelAlarms returns the alarms that are to notice a fault fast.
-func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
+// levelAlarms returns the alarms of the three levels with an ending to their names.
+func levelAlarms(t *testing.T, loaded *sam.Definition, ending string) (found []levelAlarm) {
 	t.Helper()
 	resources, err := loaded.Resources("AWS::CloudWatch::Alarm", devstack.StackName)
 	if err != nil {
@@ -165,7 +221,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 			t.Fatalf("reading the resource's properties: %v", err)
 		}
 		name := strings.TrimPrefix(p.AlarmName, devstack.StackName+"-")
-		if !strings.HasSuffix(name, "-level-fast") {
+		if !strings.HasSuffix(name, ending) {
 			continue
 		}
 		number := func(v any) float64 {
@@ -184,9 +240,11 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 				a.expression = metric.Expression
 				continue
 			}
-			if number(metric.MetricStat.Period) != 60 {
-				t.Errorf("%s has periods of %v s", name, metric.MetricStat.Period)
+			period := int(number(metric.MetricStat.Period)) / 60
+			if period < 1 || a.period != 0 && period != a.period {
+				t.Errorf("%s has metrics with periods of %d and %d minutes", name, a.period, period)
 			}
+			a.period = period
 			function := strings.TrimPrefix(metric.MetricStat.Metric.Dimensions[0].Value, devstack.StackName+"-")
 			a.metrics[metric.ID] = function + " " + metric.MetricStat.Metric.MetricName
 		}
@@ -198,22 +256,33 @@ func levelAlarms(t *testing.T, loaded *sam.Definition) (found []levelAlarm) {
 	return found
 }
 
-// on evaluates an alarm: whether so many of the latest minutes breach the threshold.
+// on evaluates an alarm: whether so many of the latest periods breach the threshold.
 func (m *minutes) on(a levelAlarm) bool {
 	breaching := 0
-	for minute := max(0, m.lived-a.periods); minute < m.lived; minute++ {
+	for i := range a.periods {
+		end := m.lived - i*a.period
 		value := (&mathematics{text: a.expression, value: func(id string) float64 {
-			series := m.series[a.metrics[id]]
-			if minute >= len(series) {
-				return math.NaN()
-			}
-			return series[minute]
+			return sumOf(m.series[a.metrics[id]], end-a.period, end)
 		}}).evaluate()
 		if value >= a.threshold {
 			breaching++
 		}
 	}
 	return breaching >= a.breaches
+}
+
+// sumOf returns a metric's sum from one minute to another, not a number if it has no value there.
+func sumOf(series []float64, from, to int) float64 {
+	sum := math.NaN()
+	for minute := max(0, from); minute < min(to, len(series)); minute++ {
+		switch value := series[minute]; {
+		case math.IsNaN(sum):
+			sum = value
+		case !math.IsNaN(value):
+			sum += value
+		}
+	}
+	return sum
 }
 
 // mathematics evaluates an expression of CloudWatch's metric math: numbers, metrics, + - * / >, IF and FILL.
