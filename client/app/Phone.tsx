@@ -101,7 +101,7 @@ export function Phone({ demo, text, lang, answered }: { demo: Demo; text: PageMe
   );
 }
 
-/** Adds an entry, or replaces it by what is known of it now. */
+/** Adds an entry, or replaces the entry with the same key. */
 function put(entries: Entry[], entry: Entry): Entry[] {
   return entries.some(({ key }) => key === entry.key)
     ? entries.map((old) => (old.key === entry.key ? entry : old))

@@ -12,7 +12,7 @@ const jobWaitMs = 30_000;
 const pollMs = 100;
 
 /**
- * Delivers a message and tells of what comes of it, as it happens: the webhook's answer, the replies, and the background job if
+ * Delivers a message and reports each effect as it happens: the webhook's answer, the replies, and the background job if
  * the customer was new. answered is called as soon as the service has answered.
  */
 export async function deliver(

@@ -1,13 +1,13 @@
-// What the page asks of the local stack that serves it, besides the API.
+// Requests of the page to its local stack, besides the API.
 
-/** As whom to ask the API, and how to write to the example restaurant. */
+/** Credentials for the API, and the data for writing to the example restaurant. */
 export interface Demo {
   adminKey: string;
   ownerToken: string;
   restaurantId: string;
   restaurantName: string;
   restaurantNumber: string;
-  /** What webhooks are signed for. */
+  /** The address that webhooks are signed for. */
   webhookUrl: string;
   twilioAuthToken: string;
   templates: Template[];
@@ -20,7 +20,7 @@ export interface Template {
   buttons: Button[];
 }
 
-/** What a customer can press instead of writing. */
+/** Buttons that a customer can press instead of writing. */
 export interface Button {
   title: string;
   payload: string;
@@ -32,7 +32,7 @@ export interface SentMessage {
   contentSid: string;
   contentVariables: Record<string, string> | null;
   body: string;
-  /** What a list shows whose rows can be tapped. */
+  /** The content of a list with rows to tap. */
   listPicker?: ListPicker;
 }
 
@@ -57,10 +57,10 @@ export interface Job {
   durationMs: number;
 }
 
-/** Returns what the stack tells of itself. */
+/** Returns the demo's credentials and numbers. */
 export const readDemo = (signal: AbortSignal): Promise<Demo> => read('/sandbox/demo', { signal });
 
-/** Returns what a customer was sent so far, the newest first. */
+/** Returns the messages that a customer was sent so far, the newest first. */
 export const readMessages = (to: string): Promise<SentMessage[]> => read(`/sandbox/messages?to=${encodeURIComponent(to)}`);
 
 /** Returns the latest outcomes of jobs, the newest first. */

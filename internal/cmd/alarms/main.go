@@ -23,7 +23,7 @@ type function struct {
 var functions = []function{
 	{"UsageApi", "usage-api", "the usage API", 1000, "a list of 100 restaurants takes a tenth of it"},
 	{"UsageAdmin", "usage-admin", "the admin API", 3000, "nearly every call is a cold start, and others may change the month meanwhile"},
-	{"ProcessMessage", "process-message", "the webhook", 5000, "a third of what Twilio waits"},
+	{"ProcessMessage", "process-message", "the webhook", 5000, "Twilio gives up after 15 s"},
 	{"WelcomeBootstrap", "welcome-bootstrap", "the bootstrap worker", 50_000, "the wait for a slot included; see the function's Timeout"},
 }
 
