@@ -64,10 +64,10 @@ func TestHealthReportNamesTheFault(t *testing.T) {
 	}{
 		"DynamoDB fails":         {func(s *stories) { s.behave("store", `{"failRate": 1}`) }, functions[:3], "table "},
 		"the cache fails":        {func(s *stories) { s.behave("cache", `{"failRate": 1}`) }, functions[2:], "cache: "},
-		"no token":               {func(s *stories) { s.behave("secrets", `{"twilio": "{}"}`) }, functions[2:], "Twilio's tokens: it has no token"},
+		"no token":               {func(s *stories) { s.behave("secrets", `{"twilio": "{}"}`) }, functions[2:], "Twilio's tokens: the secret has no token"},
 		"no JSON":                {func(s *stories) { s.behave("secrets", `{"twilio": "AC"}`) }, functions[2:], "is not of the form"},
 		"no key":                 {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"\"}"}`) }, functions[2:], "Sufrah's key: the secret"},
-		"a key of no form":       {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"a b\"}"}`) }, functions[2:], "not a key that a request can carry"},
+		"a key of no form":       {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"a b\"}"}`) }, functions[2:], "the key can't be sent in a header of a request"},
 		"a secret isn't there":   {func(s *stories) { s.behave("secrets", `{"sufrah": null}`) }, functions[2:], "ResourceNotFoundException"},
 		"Twilio and Sufrah fail": {func(s *stories) { s.behave("twilio", `{"failRate": 1}`); s.behave("sufrah", `{"failRate": 1}`) }, nil, ""}, // nobody's release
 	} {
