@@ -61,23 +61,23 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 		return nil
 	}
 	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", t.Restaurant.ID),
-		logging.Customer("customer", r.Customer), slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)))
+		logging.Customer("customer", r.Customer))
 	code := delivery.CodeOf(r.ErrorCode)
 	level := slog.LevelWarn
 	if code.Alarm {
 		level = slog.LevelError
 	}
-	log.LogAttrs(ctx, level, "message not delivered", slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)),
-		slog.String("means", code.Means))
+	log.LogAttrs(ctx, level, "message not delivered", slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
+		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means))
 	if r.Origin.Kind != delivery.Welcome {
 		return nil
 	}
 	if !r.Origin.Template {
-		noText(ctx, log, "the welcome was a text already")
+		noText(ctx, log, r.MessageID, "the welcome was a text already")
 		return nil
 	}
 	if code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
-		noText(ctx, log, "a text would fail too")
+		noText(ctx, log, r.MessageID, "a text would fail too")
 		return nil
 	}
 	m := Message{
@@ -89,9 +89,9 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	return nil
 }
 
-// noText says in the log why a customer gets no text in place of a welcome that failed.
-func noText(ctx context.Context, log *slog.Logger, reason string) {
-	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("reason", reason))
+// noText says in the log why a customer gets no text in place of the welcome with a SID, which failed.
+func noText(ctx context.Context, log *slog.Logger, sid, reason string) {
+	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("sid", sid), slog.String("reason", reason))
 }
 
 // noText returns why the welcome with a SID gets no text, "" if a text is due.
@@ -120,9 +120,10 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 	}
 	m.Home = failure.Home
 	if reason := failure.noText(m.ID); reason != "" {
-		noText(ctx, log, reason)
+		noText(ctx, log, m.ID, reason)
 		return nil
 	}
+	log = replacing(log, m)
 	return s.reply(ctx, log, m, Welcome, failure.State, true, func(ctx context.Context) error {
 		return s.welcomeAsText(ctx, log, t, receiver{id: m.Customer, freeUntil: failure.FreeUntil}, "")
 	}, s.settling(m, Welcome))
@@ -131,20 +132,24 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 // textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template
 // and that it failed. A callback that reported the failure first has taken the lease, and sends the text.
 func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, to receiver, guest string) error {
-	log = log.With(slog.String("sid", m.ID))
-	log.LogAttrs(ctx, slog.LevelWarn, "welcome's template failed at once: the welcome is tried as text")
+	log.LogAttrs(ctx, slog.LevelWarn, "welcome's template failed at once: the welcome is tried as text", slog.String("sid", m.ID))
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
 	if err != nil {
 		return err
 	}
 	switch failure.State {
 	case ReplyHeld:
-		return s.welcomeAsText(ctx, log, t, to, guest)
+		return s.welcomeAsText(ctx, replacing(log, m), t, to, guest)
 	case ReplySettled:
-		noText(ctx, log, failure.noText(m.ID))
+		noText(ctx, log, m.ID, failure.noText(m.ID))
 		return nil
 	}
 	return ErrElsewhere
+}
+
+// replacing returns the logger of a text in place of the welcome m. The text's own SID is "sid".
+func replacing(log *slog.Logger, m Message) *slog.Logger {
+	return log.With(slog.String("replacesSid", m.ID))
 }
 
 // welcomeAsText sends the welcome as text, in place of a template that failed.

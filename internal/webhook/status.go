@@ -64,7 +64,7 @@ func (h *Handler) status(c *httpedge.Call, f form, origin delivery.Origin) error
 	h.ignore(c, KindStatus)
 	r := delivery.Report{MessageID: f.only("MessageSid"), Status: delivery.ParseStatus(f.only("MessageStatus")), Origin: origin}
 	r.ErrorCode, _ = strconv.Atoi(f.only("ErrorCode")) // none, or none that is known
-	c.Note(slog.String("status", f.text("MessageStatus", maxShort)), slog.String("messageKind", string(origin.Kind)))
+	c.Note(slog.String("messageStatus", f.text("MessageStatus", maxShort)), slog.String("messageKind", string(origin.Kind)))
 	if r.ErrorCode != 0 {
 		c.Note(slog.Int("errorCode", r.ErrorCode))
 	}

@@ -124,7 +124,7 @@ func TestStatusIsReportedToItsRestaurant(t *testing.T) {
 				t.Errorf("the status is reported to %q, want %q; and reached the bot as the messages %v, want none", s.restaurants, test.restaurant, f.inbox.received)
 			}
 			line := f.line(t)
-			if reason, _ := line["noEffect"].(string); reason != test.noEffect || line["kind"] != "status" || strings.Contains(f.log.String(), "500000001") {
+			if reason, _ := line["noEffect"].(string); reason != test.noEffect || line["kind"] != "status" || line["status"] != 200.0 || line["messageStatus"] == nil || strings.Contains(f.log.String(), "500000001") {
 				t.Errorf("the status is logged as %v, want kind status, noEffect %q, and no customer's number", line, test.noEffect)
 			}
 		})

@@ -116,7 +116,7 @@ func newStories(t *testing.T, parsed *sam.Definition) *stories {
 	server := httptest.NewUnstartedServer(nil)
 	stack, err := devstack.New(t.Context(), devstack.Options{
 		Definition: parsed, Tables: demo, BaseURL: "http://" + server.Listener.Addr().String(),
-		Clock: devstack.NewClock(func() time.Time { return noon }), Log: log,
+		Clock: devstack.NewClock(func() time.Time { return noon }), Log: distinctKeys(t, log),
 	})
 	if err != nil {
 		t.Fatalf("starting the local stack: %v", err)
@@ -318,7 +318,7 @@ func (s *stories) waitAndComeLate() {
 		s.t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first of a name counts
-	handle, err := welcomebootstrap.New(environ, s.Clock.Now, s.log)
+	handle, err := welcomebootstrap.New(environ, s.Clock.Now, distinctKeys(s.t, s.log))
 	if err != nil {
 		s.t.Fatalf("assembling the function from its environment: %v", err)
 	}

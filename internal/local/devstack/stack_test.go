@@ -38,7 +38,7 @@ func serve(t testing.TB, at time.Time) *devstack.Stack {
 
 func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	t.Helper()
-	stack, server, err := newServed(t.Context(), at, log)
+	stack, server, err := newServed(t.Context(), at, distinctKeys(t, log))
 	if err != nil {
 		t.Fatalf("starting the local stack: %v", err)
 	}
