@@ -122,6 +122,8 @@ make message PORT=$PORT FROM=+966500000001 BODY=menu
 curl -s $URL/sandbox/jobs
 # manage this stack
 export SUFRAH_STACK=$STACK AWS_ENDPOINT_URL_DYNAMODB=$URL`+devstack.DynamoDBPath+` AWS_ENDPOINT_URL_SQS=$URL`+devstack.SQSPath+`
+export AWS_ENDPOINT_URL_LAMBDA=$URL`+devstack.LambdaPath+`
+go run ./internal/cmd/sufrahctl doctor
 go run ./internal/cmd/sufrahctl restaurant list --limit 5
 # tomorrow; a Sufrah API that fails; and what becomes of a new customer's job then
 curl -s -X PUT $URL/sandbox/clock -d '{"offset": "24h"}'

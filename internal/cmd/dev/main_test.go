@@ -43,7 +43,7 @@ func TestAnnounceEngines(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
 	announce(&text, "http://localhost:8080", true)
-	for _, want := range []string{"http://127.0.0.1:8000", "http://127.0.0.1:8001", "-p 8002", "events/env.json", "\nready http://localhost:8080\n"} {
+	for _, want := range []string{"http://127.0.0.1:8000", "http://127.0.0.1:8001", "-p 8002", "events/env.json", "export AWS_ENDPOINT_URL_LAMBDA=http://localhost:8080/sandbox/lambda\n", "\nready http://localhost:8080\n"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &text)
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,8 +40,8 @@ var errUnwell = errors.New("the stack is not complete")
 
 func (c *doctorCommand) Run(s *session) error {
 	d := &doctor{session: s}
-	if s.sqs == nil || s.endpoint != "" && c.Lambda == "" {
-		return errors.New("--sqs-endpoint or --lambda-endpoint is missing: with --endpoint, the queues and functions must be local too")
+	if missing := c.missing(s); missing != "" {
+		return errors.New(missing + ": with --endpoint, the queues and functions must be local too")
 	}
 	config, err := awsConfig(s.ctx, c.Lambda)
 	if err != nil {
@@ -49,6 +51,7 @@ func (c *doctorCommand) Run(s *session) error {
 	d.tables()
 	d.queues()
 	d.health()
+	d.sumUp()
 	wrong := 0
 	rows := make([][]string, 0, len(d.findings))
 	for _, f := range d.findings {
@@ -76,11 +79,126 @@ func (c *doctorCommand) Run(s *session) error {
 	return err
 }
 
+// missing names the endpoints that a local stack needs and doesn't have.
+func (c *doctorCommand) missing(s *session) string {
+	var names []string
+	if s.sqs == nil {
+		names = append(names, "--sqs-endpoint (AWS_ENDPOINT_URL_SQS)")
+	}
+	if s.endpoint != "" && c.Lambda == "" {
+		names = append(names, "--lambda-endpoint (AWS_ENDPOINT_URL_LAMBDA)")
+	}
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return names[0] + " is missing"
+	}
+	return strings.Join(names, " and ") + " are missing"
+}
+
 // doctor looks at a stack's parts, and writes nothing.
 type doctor struct {
 	*session
 	functions *lambda.Client
 	findings  []finding
+	failed    []failure
+}
+
+// failure is a table, queue or function that couldn't be looked up.
+type failure struct {
+	kind, what string
+	err        error
+}
+
+// The kinds of parts that are looked up by their names.
+const (
+	aTable    = "table"
+	aQueue    = "queue"
+	aFunction = "function"
+)
+
+// partsOf has the number of a stack's parts of each kind.
+var partsOf = map[string]int{aTable: 6, aQueue: 2, aFunction: 4}
+
+// lost notes a part that couldn't be looked up. The advice to restore or deploy is given only for a part that is missing.
+func (d *doctor) lost(kind, what string, err error, ifMissing string) {
+	d.failed = append(d.failed, failure{kind, what, err})
+	advice := ifMissing
+	if cause := kindOfFailure(err); cause != "" && !isMissing(cause) {
+		advice = "Check --stack, profile, region, permissions and network, and try again. Don't restore or deploy anything before that."
+	}
+	d.say(what, code(err), advice)
+}
+
+// unreachable is the kind of a failure without an answer from AWS.
+const unreachable = "unreachable"
+
+// kindOfFailure returns the error code of a failed call to AWS, unreachable if there was no answer, and "" for other errors.
+func kindOfFailure(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	if _, ok := errors.AsType[*smithy.OperationError](err); ok {
+		return unreachable
+	}
+	return ""
+}
+
+// isMissing reports whether an error code says that the part doesn't exist, in DynamoDB's and Lambda's words or in SQS's.
+func isMissing(code string) bool {
+	return code == "ResourceNotFoundException" || strings.Contains(code, "QueueDoesNotExist") || strings.Contains(code, "NonExistentQueue")
+}
+
+// alike reports whether all parts of a kind failed in the same way.
+func (d *doctor) alike(kind string) bool {
+	n, cause := 0, ""
+	for _, f := range d.failed {
+		if f.kind != kind {
+			continue
+		}
+		this := kindOfFailure(f.err)
+		if this == "" || n > 0 && this != cause {
+			return false
+		}
+		n, cause = n+1, this
+	}
+	return n == partsOf[kind]
+}
+
+// sumUp replaces the findings of all tables by one if no table could be looked up, for the same reason: the fault is then the
+// stack's name, the account, the region or the network. Queues and functions that failed alike too go into the same finding.
+func (d *doctor) sumUp() {
+	if !d.alike(aTable) {
+		return
+	}
+	summed, seen := map[string]bool{}, map[string]bool{}
+	var kinds, causes []string
+	for _, f := range d.failed {
+		if !d.alike(f.kind) {
+			continue
+		}
+		summed[f.what] = true
+		if !slices.Contains(kinds, f.kind) {
+			kinds = append(kinds, f.kind)
+		}
+		cause := kindOfFailure(f.err)
+		if isMissing(cause) {
+			cause = "missing"
+		}
+		if !seen[cause] {
+			seen[cause] = true
+			causes = append(causes, code(f.err))
+		}
+	}
+	wrong := fmt.Sprintf("nothing of the stack %q is here, or it can't be reached: %s", d.stack, strings.Join(causes, "; "))
+	if len(kinds) < len(partsOf) {
+		wrong = fmt.Sprintf("no %s of it is here, or can be reached: %s", strings.Join(kinds, " or "), strings.Join(causes, "; "))
+	}
+	rest := slices.DeleteFunc(d.findings, func(f finding) bool { return summed[f.What] })
+	d.findings = append([]finding{{
+		"stack " + d.stack, wrong, "Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
+	}}, rest...)
 }
 
 func (d *doctor) say(what, wrong, mend string) {
@@ -90,10 +208,16 @@ func (d *doctor) say(what, wrong, mend string) {
 	d.findings = append(d.findings, finding{what, wrong, strings.ReplaceAll(mend, "STACK", d.stack)})
 }
 
-// code returns the error code of a failed call to AWS, or its message if it has none.
+// code returns the error code of a failed call to AWS, or its cause if it has none: without the operation and its address, so
+// that calls that fail alike read alike.
 func code(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
+	}
+	if call, ok := errors.AsType[*url.Error](err); ok {
+		err = call.Err
+	} else if operation, ok := errors.AsType[*smithy.OperationError](err); ok {
+		err = operation.Err
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
@@ -112,7 +236,7 @@ func (d *doctor) tables() {
 		what := "table " + t.name
 		described, err := d.dynamodb.DescribeTable(d.ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
 		if err != nil {
-			d.say(what, code(err), "Restore the table from its backup (\"Restoring tables\" in docs/OPERATIONS.md). In a new stack, look at the stack's events in CloudFormation.")
+			d.lost(aTable, what, err, "Restore the table from its backup (\"Restoring tables\" in docs/OPERATIONS.md). In a new stack, look at the stack's events in CloudFormation.")
 			continue
 		}
 		wrong := ""
@@ -186,13 +310,13 @@ func (d *doctor) queues() {
 	var redrive, visibility string
 	for _, name := range []string{deadLetterQueueName(d.stack), queueName(d.stack)} {
 		what := "queue " + name
-		url, err := d.sqs.GetQueueUrl(d.ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+		found, err := d.sqs.GetQueueUrl(d.ctx, &sqs.GetQueueUrlInput{QueueName: &name})
 		if err != nil {
-			d.say(what, code(err), redeploy)
+			d.lost(aQueue, what, err, redeploy)
 			continue
 		}
 		got, err := d.sqs.GetQueueAttributes(d.ctx, &sqs.GetQueueAttributesInput{
-			QueueUrl: url.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll},
+			QueueUrl: found.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll},
 		})
 		if err != nil {
 			d.say(what, code(err), "Give your AWS profile the permission sqs:GetQueueAttributes.")
@@ -234,7 +358,7 @@ func (d *doctor) health() {
 		what := "function " + d.stack + "-" + name
 		report, err := d.examine(d.stack + "-" + name + ":live")
 		if err != nil {
-			d.say(what, err.Error(), "Read the function's log, /aws/lambda/STACK-"+name+": \"start failed\" names the wrong variable. If there is no such function, deploy the stack.")
+			d.lost(aFunction, what, err, "Read the function's log, /aws/lambda/STACK-"+name+": \"start failed\" names the wrong variable. If there is no such function, deploy the stack.")
 			continue
 		}
 		d.say(what, "", "")
@@ -285,7 +409,7 @@ func mend(check string) string {
 func (d *doctor) examine(name string) (health.Report, error) {
 	answer, err := d.functions.Invoke(d.ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(health.Event)})
 	if err != nil {
-		return health.Report{}, errors.New(code(err))
+		return health.Report{}, err
 	}
 	var report health.Report
 	switch err := json.Unmarshal(answer.Payload, &report); {
@@ -301,13 +425,13 @@ func (d *doctor) examine(name string) (health.Report, error) {
 const webhookPatience = 10 * time.Second
 
 // webhook posts a message that nobody signed, which our webhook refuses in its own form and anybody else doesn't.
-func (d *doctor) webhook(url string) string {
-	if !strings.HasPrefix(url, "https://") && d.endpoint == "" {
+func (d *doctor) webhook(address string) string {
+	if !strings.HasPrefix(address, "https://") && d.endpoint == "" {
 		return "not an https address"
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, webhookPatience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("From=whatsapp%3A%2B0"))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader("From=whatsapp%3A%2B0"))
 	if err != nil {
 		return "not an address"
 	}

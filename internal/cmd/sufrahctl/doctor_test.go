@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
@@ -91,6 +92,66 @@ func TestDoctorOfAHealthyStack(t *testing.T) {
 	}
 }
 
+// refusal answers every call of AWS like an endpoint that doesn't know the credentials.
+func refusal(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("X-Amzn-ErrorType", "UnrecognizedClientException")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"__type": "UnrecognizedClientException", "message": "The security token included in the request is invalid."}`)
+}
+
+// TestDoctorOutOfReach: if nothing can be looked up, the doctor reports one fault with its cause, and advises against restoring.
+func TestDoctorOutOfReach(t *testing.T) {
+	t.Parallel()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	refusing := httptest.NewServer(http.HandlerFunc(refusal))
+	t.Cleanup(refusing.Close)
+	whole := serve(t, nil).BaseURL
+	for name, test := range map[string]struct{ stack, dynamodb, sqs, lambda, says string }{
+		"another stack's name": {"sufrah-prd", whole + devstack.DynamoDBPath, whole + devstack.SQSPath, whole + devstack.LambdaPath, "ResourceNotFoundException"},
+		"nobody listens":       {devstack.StackName, closed.URL, closed.URL, closed.URL, "dial tcp " + strings.TrimPrefix(closed.URL, "http://") + ": connect: connection refused"},
+		"credentials refused":  {devstack.StackName, refusing.URL, refusing.URL, refusing.URL, "UnrecognizedClientException"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			err := run(t.Context(), []string{
+				"--stack", test.stack, "--endpoint", test.dynamodb, "--sqs-endpoint", test.sqs, "--json", "doctor", "--lambda-endpoint", test.lambda,
+			}, &out, io.Discard)
+			if !errors.Is(err, errUnwell) {
+				t.Errorf("error %v", err)
+			}
+			var got []finding
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatalf("%v: %s", err, &out)
+			}
+			want := []finding{{
+				"stack " + test.stack, `nothing of the stack "` + test.stack + `" is here, or it can't be reached: ` + test.says,
+				"Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
+			}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestDoctorNamesMissingEndpoints: only the endpoints that weren't given are asked for.
+func TestDoctorNamesMissingEndpoints(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL_LAMBDA", "")
+	t.Setenv("AWS_ENDPOINT_URL_SQS", "")
+	for flags, want := range map[string]string{
+		"doctor": "--sqs-endpoint (AWS_ENDPOINT_URL_SQS) and --lambda-endpoint (AWS_ENDPOINT_URL_LAMBDA) are missing: ",
+		"doctor --lambda-endpoint http://[::1]:1": "--sqs-endpoint (AWS_ENDPOINT_URL_SQS) is missing: ",
+		"--sqs-endpoint http://[::1]:1 doctor":    "--lambda-endpoint (AWS_ENDPOINT_URL_LAMBDA) is missing: ",
+	} {
+		err := run(t.Context(), append([]string{"--stack", "any", "--endpoint", "http://[::1]:1"}, strings.Fields(flags)...), io.Discard, io.Discard)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", flags, err, want)
+		}
+	}
+}
+
 func put(t *testing.T, server *devstack.Server, path, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.BaseURL+path, strings.NewReader(body))
@@ -141,7 +202,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		},
 		"DynamoDB fails": {
 			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/store", `{"failRate": 1}`) },
-			what:   []string{"table sufrah-local-usage", "usage-api: table sufrah-local-usage", "process-message: table sufrah-local-conversations"}, says: "ServiceUnavailable",
+			what:   []string{"stack sufrah-local", "usage-api: table sufrah-local-usage", "process-message: table sufrah-local-conversations"}, says: "no table of it is here, or can be reached: ServiceUnavailable", mend: "Don't restore",
 		},
 		"the cache fails": {
 			broken: func(t *testing.T, server *devstack.Server) { put(t, server, "/sandbox/cache", `{"failRate": 1}`) },

@@ -132,9 +132,32 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return fmt.Errorf("the stack %q has no tables here: check --stack, and the AWS account and region or --endpoint", line.Stack)
+		return missingTable(ctx, tables, line.Stack)
 	}
 	return err
+}
+
+// missingTable returns the error of a command that DynamoDB refused because of a missing table. DynamoDB's answer to a transaction
+// doesn't name the table, so each table is looked up.
+func missingTable(ctx context.Context, tables *dynamodb.Client, stack string) error {
+	names := schema.StackTables(stack)
+	all := []string{names.Restaurants, names.Bots, names.Usage, names.Conversations, names.AccessTokens, names.Directory}
+	var gone []string
+	for _, name := range all {
+		_, err := tables.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+		if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
+			gone = append(gone, name)
+		}
+	}
+	switch len(gone) {
+	case len(all):
+		return fmt.Errorf("the stack %q has no tables here: check --stack, and the AWS account and region or --endpoint", stack)
+	case 0: // the operator may not look tables up, or an index is missing
+		return fmt.Errorf("a table of the stack %s is missing: run sufrahctl doctor", stack)
+	case 1:
+		return fmt.Errorf("table %s is missing: run sufrahctl doctor", gone[0])
+	}
+	return fmt.Errorf("tables %s are missing: run sufrahctl doctor", strings.Join(gone, ", "))
 }
 
 // helpFor returns the command, as far as it was understood, of a command line that can't be parsed.

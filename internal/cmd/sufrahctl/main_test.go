@@ -435,6 +435,22 @@ func TestUnknownStack(t *testing.T) {
 	}
 }
 
+// TestMissingTable: a command that needs a missing table names it, whether DynamoDB's answer does or not.
+func TestMissingTable(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	if out, err := s.run(t, "restaurant", "create", "r1", "--name", "One"); err != nil {
+		t.Fatalf("creating the restaurant: %s, %v", out, err)
+	}
+	if _, err := s.client().DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String("sufrah-local-usage")}); err != nil {
+		t.Fatalf("deleting the table: %v", err)
+	}
+	const want = "table sufrah-local-usage is missing: run sufrahctl doctor"
+	if out, err := s.run(t, "usage", "top-up", "r1", "--amount", "5"); err == nil || err.Error() != want {
+		t.Errorf("output %q, error %v; want %s", out, err, want)
+	}
+}
+
 // TestHelpNeedsNothing: help is no fault, and needs neither a stack nor the command's own arguments.
 func TestHelpNeedsNothing(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ type Delivery struct {
 	// AnsweredFailedRate is the share of failing messages that are answered as failed at once: with 201, and no callback, since
 	// "a status callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
 	AnsweredFailedRate float64 `json:"answeredFailedRate"`
-	ErrorCode          int     `json:"errorCode"` // that they fail with
+	ErrorCode          int     `json:"errorCode"` // that they fail with; 0 is none
 	// UnreachedRate is the share of the other messages that stay sent, as to a telephone that is switched off. UnreadRate is
 	// the share of the delivered messages that stay unread, or have a reader without read receipts.
 	UnreachedRate   float64 `json:"unreachedRate"`
@@ -56,8 +56,8 @@ func (d Delivery) validate() error {
 			faults = append(faults, fmt.Errorf("%s must be between 0 and 1", name))
 		}
 	}
-	if d.ErrorCode < 10000 || d.ErrorCode > 99999 {
-		faults = append(faults, errors.New("errorCode must have five digits"))
+	if d.ErrorCode != 0 && (d.ErrorCode < 10000 || d.ErrorCode > 99999) {
+		faults = append(faults, errors.New("errorCode must have five digits, or be 0 for none"))
 	}
 	if !(d.CallbackDelayMs >= 0 && d.CallbackDelayMs <= maxLatencyMs) {
 		faults = append(faults, fmt.Errorf("callbackDelayMs must be between 0 and %d", maxLatencyMs))
@@ -332,7 +332,9 @@ func statusForm(r report, sid, status string, code int) url.Values {
 	case statusDelivered, statusRead:
 		form.Set("EventType", strings.ToUpper(status))
 	case statusUndelivered, statusFailed:
-		form.Set("ErrorCode", strconv.Itoa(code))
+		if code != 0 {
+			form.Set("ErrorCode", strconv.Itoa(code))
+		}
 		form.Set("EventType", "UNDELIVERED")
 	}
 	return form

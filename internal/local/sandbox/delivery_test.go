@@ -163,6 +163,7 @@ func TestSwitch(t *testing.T) {
 		"shown":               {http.MethodGet, "", 200, `{"latencyMs":0,"failRate":0,"status":503,"undeliveredRate":0,"answeredFailedRate":0,"errorCode":63016,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":0,"callbackRepeats":0}`},
 		"set":                 {http.MethodPut, `{"undeliveredRate": 0.1, "errorCode": 63032, "callbackDelayMs": 200, "callbackRepeats": 2}`, 200, `"errorCode":63032,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":200,"callbackRepeats":2}`},
 		"set, as others":      {http.MethodPut, `{"latencyMs": 5, "failRate": 0.5, "status": 500}`, 200, `{"latencyMs":5,"failRate":0.5,"status":500,"undeliveredRate":0,`},
+		"no code":             {http.MethodPut, `{"errorCode": 0}`, 200, `"errorCode":0,`},
 		"a rate of 2":         {http.MethodPut, `{"undeliveredRate": 2}`, 400, "undeliveredRate must be between 0 and 1"},
 		"nobody's rate":       {http.MethodPut, `{"unreadRate": 1.5}`, 400, "unreadRate must be between 0 and 1"},
 		"a rate below 0":      {http.MethodPut, `{"answeredFailedRate": -1}`, 400, "answeredFailedRate must be between 0 and 1"},
