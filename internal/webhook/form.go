@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/customer"
+	"github.com/sufrah/usage-bootstrap/internal/phone"
 )
 
 // Bounds, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts are at most 4,096 characters, and names and buttons
@@ -66,6 +68,22 @@ func (f form) text(name string, most int) string {
 		most--
 	}
 	return s[:most]
+}
+
+// claims returns log attributes with the bot's number and the Twilio account that an unsigned form names. A text that isn't
+// a number or a SID is left out: anybody may have written it.
+func (f form) claims() (claimed []slog.Attr) {
+	bot := "To"
+	if f.kind() == KindStatus {
+		bot = "From" // the message was the bot's
+	}
+	if number, err := phone.Parse(f.only(bot)); err == nil {
+		claimed = append(claimed, slog.String("claimedBot", number))
+	}
+	if account := f.only("AccountSid"); len(account) == sidLength && twilioSID(account) {
+		claimed = append(claimed, slog.String("claimedAccountSid", account))
+	}
+	return claimed
 }
 
 // incoming returns the message in a form that is signed. A message that a customer wrote from an ad has the ad's ReferralSourceId or

@@ -31,6 +31,21 @@ var (
 // that the line is no error by itself: the alarm for refused signatures tells the operator.
 var errNoToken = errors.New("no auth token is stored for the Twilio account")
 
+// The log's reasons for a refusal before the signature is compared.
+var (
+	errNoSignature    = errors.New("no X-Twilio-Signature header")
+	errSignatures     = errors.New("several signatures")
+	errEmptySignature = errors.New("the X-Twilio-Signature header is empty")
+	errNoAccount      = errors.New("AccountSid is not an account's SID, and no auth token is stored for it")
+)
+
+// mismatchError is a signature that isn't the stored token's for the public URL: the token is another, or Twilio calls another URL.
+type mismatchError struct{ url string }
+
+func (e mismatchError) Error() string {
+	return "the signature doesn't match the public URL " + e.url + " with the stored token"
+}
+
 // errRecut says in the log why a signature that fits was not taken.
 var errRecut = errors.New("the signature also fits another reading of the parameters")
 

@@ -203,12 +203,30 @@ func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 }
 
 // verify fails with errNotSigned unless the request to a public address has exactly one signature, made by the form's account,
-// and the form can't be another form cut anew.
+// and the form can't be another form cut anew. The line of a refused request has the reason, and the bot and the account that
+// the form names, as claims.
 func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
-	signatures := c.Header.Values("X-Twilio-Signature")
-	if len(signatures) != 1 || signatures[0] == "" {
-		return errNotSigned
+	fault, err := h.unsigned(c, url, f)
+	if err != nil || fault == nil {
+		return err
 	}
+	c.Note(f.claims()...)
+	c.Note(slog.String("reason", fault.Error()))
+	return fmt.Errorf("%w: %w", errNotSigned, fault)
+}
+
+// unsigned returns the fault of a request's signature, nil if it is valid.
+func (h *Handler) unsigned(c *httpedge.Call, url string, f form) (fault, err error) {
+	signatures := c.Header.Values("X-Twilio-Signature")
+	switch {
+	case len(signatures) == 0:
+		return errNoSignature, nil
+	case len(signatures) > 1:
+		return errSignatures, nil
+	case signatures[0] == "":
+		return errEmptySignature, nil
+	}
+	public := url
 	if query := c.URL.RawQuery; query != "" {
 		url += "?" + query
 	}
@@ -217,20 +235,24 @@ func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
 	for _, look := range []func(context.Context, string) (string, error){
 		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the token may just have been changed
 	} {
-		var err error
 		if token, err = look(c.Context(), account); err != nil {
-			return fmt.Errorf("looking up the auth token: %w", err)
+			return nil, fmt.Errorf("looking up the auth token: %w", err)
 		}
 		if !twilio.ValidSignature(token, url, f.values, signatures[0]) {
 			continue
 		}
 		if recut(f.values) {
-			return fmt.Errorf("%w: %w", errNotSigned, errRecut)
+			return errRecut, nil
 		}
-		return nil
+		return nil, nil
 	}
-	if token == "" && len(account) == sidLength && twilioSID(account) {
-		return fmt.Errorf("%w: %w: %q", errNotSigned, errNoToken, account)
+	switch sid := len(account) == sidLength && twilioSID(account); {
+	case token == "" && sid:
+		return fmt.Errorf("%w: %q", errNoToken, account), nil
+	case token == "":
+		return errNoAccount, nil
+	case url != public: // anybody can write a query: it stays out of the log
+		return mismatchError{public + " and the request's query"}, nil
 	}
-	return errNotSigned
+	return mismatchError{public}, nil
 }

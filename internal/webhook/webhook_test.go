@@ -588,6 +588,50 @@ func TestOperatorIsToldOfAnAccountWithoutAToken(t *testing.T) {
 	}
 }
 
+// TestRefusedSignatureIsExplained: the line of a request with a wrong signature has the reason, and the bot and the account that
+// the form names; never a text, a token or a customer's number.
+func TestRefusedSignatureIsExplained(t *testing.T) {
+	t.Parallel()
+	const mismatch = "the signature doesn't match the public URL " + publicURL
+	signatures := func(form url.Values, values ...string) *http.Request {
+		return with(post(form), func(r *http.Request) { r.Header["X-Twilio-Signature"] = values })
+	}
+	account := message(nil).Get("AccountSid")
+	bot := strings.TrimPrefix(message(nil).Get("To"), "whatsapp:")
+	for name, test := range map[string]struct {
+		request      *http.Request
+		reason       string
+		bot, account any
+	}{
+		"no header":            {signatures(message(nil)), "no X-Twilio-Signature header", bot, account},
+		"several headers":      {signatures(message(nil), "x", "y"), "several signatures", bot, account},
+		"an empty header":      {signatures(message(nil), ""), "the X-Twilio-Signature header is empty", bot, account},
+		"another token":        {signed("another", message(nil)), mismatch + " with the stored token", bot, account},
+		"a receiver in words":  {signed("another", message(url.Values{"To": {"whatsapp:a secret wish"}})), mismatch + " with the stored token", nil, account},
+		"two receivers":        {signed("another", message(url.Values{"To": {exampleNumber, ownNumber}})), mismatch + " with the stored token", nil, account},
+		"an account in words":  {signed("another", message(url.Values{"AccountSid": {"a secret wish"}})), "AccountSid is not an account's SID, and no auth token is stored for it", bot, nil},
+		"a status: its sender": {signatures(message(url.Values{"MessageStatus": {"sent"}, "From": {"whatsapp:" + ownNumber}, "To": {"whatsapp:+966500000001"}})), "no X-Twilio-Signature header", ownNumber, account},
+		"a query, which isn't logged": {
+			with(signed("another", message(nil)), func(r *http.Request) { r.URL.RawQuery = "a=secret" }), mismatch + " and the request's query with the stored token", bot, account,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			wantRefusal(t, f.do(test.request), 403, "forbidden")
+			line := f.line(t)
+			if line["reason"] != test.reason || line["claimedBot"] != test.bot || line["claimedAccountSid"] != test.account {
+				t.Errorf("the refusal is logged as %v, want reason %q, claimedBot %v, claimedAccountSid %v", line, test.reason, test.bot, test.account)
+			}
+			for _, secret := range []string{"secret", "500000001", masterToken, "another\""} {
+				if strings.Contains(f.log.String(), secret) {
+					t.Errorf("the log shows %q: %s", secret, f.log)
+				}
+			}
+		})
+	}
+}
+
 // TestNothingSecretIsLogged sends requests of all kinds and searches the log for their content.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()

@@ -141,6 +141,7 @@ func (s *stories) post(signed bool, form url.Values) int {
 	token := devstack.TwilioAuthToken
 	if !signed {
 		token = "forged"
+		form.Set("AccountSid", "AC00000000000000000000000000000000")
 	}
 	return do(s.t, s.Stack, http.MethodPost, webhook.Path, form.Encode(), "Content-Type: application/x-www-form-urlencoded",
 		"X-Twilio-Signature: "+twilio.Signature(token, s.BaseURL+webhook.Path, form)).status
