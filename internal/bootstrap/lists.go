@@ -92,6 +92,9 @@ func both(
 	reading.Go(func() { branches, _, branchesErr = m.PrefetchBranches(ctx, merchantID, admit) })
 	categories, _, err = m.PrefetchCategories(ctx, merchantID, admit)
 	reading.Wait()
+	if err != nil && branchesErr != nil && err.Error() == branchesErr.Error() {
+		return categories, branches, err // the origin's failure, which both met
+	}
 	return categories, branches, errors.Join(err, branchesErr)
 }
 

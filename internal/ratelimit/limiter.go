@@ -47,7 +47,7 @@ func NewLimiter(config LimiterConfig, starts Starts, log *slog.Logger) (*Limiter
 	if config.Key == "" || config.Rate < 1 || config.Per < time.Millisecond || config.Alone < 1 || config.Alone > config.Rate {
 		return nil, errors.New("a rate limit needs a key, a rate, a period, and a rate for an instance alone")
 	}
-	return &Limiter{config: config, starts: starts, outage: outage{limit: config.Key, log: log}}, nil
+	return &Limiter{config: config, starts: starts, outage: outage{limit: "job starts per minute", log: log}}, nil
 }
 
 // Start starts the caller and returns 0, or else the time until the caller may expect to start. Callers that give the same name
