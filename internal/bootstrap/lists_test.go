@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,5 +123,15 @@ func TestProductsOfTheFirstCategoriesAreFetchedInAdvance(t *testing.T) {
 	slices.Sort(s.calls)
 	if n != 6 || source != cache.Fetched || err != nil || !part.Optional || !slices.Equal(s.calls, want) {
 		t.Errorf("%d products were fetched in advance (source %v, error %v, optional %t) by the calls %q, want 6 by %q", n, source, err, part.Optional, s.calls, want)
+	}
+}
+
+// TestFailureOfBothListsIsNamedOnce: categories and branches that fail for the same reason give one reason.
+func TestFailureOfBothListsIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	admit := func(context.Context) error { return errors.New("no slot") }
+	_, _, err := bootstrap.ListPart(cache.NewMenu(&shop{}, cacheOptions()), &madeLists{}).Prefetch(t.Context(), listJob(), admit)
+	if err == nil || strings.Count(err.Error(), "no slot") != 1 {
+		t.Errorf("error %v, want the reason once", err)
 	}
 }

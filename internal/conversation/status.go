@@ -73,7 +73,7 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 		return nil
 	}
 	if !r.Origin.Template {
-		noText(ctx, log, r.MessageID, "the welcome was a text already")
+		noText(ctx, log, r.MessageID, "the text itself was not delivered")
 		return nil
 	}
 	if code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {

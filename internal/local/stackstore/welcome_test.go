@@ -184,7 +184,7 @@ func TestWelcomeByOutcome(t *testing.T) {
 		"part of an experiment":      {nil, []delivery.Report{report(63032)}, 0, "a text would fail too"},
 		"too many messages":          {nil, []delivery.Report{report(63018)}, 0, "a text would fail too"},
 		"an operator's fault":        {nil, []delivery.Report{report(63007)}, 0, "level=ERROR"},
-		"the text failed":            {nil, of(func(r *delivery.Report) { r.Origin.Template = false }), 0, "the welcome was a text already"},
+		"the text failed":            {nil, of(func(r *delivery.Report) { r.Origin.Template = false }), 0, "the text itself was not delivered"},
 		"a list failed":              {nil, of(func(r *delivery.Report) { r.Origin.Kind = delivery.List }), 0, "message not delivered"},
 		"of nobody knows what":       {nil, of(func(r *delivery.Report) { r.Origin = delivery.Origin{} }), 0, "message not delivered"},
 		"delivered":                  {nil, of(func(r *delivery.Report) { r.Status = delivery.Delivered }), 0, ""},
