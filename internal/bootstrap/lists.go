@@ -54,7 +54,7 @@ func ListPart(m *cache.Menu, lists Lists) Part {
 	return Part{Name: "lists", Done: MessageListsMade, Optional: true, Prefetch: making}
 }
 
-// ProductPart prefetches the products of a merchant's first categories at its first branch, of as many as calls says.
+// ProductPart prefetches products at a merchant's first branch, for the first of its categories: at most as many as calls.
 func ProductPart(m *cache.Menu, products *cache.Products, calls int) Part {
 	prefetch := func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		categories, branches, err := both(ctx, m, j.MerchantID, admit)

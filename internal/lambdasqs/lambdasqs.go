@@ -111,8 +111,8 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 	case o.Acknowledged():
 		return true
 	case o.Kind == bootstrap.Waiting:
-		// Not by hiding it: each receipt would count as an attempt with the queue's redrive policy. A crash between the two
-		// steps leaves the job twice, and never not at all.
+		// The job is sent anew, not hidden: each receipt of a hidden message would count as an attempt with the queue's redrive
+		// policy. A crash between sending and deleting leaves the job twice, and never loses it.
 		err := c.queue.Postpone(ctx, m, o.Attempt-1, o.Delay)
 		if err == nil {
 			return true

@@ -130,7 +130,8 @@ func (l *Log) seed(now int64, r Request, lost bool) {
 	l.Starts = append(slices.Repeat([]int64{now}, unknown), starts[:min(len(starts), r.Rate-unknown)]...)
 }
 
-// enlist gives a caller that can't start the moment of its place among the waiting callers, and returns the time until then.
+// enlist enters a caller that can't start yet among the waiting callers. Its place decides the moment of its start; enlist returns
+// the time until that moment. A place below 0 is the end.
 func (l *Log) enlist(now int64, r Request, place int) int64 {
 	rank := place
 	if place < 0 {

@@ -34,8 +34,8 @@ type Activity struct {
 	Last             time.Time // the latest message
 	LastConversation time.Time // when the latest conversation was opened, in whichever month
 	Messages         Tally
-	// Sessions holds the number of customers by the slot of their latest message, for slots that can have open sessions; it is
-	// informative too.
+	// Sessions counts customers by the slot (half an hour) of their latest message, for slots that can have open sessions. Like
+	// Messages, the numbers are informative.
 	Sessions map[int64]int64
 }
 
@@ -139,8 +139,8 @@ type Directory interface {
 	// sequential reads depends neither on offset nor on how many restaurants there are.
 	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
 
-	// After returns the same as Page, beginning behind a place. Calls that each begin where the previous one ended return every
-	// restaurant that the filter admits throughout exactly once, while others are created or switched.
+	// After returns the same as Page, beginning behind a place. Successive calls, each of which begins where the previous one
+	// ended, return every restaurant exactly once that the filter admits all the while, even if others are created or switched.
 	After(ctx context.Context, filter Filter, place Place, limit int, month Month) (Stretch, error)
 }
 

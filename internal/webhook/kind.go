@@ -58,7 +58,7 @@ func hasChannel(address, channel string) bool {
 	return len(address) >= len(channel) && strings.EqualFold(address[:len(channel)], channel)
 }
 
-// isNumber reports whether an address is a number, or the short code or the name that text messages can come from.
+// isNumber reports whether an address is a phone number, or a short code, from which text messages can come.
 func isNumber(address string) bool {
 	if _, err := phone.Parse(address); err == nil {
 		return true

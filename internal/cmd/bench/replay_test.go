@@ -67,8 +67,8 @@ func (p *replay) change(operation string, change func(body []byte) []byte) {
 	}
 }
 
-// TestABrokenRecordIsRefused measures nothing, but asks as measurements do: with the record as it is, and with records that
-// benchmarks once took for right.
+// TestABrokenRecordIsRefused sends a benchmark's requests without measuring: with the right record, and with wrong records that
+// benchmarks once accepted.
 func TestABrokenRecordIsRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it has a stack with the demo data, and many instances of functions")

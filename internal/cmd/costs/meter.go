@@ -43,8 +43,8 @@ func (m *meter) start() {
 	m.counting, m.answered, m.trips = true, false, 0
 }
 
-// stop ends it and returns the round trips until the answer went out: to the customer if there was a message to one, else
-// to the caller. All calls are over then.
+// stop waits for the calls under way, ends the counting, and returns the number of round trips before the answer: the message to
+// the customer if there was one, else the reply to the caller.
 func (m *meter) stop() int {
 	m.under.Wait()
 	m.mu.Lock()

@@ -81,7 +81,7 @@ func (l *local) receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "<Response/>")
 }
 
-// send outlives the request, and the test's context where the command has seen enough after the first message.
+// send sends two messages. It isn't cancelled with the test's context: the command may finish after the first message.
 func (l *local) send(t *testing.T, r *http.Request) {
 	ctx := context.WithoutCancel(t.Context())
 	for _, m := range []twilio.Message{

@@ -143,7 +143,7 @@ func (s *Snapshot) enterPages(entered map[string][]entry, pages int) []table.Wri
 	return writes
 }
 
-// Move returns the writes that switch a restaurant's entry between active and inactive, and its words with it.
+// Move returns the writes that switch a restaurant's entry, and its search words, between active and inactive.
 func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 	createdAt := r.CreatedAt.UnixMilli()
 	page := s.pageFor(createdAt)

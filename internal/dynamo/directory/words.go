@@ -23,8 +23,8 @@ import (
 //
 // A search reads the range of its longest term, and at most examinedWords of it: some 15 read units, with 100 restaurants as
 // with a million, and with any number of matches. A second term costs as much again. The other terms and the filter are
-// compared with the items' attributes. So the order is that of the words, which needs no item for each length of a
-// beginning. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown at the
+// compared with the items' attributes. So results come in the order of the words, and no item for each length of
+// a beginning is needed. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown at the
 // first of its words in the range, once.
 //
 // The words' first two letters are the index's partitions, since a search has two letters at least. A partition takes 3,000

@@ -27,7 +27,7 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// pinned is an action by its commit, with the version that this is in a comment: a tag can be moved to other code.
+// pinned matches an action named by its commit, with the commit's version in a comment. A tag could be moved to other code.
 var pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(,.*)?$`)
 
 // unpinned returns the actions of a workflow that aren't pinned, and how many actions there are.

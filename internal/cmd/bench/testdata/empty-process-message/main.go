@@ -1,4 +1,4 @@
-// Command empty-process-message is what process-message can't start faster than: the same router, SDK clients and cache
+// Command empty-process-message is the lower bound for the start of process-message: the same router, SDK clients and cache
 // client, built from a literal configuration, with a handler that does nothing.
 package main
 

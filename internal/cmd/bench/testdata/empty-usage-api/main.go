@@ -1,4 +1,4 @@
-// Command empty-usage-api is what usage-api and usage-admin can't start faster than: the same router and SDK client, built from a literal
+// Command empty-usage-api is the lower bound for the start of usage-api and usage-admin: the same router and SDK client, built from a literal
 // configuration, with a handler that does nothing.
 package main
 

@@ -1,4 +1,4 @@
-// Command empty-welcome-bootstrap is what welcome-bootstrap can't start faster than: the same clients, built from a literal
+// Command empty-welcome-bootstrap is the lower bound for the start of welcome-bootstrap: the same clients, built from a literal
 // configuration, with a handler that does nothing.
 package main
 
