@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -33,6 +34,8 @@ type finding struct {
 	What  string `json:"what"`
 	Wrong string `json:"wrong,omitempty"` // "" if it is as it should be
 	Mend  string `json:"mend,omitempty"`
+	// Warning is a state that needs a look, but can be right: the command succeeds.
+	Warning string `json:"warning,omitempty"`
 }
 
 // errUnwell ends the command with a status that scripts notice.
@@ -49,12 +52,17 @@ func (c *doctorCommand) Run(s *session) error {
 	}
 	d.functions = lambda.NewFromConfig(config)
 	d.tables()
+	d.emptyUsage()
 	d.queues()
 	d.health()
 	d.sumUp()
 	wrong := 0
 	rows := make([][]string, 0, len(d.findings))
 	for _, f := range d.findings {
+		if f.Warning != "" {
+			rows = append(rows, []string{"WARNING", f.What, f.Warning})
+			continue
+		}
 		if f.Wrong == "" {
 			rows = append(rows, []string{"ok", f.What, ""})
 			continue
@@ -65,11 +73,14 @@ func (c *doctorCommand) Run(s *session) error {
 	err = s.out.result(d.findings, func(w io.Writer) {
 		table(w, []string{"", "PART", "FAULT"}, rows)
 		for _, f := range d.findings {
-			if f.Wrong != "" {
-				fmt.Fprintf(w, "\n%s: %s.\n  %s\n", printable(f.What), printable(f.Wrong), f.Mend)
+			if fault := f.Wrong + f.Warning; fault != "" {
+				fmt.Fprintf(w, "\n%s: %s.\n  %s\n", printable(f.What), printable(fault), f.Mend)
 			}
 		}
-		if wrong == 0 {
+		warnings := slices.ContainsFunc(d.findings, func(f finding) bool { return f.Warning != "" })
+		if wrong == 0 && warnings {
+			fmt.Fprintln(w, "\nThe stack is complete, but see the warnings above.")
+		} else if wrong == 0 {
 			fmt.Fprintf(w, "\nThe stack is complete: all %d checks passed.\n", len(d.findings))
 		}
 	})
@@ -197,7 +208,7 @@ func (d *doctor) sumUp() {
 	}
 	rest := slices.DeleteFunc(d.findings, func(f finding) bool { return summed[f.What] })
 	d.findings = append([]finding{{
-		"stack " + d.stack, wrong, "Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
+		What: "stack " + d.stack, Wrong: wrong, Mend: "Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
 	}}, rest...)
 }
 
@@ -205,7 +216,7 @@ func (d *doctor) say(what, wrong, mend string) {
 	if wrong == "" {
 		mend = ""
 	}
-	d.findings = append(d.findings, finding{what, wrong, strings.ReplaceAll(mend, "STACK", d.stack)})
+	d.findings = append(d.findings, finding{What: what, Wrong: wrong, Mend: strings.ReplaceAll(mend, "STACK", d.stack)})
 }
 
 // code returns the error code of a failed call to AWS, or its cause if it has none: without the operation and its address, so
@@ -254,6 +265,32 @@ func (d *doctor) tables() {
 			d.recovery(t.name)
 		}
 	}
+}
+
+// emptyUsage warns of a usage table without items beside restaurants: creating a
+// restaurant writes its rank there, so that the counts are probably lost.
+func (d *doctor) emptyUsage() {
+	names := schema.StackTables(d.stack)
+	usage, err := d.hasItems(names.Usage)
+	if err != nil || usage {
+		return // a table that can't be read has a finding already
+	}
+	if restaurants, err := d.hasItems(names.Restaurants); err != nil || !restaurants {
+		return
+	}
+	d.findings = append(d.findings, finding{
+		What: "content of table " + names.Usage, Warning: "the table is empty, but there are restaurants",
+		Mend: "If customers have written to any restaurant, the counts are lost: see \"Restoring tables\" in docs/OPERATIONS.md. If none have, run sufrahctl usage reindex.",
+	})
+}
+
+// hasItems reads one item at most.
+func (d *doctor) hasItems(table string) (bool, error) {
+	answer, err := d.dynamodb.Scan(d.ctx, &dynamodb.ScanInput{TableName: &table, Limit: aws.Int32(1)})
+	if err != nil {
+		return false, err
+	}
+	return len(answer.Items) > 0, nil
 }
 
 func (d *doctor) index(t *dynamodbtypes.TableDescription, table, name string) {

@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
@@ -126,8 +128,8 @@ func TestDoctorOutOfReach(t *testing.T) {
 				t.Fatalf("%v: %s", err, &out)
 			}
 			want := []finding{{
-				"stack " + test.stack, `nothing of the stack "` + test.stack + `" is here, or it can't be reached: ` + test.says,
-				"Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
+				What: "stack " + test.stack, Wrong: `nothing of the stack "` + test.stack + `" is here, or it can't be reached: ` + test.says,
+				Mend: "Check --stack, profile, region and network (on a local stack: the endpoints). Don't restore or deploy anything before that.",
 			}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
@@ -149,6 +151,49 @@ func TestDoctorNamesMissingEndpoints(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", flags, err, want)
 		}
+	}
+}
+
+// TestDoctorWarnsOfEmptyUsage: restaurants without any usage are a warning, and no fault.
+func TestDoctorWarnsOfEmptyUsage(t *testing.T) {
+	t.Parallel()
+	server := serve(t, nil)
+	if err := run(t.Context(), []string{
+		"--stack", devstack.StackName, "--endpoint", server.BaseURL + devstack.DynamoDBPath, "restaurant", "create", "r1", "--name", "One",
+	}, io.Discard, io.Discard); err != nil {
+		t.Fatalf("creating the restaurant: %v", err)
+	}
+	config, err := awsConfig(t.Context(), server.BaseURL+devstack.DynamoDBPath)
+	if err != nil {
+		t.Fatalf("making the AWS configuration: %v", err)
+	}
+	client := dynamodb.NewFromConfig(config)
+	table := aws.String("sufrah-local-usage")
+	ranks, err := client.Scan(t.Context(), &dynamodb.ScanInput{TableName: table})
+	if err != nil || len(ranks.Items) == 0 {
+		t.Fatalf("creating the restaurant left no rank, %v", err)
+	}
+	if findings, err := examined(t, server); err != nil || slices.ContainsFunc(findings, func(f finding) bool { return f.Warning != "" }) {
+		t.Errorf("with the rank: %+v, %v", findings, err)
+	}
+	for _, rank := range ranks.Items {
+		key := map[string]types.AttributeValue{"restaurantId": rank["restaurantId"], "period": rank["period"]}
+		if _, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: table, Key: key}); err != nil {
+			t.Fatalf("deleting the rank: %v", err)
+		}
+	}
+	findings, err := examined(t, server)
+	if err != nil {
+		t.Errorf("error %v", err)
+	}
+	warnings := map[string]string{}
+	for _, f := range findings {
+		if f.Warning != "" {
+			warnings[f.What] = f.Warning
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"content of table sufrah-local-usage": "the table is empty, but there are restaurants"}, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
