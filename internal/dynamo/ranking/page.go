@@ -351,8 +351,8 @@ func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]s
 	return limited, err
 }
 
-// order reads the figures of the parts' restaurants, at two units each, and orders them. Restaurants below their part's
-// share are dropped.
+// order reads the figures of the parts' restaurants, at two units each, and orders them. A restaurant that doesn't reach its
+// part's share is dropped.
 func (k *ranks) order(ctx context.Context, parts []*part) error {
 	var keys []table.Key
 	names := k.ranking.names
