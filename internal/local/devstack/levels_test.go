@@ -79,16 +79,15 @@ func TestSlowServiceLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	fast, slow := levelAlarms(t, loaded, "-level-fast"), levelAlarms(t, loaded, "-level-slow")
-	const rounds, each = 40, 15 // a round is a minute with messages and requests, and eight without
+	const rounds, each = 20, 15 // a round is a minute with messages and requests, and 17 without
 	for name, test := range map[string]struct {
 		part string
 		bad  map[int]int // messages and requests in the round with the fault
 		want []string
 	}{
-		"DynamoDB is down for two minutes":       {"store", map[int]int{5: 6, 25: 6}, []string{"figures-level-slow", "webhook-level-slow"}},
-		"Twilio is down for two minutes":         {"twilio", map[int]int{5: 6, 25: 6}, []string{"webhook-level-slow", "welcome-level-slow"}},
-		"DynamoDB is down for a minute at night": {"store", map[int]int{5: 2}, nil},
-		"nothing is wrong":                       {"store", nil, nil},
+		"DynamoDB is down for two minutes":       {"store", map[int]int{5: 3, 15: 3}, []string{"figures-level-slow", "webhook-level-slow"}},
+		"Twilio is down for two minutes":         {"twilio", map[int]int{5: 3, 15: 3}, []string{"webhook-level-slow", "welcome-level-slow"}},
+		"DynamoDB is down for a minute at night": {"store", map[int]int{5: 1}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,8 +106,8 @@ func TestSlowServiceLevels(t *testing.T) {
 						t.Errorf("%s is on in round %d: somebody would be woken for a month's slow leak", alarm.name, round)
 					}
 				}
-				m.lived += 8
-				m.pass(8 * time.Minute)
+				m.lived += 17
+				m.pass(17 * time.Minute)
 			}
 			var got []string
 			for _, alarm := range slow {
