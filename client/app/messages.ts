@@ -48,7 +48,7 @@ const arabic: PageMessages = {
   chat: 'الدردشة',
   otherLanguage: 'English',
   theme: 'المظهر',
-  auto: 'حسب الجهاز',
+  auto: 'تلقائي',
   light: 'فاتح',
   dark: 'داكن',
   noStack: 'الخدمة المحلية لا تستجيب. هل يعمل \u2066make dev\u2069؟',
