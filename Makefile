@@ -49,13 +49,12 @@ test: ## run all tests that need only Go
 test-short: ## run all tests that need only Go, in their short form
 	go test -short ./...
 
-# The short forms take the same paths as the long ones with fewer rounds. Tests that -short leaves out run here if they have
-# several deliveries or requests meet.
+# The short forms take the same paths as the long ones with fewer rounds. Of the tests that -short leaves out, the two contracts
+# with conflicts run here: in them deliveries meet.
 .PHONY: race
-race: ## run the tests with the race detector: in their short form, and whole those in which deliveries meet
+race: ## run the tests with the race detector: in their short form, and the contracts with conflicts
 	go test -race -short -timeout=30m ./...
-	go test -race -timeout=30m -run 'Conflicts|TestAttacks|TestMixedWebhooks|TestMalformedRequests|TestOutage' \
-		./internal/local/stackstore ./internal/local/devstack ./internal/lambdasqs ./internal/cache
+	go test -race -timeout=30m -run Conflicts ./internal/local/stackstore
 
 # Engines are started for the tests and stopped after them; missing ones are installed, most of them into .cache/engines.
 .PHONY: test-aws
