@@ -116,7 +116,7 @@ func files(t *testing.T, ending string) []string {
 		if err != nil {
 			return err
 		}
-		if name := entry.Name(); entry.IsDir() && file != root && (name == "node_modules" || name == "testdata" || strings.HasPrefix(name, ".")) {
+		if name := entry.Name(); entry.IsDir() && file != root && (name == "node_modules" || name == "dist" || name == "testdata" || strings.HasPrefix(name, ".")) {
 			return filepath.SkipDir
 		}
 		if !entry.IsDir() && strings.HasSuffix(entry.Name(), ending) {
