@@ -74,11 +74,8 @@ func TestEngineExpiry(t *testing.T) {
 // TestEngineKeysShareASlot: scripts may touch several keys of an owner, whatever characters its id has.
 func TestEngineKeysShareASlot(t *testing.T) {
 	t.Parallel()
-	eachEngine(t, func(t *testing.T, owner string, connect func() cachetest.Client) {
-		client, ok := connect().(*valkey.Client)
-		if !ok {
-			t.Skip("a table has no slots")
-		}
+	cachetest.EachValkey(t, func(t *testing.T, connect func() *valkey.Client) {
+		client, owner := connect(), rand.Text()
 		for _, id := range []string{owner, owner + "}", "{" + owner, "{}" + owner, owner + " مطعم"} {
 			keys := []string{Key(id, "categories"), Key(id, "branches")}
 			for want := range int64(2) {

@@ -207,22 +207,10 @@ func (c *Client) EvalInts(ctx context.Context, script string, keys []string, arg
 
 // do runs a command and handles a failure's consequences for the session.
 func (c *Client) do(ctx context.Context, name string, command func(context.Context, driver.Client) error) error {
-	err := ctx.Err()
-	if err == nil {
-		end := timing.Start(ctx, timing.Cache)
-		err = c.tried(ctx, command)
-		end()
-	}
-	switch {
-	case err == nil:
-		return nil
-	case ended(ctx):
-		return fmt.Errorf("cache: %s: %w", name, cmp.Or(ctx.Err(), context.DeadlineExceeded))
-	}
-	if c.config.Failed != nil {
-		c.config.Failed()
-	}
-	return fmt.Errorf("cache: %s: %w: %w", name, outage.ErrUnavailable, err)
+	return outage.Attempt(ctx, "cache: "+name, c.config.Failed, func() error {
+		defer timing.Start(ctx, timing.Cache)()
+		return c.tried(ctx, command)
+	})
 }
 
 // tried carries a command out when its turn has come, a second time if its connection had been closed.
@@ -239,10 +227,10 @@ func (c *Client) tried(ctx context.Context, command func(context.Context, driver
 	bounded, cancel := context.WithTimeout(ctx, c.config.DialTimeout+c.config.CommandTimeout)
 	defer cancel()
 	err := c.attempt(bounded, command)
-	if (lost(err) && !timedOut(err) || misplaced(err)) && !ended(ctx) {
+	if (lost(err) && !timedOut(err) || misplaced(err)) && !outage.Ended(ctx) {
 		err = c.attempt(bounded, command)
 	}
-	if !ended(ctx) { // a caller that left early says nothing about the server
+	if !outage.Ended(ctx) { // a caller that left early says nothing about the server
 		c.left.Judge(!lost(err), c.pause)
 	}
 	return err
@@ -253,7 +241,7 @@ func (c *Client) attempt(ctx context.Context, command func(context.Context, driv
 	if err != nil {
 		return err
 	}
-	if err = guarded(ctx, s.client, command); (lost(err) || misplaced(err)) && !ended(ctx) {
+	if err = guarded(ctx, s.client, command); (lost(err) || misplaced(err)) && !outage.Ended(ctx) {
 		// The other connections are as old as the failed one. Keeping them would fail the next commands too.
 		c.drop(s)
 	}
@@ -306,13 +294,6 @@ func (c *Client) drop(s *session) {
 	}
 	c.mu.Unlock()
 	go s.close()
-}
-
-// ended says whether the context's time is over. Connections keep deadlines with timers of their own, which may fire
-// before the context's.
-func ended(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // misplaced reports whether another server behind the same address may carry the command out. A failover leaves connections to

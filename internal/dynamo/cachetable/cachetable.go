@@ -16,7 +16,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -105,22 +104,10 @@ func (c *Client) Close() {}
 
 // do runs an operation within the time-out, unless the table is left alone.
 func (c *Client) do(ctx context.Context, name string, operation func(context.Context) error) error {
-	err := ctx.Err()
-	if err == nil {
-		end := timing.Start(ctx, timing.Cache)
-		err = c.tried(ctx, operation)
-		end()
-	}
-	switch {
-	case err == nil:
-		return nil
-	case ended(ctx):
-		return fmt.Errorf("cache: %s: %w", name, cmp.Or(ctx.Err(), context.DeadlineExceeded))
-	}
-	if c.config.Failed != nil {
-		c.config.Failed()
-	}
-	return fmt.Errorf("cache: %s: %w: %w", name, outage.ErrUnavailable, err)
+	return outage.Attempt(ctx, "cache: "+name, c.config.Failed, func() error {
+		defer timing.Start(ctx, timing.Cache)()
+		return c.tried(ctx, operation)
+	})
 }
 
 func (c *Client) tried(ctx context.Context, operation func(context.Context) error) error {
@@ -130,7 +117,7 @@ func (c *Client) tried(ctx context.Context, operation func(context.Context) erro
 	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	err := operation(bounded)
-	if !ended(ctx) { // a caller that left early says nothing about the table
+	if !outage.Ended(ctx) { // a caller that left early says nothing about the table
 		c.pause.Judge(answered(err), pause)
 	}
 	return err
@@ -140,13 +127,6 @@ func (c *Client) tried(ctx context.Context, operation func(context.Context) erro
 func answered(err error) bool {
 	_, refused := errors.AsType[smithy.APIError](err)
 	return err == nil || refused || errors.Is(err, errOvertaken) || errors.Is(err, errTooLarge)
-}
-
-// ended says whether the context's time is over. Connections keep deadlines with timers of their own, which may fire before the
-// context's.
-func ended(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // keyOf returns the key of an item.

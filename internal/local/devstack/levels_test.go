@@ -42,7 +42,7 @@ func TestServiceLevels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if testing.Short() && strings.HasSuffix(name, "slow") {
-				t.Skip("it takes as long as what is slow")
+				t.Skip("-short: every call of the slow service takes its time")
 			}
 			m := &minutes{stories: newStories(t, loaded)}
 			m.live(2, 10)

@@ -35,16 +35,16 @@ func OnEngine(t *testing.T) *Table {
 	return s
 }
 
-// EachEngine runs a test on real engines, by their own time or the machine's: a Valkey server, a cluster of them, and DynamoDB
-// Local. connect returns instances' connections.
-func EachEngine(t *testing.T, test func(t *testing.T, connect func() Client)) {
+// EachValkey runs a test on a real Valkey server, and on a cluster of them, by their own time. connect returns instances'
+// connections.
+func EachValkey(t *testing.T, test func(t *testing.T, connect func() *valkey.Client)) {
 	t.Helper()
 	for name, kind := range map[string]engines.Kind{"single": engines.Cache, "cluster": engines.CacheCluster} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			address, err := engines.Endpoint(kind)
 			must(t, err)
-			test(t, func() Client {
+			test(t, func() *valkey.Client {
 				client, err := valkey.New(valkey.Config{
 					Address: address, ClusterMode: kind == engines.CacheCluster, DialTimeout: patience, CommandTimeout: patience,
 				})
@@ -54,6 +54,14 @@ func EachEngine(t *testing.T, test func(t *testing.T, connect func() Client)) {
 			})
 		})
 	}
+}
+
+// EachEngine runs a test as EachValkey does, and on DynamoDB Local by the machine's time.
+func EachEngine(t *testing.T, test func(t *testing.T, connect func() Client)) {
+	t.Helper()
+	EachValkey(t, func(t *testing.T, connect func() *valkey.Client) {
+		test(t, func() Client { return connect() })
+	})
 	t.Run("dynamodb", func(t *testing.T) {
 		t.Parallel()
 		s := OnEngine(t)
