@@ -94,8 +94,8 @@ func noText(ctx context.Context, log *slog.Logger, sid, reason string) {
 	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("sid", sid), slog.String("reason", reason))
 }
 
-// noText returns why the welcome with a SID gets no text, "" if a text is due.
-func (f WelcomeFailure) noText(sid string) string {
+// whyNoText returns why the welcome with a SID gets no text, "" if a text is due.
+func (f WelcomeFailure) whyNoText(sid string) string {
 	settled := f.State == ReplySettled
 	switch {
 	case f.Unknown:
@@ -119,7 +119,7 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 		return err
 	}
 	m.Home = failure.Home
-	if reason := failure.noText(m.ID); reason != "" {
+	if reason := failure.whyNoText(m.ID); reason != "" {
 		noText(ctx, log, m.ID, reason)
 		return nil
 	}
@@ -141,7 +141,7 @@ func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenan
 	case ReplyHeld:
 		return s.welcomeAsText(ctx, replacing(log, m), t, to, guest)
 	case ReplySettled:
-		noText(ctx, log, m.ID, failure.noText(m.ID))
+		noText(ctx, log, m.ID, failure.whyNoText(m.ID))
 		return nil
 	}
 	return ErrElsewhere

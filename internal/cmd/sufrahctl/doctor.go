@@ -42,7 +42,7 @@ type finding struct {
 var errUnwell = errors.New("the stack is not complete")
 
 func (c *doctorCommand) Run(s *session) error {
-	d := &doctor{session: s}
+	d := &doctor{session: s, looked: map[string]int{}}
 	if missing := c.missing(s); missing != "" {
 		return errors.New(missing + ": with --endpoint, the queues and functions must be local too")
 	}
@@ -113,6 +113,7 @@ type doctor struct {
 	*session
 	functions *lambda.Client
 	findings  []finding
+	looked    map[string]int // for how many parts of each kind
 	failed    []failure
 }
 
@@ -128,9 +129,6 @@ const (
 	aQueue    = "queue"
 	aFunction = "function"
 )
-
-// partsOf has the number of a stack's parts of each kind.
-var partsOf = map[string]int{aTable: 6, aQueue: 2, aFunction: 4}
 
 // lost notes a part that couldn't be looked up. The advice to restore or deploy is given only for a part that is missing.
 func (d *doctor) lost(kind, what string, err error, ifMissing string) {
@@ -174,7 +172,7 @@ func (d *doctor) alike(kind string) bool {
 		}
 		n, cause = n+1, this
 	}
-	return n == partsOf[kind]
+	return n > 0 && n == d.looked[kind]
 }
 
 // sumUp replaces the findings of all tables by one if no table could be looked up, for the same reason: the fault is then the
@@ -203,7 +201,7 @@ func (d *doctor) sumUp() {
 		}
 	}
 	wrong := fmt.Sprintf("nothing of the stack %q is here, or it can't be reached: %s", d.stack, strings.Join(causes, "; "))
-	if len(kinds) < len(partsOf) {
+	if len(kinds) < len(d.looked) {
 		wrong = fmt.Sprintf("no %s of it is here, or can be reached: %s", strings.Join(kinds, " or "), strings.Join(causes, "; "))
 	}
 	rest := slices.DeleteFunc(d.findings, func(f finding) bool { return summed[f.What] })
@@ -245,6 +243,7 @@ func (d *doctor) tables() {
 		{names.Conversations, schema.OpeningIndex, "expiresAt"}, {names.AccessTokens, "", ""}, {names.Directory, schema.WordIndex, ""},
 	} {
 		what := "table " + t.name
+		d.looked[aTable]++
 		described, err := d.dynamodb.DescribeTable(d.ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
 		if err != nil {
 			d.lost(aTable, what, err, "Restore the table from its backup (\"Restoring tables\" in docs/OPERATIONS.md). In a new stack, look at the stack's events in CloudFormation.")
@@ -347,6 +346,7 @@ func (d *doctor) queues() {
 	var redrive, visibility string
 	for _, name := range []string{deadLetterQueueName(d.stack), queueName(d.stack)} {
 		what := "queue " + name
+		d.looked[aQueue]++
 		found, err := d.sqs.GetQueueUrl(d.ctx, &sqs.GetQueueUrlInput{QueueName: &name})
 		if err != nil {
 			d.lost(aQueue, what, err, redeploy)
@@ -393,6 +393,7 @@ func (d *doctor) health() {
 	webhook := ""
 	for _, name := range []string{"usage-api", "usage-admin", "process-message", "welcome-bootstrap"} {
 		what := "function " + d.stack + "-" + name
+		d.looked[aFunction]++
 		report, err := d.examine(d.stack + "-" + name + ":live")
 		if err != nil {
 			d.lost(aFunction, what, err, "Read the function's log, /aws/lambda/STACK-"+name+": \"start failed\" names the wrong variable. If there is no such function, deploy the stack.")

@@ -362,8 +362,8 @@ func starts(t *testing.T, s Server) {
 	})
 }
 
-// burst has six instances ask for sixty starts at once: twenty start, and the others are given the moments of the two periods
-// after.
+// burst has six instances ask for sixty starts at once. Twenty start; twenty are given moments in the next period, and twenty in
+// the period after it.
 func burst(t *testing.T, s Server) {
 	key := own("starts")
 	var mu sync.Mutex
