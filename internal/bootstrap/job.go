@@ -14,14 +14,14 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Version is the version of the job's form. A worker accepts no other, because it can't tell which parts of an unknown form it
-// would leave undone.
+// Version is the version of the job's JSON form. A worker refuses other versions, because it can't tell which parts of an
+// unknown form it would leave undone.
 const Version = 1
 
 // JobType is the message attribute that names the kind of message to readers of the queue.
 const JobType = "welcome-bootstrap"
 
-// AttributeFailures is the message attribute with the number of attempts that had failed when a job was sent anew.
+// AttributeFailures is the message attribute that carries the number of failed attempts when a job is sent anew.
 const AttributeFailures = "failures"
 
 const (
@@ -30,20 +30,20 @@ const (
 	maxProfileName = 256
 )
 
-// ErrMalformed says that a message is no job and never will be.
+// ErrMalformed says that a message is not a valid job. Trying again is of no use.
 var ErrMalformed = errors.New("malformed bootstrap job")
 
 // Job asks for a restaurant's data to be prefetched because a customer was welcomed.
 type Job struct {
 	Version      int       `json:"version"`
-	JobID        string    `json:"jobId"` // the same for a repeat of the message that caused it
+	JobID        string    `json:"jobId"` // a repeat of the customer's message gives the same id
 	RestaurantID string    `json:"restaurantId"`
 	MerchantID   string    `json:"merchantId"`
 	CustomerWa   string    `json:"customerWa"` // E.164, or a BSUID
 	ProfileName  string    `json:"profileName"`
 	EnqueuedAt   time.Time `json:"enqueuedAt"`
-	// TwilioAccountSID is the bot's own account, in which its lists are made; "" is Sufrah's. A worker that doesn't know the
-	// field makes no lists, and nothing else depends on it: the version stays.
+	// TwilioAccountSID is the bot's own Twilio account, in which its lists are made; "" is Sufrah's account. Version stays
+	// the same with this field: an older worker, which ignores it, only makes no lists.
 	TwilioAccountSID string `json:"twilioAccountSid,omitempty"`
 }
 
@@ -80,8 +80,8 @@ func (j Job) Validate() error {
 	return fmt.Errorf("%w: %w", ErrMalformed, errors.Join(faults...))
 }
 
-// ParseJob reads a job in JSON and validates it. It fails with ErrMalformed, and the error doesn't quote the job. Unknown
-// fields are ignored: if they mattered, the version would differ.
+// ParseJob reads a job in JSON and validates it. It fails with ErrMalformed; the error doesn't quote the job. Unknown fields
+// are ignored, because a change that matters to workers also changes the version.
 func ParseJob(body []byte) (Job, error) {
 	if len(body) > maxJobBytes {
 		return Job{}, fmt.Errorf("%w: %d bytes are more than the allowed %d", ErrMalformed, len(body), maxJobBytes)

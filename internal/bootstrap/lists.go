@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// listTime is the time for making lists: they are for the customer's next message, which comes soon.
+	// listTime bounds the time for making lists. The customer's next message, which they are made for, comes soon.
 	listTime = 10 * time.Second
-	// maxLists bounds the lists that a job makes. Further pages are made when a customer asks for them.
+	// maxLists is the most lists that a job makes. Further pages are made when a customer asks for them.
 	maxLists = 40
-	// listsAtOnce is how many of the account's calls a job has under way.
+	// listsAtOnce is the most calls to Twilio that a job makes at the same time.
 	listsAtOnce = 4
 )
 
-// Lists knows the contents that show lists, by a Twilio account, "" being Sufrah's own.
+// Lists finds or makes the contents at Twilio that show lists. An empty accountSID is Sufrah's own account.
 type Lists interface {
-	// SID returns the SID of the account's content that shows the list, which it makes if there is none.
+	// SID returns the SID of the account's content that shows the list. It makes the content if there is none.
 	SID(ctx context.Context, accountSID string, list listpicker.List) (string, error)
-	// Prune deletes some of the account's old contents, now and then, and returns how many.
+	// Prune deletes some of the account's old contents and returns their number. Most calls delete nothing.
 	Prune(ctx context.Context, accountSID string) (int, error)
 }
 
-// ListPart makes the lists that customers tap of a merchant's menu and branches, in both languages, and deletes old ones. It
-// reads both through the menu, and so shares the fetches of the parts that decide the job.
+// ListPart makes the tappable lists of a merchant's menu and branches, in both languages, and deletes old ones. It reads
+// categories and branches through the cache, and so shares the fetches of the parts that decide the job's outcome.
 func ListPart(m *cache.Menu, lists Lists) Part {
 	making := func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		categories, branches, err := both(ctx, m, j.MerchantID, admit)
@@ -54,7 +54,8 @@ func ListPart(m *cache.Menu, lists Lists) Part {
 	return Part{Name: "lists", Done: MessageListsMade, Optional: true, Prefetch: making}
 }
 
-// ProductPart prefetches products at a merchant's first branch, for the first of its categories: at most as many as calls.
+// ProductPart prefetches the products of a merchant's first categories, at its first branch: as many categories as the given
+// number of calls, since each takes one.
 func ProductPart(m *cache.Menu, products *cache.Products, calls int) Part {
 	prefetch := func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		categories, branches, err := both(ctx, m, j.MerchantID, admit)
@@ -70,7 +71,7 @@ func ProductPart(m *cache.Menu, products *cache.Products, calls int) Part {
 		errs := atOnce(calls, min(calls, len(categories)), func(i int) error {
 			list, from, err := products.PrefetchProducts(ctx, j.MerchantID, categories[i].ID, branchID, admit)
 			if _, waits := errors.AsType[*WaitError](err); waits {
-				return nil // both lists were there without a slot, and no job waits for products alone
+				return nil // both lists were cached, so this job has no slot; it doesn't wait for one for products alone
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -83,7 +84,7 @@ func ProductPart(m *cache.Menu, products *cache.Products, calls int) Part {
 	return Part{Name: "products", Done: MessageProductsPrefetched, Optional: true, Prefetch: prefetch}
 }
 
-// both returns a merchant's categories and branches, which it reads at the same time.
+// both reads a merchant's categories and branches at the same time and returns them.
 func both(
 	ctx context.Context, m *cache.Menu, merchantID string, admit cache.Admit,
 ) (categories []menu.Category, branches []menu.Branch, err error) {
@@ -93,12 +94,12 @@ func both(
 	categories, _, err = m.PrefetchCategories(ctx, merchantID, admit)
 	reading.Wait()
 	if err != nil && branchesErr != nil && err.Error() == branchesErr.Error() {
-		return categories, branches, err // the origin's failure, which both met
+		return categories, branches, err // both failed for the same reason: it is named once
 	}
 	return categories, branches, errors.Join(err, branchesErr)
 }
 
-// atOnce calls do with 0 to n-1, some at a time, and returns the errors.
+// atOnce calls do with 0 to n-1, at most the given number at a time, and returns the errors.
 func atOnce(most, n int, do func(i int) error) []error {
 	var errs []error
 	var mu sync.Mutex

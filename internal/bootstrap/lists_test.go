@@ -66,7 +66,7 @@ func cacheOptions() cache.Options {
 	}
 }
 
-// madeLists notes the requested lists, and refuses those of a certain button.
+// madeLists notes the requested lists, and refuses lists with a certain button.
 type madeLists struct {
 	mu      sync.Mutex
 	made    []string

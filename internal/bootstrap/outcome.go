@@ -4,25 +4,25 @@ import "time"
 
 // Delivery is a job's message as the queue delivers it.
 type Delivery struct {
-	MessageID string // the queue's
+	MessageID string // the queue's id of the message
 	Body      []byte
-	Attempt   int // at the job: 1 for the first
+	Attempt   int // 1 for the job's first attempt
 }
 
 // Kind is the outcome of an attempt at a job.
 type Kind int
 
-// The kinds.
+// The kinds, by the state of the two lists (categories and branches) after the attempt:
 //
-//	both lists are fresh in the cache ───────────────────────────> Completed
-//	one of them, or a stale copy of either ──────────────────────> Partial
-//	none, and no other attempt can have one ─────────────────────> DeadLettered
-//	none ────────────────────────────────────────────────────────> Failed: comes again, or is the last attempt
-//	one of them may not be fetched yet ──────────────────────────> Waiting: comes again, and no attempt is used up
-//	the job is older than MaxAge ────────────────────────────────> Late: its customer has long written again
+//	both are fresh in the cache ────────────────────────────────────> Completed
+//	one is cached, or a stale copy of either ───────────────────────> Partial
+//	none, and no later attempt can succeed ─────────────────────────> DeadLettered
+//	none otherwise ─────────────────────────────────────────────────> Failed: comes again, unless it was the last attempt
+//	one may not be fetched yet ─────────────────────────────────────> Waiting: comes again, and no attempt is used up
+//	not looked at, because the job is older than MaxAge ────────────> Late: the customer has written again long ago
 //
-// With a stale copy a job isn't completed, because the customer's next message would look for a fresh copy and wait. It isn't
-// failed either, because the bot can answer with the stale copy.
+// A stale copy doesn't complete a job: the customer's next message would look for a fresh copy and wait. It doesn't fail the
+// job either: the bot can answer with the stale copy.
 const (
 	Completed Kind = iota + 1
 	Partial
@@ -51,25 +51,25 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Outcome is the outcome of an attempt at a job, and the treatment of its message. Completed, partial and late messages are
-// acknowledged. Failed ones become visible again after Delay. Waiting ones come again after Delay at the same attempt.
-// Dead-lettered ones go to the dead-letter queue with their Reason.
+// Outcome is the outcome of an attempt at a job. It decides what the queue does with the message: completed, partial and late
+// messages are acknowledged; failed messages become visible again after Delay; waiting messages come again after Delay, at
+// the same attempt; dead-lettered messages go to the dead-letter queue with their Reason.
 type Outcome struct {
 	Kind     Kind
-	Job      Job // the zero Job where the message isn't one
+	Job      Job // the zero Job if the message is malformed
 	Attempt  int
-	Duration time.Duration // of the work, without Waited
-	Waited   time.Duration // asleep, until the job could go on
-	Delay    time.Duration // 0 after the last attempt: the queue moves the message as soon as it comes up again
+	Duration time.Duration // of the work, without the time in Waited
+	Waited   time.Duration // time slept until the job could go on
+	Delay    time.Duration // 0 after the last attempt: the queue then moves the message to the dead-letter queue
 	Reason   string        // for operators, on one line; "" if the job completed
 }
 
-// Acknowledged says whether the queue is done with the message.
+// Acknowledged reports whether the queue may delete the message.
 func (o Outcome) Acknowledged() bool {
 	return o.Kind == Completed || o.Kind == Partial || o.Kind == Late
 }
 
-// The messages of a job's log lines and the fields in them. Dashboards and alarms search for these.
+// The messages of a job's log lines, and their fields. Dashboards and alarms search for them.
 const (
 	MessageStarted              = "bootstrap job started"
 	MessageCategoriesPrefetched = "categories prefetched"
@@ -85,7 +85,7 @@ const (
 	MessageWaiting              = "bootstrap job waiting"
 	MessageLate                 = "bootstrap job late"
 
-	// In every line. The job's own are missing if a message is no job.
+	// In every line, except that a malformed message has none of the job's own fields.
 	FieldRequestID    = "requestId"
 	FieldMessageID    = "messageId"
 	FieldAttempt      = "attempt"
@@ -99,7 +99,7 @@ const (
 	FieldCount       = "count"
 	FieldSource      = "source"
 	FieldDuration    = "durationMs"
-	FieldWaited      = "waitedMs" // asleep, and not in the duration
+	FieldWaited      = "waitedMs" // time slept, which is not in the duration
 	FieldCounts      = "counts"   // a group with a member for each part
 	FieldError       = "error"
 	FieldMaxAttempts = "maxAttempts"

@@ -9,25 +9,26 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 )
 
-// A job that may not call Sufrah yet waits. It sleeps in its instance if that is short, and else it is sent anew, hidden for
-// nearly as long as it has to wait: an invocation costs money while it sleeps, and keeps other jobs from the few that there
-// are. Neither uses up an attempt.
+// A job that may not call Sufrah yet waits without using up an attempt. For a short wait it sleeps in its instance. For a
+// longer one it is sent anew and stays hidden for nearly that long, because a sleeping invocation costs money and occupies
+// one of the few jobs at once.
 const (
-	// MaxSleep is how long an attempt sleeps in all.
+	// MaxSleep bounds an attempt's sleep, all its waits together.
 	MaxSleep = 5 * time.Second
-	// CallTime is the time allowed for Sufrah's answers. A job with less time left waits for another invocation.
+	// CallTime is the time reserved for Sufrah's answers. A job with less time left waits for another invocation.
 	CallTime = 5 * time.Second
-	// retryDelay is how soon a job comes again that ran out of time.
+	// retryDelay is the delay before the next attempt at a job that ran out of time.
 	retryDelay = time.Second
 )
 
-// Pace lets jobs call Sufrah.
+// Pace limits how many jobs call Sufrah.
 type Pace interface {
-	// Start starts a job of the merchant and returns 0, or how long until the job may expect to start.
+	// Start starts a job of the merchant and returns 0. If the job must wait, it returns the time after which the job may
+	// expect to start.
 	Start(ctx context.Context, merchantID string) (time.Duration, error)
 }
 
-// WaitError says that a job may not go on yet. It is no failure.
+// WaitError says that a job may not go on yet. It doesn't count as a failure.
 type WaitError struct {
 	For time.Duration
 	Why string
@@ -35,7 +36,7 @@ type WaitError struct {
 
 func (e *WaitError) Error() string { return fmt.Sprintf("%s: next try in %s", e.Why, e.For) }
 
-// slot is a job's right to call Sufrah: a single slot for all calls of an attempt, and none if no call is needed.
+// slot is a job's right to call Sufrah. An attempt takes one slot for all its calls, and none if it needs no call.
 type slot struct {
 	pace       Pace
 	merchantID string
@@ -44,7 +45,7 @@ type slot struct {
 	taken bool
 }
 
-// admit is the cache.Admit of the job's parts. It fails with a *WaitError while there is no slot.
+// admit takes the slot, for the parts of the job that need a call. It fails with a *WaitError if the job must wait for it.
 func (s *slot) admit(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

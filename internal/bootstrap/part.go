@@ -12,19 +12,19 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 )
 
-// Part is one thing that a job prefetches.
+// Part is a step of a job: one kind of data that it prefetches.
 type Part struct {
-	Name string // the prefetched data's name in logs: "categories"
-	Done string // the log line's message when it was
+	Name string // the name of the prefetched data in logs: "categories"
+	Done string // the message of the log line after success
 	// Optional parts don't change the job's outcome.
 	Optional bool
 	Prefetch Prefetch
 }
 
-// Prefetch lets the cache hold data for the job's customer, and returns the number of entries and their source. An error with a
-// method Retryable that returns false is permanent.
+// Prefetch fills the cache with data for the job's customer, and returns the number of entries and their source. An error
+// with a method Retryable that returns false is permanent.
 //
-// It asks admit before it calls Sufrah, and returns admit's error.
+// Before it calls Sufrah, Prefetch calls admit. If admit fails, Prefetch returns that error.
 type Prefetch func(ctx context.Context, j Job, admit cache.Admit) (count int, source cache.Source, err error)
 
 // Parts returns a job's parts: a merchant's categories and branches, which decide the job's outcome, and the ids of the message
@@ -37,12 +37,12 @@ func Parts(menu *cache.Menu, templates *cache.Templates, sids map[string]string)
 	}
 }
 
-// listing prefetches one list of a merchant.
+// listing prefetches one of a merchant's lists.
 func listing[T any](load func(ctx context.Context, merchantID string, admit cache.Admit) ([]T, cache.Source, error)) Prefetch {
 	return func(ctx context.Context, j Job, admit cache.Admit) (int, cache.Source, error) {
 		entries, source, err := load(ctx, j.MerchantID, admit)
 		if held, ok := errors.AsType[*cache.HeldError](err); ok && !held.Permanent {
-			err = &WaitError{For: held.For, Why: held.Cause} // another's failure is no attempt of this job
+			err = &WaitError{For: held.For, Why: held.Cause} // the failure was another caller's, so it uses up no attempt of this job
 		}
 		return len(entries), source, err
 	}
@@ -67,10 +67,10 @@ type result struct {
 	err    error
 }
 
-// kept reports whether customers can be answered from the cache, with a stale copy if need be.
+// kept reports whether the cache can answer customers, if need be with a stale copy.
 func (r result) kept() bool { return r.err == nil || r.source == cache.Stale }
 
-// waits returns how long the part is to wait before it is tried again.
+// waits returns how long the part must wait before its next try, and whether it waits at all.
 func (r result) waits() (time.Duration, bool) {
 	if w, ok := errors.AsType[*WaitError](r.err); ok {
 		return w.For, true
@@ -78,7 +78,8 @@ func (r result) waits() (time.Duration, bool) {
 	return 0, false
 }
 
-// prefetch runs all parts without a result at the same time, and logs the end of each. A failing part ends no other.
+// prefetch runs all parts that have no result yet, at the same time, and logs the end of each. A failing part doesn't stop
+// the others.
 func (w *Worker) prefetch(ctx context.Context, log *slog.Logger, j Job, admit cache.Admit, results []result) {
 	var running sync.WaitGroup
 	for i, part := range w.Parts {

@@ -12,28 +12,28 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// maxDelay is below the twelve hours for which a queue can hide a message in all.
+// maxDelay keeps below SQS's limit: a message can be hidden for twelve hours in all.
 const maxDelay = 11 * time.Hour
 
-// Worker carries jobs out. All fields but RetryAfter and Observe are needed. It is safe for concurrent use, and a job may
-// be carried out again.
+// Worker carries jobs out. All fields but RetryAfter and Observe are required. It is safe for concurrent use, and carrying a
+// job out twice does no harm.
 type Worker struct {
 	Parts    []Part
 	Pace     Pace
-	Attempts int           // at a job, before it is a dead letter
-	MaxAge   time.Duration // of a job that is still worth carrying out
-	Backoff  time.Duration // from the first attempt to the second; doubled for each further one
-	// RetryAfter returns the wait that the source of an error asked for, 0 if it asked for none.
+	Attempts int           // the number of attempts after which a job is a dead letter
+	MaxAge   time.Duration // an older job is no longer worth carrying out
+	Backoff  time.Duration // wait between the first and the second attempt; doubled after each further attempt
+	// RetryAfter returns the wait that the failed service asked for, or 0 if it asked for none.
 	RetryAfter func(error) time.Duration
 	Now        func() time.Time
-	Sleep      func(context.Context, time.Duration) error // outside of tests, clock.Sleep
+	Sleep      func(context.Context, time.Duration) error // clock.Sleep, except in tests
 	RequestID  func(context.Context) string               // names the invocation in the log
 	Log        *slog.Logger
 	Observe    func(Outcome)
 }
 
-// Handle makes an attempt at the job in a message and returns its outcome. It logs each step, and returns before the context's
-// deadline or soon after it. A job that can't be finished by then waits.
+// Handle makes an attempt at the job in a message and returns its outcome. It logs each step, and returns before the
+// context's deadline or soon after it. A job that can't be finished in that time gets the outcome Waiting.
 func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	start := w.Now()
 	log := w.Log.With(slog.String(FieldRequestID, w.RequestID(ctx)), slog.String(FieldMessageID, d.MessageID),
@@ -67,7 +67,8 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	return o
 }
 
-// attempt runs the job's parts. It sleeps while some may not be fetched yet, for MaxSleep in all, and returns how long.
+// attempt runs the job's parts. While some parts may not be fetched yet it sleeps, up to MaxSleep in all, and returns the
+// time slept.
 func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results []result, slept time.Duration) {
 	results = make([]result, len(w.Parts))
 	s := &slot{pace: w.Pace, merchantID: j.MerchantID}
@@ -75,7 +76,8 @@ func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results 
 		w.prefetch(ctx, log, j, s.admit, results)
 		wait := longestWait(results)
 		if before := done; wait > 0 {
-			// A part that succeeds shows that Sufrah is well again, which may be all that another part waits for.
+			// A success shows that Sufrah answers again. Another part may have been waiting only for that, so it is tried at
+			// once.
 			if done = prefetched(results); done > before {
 				continue
 			}
@@ -90,7 +92,7 @@ func (w *Worker) attempt(ctx context.Context, log *slog.Logger, j Job) (results 
 	}
 }
 
-// prefetched returns how many of the parts that decide have been prefetched.
+// prefetched returns the number of deciding parts that have succeeded.
 func prefetched(results []result) (n int) {
 	for _, r := range results {
 		if r.err == nil && !r.part.Optional {
@@ -100,7 +102,7 @@ func prefetched(results []result) (n int) {
 	return n
 }
 
-// longestWait returns how long the parts are to wait, 0 if all have an end.
+// longestWait returns the longest time that a part must wait, or 0 if none has to.
 func longestWait(results []result) (longest time.Duration) {
 	for _, r := range results {
 		wait, _ := r.waits()
@@ -109,7 +111,7 @@ func longestWait(results []result) (longest time.Duration) {
 	return longest
 }
 
-// judge turns the results of an attempt's parts into its outcome.
+// judge derives an attempt's outcome from the results of its parts.
 func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outcome {
 	var v verdict
 	for _, r := range results {
@@ -124,8 +126,8 @@ func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outco
 	case len(v.faults) == 0:
 		o.Kind = Completed
 	case v.permanent == v.parts:
-		// A refused key is permanent as well: seconds later it would be refused again, three times for each job. The job waits
-		// in the dead-letter queue, with its reason, until an operator has replaced the key and redrives the queue.
+		// A refused key is permanent too: a retry seconds later would be refused again. The job waits in the dead-letter
+		// queue, with its reason, until an operator has replaced the key and redrives the queue.
 		o.Kind = DeadLettered
 	case ctx.Err() != nil:
 		o.Kind, o.Delay = Waiting, retryDelay
@@ -140,11 +142,11 @@ func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outco
 	return o
 }
 
-// verdict sums up the parts that decide.
+// verdict sums up the results of the deciding parts.
 type verdict struct {
 	parts, kept, permanent, failed int
 	faults                         []string
-	wait                           time.Duration // of parts that may not be fetched yet
+	wait                           time.Duration // longest wait of a part that may not be fetched yet
 	waitsFor                       string
 	retryAfter                     time.Duration
 }
@@ -157,7 +159,7 @@ func (v *verdict) add(w *Worker, r result) {
 	if r.err == nil {
 		return
 	}
-	text, _, _ := strings.Cut(r.err.Error(), "\n") // of a panic, its stack is in the part's own line
+	text, _, _ := strings.Cut(r.err.Error(), "\n") // first line only: the stack of a panic is in the part's own log line
 	v.faults = append(v.faults, r.part.Name+": "+text)
 	if wait, ok := r.waits(); ok {
 		v.wait, v.waitsFor = max(v.wait, wait), oneLine(r.err.Error())
@@ -172,7 +174,7 @@ func (v *verdict) add(w *Worker, r result) {
 	}
 }
 
-// permanent says whether an error says of itself that trying again is of no use.
+// permanent reports whether an error declares that trying again is of no use.
 func permanent(err error) bool {
 	said, ok := errors.AsType[interface {
 		error
@@ -190,7 +192,7 @@ func (w *Worker) delay(attempt int, asked time.Duration) time.Duration {
 	return min(max(backoff, asked), maxDelay)
 }
 
-// log writes the line of an attempt's end.
+// log writes the log line at an attempt's end.
 func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results []result) {
 	attrs := []slog.Attr{
 		slog.Float64(FieldDuration, float64(o.Duration.Microseconds())/1000),
@@ -228,7 +230,7 @@ func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results [
 			level = slog.LevelError // the queue's redrive policy now moves the message to the dead-letter queue
 		}
 	}
-	log.LogAttrs(ctx, level, message, append(attrs, timing.Attrs(ctx, timing.Wait)...)...) // that is FieldWaited
+	log.LogAttrs(ctx, level, message, append(attrs, timing.Attrs(ctx, timing.Wait)...)...) // FieldWaited has the time slept
 }
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// refusal is an error as Sufrah's client makes them.
+// refusal is an error like those of Sufrah's client.
 type refusal struct {
 	permanent  bool
 	retryAfter time.Duration
@@ -39,12 +39,12 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// pace lets jobs start from a time on.
+// pace lets jobs start once a certain time has come.
 type pace struct {
 	from  time.Time
 	err   error
 	taken atomic.Int32
-	asked []string // for which merchants
+	asked []string // the merchants of the calls
 }
 
 func (p *pace) Start(ctx context.Context, merchantID string) (time.Duration, error) {
@@ -95,7 +95,7 @@ func (b *bench) lines(t *testing.T) []map[string]any {
 	return all
 }
 
-// part returns a part with the given end.
+// part returns a part that ends in the given way.
 func part(name string, count int, source cache.Source, err error) bootstrap.Part {
 	return bootstrap.Part{Name: name, Done: name + " prefetched", Prefetch: func(context.Context, bootstrap.Job, cache.Admit) (int, cache.Source, error) {
 		return count, source, err
@@ -351,7 +351,7 @@ func (s *shelf) DeleteIfEquals(_ context.Context, key, value string) error {
 	return nil
 }
 
-// offers are menus through a cache in the process, of an origin.
+// offers returns an origin's menus through a cache in the process.
 func offers(o *origin) *cache.Menu {
 	return cache.NewMenu(o, cache.Options{
 		Server: &shelf{values: map[string]string{}}, TTL: time.Minute, StaleFor: time.Hour, Now: time.Now,
@@ -422,7 +422,7 @@ func TestWaitingForASlotUsesUpNoAttempt(t *testing.T) {
 	}
 }
 
-// TestCustomersDontWaitForASlot: while a job sleeps for its slot, a customer's question is fetched at once, and the job
+// TestCustomersDontWaitForASlot: while a job sleeps for its slot, a customer's question is fetched at once. The job then
 // needs no call any more.
 func TestCustomersDontWaitForASlot(t *testing.T) {
 	t.Parallel()
@@ -451,7 +451,7 @@ func TestCustomersDontWaitForASlot(t *testing.T) {
 	})
 }
 
-// TestLateJobIsAcknowledgedWithoutACall: a job that comes too late is acknowledged, with neither slot nor call.
+// TestLateJobIsAcknowledgedWithoutACall: a late job is acknowledged without a slot or a call.
 func TestLateJobIsAcknowledgedWithoutACall(t *testing.T) {
 	t.Parallel()
 	for age, want := range map[time.Duration]bootstrap.Kind{
@@ -472,7 +472,7 @@ func TestLateJobIsAcknowledgedWithoutACall(t *testing.T) {
 	}
 }
 
-// TestJobWithoutTimeIsAttemptedAgain: an attempt that its invocation gives no more time is made again.
+// TestJobWithoutTimeIsAttemptedAgain: an attempt that runs out of its invocation's time is made again.
 func TestJobWithoutTimeIsAttemptedAgain(t *testing.T) {
 	t.Parallel()
 	b := prefetching(&origin{takes: time.Hour, start: time.Now()})

@@ -8,35 +8,37 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/circuit"
 )
 
-// Circuits keeps the state of breakers where all instances reach it. It applies circuit's rule, atomically and by its own clock.
+// Circuits keeps the state of circuit breakers for all instances. It applies package circuit's rule atomically, by its own
+// clock.
 type Circuits interface {
-	// AskCircuit says whether a call may be made, and for how long there are none if it is stopped.
+	// AskCircuit returns whether a call may be made. If calls are stopped, it also returns for how long.
 	AskCircuit(ctx context.Context, key string) (circuit.Pass, time.Duration, error)
-	// TellCircuit reports the outcome of a call that wasn't stopped, and returns for how long calls stop; 0 if they don't.
+	// TellCircuit reports the outcome of a call that was made. It returns for how long calls are now stopped; 0 if they
+	// aren't.
 	TellCircuit(ctx context.Context, key string, outcome circuit.Outcome) (time.Duration, error)
 }
 
-// Breaker keeps all instances from calling an origin that is down, by circuit's rule. While the server is away every call is let
-// through: nothing could be kept anyway.
+// Breaker keeps all instances from calling an origin that is down, by package circuit's rule. While the cache server is down,
+// every call is let through: there is no place to keep the breaker's state.
 type Breaker struct {
 	Key      string // with a hash tag
 	Circuits Circuits
 	Random   func() uint64
 	Log      *slog.Logger
-	// Opened is told that a failure stops calls; nil tells nobody.
+	// Opened is called when a failure stops calls; it may be nil.
 	Opened func()
 }
 
-// longestAsked bounds the wait that a Retry-After may ask for: a mistake there mustn't stop the system for a day.
+// longestAsked bounds the wait that an origin's Retry-After can ask for: a mistake there must not stop the system for a day.
 const longestAsked = time.Hour
 
-// pass is a breaker's answer to a call that may be made.
+// pass is a breaker's permission to make a call.
 type pass int
 
 const (
-	untended pass = iota // nothing is to be told: nothing has failed, there is no breaker, or it can't tell
-	watched              // something has failed: a success is to be told
-	probing              // this call alone tries
+	untended pass = iota // no outcome need be reported: nothing has failed, there is no breaker, or its state can't be read
+	watched              // something has failed before: a success must be reported
+	probing              // the only call that is let through, to try the origin
 )
 
 func (b *Breaker) note(ctx context.Context, err error) {
@@ -54,7 +56,7 @@ func (b *Breaker) tell(ctx context.Context, outcome circuit.Outcome) time.Durati
 	return pause
 }
 
-// allow says whether a call may be made, and otherwise how long there won't be any.
+// allow returns the permission for a call, or a wait above 0 if calls are stopped.
 func (b *Breaker) allow(ctx context.Context) (pass, time.Duration) {
 	if b == nil {
 		return untended, 0
@@ -74,7 +76,7 @@ func (b *Breaker) allow(ctx context.Context) (pass, time.Duration) {
 	return untended, 0
 }
 
-// failed counts a call that failed for the origin's fault, and returns for how long calls stop; 0 if they don't.
+// failed reports a call that the origin failed. It returns for how long calls are now stopped; 0 if they aren't.
 func (b *Breaker) failed(ctx context.Context, asked time.Duration) time.Duration {
 	if b == nil {
 		return 0
@@ -92,14 +94,14 @@ func (b *Breaker) failed(ctx context.Context, asked time.Duration) time.Duration
 	return pause
 }
 
-// well closes the breaker after a call that the origin answered.
+// well reports a call that the origin answered, which closes the breaker.
 func (b *Breaker) well(ctx context.Context, p pass) {
 	if b != nil && (p == watched || p == probing) {
 		b.tell(ctx, circuit.Outcome{Event: circuit.Answered})
 	}
 }
 
-// retract gives back a pass that wasn't used.
+// retract gives back a permission that wasn't used.
 func (b *Breaker) retract(ctx context.Context, p pass) {
 	if b != nil && p == probing {
 		b.tell(ctx, circuit.Outcome{Event: circuit.NotMade})

@@ -1,8 +1,7 @@
-// Package cache keeps data fetched from elsewhere for all instances of a function: merchants' menus, and the ids of message
-// templates.
+// Package cache keeps fetched data for all instances of a function: merchants' menus, and the ids of message templates.
 //
-// The cache is a convenience. If its server is down, slow or full, or a value can't be read, that costs a fetch and is never an
-// error.
+// The cache is a convenience. If its server is down, slow or full, or a value can't be read, the caller's answer costs a
+// fetch. It is never an error.
 package cache
 
 import (
@@ -12,15 +11,15 @@ import (
 	"time"
 )
 
-// Entries keeps values for a while. A value may disappear before its time, but is never replaced by another.
+// Entries keeps values for a while. A value may disappear before its time to live ends, but only Set replaces it.
 type Entries interface {
-	// Get returns the value of a key, or false if it has none.
+	// Get returns the key's value; found is false if it has none.
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	// Set gives the key a value for ttl.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Locks lets instances agree on a single holder.
+// Locks lets instances agree on a single holder of a key.
 type Locks interface {
 	// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. It is atomic: of several callers
 	// with different values, only the first gets true. After an error the key may have the value.
@@ -41,9 +40,9 @@ type Source int
 // The sources.
 const (
 	None    Source = iota // there is no value
-	Fresh                 // the cache, within the value's time to live
+	Fresh                 // fetched just now
 	Fetched               // fetched just now
-	Stale                 // the cache, after its time to live: it is being fetched, or can't be
+	Stale                 // the cache, past its time to live: a new value is being fetched, or can't be
 )
 
 // String returns the source's name in lower case.
@@ -59,12 +58,12 @@ func (s Source) String() string {
 	return "none"
 }
 
-// Observer receives the cache's events, for metrics. Its functions may be nil. Many goroutines call them.
+// Observer receives the cache's events, for metrics. Its functions may be nil. They are called concurrently.
 type Observer struct {
-	// Loaded is called with a value's source: Fresh is a hit, Fetched a miss, Stale a miss that could not be fetched, and None
-	// a miss without even an old value. Callers that share a load count once.
+	// Loaded is called with a value's source. Fresh is a hit; Fetched is a miss; Stale is a miss after which fetching failed;
+	// None is the same without even an old value. Callers that share a load count once.
 	Loaded func(key string, source Source)
-	// Failed is told of an operation ("read", "write", "lock", "unlock") that the server failed in.
+	// Failed is called when the server fails an operation ("read", "write", "lock", "unlock").
 	Failed func(operation, key string, err error)
 }
 
@@ -78,31 +77,32 @@ func (o Observer) loaded(key string, source Source) {
 type Options struct {
 	Server   Server
 	TTL      time.Duration // how long a value is fresh
-	StaleFor time.Duration // how much longer it is kept for when it can't be fetched
-	// LockFor is the time that an instance may take to fetch before others fetch too; 0 takes DefaultLockFor. It is longer than
-	// the origin's time-out, so that all instances learn the result of the same fetch. If the fetching instance dies, the
-	// others wait that long.
+	StaleFor time.Duration // how much longer a value is kept, for when no new one can be fetched
+	// LockFor is how long other instances wait for a fetching instance before they fetch too; 0 means DefaultLockFor. It is
+	// longer than the origin's time-out, so that all instances learn the result of one fetch. If the fetching instance dies,
+	// the others wait that long.
 	LockFor time.Duration
-	// Jitter is the share of TTL by which values differ, from TTL × (1 - Jitter) to TTL, so that values fetched together don't
-	// expire together.
+	// Jitter is a share of TTL. A value stays fresh for TTL × (1 - Jitter) to TTL, at random, so that values fetched together
+	// don't expire together.
 	Jitter float64
-	// Hold is about how long a first failure is shared before the origin is asked again; 0 shares none.
+	// Hold is roughly how long a first failure is shared before the origin is asked again; 0 means that failures aren't
+	// shared.
 	Hold time.Duration
-	// Breaker stops calls while the origin is down; nil never does.
+	// Breaker stops calls while the origin is down; nil stops none.
 	Breaker *Breaker
-	// RetryAfter returns for how long the origin of an error asked to be left alone; nil is never.
+	// RetryAfter returns the pause that the origin asked for in an error, 0 if none. It may be nil.
 	RetryAfter func(error) time.Duration
 	Now        func() time.Time
-	Random     func() uint64 // evenly distributed, by instances apart; safe for concurrent use
+	Random     func() uint64 // evenly distributed and different in each instance; safe for concurrent use
 	Log        *slog.Logger
 	Observer   Observer
 }
 
-// DefaultLockFor is a little more than Sufrah's answer may take.
+// DefaultLockFor is a little longer than Sufrah's time-out.
 const DefaultLockFor = 6 * time.Second
 
-// Key returns the key of a part that belongs to an owner, such as a merchant. All keys of an owner share a slot of a cluster,
-// whatever characters its id has, and no two owners share a key. A part has no braces.
+// Key returns the cache key of a part of an owner's data, such as a merchant's categories. All keys of an owner are in one
+// slot of a cluster, whatever characters the owner's id has. No two owners share a key. The part must not contain braces.
 func Key(owner, part string) string {
 	return "sufrah:v1:{" + url.QueryEscape(owner) + "}:" + part
 }

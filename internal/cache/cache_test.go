@@ -21,7 +21,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// TestKeyIsNobodyElses checks that keys of one owner have a hash tag in common, which no other owner has.
+// TestKeyIsNobodyElses: the keys of an owner have a common hash tag that no other owner has.
 func TestKeyIsNobodyElses(t *testing.T) {
 	t.Parallel()
 	tag := func(key string) string { // as a cluster finds it

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// choiceFor is how long a choice is remembered: as long as a conversation lasts without another message.
+// choiceFor is how long a choice is remembered: as long as a session lasts without another message.
 const choiceFor = 24 * time.Hour
 
-// Choices remembers which branch a customer of a restaurant chose. Customers are known to the server by a hash.
+// Choices remembers the branch that a customer chose at a restaurant. The server has only a hash of the customer's id.
 type Choices struct {
 	server Entries
 	log    *slog.Logger
 }
 
-// NewChoices returns choices that the server keeps.
+// NewChoices returns choices that are kept on the server.
 func NewChoices(server Entries, log *slog.Logger) *Choices { return &Choices{server, log} }
 
 func choiceKey(restaurantID, customer string) string {
@@ -25,7 +25,7 @@ func choiceKey(restaurantID, customer string) string {
 	return Key(restaurantID, "branch:"+hex.EncodeToString(sum[:16]))
 }
 
-// Choose remembers a choice. A server that fails forgets it.
+// Choose remembers a choice. If the server fails, the choice is lost.
 func (c *Choices) Choose(ctx context.Context, restaurantID, customer, branch string) {
 	if err := c.server.Set(ctx, choiceKey(restaurantID, customer), []byte(branch), choiceFor); err != nil {
 		c.log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", "write", "key", "branch", "error", err)

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// eachEngine runs a test with each engine, which connect returns instances' connections to. Keys of the owner are the test's own.
+// eachEngine runs a test with each engine. connect returns a connection of an instance. Only this test uses the owner's keys.
 func eachEngine(t *testing.T, test func(t *testing.T, owner string, connect func() cachetest.Client)) {
 	t.Helper()
 	cachetest.EachEngine(t, func(t *testing.T, connect func() cachetest.Client) { test(t, rand.Text(), connect) })

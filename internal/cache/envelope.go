@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// formatVersion changes with the form of the envelope or of any type inside one. Values of other versions are misses.
+// formatVersion must change with the form of the envelope, or of any type in it. Values of other versions count as misses.
 const formatVersion = "1"
 
-// seal returns the value as it is kept: the version, the time in milliseconds, and the value in JSON.
+// seal returns the stored form of a value: the version, the time in milliseconds, and the value in JSON.
 func seal[T any](value T, at time.Time) ([]byte, error) {
 	body, err := json.Marshal(value)
 	if err != nil {
@@ -20,7 +20,7 @@ func seal[T any](value T, at time.Time) ([]byte, error) {
 	return append(fmt.Appendf(nil, "%s %d ", formatVersion, at.UnixMilli()), body...), nil
 }
 
-// open returns the sealed value, or false if the bytes are of another form or version.
+// open returns the sealed value; ok is false if the bytes have another form or version.
 func open[T any](sealed []byte) (value T, at time.Time, ok bool) {
 	version, rest, _ := bytes.Cut(sealed, []byte{' '})
 	stamp, body, _ := bytes.Cut(rest, []byte{' '})
@@ -29,7 +29,7 @@ func open[T any](sealed []byte) (value T, at time.Time, ok bool) {
 		return value, at, false
 	}
 	if err := json.Unmarshal(body, &value); err != nil {
-		var zero T // some of it may have been filled in
+		var zero T // value may be half filled in
 		return zero, at, false
 	}
 	return value, time.UnixMilli(ms), true

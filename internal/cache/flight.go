@@ -28,8 +28,8 @@ type result[T any] struct {
 	err    error
 }
 
-// join returns the result of call, or of the same call for the same key that is under way. It fails with the context's
-// error where that ends first; the call goes on for the others, and ends when nobody waits for it.
+// join returns the result of call. If a call for the same key is under way already, join waits for that one instead. If the
+// context ends first, join fails with its error; the call goes on as long as anybody else waits for it.
 func (f *flights[T]) join(ctx context.Context, key string, call func(context.Context) result[T]) result[T] {
 	if err := ctx.Err(); err != nil {
 		return result[T]{err: err}
@@ -44,7 +44,7 @@ func (f *flights[T]) join(ctx context.Context, key string, call func(context.Con
 	}
 }
 
-// board returns the flight of the key, which it begins if there is none.
+// board returns the key's flight, and begins one if there is none.
 func (f *flights[T]) board(ctx context.Context, key string, call func(context.Context) result[T]) *flight[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +77,7 @@ func (f *flights[T]) leave(key string, shared *flight[T]) {
 	}
 }
 
-// remove makes later callers begin a flight of their own.
+// remove takes a flight off the key, so that later callers begin a new one.
 func (f *flights[T]) remove(key string, shared *flight[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,7 +86,7 @@ func (f *flights[T]) remove(key string, shared *flight[T]) {
 	}
 }
 
-// survive turns a panic into an error: it would end the process here, where none of the callers can recover it.
+// survive turns a panic of call into an error. Nobody could recover it in this goroutine, so it would end the process.
 func survive[T any](ctx context.Context, call func(context.Context) result[T]) (r result[T]) {
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -41,8 +41,8 @@ func (tea) Categories(context.Context, string) ([]menu.Category, error) {
 
 func (tea) Branches(context.Context, string) ([]menu.Branch, error) { return nil, nil }
 
-// FuzzCachedValue: whatever bytes the server returns, callers get a menu (fetched if the bytes are none) and never an invalid
-// template id.
+// FuzzCachedValue: whatever bytes the server returns, callers get a menu and never an invalid template id. If the bytes hold
+// no menu, it is fetched.
 func FuzzCachedValue(f *testing.F) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for _, body := range []string{`[{"ID":"c","Name":{"Arabic":"شاي"}}]`, `null`, `{}`, `[null]`, `[{"DisplayOrder":1e99}]`, `[]]`} {

@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// longestHold is the longest time that a failure is held, and the time for a permanent failure.
+	// longestHold is the longest time for which a failure is held. A permanent failure is held that long at once.
 	longestHold = time.Minute
-	// maxHeldText bounds the kept text of an error.
+	// maxHeldText bounds the stored text of an error, in bytes.
 	maxHeldText = 300
 )
 
-// HeldError is a failure that is shared: the origin failed for another caller a moment ago, and isn't asked again yet.
+// HeldError is a shared failure: the origin failed for another caller a moment ago, and isn't asked again until For has
+// passed.
 type HeldError struct {
-	For       time.Duration // until it is asked again
-	Permanent bool          // the origin says that it can't succeed later
+	For       time.Duration // until the origin is asked again
+	Permanent bool          // the origin said that trying again is of no use
 	Cause     string
 }
 
 func (e *HeldError) Error() string { return e.Cause }
 
-// Retryable says whether the same load may succeed later.
+// Retryable reports whether the same load may succeed later.
 func (e *HeldError) Retryable() bool { return !e.Permanent }
 
-// heldFailure is a failure as the server keeps it.
+// heldFailure is the stored form of a failure.
 type heldFailure struct {
 	AtMs      int64  `json:"at"`
 	HoldMs    int64  `json:"hold"`
@@ -37,7 +38,7 @@ type heldFailure struct {
 	Cause     string `json:"cause"`
 }
 
-// held returns the failure that is held for the key, or nil.
+// held returns the failure that is held for the key, nil if there is none.
 func (l *Loader[T]) held(ctx context.Context, key string) error {
 	if l.options.Hold == 0 {
 		return nil
@@ -48,12 +49,12 @@ func (l *Loader[T]) held(ctx context.Context, key string) error {
 		return nil
 	}
 	hold := time.Duration(f.HoldMs) * time.Millisecond
-	// The server lets it go in time. This instance's clock only says about when that will be.
+	// The server decides when the failure expires. This instance's clock gives only an estimate of that moment.
 	left := time.UnixMilli(f.AtMs).Add(hold).Sub(l.options.Now())
 	return &HeldError{For: min(max(left, 10*time.Millisecond), hold), Permanent: f.Permanent, Cause: f.Cause}
 }
 
-// fetch asks the origin, unless the breaker or admit keep it from that, and has other callers know of a failure.
+// fetch asks the origin, unless the breaker or admit forbids it, and shares a failure with other callers.
 func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (value T, err error) {
 	p, wait := l.options.Breaker.allow(ctx)
 	if wait > 0 {
@@ -67,7 +68,7 @@ func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch fu
 	switch {
 	case err == nil || permanent(err): // it answered
 		l.options.Breaker.well(ctx, p)
-	case ctx.Err() != nil: // nobody waits any more, which says nothing about the origin
+	case ctx.Err() != nil: // all callers have left, which says nothing about the origin
 		l.options.Breaker.retract(ctx, p)
 		return value, err
 	}
@@ -84,13 +85,13 @@ func (l *Loader[T]) fetch(ctx context.Context, key string, admit Admit, fetch fu
 	}
 	l.hold(ctx, key, err, asked, pause > 0)
 	if p == probing && pause > 0 {
-		// It was only asked whether the origin is well again. That it isn't is no failure of this key's.
+		// This call only tested whether the origin answers again. Its failure isn't the key's own.
 		return value, &HeldError{For: pause, Cause: err.Error()}
 	}
 	return value, err
 }
 
-// permanent says whether an error says of itself that trying again is of no use.
+// permanent reports whether an error declares that trying again is of no use.
 func permanent(err error) bool {
 	said, ok := errors.AsType[interface {
 		error
@@ -99,8 +100,8 @@ func permanent(err error) bool {
 	return ok && !said.Retryable()
 }
 
-// hold lets other callers share a failure: for about Hold, twice as long after each further failure, up to a minute. If the
-// origin is down altogether, the failure isn't counted, because it isn't the key's.
+// hold shares a failure with other callers. The first failure is held for about Hold, each further one twice as long, up to a
+// minute. While the origin is down altogether the key's failures aren't counted, because the key isn't at fault.
 func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked time.Duration, originDown bool) {
 	if l.options.Hold == 0 {
 		return
@@ -127,7 +128,7 @@ func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked tim
 		err = l.options.Server.Set(ctx, key+":held", f, hold)
 	}
 	if err == nil && !originDown {
-		// The counter ends some time after the hold: failures in a row are failures that follow each other that soon.
+		// The counter outlives the hold by a while: only failures that follow each other within that time are in a row.
 		err = l.options.Server.Set(ctx, key+":failures", fmt.Append(nil, count+1), 2*hold+30*time.Second)
 	}
 	if err != nil {

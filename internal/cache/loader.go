@@ -13,7 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// Waits between an instance's looks whether another has fetched: doubled each time, less a random part of up to a half.
+// An instance that waits for another's fetch looks for the result after these waits. Each wait is twice the one before, less
+// a random part of up to a half.
 const (
 	firstLook   = 10 * time.Millisecond
 	longestLook = 80 * time.Millisecond
@@ -27,35 +28,35 @@ type Loader[T any] struct {
 	renewing task.Pending
 }
 
-// NewLoader returns a loader of values of one type, which JSON can hold.
+// NewLoader returns a loader of values of a type that JSON can represent.
 func NewLoader[T any](options Options) *Loader[T] {
 	options.LockFor = cmp.Or(options.LockFor, DefaultLockFor)
 	return &Loader[T]{options: options}
 }
 
-// kept is the content of the cache under a key.
+// kept is the cached content of a key.
 type kept[T any] struct {
 	value T
-	found bool // and not older than TTL and StaleFor together
+	found bool // there is a value, and it is no older than TTL and StaleFor together
 	fresh bool
 }
 
-// Load returns the value of the key: the cached value while it is fresh, or else the result of fetch, which is then cached.
-// Simultaneous callers share a fetch, within this process and, as long as the server answers, with all others. If fetch fails,
-// Load returns a value past its time to live if the cache has it, and otherwise fetch's error.
+// Load returns the key's value: the cached value while it is fresh, otherwise the result of fetch, which is then cached.
+// Simultaneous callers share a fetch, within this process and, as long as the server answers, with all other instances. If
+// fetch fails, Load returns the cached value past its time to live, and if there is none, fetch's error.
 //
-// If a caller's context ends, that caller gets its error and the others get their value. fetch's context ends when all callers
+// If a caller's context ends, Load returns the context's error to that caller only. fetch's context ends when all callers
 // have left. Callers share the value and must not change it.
 func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
 	return l.LoadAdmitted(ctx, key, nil, fetch)
 }
 
-// Admit says whether a value may be fetched now: its error, if any, is returned in place of the value. It is asked when
-// everything else is ready for the fetch, and nobody waits for its answer.
+// Admit decides whether a value may be fetched now. Its error, if any, is returned to the caller of the load. It is called
+// right before the fetch, and must not block.
 type Admit func(ctx context.Context) error
 
-// LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. A refused caller leaves the fetch to the
-// next.
+// LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. If it refuses, the next caller may
+// fetch.
 func (l *Loader[T]) LoadAdmitted(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (T, Source, error) {
 	r := l.flights.join(ctx, key, func(ctx context.Context) result[T] {
 		r := l.load(ctx, key, admit, fetch)
@@ -67,7 +68,7 @@ func (l *Loader[T]) LoadAdmitted(ctx context.Context, key string, admit Admit, f
 	return r.value, r.source, r.err
 }
 
-// errNotAdmitted is that of an Admit.
+// errNotAdmitted marks the error of an Admit.
 var errNotAdmitted = errors.New("not fetched")
 
 func (a Admit) ask(ctx context.Context) error {
@@ -83,7 +84,7 @@ func (a Admit) ask(ctx context.Context) error {
 func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) result[T] {
 	old, err := l.read(ctx, key)
 	if err != nil {
-		// A server that can't be read isn't waited for a second time, neither for a lock nor to write.
+		// A server that can't be read isn't asked again for a lock or a write: each would cost another time-out.
 		if err := admit.ask(ctx); err != nil {
 			return result[T]{err: err}
 		}
@@ -98,7 +99,7 @@ func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch fun
 	if filled.fresh {
 		return result[T]{filled.value, Fresh, nil}
 	}
-	at := l.options.Now() // before the fetch: the value is at least as new
+	at := l.options.Now() // taken before the fetch, so the value is never older than it seems
 	var value T
 	if err == nil {
 		value, err = l.fetch(ctx, key, admit, fetch)
@@ -116,8 +117,8 @@ func (l *Loader[T]) load(ctx context.Context, key string, admit Admit, fetch fun
 	return fetched(value, err)
 }
 
-// Serve is Load for callers that can't wait: a value past its time to live is returned at once, and renewed meanwhile. Renewed
-// waits for the renewal.
+// Serve is Load for callers that can't wait: it returns a value past its time to live at once, and renews it in the
+// background. Renewed waits for these renewals.
 func (l *Loader[T]) Serve(ctx context.Context, key string, fetch func(context.Context) (T, error)) (T, Source, error) {
 	old, err := l.read(ctx, key)
 	if err != nil || old.fresh || !old.found {
@@ -139,7 +140,7 @@ func (l *Loader[T]) Serve(ctx context.Context, key string, fetch func(context.Co
 	return old.value, Stale, nil
 }
 
-// renew fetches the value, unless somebody else does.
+// renew fetches the value, unless another caller or instance does.
 func (l *Loader[T]) renew(ctx context.Context, key string, fetch func(context.Context) (T, error)) (r result[T]) {
 	if r.err = l.held(ctx, key); r.err != nil {
 		return r
@@ -158,7 +159,8 @@ func (l *Loader[T]) renew(ctx context.Context, key string, fetch func(context.Co
 	return r
 }
 
-// Renewed waits until the values that were served stale before the call are renewed or can't be, or the context ends.
+// Renewed waits for the renewals of all values that Serve has returned stale, whether they succeed or fail, or until the
+// context ends.
 func (l *Loader[T]) Renewed(ctx context.Context) { l.renewing.Wait(ctx) }
 
 func fetched[T any](value T, err error) result[T] {
@@ -179,7 +181,7 @@ func fetched[T any](value T, err error) result[T] {
 //	   └─ again ───────────────┘  └─ LockFor is over, or the server fails ─> fetch without the lock
 func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done func(), failure error) {
 	nothing := func() {}
-	// Not by Now: a wait is over when its time has passed, wherever that clock is put.
+	// Measured by the real clock, not by Now: tests move Now by hand, and the wait must end all the same.
 	patience, cancel := context.WithTimeout(ctx, l.options.LockFor)
 	defer cancel()
 	for look := firstLook; ; look = min(2*look, longestLook) {
@@ -195,9 +197,9 @@ func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done 
 		} else {
 			done = nothing
 		}
-		filled, err = l.read(ctx, key) // even when locked: the holder before may have fetched since the first look
+		filled, err = l.read(ctx, key) // even with the lock: its previous holder may have fetched since the first look
 		if locked && err == nil && !filled.fresh {
-			if err := l.held(ctx, key); err != nil { // the holder before failed between the two looks
+			if err := l.held(ctx, key); err != nil { // the lock's previous holder failed between the two looks
 				done()
 				return kept[T]{}, nothing, err
 			}
@@ -211,7 +213,7 @@ func (l *Loader[T]) turn(ctx context.Context, key string) (filled kept[T], done 
 	}
 }
 
-// lock takes the key's lock, unless another has it. unlock gives it back.
+// lock takes the key's lock, unless another instance has it. unlock gives it back.
 func (l *Loader[T]) lock(ctx context.Context, key string) (unlock func(), locked bool, err error) {
 	lock, token := key+":lock", strconv.FormatUint(l.options.Random(), 36)+strconv.FormatUint(l.options.Random(), 36)
 	locked, err = l.options.Server.SetIfAbsent(ctx, lock, token, l.options.LockFor)
@@ -236,7 +238,7 @@ func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
 		return kept[T]{}, nil
 	}
 	value, at, ok := open[T](sealed)
-	// The fetching instance's clock may be ahead of this instance's, so the age of a value from the future counts as well.
+	// The other instance's clock may be ahead of this one. The absolute value makes a time in the future count as an age too.
 	age := l.options.Now().Sub(at).Abs()
 	if !ok || age >= l.options.TTL+l.options.StaleFor {
 		return kept[T]{}, nil
@@ -244,7 +246,7 @@ func (l *Loader[T]) read(ctx context.Context, key string) (kept[T], error) {
 	return kept[T]{value: value, found: true, fresh: age < l.ttlOf(key, at)}, nil
 }
 
-// ttlOf returns how long a value is fresh. All instances agree: it follows from the key and the time at which it was fetched.
+// ttlOf returns how long a value is fresh. It depends only on the key and the time of the fetch, so all instances agree.
 func (l *Loader[T]) ttlOf(key string, at time.Time) time.Duration {
 	if l.options.Jitter == 0 {
 		return l.options.TTL
@@ -257,7 +259,7 @@ func (l *Loader[T]) ttlOf(key string, at time.Time) time.Duration {
 func (l *Loader[T]) write(ctx context.Context, key string, value T, at time.Time) {
 	sealed, err := seal(value, at)
 	if err == nil {
-		// A value that was fetched is worth keeping even if nobody waits for it any more.
+		// The value is worth keeping even if all callers have left.
 		err = l.options.Server.Set(context.WithoutCancel(ctx), key, sealed, l.options.TTL+l.options.StaleFor)
 	}
 	if err != nil {
@@ -267,7 +269,7 @@ func (l *Loader[T]) write(ctx context.Context, key string, value T, at time.Time
 
 func (l *Loader[T]) failed(ctx context.Context, operation, key string, err error) {
 	if ctx.Err() != nil {
-		return // nobody waits any more: that says nothing about the server
+		return // the caller has left, which says nothing about the server
 	}
 	l.options.Log.WarnContext(ctx, "cache command failed: the call goes on without the cache", "operation", operation, "key", key, "error", err)
 	if l.options.Observer.Failed != nil {

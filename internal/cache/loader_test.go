@@ -21,11 +21,11 @@ const key = "sufrah:v1:{m}:categories"
 
 var errSufrah = errors.New("sufrah is down")
 
-// origin counts its fetches, and answers as it is told.
+// origin counts its fetches, and answers as the test has set it.
 type origin struct {
 	fetches atomic.Int64
 	delay   time.Duration
-	until   func() bool // condition that a fetch waits for; nil is none
+	until   func() bool // a fetch waits until this returns true; nil doesn't wait
 	err     error
 }
 
@@ -55,7 +55,7 @@ func (f *flights[T]) waiting(key string) int {
 	return 0
 }
 
-// expect loads and compares.
+// expect loads a value and compares it and its source.
 func expect(t *testing.T, l *Loader[[]string], o *origin, want string, wantSource Source) {
 	t.Helper()
 	value, source, err := l.Load(t.Context(), key, o.fetch)
@@ -224,7 +224,7 @@ func waitFor(t *testing.T, condition func() bool) {
 	}
 }
 
-// TestHolderDies leaves a lock behind, as an instance does that ends in mid-fetch.
+// TestHolderDies leaves a lock behind, like an instance that ends in mid-fetch.
 func TestHolderDies(t *testing.T) {
 	t.Parallel()
 	for name, expires := range map[string]bool{"its lock expires": true, "its lock stays": false} {
@@ -273,12 +273,12 @@ func TestHolderFails(t *testing.T) {
 	})
 }
 
-// TestServerFails has operations of the server fail, one kind at a time and all of them.
+// TestServerFails lets the server fail in one kind of operation at a time, and in all of them.
 func TestServerFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		failing string
-		seen    []string // by two loads
+		seen    []string // observed during two loads
 		cached  bool
 	}{
 		"everything": {"Get Set SetIfAbsent DeleteIfEquals", []string{"read failed", "fetched", "read failed", "fetched"}, false},
@@ -316,7 +316,7 @@ func TestServerFails(t *testing.T) {
 	}
 }
 
-// TestServerMisbehaves degrades the server itself, under the client that production uses.
+// TestServerMisbehaves disturbs the server itself, under the client that production uses.
 func TestServerMisbehaves(t *testing.T) {
 	t.Parallel()
 	full := func(peer *server.Peer, command string, _ ...string) bool {
@@ -404,7 +404,7 @@ func TestServerComesBack(t *testing.T) {
 
 func TestUnreadableValuesAreMisses(t *testing.T) {
 	t.Parallel()
-	now := "1795435200000" // the world's time
+	now := "1795435200000" // the start of the test's clock, in milliseconds
 	for name, sealed := range map[string]string{
 		"empty":            "",
 		"another version":  "2 " + now + ` ["cakes"]`,

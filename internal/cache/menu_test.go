@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/sufrah"
 )
 
-// TestMenu reads the menus of two merchants from two instances, from a Sufrah that fails in the end.
+// TestMenu reads the menus of two merchants in two instances. Towards the end, Sufrah fails.
 func TestMenu(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -29,7 +29,7 @@ func TestMenu(t *testing.T) {
 		var menus []*Menu
 		for range 2 {
 			options := w.options(w.client(t))
-			options.LockFor = patience // no other instance takes the lock over on a busy machine
+			options.LockFor = patience // so that on a busy machine no other instance takes the lock over
 			menus = append(menus, NewMenu(client, options))
 		}
 

@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
-// sharing are the options of an instance that shares failures, and stops calls, with the others.
+// sharing returns the options of an instance that shares its failures and its breaker with the others.
 func (w *world) sharing(client cachetest.Client, seed uint64) Options {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
@@ -36,7 +36,7 @@ func (w *world) sharing(client cachetest.Client, seed uint64) Options {
 	return o
 }
 
-// fault is an error as Sufrah's client makes them.
+// fault is an error like those of Sufrah's client.
 type fault struct {
 	permanent  bool
 	retryAfter time.Duration
@@ -45,7 +45,7 @@ type fault struct {
 func (f *fault) Error() string   { return fmt.Sprintf("fault, permanent %t", f.permanent) }
 func (f *fault) Retryable() bool { return !f.permanent }
 
-// TestStaleWhileRenewed: past its time to live a value is served at once, while it is fetched once.
+// TestStaleWhileRenewed: a value past its time to live is served at once, and fetched once meanwhile.
 func TestStaleWhileRenewed(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -74,7 +74,7 @@ func TestStaleWhileRenewed(t *testing.T) {
 		}
 		soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		l.Renewed(soon) // ends although the renewals don't
+		l.Renewed(soon) // returns although the renewals have not ended
 		close(let)
 		l.Renewed(t.Context())
 		if value, source, err := l.Serve(t.Context(), key, o.fetch); err != nil || source != Fresh || value[1] != "2" || o.fetches.Load() != 2 {
@@ -83,7 +83,7 @@ func TestStaleWhileRenewed(t *testing.T) {
 		if keys := w.server.Keys(t); len(keys) != 1 {
 			t.Errorf("something is left: %q", keys)
 		}
-		// A renewal that fails costs nobody anything, and is tried once in the hold.
+		// A failing renewal delays no caller, and is tried once while its failure is held.
 		o.err = errSufrah
 		w.advance(5 * time.Minute)
 		for range 20 {
@@ -98,8 +98,9 @@ func TestStaleWhileRenewed(t *testing.T) {
 	})
 }
 
-// TestShareThatWaits: for two days, each merchant's customers write every one to twenty minutes, to five instances. Under 1 %
-// of the answers wait for Sufrah: the first of each merchant, and the bootstrap job spares its customer even that.
+// TestShareThatWaits: for two days, the customers of each merchant write every one to twenty minutes, to five instances.
+// Under 1 % of the answers wait for Sufrah: only the first of each merchant, and there the bootstrap job fetches before the
+// customer asks.
 func TestShareThatWaits(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -132,8 +133,8 @@ func TestShareThatWaits(t *testing.T) {
 	})
 }
 
-// TestCustomersInAnOutage has ten thousand customers of a hundred merchants ask five instances in ten minutes without Sufrah:
-// half of the merchants have an old menu, which is shown.
+// TestCustomersInAnOutage: Sufrah is down for ten minutes, while ten thousand customers of a hundred merchants ask five
+// instances. Half of the merchants have a stale menu, which is shown.
 func TestCustomersInAnOutage(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -170,7 +171,7 @@ func TestCustomersInAnOutage(t *testing.T) {
 			l.Renewed(t.Context())
 			w.advance(10 * time.Minute / time.Duration(customers))
 		}
-		// Until the breaker opens, and then one at a time, after pauses of 8 s less a fifth.
+		// Calls until the breaker opens, and after that one at a time, after pauses of 8 s less a fifth.
 		if n, most := down.fetches.Load(), int64(circuit.After+10+10*time.Minute/(circuit.LongestPause*8/10)); n > most {
 			t.Errorf("%d calls, want %d at most", n, most)
 		}
@@ -178,8 +179,8 @@ func TestCustomersInAnOutage(t *testing.T) {
 	})
 }
 
-// TestFailuresAreShared: twenty loaders of a key in as many instances make one call of an origin that fails, and wait no
-// longer than that. The failure is held for longer each time.
+// TestFailuresAreShared: twenty loaders of a key, in as many instances, make a single call to a failing origin, and none
+// waits longer than that call. Each further failure is held for longer.
 func TestFailuresAreShared(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -216,7 +217,7 @@ func TestFailuresAreShared(t *testing.T) {
 	})
 }
 
-// TestPermanentFailuresAreHeldForAMinute, since the merchant will hardly be known sooner.
+// TestPermanentFailuresAreHeldForAMinute: an unknown merchant will hardly become known sooner.
 func TestPermanentFailuresAreHeldForAMinute(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -240,8 +241,8 @@ func TestPermanentFailuresAreHeldForAMinute(t *testing.T) {
 	})
 }
 
-// TestOriginDown has 10,000 loads of as many keys in five instances during an outage of ten minutes: after five failures one
-// call at a time tries, every eight seconds or so. A moment after the outage all is well.
+// TestOriginDown: 10,000 loads of as many keys in five instances, during an outage of ten minutes. After five failures, one
+// call at a time is let through, every eight seconds or so. Right after the outage, every load succeeds.
 func TestOriginDown(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -261,7 +262,7 @@ func TestOriginDown(t *testing.T) {
 			}
 			w.advance(10 * time.Minute / loads)
 		}
-		// 10 minutes hold 600 s / 6.4 s probes at most.
+		// Ten minutes have room for 600 s / 6.4 s probes at most.
 		if n := o.fetches.Load(); n < 50 || n > 110 || opened.Load() < 40 {
 			t.Errorf("%d calls for %d loads, stopped %d times", n, loads, opened.Load())
 		}
@@ -275,7 +276,7 @@ func TestOriginDown(t *testing.T) {
 	})
 }
 
-// TestOneProbe: while one call tries, no other one does, and an Admit that refuses leaves the try to the next.
+// TestOneProbe: while one call tries the origin, no other call does. If an Admit refuses that call, the next one may try.
 func TestOneProbe(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
@@ -311,7 +312,7 @@ func TestOneProbe(t *testing.T) {
 	})
 }
 
-// isHeldFor says whether an error asks to wait for a while of at least that length, and may be tried again.
+// isHeldFor reports whether an error is retryable and asks for a wait of at least that length.
 func isHeldFor(err error, least time.Duration) bool {
 	held, ok := errors.AsType[*HeldError](err)
 	return ok && held.For >= least && held.Retryable()

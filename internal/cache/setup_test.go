@@ -14,10 +14,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
-// world is a cache server, and the events seen by its instances.
+// world is a cache server with the events that its instances observed.
 type world struct {
 	server cachetest.Server
-	redis  *miniredis.Miniredis // nil if the server is none of Valkey's
+	redis  *miniredis.Miniredis // nil if the server is a table
 	log    *lines
 
 	mu       sync.Mutex
@@ -45,7 +45,7 @@ func setup(t *testing.T) *world {
 	return &world{server: s, redis: s.Miniredis, log: &lines{}, now: cachetest.Start}
 }
 
-// patience bounds waits for success in tests: a busy machine is not a broken cache.
+// patience bounds how long a test waits for success, so that a busy machine doesn't fail it.
 const patience = 10 * time.Second
 
 // client returns a connection of an instance to the server.

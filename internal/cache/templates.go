@@ -13,14 +13,13 @@ import (
 )
 
 const (
-	sidList     = "CONTENT_SIDS" // of KEY=HX…, separated by commas
+	sidList     = "CONTENT_SIDS" // entries KEY=HX…, separated by commas
 	sidVariable = "CONTENT_SID_" // followed by the template's key
 	sidPrefix   = "HX"           // followed by hexadecimal digits
 	sidLength   = 34
 )
 
-// templateCategories are the categories in which we send templates, of those that WhatsApp approves (Meta, "Template
-// categorization").
+// templateCategories are the categories of our templates. WhatsApp has more (Meta, "Template categorization").
 var templateCategories = []delivery.Category{delivery.Utility, delivery.Marketing}
 
 // ParseTemplateSIDs returns the SIDs of templates, by key in lower case. They come from a list, CONTENT_SIDS=KEY=HX…,KEY=HX…,
@@ -48,8 +47,8 @@ func ParseTemplateSIDs(environ []string) (map[string]string, error) {
 	return sids, nil
 }
 
-// ParseTemplateCategories returns WhatsApp's categories of templates, by SID, of those whose SID has one behind it in the
-// environment: HX…:marketing. ParseTemplateSIDs has their faults.
+// ParseTemplateCategories returns the WhatsApp category of each template, by SID. Only entries with a category are in it:
+// HX…:marketing. ParseTemplateSIDs reports faulty entries.
 func ParseTemplateCategories(environ []string) map[string]delivery.Category {
 	listed, single := sidEntries(environ)
 	categories := make(map[string]delivery.Category)
@@ -61,7 +60,7 @@ func ParseTemplateCategories(environ []string) map[string]delivery.Category {
 	return categories
 }
 
-// sidEntries returns the entries of the list, and those of single variables.
+// sidEntries returns the entries of the list, and those of the single variables.
 func sidEntries(environ []string) (listed, single []sidEntry) {
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
@@ -80,9 +79,9 @@ func sidEntries(environ []string) (listed, single []sidEntry) {
 	return listed, single
 }
 
-// sidEntry is the SID of one template as the environment gives it, with the template's category or without.
+// sidEntry is a template's SID as the environment gives it, with or without a category.
 type sidEntry struct {
-	origin             string // the variable, and the entry where it is a list
+	origin             string // the variable, and in a list also the entry
 	key, sid, category string
 	hasCategory        bool
 }
@@ -117,9 +116,10 @@ func validSID(sid string) bool {
 
 // TemplateServer is the part of a cache that keeps template SIDs.
 type TemplateServer interface {
-	// Get is that of Entries.
+	// Get returns the key's value; found is false if it has none.
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
-	// SetAll gives each key its value for ttl and returns how many it set. An error says that it weren't all.
+	// SetAll gives each key its value for ttl and returns the number of keys set. If that is fewer than all, it also returns
+	// an error.
 	SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (int, error)
 }
 
@@ -131,14 +131,14 @@ type Templates struct {
 	log    *slog.Logger
 }
 
-// NewTemplates returns templates that the server keeps for ttl after each Warm. own are the function's own, by key, and are
-// never looked up.
+// NewTemplates returns templates that the server keeps for ttl after each Warm. own has the SIDs of the function's own
+// environment, by key; these are never looked up.
 func NewTemplates(server TemplateServer, own map[string]string, ttl time.Duration, log *slog.Logger) *Templates {
 	return &Templates{server: server, own: own, ttl: ttl, log: log}
 }
 
-// Warm writes the SIDs, by key, into the cache in one round trip. It returns how many were written, and an error where
-// that isn't all of them.
+// Warm writes the SIDs, by key, into the cache in one round trip. It returns the number written, and an error if that is
+// fewer than all.
 func (t *Templates) Warm(ctx context.Context, sids map[string]string) (int, error) {
 	if len(sids) == 0 {
 		return 0, nil
@@ -150,11 +150,10 @@ func (t *Templates) Warm(ctx context.Context, sids map[string]string) (int, erro
 	return t.server.SetAll(ctx, values, t.ttl)
 }
 
-// SID returns the SID of the template with the key, in lower case, or false if it has none.
+// SID returns the SID of the template with the key, in lower case; ok is false if it has none.
 //
-// The function's own environment comes first, and costs no round trip. The cache can't hold a newer value: a worker has
-// warmed it from an environment that the same deployment sets, up to a TTL ago. Only keys that the function isn't
-// configured with are looked up.
+// The function's own environment comes first, and costs no round trip. The cache can't have a newer SID for such a key: a
+// worker of the same deployment wrote it, from the same settings. Only keys missing in the environment are looked up.
 func (t *Templates) SID(ctx context.Context, key string) (string, bool) {
 	if own, ok := t.own[key]; ok {
 		return own, true

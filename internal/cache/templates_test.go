@@ -21,7 +21,7 @@ var sids = map[string]string{
 	"branch_list": "HXfedcba9876543210FEDCBA9876543210",
 }
 
-// forbidden is a cache that must not be asked.
+// forbidden is a cache that fails the test when it is asked.
 type forbidden struct {
 	TemplateServer
 	t *testing.T
@@ -191,7 +191,7 @@ func TestParseTemplateSIDList(t *testing.T) {
 			}
 		})
 	}
-	// Each entry of these is faulty in its own way, and each has to be reported.
+	// Each of these entries has another fault, and each fault must be reported.
 	faulty := []string{"welcome=" + sids["welcome"], "SHORT=HX12", "NO_SID", "", " SPACE=" + sids["welcome"], "=" + sids["welcome"]}
 	_, err := ParseTemplateSIDs([]string{"CONTENT_SIDS=" + strings.Join(faulty, ","), "CONTENT_SID_OTHER=MG1"})
 	if err == nil {

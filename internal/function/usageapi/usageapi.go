@@ -1,5 +1,5 @@
-// Package usageapi assembles the function usage-api from its environment: for its main, and for local stacks, which run
-// the very same with another clock.
+// Package usageapi assembles the function usage-api from its environment. The function's main starts it, and so do local
+// stacks, with a clock of their own.
 package usageapi
 
 import (
