@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// TestEngineServersTime: three instances with clocks hours apart start sixty callers at once. By the server's clock twenty may
-// start, and the others get moments within three minutes, twenty in each. A table is given the machine's clock.
+// TestEngineServersTime: three instances, with clocks hours apart, start sixty callers at once. By the server's clock twenty
+// start, and the others are given moments within three minutes, twenty in each minute. A table is given the machine's clock.
 func TestEngineServersTime(t *testing.T) {
 	t.Parallel()
 	cachetest.EachEngine(t, func(t *testing.T, connect func() cachetest.Client) {
@@ -73,7 +73,7 @@ func TestEngineWindow(t *testing.T) {
 		key := "sufrah:v1:{" + restaurant + "}:answers:29923920"
 		client, ok := connect().(*valkey.Client)
 		if !ok {
-			return // of a table, the contract has looked at it
+			return // a table's counter: its contract test looks at that
 		}
 		ttl, err := client.Eval(t.Context(), `return redis.call('TTL', KEYS[1])`, []string{key})
 		if err != nil || ttl < 100 || ttl > 120 {

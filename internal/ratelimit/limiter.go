@@ -12,24 +12,24 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// LimiterConfig is a rate that all instances keep together.
+// LimiterConfig configures a rate that all instances keep together.
 type LimiterConfig struct {
-	Key    string        // of the cache, with a hash tag; the same for all sharers of the rate
-	Rate   int           // starts in any Per, 1 or more
+	Key    string        // cache key with a hash tag; the same for all callers that share the rate
+	Rate   int           // most starts in any period of length Per; 1 or more
 	Per    time.Duration // a millisecond or longer
-	Alone  int           // starts in any Per of one instance while the cache is down; from 1 to Rate
+	Alone  int           // the same for one instance while the cache is down; from 1 to Rate
 	Now    func() time.Time
-	Random func() uint64 // evenly distributed, by instances apart
-	// LocalTime takes Now for the time of all instances, for a clock that is moved by hand. Otherwise it is the server's:
-	// instances' clocks differ.
+	Random func() uint64 // evenly distributed and different in each instance
+	// LocalTime makes Now the time of all instances, for a clock that is moved by hand. Otherwise the server's clock counts,
+	// because instances' clocks differ.
 	LocalTime bool
 }
 
-// Limiter lets at most Rate callers start in any Per, wherever it begins, and each at the first moment that this rule allows:
-// startlog's rule, over a log that the cache keeps. It is safe for concurrent use.
+// Limiter lets at most Rate callers start in any period of length Per, each at the first moment that this allows. It applies
+// package startlog's rule to a log of starts in the cache. It is safe for concurrent use.
 //
-// Every answer of the cache has the latest starts. So an instance knows nearly all of them, and can restore a cache that has
-// lost its content.
+// Each answer of the cache contains the latest starts. So an instance knows nearly all of them, and can restore the log if
+// the cache loses it.
 type Limiter struct {
 	config LimiterConfig
 	starts Starts
@@ -37,9 +37,9 @@ type Limiter struct {
 
 	mu    sync.Mutex
 	epoch int64
-	known []int64 // the latest starts, by Now in microseconds, newest first; at most startlog.Told
-	older int     // starts before known, and not older than Per
-	alone []int64 // starts that the cache wasn't told of, newest first
+	known []int64 // the latest starts, newest first, in microseconds of this instance's clock; at most startlog.Told
+	older int     // number of starts before known that are within Per
+	alone []int64 // starts while the cache was down, which it doesn't know; newest first
 }
 
 // NewLimiter returns a limiter, or an error that describes the config's fault.
@@ -50,16 +50,16 @@ func NewLimiter(config LimiterConfig, starts Starts, log *slog.Logger) (*Limiter
 	return &Limiter{config: config, starts: starts, outage: outage{limit: "job starts per minute", log: log}}, nil
 }
 
-// Start starts the caller and returns 0, or else the time until the caller may expect to start. Callers that give the same name
-// wait for the same moment. It fails only with the context's error.
+// Start starts the caller and returns 0, or returns the time after which the caller may expect to start. Callers with the
+// same name wait for the same moment. It fails only with the context's error.
 //
-// A caller that doesn't come back delays nobody: any caller starts while there is room. While the cache is down the
-// instance keeps its share of the rate alone.
+// A caller that doesn't come back delays nobody: any caller starts while there is room. While the cache is down, each
+// instance keeps its own share of the rate.
 func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	l.mu.Lock() // serially: each caller needs the answer to the previous one
+	l.mu.Lock() // one at a time: each caller needs the answer to the previous one
 	defer l.mu.Unlock()
 	now := l.config.Now().UnixMicro()
 	wait, err := l.shared(ctx, name, now)
@@ -73,7 +73,7 @@ func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error)
 	return time.Duration(wait) * time.Microsecond, nil
 }
 
-// shared asks the cache, and returns the microseconds to wait.
+// shared asks the cache for a start and returns the microseconds to wait.
 func (l *Limiter) shared(ctx context.Context, name string, now int64) (int64, error) {
 	offer, starts := startlog.Nothing, []int64(nil)
 	if len(l.alone) > 0 {
@@ -89,7 +89,7 @@ func (l *Limiter) shared(ctx context.Context, name string, now int64) (int64, er
 	case answer.MustOffer:
 		return 0, errors.New("asking for a start: the cache wants more than all that is known")
 	}
-	behind := answer.Now - now // by how much this instance's clock is behind
+	behind := answer.Now - now // the cache's clock minus this instance's
 	l.epoch, l.alone, l.known = answer.Epoch, nil, l.known[:0]
 	for _, at := range answer.Latest {
 		l.known = append(l.known, at-behind)
@@ -98,7 +98,7 @@ func (l *Limiter) shared(ctx context.Context, name string, now int64) (int64, er
 	return answer.Wait, nil
 }
 
-// ask asks for a start, offering starts as far as they are not older than Per.
+// ask asks the cache for a start. It offers the given starts that are within Per.
 func (l *Limiter) ask(ctx context.Context, name string, now int64, offer startlog.Offer, starts []int64) (startlog.Answer, error) {
 	r := startlog.Request{
 		Name: name, Rate: l.config.Rate, Per: l.config.Per.Microseconds(), Epoch: l.epoch, Fresh: int64(l.config.Random() >> 14), Offer: offer,
@@ -107,23 +107,23 @@ func (l *Limiter) ask(ctx context.Context, name string, now int64, offer startlo
 		r.At = now
 	}
 	if len(l.recent(l.known, now)) == 0 && len(l.recent(l.alone, now)) == 0 {
-		r.Epoch = 0 // this instance knows of no start that counts, so the cache is right
+		r.Epoch = 0 // this instance knows of no start within Per, so the cache's log is right
 	}
 	if offer == startlog.All && len(l.recent(l.known, now)) == len(l.known) {
 		r.Older = l.older
 	}
 	for _, at := range l.recent(starts, now) {
-		r.Ages = append(r.Ages, now-at) // ages, since clocks differ
+		r.Ages = append(r.Ages, now-at) // ages and not times, because clocks differ
 	}
 	return l.starts.Start(ctx, l.config.Key, r)
 }
 
-// recent returns the starts that still count at the time.
+// recent returns the starts that are still within Per.
 func (l *Limiter) recent(starts []int64, now int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(starts), func(at int64) bool { return now-at >= l.config.Per.Microseconds() })
 }
 
-// startAlone starts the caller by this instance's own knowledge, or returns the microseconds to wait.
+// startAlone starts the caller if this instance's own starts allow it. Otherwise it returns the microseconds to wait.
 func (l *Limiter) startAlone(now int64) int64 {
 	l.alone = l.recent(l.alone, now)
 	all := l.recent(slices.Concat(l.alone, l.known), now)

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
-// jobs are twenty a minute, as for the bootstrap jobs.
+// jobs returns the config for twenty starts a minute, as bootstrap jobs have it.
 func jobs(now func() time.Time) LimiterConfig {
 	return LimiterConfig{
 		Key: "{jobs}", Rate: 20, Per: time.Minute, Alone: 4, Now: now, Random: rand.New(rand.NewPCG(1, 2)).Uint64, LocalTime: true,
@@ -29,7 +29,7 @@ func newLimiter(t *testing.T, config LimiterConfig, starts Starts) *Limiter {
 	return limiter
 }
 
-// instances are limiters that share a server, with a source of luck of their own each.
+// instances returns limiters that share a server, each with its own source of randomness.
 func instances(t *testing.T, n int, server cachetest.Server, config LimiterConfig) ([]*Limiter, []*flaky) {
 	t.Helper()
 	var limiters []*Limiter
@@ -68,8 +68,8 @@ func TestNewLimiterRefuses(t *testing.T) {
 	}
 }
 
-// TestFirstMoment: twenty start at once, and each later caller starts when the start twenty places before it is a minute old.
-// Waiting callers learn these moments, in the order in which they came.
+// TestFirstMoment: twenty callers start at once. Each later one starts when the start twenty places before it is a minute
+// old. Waiting callers are told these moments, in the order in which they came.
 func TestFirstMoment(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {
@@ -101,7 +101,7 @@ func TestFirstMoment(t *testing.T) {
 		if d := wait(t, limiters[1], "w1"); d != time.Second {
 			t.Errorf("the next one is told %v, want 1s", d)
 		}
-		// A caller that asks while there is room starts, although an absent caller was given this moment.
+		// A caller that asks while there is room starts, although this moment was given to a caller that stayed away.
 		c.advance(time.Second)
 		if d := wait(t, limiters[2], "new"); d != 0 {
 			t.Errorf("while there is room, it is told %v", d)
@@ -109,7 +109,7 @@ func TestFirstMoment(t *testing.T) {
 	})
 }
 
-// windows fails if more than 20 of the starts are in any minute.
+// windows fails if any minute has more than 20 of the starts.
 func windows(t *testing.T, starts []time.Time, per time.Duration) {
 	t.Helper()
 	slices.SortFunc(starts, time.Time.Compare)
@@ -120,8 +120,8 @@ func windows(t *testing.T, starts []time.Time, per time.Duration) {
 	}
 }
 
-// TestAnySequence: five instances with clocks up to 2 s apart start callers at random, and the cache loses its content at
-// random. No minute has more than twenty starts.
+// TestAnySequence: callers start at random in five instances with clocks up to 2 s apart, while the cache loses its content
+// at random. No minute has more than twenty starts.
 func TestAnySequence(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(9) {
@@ -157,7 +157,7 @@ func TestAnySequence(t *testing.T) {
 				if len(starts) < 60 {
 					t.Errorf("%d starts in %v: the rate is far from used", len(starts), c.now().Sub(start))
 				}
-				if seed%3 != 0 { // the cache can't count starts that it never heard of
+				if seed%3 != 0 { // the cache can't count starts that it was never told of
 					windows(t, starts, time.Minute)
 				}
 			})
@@ -165,8 +165,8 @@ func TestAnySequence(t *testing.T) {
 	}
 }
 
-// TestEmptied: the cache loses its content in the middle of a burst. The first instance to notice knows of sixteen starts of
-// twenty, and counts on the others that the rule can have let start.
+// TestEmptied: the cache loses its content in the middle of a burst. An instance that notices seeds a new log with the starts
+// that it knows. For the others it assumes as many starts as the rule may have allowed.
 func TestEmptied(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {
@@ -184,12 +184,12 @@ func TestEmptied(t *testing.T) {
 				t.Errorf("instance %d is told %v after 10 s", i, d)
 			}
 		}
-		// The fourth instance saw sixteen starts, so that four places are open at the end of the minute at the latest.
+		// The fourth instance knows sixteen starts, so four callers more may start before the minute ends.
 		c.advance(50 * time.Second)
 		if d := wait(t, limiters[0], "w0"); d != 0 {
 			t.Errorf("a minute later it is told %v", d)
 		}
-		// An instance that knows of no counting start believes the cache.
+		// An instance whose known starts are all older than a minute believes the cache.
 		c.advance(time.Hour)
 		server.Clear(t)
 		if d := wait(t, limiters[1], "x"); d != 0 {
@@ -198,7 +198,8 @@ func TestEmptied(t *testing.T) {
 	})
 }
 
-// TestAlone: while the cache is down each instance keeps to its share, and tells the cache when it is back.
+// TestAlone: while the cache is down, each instance keeps its own share of the rate. It reports its starts once the cache is
+// back.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {
@@ -249,7 +250,7 @@ func TestServerTime(t *testing.T) {
 	})
 }
 
-// TestFlatCost: an answer is as long at hundreds a minute as at twenty.
+// TestFlatCost: the cache's answer is no longer at hundreds of starts a minute than at twenty.
 func TestFlatCost(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {
@@ -265,7 +266,7 @@ func TestFlatCost(t *testing.T) {
 		if len(l.known) != startlog.Told || l.older != 200-startlog.Told {
 			t.Errorf("it knows %d starts and %d older ones", len(l.known), l.older)
 		}
-		server.Clear(t) // and the next seeds a whole log
+		server.Clear(t) // the next caller offers a whole log
 		if d := wait(t, l, "after"); d <= 0 || d > time.Minute {
 			t.Errorf("after a loss it is told %v", d)
 		}

@@ -1,5 +1,5 @@
-// Package ratelimit keeps two limits over all instances of a function: the rate of jobs, and the number of automated
-// answers in a minute. Both are held in the cache, and by each instance for itself while the cache is down.
+// Package ratelimit keeps two limits over all instances of a function: the rate of jobs, and the number of automated answers
+// in a minute. The cache holds the counts; while it is down, each instance holds its own.
 package ratelimit
 
 import (
@@ -11,20 +11,20 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// Counters counts for all instances. An error may mean that it counted nevertheless: a limit may then be reached a little early.
+// Counters counts for all instances. After an error the count may have been added all the same: a limit may then be reached a
+// little early.
 type Counters interface {
-	// Count counts one under a key that is used for no longer than keep, and returns how many were counted. The counter may go
-	// once keep is over.
+	// Count adds one to a key's counter and returns the sum. The counter may be deleted once keep has passed since it began.
 	Count(ctx context.Context, key string, keep time.Duration) (int64, error)
 }
 
-// Starts keeps logs of starts for all instances. It applies startlog's rule, atomically. An error may mean that the caller was
-// given its start nevertheless.
+// Starts keeps logs of starts for all instances. It applies package startlog's rule, atomically. After an error the caller
+// may have been given its start all the same.
 type Starts interface {
 	Start(ctx context.Context, key string, request startlog.Request) (startlog.Answer, error)
 }
 
-// outage notes when the server goes away and comes back, once each.
+// outage logs when the server goes down and when it comes back, once each.
 type outage struct {
 	limit string
 	log   *slog.Logger

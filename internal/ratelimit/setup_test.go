@@ -62,13 +62,13 @@ func each(t *testing.T, test func(t *testing.T, s cachetest.Server)) {
 	cachetest.Each(t, test)
 }
 
-// connect returns a connection of one more instance.
+// connect returns the connection of a further instance.
 func connect(t *testing.T, s cachetest.Server) *flaky {
 	t.Helper()
 	return &flaky{Client: s.Client(t)}
 }
 
-// newLog returns a logger and its output, which must not be read while anything logs.
+// newLog returns a logger and its output. Read the output only when nothing logs any more.
 func newLog() (*slog.Logger, *bytes.Buffer) {
 	var text bytes.Buffer
 	return slog.New(slog.NewTextHandler(&text, nil)), &text

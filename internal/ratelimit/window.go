@@ -21,23 +21,23 @@ type Window struct {
 	counts map[string]count // of the minute, by restaurant
 }
 
-// count is an instance's knowledge of a restaurant's minute.
+// count is an instance's knowledge of a restaurant's current minute.
 type count struct {
-	shared int64 // the most that the cache has counted
-	alone  int64 // the answers that it could not be told of
+	shared int64 // the highest count that the cache has returned
+	alone  int64 // answers that could not be counted in the cache
 }
 
-// NewWindow returns counters for minutes by the clock now.
+// NewWindow returns a Window that takes the time from now.
 func NewWindow(counters Counters, now func() time.Time, log *slog.Logger) *Window {
 	return &Window{counters: counters, now: now, outage: outage{limit: "answers per minute", log: log}}
 }
 
-// keepCounter is the time for which a minute's counter is kept: some time longer than its minute, whichever clock that is by.
+// keepCounter is longer than the minute that a counter is for, so that it lasts although the server's clock may differ.
 const keepCounter = 2 * time.Minute
 
-// Allow counts an answer of the restaurant and says whether it is within the limit of the minute. A negative limit allows
-// every answer, and 0 none; neither is counted. While the cache is down the instance counts alone, beginning with the last
-// count that it knows.
+// Allow counts an answer of the restaurant, and reports whether the minute's limit allows it. A negative limit allows every
+// answer, and 0 allows none; neither case is counted. While the cache is down the instance counts alone, from the last count
+// that it knows.
 func (w *Window) Allow(ctx context.Context, restaurantID string, limit int64) bool {
 	if limit <= 0 {
 		return limit < 0
@@ -54,7 +54,7 @@ func (w *Window) Allow(ctx context.Context, restaurantID string, limit int64) bo
 	return w.counted(restaurantID, minute, n, err == nil) <= limit
 }
 
-// known returns the instance's knowledge, and forgets the minute before.
+// known returns the instance's count of the minute, and forgets the previous minute.
 func (w *Window) known(restaurantID string, minute int64) count {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,7 +64,8 @@ func (w *Window) known(restaurantID string, minute int64) count {
 	return w.counts[restaurantID]
 }
 
-// counted notes an answer that made the cache count n, or that it could not be told of, and returns how many there are.
+// counted notes an answer and returns the minute's count. told says whether the cache counted the answer; n is then its
+// count.
 func (w *Window) counted(restaurantID string, minute, n int64, told bool) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -93,7 +93,7 @@ func TestWindowOverInstances(t *testing.T) {
 	})
 }
 
-// TestWindowInOutages has one instance lose and find the server at random: it never allows more or fewer.
+// TestWindowInOutages: while an instance loses and finds the server at random, it allows exactly the limit.
 func TestWindowInOutages(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {

@@ -15,22 +15,22 @@ import (
 
 // Authenticator verifies a raw credential.
 type Authenticator interface {
-	// Authenticate returns the credential. It fails with credential.ErrRefused (as a *credential.RefusedError where the
-	// credential was issued) or outage.ErrUnavailable.
+	// Authenticate returns the credential. It fails with credential.ErrRefused (a *credential.RefusedError if we issued the
+	// credential) or with outage.ErrUnavailable.
 	Authenticate(ctx context.Context, kind credential.Kind, raw string) (credential.Credential, error)
-	// Seen returns the credential as this instance has seen it good before, without asking anybody: it may have ended
-	// since. A value that nobody issued was never seen.
+	// Seen returns the credential if this instance has found it valid before. It reads nothing, so the credential may have
+	// expired or been revoked since.
 	Seen(kind credential.Kind, raw string) (credential.Credential, bool)
 }
 
-// presented is a credential as a caller presents it: not yet verified.
+// presented is a credential in a request, not yet verified.
 type presented struct {
 	kind credential.Kind
 	raw  string
 }
 
-// presentedBy returns the credential in the headers. API Gateway joins a repeated header with commas. presentedBy joins
-// repeated headers likewise, so that they have the same meaning everywhere: a value that no credential has.
+// presentedBy returns the credential in the headers. API Gateway joins repeated headers with commas, and presentedBy does the
+// same: everywhere, two credentials become one value that is no credential.
 func presentedBy(header http.Header) (presented, error) {
 	authorization := strings.TrimSpace(strings.Join(header.Values("Authorization"), ","))
 	apiKey := strings.TrimSpace(strings.Join(header.Values("X-Api-Key"), ","))
@@ -49,7 +49,8 @@ func presentedBy(header http.Header) (presented, error) {
 	return presented{credential.PAT, strings.TrimSpace(token)}, nil
 }
 
-// verify returns the presented credential, and adds its name to the log line, also if it is known but refused.
+// verify returns the verified credential. It adds the credential's id to the log line, also if the credential is known but
+// refused.
 func verify(c *httpedge.Call, a Authenticator, p presented) (credential.Credential, error) {
 	holder, err := a.Authenticate(c.Context(), p.kind, p.raw)
 	id := holder.ID
@@ -62,8 +63,8 @@ func verify(c *httpedge.Call, a Authenticator, p presented) (credential.Credenti
 	return holder, err
 }
 
-// presentedKey returns the API key in the headers. It fails with errAdministratorsOnly for a good token, and as verify does
-// for any other.
+// presentedKey returns the API key in the headers, not yet verified. A token is verified: a valid token fails with
+// errAdministratorsOnly, any other as verify does.
 func presentedKey(c *httpedge.Call, a Authenticator) (presented, error) {
 	p, err := presentedBy(c.Header)
 	if err == nil && p.kind != credential.APIKey {
@@ -74,9 +75,9 @@ func presentedKey(c *httpedge.Call, a Authenticator) (presented, error) {
 	return p, err
 }
 
-// whileVerifying returns the result of read for the holder of a credential. For a credential that this instance has recently
-// found valid, it reads and verifies at the same time, so that the two cost one round trip. For any other it verifies first,
-// so that a guess costs nothing but its own verification.
+// whileVerifying returns the result of read for the holder of a credential. If this instance has recently found the
+// credential valid, it reads and verifies at the same time, in one round trip. Otherwise it verifies first, so that a guessed
+// credential causes no other reads.
 func whileVerifying[T any](
 	c *httpedge.Call, a Authenticator, p presented, read func(context.Context, credential.Credential) (T, error),
 ) (T, error) {
@@ -95,7 +96,7 @@ func whileVerifying[T any](
 	holder, err := verify(c, a, p)
 	if err != nil {
 		cancel()
-		// An instance is frozen once it has answered: nothing must be left half-done.
+		// Lambda freezes an instance once it has answered, so the reading must end before that.
 		if _, readErr := reading.Wait(); task.IsPanic(readErr) {
 			err = readErr
 		}
@@ -107,8 +108,8 @@ func whileVerifying[T any](
 	return read(c.Context(), holder)
 }
 
-// noteRestaurant adds the requested restaurant to the log line, unless the text can't be a restaurant's id: callers may
-// not write arbitrary text into the log.
+// noteRestaurant adds the requested restaurant to the log line if the text can be a restaurant's id. Callers must not be able
+// to write arbitrary text into the log.
 func noteRestaurant(c *httpedge.Call, id string) {
 	if restaurant.ValidID(id) {
 		c.Note(slog.String("restaurantId", id))

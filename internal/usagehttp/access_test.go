@@ -90,8 +90,8 @@ func TestPanicIsAnsweredAs500AndLogged(t *testing.T) {
 	}
 }
 
-// TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant: a result that was read under a credential's remembered access isn't returned if the
-// credential's access has changed since.
+// TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant: figures that were read under a credential's remembered access are not
+// returned if its access has changed since.
 func TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -108,10 +108,10 @@ func TestOwnerWhoseAccessChangedSeesOnlyTheNewRestaurant(t *testing.T) {
 	}
 }
 
-// panicking is an error that panics in place of being returned.
+// panicking is an error that raise turns into a panic.
 type panicking struct{ error }
 
-// raise panics with an error that stands for a panic, and returns any other.
+// raise panics with a panicking error, and returns any other error.
 func raise(err error) error {
 	if _, ok := err.(panicking); ok {
 		panic("on fire")

@@ -46,7 +46,7 @@ func edgeOptions(logger *slog.Logger, now func() time.Time, requestID func(conte
 	return httpedge.Options{Log: logger, Now: now, RequestID: requestID, Translate: translate}
 }
 
-// usageOfOneOrAll serves GET /api/usage: with a token a single restaurant, with an API key a page of all.
+// usageOfOneOrAll serves GET /api/usage: a single restaurant for a token, a page of all restaurants for an API key.
 func (a *API) usageOfOneOrAll(c *httpedge.Call) (any, error) {
 	presented, err := presentedBy(c.Header)
 	if err != nil {
@@ -66,8 +66,8 @@ func (a *API) readUsage(ctx context.Context, restaurantID string) (any, error) {
 	return newUsageBody(report), nil
 }
 
-// ofOwn responds with the result of read for the restaurant that a token's request names, by the restaurant's id or its
-// bot's.
+// ofOwn responds with the result of read for the restaurant that a token's request names. The name is the restaurant's id or
+// its bot's.
 func (a *API) ofOwn(c *httpedge.Call, presented presented, read func(context.Context, string) (any, error)) (any, error) {
 	name, nameErr := restaurantNamed(c.Request)
 	noteRestaurant(c, name)
@@ -87,21 +87,21 @@ func (a *API) ofOwn(c *httpedge.Call, presented presented, read func(context.Con
 	return found.body, err
 }
 
-// named is a restaurant that a request named, and the data read for it.
+// named is a restaurant named in a request, and the data read for it.
 type named struct {
 	restaurantID string
 	body         any
 }
 
-// readNamed returns the result of read, for a token's holder, for the restaurant with a name. It fails with
-// errNotCovered if the token doesn't cover the name, so that the caller can't tell whether there is such a restaurant.
+// readNamed returns the result of read for the restaurant with a name, if the token covers it. Otherwise it fails with
+// errNotCovered, whether the restaurant exists or not, so that the caller learns nothing about it.
 //
-// A token that names the restaurant costs one round trip. So does a restaurant's id with a token for all restaurants:
-// its bot is looked up at the same time. A bot's id takes a second round trip.
+// A token that lists the restaurant costs one round trip. A token for all restaurants does too if the name is a restaurant's
+// id, because a bot of that id is looked up at the same time. If the name is a bot's id, there is a second round trip.
 func (a *API) readNamed(
 	ctx context.Context, holder credential.Credential, name string, read func(context.Context, string) (any, error),
 ) (named, error) {
-	if holder.Names(name) { // ids of restaurants and of bots are one name space
+	if holder.Names(name) { // ids of restaurants and of bots never coincide
 		body, err := read(ctx, name)
 		return named{name, body}, err
 	}
@@ -146,7 +146,7 @@ func (a *API) usageOfAll(c *httpedge.Call, presented presented) (any, error) {
 	return newListBody(listing, query.limit), nil
 }
 
-// whereListed looks up the place of a page's restaurants, and returns the function that reads them.
+// whereListed finds the place of a page's restaurants in the list, and returns the function that reads them.
 func (a *API) whereListed(ctx context.Context, c *httpedge.Call, query listQuery) (func() (usage.Listing, error), error) {
 	if query.search.IsZero() {
 		directory, err := a.usage.Directory(ctx)
@@ -191,7 +191,7 @@ func (a *API) usageInDetail(c *httpedge.Call) (any, error) {
 	})
 }
 
-// details serves GET /api/usage/{restaurantId}/details: all that is shown of one restaurant, for administrators.
+// details serves GET /api/usage/{restaurantId}/details: all data about one restaurant, for administrators.
 func (a *API) details(c *httpedge.Call) (any, error) { return a.forAdministrator(c, a.readDetails) }
 
 func (a *API) readDetails(ctx context.Context, restaurantID string) (any, error) {
@@ -202,7 +202,7 @@ func (a *API) readDetails(ctx context.Context, restaurantID string) (any, error)
 	return newDetailsBody(details), nil
 }
 
-// detailsOfOwn serves GET /api/usage/details: the same of a token's restaurant.
+// detailsOfOwn serves GET /api/usage/details: all data about a token's own restaurant.
 func (a *API) detailsOfOwn(c *httpedge.Call) (any, error) {
 	presented, err := presentedBy(c.Header)
 	if err != nil {

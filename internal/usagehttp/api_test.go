@@ -35,7 +35,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// now is when the tests' requests arrive.
+// now is the time of the tests' requests.
 var now = time.Date(2025, 10, 20, 18, 0, 0, 0, time.UTC)
 
 const (
@@ -53,13 +53,13 @@ type fixture struct {
 	store   *stackstore.Store
 	faults  *faults
 	log     *bytes.Buffer
-	passed  *time.Duration // since the fixture was set up, for credentials
+	passed  *time.Duration // time since the fixture was set up, as credentials see it
 }
 
-// later moves the clock of the remembered credentials. The figures' clock stands still.
+// later moves the clock by which remembered credentials age. The clock of the figures stands still.
 func (f fixture) later(by time.Duration) { *f.passed += by }
 
-// faults makes a working store fail.
+// faults wraps a working store and makes it fail.
 type faults struct {
 	*stackstore.Store
 	usage, directory, credentials, bots, alerts error
@@ -180,7 +180,7 @@ func (f fixture) write(t testing.TB, restaurantID string) {
 	}
 }
 
-// send has messages be sent and reported on.
+// send lets messages be sent, and their statuses be reported.
 func (f fixture) send(t testing.TB, restaurantID string) {
 	t.Helper()
 	for i, m := range []struct {
@@ -201,7 +201,7 @@ func (f fixture) send(t testing.TB, restaurantID string) {
 	}
 }
 
-// withSessions has customers write and be answered, and an allowance added to, so that there is something to be seen in detail.
+// withSessions fills the details: customers write and are answered, and there is a top-up.
 func (f fixture) withSessions(t testing.TB) fixture {
 	t.Helper()
 	f.send(t, "clxyz123abc")
@@ -225,7 +225,7 @@ func request(target string, headers ...string) *http.Request {
 	return r
 }
 
-// do sends a request, and holds the answer to the API's description.
+// do sends a request, and compares the answer with the API's description.
 func (f fixture) do(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -295,7 +295,7 @@ func TestAnswersAreTheGoldenFiles(t *testing.T) {
 	}
 }
 
-// TestRefusalsFollowTheErrorTable has every row of the API's error table.
+// TestRefusalsFollowTheErrorTable covers every row of the API's error table.
 func TestRefusalsFollowTheErrorTable(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -303,7 +303,7 @@ func TestRefusalsFollowTheErrorTable(t *testing.T) {
 		break_  func(*faults)
 		status  int
 		code    string
-		names   string // the parameter that the sentence must name
+		names   string // the parameter that the error's sentence must name
 	}{
 		"no credentials":                         {request: request("/api/usage"), status: 401, code: "unauthorized"},
 		"no credentials, detail":                 {request: request("/api/usage/new"), status: 401, code: "unauthorized"},
@@ -603,7 +603,8 @@ func TestEveryRequestHasALogLineWithoutCredentials(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the log of the requests (-want +got):\n%s", diff)
 	}
-	// The ids of the fixture's credentials hold their values, which stands in for nothing else: look for the values as sent.
+	// The fixture's credential ids contain the credentials' values, which real ids don't. So the log is searched for the
+	// values as they were sent.
 	if strings.Contains(f.log.String(), "Bearer") {
 		t.Errorf("the log shows an Authorization header, and with it a token: %s", f.log)
 	}
@@ -661,7 +662,7 @@ func TestAlertsAreOrderedAndCounted(t *testing.T) {
 	}
 }
 
-// FuzzRequests holds the API to answering anything without failing or panicking.
+// FuzzRequests: the API answers any request without failing or panicking.
 func FuzzRequests(f *testing.F) {
 	f.Add("GET", "/api/usage", "limit=5&offset=1&isActive=true", "Bearer "+owner, admin, "clxyz123abc")
 	f.Add("GET", "/api/usage/clxyz123abc", "", "", admin, "")

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// timestamp is a time as the API shows it: RFC 3339 in UTC with milliseconds, null if there is none.
+// timestamp is a time in the API's form: RFC 3339 in UTC with milliseconds, null if there is none.
 type timestamp time.Time
 
 const timestampLayout = "2006-01-02T15:04:05.000Z"
@@ -25,14 +25,14 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, `"`+timestampLayout+`"`), nil
 }
 
-// percentage is a percentage in hundredths, which the API shows as a number with up to two decimals.
+// percentage is a percentage in hundredths. In JSON it is a number with up to two decimals.
 type percentage int64
 
 func (p percentage) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(p)/100, 'f', -1, 64), nil
 }
 
-// percentageOf returns how much of a quota is used, nil where it is unlimited.
+// percentageOf returns the used share of a quota, nil if the quota is unlimited.
 func percentageOf(q usage.Quota) *percentage {
 	hundredths, limited := q.PercentHundredths()
 	if !limited {
@@ -60,7 +60,7 @@ type usageBody struct {
 	IsActive               bool          `json:"isActive"`
 }
 
-// periodBody is the period that this month's figures cover.
+// periodBody is the month that the figures cover.
 type periodBody struct {
 	Year     int       `json:"year"`
 	Month    int       `json:"month"`
@@ -99,7 +99,7 @@ func newUsageBody(r usage.Report) usageBody {
 	}
 }
 
-// quotaBody is how much of this month's allowance is used.
+// quotaBody is this month's allowance, and the used part of it.
 type quotaBody struct {
 	Used           int64       `json:"used"`
 	Limit          int64       `json:"limit"`
@@ -184,7 +184,7 @@ type alertsBody struct {
 	Threshold  float64        `json:"threshold"`
 }
 
-// alertBody is a restaurant in that list. Its limit is the effective one: plan plus top-ups.
+// alertBody is a restaurant in an alertsBody. Its limit is the effective limit: plan plus top-ups.
 type alertBody struct {
 	RestaurantID   string      `json:"restaurantId"`
 	RestaurantName string      `json:"restaurantName"`
@@ -208,7 +208,7 @@ func newAlertsBody(listing usage.Listing, q alertQuery) alertsBody {
 	return alertsBody{data, newPaginationBody(listing, q.limit), float64(q.threshold) / float64(usage.Whole)}
 }
 
-// detailsBody is all that is shown of one restaurant.
+// detailsBody has all data about one restaurant.
 type detailsBody struct {
 	RestaurantID        string        `json:"restaurantId"`
 	RestaurantName      string        `json:"restaurantName"`
@@ -231,7 +231,7 @@ type detailsBody struct {
 type sentBody struct {
 	countBody
 	ByKind     map[delivery.Kind]countBody     `json:"byKind"`     // only kinds with sent messages, never null
-	ByCategory map[delivery.Category]countBody `json:"byCategory"` // as above
+	ByCategory map[delivery.Category]countBody `json:"byCategory"` // only categories with sent messages, never null
 	Days       []sentDayBody                   `json:"days"`       // only days with sent messages
 	Cost       *costBody                       `json:"cost,omitempty"`
 }
@@ -307,7 +307,7 @@ func newDetailsBody(d usage.Details) detailsBody {
 		ConversationsToday: d.ConversationsToday, Period: newPeriodBody(d.Period), HasAccess: d.Quota.HasAccess(), Quota: newQuotaBody(d.Quota),
 		MonthlyUsage: newMonthBodies(d.History), FirstActivity: timestamp(d.FirstActivity), LastActivity: timestamp(d.LastActivity),
 		ActiveSessionsCount: d.ActiveSessions,
-		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the others
+		DailyBreakdown:      make([]dayBody, len(d.Days)), // never null, nor are the other lists
 		TopUps:              make([]topUpBody, len(d.TopUps)),
 		RecentSessions:      make([]sessionBody, len(d.Sessions)),
 		SentMessages:        newSentBody(d),

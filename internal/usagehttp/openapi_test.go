@@ -134,7 +134,7 @@ func (f fixture) renewExample(t *testing.T) {
 	}
 }
 
-// TestDescriptionNoticesDifferences holds the description to answers that the API never gives.
+// TestDescriptionNoticesDifferences: answers that the API never gives don't pass as answers of the description.
 func TestDescriptionNoticesDifferences(t *testing.T) {
 	t.Parallel()
 	one := setup(t).do(t, request("/api/usage", asOwner, ofExample)).Body.String()

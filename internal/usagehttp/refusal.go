@@ -42,7 +42,7 @@ var (
 	errUnavailable = httpedge.Unavailable("The service is temporarily unavailable. Try again in a few seconds.", retryAfterSeconds)
 )
 
-// challenge is the WWW-Authenticate header for callers without a valid credential.
+// challenge is the WWW-Authenticate header of a 401.
 const challenge = `Bearer realm="sufrah-usage"`
 
 func unauthorized(message, challenge string) *httpedge.Refusal {
@@ -51,11 +51,10 @@ func unauthorized(message, challenge string) *httpedge.Refusal {
 	}
 }
 
-// retryAfterSeconds is how soon a caller of an unavailable service may try again: throttling of an on-demand table
-// passes within seconds.
+// retryAfterSeconds is the Retry-After of a 503: an on-demand table stops throttling within seconds.
 const retryAfterSeconds = "2"
 
-// translate returns the refusal that an error of the domain leads to, nil where it is a fault of ours.
+// translate returns the refusal for an error of the domain, nil if the error is a fault of ours.
 func translate(err error) *httpedge.Refusal {
 	var fault *usage.TopUpFault
 	switch {

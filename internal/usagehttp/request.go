@@ -27,16 +27,16 @@ const (
 	defaultAlertLimit = 50
 	maxAlertLimit     = 200
 
-	// maxOffset stands for every larger offset: all of them are past the end.
-	// It is the largest number that JavaScript counts exactly.
+	// maxOffset stands for every larger offset: all of them are past the end. It is the largest whole number that JavaScript
+	// represents exactly.
 	maxOffset = 1<<53 - 1
 )
 
-// restaurantNamed returns the name of the restaurant in a token's request: from the header, or from restaurantId or
-// tenantId in the query, for dashboards older than the header. Several places may name it, if they agree.
+// restaurantNamed returns the name of the restaurant in a token's request. It is in the header, or, for dashboards older than
+// the header, in the query as restaurantId or tenantId. If several places have a name, they must agree.
 func restaurantNamed(r *http.Request) (string, error) {
 	named := strings.TrimSpace(strings.Join(r.Header.Values("X-Restaurant-Id"), ","))
-	query, _ := url.ParseQuery(r.URL.RawQuery) // invalid parts of a query were always ignored here
+	query, _ := url.ParseQuery(r.URL.RawQuery) // invalid parts of the query have always been ignored here
 	for _, parameter := range []string{"restaurantId", "tenantId"} {
 		for _, value := range query[parameter] {
 			value = strings.TrimSpace(value)
@@ -57,8 +57,8 @@ type listQuery struct {
 	limit  int
 }
 
-// parseListQuery reads the list's parameters. One given twice has no meaning and is refused; unknown ones are ignored,
-// so that a client may be newer than the API.
+// parseListQuery reads the list's parameters. A parameter given twice is refused, because its meaning is unclear. Unknown
+// parameters are ignored, so that a client may be newer than the API.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{filter: usage.All, limit: defaultLimit}
 	var cursor *string
@@ -95,11 +95,11 @@ func searched(name, s string) (search.Query, error) {
 	return q, err
 }
 
-// maxCursorLength is more than any cursor has: a number, a word of 64 characters and an id of as many, in base64.
+// maxCursorLength is more than any cursor needs: a number, a word of 64 characters and an id of up to 64, in base64.
 const maxCursorLength = 512
 
-// cursorOf encodes the place where a page ends, in the list or in a search's results; it is empty on the last page. The
-// format is opaque to all but parseCursor.
+// cursorOf encodes the end of a page, as a place in the list or in a search's results. It is empty on the last page. Only
+// parseCursor knows the format.
 func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	var parts []string
 	switch {
@@ -111,8 +111,8 @@ func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "/")))
 }
 
-// parseCursor decodes cursors of cursorOf and nothing else: for the list, or for a search that the cursor may belong
-// to.
+// parseCursor decodes a cursor of cursorOf. A cursor of the list is refused for a search, and the reverse. So is
+// a search's cursor at a word that doesn't match q.
 func parseCursor(name, s string, q search.Query) (usage.Start, error) {
 	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page of the same list")
 	if len(s) > maxCursorLength {
@@ -147,7 +147,7 @@ type alertQuery struct {
 	offset, limit int
 }
 
-// parseAlertQuery reads the parameters of the alerts, as parseListQuery does.
+// parseAlertQuery reads the parameters of the alerts. A parameter given twice is refused, and unknown parameters are ignored.
 func parseAlertQuery(raw string) (alertQuery, error) {
 	q := alertQuery{threshold: usage.AlertShare, limit: defaultAlertLimit}
 	err := parseParameters(raw, map[string]func(name, s string) error{
@@ -158,7 +158,7 @@ func parseAlertQuery(raw string) (alertQuery, error) {
 	return q, err
 }
 
-// parseParameters has each parameter that is given parsed, in the order of their names.
+// parseParameters calls the parsers of the query's known parameters, in the order of their names.
 func parseParameters(raw string, parsers map[string]func(name, s string) error) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -179,9 +179,9 @@ func parseParameters(raw string, parsers map[string]func(name, s string) error) 
 	return nil
 }
 
-// share parses a number from 0 to 1 with at most six decimals, which is taken as it stands: nothing is rounded.
+// share parses a number from 0 to 1 with at most six decimals. Nothing is rounded.
 func share(name, s string) (usage.Share, error) {
-	const decimals = 6 // usage.Whole has as many
+	const decimals = 6 // as many as usage.Whole has
 	whole, fraction, _ := strings.Cut(s, ".")
 	digits := whole + fraction
 	if whole == "" || len(whole) > 1 || len(fraction) > decimals || strings.HasSuffix(s, ".") || strings.Trim(digits, "0123456789") != "" {
@@ -201,7 +201,7 @@ func wholeNumber(name, s string, least, most int) (int, error) {
 		return 0, httpedge.InvalidParameter(name, wanted)
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil { // only a number too large for an int is left
+	if err != nil { // the number is too large for an int
 		return most, nil
 	}
 	if n < least {

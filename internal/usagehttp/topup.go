@@ -15,22 +15,23 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TopUpPattern is where an administrator adds to a restaurant's allowance.
+// TopUpPattern is the path at which an administrator tops up a restaurant's allowance.
 const TopUpPattern = "/api/admin/usage/{restaurantId}/renew"
 
 // TopUpRoute is the route that API Gateway sends to TopUpAPI. It is wider than TopUpPattern because API Gateway treats a
 // path with a trailing slash as another path.
 const TopUpRoute = "/api/admin/{proxy+}"
 
-// TopUpAPI is an http.Handler that changes allowances. It is apart from API, so that the function that shows figures needs
-// no right to write anything.
+// TopUpAPI is an http.Handler that changes allowances. It is not part of API, so that the function that shows figures needs
+// no permission to write.
 type TopUpAPI struct {
 	*httpedge.Edge
 	topUps        *usage.TopUpService
 	authenticator Authenticator
 }
 
-// NewTopUpAPI returns the API over the given service. The rest is as for New.
+// NewTopUpAPI returns the API over the given service. requestID names the request in the logs and in the answer's
+// X-Request-Id header; an empty name is left out.
 func NewTopUpAPI(topUps *usage.TopUpService, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
 ) *TopUpAPI {
@@ -66,16 +67,16 @@ func (a *TopUpAPI) topUp(c *httpedge.Call) (any, error) {
 	return topUpAnswer{Success: true, Data: newQuotaBody(done.Quota)}, nil
 }
 
-// maxTopUpBody is some ten times the size of a body with the longest reason.
+// maxTopUpBody is roughly ten times the size of a body with the longest reason.
 const maxTopUpBody = 64 << 10
 
-// parseTopUp reads a top-up's body, in which every member is optional, and its Idempotency-Key. An unknown member is
-// refused and not ignored: a caller with a misspelt amount must not add the default's. So is a member that occurs twice,
-// because readers differ in the occurrence that they take.
+// parseTopUp reads a top-up's body and its Idempotency-Key. Every member of the body is optional. An unknown member is
+// refused: otherwise a caller who misspells "amount" would add the default amount. A member that occurs twice is refused too,
+// because JSON parsers disagree about which of the two counts.
 func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 	request := usage.TopUpRequest{Amount: usage.DefaultTopUp}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		// API Gateway joins several headers with commas, which no key has.
+		// API Gateway joins repeated headers with commas, and no key has a comma.
 		request.Key = strings.TrimSpace(strings.Join(keys, ","))
 		if request.Key == "" {
 			return request, httpedge.InvalidParameter("Idempotency-Key", "must not be empty")
@@ -88,13 +89,13 @@ func parseTopUp(r *http.Request) (usage.TopUpRequest, error) {
 	if len(bytes.TrimSpace(body)) > 0 {
 		err = eachMember(body, func(name string, value json.RawMessage) error { return setTopUp(&request, name, value) })
 	}
-	if strings.TrimSpace(request.Reason) == "" { // also a form's field that was left empty
+	if strings.TrimSpace(request.Reason) == "" { // missing, or a form field that was left empty
 		request.Reason = usage.DefaultReason(request.Amount)
 	}
 	return request, err
 }
 
-// setTopUp takes over a member of the body.
+// setTopUp takes a member of the body into the request.
 func setTopUp(request *usage.TopUpRequest, name string, value json.RawMessage) error {
 	switch name {
 	case "amount":
@@ -111,8 +112,8 @@ func setTopUp(request *usage.TopUpRequest, name string, value json.RawMessage) e
 	return nil
 }
 
-// eachMember calls a function with each member of the JSON object that a body must be, in order. It fails where a name
-// occurs twice, and where the function does.
+// eachMember calls take with each member of the body, in order. It fails if the body isn't a JSON object, if a name occurs
+// twice, or if take fails.
 func eachMember(body []byte, take func(name string, value json.RawMessage) error) error {
 	if !json.Valid(body) {
 		return errMalformedBody
@@ -123,7 +124,7 @@ func eachMember(body []byte, take func(name string, value json.RawMessage) error
 	}
 	taken := make(map[string]bool)
 	for decoder.More() {
-		token, _ := decoder.Token() // of a valid object, it is a name
+		token, _ := decoder.Token() // a member's name, since the JSON is valid
 		name, _ := token.(string)
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
@@ -140,10 +141,10 @@ func eachMember(body []byte, take func(name string, value json.RawMessage) error
 	return nil
 }
 
-// wholeAmount returns a JSON value that is a whole number, in any notation: 1000, 1000.0 and 1e3 are equal. It returns 0,
-// which is no amount, for any other value and for numbers beyond all amounts.
+// wholeAmount returns the value of a whole JSON number in any notation: 1000, 1000.0 and 1e3 are equal. It returns 0, which
+// is never a valid amount, for any other value and for numbers larger than any amount.
 func wholeAmount(value json.RawMessage) int64 {
-	const exact = 1 << 53 // up to there
+	const exact = 1 << 53 // a float64 holds whole numbers exactly up to here
 	var number float64
 	if err := json.Unmarshal(value, &number); err != nil || number != math.Trunc(number) || math.Abs(number) > exact {
 		return 0

@@ -68,12 +68,12 @@ func TestTopUpIsAddedOnceForItsKey(t *testing.T) {
 	for i, step := range []struct {
 		request *http.Request
 		status  int
-		want    string // the body, or the code of a refusal
+		want    string // the answer's body, or the code of a refusal
 	}{
 		{renew("clxyz123abc", `{"amount": 1000, "reason": "Manual renewal"}`, asAdmin, key), 200, first},
 		{renew("clxyz123abc", "", asAdmin, key), 200, first}, // the defaults are the same
 		{renew("clxyz123abc", `{"reason": " "}`, asAdmin, key), 200, first},
-		{renew("clxyz123abc", `{"amount": 1000.0}`, asAdmin, key), 200, first}, // to JSON the same number
+		{renew("clxyz123abc", `{"amount": 1000.0}`, asAdmin, key), 200, first}, // the same number in JSON
 		{renew("clxyz123abc", `{"amount": 1e3}`, asAdmin, key), 200, first},
 		{renew("clxyz123abc", "{}", asAdmin, "Idempotency-Key:  7f3c "), 200, first},
 		{renew("clxyz123abc", `{"amount": 1001}`, asAdmin, key), 422, "idempotency_key_reused"},
@@ -219,7 +219,7 @@ func TestTopUpIsLoggedWithItsAuthorAndAmount(t *testing.T) {
 	}
 }
 
-// FuzzTopUps: the API responds to any body without failing, and adds only the amount in the body.
+// FuzzTopUps: the API answers any body without failing, and adds only an amount that the body has.
 func FuzzTopUps(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"amount": 5, "reason": "a"}`, `{"amount": "5"}`, `[]`, "\xff", `{"amount": 5, "amount": 6}`} {
 		f.Add(seed, "key")

@@ -7,7 +7,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/circuit"
 )
 
-// askScript is circuit.State's Ask. It returns the milliseconds to wait, or else the pass, negated.
+// askScript is circuit.State's Ask. It returns the milliseconds to wait, or, if the call may be made, the pass as a negative
+// number.
 const askScript = `
 local failures = tonumber(redis.call('HGET', KEYS[1], 'failures') or '0')
 if failures == 0 then return 0 end
@@ -74,14 +75,14 @@ func (c *Client) TellCircuit(ctx context.Context, key string, outcome circuit.Ou
 	return time.Duration(n) * time.Millisecond, err
 }
 
-// countScript counts one, and gives a counter that it begins its time to live.
+// countScript adds one to a counter. If the counter is new, it gets its time to live.
 const countScript = `
 local n = redis.call('INCR', KEYS[1])
 if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n
 `
 
-// Count counts one under a key, and returns the count. The counter ends when keep has passed since it began.
+// Count adds one to a key's counter and returns the sum. The counter is deleted when keep has passed since it began.
 func (c *Client) Count(ctx context.Context, key string, keep time.Duration) (int64, error) {
 	return c.Eval(ctx, countScript, []string{key}, text(keep.Milliseconds()))
 }

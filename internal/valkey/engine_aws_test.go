@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// eachEngine runs a test with a server and with a cluster of two nodes. Keys that begin with prefix are the test's own.
+// eachEngine runs a test with a server and with a cluster of two nodes. Only this test uses keys that begin with prefix.
 func eachEngine(t *testing.T, test func(t *testing.T, address, prefix string, mode func(*Config))) {
 	for name, engine := range map[string]struct {
 		kind engines.Kind
@@ -87,7 +87,7 @@ func TestEngineCommands(t *testing.T) {
 	})
 }
 
-// TestEngineSlots sets keys of one slot and keys of many, which a cluster keeps on both of its nodes.
+// TestEngineSlots sets keys of one slot, and keys of many slots on both nodes of a cluster.
 func TestEngineSlots(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, address, prefix string, mode func(*Config)) {
@@ -154,7 +154,7 @@ func TestEngineForgottenScripts(t *testing.T) {
 	})
 }
 
-// TestEngineUsers signs in as ElastiCache has it: with a user's name and a token for a password.
+// TestEngineUsers signs in as on ElastiCache: with a user's name, and a token as the password.
 func TestEngineUsers(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, address, prefix string, mode func(*Config)) {
@@ -213,8 +213,8 @@ func TestEngineClosedConnections(t *testing.T) {
 	})
 }
 
-// TestEngineMovedSlot: the client finds a slot that moved to the other node since it asked for the slots. The test has its own
-// cluster: a node gives no slot away that holds a key, and another test's key may be in the slot.
+// TestEngineMovedSlot: after a slot has moved to the other node, the client still finds it. The test has a cluster of its
+// own: a node gives away only empty slots, and another test's key may be in the slot.
 func TestEngineMovedSlot(t *testing.T) {
 	t.Parallel()
 	own, err := engines.Start(t.Context(), "../../.cache/engines", engines.CacheCluster)
@@ -240,7 +240,7 @@ func TestEngineMovedSlot(t *testing.T) {
 		t.Fatalf("the cluster has the nodes %v, want two", ids)
 	}
 	nodes := slices.Collect(maps.Values(ids))
-	for _, id := range append(nodes, nodes[0]) { // whichever had it at first, the second move and the third take it away
+	for _, id := range append(nodes, nodes[0]) { // whichever node had the slot at first, the second and the third move take it away
 		eachNode(t, setup(t, address, cluster), func(d driver.Client) driver.Completed {
 			return d.B().ClusterSetslot().Slot(slot).Node().NodeId(id).Build()
 		})
@@ -250,7 +250,7 @@ func TestEngineMovedSlot(t *testing.T) {
 		if got := get(t, setup(t, address, cluster), key); got != id {
 			t.Errorf("a client that comes afterwards reads %q, want %q", got, id)
 		}
-		if err := c.DeleteIfEquals(t.Context(), key, id); err != nil { // a slot that holds a key is not given away
+		if err := c.DeleteIfEquals(t.Context(), key, id); err != nil { // only an empty slot can be given away
 			t.Fatal(err)
 		}
 	}

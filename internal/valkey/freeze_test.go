@@ -12,8 +12,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// TestFrozenAndThawed stops a process between its commands, as Lambda does, ends its connections meanwhile, and lets it
-// go on: its next commands must be answered, within a time-out.
+// TestFrozenAndThawed stops a process between its commands, as Lambda does, and ends its connections meanwhile. After it is
+// continued, its next commands must be answered within a time-out.
 func TestFrozenAndThawed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds a program")

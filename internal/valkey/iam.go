@@ -15,21 +15,21 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// tokenLifetime is the longest that ElastiCache takes a token for. It is looked at only when a connection is made, and
-// each connection gets a token of its own.
+// tokenLifetime is the longest validity that ElastiCache accepts. A token is checked only when a connection is made, and each
+// connection gets its own.
 const tokenLifetime = 15 * time.Minute
 
-// IAM makes the passwords of an ElastiCache user with the authentication mode IAM.
+// IAM makes the passwords of an ElastiCache user in the authentication mode IAM.
 type IAM struct {
-	Credentials aws.CredentialsProvider // of the role that may elasticache:Connect
+	Credentials aws.CredentialsProvider // of a role with the permission elasticache:Connect
 	Region      string
-	CacheName   string // of the serverless cache or the replication group, not its endpoint
-	UserID      string // also the name that the user connects with
+	CacheName   string // name of the serverless cache or the replication group, not its endpoint
+	UserID      string // also the user's name for connecting
 	Serverless  bool
 	Now         func() time.Time
 }
 
-// Token returns a password that is good for 15 minutes: a signed request to connect, as a URL without its scheme.
+// Token returns a password that is valid for 15 minutes: a signed request to connect, as a URL without its scheme.
 func (i IAM) Token(ctx context.Context) (string, error) {
 	credentials, err := i.Credentials.Retrieve(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (i IAM) Token(ctx context.Context) (string, error) {
 	if i.Serverless {
 		query.Set("ResourceType", "ServerlessCache")
 	}
-	// ElastiCache keeps names in lower case, and the name stands in for the host, which is signed.
+	// The cache's name takes the place of the host, which is signed. ElastiCache keeps names in lower case.
 	address := url.URL{Scheme: "http", Host: strings.ToLower(i.CacheName), Path: "/", RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// signedByHand returns the token as AWS's description of Signature Version 4 has it made, step by step.
+// signedByHand makes the token step by step, as AWS describes Signature Version 4.
 func signedByHand(parameters map[string]string, host, secret string) string {
 	var pairs []string
 	for name, value := range parameters {
@@ -45,7 +45,7 @@ func TestIAMToken(t *testing.T) {
 	tests := map[string]struct {
 		iam          IAM
 		sessionToken string
-		want         map[string]string // besides the parameters of every token
+		want         map[string]string // in addition to the parameters of every token
 		host         string
 	}{
 		"a replication group": {IAM{CacheName: "menu-cache"}, "", nil, "menu-cache"},

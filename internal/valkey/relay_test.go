@@ -11,11 +11,11 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// relay stands between a client and its server and disturbs their connections like a network.
+// relay stands between a client and its server, and disturbs their connections as a network can.
 type relay struct {
 	listener net.Listener
 	server   string
-	silent   atomic.Bool // takes connections and bytes, and passes nothing on
+	silent   atomic.Bool // accepts connections and bytes, and passes nothing on
 	accepted atomic.Int64
 
 	mu    sync.Mutex
@@ -80,7 +80,7 @@ func (g gate) Write(p []byte) (int, error) {
 	return g.Writer.Write(p)
 }
 
-// cut ends every connection, with a reset or in good order.
+// cut ends every connection, by a reset or an orderly close.
 func (r *relay) cut(reset bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +93,7 @@ func (r *relay) cut(reset bool) {
 	r.conns = nil
 }
 
-// tellRelay makes the server tell the relay's address as that of the cluster's one node, instead of its own.
+// tellRelay makes the server name the relay's address, in place of its own, as the cluster's only node.
 func tellRelay(m *miniredis.Miniredis, r *relay) {
 	m.Server().SetPreHook(shardsHook(r))
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// answering makes the server answer the named commands by answer, if it returns true. A cluster's commands go through the
-// relay, so that the test sees every connection.
+// answering lets answer reply to the named commands in the server's place; if it returns false, the server replies. A
+// cluster's commands go through the relay, so that the test sees every connection.
 func answering(m *miniredis.Miniredis, r *relay, names string, answer func(*server.Peer) bool) {
 	hook := func(peer *server.Peer, command string, args ...string) bool {
 		return strings.Contains(names, command+" ") && answer(peer)
@@ -33,8 +33,8 @@ func joined(hooks ...server.Hook) server.Hook {
 	}
 }
 
-// TestReadOnlyConnectionIsReplaced: after a failover, connections to the old primary stay open and refuse every write. Each
-// costs one command one repetition on a new connection.
+// TestReadOnlyConnectionIsReplaced: after a failover, connections to the old primary stay open and refuse every write. A
+// command on such a connection is repeated once, on a new connection.
 func TestReadOnlyConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
@@ -48,7 +48,7 @@ func TestReadOnlyConnectionIsReplaced(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode func(*Config)) {
 				m := miniredis.RunT(t)
 				r := newRelay(t, m.Addr())
-				var old atomic.Pointer[server.Peer] // the connection that the first write comes on
+				var old atomic.Pointer[server.Peer] // the connection of the first write
 				answering(m, r, "SET EVALSHA EVAL ", func(peer *server.Peer) bool {
 					old.CompareAndSwap(nil, peer)
 					if old.Load() != peer {
@@ -69,7 +69,7 @@ func TestReadOnlyConnectionIsReplaced(t *testing.T) {
 }
 
 // TestUnreadableReply: the driver panics at some invalid replies. The command then fails as if the cache were down, and the
-// next command works.
+// next command succeeds.
 func TestUnreadableReply(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []string{"$-99\r\n", "*-99\r\n", "?1\r\n", "$abc\r\n", "%-5\r\n"} {
@@ -92,7 +92,7 @@ func TestUnreadableReply(t *testing.T) {
 					t.Fatalf("error %v, want that the cache is unavailable", err)
 				}
 				broken.Store(false)
-				time.Sleep(2 * c.pause) // for which the server is left alone
+				time.Sleep(2 * c.pause) // longer than the server is left alone
 				if _, _, err := c.Get(t.Context(), "k"); err != nil {
 					t.Errorf("after the server is well: %v", err)
 				}

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// maxConnections is how many commands are under way at once, each on a connection. An invocation rarely has more.
+	// maxConnections is the most commands under way at once, each on its own connection. An invocation rarely has more.
 	maxConnections = 4
-	// maxRedirects bounds how often one command follows keys that are moving between nodes.
+	// maxRedirects bounds how often a command follows keys that are moving between nodes.
 	maxRedirects = 3
 	bufferBytes  = 16 << 10 // each way; the driver's own choice is half a megabyte
 )
 
-// errNotYet keeps the driver from dialing while it is set up.
+// errNotYet stops the driver from dialing while it is being set up.
 var errNotYet = errors.New("not yet")
 
 // session is a driver with its connections. It is replaced as a whole as soon as any of them turns out to be dead.
@@ -41,8 +41,8 @@ func newSession() *session {
 	return &session{connected: make(chan struct{}), connections: make(map[net.Conn]struct{})}
 }
 
-// connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. Otherwise it dials nothing,
-// because the driver would keep that connection beside the connections for commands.
+// connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. For a single server it dials
+// nothing: the driver would keep that connection besides those for commands.
 func (s *session) connect(config Config) {
 	defer close(s.connected)
 	s.dialing = config.ClusterMode
@@ -51,12 +51,12 @@ func (s *session) connect(config Config) {
 		ForceSingleClient:     !config.ClusterMode,
 		ClusterOption:         driver.ClusterOption{MaxMovedRedirections: maxRedirects},
 		TLSConfig:             config.TLS,
-		Dialer:                net.Dialer{Timeout: config.DialTimeout, KeepAlive: -1}, // which also ends the driver's pings
+		Dialer:                net.Dialer{Timeout: config.DialTimeout, KeepAlive: -1}, // also ends the driver's pings
 		DialCtxFn:             s.dial,
-		ConnWriteTimeout:      config.CommandTimeout, // for reading too
+		ConnWriteTimeout:      config.CommandTimeout, // for reads too
 		DisableAutoPipelining: true,
 		DisableCache:          true,
-		DisableRetry:          true, // it would try other connections that are as old
+		DisableRetry:          true, // the driver would retry on connections that are as old
 		BlockingPoolSize:      maxConnections,
 		PipelineMultiplex:     -1,
 		RingScaleEachConn:     1,
@@ -81,7 +81,7 @@ func (s *session) connect(config Config) {
 	s.client, s.err, s.dialing = client, err, true
 }
 
-// newDriver is driver.NewClient, which panics at replies that it can't parse.
+// newDriver is driver.NewClient with an error in place of a panic: NewClient panics at replies that it can't parse.
 func newDriver(option driver.ClientOption) (client driver.Client, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -115,7 +115,7 @@ func (s *session) dial(ctx context.Context, address string, dialer *net.Dialer, 
 	return s.keep(conn)
 }
 
-// connection is a connection of a session, which forgets it when it is closed.
+// connection is a connection of a session. Closing it removes it from the session.
 type connection struct {
 	net.Conn
 	session *session
@@ -141,7 +141,7 @@ func (c connection) Close() error {
 	return c.Conn.Close()
 }
 
-// close ends the session and its connections: first these, so that the driver has nothing to wait for.
+// close ends the session's connections and then the driver, which has nothing to wait for any more.
 func (s *session) close() {
 	<-s.connected
 	s.mu.Lock()

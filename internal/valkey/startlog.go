@@ -10,8 +10,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// Start applies startlog's rule to the log under a key, by the server's clock unless the request has a time. The key needs a
-// hash tag.
+// Start applies package startlog's rule to the log under a key, which needs a hash tag. It uses the server's clock unless the
+// request has a time.
 func (c *Client) Start(ctx context.Context, key string, r startlog.Request) (startlog.Answer, error) {
 	clock := ""
 	if r.At != 0 {
@@ -37,9 +37,11 @@ func (c *Client) Start(ctx context.Context, key string, r startlog.Request) (sta
 
 func text(n int64) string { return strconv.FormatInt(n, 10) }
 
-// startScript is startlog's rule. KEYS: the log, newest first; the epoch; the waiting callers, by the moments that they were given.
+// startScript is package startlog's rule. KEYS: the log, newest first; the epoch; the waiting callers, by the moments that
+// they were given.
 //
-// It returns {wait, epoch, now, starts in the log, the newest of these …}, or {-1} if the caller must offer all its knowledge.
+// It returns {wait, epoch, now, number of starts in the log, the newest of them …}, or {-1} if the caller must offer all
+// starts that it knows.
 const startScript = `
 local now = tonumber(ARGV[1])
 if not now then

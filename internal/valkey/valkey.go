@@ -1,10 +1,10 @@
-// Package valkey reaches the cache: an ElastiCache or any other server that speaks the protocol of Valkey and Redis.
+// Package valkey reaches the cache: an ElastiCache, or any other server that speaks the protocol of Valkey and Redis.
 //
-// It is made for a Lambda function, a process that serves one invocation at a time and is frozen between them. Nothing
-// is dialed before the first command. Every command has its connection to itself while it lasts: the driver's pipelining,
-// which shares one through goroutines in the background, gains nothing here, and its reader has panicked in processes
-// that were thawed (valkey-go issues 77 and 79). A server that cannot be reached costs one time-out, and nothing in the
-// second after it.
+// It is made for a Lambda function: a process that serves one invocation at a time and is frozen in between. Nothing is
+// dialed before the first command. Each running command has a connection to itself. The driver could share a connection
+// between commands, through goroutines in the background; that gains nothing here, and its reader has panicked in thawed
+// processes (valkey-go issues 77 and 79). A server that can't be reached costs one time-out, and nothing in the second after
+// it.
 package valkey
 
 import (
@@ -26,58 +26,59 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Defaults of a Config. Inside one region a connection takes some milliseconds and a command less than one.
+// The time-outs of a Config's zero values. Within a region, a connection takes some milliseconds and a command less than one.
 const (
 	DefaultDialTimeout    = 300 * time.Millisecond
 	DefaultCommandTimeout = 250 * time.Millisecond
 )
 
 const (
-	// pause is how long a server that failed is left alone.
+	// pause is how long a server is left alone after it failed.
 	pause = time.Second
-	// maxIdle is the time for which an unused connection is trusted. Devices in between may forget older connections without
-	// telling either end. Using such a connection costs a time-out, a new one costs milliseconds.
+	// maxIdle is how long an unused connection is trusted. Devices in between may forget older connections without telling
+	// either end: using one costs a time-out, whereas a new connection costs milliseconds.
 	maxIdle = time.Minute
 )
 
-// errPaused says that the server failed a moment ago and was not asked.
+// errPaused says that the server was not asked, because it failed a moment ago.
 var errPaused = errors.New("the server failed a moment ago and is not asked again yet")
 
-// errUnreadable says that the server's reply is none of the protocol's.
+// errUnreadable says that the server's reply doesn't follow the protocol.
 var errUnreadable = errors.New("the reply can't be read")
 
-// Config says how to reach a server.
+// Config describes a server and how to connect to it.
 type Config struct {
-	Address string // host:port; of a cluster, its configuration endpoint
-	// ClusterMode is for servers that spread their keys over slots, as serverless ElastiCache always does.
+	Address string // host:port; for a cluster its configuration endpoint
+	// ClusterMode is for servers that distribute their keys over slots; serverless ElastiCache always does.
 	ClusterMode bool
-	TLS         *tls.Config // nil speaks plainly, which ElastiCache with IAM or serverless doesn't
+	TLS         *tls.Config // nil connects without TLS, which ElastiCache with IAM, or serverless, doesn't allow
 	Username    string      // "" is the default user
-	// Token returns the password for a connection that is being made; nil connects without one. IAM.Token is one.
+	// Token returns the password of a new connection, as IAM.Token does; nil connects without a password.
 	Token          func(context.Context) (string, error)
-	DialTimeout    time.Duration // of a new connection, TLS included; 0 takes DefaultDialTimeout
-	CommandTimeout time.Duration // of a command and its answer; 0 takes DefaultCommandTimeout
-	// Failed is told of each command that the server failed in, or wasn't asked after a failure, while its caller had
-	// time left; nil tells nobody.
+	DialTimeout    time.Duration // of a new connection, TLS included; 0 means DefaultDialTimeout
+	CommandTimeout time.Duration // of a command and its answer; 0 means DefaultCommandTimeout
+	// Failed is called for each command that the server failed, or that was not sent because of an earlier failure. It isn't
+	// called if the caller's time was over. It may be nil.
 	Failed func()
 }
 
 // Client sends commands to a server. It is safe for concurrent use.
 //
-// A few commands run at once; the others wait for their turn. A command ends with its context's deadline or after the config's
-// time-outs, whichever is first. A context that is cancelled before its deadline is noticed at the end of a round trip. Every
-// error wraps outage.ErrUnavailable, or else the error of the command's own context. If a command's connection is closed, or
-// leads to a server that accepts no more writes, the command is repeated once on a new connection: if the first attempt did
-// arrive, the command runs twice.
+// A few commands run at once; the others wait for their turn. A command ends at its context's deadline or after the config's
+// time-outs, whichever is first. If its context is cancelled earlier, it ends after the current round trip. Every error wraps
+// outage.ErrUnavailable or the error of the command's own context.
+//
+// If a command's connection was closed, or leads to a server that accepts no more writes, the command is repeated once on a
+// new connection. If the first attempt had arrived, the command runs twice.
 type Client struct {
 	config  Config
 	pause   time.Duration
 	maxIdle time.Duration
 	turns   chan struct{} // holds an entry for each running command
-	left    outage.Pause  // the server is left alone for a while
+	left    outage.Pause  // leaves the server alone for a while after a failure
 
 	mu      sync.Mutex
-	current *session // the commands' session; nil before the first command and after a failure
+	current *session // nil before the first command and after a failure
 }
 
 // New returns a client, or an error that describes the config's fault. It doesn't dial, so the server may be down at first.
@@ -102,7 +103,7 @@ func New(config Config) (*Client, error) {
 	return &Client{config: config, pause: pause, maxIdle: maxIdle, turns: make(chan struct{}, maxConnections)}, nil
 }
 
-// Close ends the connections. Commands that are under way fail; later ones connect again.
+// Close ends the connections. Running commands fail; later commands connect again.
 func (c *Client) Close() {
 	c.mu.Lock()
 	s := c.current
@@ -112,7 +113,7 @@ func (c *Client) Close() {
 	}
 }
 
-// Get returns the value of a key, or false if it has none.
+// Get returns the key's value; found is false if it has none.
 func (c *Client) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
 	err = c.do(ctx, "GET", func(ctx context.Context, d driver.Client) error {
 		var err error
@@ -132,8 +133,8 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 	})
 }
 
-// SetAll gives each key its value for ttl, in one round trip if all share a slot. It returns the number of keys that were set.
-// If that is fewer than all, it also returns an error of a key that wasn't.
+// SetAll gives each key its value for ttl, in one round trip if all keys share a slot. It returns the number of keys set. If
+// that is fewer than all, it also returns the error of a key that wasn't set.
 func (c *Client) SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (n int, err error) {
 	err = c.do(ctx, "SET", func(ctx context.Context, d driver.Client) error {
 		commands := make(driver.Commands, 0, len(values))
@@ -158,15 +159,15 @@ func set(d driver.Client, key string, value []byte, ttl time.Duration) driver.Co
 	return d.B().Set().Key(key).Value(driver.BinaryString(value)).Px(ttl).Build()
 }
 
-// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. Values must be unique to the caller,
-// so that the command can be repeated after a lost answer.
+// SetIfAbsent gives the key a value for ttl and returns true, unless the key has another value. Each caller must use a value
+// of its own, so that the command can be repeated after a lost answer.
 func (c *Client) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (set bool, err error) {
 	err = c.do(ctx, "SET NX", func(ctx context.Context, d driver.Client) error {
 		err := d.Do(ctx, d.B().Set().Key(key).Value(value).Nx().Px(ttl).Build()).Error()
 		if set = err == nil; !driver.IsValkeyNil(err) {
 			return err
 		}
-		// The key has a value: this one, if an earlier attempt succeeded and its answer got lost.
+		// The key has a value. It is this one if an earlier attempt succeeded and its answer was lost.
 		held, err := d.Do(ctx, d.B().Get().Key(key).Build()).ToString()
 		if set = err == nil && held == value; driver.IsValkeyNil(err) {
 			return nil
@@ -184,8 +185,8 @@ func (c *Client) DeleteIfEquals(ctx context.Context, key, value string) error {
 	return err
 }
 
-// Eval runs a Lua script, which returns a whole number and touches only the given keys, all of one slot. Its text is sent
-// only to a server that hasn't kept it.
+// Eval runs a Lua script that returns a whole number. The script may touch only the given keys, all in one slot. The server
+// gets the script's text only if it doesn't have it yet.
 func (c *Client) Eval(ctx context.Context, script string, keys []string, args ...string) (n int64, err error) {
 	err = c.do(ctx, "EVAL", func(ctx context.Context, d driver.Client) error {
 		var err error
@@ -205,7 +206,7 @@ func (c *Client) EvalInts(ctx context.Context, script string, keys []string, arg
 	return list, err
 }
 
-// do runs a command and handles a failure's consequences for the session.
+// do runs a command, and closes or keeps the session according to its failure.
 func (c *Client) do(ctx context.Context, name string, command func(context.Context, driver.Client) error) error {
 	return outage.Attempt(ctx, "cache: "+name, c.config.Failed, func() error {
 		defer timing.Start(ctx, timing.Cache)()
@@ -213,7 +214,7 @@ func (c *Client) do(ctx context.Context, name string, command func(context.Conte
 	})
 }
 
-// tried carries a command out when its turn has come, a second time if its connection had been closed.
+// tried runs a command when its turn has come. If its connection was closed, it runs the command once more.
 func (c *Client) tried(ctx context.Context, command func(context.Context, driver.Client) error) error {
 	select {
 	case c.turns <- struct{}{}:
@@ -248,8 +249,8 @@ func (c *Client) attempt(ctx context.Context, command func(context.Context, driv
 	return err
 }
 
-// guarded runs a command. The driver panics at a reply that it can't parse: guarded turns that into an error of this command,
-// and its connection can't be used any more.
+// guarded runs a command and turns a panic of the driver into an error. The driver panics at a reply that it can't parse. The
+// connection can't be used after that.
 func guarded(ctx context.Context, d driver.Client, command func(context.Context, driver.Client) error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -259,9 +260,9 @@ func guarded(ctx context.Context, d driver.Client, command func(context.Context,
 	return command(ctx, d)
 }
 
-// session returns the current session, or a new one if there is none or the current one was idle for too long.
+// session returns the current session. It begins a new one if there is none, or if the current one was idle for too long.
 func (c *Client) session(ctx context.Context) (*session, error) {
-	now := time.Now().Round(0) // by the wall clock: the other one may stand still while the process is frozen
+	now := time.Now().Round(0) // by the wall clock: the monotonic clock may stand still while the process is frozen
 	c.mu.Lock()
 	if c.current != nil && now.Sub(c.current.used) > c.maxIdle {
 		go c.current.close()
@@ -296,18 +297,18 @@ func (c *Client) drop(s *session) {
 	go s.close()
 }
 
-// misplaced reports whether another server behind the same address may carry the command out. A failover leaves connections to
-// the old primary open, which is a replica from then on.
+// misplaced reports whether a new connection to the same address may reach a server that accepts the command. After a
+// failover, connections to the old primary stay open, but it is a replica now.
 func misplaced(err error) bool {
 	reply, ok := driver.IsValkeyErr(err)
 	if !ok {
 		return false
 	}
-	// Before Redis 7 a script's failure only quotes the refusal of its command.
+	// Before Redis 7, a script's error only quotes the refusal of its command.
 	return strings.Contains(reply.Error(), "-READONLY ") || beginsWith(reply, "READONLY", "MASTERDOWN", "LOADING")
 }
 
-// lost reports whether there was no answer, or no connection could have brought one.
+// lost reports whether no answer arrived, or the server refused the connection rather than the command.
 func lost(err error) bool {
 	if err == nil {
 		return false

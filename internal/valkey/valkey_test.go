@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// patience bounds waits for success in tests: a busy machine is not a broken server.
+// patience bounds how long a test waits for success, so that a busy machine doesn't fail it.
 const patience = 10 * time.Second
 
 // setup returns a client of the address, with shorter pauses than in production.
@@ -94,7 +94,7 @@ func TestCommands(t *testing.T) {
 		for i, try := range []struct {
 			value string
 			want  bool
-		}{{"0", true}, {"1", false}, {"0", true}} { // the holder may try again: an answer can get lost
+		}{{"0", true}, {"1", false}, {"0", true}} { // the holder may set its own value again, after a lost answer
 			if set, err := c.SetIfAbsent(ctx, "lock", try.value, time.Second); err != nil || set != try.want {
 				t.Errorf("SetIfAbsent %d = %t, %v, want %t", i, set, err, try.want)
 			}
@@ -302,7 +302,7 @@ func TestServerDownFailsFastAndHeals(t *testing.T) {
 	})
 }
 
-// TestSilentServer talks to a server that takes connections and never answers, from the first or from the second command.
+// TestSilentServer: a server accepts connections and never answers, from the first or from the second command on.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, mode func(*Config)) {
@@ -335,7 +335,7 @@ func TestSilentServer(t *testing.T) {
 				t.Errorf("100 commands during the pause took %v", took)
 			}
 			r.silent.Store(false)
-			c.left.Judge(false, 0) // the pause ends at once
+			c.left.Judge(false, 0) // ends the pause at once
 			if got := get(t, c, "a"); got != "none" {
 				t.Errorf("after the pause: %q", got)
 			}
@@ -343,7 +343,7 @@ func TestSilentServer(t *testing.T) {
 	})
 }
 
-// TestAfterThePauseOneCommandAsks lets one command pay for finding out whether the server answers again.
+// TestAfterThePauseOneCommandAsks: a single command bears the cost of finding out whether the server answers again.
 func TestAfterThePauseOneCommandAsks(t *testing.T) {
 	t.Parallel()
 	m := miniredis.RunT(t)
@@ -391,7 +391,7 @@ func TestContextEndsFirst(t *testing.T) {
 		t.Errorf("the context's deadline of 20ms was noticed after %v", took)
 	}
 	r.silent.Store(false)
-	if got := get(t, c, "a"); got != "none" { // nothing was said about the server, so it is asked
+	if got := get(t, c, "a"); got != "none" { // the earlier caller says nothing about the server, so it is asked
 		t.Errorf("the next command: %q", got)
 	}
 	done, stop := context.WithCancel(t.Context())
@@ -443,7 +443,7 @@ func TestIdleConnectionsAreNotTrusted(t *testing.T) {
 	}
 }
 
-// TestErrorReplies checks that a server that answers with an error is asked again at once.
+// TestErrorReplies: after an error reply the server is asked again at once.
 func TestErrorReplies(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []string{
@@ -478,7 +478,7 @@ func TestErrorReplies(t *testing.T) {
 	}
 }
 
-// TestMovedKeys: the server redirects the client, to another server or in a circle.
+// TestMovedKeys: the server redirects the client, to another server or in circles.
 func TestMovedKeys(t *testing.T) {
 	t.Parallel()
 	m, other := miniredis.RunT(t), miniredis.RunT(t)

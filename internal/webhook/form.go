@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 )
 
-// Bounds, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts are at most 4,096 characters, and names and buttons
-// shorter than a line.
+// Limits of a form's parts, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts have at most 4,096 characters, and
+// names and buttons are shorter than a line.
 const (
 	maxBody      = 64 << 10
 	maxText      = 16 << 10
@@ -25,12 +25,13 @@ const (
 	maxMessageID = 64
 )
 
-// form is a form that Twilio posts.
+// form is a form posted by Twilio.
 type form struct {
-	values url.Values // as they were sent: the signature covers all of them
+	values url.Values // exactly as sent, because the signature covers them
 }
 
-// readForm returns the form in the body of a request, which has at most most bytes, and nothing of its query.
+// readForm returns the form in a request's body, without the parameters of its query. It fails if the body has more than most
+// bytes.
 func readForm(r *http.Request, most int64) (form, error) {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
 		mediaType != "application/x-www-form-urlencoded" {
@@ -45,12 +46,12 @@ func readForm(r *http.Request, most int64) (form, error) {
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return form{}, errMalformed // the error would quote the unreadable text
+		return form{}, errMalformed // the parser's own error would quote the text
 	}
 	return form{values}, nil
 }
 
-// only returns a parameter that is given once, and otherwise "": given twice it has no meaning.
+// only returns the parameter's single value. A parameter given twice has no clear meaning and counts as "".
 func (f form) only(name string) string {
 	if given := f.values[name]; len(given) == 1 {
 		return given[0]
@@ -70,12 +71,12 @@ func (f form) text(name string, most int) string {
 	return s[:most]
 }
 
-// claims returns log attributes with the bot's number and the Twilio account that an unsigned form names. A text that isn't
-// a number or a SID is left out: anybody may have written it.
+// claims returns log attributes with the bot's number and the Twilio account that an unsigned form names. A text that is
+// neither a number nor a SID is left out, because anybody may have written it.
 func (f form) claims() (claimed []slog.Attr) {
 	bot := "To"
 	if f.kind() == KindStatus {
-		bot = "From" // the message was the bot's
+		bot = "From" // a status concerns a message from the bot
 	}
 	if number, err := phone.Parse(f.only(bot)); err == nil {
 		claimed = append(claimed, slog.String("claimedBot", number))
@@ -86,7 +87,7 @@ func (f form) claims() (claimed []slog.Attr) {
 	return claimed
 }
 
-// incoming returns the message in a form that is signed. A message that a customer wrote from an ad has the ad's ReferralSourceId or
+// incoming returns the message in a signed form. A message that a customer wrote from an ad has the ad's ReferralSourceId or
 // ReferralCtwaClid (Twilio, "Twilio's request to your incoming message Webhook URL").
 func (f form) incoming() (conversation.Incoming, error) {
 	sender, userID, err := f.sender()
@@ -112,10 +113,10 @@ func (f form) incoming() (conversation.Incoming, error) {
 	}, nil
 }
 
-// sender returns the sender's id, and the user id beside the number, if there is one.
+// sender returns the sender's id, and the user id if the form has it in addition to the number.
 //
-// Twilio sends the user id as ExternalUserId. For a user who shows no number, From has it, or is missing. An unreadable
-// ExternalUserId is ignored: it must not cost the message (nyaruka/courier #1000, chatwoot/chatwoot #14436).
+// Twilio sends the user id as ExternalUserId. If the customer hides the number, From has the user id or is missing. An
+// unreadable ExternalUserId is ignored, so that the message isn't lost (nyaruka/courier #1000, chatwoot/chatwoot #14436).
 func (f form) sender() (id, userID string, err error) {
 	if given, err := customer.Parse(f.only("ExternalUserId")); err == nil && customer.IsUserID(given) {
 		userID = given
@@ -136,13 +137,13 @@ func (f form) sender() (id, userID string, err error) {
 	return id, userID, nil
 }
 
-const sidLength = len("SM") + 32 // of Twilio's own ids: two capital letters and hexadecimal digits
+const sidLength = len("SM") + 32 // Twilio's ids are two capital letters and 32 hexadecimal digits
 
 // validMessageID reports whether id can be a message's id.
 //
-// Twilio signs names and values one after the other, with nothing between them. With a signed form, an attacker can let a value
-// swallow the next parameter, and the message would count as another message: "SM…0" followed by NumMedia=0 has the signature
-// of "SM…0NumMedia0". So an id that begins like Twilio's must end like Twilio's.
+// Twilio signs names and values without anything between them. So an attacker with a signed form can move the next parameter
+// into the id without changing the signature: the id "SM…0" followed by the parameter NumMedia=0 is signed like the id
+// "SM…0NumMedia0". That would count as another message. So an id that begins like Twilio's must also end like Twilio's.
 func validMessageID(id string) bool {
 	if id == "" || len(id) > maxMessageID {
 		return false

@@ -6,28 +6,28 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 )
 
-// whatsApp stands in front of WhatsApp's numbers and ids.
+// whatsApp is the prefix of WhatsApp's numbers and ids.
 const whatsApp = "whatsapp:"
 
-// Kind is the subject of a signed form. Only a Message has an effect; everything else is acknowledged, so that Twilio doesn't
+// Kind is the subject of a signed form. Only a Message has an effect. Everything else is acknowledged, so that Twilio doesn't
 // repeat it.
 type Kind string
 
 // The kinds.
 const (
-	KindMessage  Kind = "message"  // a customer's, over WhatsApp
-	KindStatus   Kind = "status"   // a status of a message of ours
-	KindSMS      Kind = "sms"      // a text message, to a number that also has WhatsApp
+	KindMessage  Kind = "message"  // from a customer, over WhatsApp
+	KindStatus   Kind = "status"   // the status of a message that we sent
+	KindSMS      Kind = "sms"      // a text message to a number that also has WhatsApp
 	KindOther    Kind = "other"    // over another channel: messenger:, rcs:
 	KindReaction Kind = "reaction" // an emoji on a message of ours
-	KindSystem   Kind = "system"   // a notice of WhatsApp's: the customer's number has changed
-	KindOwn      Kind = "own"      // a message from the number of a bot of ours
+	KindSystem   Kind = "system"   // a notice of WhatsApp's, such as that the customer's number has changed
+	KindOwn      Kind = "own"      // a message from one of our own bots' numbers
 	KindInactive Kind = "inactive" // a message to a restaurant that isn't active
 )
 
-// kind returns the form's kind, as far as the form alone can tell.
+// kind returns the form's kind, as far as it follows from the form alone.
 //
-// A status callback has MessageStatus, and SmsStatus beside it; a customer's message has SmsStatus=received (Twilio, "Track
+// A status callback has MessageStatus, and usually SmsStatus too; a customer's message has SmsStatus=received (Twilio, "Track
 // outbound message status", "Twilio's request to your webhook"). MessageType is WhatsApp's type of the message.
 func (f form) kind() Kind {
 	switch status := strings.ToLower(f.values.Get("SmsStatus")); {
@@ -58,7 +58,7 @@ func hasChannel(address, channel string) bool {
 	return len(address) >= len(channel) && strings.EqualFold(address[:len(channel)], channel)
 }
 
-// isNumber reports whether an address is a phone number, or a short code, from which text messages can come.
+// isNumber reports whether an address is a phone number or a short code, as text messages have.
 func isNumber(address string) bool {
 	if _, err := phone.Parse(address); err == nil {
 		return true

@@ -12,7 +12,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// status is the form of a status callback as Twilio posts it for a WhatsApp message, pointed at the address for messages.
+// status is the form of a WhatsApp message's status callback, as Twilio posts it if the callback's address is the one for
+// messages.
 func status(changes url.Values) url.Values {
 	form := url.Values{
 		"AccountSid": {masterSID}, "ApiVersion": {"2010-04-01"}, "ChannelInstallSid": {"XE0123456789abcdef0123456789abcdef"},
@@ -83,7 +84,7 @@ func TestOnlyCustomersMessagesCount(t *testing.T) {
 	}
 }
 
-// nobody is asked for tenants.
+// nobody fails the test if tenants are looked up.
 type nobody struct{ t *testing.T }
 
 func (n nobody) TenantByNumber(_ context.Context, number string) (conversation.Tenant, error) {
@@ -119,7 +120,7 @@ func TestUnsignedFormIsRefusedWithoutARead(t *testing.T) {
 	}
 }
 
-// TestMessageWaitsUntilItsSenderIsKnownToBeNoBot: a message isn't taken before it is known that no bot sent it.
+// TestMessageWaitsUntilItsSenderIsKnownToBeNoBot: if it isn't known whether the sender is a bot, the message isn't taken.
 func TestMessageWaitsUntilItsSenderIsKnownToBeNoBot(t *testing.T) {
 	t.Parallel()
 	f := setup(t, func(c *webhook.Config) { c.Bots = webhook.NewTenantCache(downTenants{}, c.Now) })

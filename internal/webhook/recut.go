@@ -8,11 +8,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
-// marker is a parameter that we act on, as the signed text shows it: its name and the beginning of each of its values. alike are
-// Twilio's other parameters with the same ending.
+// marker recognises a parameter that we act on in the signed text: by its name and the beginning of its value. alike are
+// Twilio's other parameters whose names end the same.
 type marker struct {
 	name  string
-	value func(string) bool // begins the text behind the name
+	value func(string) bool // reports whether the text after the name begins like the value
 	alike []string
 }
 
@@ -24,8 +24,8 @@ var markers = []marker{
 	{"ExternalUserId", beginsWithUserID, []string{"ParentExternalUserId"}},
 }
 
-// has reports whether a parameter is the marker's. If one of these has swallowed other text, its reader notices: it is no
-// number or no id then. The others aren't read.
+// has reports whether a parameter is the marker's own or one of alike. A parameter that has swallowed other text is no valid
+// number or id, and its reader refuses it. Parameters in alike have no reader, so their length is checked here.
 func (m marker) has(p parameter) bool {
 	return p.name == m.name || slices.Contains(m.alike, p.name) && (len(p.value) == sidLength || m.name == "ExternalUserId")
 }
@@ -41,13 +41,13 @@ func beginsWithSID(s string) bool { return len(s) >= sidLength && twilioSID(s[:s
 // parameter is a name with a single value.
 type parameter struct{ name, value string }
 
-// recut reports whether a form may be another form cut anew.
+// recut reports whether a form may be another signed form whose text was cut into parameters at other places.
 //
-// Twilio signs the parameters' names and values, sorted, with nothing in between. The holder of a signed form can cut the same
-// text at other places: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another restaurant. The
-// sender, the receiver and the id that Twilio gave are still in the text then, inside another parameter's name or value or
-// across two. So wherever the signed text has one of these names, directly followed by a value as only Twilio writes it, the
-// form must have that parameter too. A person's text that mentions the names doesn't look like that.
+// Twilio signs the sorted names and values without anything between them, so the holder of a signed form can cut its text
+// anew: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another restaurant. The true sender,
+// receiver and id are then still in the text, inside another parameter. So wherever the signed text has one of these names,
+// followed directly by a value as only Twilio writes it, the form must have that parameter. A person's text that merely
+// mentions the names doesn't look like that.
 func recut(form url.Values) bool {
 	text, starts := signedText(form)
 	for _, m := range markers {
@@ -66,7 +66,7 @@ func recut(form url.Values) bool {
 	return false
 }
 
-// signedText returns the parameters as they are signed, and the parameters by where their values start.
+// signedText returns the text that Twilio signs, and the parameters by the offsets of their values in it.
 func signedText(form url.Values) (text string, starts map[int]parameter) {
 	names := make([]string, 0, len(form))
 	for name := range form {

@@ -11,7 +11,7 @@ import (
 
 const fakeSID = "SMffffffffffffffffffffffffffffffff"
 
-// recutOf returns cut, having checked that it has the signature of the genuine form.
+// recutOf returns cut after checking that it has the signature of the genuine form.
 func recutOf(t *testing.T, genuine, cut url.Values) url.Values {
 	t.Helper()
 	if twilio.Signature("k", publicURL, genuine) != twilio.Signature("k", publicURL, cut) {
@@ -20,7 +20,8 @@ func recutOf(t *testing.T, genuine, cut url.Values) url.Values {
 	return cut
 }
 
-// TestFormCutAnewIsRefused has a stranger's captured form cut anew: each has the signature of the genuine one.
+// TestFormCutAnewIsRefused: a stranger has captured a form and cuts it anew. Each new form has the signature of the genuine
+// one.
 func TestFormCutAnewIsRefused(t *testing.T) {
 	t.Parallel()
 	base := func(changes url.Values) url.Values {

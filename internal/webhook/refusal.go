@@ -27,8 +27,8 @@ var (
 	errUnavailable = httpedge.Unavailable("The message can't be processed at the moment. Deliver it again in a few seconds.", retryAfterSeconds)
 )
 
-// errNoToken says in the log that nobody can sign for an account until an operator has acted. Anybody can name an account, so
-// that the line is no error by itself: the alarm for refused signatures tells the operator.
+// errNoToken is the log's reason if no token is stored for an account: its requests are refused until an operator stores one.
+// Anybody can name any account, so the line alone is no error. The alarm for refused signatures tells the operator.
 var errNoToken = errors.New("no auth token is stored for the Twilio account")
 
 // The log's reasons for a refusal before the signature is compared.
@@ -39,27 +39,28 @@ var (
 	errNoAccount      = errors.New("AccountSid is not an account's SID, and no auth token is stored for it")
 )
 
-// mismatchError is a signature that isn't the stored token's for the public URL: the token is another, or Twilio calls another URL.
+// mismatchError is a signature that the stored token doesn't give for the public URL: the token is another, or Twilio calls
+// another URL.
 type mismatchError struct{ url string }
 
 func (e mismatchError) Error() string {
 	return "the signature doesn't match the public URL " + e.url + " with the stored token"
 }
 
-// errRecut says in the log why a signature that fits was not taken.
+// errRecut is the log's reason if a signature fits but the form may have been cut anew.
 var errRecut = errors.New("the signature also fits another reading of the parameters")
 
-// errOtherAccount is a request that Twilio signed for an account that isn't the bot's.
+// errOtherAccount is a request signed for a Twilio account that isn't the bot's.
 var errOtherAccount = errors.New("signed by a Twilio account that is not the bot's")
 
-// retryAfterSeconds is how soon the message may be delivered again: long enough for another delivery of it that is under
-// way to end.
+// retryAfterSeconds is the Retry-After of a 503. It gives another delivery of the same message, if one is under way, time to
+// end.
 const retryAfterSeconds = "5"
 
-// passing is an error that says of itself whether the same may succeed later.
+// passing is an error that declares whether a retry may succeed.
 type passing interface{ Retryable() bool }
 
-// translate returns the refusal that an error leads to, nil if it is a fault of ours.
+// translate returns the refusal for an error, nil if the error is a fault of ours.
 func translate(err error) *httpedge.Refusal {
 	var fault passing
 	switch {

@@ -19,14 +19,14 @@ import (
 // StatusPath is the address for Twilio's status callbacks.
 const StatusPath = Path + "/status"
 
-// maxStatusBody bounds a status callback. Twilio's take less than 1 KiB, and grow by parameters without notice.
+// maxStatusBody bounds a status callback. Twilio's take less than 1 KiB, but new parameters come without notice.
 const maxStatusBody = 16 << 10
 
-// StatusURL returns the public address of StatusPath, given the webhook's.
+// StatusURL returns the public address for status callbacks, given the webhook's.
 func StatusURL(webhookURL string) string { return webhookURL + StatusPath[len(Path):] }
 
-// Statuses takes reports of messages' statuses. They come late, repeated and out of order. After an error the callback is
-// posted again.
+// Statuses takes reports of messages' statuses, which come late, repeated and out of order. If it returns an error, Twilio
+// posts the callback again.
 type Statuses interface {
 	ReceiveStatus(ctx context.Context, t conversation.Tenant, r delivery.Report) error
 }
@@ -40,7 +40,7 @@ func (h *Handler) answerStatus(c *httpedge.Call) (any, error) {
 	if err := h.verify(c, StatusURL(h.config.URL), f); err != nil {
 		return nil, err
 	}
-	if kind := f.kind(); kind != KindStatus { // a message that was sent to the wrong address is nobody's status
+	if kind := f.kind(); kind != KindStatus { // a message posted to the wrong address
 		h.ignore(c, KindOther)
 		return empty, nil
 	}
@@ -50,7 +50,7 @@ func (h *Handler) answerStatus(c *httpedge.Call) (any, error) {
 	return empty, nil
 }
 
-// Why a status has no effect.
+// The log's reasons for a status without effect.
 const (
 	reasonStatus   = "unknown status"
 	reasonMessage  = "MessageSid is not a message's SID"
@@ -63,7 +63,7 @@ const (
 func (h *Handler) status(c *httpedge.Call, f form, origin delivery.Origin) error {
 	h.ignore(c, KindStatus)
 	r := delivery.Report{MessageID: f.only("MessageSid"), Status: delivery.ParseStatus(f.only("MessageStatus")), Origin: origin}
-	r.ErrorCode, _ = strconv.Atoi(f.only("ErrorCode")) // none, or none that is known
+	r.ErrorCode, _ = strconv.Atoi(f.only("ErrorCode")) // 0 if there is none or it is no number
 	c.Note(slog.String("messageStatus", f.text("MessageStatus", maxShort)), slog.String("messageKind", string(origin.Kind)))
 	if r.ErrorCode != 0 {
 		c.Note(slog.Int("errorCode", r.ErrorCode))

@@ -35,7 +35,7 @@ var origin = delivery.Origin{
 	Kind: delivery.Welcome, Category: delivery.Utility, Template: true, SentAt: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC),
 }
 
-// callback is a status as Twilio posts and signs it, at an address with a query.
+// callback is a status as Twilio posts and signs it, to an address with a query.
 func callback(token, query string, form url.Values) *http.Request {
 	target := publicURL + "/status"
 	r := httptest.NewRequest(http.MethodPost, "http://internal.example.com"+webhook.StatusPath+"?"+query, strings.NewReader(form.Encode()))
@@ -166,7 +166,7 @@ func TestForeignStatusIsRefused(t *testing.T) {
 	}
 }
 
-// A status is posted again if it can't be taken now. It isn't if nobody ever takes it, and neither is a message posted to the
+// A status that can't be taken now is posted again. A status that never can be isn't, and neither is a message posted to the
 // address for statuses.
 func TestStatusThatNobodyTakesIsNotRepeated(t *testing.T) {
 	t.Parallel()
@@ -186,7 +186,7 @@ func TestStatusThatNobodyTakesIsNotRepeated(t *testing.T) {
 	}
 }
 
-// Twilio's signature of a callback fits no other: neither with a part of the address moved into the form nor the reverse.
+// The signature of a callback fits no other callback, whether a part of the address is moved into the form or the reverse.
 func TestStatusCutAnewIsRefused(t *testing.T) {
 	t.Parallel()
 	signature := callback(masterToken, origin.Query(), status(nil)).Header.Get("X-Twilio-Signature")

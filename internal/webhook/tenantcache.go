@@ -10,26 +10,26 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
-// MaxTenantAge is the time for which an instance may use outdated data of a restaurant.
+// MaxTenantAge is how long an instance may use outdated data of a restaurant.
 const MaxTenantAge = time.Minute
 
-// MaxAbsentAge is the time for which an instance may still treat a new bot's number as a customer's. Meanwhile the limit of
-// answers to a customer bounds the exchange between two bots.
+// MaxAbsentAge is how long an instance may treat a new bot's number as a customer's. Until then, the limit of answers to a
+// customer bounds an exchange between two bots.
 const MaxAbsentAge = 10 * time.Minute
 
-// maxAbsent bounds the memory that customers' numbers take.
+// maxAbsent bounds the remembered numbers of customers, and so their memory.
 const maxAbsent = 10_000
 
-// maxCachedTenants bounds the memory that cached tenants take.
+// maxCachedTenants bounds the remembered tenants, and so their memory.
 const maxCachedTenants = 1000
 
-// TenantCache remembers the tenants that it found for MaxTenantAge, and unknown numbers not at all, so that a new bot
-// answers at once. It is safe for concurrent use.
+// TenantCache remembers tenants for MaxTenantAge. It doesn't remember that a number has no tenant, so that a new bot answers
+// at once. It is safe for concurrent use.
 type TenantCache struct {
 	tenants Tenants
 	now     func() time.Time
 	cached  *ttl.Cache[string, conversation.Tenant] // by number
-	absent  *ttl.Cache[string, struct{}]            // numbers at which no bot answers
+	absent  *ttl.Cache[string, struct{}]            // numbers that belong to no bot
 }
 
 // NewTenantCache returns a cache of tenants that takes the time from now.

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// registry counts how often it is asked for tenants that it makes up from their numbers.
+// registry makes up a tenant for each number, and counts its calls.
 type registry struct {
 	mu    sync.Mutex
 	asked int
@@ -39,7 +39,7 @@ func TestTenantCacheForgetsWithAge(t *testing.T) {
 		{0, "version 1"},
 		{webhook.MaxTenantAge - time.Nanosecond, "version 1"},
 		{time.Nanosecond, "version 2"},
-		{-time.Hour, "version 3"}, // the clock was put back: the age isn't known
+		{-time.Hour, "version 3"}, // the clock was put back: the entry's age is unknown
 		{webhook.MaxTenantAge, "version 4"},
 	} {
 		now = now.Add(step.after)
@@ -68,7 +68,7 @@ func TestTenantCacheRemembersNoFailure(t *testing.T) {
 	}
 }
 
-// TestTenantCacheIsBounded asks for more numbers than are kept: all get their answers, and the first is looked up anew.
+// TestTenantCacheIsBounded asks for more numbers than are remembered. All are answered, and the first is looked up again.
 func TestTenantCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	source := &registry{}

@@ -1,5 +1,5 @@
-// Package webhook takes customers' messages from Twilio's webhook: it finds the restaurant that was written to, checks
-// that Twilio signed the request, and hands the message on.
+// Package webhook takes customers' messages from Twilio's webhook: it checks that Twilio signed the request, finds the
+// restaurant, and hands the message on.
 package webhook
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
-// Path is where Twilio posts messages to.
+// Path is the path to which Twilio posts messages.
 const Path = "/webhooks/whatsapp"
 
 // Tenants finds the restaurant that a message is for.
@@ -33,17 +33,17 @@ type Tenants interface {
 
 // Tokens knows the auth tokens of Twilio accounts.
 type Tokens interface {
-	// AuthToken returns the token of an account, of Sufrah's own if accountSID is empty. The token is empty if the
-	// account isn't known. It fails with outage.ErrUnavailable if tokens can't be read.
+	// AuthToken returns an account's token; an empty accountSID is Sufrah's own account. The token is empty if the account
+	// isn't known. It fails with outage.ErrUnavailable if tokens can't be read.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
 	// NewAuthToken is AuthToken for a token that turned out to be wrong: it returns the new token if the token was changed.
-	// Forged requests may call it any number of times.
+	// It must be cheap to call often, because forged requests cause calls.
 	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
 // Bots tells our own bots from customers.
 type Bots interface {
-	// IsBot reports whether a bot of ours answers at a number. The result may be up to MaxAbsentAge old. It fails with
+	// IsBot reports whether a number is one of our bots'. The result may be up to MaxAbsentAge old. It fails with
 	// outage.ErrUnavailable if the store can't tell.
 	IsBot(ctx context.Context, number string) (bool, error)
 }
@@ -55,8 +55,8 @@ type Receiver interface {
 
 // Config is a Handler's configuration. All fields are required unless their comment says otherwise.
 type Config struct {
-	// URL is the webhook's public address as configured at Twilio, without its query string. Requests can name another host, or
-	// none. If there is a query string, the signed query string is the request's.
+	// URL is the webhook's public address as configured at Twilio, without a query string: requests may name another host. If
+	// Twilio's address has a query string, it is taken from the request.
 	URL      string
 	Tenants  Tenants
 	Tokens   Tokens
@@ -64,26 +64,26 @@ type Config struct {
 	Bots     Bots
 	// AccountSID is Sufrah's own account, for bots without an account of their own.
 	AccountSID string
-	Statuses   Statuses // nil: statuses are acknowledged, and that is all
+	Statuses   Statuses // nil: statuses are acknowledged and have no effect
 	Log        *slog.Logger
 	Now        func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
-	// Taken is told of each delivery of a message that is answered with 200, and NotSigned of each request that is refused for its
-	// signature: for metrics. Status callbacks aren't messages. Either may be nil.
+	// Taken is called for each delivery of a message that is answered with 200, NotSigned for each request that is refused
+	// for its signature. Both are for metrics and may be nil. Status callbacks don't count as messages.
 	Taken, NotSigned func()
-	// Ignored is told of each request that is acknowledged without being a customer's message. It may be nil.
+	// Ignored is called for each request that is acknowledged without being a customer's message. It may be nil.
 	Ignored func(Kind)
 }
 
-// Handler is an http.Handler. It logs one line for each request, and never a text, a token or a customer's number in full.
+// Handler is an http.Handler. It logs one line for each request, without texts, tokens or whole numbers of customers.
 type Handler struct {
 	*httpedge.Edge
 	config Config
 }
 
-// New returns a handler of the webhook. It answers with an empty TwiML document once nothing is left to be done for the
-// message, or with an error, after which Twilio delivers the message again.
+// New returns the webhook's handler. It answers with an empty TwiML document once the message needs nothing more. After any
+// error answer, Twilio delivers the message again.
 func New(config Config) *Handler {
 	h := &Handler{config: config}
 	h.Edge = httpedge.New(httpedge.Options{
@@ -93,7 +93,7 @@ func New(config Config) *Handler {
 	return h
 }
 
-// answered tells metrics of a request's end.
+// answered counts a request's result in the metrics.
 func (h *Handler) answered(err error) {
 	if errors.Is(err, errNotSigned) {
 		tell(h.config.NotSigned)
@@ -106,7 +106,7 @@ func tell(f func()) {
 	}
 }
 
-// empty is a TwiML document that asks Twilio for nothing: replies go out over its API.
+// empty is a TwiML document without instructions: replies are sent through Twilio's API instead.
 var empty = httpedge.Document{ContentType: "text/xml", Body: "<Response/>"}
 
 func (h *Handler) answer(c *httpedge.Call) (any, error) {
@@ -116,8 +116,8 @@ func (h *Handler) answer(c *httpedge.Call) (any, error) {
 	return empty, nil
 }
 
-// receive takes the content of a request. Its signature is checked first: an unsigned request costs no read, and gets the same
-// answer whatever its content.
+// receive takes a request. It checks the signature first: an unsigned request costs no read, and gets the same answer
+// whatever its content.
 func (h *Handler) receive(c *httpedge.Call) error {
 	f, err := readForm(c.Request, maxBody)
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *Handler) receive(c *httpedge.Call) error {
 		if err := h.message(c, f); err != nil {
 			return err
 		}
-	case KindStatus: // at the address that is configured at Twilio for messages
+	case KindStatus: // Twilio's console may name this address for statuses too
 		return h.status(c, f, delivery.Origin{})
 	default:
 		h.ignore(c, kind)
@@ -140,7 +140,7 @@ func (h *Handler) receive(c *httpedge.Call) error {
 	return nil
 }
 
-// ignore notes that a request has no effect on conversations.
+// ignore logs and counts a request that has no effect on conversations.
 func (h *Handler) ignore(c *httpedge.Call, kind Kind) {
 	c.Note(slog.String("kind", string(kind)))
 	if h.config.Ignored != nil {
@@ -148,7 +148,7 @@ func (h *Handler) ignore(c *httpedge.Call, kind Kind) {
 	}
 }
 
-// message takes a message over WhatsApp.
+// message takes a customer's WhatsApp message.
 func (h *Handler) message(c *httpedge.Call, f form) error {
 	number, err := phone.Parse(f.only("To"))
 	if err != nil {
@@ -159,7 +159,7 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 		return err
 	}
 	c.Note(slog.String("messageId", in.MessageID), logging.Customer("customer", in.Customer))
-	own := task.Start(func() (struct{}, error) { // at the same time: neither waits for the other
+	own := task.Start(func() (struct{}, error) { // both lookups at the same time
 		return struct{}{}, h.fromCustomer(c.Context(), in.Customer)
 	})
 	t, err := h.config.Tenants.TenantByNumber(c.Context(), number)
@@ -184,13 +184,13 @@ func (h *Handler) message(c *httpedge.Call, f form) error {
 	return h.config.Receiver.Receive(c.Context(), t, in)
 }
 
-// errOwnNumber says that a bot wrote: two that answer each other would never end.
+// errOwnNumber says that a bot wrote the message: two bots that answer each other would never stop.
 var errOwnNumber = errors.New("the sender is one of Sufrah's own bots")
 
 // fromCustomer fails with errOwnNumber if the sender is a bot of ours.
 func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 	if customer.IsUserID(id) {
-		return nil // bots have numbers
+		return nil // a user id: bots have numbers
 	}
 	bot, err := h.config.Bots.IsBot(ctx, id)
 	switch {
@@ -202,9 +202,9 @@ func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 	return nil
 }
 
-// verify fails with errNotSigned unless the request to a public address has exactly one signature, made by the form's account,
-// and the form can't be another form cut anew. The line of a refused request has the reason, and the bot and the account that
-// the form names, as claims.
+// verify fails with errNotSigned unless the request has exactly one signature, by the form's account for the public address,
+// and the form can't have been cut anew. The log line of a refused request has the reason, and the bot and account that the
+// form claims.
 func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
 	fault, err := h.unsigned(c, url, f)
 	if err != nil || fault == nil {
@@ -215,7 +215,7 @@ func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
 	return fmt.Errorf("%w: %w", errNotSigned, fault)
 }
 
-// unsigned returns the fault of a request's signature, nil if it is valid.
+// unsigned returns the fault of a request's signature, nil if the signature is valid.
 func (h *Handler) unsigned(c *httpedge.Call, url string, f form) (fault, err error) {
 	signatures := c.Header.Values("X-Twilio-Signature")
 	switch {
@@ -233,7 +233,7 @@ func (h *Handler) unsigned(c *httpedge.Call, url string, f form) (fault, err err
 	account := f.only("AccountSid")
 	var token string
 	for _, look := range []func(context.Context, string) (string, error){
-		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the token may just have been changed
+		h.config.Tokens.AuthToken, h.config.Tokens.NewAuthToken, // the second look finds a token that was just changed
 	} {
 		if token, err = look(c.Context(), account); err != nil {
 			return nil, fmt.Errorf("looking up the auth token: %w", err)
@@ -251,7 +251,7 @@ func (h *Handler) unsigned(c *httpedge.Call, url string, f form) (fault, err err
 		return fmt.Errorf("%w: %q", errNoToken, account), nil
 	case token == "":
 		return errNoAccount, nil
-	case url != public: // anybody can write a query: it stays out of the log
+	case url != public: // anybody can write a query, so the log doesn't have it
 		return mismatchError{public + " and the request's query"}, nil
 	}
 	return mismatchError{public}, nil

@@ -41,9 +41,9 @@ const (
 	ownSID      = "AC0123456789abcdef0123456789abcdef"
 	ownToken    = "token-of-the-bot"
 
-	exampleNumber  = "+966110000000" // in the master's account
-	ownNumber      = "+966110000001" // in an account of its own
-	strangeNumber  = "+966110000002" // in an account that nobody knows
+	exampleNumber  = "+966110000000" // a bot in Sufrah's account
+	ownNumber      = "+966110000001" // a bot with an account of its own
+	strangeNumber  = "+966110000002" // a bot with an account that has no stored token
 	inactiveNumber = "+966110000003"
 )
 
@@ -58,11 +58,11 @@ func (t tokens) NewAuthToken(ctx context.Context, accountSID string) (string, er
 	return t.AuthToken(ctx, accountSID)
 }
 
-// changed are tokens of which the first look still shows the old one.
+// changed are tokens that were changed: the first look still returns the old token.
 type changed struct {
 	tokens
 	before string
-	looks  int // for the new one
+	looks  int // number of looks for the new token
 }
 
 func (c *changed) AuthToken(context.Context, string) (string, error) { return c.before, nil }
@@ -72,14 +72,14 @@ func (c *changed) NewAuthToken(ctx context.Context, accountSID string) (string, 
 	return c.tokens.AuthToken(ctx, accountSID)
 }
 
-// noTokens can't be asked.
+// noTokens fails every look.
 type noTokens struct{ err error }
 
 func (t noTokens) AuthToken(context.Context, string) (string, error) { return "", t.err }
 
 func (t noTokens) NewAuthToken(context.Context, string) (string, error) { return "", t.err }
 
-// downTenants can't be asked either.
+// downTenants fails every lookup.
 type downTenants struct{}
 
 func (downTenants) TenantByNumber(context.Context, string) (conversation.Tenant, error) {
@@ -144,7 +144,7 @@ const userID = "SA.13491208655302741918"
 
 const messageSID = "SM0123456789abcdef0123456789abcdef"
 
-// message is the form of a customer's message, with changes: a value of nil takes a parameter away.
+// message is the form of a customer's message, with changes: nil removes a parameter.
 func message(changes url.Values) url.Values {
 	form := url.Values{
 		"AccountSid": {masterSID}, "MessageSid": {messageSID}, "SmsMessageSid": {messageSID}, "NumMedia": {"0"},
@@ -159,7 +159,7 @@ func message(changes url.Values) url.Values {
 	return form
 }
 
-// post is a form that Twilio posts and signs for the master's account.
+// post is a form as Twilio posts and signs it for Sufrah's account.
 func post(form url.Values) *http.Request { return signed(masterToken, form) }
 
 func signed(token string, form url.Values) *http.Request {
@@ -184,7 +184,7 @@ func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
 func (f fixture) line(t *testing.T) map[string]any {
 	t.Helper()
 	var line map[string]any
-	if err := json.Unmarshal(f.log.Bytes(), &line); err != nil { // fails on two lines too
+	if err := json.Unmarshal(f.log.Bytes(), &line); err != nil { // fails for two lines too
 		t.Fatalf("the log isn't one line of JSON (%v): %s", err, f.log)
 	}
 	return line
@@ -333,7 +333,7 @@ func TestRefusedRequestNeverReachesTheBot(t *testing.T) {
 	withSignature := func(values ...string) *http.Request {
 		return with(post(message(nil)), func(r *http.Request) { r.Header["X-Twilio-Signature"] = values })
 	}
-	// tampered signs a form, and posts a changed one.
+	// tampered signs a form, then changes it, and posts it.
 	tampered := func(change func(url.Values)) *http.Request {
 		form := message(nil)
 		signature := twilio.Signature(masterToken, publicURL, form)
@@ -460,7 +460,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestFailureMakesTwilioDeliverAgain: Twilio must deliver these messages again.
+// TestFailureMakesTwilioDeliverAgain: after each of these failures Twilio must deliver the message again.
 func TestFailureMakesTwilioDeliverAgain(t *testing.T) {
 	t.Parallel()
 	receiver := func(err error) func(*webhook.Config) {
@@ -512,8 +512,8 @@ func TestMessageToAnInactiveRestaurantIsAcknowledged(t *testing.T) {
 	}
 }
 
-// TestChangedTwilioTokenIsAccepted: a signature with a token that the instance hasn't read yet is accepted; a signature with no token of the
-// account is refused. The instance looks for no new token if its token is right, or if nothing is signed.
+// TestChangedTwilioTokenIsAccepted: a signature with a new token is accepted although the instance still has the old one. A
+// signature with any other token is refused. The instance looks for a new token only if a signature doesn't fit.
 func TestChangedTwilioTokenIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -548,7 +548,7 @@ func TestChangedTwilioTokenIsAccepted(t *testing.T) {
 	}
 }
 
-// TestRepeatIsPassedOnUnchanged: a repeat is as good as the first delivery here; it is the receiver that tells them apart.
+// TestRepeatIsPassedOnUnchanged: the webhook treats a repeat like a first delivery; the receiver tells them apart.
 func TestRepeatIsPassedOnUnchanged(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -577,7 +577,8 @@ func TestRequestIsLoggedWithAMaskedCustomer(t *testing.T) {
 	}
 }
 
-// TestOperatorIsToldOfAnAccountWithoutAToken: nobody can sign for an account that has no token, which only an operator can mend.
+// TestOperatorIsToldOfAnAccountWithoutAToken: requests of an account without a token are refused until an operator stores
+// one.
 func TestOperatorIsToldOfAnAccountWithoutAToken(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -588,8 +589,8 @@ func TestOperatorIsToldOfAnAccountWithoutAToken(t *testing.T) {
 	}
 }
 
-// TestRefusedSignatureIsExplained: the line of a request with a wrong signature has the reason, and the bot and the account that
-// the form names; never a text, a token or a customer's number.
+// TestRefusedSignatureIsExplained: the log line of a wrong signature has the reason, and the bot and account that the form
+// claims. It has no text, token or customer's number.
 func TestRefusedSignatureIsExplained(t *testing.T) {
 	t.Parallel()
 	const mismatch = "the signature doesn't match the public URL " + publicURL
@@ -655,7 +656,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	}
 }
 
-// TestFormIsReadInBase64AndInPlain sends the form as API Gateway does, in base64 and in plain.
+// TestFormIsReadInBase64AndInPlain: API Gateway passes the form in base64 or in plain.
 func TestFormIsReadInBase64AndInPlain(t *testing.T) {
 	t.Parallel()
 	form := message(url.Values{"Body": {"منيو 🍽 + &="}})
@@ -707,7 +708,7 @@ func TestRepeatedSignatureHeaderIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzHandler: every posted form is answered, never as a fault of ours, and never accepted unless it is signed.
+// FuzzHandler: every form is answered, without a 500, and only a signed form is accepted.
 func FuzzHandler(f *testing.F) {
 	good := message(nil).Encode()
 	for _, body := range []string{
