@@ -1,13 +1,14 @@
-// Package cachetable keeps the cache in a DynamoDB table, in place of a Valkey server: for stacks that are too small for a
+// Package cachetable keeps the cache in a DynamoDB table in place of a Valkey server, for stacks that are too small for a
 // network of their own.
 //
-// Values expire by the clock of the instance that reads them. DynamoDB deletes them later, by the attribute for its time to live:
-// it "typically deletes expired items within a few days", and reads return them until then (DynamoDB's developer guide, "Using
-// time to live", "Working with expired items"). Instances' clocks are close to one another: a function's execution environment
-// "uses NTP to synchronize the system clock" (AWS Lambda's developer guide, "Defined runtime environment variables").
+// Values expire by the clock of the instance that reads them. DynamoDB deletes them later, by its time-to-live attribute: it
+// "typically deletes expired items within a few days", and until then reads return them (DynamoDB's developer guide, "Using
+// time to live", "Working with expired items"). Instances' clocks are close to one another: a function's execution
+// environment "uses NTP to synchronize the system clock" (AWS Lambda's developer guide, "Defined runtime environment
+// variables").
 //
-// DynamoDB runs no scripts. The rules of the breaker and of starts are applied here to the state that was read, and the new state
-// is written under the condition that the old one hasn't changed.
+// DynamoDB runs no scripts. So this package reads a state, applies the rule of the breaker or of starts to it, and writes the
+// new state under the condition that the old one hasn't changed.
 package cachetable
 
 import (
@@ -32,34 +33,36 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// DefaultTimeout bounds an operation with all its requests. A request takes some milliseconds, and a new connection some tens of
-// them: a table that needs longer costs its caller what a cache that is down does.
+// DefaultTimeout bounds an operation with all its requests. A request takes some milliseconds, a new connection some tens of
+// milliseconds. A slower table counts as a cache that is down.
 const DefaultTimeout = 500 * time.Millisecond
 
 const (
-	// pause is how long a table that doesn't answer is left alone.
+	// pause is how long a table is left alone after it didn't answer.
 	pause = time.Second
-	// firstWait is the longest wait before the second attempt at a change that another instance got ahead of; doubled before each
-	// further one, up to longestWait. Five jobs run at once, and of each round of attempts one succeeds: within the time-out all
-	// five do.
+	// firstWait bounds the random wait before a change is tried again because another instance changed the item first. The
+	// bound doubles with each further try, up to longestWait. Five jobs run at once, and in each round of tries one succeeds:
+	// all five do within the time-out.
 	firstWait   = 4 * time.Millisecond
 	longestWait = 64 * time.Millisecond
-	// attempts of the SDK at one request: the second is for a connection that was closed while the process was frozen.
+	// attempts is how often the SDK tries a request. The second try is for a connection that was closed while the process was
+	// frozen.
 	attempts   = 2
 	maxBackoff = 20 * time.Millisecond
-	// longestKey is the longest key that is kept as it is. DynamoDB takes partition keys of up to 2,048 bytes.
+	// longestKey is the longest key that is stored unchanged; a longer key ends in a hash. DynamoDB allows partition keys of
+	// up to 2,048 bytes.
 	longestKey = 1500
 )
 
-// The attributes of an item. Template.yaml names the key and attrDeleteAt too.
+// The attributes of an item. template.yaml has the names of the key and of attrDeleteAt too.
 const (
 	attrKey      = "key"
 	attrValue    = "value"
 	attrPacked   = "packed"    // the value is compressed
 	attrParts    = "parts"     // number of items that hold the value
-	attrID       = "id"        // of the parts, or of a state that the next writer has read
-	attrExpires  = "expiresAt" // milliseconds, by which the item counts
-	attrDeleteAt = "deleteAt"  // seconds, by which DynamoDB deletes it
+	attrID       = "id"        // of a value's parts, or of the state that a change was based on
+	attrExpires  = "expiresAt" // the end of the item's validity, in Unix milliseconds
+	attrDeleteAt = "deleteAt"  // the time after which DynamoDB deletes it, in Unix seconds
 	attrCount    = "count"
 	attrFailures = "failures"
 	attrUntil    = "until"
@@ -70,18 +73,18 @@ var (
 	errOvertaken = errors.New("other instances changed the item each time")
 )
 
-// Config says which table is the cache.
+// Config names the table and configures the client.
 type Config struct {
 	Table   string
-	Timeout time.Duration // of an operation; 0 takes DefaultTimeout
+	Timeout time.Duration // of an operation; 0 means DefaultTimeout
 	Now     func() time.Time
-	Random  func() uint64 // evenly distributed, by instances apart; safe for concurrent use
-	// Failed is told of each operation that the table failed in, or wasn't asked for after a failure, while its caller had time
-	// left; nil tells nobody.
+	Random  func() uint64 // evenly distributed and different in each instance; safe for concurrent use
+	// Failed is called for each operation that the table failed, or that was not sent because of an earlier failure. It isn't
+	// called if the caller's time was over. It may be nil.
 	Failed func()
 }
 
-// Client keeps values and states in a table. It is safe for concurrent use. Every error wraps outage.ErrUnavailable, or else the
+// Client keeps values and states in a table. It is safe for concurrent use. Every error wraps outage.ErrUnavailable or the
 // error of the operation's own context.
 type Client struct {
 	config Config
@@ -99,10 +102,10 @@ func New(c aws.Config, config Config) *Client {
 	})}
 }
 
-// Close does nothing: connections are the SDK's.
+// Close does nothing: the connections belong to the SDK.
 func (c *Client) Close() {}
 
-// do runs an operation within the time-out, unless the table is left alone.
+// do runs an operation within the time-out. It fails at once while the table is left alone.
 func (c *Client) do(ctx context.Context, name string, operation func(context.Context) error) error {
 	return outage.Attempt(ctx, "cache: "+name, c.config.Failed, func() error {
 		defer timing.Start(ctx, timing.Cache)()
@@ -123,7 +126,7 @@ func (c *Client) tried(ctx context.Context, operation func(context.Context) erro
 	return err
 }
 
-// answered reports whether the table answered, if only with a refusal.
+// answered reports whether the table answered; a refusal is an answer too.
 func answered(err error) bool {
 	_, refused := errors.AsType[smithy.APIError](err)
 	return err == nil || refused || errors.Is(err, errOvertaken) || errors.Is(err, errTooLarge)
@@ -138,7 +141,7 @@ func keyOf(key string) table.Item {
 	return table.Item{attrKey: table.Text(key)}
 }
 
-// newItem returns an item that counts for ttl.
+// newItem returns an item that expires after ttl.
 func (c *Client) newItem(key string, ttl time.Duration) table.Item {
 	it := keyOf(key)
 	expires := c.config.Now().Add(ttl)
@@ -146,14 +149,14 @@ func (c *Client) newItem(key string, ttl time.Duration) table.Item {
 	return it
 }
 
-// expired reports whether an item doesn't count any more. It is then as good as absent.
+// expired reports whether an item has expired. An expired item counts as absent.
 func (c *Client) expired(it table.Item) bool {
 	r := table.Reader{Item: it}
 	return r.Number(attrExpires) <= c.config.Now().UnixMilli() || r.Err != nil
 }
 
-// read returns an item, expired or not; nil if there is none. It is strongly consistent, so that an instance that has waited for
-// another one's lock finds the value behind it.
+// read returns an item, expired or not; nil if there is none. The read is strongly consistent, so that an instance that has
+// waited for another's lock then finds the value that the other has written.
 func (c *Client) read(ctx context.Context, key string) (table.Item, error) {
 	output, err := c.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &c.config.Table, Key: keyOf(key), ConsistentRead: aws.Bool(true)})
 	if err != nil {
@@ -172,9 +175,8 @@ func (c *Client) put(ctx context.Context, it table.Item, e table.Expression) err
 	return err
 }
 
-// change reads an item, has step make another of it, and writes that one unless the item has changed meanwhile: then it begins
-// again with the item as it is by then. step is given nil for an item that is absent or has expired, and returns nil to leave the
-// item as it is.
+// change reads an item and writes the item that step returns for it. If the item was changed in between, it calls step again
+// with the changed item. step's argument is nil if the item is absent or expired. If step returns nil, nothing is written.
 func (c *Client) change(ctx context.Context, key string, step func(old table.Item) (table.Item, error)) error {
 	old, err := c.read(ctx, key)
 	if err != nil {
@@ -203,7 +205,7 @@ func (c *Client) change(ctx context.Context, key string, step func(old table.Ite
 			old = nil
 		}
 		if clock.Sleep(ctx, time.Duration(c.config.Random()%uint64(wait))) != nil {
-			return errOvertaken // which says nothing against the table
+			return errOvertaken // not the table's fault
 		}
 	}
 }

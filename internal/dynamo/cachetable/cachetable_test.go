@@ -24,15 +24,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
-// patience bounds waits for success in tests: a busy machine is not a broken cache.
+// patience bounds how long a test waits for success, so that a busy machine doesn't fail it.
 const patience = 10 * time.Second
 
-// transport answers requests by a function.
+// transport is a function that answers HTTP requests.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// refuse answers as DynamoDB does when it refuses a request.
+// refuse answers as DynamoDB does if it refuses a request.
 func refuse(status int, code string) transport {
 	return func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
@@ -42,7 +42,7 @@ func refuse(status int, code string) transport {
 	}
 }
 
-// setup returns a client over a transport, and the number of failures that it has told of.
+// setup returns a client over a transport, and the number of failures that the client has reported.
 func setup(rt http.RoundTripper, timeout time.Duration) (*cachetable.Client, *atomic.Int64) {
 	s := cachetest.Over(&http.Client{Transport: rt}, "http://dynamodb.local", cachetest.Definition.Name)
 	failed := new(atomic.Int64)
@@ -51,7 +51,7 @@ func setup(rt http.RoundTripper, timeout time.Duration) (*cachetable.Client, *at
 	}), failed
 }
 
-// operations are all that a client does, by name.
+// operations returns all operations of a client, by name.
 func operations(c *cachetable.Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Get": func(ctx context.Context) error { _, _, err := c.Get(ctx, "k"); return err },
@@ -75,7 +75,8 @@ func operations(c *cachetable.Client) map[string]func(context.Context) error {
 	}
 }
 
-// TestTableFails: whatever the table fails with, each operation says that the cache is unavailable, and tells of one failure.
+// TestTableFails: whatever the table's failure is, each operation says that the cache is unavailable, and reports a single
+// failure.
 func TestTableFails(t *testing.T) {
 	t.Parallel()
 	for name, rt := range map[string]http.RoundTripper{
@@ -117,7 +118,7 @@ func TestTableFails(t *testing.T) {
 // TestSilentTable: a table that doesn't answer costs one time-out, and nothing in the second after it.
 func TestSilentTable(t *testing.T) {
 	t.Parallel()
-	silence, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, up to its backlog, and never answers
+	silence, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, up to its backlog, and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestSilentTable(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if took := time.Since(begin); took < time.Second && requests.Load() != asked { // unless the machine slept through the pause
+	if took := time.Since(begin); took < time.Second && requests.Load() != asked { // unless this machine was busy for longer than the pause
 		t.Errorf("%d requests in the pause, %v after the time-out", requests.Load()-asked, took)
 	}
 	if failed.Load() != 10 {
@@ -146,7 +147,7 @@ func TestSilentTable(t *testing.T) {
 	}
 }
 
-// TestFailureCostsAFetch: with a table that fails, a value is fetched, and returned as if there were no cache.
+// TestFailureCostsAFetch: if the table fails, a value is fetched and returned as if there were no cache.
 func TestFailureCostsAFetch(t *testing.T) {
 	t.Parallel()
 	c, _ := setup(refuse(http.StatusInternalServerError, "InternalServerError"), patience)
@@ -161,11 +162,11 @@ func TestFailureCostsAFetch(t *testing.T) {
 	}
 }
 
-// TestPartIsMissing: a value that lacks a part counts as none.
+// TestPartIsMissing: a value with a missing part counts as absent.
 func TestPartIsMissing(t *testing.T) {
 	t.Parallel()
 	engine := dynamolocal.New(time.Now, cachetest.Definition)
-	leaves := -1 // the part's number
+	leaves := -1 // number of the part that is deleted
 	c, _ := setup(transport(func(r *http.Request) (*http.Response, error) {
 		if leaves >= 0 && strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".BatchGetItem") {
 			body, err := io.ReadAll(r.Body)
@@ -180,7 +181,7 @@ func TestPartIsMissing(t *testing.T) {
 			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		}
 		return engine.Transport().RoundTrip(r)
-	}), time.Minute) // the race detector takes seconds for compressing the last but one of the values
+	}), time.Minute) // under the race detector, compressing the large value takes seconds
 	value := make([]byte, 1_000_000)
 	_, _ = rand.Read(value)
 	if err := c.Set(t.Context(), "k", value, time.Minute); err != nil {
@@ -208,7 +209,8 @@ func TestPartIsMissing(t *testing.T) {
 	}
 }
 
-// TestEverythingIsSmall: ten thousand waiting callers, at a rate that is thirty times the usual, fit into few units.
+// TestEverythingIsSmall: at thirty times the usual rate, with ten thousand waiting callers, an operation still takes few
+// units.
 func TestEverythingIsSmall(t *testing.T) {
 	t.Parallel()
 	engine := dynamolocal.New(time.Now, cachetest.Definition)

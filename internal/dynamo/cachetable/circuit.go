@@ -47,7 +47,7 @@ func (c *Client) TellCircuit(ctx context.Context, key string, outcome circuit.Ou
 	return pause, err
 }
 
-// stateOf returns the state in an item. What can't be read is the state of a breaker that knows of no failure.
+// stateOf returns the state in an item. An unreadable state counts as a breaker without failures.
 func stateOf(it table.Item) circuit.State {
 	r := table.Reader{Item: it}
 	state := circuit.State{Failures: r.Number(attrFailures)}
@@ -68,7 +68,7 @@ func filled(it table.Item, state circuit.State) table.Item {
 	return it
 }
 
-// rewritten returns an item with another state, which is kept as long as the old one is: only a failure is remembered for longer.
+// rewritten returns an item with a new state that expires when the old item does. Only a failure is kept for longer.
 func (c *Client) rewritten(key string, old table.Item, state circuit.State) table.Item {
 	it := keyOf(key)
 	it[attrExpires], it[attrDeleteAt] = old[attrExpires], old[attrDeleteAt]

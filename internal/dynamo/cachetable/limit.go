@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// ClockMargin is by how much two instances' clocks may differ. A start counts for so much longer: by the clock that is
-	// furthest ahead it is then still no shorter than the period.
+	// ClockMargin is the largest expected difference between two instances' clocks. A start counts for this much longer than
+	// the period, so that it counts for at least the period by any instance's clock.
 	ClockMargin = 250 * time.Millisecond
-	// keepLog is the time for which a log of starts is kept after the latest request.
+	// keepLog is how long a log of starts is kept after its latest request.
 	keepLog = 7 * 24 * time.Hour
-	// maxWaiting bounds the waiting callers that a log knows, and so the size of its item. A caller beyond them asks again at the
-	// moment of the last.
+	// maxWaiting bounds the waiting callers in a log, and so the size of its item. A caller beyond them is told to ask again
+	// at the moment of the last.
 	maxWaiting = 1000
-	// nameBytes is the length of a waiting caller's name in a log: a hash.
+	// nameBytes is the length of a waiting caller's name in a log, which is a hash.
 	nameBytes = 8
 )
 
-// Count counts one under a key that is used for no longer than keep, and returns how many were counted.
+// Count adds one to a key's counter and returns the sum. The counter expires when keep has passed since it began.
 func (c *Client) Count(ctx context.Context, key string, keep time.Duration) (n int64, err error) {
 	err = c.do(ctx, "Count", func(ctx context.Context) error {
 		it := c.newItem(key, keep)
@@ -50,8 +50,8 @@ func (c *Client) Count(ctx context.Context, key string, keep time.Duration) (n i
 	return n, err
 }
 
-// Start applies startlog's rule to the log under a key, by this instance's clock unless the request has a time. Only clocks that
-// differ need a margin.
+// Start applies package startlog's rule to the log under a key, by this instance's clock unless the request has a time. A
+// time in the request needs no ClockMargin.
 func (c *Client) Start(ctx context.Context, key string, r startlog.Request) (answer startlog.Answer, err error) {
 	name := sha256.Sum256([]byte(r.Name))
 	r.Name = string(name[:nameBytes])
@@ -77,7 +77,7 @@ func (c *Client) Start(ctx context.Context, key string, r startlog.Request) (ans
 	return answer, err
 }
 
-// logOf returns the log in an item. What can't be read is a log that has lost its content.
+// logOf returns the log in an item. An unreadable log counts as a log that has lost its content.
 func logOf(it table.Item) startlog.Log {
 	stored, ok := it[attrValue].(*types.AttributeValueMemberB)
 	if !ok {
@@ -90,7 +90,7 @@ func logOf(it table.Item) startlog.Log {
 	return log
 }
 
-// encoded returns a log in few bytes. Each start is stored as its distance from the next start, in about three bytes.
+// encoded returns a log in few bytes. A start is stored as its distance from the next start, which takes about three bytes.
 func encoded(log startlog.Log) []byte {
 	b := binary.AppendVarint(nil, log.Epoch)
 	b = binary.AppendVarint(b, int64(len(log.Starts)))
@@ -128,7 +128,7 @@ func decoded(b []byte) (startlog.Log, error) {
 	return log, nil
 }
 
-// reader reads numbers and names from the front of bytes, until one can't be read.
+// reader reads numbers and names one after the other. Once a read has failed, all further reads fail.
 type reader struct {
 	rest   []byte
 	failed bool

@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// TestLogsAreReadAsTheyWereWritten, and bytes that were cut off are no log.
+// TestLogsAreReadAsTheyWereWritten: a log is read as it was written, and a log that was cut off isn't read at all.
 func TestLogsAreReadAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
 	at := rapid.Int64Range(-1<<60, 1<<60)
@@ -27,6 +27,6 @@ func TestLogsAreReadAsTheyWereWritten(t *testing.T) {
 		if _, err := decoded(b[:rapid.IntRange(0, len(b)-1).Draw(t, "cut")]); err == nil {
 			t.Fatal("what was cut off is read")
 		}
-		_, _ = decoded(rapid.SliceOf(rapid.Byte()).Draw(t, "anything")) // without a panic
+		_, _ = decoded(rapid.SliceOf(rapid.Byte()).Draw(t, "anything")) // must not panic
 	})
 }

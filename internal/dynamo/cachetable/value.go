@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// packFrom is the length from which on values are compressed. A write costs a unit for each KB, so that a shorter value would
-	// gain nothing.
+	// packFrom is the length in bytes from which values are compressed. A write costs a unit for each KB, so that compressing
+	// a shorter value saves nothing.
 	packFrom = 900
-	// partBytes is the most that one item holds of a value. DynamoDB takes items of up to 400 KB, names and keys included
-	// (DynamoDB's developer guide, "Constraints").
+	// partBytes is the most bytes of a value that one item holds. DynamoDB allows items of up to 400 KB, names and keys
+	// included (DynamoDB's developer guide, "Constraints").
 	partBytes = 380 << 10
-	// maxParts bounds a value. A BatchGetItem answers 16 MB at most.
+	// maxParts bounds the size of a value: a BatchGetItem returns at most 16 MB.
 	maxParts = 16
-	// maxUnpacked bounds what a compressed value may become.
+	// maxUnpacked bounds the size of a value after decompression.
 	maxUnpacked = 64 << 20
-	// batchRows is the most that one BatchWriteItem takes.
+	// batchRows is the most items in a BatchWriteItem.
 	batchRows = 25
 )
 
@@ -36,7 +36,7 @@ var (
 	errUnprocessed = errors.New("part of a batch was left unprocessed")
 )
 
-// Get returns the value of a key, or false if it has none.
+// Get returns the key's value; found is false if it has none.
 func (c *Client) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
 	err = c.do(ctx, "Get", func(ctx context.Context) error {
 		it, err := c.read(ctx, key)
@@ -49,7 +49,7 @@ func (c *Client) Get(ctx context.Context, key string) (value []byte, found bool,
 	return value, found, err
 }
 
-// value returns the value of an item, or false if a part is missing or the value can't be read.
+// value returns an item's value; found is false if a part is missing or the value can't be read.
 func (c *Client) value(ctx context.Context, key string, it table.Item) ([]byte, bool, error) {
 	r := table.Reader{Item: it}
 	var value []byte
@@ -76,10 +76,10 @@ func (c *Client) value(ctx context.Context, key string, it table.Item) ([]byte, 
 	return value, r.Err == nil, nil
 }
 
-// partKey returns the key of a part. It has the id of the value's writing, so that no reader meets parts of two values.
+// partKey returns the key of a part. The id is new for each write, so that a reader never mixes parts of two values.
 func partKey(key, id string, part int) string { return fmt.Sprintf("%s#%s#%d", key, id, part) }
 
-// joined reads the parts of a value, and reports whether they are all there.
+// joined reads a value's parts and joins them. It reports whether all parts were found.
 func (c *Client) joined(ctx context.Context, key, id string, parts int) ([]byte, bool, error) {
 	request := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
 	place := make(map[string]int, parts)
@@ -102,7 +102,7 @@ func (c *Client) joined(ctx context.Context, key, id string, parts int) ([]byte,
 	}
 	for _, part := range read {
 		if len(part) == 0 {
-			return nil, false, nil // not there, or left unprocessed by a table that is throttled
+			return nil, false, nil // missing, or left unprocessed because the table is throttled
 		}
 	}
 	return bytes.Join(read, nil), true, nil
@@ -113,7 +113,7 @@ func textOf(it table.Item) string {
 	return r.Text(attrKey)
 }
 
-// Set gives the key a value for ttl. A value that needs several items has its parts written before the item that leads to them.
+// Set gives the key a value for ttl. The parts of a large value are written before the item that refers to them.
 func (c *Client) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	return c.do(ctx, "Set", func(ctx context.Context) error {
 		head, parts, err := c.items(key, value, ttl)
@@ -129,7 +129,7 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 	})
 }
 
-// items returns the items of a value: the one under the key, and its parts if there are any.
+// items returns the items of a value: the item under the key, and the parts, if any.
 func (c *Client) items(key string, value []byte, ttl time.Duration) (head table.Item, parts []table.Item, err error) {
 	head = c.newItem(key, ttl)
 	if len(value) >= packFrom {
@@ -138,7 +138,7 @@ func (c *Client) items(key string, value []byte, ttl time.Duration) (head table.
 		}
 	}
 	if len(value) <= partBytes {
-		head[attrValue] = table.Binary(append([]byte{}, value...)) // not nil, which the SDK takes for no value
+		head[attrValue] = table.Binary(append([]byte{}, value...)) // never nil, which the SDK treats as a missing value
 		return head, nil, nil
 	}
 	n := (len(value) + partBytes - 1) / partBytes
@@ -155,8 +155,8 @@ func (c *Client) items(key string, value []byte, ttl time.Duration) (head table.
 	return head, parts, nil
 }
 
-// SetAll gives each key its value for ttl, in a round trip for each 25 keys. It returns the number of keys that were set. If that
-// is fewer than all, it also returns an error.
+// SetAll gives each key its value for ttl, in a round trip for each 25 keys. It returns the number of keys set. If that is
+// fewer than all, it also returns an error.
 func (c *Client) SetAll(ctx context.Context, values map[string][]byte, ttl time.Duration) (n int, err error) {
 	err = c.do(ctx, "SetAll", func(ctx context.Context) error {
 		items := make([]table.Item, 0, len(values))
@@ -173,7 +173,7 @@ func (c *Client) SetAll(ctx context.Context, values map[string][]byte, ttl time.
 	return n, err
 }
 
-// putAll writes items, and returns how many.
+// putAll writes items and returns the number written.
 func (c *Client) putAll(ctx context.Context, items []table.Item) (n int, err error) {
 	for len(items) > 0 {
 		rows := min(len(items), batchRows)
@@ -196,8 +196,8 @@ func (c *Client) putAll(ctx context.Context, items []table.Item) (n int, err err
 	return n, nil
 }
 
-// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. Values must be unique to the caller, so
-// that the operation can be repeated after a lost answer.
+// SetIfAbsent gives the key a value for ttl and returns true, unless the key has another value. Each caller must use a value
+// of its own, so that the operation can be repeated after a lost answer.
 func (c *Client) SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (set bool, err error) {
 	err = c.do(ctx, "SetIfAbsent", func(ctx context.Context) error {
 		it := c.newItem(key, ttl)
@@ -238,7 +238,7 @@ func isConditionFailed(err error) bool {
 func pack(value []byte) []byte {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	_, _ = w.Write(value) // a buffer takes everything
+	_, _ = w.Write(value) // writing to a buffer never fails
 	_ = w.Close()
 	return packed.Bytes()
 }

@@ -14,26 +14,27 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// A write starts again so often, after a random part of the delay, because the directory's pages changed under it.
+// A write is tried this often if others change the directory's pages meanwhile. Before each new try it waits for a random
+// part of Delay.
 const (
 	Attempts = 10
 	Delay    = 200 * time.Millisecond
 )
 
-// ErrBusy says that others changed the directory whenever it was to be written.
+// ErrBusy says that others changed the directory during each attempt to write it.
 var ErrBusy = fmt.Errorf("%w: others keep changing the directory", outage.ErrUnavailable)
 
-// FullError says that the page of a restaurant takes no more. Rebuild makes room, unless all of it were created at the same
-// moment.
+// FullError says that the restaurant's page is full. Rebuild makes room, unless all restaurants of the page were created in
+// the same millisecond.
 type FullError struct{ Restaurant restaurant.Restaurant }
 
 func (e *FullError) Error() string {
 	return fmt.Sprintf("the directory page of restaurant %s has no room left: run 'sufrahctl directory rebuild'", e.Restaurant.ID)
 }
 
-// Change carries out the writes that build returns for the directory as it is, the first own of which are the caller's and
-// the others the directory's. Where only conditions of the directory fail, others changed its pages meanwhile, and it
-// starts again.
+// Change reads the directory and carries out the writes that build returns for it, in one transaction. The first own writes
+// are the caller's, the others the directory's. If a condition of the caller's fails, Change returns the error. If only
+// conditions of the directory fail, others have changed its pages, and Change starts again.
 func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) ([]table.Write, error)) error {
 	for range Attempts {
 		snapshot, err := d.Read(ctx)
@@ -56,16 +57,16 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 	return ErrBusy
 }
 
-// MaxEntered is the largest number of restaurants for Enter, so that a transaction of 100 writes has room for them, their
-// words, and two more writes for each. Each may be on a page of its own, of which one may be opened.
+// MaxEntered is the most restaurants for Enter. A transaction of 100 writes then has room for the restaurants, their words,
+// and the caller's two further writes for each, even if each is on a page of its own and a new page is opened.
 const MaxEntered = 8
 
-// Enter returns the writes that enter restaurants, to go into one transaction with the restaurants themselves: at most one
-// for each restaurant, four more, and the writes of their words. It fails with *FullError.
+// Enter returns the writes that enter restaurants in the directory, for one transaction with the restaurants themselves.
+// There is at most one write for each restaurant, four more, and those for their words. It fails with *FullError.
 func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
 	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
 	entered := make(map[string][]entry) // by page item
-	var newest *int64                   // creation of the last page's newest restaurant, once it matters
+	var newest *int64                   // creation time of the last page's newest restaurant; read only if needed
 	for _, r := range restaurants {
 		e := entry{r.ID, r.CreatedAt.UnixMilli()}
 		page := len(after.all)
@@ -108,7 +109,7 @@ func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaura
 	return writes, nil
 }
 
-// newest returns when the newest restaurant of a page was created.
+// newest returns the creation time of a page's newest restaurant.
 func (s *Snapshot) newest(ctx context.Context, page int) (*int64, error) {
 	entries, err := s.entries(ctx, []int{page}, usage.All)
 	newest := int64(-1)
@@ -118,7 +119,7 @@ func (s *Snapshot) newest(ctx context.Context, page int) (*int64, error) {
 	return &newest, err
 }
 
-// enterPages returns the writes that enter restaurants in pages, of which there are so many then.
+// enterPages returns the writes that enter restaurants in pages. pages is the number of pages after that.
 func (s *Snapshot) enterPages(entered map[string][]entry, pages int) []table.Write {
 	var writes []table.Write
 	for page := len(s.all); page < pages; page++ {
@@ -168,8 +169,8 @@ func (s *Snapshot) Move(r restaurant.Restaurant, active bool) []table.Write {
 	return append(writes, s.directory.putWords(r)...)
 }
 
-// Rename returns the writes after which a restaurant is found by the words of another name. They change the directory's
-// version, so that a rebuild or check that read the old name starts again.
+// Rename returns the writes that replace the search words of a restaurant's name by the words of another name. They change
+// the directory's version, so that a rebuild or check that read the old name starts again.
 func (s *Snapshot) Rename(r restaurant.Restaurant, name string) []table.Write {
 	if r.Name == name {
 		return nil
@@ -194,8 +195,9 @@ func (s *Snapshot) Rename(r restaurant.Restaurant, name string) []table.Write {
 	}))
 }
 
-// recount changes the counts: by the added numbers while the pages are those of s, or as a whole if pages are opened,
-// under the condition that the directory hasn't changed since it was read.
+// recount returns the write that changes the counts. Without new pages it adds the differences, under the condition that s's
+// pages still exist. With new pages it overwrites all counts, under the condition that the directory hasn't changed since s
+// was read.
 func (s *Snapshot) recount(after counts) table.Write {
 	if len(after.all) > len(s.all) {
 		return table.Put(s.directory.names.Directory, countsItem(s.generation, s.version+1, after), s.unchanged())
@@ -221,7 +223,7 @@ func (s *Snapshot) recount(after counts) table.Write {
 	return table.Update(s.directory.names.Directory, key(countsID), e)
 }
 
-// unchanged is the condition that nobody wrote the directory since s was read.
+// unchanged is the condition that the directory hasn't changed since s was read.
 func (s *Snapshot) unchanged() table.Expression {
 	names := map[string]string{"#version": "version"}
 	if s.stored == nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// Difference is something that the directory says otherwise than the restaurants do.
+// Difference is a point in which the directory disagrees with the restaurants.
 type Difference struct {
-	RestaurantID string // empty if it is of a whole page, or of all
+	RestaurantID string // empty if the difference concerns a whole page or the whole directory
 	What         string // for a person
 }
 
-// Check compares the directory with the existing restaurants and their bots. It writes nothing, and returns the number of
-// restaurants and every difference: first the differences of the whole directory, then of its restaurants by their ids.
-// Rebuild mends all of them, except a number or an id with two owners and an id that is a word of the API's paths: a person
-// decides about these. It fails with outage.ErrUnavailable, also if the directory changes during each of its readings.
+// Check compares the directory with the restaurants and their bots, and writes nothing. It returns the number of restaurants
+// and every difference: first those of the whole directory, then those of restaurants, by their ids. Rebuild mends all of
+// them, with two exceptions that a person must decide: a number or id with two owners, and an id that is a word of the API's
+// paths. Check fails with outage.ErrUnavailable, also if the directory changes during each attempt.
 func (d *Directory) Check(ctx context.Context) (restaurants int, found []Difference, err error) {
 	for range Attempts {
 		before, fault, err := d.readCounts(ctx)
@@ -78,7 +78,7 @@ func (d *Directory) check(ctx context.Context, s *Snapshot, fault error) (int, [
 		}
 		found = append(found, faults...)
 		for number := first; number < last; number++ {
-			n := 0 // the restaurants in front, in order of their creation, belong to this page
+			n := 0 // the first n restaurants, in order of creation, belong to this page
 			for n < len(all) && s.pageFor(all[n].createdAt) <= number {
 				n++
 			}
@@ -89,10 +89,11 @@ func (d *Directory) check(ctx context.Context, s *Snapshot, fault error) (int, [
 	return total, found, nil
 }
 
-// checkedPages is how many pages a check reads at the same time: of the size that they should have, a megabyte.
+// checkedPages is the number of pages that a check reads at the same time: a megabyte if the pages have their normal size.
 const checkedPages = table.BatchGetKeys / 4
 
-// readPages returns the entries of pages first to last-1 by the ids of their items, and which of them can't be read.
+// readPages returns the entries of pages first to last-1, by the ids of their items. It also returns the pages that can't be
+// read.
 func (d *Directory) readPages(ctx context.Context, s *Snapshot, first, last int) (map[string]map[string]int64, []Difference, error) {
 	var keys []table.Key
 	for number := first; number < last; number++ {
@@ -113,7 +114,7 @@ func (d *Directory) readPages(ctx context.Context, s *Snapshot, first, last int)
 	return stored, faults, err
 }
 
-// checkPage compares a page's stored entries with the restaurants that belong to it.
+// checkPage compares a page's stored entries with the restaurants that belong on it.
 func (s *Snapshot) checkPage(number int, stored map[string]map[string]int64, restaurants []listed) []Difference {
 	var found []Difference
 	expected := make(map[string]bool, len(restaurants))

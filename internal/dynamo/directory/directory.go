@@ -1,5 +1,5 @@
-// Package directory orders restaurants by their creation and counts them, has bots' numbers and ids lead to restaurants, and finds
-// restaurants by the beginnings of words.
+// Package directory orders restaurants by creation and counts them. It finds a restaurant by its bot's number or id, and by
+// the beginnings of words.
 package directory
 
 import (
@@ -17,30 +17,30 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// The directory makes any offset into the list of restaurants as cheap as the first. It assigns restaurants to pages of
-// bounded size in order of their creation, and keeps the number of restaurants on each page in one small item, the
-// counts:
+// The directory makes every offset into the list of restaurants as cheap as the first. It assigns restaurants to pages of
+// bounded size, in order of creation. A small item, the counts, holds the number of restaurants on each page:
 //
 //	counts            all: [500 500 …  41]     page 0 is the oldest
 //	                  active: [498 499 … 41]
-//	                  from: [0 1700000000000 …]  each page holds those created at or after its from, in milliseconds
-//	g1/0/active       entries: {clxyz123abc: 1700000000123, …}   the page's active restaurants with their creation
-//	g1/0/inactive     entries: {…}                               and the others
+//	                  from: [0 1700000000000 …]  earliest creation time on each page, in milliseconds
+//	g1/0/active       entries: {clxyz123abc: 1700000000123, …}   the page's active restaurants with their creation times
+//	g1/0/inactive     entries: {…}                               the page's inactive restaurants
 //
-// Summing counts finds the pages that an offset lies in, and only they are read. Active and inactive restaurants of a
-// page are apart so that a filter reads no more than it shows, however few restaurants it admits.
+// The sums of the counts tell which pages an offset lies in, and only these pages are read. Active and inactive restaurants
+// of a page are separate items, so that a filtered list reads only restaurants that it shows.
 //
-// Creating, activating or deactivating a restaurant changes its page and the counts in the same transaction. The
-// generation ("g1") changes when Rebuild writes all pages again; version changes with every write.
+// Creating, activating or deactivating a restaurant changes its page and the counts in the same transaction. The generation
+// ("g1") changes when Rebuild writes all pages anew; the version changes with every write.
 
 const (
-	attrID   = "id" // of every item
+	attrID   = "id" // key of every item
 	countsID = "counts"
-	// pageSize is the number of restaurants on a page before the next page is opened. A full page is some 17 KB, five
+	// pageSize is the number of restaurants on a page after which the next page is opened. A full page has some 17 KB, five
 	// read units; a million restaurants make 2,000 pages, with some 36 KB of counts.
 	pageSize = 500
-	// maxPageSize is how many a page takes at all: restaurants created in the same millisecond, or before the newest
-	// one, go to the page of their time even when it is full. It keeps a page well below DynamoDB's 400 KB.
+	// maxPageSize is the most restaurants on a page, well below DynamoDB's 400 KB. A page exceeds pageSize if restaurants are
+	// created in the same millisecond, or with an earlier creation time than its newest restaurant: these go to the page of
+	// their time even if it is full.
 	maxPageSize = 8 * pageSize
 
 	attrEntries = "entries"
@@ -58,19 +58,19 @@ type Directory struct {
 // New returns a Directory over the tables.
 func New(db *table.DB, names schema.Tables) *Directory { return &Directory{db: db, names: names} }
 
-// Snapshot is the directory's counts as they were read at one moment.
+// Snapshot is the directory's counts at the moment of reading.
 type Snapshot struct {
 	directory  *Directory
 	generation int64
 	version    int64
-	stored     table.Value // the version as it is stored: nil if there is none, or something else than a number
+	stored     table.Value // the stored version, which may be no number; nil if there is none
 	counts
 }
 
-// counts say how many restaurants each page holds, the oldest page first.
+// counts has the number of restaurants on each page, the oldest page first.
 type counts struct {
-	all    []int64 // restaurants of each page
-	active []int64 // the same for active restaurants only
+	all    []int64 // all restaurants of each page
+	active []int64 // active restaurants of each page
 	from   []int64 // lower bound of each page's creation times, in milliseconds
 }
 
@@ -94,7 +94,7 @@ func (d *Directory) Read(ctx context.Context) (*Snapshot, error) {
 	return s, err
 }
 
-// readCounts returns the valid part of the counts, and its first inconsistency as fault.
+// readCounts returns the valid part of the counts, and their first inconsistency as fault.
 func (d *Directory) readCounts(ctx context.Context) (s *Snapshot, fault, err error) {
 	it, err := d.db.Get(ctx, d.names.Directory, key(countsID))
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *Directory) readCounts(ctx context.Context) (s *Snapshot, fault, err err
 	return s, r.Err, nil
 }
 
-// admitted returns how many restaurants of a page the filter admits.
+// admitted returns the number of a page's restaurants that the filter admits.
 func (c counts) admitted(page int, filter usage.Filter) int {
 	switch filter {
 	case usage.ActiveOnly:
@@ -122,7 +122,7 @@ func (c counts) admitted(page int, filter usage.Filter) int {
 	return int(c.all[page])
 }
 
-// Total returns how many restaurants the filter admits.
+// Total returns the number of restaurants that the filter admits.
 func (c counts) Total(filter usage.Filter) int {
 	total := 0
 	for page := range c.all {
@@ -131,8 +131,8 @@ func (c counts) Total(filter usage.Filter) int {
 	return total
 }
 
-// locate returns the pages, newest first, that hold the limit restaurants after offset, and how many of the first
-// page's restaurants come before them.
+// locate returns the pages, newest first, that hold the limit restaurants after offset. skip is the number of restaurants on
+// the first of these pages that come before the offset.
 func (c counts) locate(filter usage.Filter, offset, limit int) (pages []int, skip int) {
 	skip = offset
 	wanted := 0
@@ -153,7 +153,7 @@ func (c counts) locate(filter usage.Filter, offset, limit int) (pages []int, ski
 	return pages, skip
 }
 
-// pageFor returns the page that a restaurant created at the time belongs to. There must be one.
+// pageFor returns the page for a creation time. There must be at least one page.
 func (c counts) pageFor(createdAt int64) int {
 	return max(0, sort.Search(len(c.from), func(i int) bool { return c.from[i] > createdAt })-1)
 }
@@ -169,8 +169,8 @@ func newestFirst(a, b entry) int {
 	return cmp.Or(cmp.Compare(b.createdAt, a.createdAt), cmp.Compare(a.id, b.id))
 }
 
-// IDs returns the restaurants that the filter admits, newest first by creation and then by id, after skipping offset of them
-// and at most limit, in one round trip.
+// IDs returns the ids of at most limit restaurants that the filter admits, after skipping offset of them, in one round trip.
+// The order is newest first, and by id for equal times.
 func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit int) ([]string, error) {
 	pages, skip := s.locate(filter, offset, limit)
 	if len(pages) == 0 {
@@ -180,7 +180,7 @@ func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit i
 	if err != nil {
 		return nil, err
 	}
-	// A restaurant that was switched on or off since the counts were read makes a page hold one more or fewer.
+	// If a restaurant was switched on or off since the counts were read, a page holds one entry more or fewer than counted.
 	first := min(skip, len(entries))
 	entries = entries[first:min(len(entries), first+limit)]
 	ids := make([]string, len(entries))
@@ -193,16 +193,16 @@ func (s *Snapshot) IDs(ctx context.Context, filter usage.Filter, offset, limit i
 // Stretch is a part of the list of restaurants.
 type Stretch struct {
 	IDs    []string
-	Offset int          // restaurants before it
+	Offset int          // number of restaurants before it
 	Next   *usage.Place // the place after which the list continues; nil at its end
 }
 
-// After returns at most limit of the restaurants that the filter admits, in the order of IDs, from behind a place on, in one
-// round trip.
+// After returns at most limit restaurants that the filter admits and that follow a place in the list, in the order of IDs, in
+// one round trip.
 //
-// The place's page may have none left, so it is read with as many of the pages after it as fill the limit: one page more
-// than at an offset, at most. A restaurant stays on its page for as long as it exists, so that nobody is skipped; where
-// pages are laid anew meanwhile, the place is found by its time in the new ones.
+// The place's own page may have no further restaurants. So it reads that page, and as many older pages as fill the limit: at
+// most one page more than at an offset. A restaurant never changes its page, so none is skipped. If Rebuild has replaced the
+// pages, the place is found in the new pages by its time.
 func (s *Snapshot) After(ctx context.Context, filter usage.Filter, place usage.Place, limit int) (Stretch, error) {
 	if len(s.all) == 0 {
 		return Stretch{}, nil
@@ -214,7 +214,7 @@ func (s *Snapshot) After(ctx context.Context, filter usage.Filter, place usage.P
 		found.Offset += s.admitted(page, filter)
 	}
 	var pages []int
-	older := first // the newest page that isn't read
+	older := first // the newest page that is not read
 	for wanted := limit; older >= 0 && (older == first || wanted > 0); older-- {
 		if n := s.admitted(older, filter); n > 0 {
 			pages = append(pages, older)
@@ -248,16 +248,16 @@ func (s *Snapshot) After(ctx context.Context, filter usage.Filter, place usage.P
 	switch {
 	case more && len(entries) > 0:
 		found.Next = &usage.Place{CreatedAt: time.UnixMilli(from.createdAt), ID: from.id}
-	case more: // all that were to be there have been switched since they were counted
+	case more: // all expected restaurants were switched since the counts were read
 		found.Next = &usage.Place{CreatedAt: time.UnixMilli(s.from[older+1]), ID: lastID}
 	}
 	return found, nil
 }
 
-// lastID is the last id that a restaurant can have, and so behind all of the same time.
+// lastID is the last possible id. A place with it follows all restaurants of its time.
 var lastID = strings.Repeat("z", 64)
 
-// entries returns the restaurants of the pages that the filter admits, in the list's order.
+// entries returns the restaurants on the pages that the filter admits, in the list's order.
 func (s *Snapshot) entries(ctx context.Context, pages []int, filter usage.Filter) ([]entry, error) {
 	var keys []table.Key
 	byID := make(map[string][]entry)
@@ -288,7 +288,7 @@ func (s *Snapshot) entries(ctx context.Context, pages []int, filter usage.Filter
 		return nil, err
 	}
 	if missing > 0 {
-		// The pages of a generation stay until the generation after the next: this reader was slower than two rebuilds.
+		// Pages are deleted only two generations later, so two rebuilds have ended during this read.
 		return nil, fmt.Errorf("%w: the directory was rebuilt while it was read", outage.ErrUnavailable)
 	}
 	var entries []entry

@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestListReadsOnlyThePagesOfItsWindow holds the pages that an offset lies in to a list that is written out in full.
+// TestListReadsOnlyThePagesOfItsWindow compares the located pages with a list that is written out in full.
 func TestListReadsOnlyThePagesOfItsWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -51,7 +51,7 @@ func TestListReadsOnlyThePagesOfItsWindow(t *testing.T) {
 		if diff := cmp.Diff(want, window(content(pages), skip)); diff != "" {
 			t.Fatalf("offset %d and limit %d lead to pages %v from %d on, which show other restaurants than the list has there (-want +got):\n%s", offset, limit, pages, skip, diff)
 		}
-		for _, page := range pages { // no page is read in vain
+		for _, page := range pages { // every page that is read has restaurants of the window
 			if !slices.ContainsFunc(content([]int{page}), func(entry string) bool { return slices.Contains(want, entry) }) {
 				t.Fatalf("page %d of %v is read in vain: it has nothing of %v", page, pages, want)
 			}
@@ -62,8 +62,8 @@ func TestListReadsOnlyThePagesOfItsWindow(t *testing.T) {
 	})
 }
 
-// TestRebuiltPagesHaveEveryRestaurantOnce: for any creation times, each restaurant is on the page that its creation time leads to, no page but a
-// page of a single millisecond is larger than it should be, and none is empty.
+// TestRebuiltPagesHaveEveryRestaurantOnce: for any creation times, each restaurant is on the page of its time, and no page is
+// empty. Only a page of a single millisecond is larger than pageSize.
 func TestRebuiltPagesHaveEveryRestaurantOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -101,7 +101,7 @@ func TestRebuiltPagesHaveEveryRestaurantOnce(t *testing.T) {
 		}
 		for page := range d.all {
 			both := []map[string]int64{pages[pageID(3, page, true)], pages[pageID(3, page, false)]}
-			times := make(map[int64]int64) // how many were created in each millisecond
+			times := make(map[int64]int64) // number of restaurants created in each millisecond
 			for _, half := range both {
 				for _, createdAt := range half {
 					times[createdAt]++

@@ -13,20 +13,20 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// name is a name of a restaurant: an item of the directory for a bot's phone number or id.
+// name is an item of the directory that leads from a bot's phone number or id to its restaurant.
 type name struct {
-	item         string // its id: number/… or bot/…
+	item         string // id of the item: number/… or bot/…
 	restaurantID string
 }
 
 const (
-	attrRestaurants = "restaurants" // of a bot's id: the restaurants of the bots with the id
+	attrRestaurants = "restaurants" // of the item of a bot's id: the restaurants of all bots with this id
 
 	numberPrefix = "number/"
 	botPrefix    = "bot/"
 )
 
-// readNames returns the names that bots need, and the names in the directory.
+// readNames returns the names that the bots need, and the names that the directory has.
 func (d *Directory) readNames(ctx context.Context) (asked, stored map[name]bool, err error) {
 	asked, stored = make(map[name]bool), make(map[name]bool)
 	err = d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
@@ -64,13 +64,13 @@ func (d *Directory) readNames(ctx context.Context) (asked, stored map[name]bool,
 	return asked, stored, err
 }
 
-// wrongNames returns the names that the directory lacks, and the superfluous names in it.
+// wrongNames returns the names that the directory lacks, and the names that it has for no bot.
 func (d *Directory) wrongNames(ctx context.Context) (missing, left []name, err error) {
 	asked, stored, err := d.readNames(ctx)
 	return without(asked, stored), without(stored, asked), err
 }
 
-// without returns the names of all that aren't among the others, in order.
+// without returns the names in all that are not in others, in order.
 func without(all, others map[name]bool) []name {
 	var rest []name
 	for n := range all {
@@ -84,8 +84,8 @@ func without(all, others map[name]bool) []name {
 	return rest
 }
 
-// checkNames returns the differences between the directory's names and the bots. A bot that was set between the two
-// readings looks like a difference, but not twice.
+// checkNames returns the differences between the directory's names and the bots. A bot that is set between the two readings
+// looks like a difference, so a difference must show twice.
 func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil || len(missing)+len(left) == 0 {
@@ -109,10 +109,10 @@ func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	return found, nil
 }
 
-// checkIDs returns the ids of more than one restaurant or bot, and the ids that are words of the API's paths, from the
-// time before they were refused. Rebuild can't mend them, since a name has to be given up.
+// checkIDs returns the ids that belong to more than one restaurant or bot, and the ids that are words of the API's paths.
+// Such ids are older than their refusal. Rebuild can't mend them: somebody must give up an id.
 func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
-	owners := make(map[string][]string) // of a bot's id: the restaurants of the bots with the id
+	owners := make(map[string][]string) // by a bot's id, the restaurants of all bots with this id
 	err := d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
 		id := schema.ReadBot(r).ID
 		owners[id] = append(owners[id], r.Text(schema.AttrRestaurantID))
@@ -160,8 +160,8 @@ func (n name) String() string {
 	return "bot id " + strings.TrimPrefix(n.item, botPrefix)
 }
 
-// mendNames removes the superfluous names of the directory and then enters the missing names, each only if the bot hasn't
-// changed since it was read. A number or an id of two bots stays with the bot that it leads to.
+// mendNames removes the directory's superfluous names and then enters the missing ones, each only if the bot hasn't changed
+// since it was read. A number or id of two bots stays with the bot that it leads to now.
 func (d *Directory) mendNames(ctx context.Context) error {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil {
@@ -208,17 +208,18 @@ func (d *Directory) mendName(ctx context.Context, n name, asked bool) error {
 	}
 	err := d.db.Transact(ctx, []table.Write{write, table.Check(d.names.Bots, schema.RestaurantKey(n.restaurantID), bot)}, "")
 	var condition *table.ConditionError
-	if errors.As(err, &condition) { // the bot was set meanwhile, or the name is another bot's
+	if errors.As(err, &condition) { // the bot was changed meanwhile, or another bot has the name
 		return nil
 	}
 	return err
 }
 
-// numberKey is the directory's item for a phone number. Finding a restaurant by it is strongly consistent, and writing
-// it conditionally keeps a number from belonging to two restaurants: an index would give neither.
+// numberKey is the key of the directory's item for a phone number. The item is read strongly consistently, and conditional
+// writes keep a number from belonging to two restaurants. An index could do neither.
 func numberKey(phoneNumber string) table.Item { return key(numberPrefix + phoneNumber) }
 
-// ClaimNumber is the write that gives a phone number to a restaurant, unless another restaurant has it.
+// ClaimNumber is the write that gives a phone number to a restaurant. Its condition fails if another restaurant has the
+// number.
 func (d *Directory) ClaimNumber(phoneNumber, restaurantID string) table.Write {
 	it := numberKey(phoneNumber)
 	it[schema.AttrRestaurantID] = table.Text(restaurantID)
@@ -229,7 +230,8 @@ func (d *Directory) ClaimNumber(phoneNumber, restaurantID string) table.Write {
 	})
 }
 
-// ReleaseNumber is the write that takes a phone number from a restaurant, unless another restaurant has it.
+// ReleaseNumber is the write that takes a phone number from a restaurant. Its condition fails if another restaurant has the
+// number.
 func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write {
 	return table.Delete(d.names.Directory, numberKey(phoneNumber), table.Expression{
 		Condition: "attribute_not_exists(#owner) OR #owner = :owner",
@@ -238,11 +240,12 @@ func (d *Directory) ReleaseNumber(phoneNumber, restaurantID string) table.Write 
 	})
 }
 
-// botKey is the directory's item for a bot's id. It holds the set of restaurants of the bots with the id: a single
-// restaurant, except for bots from the time when several could have the same id.
+// botKey is the key of the directory's item for a bot's id. The item holds the restaurants of all bots with this id: a single
+// one, except for bots that are older than the rule that ids are unique.
 func botKey(botID string) table.Item { return key(botPrefix + botID) }
 
-// NameBot is the write that has a bot's id lead to a restaurant, unless it leads to others only. UnnameBot ends that.
+// NameBot is the write that lets a bot's id lead to a restaurant. Its condition fails if the id leads only to others.
+// UnnameBot undoes it.
 func (d *Directory) NameBot(botID, restaurantID string) table.Write {
 	return table.Update(d.names.Directory, botKey(botID), table.Expression{
 		Add:       "#restaurants :one",
@@ -293,14 +296,14 @@ func (d *Directory) OfNumber(ctx context.Context, phoneNumber string) (string, e
 	return id, r.Err
 }
 
-// NoBot is the condition that an id is no bot's.
+// NoBot is the condition that no bot has an id.
 func (d *Directory) NoBot(id string) table.Write {
 	return table.Check(d.names.Directory, botKey(id), table.Expression{
 		Condition: "attribute_not_exists(#restaurants)", Names: map[string]string{"#restaurants": attrRestaurants},
 	})
 }
 
-// NoRestaurant is the condition that an id is no restaurant's.
+// NoRestaurant is the condition that no restaurant has an id.
 func (d *Directory) NoRestaurant(id string) table.Write {
 	return table.Check(d.names.Restaurants, schema.RestaurantKey(id), table.Expression{
 		Condition: "attribute_not_exists(#id)", Names: map[string]string{"#id": schema.AttrRestaurantID},

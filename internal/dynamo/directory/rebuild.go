@@ -14,10 +14,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// Rebuild builds the directory again from the existing restaurants, and returns their number. Readers see the old pages
-// until the new pages are complete; if a restaurant is created or switched meanwhile, Rebuild starts again. It repairs
-// every fault of the old directory. Afterwards bots' numbers and ids lead to their restaurants, and restaurants are
-// found by their words, even restaurants older than the words. It fails with outage.ErrUnavailable.
+// Rebuild builds the directory anew from the existing restaurants and bots, and returns the number of restaurants. It repairs
+// every fault of the old directory, and enters names and words that older versions didn't have. Readers see the old pages
+// until the new pages are complete. If a restaurant is created or switched meanwhile, Rebuild starts again. It fails with
+// outage.ErrUnavailable.
 func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 	for range Attempts {
 		n, err := d.rebuild(ctx)
@@ -32,7 +32,7 @@ func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 }
 
 func (d *Directory) rebuild(ctx context.Context) (int, error) {
-	old, _, err := d.readCounts(ctx) // any faults in them are about to be mended
+	old, _, err := d.readCounts(ctx) // faults are about to be mended
 	if err != nil {
 		return 0, err
 	}
@@ -55,7 +55,7 @@ func (d *Directory) rebuild(ctx context.Context) (int, error) {
 	fresh, pages := layOut(generation, all)
 	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
-	for some := range slices.Chunk(pages, rebuildPages) { // made one request at a time: all of them would be large
+	for some := range slices.Chunk(pages, rebuildPages) { // items are made for one request at a time: all at once would take much memory
 		group.Go(func() error {
 			var items []table.Item
 			for _, p := range some {
@@ -79,13 +79,13 @@ func (d *Directory) rebuild(ctx context.Context) (int, error) {
 	return restaurants, d.deletePages(ctx, old.generation)
 }
 
-// A rebuild writes so many pages in a request, and so many requests at the same time.
+// A rebuild writes this many pages in a request, and sends this many requests at the same time.
 const (
 	rebuildPages   = table.BatchWriteRows / 2
 	rebuildWriters = 4
 )
 
-// listed is the directory's data of a restaurant.
+// listed is the part of a restaurant's data that the directory holds.
 type listed struct {
 	entry
 	active bool
@@ -96,7 +96,7 @@ func (l listed) restaurant() restaurant.Restaurant {
 	return restaurant.Restaurant{ID: l.id, Name: l.name, Active: l.active}
 }
 
-// listing reads every restaurant. It holds some hundred bytes of each, so that a million take some 100 MB.
+// listing reads all restaurants. It keeps some hundred bytes of each, so that a million take some 100 MB of memory.
 func (d *Directory) listing(ctx context.Context) ([]listed, error) {
 	var all []listed
 	err := d.db.Scan(ctx, d.names.Restaurants, func(r *table.Reader) error {
@@ -110,8 +110,8 @@ func (d *Directory) listing(ctx context.Context) ([]listed, error) {
 	return all, err
 }
 
-// newGeneration returns a number that no generation of pages has had, so that rebuilds never write into each other's
-// pages, neither simultaneous rebuilds nor a rebuild that died.
+// newGeneration returns a number that no earlier generation of pages has had. So no rebuild writes into another's pages,
+// whether they run at the same time or one of them died.
 func (d *Directory) newGeneration(ctx context.Context) (int64, error) {
 	e := table.Expression{Add: "#last :one", Names: map[string]string{"#last": "last"}, Values: table.Item{":one": table.Number(1)}}
 	generations, err := d.db.Change(ctx, d.names.Directory, key("generations"), e, types.ReturnValueUpdatedNew)
@@ -122,7 +122,7 @@ func (d *Directory) newGeneration(ctx context.Context) (int64, error) {
 	return r.Number("last"), r.Err
 }
 
-// page is the content that a rebuild gives a page.
+// page is a page as a rebuild writes it.
 type page struct {
 	generation  int64
 	number      int
@@ -138,7 +138,7 @@ func (p page) items() []table.Item {
 	return []table.Item{pageItem(p.generation, p.number, true, entries[true]), pageItem(p.generation, p.number, false, entries[false])}
 }
 
-// layOut returns the counts and the pages of a directory of the restaurants, which it sorts.
+// layOut sorts the restaurants and returns the counts and pages of their directory.
 func layOut(generation int64, all []listed) (counts, []page) {
 	slices.SortFunc(all, func(a, b listed) int { return newestFirst(b.entry, a.entry) })
 	var c counts
@@ -146,7 +146,7 @@ func layOut(generation int64, all []listed) (counts, []page) {
 	for len(all) > 0 {
 		n := min(pageSize, len(all))
 		for n < len(all) && all[n].createdAt == all[n-1].createdAt {
-			n++ // the bound between two pages is a time
+			n++ // restaurants of the same millisecond stay on one page
 		}
 		from, active := int64(0), int64(0)
 		if len(pages) > 0 {
@@ -162,7 +162,7 @@ func layOut(generation int64, all []listed) (counts, []page) {
 	return c, pages
 }
 
-// deletePages removes the pages of the generations before the given one, which no reader can be in any more.
+// deletePages deletes the pages of all generations before the given one, which no reader uses any more.
 func (d *Directory) deletePages(ctx context.Context, before int64) error {
 	var ids []string
 	err := d.db.Scan(ctx, d.names.Directory, func(r *table.Reader) error {
@@ -185,8 +185,8 @@ func (d *Directory) deletePages(ctx context.Context, before int64) error {
 	return nil
 }
 
-// Tidy lays the directory anew if a page holds far more than it should, as after adding many restaurants
-// that are older than others: every page of the list is then read at the same cost again. It reports whether it did.
+// Tidy rebuilds the directory if a page has grown far beyond pageSize, as happens if many restaurants are added with early
+// creation times. Afterwards every page of the list costs the same again. It reports whether it rebuilt.
 func (d *Directory) Tidy(ctx context.Context) (bool, error) {
 	s, err := d.Read(ctx)
 	if err != nil {

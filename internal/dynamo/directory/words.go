@@ -14,26 +14,26 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// A restaurant is found by the beginning of each of its words: at most eight of its name, and its id (package search). Each
-// word is an item, which the index by word sorts:
+// A restaurant is found by the beginning of each of its words: up to eight words of its name, and its id (package search).
+// Each word is an item, and an index sorts the items by word:
 //
 //	id                          wordIn  word                 words                  active
 //	word/r1/kebab               ke      kebab/r1             kebab palace r1        true
 //	word/r1/palace              pa      palace/r1            kebab palace r1        true
 //
-// A search reads the range of its longest term, and at most examinedWords of it: some 15 read units, with 100 restaurants as
-// with a million, and with any number of matches. A second term costs as much again. The other terms and the filter are
-// compared with the items' attributes. So results come in the order of the words, and no item for each length of
-// a beginning is needed. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown at the
-// first of its words in the range, once.
+// A search reads the range of its longest term, at most examinedWords items of it: some 15 read units, for 100 restaurants as
+// for a million, and for any number of matches. A second term costs as much again. The other terms and the filter are
+// compared with the items' attributes. So results come in the order of the words, and there need not be an item for each
+// beginning of a word. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown
+// once, at the first of its words in the range.
 //
-// The words' first two letters are the index's partitions, since a search has two letters at least. A partition takes 3,000
-// read units a second, some 200 searches. The fullest partition, of the Arabic article, takes 1,000 restaurants a second:
-// restaurants are created and switched far less often, and nothing else writes here.
+// The index is partitioned by a word's first two letters, because a search has at least two. A partition takes 3,000 read
+// units a second, some 200 searches. The fullest partition, that of the Arabic article, takes 1,000 writes of restaurants a
+// second; restaurants are created and switched far less often, and nothing else writes here.
 //
-// Being active is no part of the key: switching changes an item in its place, so that a reader of pages neither misses the
-// restaurant nor sees it twice. Creating or switching a restaurant writes its words in the same transaction. The index
-// follows within a second.
+// Whether a restaurant is active isn't part of the key. So switching changes an item in place, and somebody who reads page
+// after page neither misses the restaurant nor sees it twice. Creating or switching a restaurant writes its words in the same
+// transaction. The index follows within a second.
 const (
 	wordPrefix = "word/"
 
@@ -43,7 +43,7 @@ const (
 	examinedWords = 1000
 )
 
-// MaxWords is how many items a restaurant's words take at most.
+// MaxWords is the most items of a restaurant's words.
 const MaxWords = 9
 
 // wordIn returns the index's partition of a word.
@@ -52,7 +52,7 @@ func wordIn(word string) string {
 	return string(runes[:min(len(runes), search.MinTerm)])
 }
 
-// wordItems returns the items of a restaurant's words. A word that is shorter than any search's longest term has none.
+// wordItems returns the items of a restaurant's words. A word that is too short to be a search's longest term has none.
 func wordItems(r restaurant.Restaurant) []table.Item {
 	words := search.Words(r.Name, r.ID)
 	items := make([]table.Item, 0, len(words))
@@ -70,7 +70,7 @@ func wordItems(r restaurant.Restaurant) []table.Item {
 	return items
 }
 
-// putWords returns the writes that have a restaurant found by its words.
+// putWords returns the writes of a restaurant's words.
 func (d *Directory) putWords(r restaurant.Restaurant) []table.Write {
 	var writes []table.Write
 	for _, it := range wordItems(r) {
@@ -81,9 +81,9 @@ func (d *Directory) putWords(r restaurant.Restaurant) []table.Write {
 
 // Search returns the matching restaurants, in the order of the matching words, in one round trip.
 //
-// All terms' ranges are read at the same time. A range that is examined to its end contains all matches: the matches of
-// "kebab 77" are all in the range of "77", for any number of kebabs. A search that continues after a hit does so in the
-// hit's range.
+// It reads the ranges of all terms at the same time. Each restaurant that matches is in every term's range, so the matches in
+// a range that was read to its end are all matches. For "kebab 77" that is the range of "77", however many kebabs there are.
+// A search that continues after a hit continues in the hit's range.
 func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
 	terms := q.Terms()
 	if start.Behind != nil {
@@ -129,14 +129,14 @@ func (d *Directory) Search(ctx context.Context, q search.Query, filter usage.Fil
 	return found, nil
 }
 
-// matches are the matches in a term's range.
+// matches has the matches in a term's range.
 type matches struct {
 	hits  []usage.Hit
-	last  usage.Hit // that was examined, whether it matches or not
-	ended bool      // whether the range has no more
+	last  usage.Hit // the last examined item, whether it matches or not
+	ended bool      // whether the range was examined to its end
 }
 
-// matching examines a term's range, from its start or from behind a hit.
+// matching examines a term's range from its start, or from behind a hit on.
 func (d *Directory) matching(ctx context.Context, q search.Query, term string, filter usage.Filter, behind *usage.Hit) (matches, error) {
 	low := term
 	if behind != nil {
@@ -168,14 +168,14 @@ func (d *Directory) matching(ctx context.Context, q search.Query, term string, f
 	return found, err
 }
 
-// wrongWords compares the stored words with the words of the restaurants. It returns the items that are missing or wrong,
-// and the items that belong to no restaurant.
+// wrongWords compares the stored words with the restaurants. It returns the items that are missing or wrong, and the items
+// that belong to no restaurant.
 func (d *Directory) wrongWords(ctx context.Context, all []listed) (missing []wordOf, left []wordOf, err error) {
 	position := make(map[string]int, len(all))
 	for i, r := range all {
 		position[r.id] = i
 	}
-	right := make([]uint16, len(all)) // bit set of the correct items, by restaurant
+	right := make([]uint16, len(all)) // for each restaurant, a set of bits of its correct items
 	err = d.db.Scan(ctx, d.names.Directory, func(r *table.Reader) error {
 		itemID := r.Text(attrID)
 		name, ok := strings.CutPrefix(itemID, wordPrefix)
@@ -220,13 +220,13 @@ func (d *Directory) wrongWords(ctx context.Context, all []listed) (missing []wor
 type wordOf struct {
 	item         table.Item
 	restaurantID string
-	name         string // the restaurant's, as it was read; empty if there is none
+	name         string // the restaurant's name as it was read; empty if there is no such restaurant
 }
 
 func (d *Directory) checkWords(ctx context.Context, all []listed) ([]Difference, error) {
 	missing, left, err := d.wrongWords(ctx, all)
 	var found []Difference
-	for i, of := range missing { // a restaurant's are in a row
+	for i, of := range missing { // a restaurant's words follow each other
 		if i > 0 && missing[i-1].restaurantID == of.restaurantID {
 			found[len(found)-1].What += ", " + of.word()
 		} else {
@@ -245,8 +245,8 @@ func (of wordOf) word() string {
 	return fmt.Sprintf("%q", word)
 }
 
-// mendWords writes the missing and wrong words. If a restaurant is switched meanwhile, the directory's version changes,
-// so that the rebuild starts again and finds words that it wrote too late.
+// mendWords writes the missing and wrong words. If a restaurant is switched meanwhile, the directory's version changes. The
+// rebuild then starts again, and corrects a word that was written too late.
 func (d *Directory) mendWords(ctx context.Context, missing []wordOf) error {
 	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
@@ -262,7 +262,8 @@ func (d *Directory) mendWords(ctx context.Context, missing []wordOf) error {
 	return group.Wait()
 }
 
-// removeWords deletes words that no restaurant had, each only if the restaurant is still as it was read: it may have been created since.
+// removeWords deletes the words that belonged to no restaurant, each only if the restaurant is still as it was read: it may
+// have been created since.
 func (d *Directory) removeWords(ctx context.Context, left []wordOf) error {
 	for _, of := range left {
 		e := table.Expression{Condition: "attribute_not_exists(#name)", Names: map[string]string{"#name": schema.AttrName}}

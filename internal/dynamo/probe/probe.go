@@ -1,6 +1,6 @@
-// Package probe checks that tables answer, with the very operations that a function's role allows, on items that no
-// table has. It doesn't import the packages that know the keys: otherwise a function would link packages that it
-// doesn't use.
+// Package probe checks that tables answer. It uses the same operations as the functions, on items that no table has, so that
+// a function's role allows exactly these. It doesn't import the packages that define the keys: a function would then link
+// packages that it doesn't use.
 package probe
 
 import (
@@ -13,10 +13,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/health"
 )
 
-// nobody is no restaurant's id: ids have no spaces.
+// nobody can't be a restaurant's id, because of its space.
 const nobody = "health check"
 
-// Reads checks the tables that have a name: the directory and the tokens by single reads, the others by batches.
+// Reads checks all tables that have a name: the directory and the tokens by single reads, the others by batches.
 func Reads(db *table.DB, names schema.Tables) (checks []health.Check) {
 	for _, t := range []struct {
 		name string
@@ -44,8 +44,8 @@ func Reads(db *table.DB, names schema.Tables) (checks []health.Check) {
 	return checks
 }
 
-// Writes checks that the conversations table accepts writes, by a write with a condition that can't hold. It costs one
-// write unit and changes nothing.
+// Writes checks that the conversations table accepts writes. It sends a write with a condition that never holds, which costs
+// one write unit and changes nothing.
 func Writes(db *table.DB, conversations string) health.Check {
 	return health.Check{Name: "table " + conversations, Run: func(ctx context.Context) error {
 		err := db.Put(ctx, conversations, schema.EntryKey(nobody, "none"), table.Expression{

@@ -11,39 +11,39 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// A board is a counted list of restaurants: each is at one place at most. There is a board for each month, and a board for
-// plans:
+// A board is a counted list of restaurants. Each restaurant is at one place of a board, or at none. There is a board for each
+// month, and a board of plans:
 //
-//	board     place                       is
-//	2026-11   083                         has used 83 whole percent of the month's effective limit; 200 is 200 and more
-//	          default/<used>/<topped up>  has no bot, and so the default limit, which is configured and not stored
-//	plans     limited, default            is active, and has a limit; is active, and has no bot
+//	board     place                       restaurants at this place
+//	2026-11   083                         have used 83 whole percent of the month's effective limit; 200 is 200 and more
+//	          default/<used>/<topped up>  have no bot, and so the default limit, which is configured and not stored
+//	plans     limited, default            are active, and have a limit; are active, and have no bot
 //
-// A board lies in the usage table, in leaves to which restaurants belong by a hash of their ids. A leaf is a partition key,
-// so that neither a month's first conversations nor the reads of a page are concentrated on a single partition:
+// A board is stored in the usage table, in 64 leaves. The hash of a restaurant's id decides its leaf. Each leaf is a
+// partition key of its own, so that a month's first conversations, or the reads of a page, are spread over partitions:
 //
 //	restaurantId         period               attributes
-//	ranking/2026-11/3f   of/<id>              place       where the restaurant is
-//	                     at/083/<id>                      the same in the order of places
-//	                     counts               083: 12, …  how many are at each place
+//	ranking/2026-11/3f   of/<id>              place       the restaurant's place
+//	                     at/083/<id>                      the same, in the order of places
+//	                     counts               083: 12, …  number of restaurants at each place
 //
-// The three are written in one transaction, so that the counts always agree with the entries. The counts of plans change
-// rarely and are together, eight leaves in one item, since each page of alerts reads all counts.
+// The three items are written in one transaction, so that counts and entries always agree. The counts of plans change rarely,
+// and each page of alerts reads all of them: eight leaves share an item.
 type board string
 
 const plans board = "plans"
 
 const (
 	leaves       = 64
-	leavesOfItem = 8 // of plans
+	leavesOfItem = 8 // leaves in an item of the counts of plans
 
-	// defaultLeaf holds the places of a month's restaurants without a bot, which are read all together. They are few: nobody
-	// can write to them, so that they have only imported conversations, or conversations from the time when they had a bot.
+	// defaultLeaf holds the places of a month's restaurants without a bot, which are always read together. They are few:
+	// without a bot, a restaurant has only imported conversations, or conversations from the time when it had one.
 	defaultLeaf = leaves
 
 	attrPlace   = "place"
 	countsEntry = "counts"
-	lastID      = "~" // comes after every id
+	lastID      = "~" // sorts after every id
 )
 
 func leafOf(restaurantID string) int {
@@ -52,7 +52,7 @@ func leafOf(restaurantID string) int {
 	return int(hash.Sum32() % leaves)
 }
 
-// place is where a restaurant is on a board; "" is nowhere.
+// place is a restaurant's place on a board; "" means none.
 type place string
 
 const placeLimited place = "limited"
@@ -65,13 +65,13 @@ func defaultPlace(used, toppedUp int64) place {
 	return place(fmt.Sprintf("%s/%d/%d", classDefault, used, toppedUp))
 }
 
-// class is the group that a place is counted in: all places of the default limit are a single group.
+// class is the group in which a place is counted. All places of the default limit are one group.
 func (p place) class() string {
 	class, _, _ := strings.Cut(string(p), "/")
 	return class
 }
 
-// defaultFigures returns the figures in a place of the default limit.
+// defaultFigures parses a place of the default limit.
 func defaultFigures(p place) (used, toppedUp int64, err error) {
 	figures := strings.Split(string(p), "/")
 	if len(figures) != 3 || figures[0] != classDefault {
@@ -99,7 +99,7 @@ func (b board) entryAt(p place, restaurantID string) table.Item {
 	return schema.UsageKey(b.partition(leaf), "at/"+string(p)+"/"+restaurantID)
 }
 
-// counts returns the item that counts a leaf.
+// counts returns the key of the item with a leaf's counts.
 func (b board) counts(leaf int) table.Item {
 	if b == plans {
 		return schema.UsageKey(schema.RankingPrefix+string(b), fmt.Sprintf("%s/%d", countsEntry, leaf/leavesOfItem))
@@ -107,7 +107,7 @@ func (b board) counts(leaf int) table.Item {
 	return schema.UsageKey(b.partition(leaf), countsEntry)
 }
 
-// countAttribute names how many of a leaf are at places of a class.
+// countAttribute names the attribute that counts a leaf's restaurants in a class.
 func (b board) countAttribute(leaf int, class string) string {
 	if b == plans {
 		return fmt.Sprintf("%02x-%s", leaf, class)
@@ -115,12 +115,13 @@ func (b board) countAttribute(leaf int, class string) string {
 	return class
 }
 
-// move puts a restaurant to a place on a board, or takes it off, provided that it still is where it was seen.
+// move moves a restaurant from one place of a board to another, or takes it off. It fails if the restaurant is no longer at
+// from.
 func (r *Ranking) move(ctx context.Context, b board, restaurantID string, from, to place) error {
 	return r.db.Transact(ctx, append(r.moves(b, restaurantID, from, to), r.recount(b, leafOf(restaurantID), from.class(), to.class(), 1)...), "")
 }
 
-// moves are the writes that move needs, besides the leaf's counts.
+// moves returns the writes of move, without that of the leaf's counts.
 func (r *Ranking) moves(b board, restaurantID string, from, to place) []table.Write {
 	seen := table.Expression{Condition: "attribute_not_exists(#place)", Names: map[string]string{"#place": attrPlace}}
 	if from != "" {
@@ -138,7 +139,7 @@ func (r *Ranking) moves(b board, restaurantID string, from, to place) []table.Wr
 	return append(writes, table.Put(r.names.Usage, b.entryAt(to, restaurantID), table.Expression{}), table.Put(r.names.Usage, of, seen))
 }
 
-// recount is the write that moves n restaurants of a leaf from one class to another in the counts.
+// recount returns the write that moves n restaurants of a leaf from one class to another in the counts.
 func (r *Ranking) recount(b board, leaf int, from, to string, n int64) []table.Write {
 	if from == to {
 		return nil

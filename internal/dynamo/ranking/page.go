@@ -13,15 +13,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// idle is the percentage of restaurants that have opened no conversation in the month. They are on no place of its board, but on
-// the board of plans.
+// idle stands for the percentage of a restaurant that has opened no conversation in the month. Such a restaurant is on the
+// board of plans, but not on the month's board.
 const idle = -1
 
-// exactSize restaurants of the same percentage are in the exact order on pages of any size, at two units each.
+// exactSize is how many restaurants of one percentage are put into exact order even on a smaller page, at two units each.
 const exactSize = 8
 
-// Ranks implements usage.Ranking in one round trip: it reads the counts of a month's board and of plans, and the places of the
-// restaurants without a bot.
+// Ranks implements usage.Ranking in one round trip. It reads the counts of the month's board and of the board of plans, and
+// the places of the restaurants without a bot.
 func (r *Ranking) Ranks(ctx context.Context, month usage.Month) (usage.Ranks, error) {
 	ranks := &ranks{ranking: r, month: month, board: board(month.String())}
 	group, ctx := task.WithContext(ctx)
@@ -58,14 +58,14 @@ func (r *Ranking) Ranks(ctx context.Context, month usage.Month) (usage.Ranks, er
 	return ranks, nil
 }
 
-// span is the entries of a partition between two, at most so many; 0 is all.
+// span is a range of a partition's entries, from first to last. most bounds their number; 0 is no bound.
 type span struct {
 	partition, first, last string
 	most                   int
-	consistent             bool // not some moments old
+	consistent             bool // otherwise the data may be some moments old
 }
 
-// entries hands the entries of a span to visit, without their prefix ("of/" or "at/").
+// entries calls visit with the entries of a span, without their prefix ("of/" or "at/").
 func (r *Ranking) entries(ctx context.Context, s span, visit func(string, *table.Reader)) error {
 	return r.db.Query(ctx, table.Query{
 		Table: r.names.Usage, Stale: !s.consistent, Limit: int32(s.most),
@@ -88,7 +88,7 @@ type ranks struct {
 
 	counts     [leaves]map[string]int64 // by class
 	plans      map[string]int64         // by attribute
-	withoutBot []filled                 // their limit is not set
+	withoutBot []filled                 // their quotas have no limit yet
 }
 
 type filled struct {
@@ -122,15 +122,15 @@ func (k *ranks) readCounts(it table.Item) error {
 	return in.Err
 }
 
-// bucket holds the restaurants of a whole percentage: the restaurants without a bot, and the number of others on each leaf.
+// bucket has the restaurants of a whole percentage: those without a bot one by one, the others as a number for each leaf.
 type bucket struct {
 	percent    int64
-	withoutBot []filled // the fullest first, then by id
+	withoutBot []filled // the fullest first, and by id if equal
 	leaves     [leaves]int64
 	size       int
 }
 
-// buckets returns the buckets from a share on that have restaurants, the fullest first.
+// buckets returns the buckets at or above a share that have restaurants, the fullest first.
 func (k *ranks) buckets(share usage.Share, defaultLimit int64) []bucket {
 	least := int64(share / usage.Percent)
 	all := make([]bucket, mostPercent-least+1, mostPercent+2)
@@ -166,7 +166,7 @@ func fuller(a, b filled) int {
 	return cmp.Or(b.quota.CompareUse(a.quota), cmp.Compare(a.id, b.id))
 }
 
-// idle returns the bucket of restaurants without conversations: they have a limit and aren't on the month's board.
+// idle returns the bucket of restaurants that have a limit and no conversation in the month.
 func (k *ranks) idle(defaultLimit int64) bucket {
 	b := bucket{percent: idle}
 	for leaf, counts := range k.counts {
@@ -184,9 +184,9 @@ func (k *ranks) idle(defaultLimit int64) bucket {
 	return b
 }
 
-// Page implements usage.Ranks in one round trip. It takes a second round trip for exact figures: for a share that isn't a
-// whole percentage, and if the page's first or last percentage has more restaurants than the page shows of it, but at most a
-// page or exactSize. Restaurants of a larger percentage have another order, which is always the same.
+// Page implements usage.Ranks in one round trip. A second round trip reads exact figures in two cases: the share isn't a
+// whole percentage; or the page's first or last percentage is cut by the page, and has at most a page or exactSize of
+// restaurants. A larger percentage that is cut has a fixed order of its own.
 func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64, offset, limit int) ([]string, int, error) {
 	buckets := k.buckets(share, defaultLimit)
 	var parts []*part
@@ -196,7 +196,7 @@ func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64,
 		p := &part{bucket: b, skip: min(max(0, offset-total), b.size), end: min(max(0, offset+limit-total), b.size)}
 		total += b.size
 		switch {
-		case share%usage.Percent != 0 && b.percent == int64(share/usage.Percent): // the last bucket
+		case share%usage.Percent != 0 && b.percent == int64(share/usage.Percent): // this is the last bucket
 			p.share, p.skip, p.end = share, max(0, offset-total+b.size), max(0, offset+limit-total+b.size)
 			p.exactly = true
 			total -= b.size
@@ -211,7 +211,7 @@ func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64,
 		return nil, 0, fmt.Errorf("reading a page of the ranking of %s: %w", k.month, err)
 	}
 	var ids []string
-	seen := make(map[string]bool) // one may have moved while it was read
+	seen := make(map[string]bool) // a restaurant that moved during the read may come twice
 	for _, p := range parts {
 		if p.share > 0 {
 			total += len(p.ids)
@@ -229,21 +229,21 @@ func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64,
 	return ids, total, nil
 }
 
-// part is a page's part of a bucket.
+// part is the part of a bucket that a page shows.
 type part struct {
 	*bucket
 	skip, end int
-	exactly   bool        // all of the bucket is read, and ordered by exact figures
-	share     usage.Share // that has to be reached, where the bucket's percentage doesn't say it
+	exactly   bool        // the whole bucket is read, and ordered by exact figures
+	share     usage.Share // a restaurant must reach it; 0 if the percentage suffices
 	ids       []string
 }
 
-// read sets the ids of parts: of exact parts all ids, in order and at or above the share, and of other parts from skip
-// to end.
+// read sets the ids of parts. An exact part gets all ids of its bucket that reach the share, in order; any other part gets
+// the ids from skip to end.
 func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) error {
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))
-	// Adjacent percentages of which the page has all restaurants are read with one query for each leaf.
+	// Adjacent percentages that the page shows whole are read with one query for each leaf.
 	var end int
 	for start := 0; start < len(parts); start = end {
 		i, p := start, parts[start]
@@ -294,7 +294,7 @@ func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) err
 	return k.order(ctx, exact)
 }
 
-// whole reports whether the page has all of the bucket, on the month's board.
+// whole reports whether the page shows the whole bucket, and the bucket is on the month's board.
 func (p *part) whole() bool {
 	return !p.exactly && p.percent != idle && p.skip == 0 && p.end == p.size
 }
@@ -307,8 +307,8 @@ func together(ctx context.Context, reads []func(context.Context) error) error {
 	return group.Wait()
 }
 
-// readLeaf returns the ids of a leaf's restaurants from the least to the most percentage: the ids at the positions from from
-// to to, or all of them, even if there are more by now.
+// readLeaf returns the ids of a leaf's restaurants with a percentage between least and most: those at the positions from from
+// to to, or, if all is set, every one from from on, even if there are more by now.
 func (k *ranks) readLeaf(ctx context.Context, leaf int, least, most int64, from, to int, all bool, defaultLimit int64) ([]string, error) {
 	if most == idle {
 		ids, err := k.readIdle(ctx, leaf, defaultLimit)
@@ -327,7 +327,7 @@ func (k *ranks) readLeaf(ctx context.Context, leaf int, least, most int64, from,
 	return ids[min(from, len(ids)):], err
 }
 
-// readIdle returns a leaf's restaurants that have a limit and aren't on the month's board, by id.
+// readIdle returns the ids of a leaf's restaurants that have a limit and aren't on the month's board, in order.
 func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]string, error) {
 	var limited []string
 	busy := make(map[string]bool)
@@ -335,7 +335,7 @@ func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]s
 		func(ctx context.Context) error {
 			first := "at/" + string(placeLimited) + "/"
 			if defaultLimit >= 0 {
-				first = "at/" // restaurants without a bot come first
+				first = "at/" // also the restaurants without a bot, which sort first
 			}
 			return k.ranking.entries(ctx, span{partition: plans.partition(leaf), first: first, last: "at/" + lastID}, func(entry string, _ *table.Reader) {
 				_, id, _ := strings.Cut(entry, "/")
@@ -351,8 +351,8 @@ func (k *ranks) readIdle(ctx context.Context, leaf int, defaultLimit int64) ([]s
 	return limited, err
 }
 
-// order reads the figures of the parts' restaurants, at two units each, and orders them. A restaurant that doesn't reach its
-// part's share is dropped.
+// order reads the figures of the parts' restaurants, at two units each, and orders them. It drops a restaurant below its
+// part's share.
 func (k *ranks) order(ctx context.Context, parts []*part) error {
 	var keys []table.Key
 	names := k.ranking.names

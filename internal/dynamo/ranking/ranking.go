@@ -1,9 +1,9 @@
-// Package ranking orders restaurants by the share of their month's quota that is used, and counts them.
+// Package ranking orders restaurants by the used share of their month's quota, and counts them.
 //
-// The write that counts a conversation doesn't touch the ranking. A restaurant's place on the month's board follows its
-// whole percentage, some hundred times a month, after the opening that changed it. Each change of a place's causes
-// (conversations, top-ups, plan, active or not) restates the place right after. If that fails, the restaurant's next
-// opening, top-up or change corrects the place.
+// The write that counts a conversation doesn't touch the ranking. A restaurant's place on the month's board is its whole
+// percentage, so it changes at most some hundred times a month. After every change that affects it (conversation, top-up,
+// plan, active or not) the place is set right away. If that fails, the restaurant's next opening, top-up or change corrects
+// it.
 package ranking
 
 import (
@@ -18,21 +18,22 @@ import (
 )
 
 const (
-	// mostPercent is the last place of a month's board, of restaurants that have used so much of their quota or more.
+	// mostPercent is the last place of a month's board, for restaurants that have used this percentage or more.
 	mostPercent = 200
 
-	// listedMonths is the number of a restaurant's newest months that are restated: the current month, and the month
+	// listedMonths is the number of a restaurant's newest months whose places are set: the current month, and the month
 	// before, which is still current in another time zone.
 	listedMonths = 2
 
-	// Delay spreads the attempts at a write that met others: openings of a busy restaurant, mostly.
+	// Delay bounds the random wait before a write that met another write is tried again. Such writes are mostly openings of a
+	// busy restaurant.
 	Delay = 50 * time.Millisecond
 
-	// PlaceTime bounds the attempt to change a place while a caller waits.
+	// PlaceTime bounds a change of place while a caller waits.
 	PlaceTime = time.Second
 )
 
-// Ranking keeps the boards, and reads them. It is safe for concurrent use.
+// Ranking reads and writes the boards. It is safe for concurrent use.
 type Ranking struct {
 	db    *table.DB
 	names schema.Tables
@@ -41,7 +42,7 @@ type Ranking struct {
 // New returns a Ranking over the tables.
 func New(db *table.DB, names schema.Tables) *Ranking { return &Ranking{db: db, names: names} }
 
-// Restate puts a restaurant where it belongs on a period's board.
+// Restate reads a restaurant's data and moves it to its place on a period's board.
 func (r *Ranking) Restate(ctx context.Context, restaurantID, period string) error {
 	seen, _, err := r.Standing(ctx, restaurantID, period, nil)
 	if err != nil {
@@ -50,8 +51,8 @@ func (r *Ranking) Restate(ctx context.Context, restaurantID, period string) erro
 	return r.Place(ctx, seen)
 }
 
-// Place moves a restaurant to its place, unless it is there. After a move it reads again: its data may have been older than
-// the data of others that have moved the restaurant.
+// Place moves a restaurant to its place, unless it is there already. After a move it reads the data again, because others may
+// have moved the restaurant on the basis of newer data.
 func (r *Ranking) Place(ctx context.Context, seen Standing) error {
 	for range table.ConflictAttempts {
 		if !seen.Misplaced() {
@@ -72,13 +73,13 @@ func (r *Ranking) Place(ctx context.Context, seen Standing) error {
 	return fmt.Errorf("placing restaurant %s: %w: others keep moving it", seen.id, outage.ErrUnavailable)
 }
 
-// RestateLatest moves a restaurant to its places on the boards of plans and of its newest months, after a change that may
-// concern the current month. The current month depends on a time zone.
+// RestateLatest sets a restaurant's places on the board of plans and on the boards of its newest months. It is for changes
+// that affect the current month, whichever month that is in the stack's time zone.
 func (r *Ranking) RestateLatest(ctx context.Context, restaurantID string) error {
 	periods := []string{string(plans)}
 	err := r.db.Query(ctx, table.Query{
 		Table: r.names.Usage, Backwards: true, Limit: listedMonths, Projection: "#period",
-		Key: table.Expression{ // of all periods, only months begin with a digit
+		Key: table.Expression{ // only months begin with a digit
 			Condition: "#id = :id AND #period BETWEEN :first AND :last",
 			Names:     map[string]string{"#id": schema.AttrRestaurantID, "#period": "period"},
 			Values:    table.Item{":id": table.Text(restaurantID), ":first": table.Text("0"), ":last": table.Text("9999-99")},

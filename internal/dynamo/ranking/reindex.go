@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// reindexWriters is how many restaurants are restated at the same time.
+	// reindexWriters is the number of restaurants whose places are set at the same time.
 	reindexWriters = 16
-	// movesTogether restaurants of a leaf are moved in one transaction, which takes a hundred writes.
+	// movesTogether is the number of a leaf's restaurants in one transaction, which takes at most a hundred writes.
 	movesTogether = 32
-	// reindexPasses bounds how often plans are read again after some were misplaced.
+	// reindexPasses bounds the passes over the plans. A pass that moved restaurants is followed by another.
 	reindexPasses = 5
 )
 
-// Before December 2026 the month's item itself was in an index, by these attributes. An index that a stack still has costs
-// nothing for items that have none of them.
+// Before December 2026 an index over the months' items had these attributes. A stack that still has the index pays nothing
+// for items without them.
 var formerAttributes = []string{"listedIn", "fullness", "step", "planLimit"}
 
-// Reindex puts every restaurant where it belongs on all boards, and returns how many there are. It is for data that was
-// written before there were boards, or imported beside them, and does no harm in a stack that is in use.
+// Reindex moves every restaurant to its places on all boards, and returns the number of restaurants. It is for data that is
+// older than the boards, or was imported past them. A stack in use may run it at any time.
 func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 	restaurants, changed := 0, true
-	for pass := 0; changed && pass < reindexPasses; pass++ { // until nothing that changed meanwhile was overwritten
+	for pass := 0; changed && pass < reindexPasses; pass++ { // until a pass finds nothing to change
 		var err error
 		if restaurants, changed, err = r.placeOnPlans(ctx); err != nil {
 			return 0, fmt.Errorf("placing restaurants by plan: %w", err)
@@ -44,7 +44,7 @@ func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 			group.Go(func() error { return r.restateFormer(working, month) })
 		}
 	}
-	var months []table.Item // of a single restaurant: its items come together and in the order of their periods
+	var months []table.Item // of one restaurant: a scan returns its items together, in the order of their periods
 	err := r.db.Scan(working, r.names.Usage, func(in *table.Reader) error {
 		if _, err := usage.ParseMonth(in.Text("period")); err != nil {
 			return in.Err
@@ -57,7 +57,7 @@ func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 		return nil
 	})
 	restate(months)
-	if groupErr := group.Wait(); groupErr != nil { // for which the scan ends too
+	if groupErr := group.Wait(); groupErr != nil { // its first error also ended the scan
 		err = groupErr
 	}
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *Ranking) Reindex(ctx context.Context) (int, error) {
 	return restaurants, nil
 }
 
-// restateFormer restates a month, and takes it out of the index that was there before.
+// restateFormer takes a month out of the former index and sets its restaurant's place.
 func (r *Ranking) restateFormer(ctx context.Context, month table.Item) error {
 	in := table.Reader{Item: month}
 	id, period := in.Text(schema.AttrRestaurantID), in.Text("period")
@@ -79,7 +79,8 @@ func (r *Ranking) restateFormer(ctx context.Context, month table.Item) error {
 	return r.Restate(ctx, id, period)
 }
 
-// placeOnPlans places restaurants by plan, many at once, and returns how many there are and whether any was misplaced.
+// placeOnPlans moves all restaurants to their places on the board of plans. It returns the number of restaurants, and whether
+// any had to be moved.
 func (r *Ranking) placeOnPlans(ctx context.Context) (restaurants int, changed bool, err error) {
 	at, err := r.readPlans(ctx)
 	if err != nil {
@@ -122,7 +123,7 @@ func (r *Ranking) placeOnPlans(ctx context.Context) (restaurants int, changed bo
 	return restaurants, changed, group.Wait()
 }
 
-// readPlans returns where restaurants are on the board of plans, by their leaves.
+// readPlans returns the restaurants' places on the board of plans, by leaf and id.
 func (r *Ranking) readPlans(ctx context.Context) (at [leaves]map[string]place, err error) {
 	group, ctx := task.WithContext(ctx)
 	group.SetLimit(reindexWriters)
@@ -146,7 +147,7 @@ func (r *Ranking) moveOnPlans(ctx context.Context, leaf int, moves map[move][]st
 			for _, id := range some {
 				writes = append(writes, r.moves(plans, id, m.from, m.to)...)
 			}
-			var overtaken *table.ConditionError // the next pass sees to it
+			var overtaken *table.ConditionError // the next pass moves these restaurants
 			if err := r.db.Transact(ctx, writes, ""); err != nil && !errors.As(err, &overtaken) {
 				return err
 			}

@@ -10,21 +10,21 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Standing holds all data that a restaurant's quota of a month depends on, as read at one moment, and the restaurant's place
-// in the ranking. A top-up is conditional on the standing that it was computed from, and starts again if that has changed.
+// Standing holds all data that decide a restaurant's quota of a month, as read at one moment, and its place in the ranking. A
+// top-up is written only if this data hasn't changed; otherwise it starts again.
 type Standing struct {
 	id         string
 	period     string
-	Restaurant restaurant.Restaurant // its ID is empty if there is none
+	Restaurant restaurant.Restaurant // its ID is empty if it doesn't exist
 	Bot        *restaurant.Bot       // nil if there is none
 	Month      usage.MonthCount
-	Item       table.Item // the month's, nil if there is none
+	Item       table.Item // the month's item, nil if there is none
 
 	at place
 }
 
-// Standing reads, in one round trip, how a restaurant stands in a period, which is a month's, and one more item of the
-// usage table, nil if there is none.
+// Standing reads a restaurant's Standing for a month, or for the board of plans, in one round trip. With it, it reads a
+// further item of the usage table; a nil key reads none.
 func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, other table.Item) (seen Standing, found table.Item, err error) {
 	seen = Standing{id: restaurantID, period: period}
 	keys := []table.Key{
@@ -68,7 +68,7 @@ func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, oth
 	return seen, found, err
 }
 
-// Quota returns the month's quota. Where the restaurant has no bot, its limit is defaultLimit.
+// Quota returns the month's quota. A restaurant without a bot has the limit defaultLimit.
 func (st Standing) Quota(defaultLimit int64) usage.Quota {
 	limit := defaultLimit
 	if st.Bot != nil {
@@ -77,7 +77,7 @@ func (st Standing) Quota(defaultLimit int64) usage.Quota {
 	return usage.NewQuota(limit, st.Month.Conversations, st.Month.ToppedUp)
 }
 
-// place returns where the restaurant belongs on the board.
+// place returns the restaurant's right place on the board.
 func (st Standing) place() place {
 	quota := st.Quota(usage.Unlimited)
 	switch {
@@ -95,10 +95,10 @@ func (st Standing) place() place {
 	return percentPlace(quota.WholePercent(mostPercent))
 }
 
-// Misplaced reports whether the restaurant isn't where it belongs.
+// Misplaced reports whether the restaurant is at another place than its right one.
 func (st Standing) Misplaced() bool { return st.at != st.place() }
 
-// unchanged is the condition that the month is as it was read.
+// unchanged is the condition that the month's item hasn't changed since it was read.
 func (st Standing) unchanged() table.Expression {
 	names := map[string]string{"#period": "period", "#conversations": schema.AttrConversations, "#adjusted": schema.AttrToppedUp}
 	if st.Item == nil {
@@ -116,7 +116,7 @@ func (st Standing) unchanged() table.Expression {
 	return e
 }
 
-// Adjusted is the change of the month's item that sets the sum of its top-ups.
+// Adjusted is the change of the month's item that sets the sum of the top-ups.
 func (st Standing) Adjusted(by int64) table.Expression {
 	return st.unchanged().And(table.Expression{
 		Set:    "#adjusted = :by",
@@ -125,7 +125,8 @@ func (st Standing) Adjusted(by int64) table.Expression {
 	})
 }
 
-// Checks are the conditions, to go into one transaction, that the restaurant and its bot are as they were read.
+// Checks returns the conditions that the restaurant and its bot haven't changed since they were read, as parts of a
+// transaction.
 func (st Standing) Checks(tables schema.Tables) []table.Write {
 	active := table.Expression{Condition: "attribute_not_exists(#id)", Names: map[string]string{"#id": schema.AttrRestaurantID}}
 	limit := active

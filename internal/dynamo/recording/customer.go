@@ -22,27 +22,26 @@ import (
 
 // This file joins a number and a BSUID into a single customer.
 //
-// A customer known by both is stored under the number, in the item customer/<number> with knownAs. The item
-// customer/<BSUID> is an alias then: it has sameAs, the number, and nothing else. A number is never an alias, so a message
-// that carries a number takes one write, with a BSUID beside it or without. An instance remembers aliases, so the further
-// messages of a customer whose number WhatsApp hides take one write too.
+// A customer known by both is stored under the number, in the item customer/<number> with knownAs. The item customer/<BSUID>
+// is then an alias: it has only sameAs, the number. A number is never an alias, so a message with a number takes one write,
+// with a BSUID or without. An instance remembers aliases, so a customer's later messages take one write too if WhatsApp hides
+// the number.
 //
 //	message     customer/<number>           customer/<BSUID>
-//	both        missing                     missing           a new customer: the item is written first, and the alias before
-//	                                                          the opening is counted and the welcome sent (link)
-//	both        a session without knownAs   any               the two become one, in one transaction (join)
-//	both        knownAs another BSUID       none, or alone    the number has a new owner: the customer before moves to the
-//	                                                          item of their own BSUID (also join)
-//	BSUID       any                         alias             leads to the number, if that is still knownAs the BSUID
+//	both        missing                     missing           a new customer: the item is written first; then the alias, before
+//	                                                          the opening is counted and the welcome is sent (link)
+//	both        a session without knownAs   any               the two are merged, in one transaction (join)
+//	both        knownAs another BSUID       none, or alone    the number has a new owner: the previous owner moves to the item
+//	                                                          of their own BSUID (also join)
+//	BSUID       any                         alias             leads to the number, if its knownAs is still the BSUID
 //
-// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that belongs to another number has no
-// meaning here, and is ignored.
+// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that belongs to another number means
+// nothing here, and is ignored.
 
 // errOthers says that a BSUID belongs to another number.
 var errOthers = errors.New("the user id belongs to a customer with another number")
 
-// otherID returns the other id of a message's customer, given the id that the message is to be recorded under, or "" if the
-// message has no other.
+// otherID returns the id of a message's customer that the message is not stored under, "" if the message has only one id.
 func otherID(m conversation.Message) string {
 	if home(m) == m.Customer {
 		return m.UserID
@@ -50,8 +49,8 @@ func otherID(m conversation.Message) string {
 	return m.Customer
 }
 
-// identity is the part of a write that keeps a message from another customer's item, and adds the other id to a new
-// customer's item. A missing item belongs to no other customer.
+// identity is the part of a write that refuses another customer's item, and adds the other id to a new customer's item. A
+// missing item belongs to nobody.
 func identity(m conversation.Message) table.Expression {
 	e := table.Expression{Condition: "attribute_not_exists(#alias)", Names: map[string]string{"#alias": schema.AttrAlias}}
 	other := otherID(m)
@@ -72,7 +71,7 @@ func identity(m conversation.Message) table.Expression {
 	return e
 }
 
-// unlinked returns the BSUID that may not lead to the session's customer yet: until the first opening is counted.
+// unlinked returns the BSUID whose alias may be missing: until the customer's first opening is counted.
 func (s session) unlinked() string {
 	if s.counted || s.openedBy != s.first {
 		return ""
@@ -80,15 +79,14 @@ func (s session) unlinked() string {
 	return s.knownAs
 }
 
-// joining returns the result for a message that opened the session of a customer who was then found to have another
-// session.
+// joining returns the result for a message that opened a session, after the customer turned out to have another session.
 func (s session) joining(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m).After(s.optedOut, m.Consent)
 	recorded.Moved, recorded.From, recorded.Unlinked = s.last.Equal(m.ReceivedAt), s.before, ""
 	return recorded
 }
 
-// linkAndCount counts an opening, after the alias that may be missing yet.
+// linkAndCount writes the alias, if it may be missing, and then counts an opening.
 func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, userID string, opened time.Time) error {
 	if userID != "" {
 		m.Customer, m.UserID, m.Home = home(m), userID, ""
@@ -99,8 +97,8 @@ func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, use
 	return r.countOpening(ctx, m, opened)
 }
 
-// link writes the alias of a customer whose item names it. If the BSUID has a customer already, the two are joined, and link
-// returns the remaining session.
+// link writes the alias of a customer whose item names the BSUID. If the BSUID has a customer of its own, it merges the two
+// and returns the remaining session.
 func (r *Recorder) link(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	err := r.db.Put(ctx, r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), table.Expression{
 		Condition: "attribute_not_exists(#entry) OR #alias = :number",
@@ -124,9 +122,9 @@ func aliasItem(restaurantID, userID, number string) table.Item {
 	return it
 }
 
-// identify finds the customer of a message that came to an item of another customer.
+// identify corrects the ids of a message that turned out to be another customer's.
 func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []byte) error {
-	if home(*m) != m.Customer { // the alias that led here is out of date
+	if home(*m) != m.Customer { // the alias that led here is outdated
 		r.aliases.forget(*m)
 		m.Home = ""
 		return nil
@@ -140,15 +138,14 @@ func (r *Recorder) identify(ctx context.Context, m *conversation.Message, id []b
 		return err
 	}
 	in := table.Reader{Item: item}
-	if in.Text(schema.AttrKnownAs) == m.Customer { // the number's previous owner: an old message comes again
+	if in.Text(schema.AttrKnownAs) == m.Customer { // an old message of the number's previous owner, repeated
 		m.Customer, m.Home = m.UserID, ""
 	}
 	m.UserID = ""
 	return in.Err
 }
 
-// join merges the customers of a message's number and of its BSUID, and returns the remaining session. It fails with
-// errOthers.
+// join merges the customers of a message's number and BSUID, and returns the remaining session. It fails with errOthers.
 func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	for range races {
 		var both [2]session
@@ -190,8 +187,8 @@ func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) 
 	return nil, errRaced
 }
 
-// settleOpenings counts the openings by messages without the other id, and reports whether there was none. The opening of a
-// new customer with a missing alias isn't counted yet: if the BSUID has an open session, it isn't an opening.
+// settleOpenings counts the openings of both sessions, and reports whether all were counted before. A new customer's opening
+// whose alias is missing isn't counted yet: if the BSUID has an open session, it is no opening.
 func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, number, user session) (none bool, err error) {
 	none = true
 	for _, side := range []struct {
@@ -213,18 +210,18 @@ func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, n
 	return none, nil
 }
 
-// meet reports whether two sessions overlap, so that they are a single session for a customer with both ids.
+// meet reports whether two sessions overlap. Sessions of one customer that overlap are a single session.
 func meet(a, b session) bool {
 	return !a.last.IsZero() && !b.last.IsZero() &&
 		a.opened.Before(b.last.Add(conversation.SessionLength)) && b.opened.Before(a.last.Add(conversation.SessionLength))
 }
 
-// unite writes the result of join, if neither item has changed.
+// unite writes the merged customer. Its condition fails if either item has changed.
 func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, user session) (table.Item, error) {
 	base := number
 	var writes []table.Write
 	if number.knownAs != "" && number.knownAs != m.UserID {
-		base = session{} // the number's new owner has nothing of the former one's
+		base = session{} // the number's new owner takes over nothing
 		moved := with(number.item, schema.SessionKey(m.RestaurantID, number.knownAs))
 		moved[schema.AttrKnownAs] = table.Text(m.Customer)
 		writes = append(writes, table.Put(r.names.Conversations, moved, table.Expression{
@@ -256,7 +253,7 @@ func (r *Recorder) unite(ctx context.Context, m conversation.Message, number, us
 	if err != nil {
 		return nil, err
 	}
-	if meet(base, user) && base.counted { // a single session remains of the two open sessions
+	if meet(base, user) && base.counted { // the two open sessions are one now
 		r.countOneLess(ctx, m, earlier(base.last, user.last))
 	}
 	return joined, nil
@@ -269,7 +266,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// with returns an item under another key.
+// with returns a copy of an item under another key.
 func with(it, key table.Item) table.Item {
 	moved := make(table.Item, len(it)+1)
 	for name, value := range it {
@@ -281,8 +278,8 @@ func with(it, key table.Item) table.Item {
 	return moved
 }
 
-// unchanged is the condition that an item hasn't changed since it was read. Every write to a session changes one of these
-// attributes, or adds to the ids.
+// unchanged is the condition that a session's item hasn't changed since it was read. Every write to it changes one of these
+// attributes or adds to the ids.
 func unchanged(it table.Item) table.Expression {
 	if it == nil {
 		return table.Expression{Condition: "attribute_not_exists(#entry)", Names: map[string]string{"#entry": schema.AttrEntry}}
@@ -313,10 +310,10 @@ func unchanged(it table.Item) table.Expression {
 	return e
 }
 
-// merge returns the item of a customer who had the two sessions, and the ended session if they don't meet. Either may be
-// missing.
+// merge returns the item of a customer from the items of two sessions, either of which may be missing. If the sessions don't
+// overlap, it also returns the ended session.
 func merge(number, user session) (merged table.Item, ended *session) {
-	fresh := number.unlinked() != "" // opened by a message that carried both: no opening if the other session is open
+	fresh := number.unlinked() != "" // its message carried both ids, so it opened nothing if the other session is open
 	first, second := &number, &user  // in the order of their openings
 	if user.opened.Before(number.opened) || fresh && meet(number, user) {
 		first, second = second, first
@@ -368,8 +365,8 @@ func setIfAny(it table.Item, name string, value table.Value) {
 	}
 }
 
-// mergeWelcomes leaves a single welcome due if both were due, and none if either is settled. The welcome of a fresh
-// customer isn't being sent yet, though its lease is taken.
+// mergeWelcomes leaves one welcome due if both were due, and none if either was settled. A fresh customer's welcome isn't
+// being sent yet, although its lease is taken.
 func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	from := number
 	ofNumber, ofUser := table.Reader{Item: number}, table.Reader{Item: user}
@@ -384,7 +381,7 @@ func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	}
 }
 
-// mergeSets gives an item the union of a set's members in several items.
+// mergeSets sets an attribute to the union of a set in several items.
 func mergeSets(merged table.Item, name string, items ...table.Item) {
 	var all [][]byte
 	for _, it := range items {
@@ -400,8 +397,8 @@ func mergeSets(merged table.Item, name string, items ...table.Item) {
 	}
 }
 
-// countOneLess removes a session from the slot of its latest message, if the slot isn't out of date. The slots are
-// informative: the effect of a failure ends after a day.
+// countOneLess removes a session from the slot of its latest message, unless the slot is out of date. Slots are informative:
+// after a day, a failure here has no effect any more.
 func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, last time.Time) {
 	slot := usage.SlotOf(last)
 	_ = r.updateActivity(ctx, m, table.Expression{
@@ -415,8 +412,7 @@ func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, las
 	})
 }
 
-// updateReply changes the item that a reply belongs to. A welcome is in its customer's item, which may be under another id
-// by now.
+// updateReply changes the item of a reply. A welcome is in its customer's item, which may have moved to another id.
 func (r *Recorder) updateReply(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
 	err := r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
 	var condition *table.ConditionError
@@ -430,8 +426,8 @@ func (r *Recorder) updateReply(ctx context.Context, m conversation.Message, repl
 	return r.db.Update(ctx, r.names.Conversations, replyKey(m, reply), e)
 }
 
-// Unite merges the customers of a number and a BSUID that are known to belong together, without a message. It fails
-// with outage.ErrUnavailable. A BSUID that belongs to another number stays there.
+// Unite merges the customers of a number and a BSUID that are known to be one person, without a message. A BSUID that belongs
+// to another number stays there. It fails with outage.ErrUnavailable.
 func (r *Recorder) Unite(ctx context.Context, restaurantID, number, userID string) error {
 	_, err := r.join(ctx, conversation.Message{RestaurantID: restaurantID, Customer: number, UserID: userID}, nil)
 	if err != nil && !errors.Is(err, errOthers) {
@@ -440,13 +436,13 @@ func (r *Recorder) Unite(ctx context.Context, restaurantID, number, userID strin
 	return nil
 }
 
-// aliases are the aliases that an instance has seen. An outdated alias is detected by the write that follows it.
+// aliases has the aliases that an instance has seen. If one is outdated, the write that uses it fails its condition.
 type aliases struct {
 	mu    sync.Mutex
 	known map[[2]string]string // numbers by restaurant and BSUID
 }
 
-// maxAliases bounds the remembered aliases: some 500 KB.
+// maxAliases bounds the remembered aliases, to some 500 KB of memory.
 const maxAliases = 2000
 
 func (a *aliases) lookUp(m conversation.Message) string {

@@ -22,7 +22,7 @@ func (r *Recorder) QuotaState(ctx context.Context, restaurantID string, at time.
 		return conversation.QuotaState{}, fmt.Errorf("reading the quota of restaurant %s: %w", restaurantID, err)
 	}
 	in := table.Reader{Item: seen.Item}
-	// A restaurant that customers can write to has a bot. The limit of a restaurant without a bot is unknown here.
+	// A restaurant with customers has a bot. The default limit, for restaurants without one, isn't known here.
 	state := conversation.QuotaState{Month: month, Quota: seen.Quota(usage.Unlimited), QuotaAlerts: readAlerts(&in)}
 	if seen.Misplaced() {
 		state.Place = func(ctx context.Context) error {

@@ -13,15 +13,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// attrWelcomeFailed is, of a session, the SID of the welcome whose template failed after Twilio had taken it. It is set once
-// for each customer, by the write that makes the welcome due again:
+// attrWelcomeFailed is an attribute of a session: the SID of a welcome that Twilio took and whose template then failed. The
+// write that makes the welcome due again sets it, once for each customer:
 //
 //	              the template fails             claim, settle
 //	ReplySettled ────────────────────> ReplyDue ────────────────> ReplySettled
 //	                                   as text
 //
-// From then on the welcome is a reply like any other: the holder of its lease sends it, and if a process dies before that,
-// the customer's next message finds it due.
+// From then on the welcome is a reply like any other: the holder of its lease sends it. If that process dies first, the
+// customer's next message finds the welcome due.
 const attrWelcomeFailed = "welcomeFailed"
 
 // FailWelcome implements conversation.WelcomeFailures.
@@ -32,13 +32,13 @@ func (r *Recorder) FailWelcome(ctx context.Context, m conversation.Message, now 
 			failure.Home = home(m)
 			return failure, err
 		}
-		m.Home = movedTo // the welcome went to an id that has become an alias since
+		m.Home = movedTo // the id that the welcome went to has become an alias
 	}
 	return conversation.WelcomeFailure{}, errRaced
 }
 
-// failWelcome is FailWelcome for an id that the customer may be stored under. If the id is an alias, it returns the id
-// that the alias leads to.
+// failWelcome is FailWelcome for one of the ids that the customer may be stored under. If that id is an alias, it returns the
+// id that the alias leads to.
 func (r *Recorder) failWelcome(
 	ctx context.Context, m conversation.Message, now time.Time,
 ) (failure conversation.WelcomeFailure, movedTo string, err error) {

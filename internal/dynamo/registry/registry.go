@@ -1,4 +1,4 @@
-// Package registry keeps restaurants and their bots, and reads all that is counted of them.
+// Package registry stores restaurants and their bots, and reads their usage.
 package registry
 
 import (
@@ -28,10 +28,10 @@ func New(db *table.DB, names schema.Tables) *Registry {
 	return &Registry{db: db, names: names, directory: directory.New(db, names), ranking: ranking.New(db, names)}
 }
 
-// errRaced says that a bot was changed between being read and being written.
+// errRaced says that the bot was changed between being read and being written.
 var errRaced = errors.New("others changed the bot meanwhile")
 
-// TenantByNumber returns the restaurant of the bot with a phone number, and the bot, in two round trips. It fails with
+// TenantByNumber returns the bot with a phone number and its restaurant, in two round trips. It fails with
 // restaurant.ErrNotFound or outage.ErrUnavailable.
 func (g *Registry) TenantByNumber(ctx context.Context, phoneNumber string) (conversation.Tenant, error) {
 	id, err := g.directory.OfNumber(ctx, phoneNumber)
@@ -55,16 +55,16 @@ func (g *Registry) TenantByNumber(ctx context.Context, phoneNumber string) (conv
 	if err = errors.Join(err, fault); err != nil {
 		return conversation.Tenant{}, fmt.Errorf("reading restaurant %s: %w", id, err)
 	}
-	// The number may have moved on between the two reads.
+	// The number may have moved to another restaurant between the two reads.
 	if tenant.Restaurant.ID == "" || tenant.Bot.PhoneNumber != phoneNumber {
 		return conversation.Tenant{}, restaurant.ErrNotFound
 	}
 	return tenant, nil
 }
 
-// CreateRestaurant adds a restaurant, with a bot or without (nil), and enters it in the directory, all at once. It
-// fails with restaurant.ErrExists, restaurant.ErrNumberTaken or restaurant.ErrIDTaken, with the faults of either, or with
-// outage.ErrUnavailable. Times are kept to the millisecond.
+// CreateRestaurant creates a restaurant, with a bot or without (nil), and enters it in the directory, in one transaction. It
+// fails with restaurant.ErrExists, restaurant.ErrNumberTaken, restaurant.ErrIDTaken or outage.ErrUnavailable, or with the
+// faults of the restaurant or the bot. Times are rounded down to milliseconds.
 func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 		idClaim = len(items)
 		items = append(items, g.directory.NameBot(bot.ID, r.ID))
 	}
-	taken := len(items) // from here on, conditions that ids are free
+	taken := len(items) // index of the first condition that an id is free
 	if bot == nil || bot.ID != r.ID {
 		items = append(items, g.directory.NoBot(r.ID))
 	}
@@ -109,7 +109,7 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 		err = restaurant.ErrIDTaken
 	}
 	if err == nil {
-		err = g.ranking.RestateLatest(ctx, r.ID) // usage may have been imported before
+		err = g.ranking.RestateLatest(ctx, r.ID) // its usage may have been imported before
 	}
 	if err != nil {
 		return fmt.Errorf("creating restaurant %s: %w", r.ID, err)
@@ -117,8 +117,8 @@ func (g *Registry) CreateRestaurant(ctx context.Context, r restaurant.Restaurant
 	return nil
 }
 
-// PutRestaurants overwrites restaurants, without entering them in the directory and listing their months. It is for
-// importing many restaurants; afterwards RebuildDirectory enters and Reindex lists all at once.
+// PutRestaurants overwrites restaurants for a large import. It touches neither the directory nor the ranking: afterwards
+// RebuildDirectory and Reindex update them for all restaurants at once.
 func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	items := make([]table.Item, len(restaurants))
 	for i, r := range restaurants {
@@ -133,13 +133,13 @@ func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.
 	return nil
 }
 
-// SetActive switches a restaurant on or off, with its entry in the directory. It fails with restaurant.ErrNotFound or
-// outage.ErrUnavailable. Setting the current state changes nothing in the directory. The restaurant's month is listed
-// right after; if that fails or the process ends, setting the state again completes it.
+// SetActive switches a restaurant on or off, also in the directory. It fails with restaurant.ErrNotFound or
+// outage.ErrUnavailable. Its place in the ranking is set right after. If that fails, or the process ends before, call
+// SetActive again with the same state: it changes nothing else.
 func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bool) error {
 	err := g.setActive(ctx, restaurantID, active)
 	for attempt := 1; table.FailedCondition(err, 0); attempt++ {
-		// Somebody else switched or renamed it just now, with the same directory entry.
+		// Others have switched or renamed the restaurant in the meantime.
 		if attempt == directory.Attempts {
 			err = directory.ErrBusy
 			break
@@ -158,7 +158,8 @@ func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bo
 	return nil
 }
 
-// setActive switches a restaurant that is as it was read: its words, which say whether it is active, go by its name.
+// setActive switches a restaurant, if its name hasn't changed since it was read: the directory's words, which contain the
+// state too, depend on the name.
 func (g *Registry) setActive(ctx context.Context, restaurantID string, active bool) error {
 	return g.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
 		it, err := g.db.Get(ctx, g.names.Restaurants, schema.RestaurantKey(restaurantID))
@@ -183,9 +184,10 @@ func (g *Registry) setActive(ctx context.Context, restaurantID string, active bo
 	})
 }
 
-// SetBot writes a restaurant's bot configuration, and moves its phone number. It fails with restaurant.ErrNotFound,
-// restaurant.ErrNumberTaken, restaurant.ErrIDTaken, the faults of the bot, or outage.ErrUnavailable. The month is listed under its new limit right
-// after: where that fails, or the process ends, setting the bot again does it, and so does the next conversation.
+// SetBot writes a restaurant's bot and moves its phone number. It fails with restaurant.ErrNotFound,
+// restaurant.ErrNumberTaken, restaurant.ErrIDTaken, outage.ErrUnavailable or the faults of the bot. The restaurant's place in
+// the ranking is set right after. If that fails, or the process ends before, the next SetBot or the next conversation sets
+// it.
 func (g *Registry) SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	if err := bot.Validate(); err != nil {
 		return err
@@ -210,8 +212,8 @@ func (g *Registry) SetBot(ctx context.Context, restaurantID string, bot restaura
 	return nil
 }
 
-// setBot writes a bot, provided that the stored bot still has the number and the id that are to be released. Otherwise it
-// fails with errRaced.
+// setBot writes a bot and releases the number and id of the stored bot. If these have changed since they were read, it fails
+// with errRaced.
 func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	old, err := g.db.Get(ctx, g.names.Bots, schema.RestaurantKey(restaurantID))
 	if err != nil {
@@ -258,14 +260,14 @@ func (g *Registry) setBot(ctx context.Context, restaurantID string, bot restaura
 		return restaurant.ErrIDTaken
 	case table.FailedCondition(err, numberClaim):
 		return restaurant.ErrNumberTaken
-	case errors.As(err, &condition): // the old number went to somebody else just now
+	case errors.As(err, &condition): // another restaurant has just taken the old number
 		return errRaced
 	}
 	return err
 }
 
-// unchangedNames is the condition that a bot has the phone number and the id of the item that was read, nil if there was
-// none.
+// unchangedNames is the condition that a stored bot still has the phone number and id of the item that was read. seen is nil
+// if there was no bot.
 func unchangedNames(seen table.Item) table.Expression {
 	e := table.Expression{Names: map[string]string{}, Values: table.Item{}}
 	for _, attribute := range []string{schema.AttrPhoneNumber, schema.AttrBotID} {
@@ -278,12 +280,12 @@ func unchangedNames(seen table.Item) table.Expression {
 		e.Names["#"+attribute] = attribute
 	}
 	if len(e.Values) == 0 {
-		e.Values = nil // DynamoDB takes no empty map
+		e.Values = nil // DynamoDB refuses an empty map
 	}
 	return e
 }
 
-// Bot returns the bot configuration of a restaurant, nil if it has none.
+// Bot returns the bot of a restaurant, nil if it has none.
 func (g *Registry) Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error) {
 	it, err := g.db.Get(ctx, g.names.Bots, schema.RestaurantKey(restaurantID))
 	if err != nil || it == nil {

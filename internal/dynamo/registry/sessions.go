@@ -12,8 +12,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Sessions implements usage.Journal in two round trips. The index by opening gives the customers with the latest sessions,
-// some moments late; their sessions are then read in their current state. Ended sessions are read at the same time.
+// Sessions implements usage.Journal in two round trips. The first asks the index by opening, which may be some moments old,
+// for the customers with the latest sessions, and reads the ended sessions. The second reads these customers' sessions in
+// their current state.
 func (g *Registry) Sessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	ended := task.Start(func() ([]usage.Session, error) { return g.endedSessions(ctx, restaurantID, most) })
 	sessions, err := g.latestSessions(ctx, restaurantID, most)
@@ -36,7 +37,8 @@ func (g *Registry) endedSessions(ctx context.Context, restaurantID string, most 
 	return sessions, err
 }
 
-// latestSessions returns the newest of customers' latest sessions, and of the sessions that ended before December 2026.
+// latestSessions returns the newest entries of the index: customers' latest sessions, and sessions that ended before December
+// 2026.
 func (g *Registry) latestSessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	var keys []table.Key
 	err := g.db.Query(ctx, table.Query{

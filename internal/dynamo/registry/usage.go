@@ -24,7 +24,7 @@ func (g *Registry) Usage(ctx context.Context, restaurantID string, months []usag
 	return records[0], nil
 }
 
-// records returns the records of the existing restaurants, in the order of the ids, in one round trip.
+// records returns the records of the restaurants that exist, in the order of the ids, in one round trip.
 func (g *Registry) records(ctx context.Context, ids []string, months []usage.Month) ([]usage.Record, error) {
 	keys := make([]table.Key, 0, len(ids)*(3+len(months)))
 	for _, id := range ids {
@@ -92,7 +92,7 @@ func (g *Registry) Directory(ctx context.Context) (usage.Directory, error) {
 	return listed{snapshot, g}, nil
 }
 
-// Search implements usage.Registry in one round trip. The index that it reads may be some moments old.
+// Search implements usage.Registry in one round trip. The index may be some moments old.
 func (g *Registry) Search(ctx context.Context, q search.Query, filter usage.Filter, start usage.Start, limit int) (usage.Found, error) {
 	return g.directory.Search(ctx, q, filter, start, limit)
 }
@@ -103,7 +103,7 @@ type listed struct {
 	registry *Registry
 }
 
-// Page implements usage.Directory in two round trips: the pages that hold the restaurants, then their records.
+// Page implements usage.Directory in two round trips: one for the pages with the restaurants, one for their records.
 func (l listed) Page(ctx context.Context, filter usage.Filter, offset, limit int, month usage.Month) ([]usage.Record, error) {
 	ids, err := l.IDs(ctx, filter, offset, limit)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// AttrRestaurantID is the partition key of every table that holds something of a restaurant's.
+// AttrRestaurantID is the partition key of every table with data of restaurants.
 const AttrRestaurantID = "restaurantId"
 
 // Attributes of restaurants and bots that conditions name.
@@ -25,7 +25,7 @@ const (
 // RestaurantKey is the key of a restaurant, and of its bot in the table of bots.
 func RestaurantKey(id string) table.Item { return table.Item{AttrRestaurantID: table.Text(id)} }
 
-// RestaurantItem and ReadRestaurant store a restaurant.
+// RestaurantItem returns a restaurant in its stored form; ReadRestaurant is the reverse.
 func RestaurantItem(r restaurant.Restaurant) table.Item {
 	it := RestaurantKey(r.ID)
 	it[AttrName] = table.Text(r.Name)
@@ -45,7 +45,7 @@ func ReadRestaurant(r *table.Reader) restaurant.Restaurant {
 	}
 }
 
-// BotItem and ReadBot store a bot.
+// BotItem returns a bot in its stored form; ReadBot is the reverse.
 func BotItem(restaurantID string, b restaurant.Bot) table.Item {
 	it := RestaurantKey(restaurantID)
 	it[AttrBotID] = table.Text(b.ID)
@@ -71,7 +71,7 @@ func ReadBot(r *table.Reader) restaurant.Bot {
 	}
 }
 
-// PlanOf says whether a plan has a limit.
+// PlanOf returns PlanUnlimited for an unlimited plan, otherwise PlanLimited.
 func PlanOf(dailyLimit int64) string {
 	if dailyLimit < 0 {
 		return PlanUnlimited

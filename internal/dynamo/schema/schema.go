@@ -1,9 +1,8 @@
-// Package schema defines a stack's tables, and the items that several packages of dynamo read or write. It does no input
+// Package schema defines a stack's tables, and the items that several packages below internal/dynamo share. It does no input
 // or output.
 package schema
 
-// Tables names the tables, each after the entity that it holds. A user of only some tables leaves the other names
-// empty.
+// Tables has the names of the tables. A program that uses only some tables leaves the other names empty.
 type Tables struct {
 	Restaurants   string
 	Bots          string
@@ -13,7 +12,7 @@ type Tables struct {
 	Directory     string
 }
 
-// StackTables returns the names that template.yaml gives the tables of a stack.
+// StackTables returns the names of a stack's tables, as template.yaml defines them.
 func StackTables(stack string) Tables {
 	return Tables{
 		Restaurants:   stack + "-restaurants",

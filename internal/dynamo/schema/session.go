@@ -8,18 +8,18 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Attributes of the conversations table. A customer's session is one item. When the next session takes its place, the
-// ended session becomes an item of its own, so that the latest sessions of a restaurant can be shown.
+// Attributes of the conversations table. A customer's latest session is one item. When the next session begins, the ended
+// session becomes an item of its own, so that a restaurant's latest sessions can be shown.
 const (
 	AttrEntry       = "entry"
-	AttrExpires     = "expiresAt" // when TTL may delete the item, in Unix seconds
+	AttrExpires     = "expiresAt" // time after which TTL may delete the item, in Unix seconds
 	AttrOpened      = "openedAt"
-	AttrOpenedBy    = "openedBy"  // the message that opened the session
-	AttrStarted     = "startedAt" // of an ended session: the time of its opening; ended sessions aren't in the index
+	AttrOpenedBy    = "openedBy"  // id of the message that opened the session
+	AttrStarted     = "startedAt" // opening time of an ended session, which is not in the index
 	AttrLastMessage = "lastMessageAt"
 	AttrMessages    = "messages"
-	AttrReply       = "reply"  // of a session its customer's welcome
-	AttrAlias       = "sameAs" // of a customer stored under another id: that id. The item has nothing else
+	AttrReply       = "reply"  // in a session: the state of the customer's welcome
+	AttrAlias       = "sameAs" // the only attribute of an alias: the id that the customer is stored under
 	AttrOptedOut    = "optedOutAt"
 	AttrKnownAs     = "knownAs" // the BSUID of a customer stored under a number
 
@@ -29,9 +29,9 @@ const (
 	SessionPrefix = "customer/"
 	EndedPrefix   = "session/"
 	LedgerPrefix  = "messages/"  // pages of the ledger of messages, by day
-	OpeningIndex  = "by-opening" // sessions by when they were opened
+	OpeningIndex  = "by-opening" // sessions by the time of their opening
 
-	WordIndex  = "by-word" // of the directory: restaurants by the words that a search finds them by
+	WordIndex  = "by-word" // of the directory: restaurants by search words
 	AttrWordIn = "wordIn"
 )
 
@@ -45,13 +45,13 @@ func SessionKey(restaurantID, customer string) table.Item {
 	return EntryKey(restaurantID, SessionPrefix+customer)
 }
 
-// EndedKey returns the key of a session that ended. The keys sort by the time of opening, so ended sessions need no index. Before
-// December 2026 the keys began with the customer, and an index had the order.
+// EndedKey returns the key of an ended session. The keys sort by the time of opening, so ended sessions need no index. Keys
+// from before December 2026 begin with the customer; those sessions are in an index instead.
 func EndedKey(restaurantID, customer string, opened time.Time) table.Item {
 	return EntryKey(restaurantID, EndedPrefix+opened.UTC().Format(table.TimeLayout)+"/"+customer)
 }
 
-// Ended is the condition for the sessions of a restaurant that ended. Only times begin with a digit, and no customer does.
+// Ended is the condition for a restaurant's ended sessions: their keys begin with a digit, and no others do.
 func Ended(restaurantID string) table.Expression {
 	return table.Expression{
 		Condition: "#id = :id AND #entry BETWEEN :first AND :last",
@@ -62,7 +62,7 @@ func Ended(restaurantID string) table.Expression {
 	}
 }
 
-// ReadSession reads a session, whether it ended or not.
+// ReadSession reads a session, open or ended.
 func ReadSession(r *table.Reader) usage.Session {
 	customer := strings.TrimPrefix(r.Text(AttrEntry), SessionPrefix)
 	if ended, ok := strings.CutPrefix(customer, EndedPrefix); ok {

@@ -8,24 +8,24 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// The activity item counts the sessions that are open, by the slot of half an hour in which their latest message came. A
-// message moves its session from one slot to another, in the write that it makes anyway.
+// The activity item counts the open sessions by slot: the half hour of their latest message. A message moves its session from
+// one slot to another, within a write that is made anyway.
 //
-// The item has twice as many places as a session is long, so that half of them are free at any time:
+// The item has twice as many slots as a session is long, so that half of them are free at any time:
 //
 //	             the restaurant's latest message
 //	                          │
 //	…  s10 s11 …  s56 s57 s58 │ s59 s60 …  s09 …
 //	    └─ sessions, a day ───┘  └─ free, a day ─┘
 //
-// A write that moves the latest message forwards frees the half behind it: the slots that it leaves are out of date by then,
-// and the slots that it comes to are free. If the latest message is more than a day back, all slots are out of date.
+// A write that moves the latest message forward also moves the free half: it clears the slots that are now more than a day
+// old. If the latest message was more than a day ago, all slots are out of date.
 //
-// The counts are informative, as the tally is: a crash between a session's write and this write loses a move. It has left
-// the count after a day.
+// The counts are informative, as the tally is. A crash between the session's write and this write loses a move; the error
+// disappears after a day.
 const slotPlaces = 2 * usage.SessionSlots
 
-// slotAttributes are made once: a page of a list reads thousands of them.
+// slotAttributes has the names of all slots, made once: a page of a list reads thousands of them.
 var slotAttributes = func() (names [slotPlaces]string) {
 	for place := range names {
 		names[place] = "s" + string([]byte{'0' + byte(place/10), '0' + byte(place%10)})
@@ -33,22 +33,22 @@ var slotAttributes = func() (names [slotPlaces]string) {
 	return names
 }()
 
-// SlotAttribute names the place of a slot.
+// SlotAttribute names the attribute of a slot.
 func SlotAttribute(slot int64) string {
 	return slotAttributes[((slot%slotPlaces)+slotPlaces)%slotPlaces]
 }
 
-// slotStart returns when a slot begins.
+// slotStart returns the time at which a slot begins.
 func slotStart(slot int64) time.Time { return time.Unix(0, slot*int64(usage.SessionSlot)) }
 
 // Move is a message's effect on its customer's session.
 type Move struct {
 	Made bool
-	From time.Time // the session's latest message before; zero where the message opened it
+	From time.Time // the session's previous message; zero if this message opened the session
 }
 
-// Slots is the change of the activity for a message that is the restaurant's latest, and comes within a day of the
-// message before.
+// Slots is the change of the activity for a message that is the restaurant's latest and follows the message before within a
+// day.
 func (mv Move) Slots(at time.Time) table.Expression {
 	slot := usage.SlotOf(at)
 	var free []string
@@ -63,7 +63,7 @@ func (mv Move) Slots(at time.Time) table.Expression {
 	return e.And(mv.counts(at, slot))
 }
 
-// OnlySlot is the change for a message that is the restaurant's latest, after a day without any.
+// OnlySlot is the change of the activity for a message that is the restaurant's latest and the first for a day.
 func (mv Move) OnlySlot(at time.Time) table.Expression {
 	slot := usage.SlotOf(at)
 	var others []string
@@ -81,8 +81,8 @@ func (mv Move) OnlySlot(at time.Time) table.Expression {
 	return e.And(table.Expression{Remove: SlotAttribute(slot)})
 }
 
-// OutdatedSlots are the places of slots that are out of date, or free, once the restaurant's latest message has
-// changed.
+// OutdatedSlots returns the attributes of the slots that are out of date or free after the restaurant's latest message
+// changes from before to latest.
 func OutdatedSlots(before, latest time.Time) string {
 	var outdated []string
 	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)
@@ -94,7 +94,8 @@ func OutdatedSlots(before, latest time.Time) string {
 	return strings.Join(outdated, ", ")
 }
 
-// LateSlots is the change for a message that isn't the restaurant's latest: none where its slot is out of date.
+// LateSlots is the change of the activity for a message that isn't the restaurant's latest. If the message's slot is out of
+// date, nothing changes.
 func (mv Move) LateSlots(at, latest time.Time) table.Expression {
 	head := usage.SlotOf(latest)
 	e := mv.counts(at, head)
@@ -104,11 +105,11 @@ func (mv Move) LateSlots(at, latest time.Time) table.Expression {
 	return e.And(table.Expression{
 		Condition: "#last < :next",
 		Names:     map[string]string{"#last": AttrLastActivity},
-		Values:    table.Item{":next": table.Instant(slotStart(head + 1))}, // else the free half has moved
+		Values:    table.Item{":next": table.Instant(slotStart(head + 1))}, // later, the free half has moved
 	})
 }
 
-// counts moves one session to the slot of a time, from a slot that isn't out of date at the head.
+// counts moves one session to the slot of a time. It leaves the session's old slot alone if that is out of date.
 func (mv Move) counts(at time.Time, head int64) table.Expression {
 	from, to := usage.SlotOf(mv.From), usage.SlotOf(at)
 	switch {
@@ -123,7 +124,7 @@ func (mv Move) counts(at time.Time, head int64) table.Expression {
 	}
 }
 
-// ReadSlots returns the sessions by slot.
+// ReadSlots returns the number of sessions in each slot.
 func ReadSlots(r *table.Reader, latest time.Time) map[int64]int64 {
 	slots := make(map[int64]int64)
 	if latest.IsZero() {

@@ -10,26 +10,26 @@ import (
 )
 
 // The usage table holds, for each restaurant, an item for each month with its conversations, and an item of the period
-// ActivityPeriod with the data that every message changes. They are apart because a conversation is counted in a
+// ActivityPeriod with the data that every message changes. They are separate because a conversation is counted in a
 // transaction, and messages must not conflict with it.
 const ActivityPeriod = "activity"
 
-// RankingPrefix begins the partition keys that room ranking has in the usage table. No restaurant's id has a slash.
+// RankingPrefix begins the usage table's partition keys that belong to the ranking. No restaurant's id has a slash.
 const RankingPrefix = "ranking/"
 
-// Attributes of the usage table. Conversations and messages by day are attributes of their own ("d07", "m07") rather
-// than entries of a map, because ADD creates an attribute that is missing.
+// Attributes of the usage table. Each day's conversations and messages have an attribute of their own ("d07", "m07") rather
+// than an entry of a map, because ADD creates a missing attribute, but not a missing map.
 const (
 	AttrConversations    = "conversations"
 	AttrLastConversation = "lastConversationAt"
 	AttrFirstActivity    = "firstActivity"
 	AttrLastActivity     = "lastActivity"
 	AttrToppedUp         = "adjustedBy" // of a month: the sum of its top-ups
-	AttrTallyMonth       = "tallyMonth" // the month that the tally's days belong to
+	AttrTallyMonth       = "tallyMonth" // month of the tally's days
 
-	AttrAlertsNoted = "alertsNoted" // of a month: the highest threshold in the log
+	AttrAlertsNoted = "alertsNoted" // of a month: the highest threshold that was logged
 	AttrAlertsSent  = "alertsSent"  // of a month: the highest threshold that the owner was notified of
-	AttrAlertLease  = "alertLease"  // the delivery that tells of them
+	AttrAlertLease  = "alertLease"  // the delivery that is reporting the thresholds
 	AttrAlertUntil  = "alertUntil"
 
 	DayPrefix   = "d"
@@ -37,7 +37,7 @@ const (
 	MaxDay      = 31
 )
 
-// DayAttribute names the attribute of a day of the month.
+// DayAttribute names the attribute of a day.
 func DayAttribute(prefix string, day int) string { return fmt.Sprintf("%s%02d", prefix, day) }
 
 // SetDays sets the attributes of days.
@@ -52,7 +52,7 @@ func UsageKey(restaurantID, period string) table.Item {
 	return table.Item{AttrRestaurantID: table.Text(restaurantID), "period": table.Text(period)}
 }
 
-// ReadUsage enters an activity or a month in a record.
+// ReadUsage reads an activity or a month into a record.
 func ReadUsage(r *table.Reader, record *usage.Record) {
 	period := r.Text("period")
 	if period == ActivityPeriod {
@@ -75,7 +75,7 @@ func ReadUsage(r *table.Reader, record *usage.Record) {
 	record.Months[month] = ReadMonth(r)
 }
 
-// ReadActivity reads the times of an activity, without its tally.
+// ReadActivity reads the first and the last time of an activity, without its tally.
 func ReadActivity(r *table.Reader) usage.Activity {
 	return usage.Activity{
 		First:            r.Instant(AttrFirstActivity),
@@ -94,7 +94,7 @@ func ReadMonth(r *table.Reader) usage.MonthCount {
 	}
 }
 
-// readDays returns the numbers of the attributes that DayAttribute names.
+// readDays returns the numbers in the attributes of days.
 func readDays(r *table.Reader, prefix string) map[int]int64 {
 	days := make(map[int]int64)
 	for name := range r.Item {

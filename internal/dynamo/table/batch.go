@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	BatchGetKeys   = 100 // DynamoDB's bound for one BatchGetItem
-	BatchWriteRows = 25  // and for one BatchWriteItem
-	// The attempts at the part of a batch that DynamoDB left unprocessed, as it does when throttled, or past 16 MB.
+	BatchGetKeys   = 100 // DynamoDB's limit for a BatchGetItem
+	BatchWriteRows = 25  // DynamoDB's limit for a BatchWriteItem
+	// DynamoDB leaves a part of a batch unprocessed if it is throttled, or past 16 MB. That part is tried again, up to this
+	// many attempts in all.
 	batchAttempts   = 6
 	batchFirstDelay = 20 * time.Millisecond
 	batchMaxDelay   = 400 * time.Millisecond
@@ -28,13 +29,13 @@ type Key struct {
 	Key   Item
 }
 
-// GetAll reads the items with the given keys, strongly consistent and at the same time, in as many requests as it
-// takes, and hands each that exists to found, in no order and never two at once.
+// GetAll reads the items with the given keys, strongly consistently, in as many requests as it takes, at the same time. It
+// calls found for each item that exists, in no order and never concurrently.
 func (db *DB) GetAll(ctx context.Context, keys []Key, found func(table string, it Item)) error {
 	return db.getAll(ctx, keys, true, found)
 }
 
-// GetAllStale is GetAll at half the price: its data may be some moments old.
+// GetAllStale is GetAll at half the price; its data may be some moments old.
 func (db *DB) GetAllStale(ctx context.Context, keys []Key, found func(table string, it Item)) error {
 	return db.getAll(ctx, keys, false, found)
 }
@@ -44,7 +45,7 @@ func (db *DB) getAll(ctx context.Context, keys []Key, consistent bool, found fun
 	if batches == 1 {
 		return db.getBatch(ctx, keys, consistent, found)
 	}
-	items := make([][]Key, batches) // each request's own, so that found need not be safe for concurrent use
+	items := make([][]Key, batches) // one list for each request, so that found need not be safe for concurrent use
 	group, ctx := task.WithContext(ctx)
 	for i := range batches {
 		group.Go(func() error {
@@ -89,7 +90,7 @@ func (db *DB) getBatch(ctx context.Context, keys []Key, consistent bool, found f
 	})
 }
 
-// Get reads one item, strongly consistent; nil if there is none.
+// Get reads an item, strongly consistently; nil if there is none.
 func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
 	consistent := true
 	defer timing.Start(ctx, timing.Store)()
@@ -100,7 +101,8 @@ func (db *DB) Get(ctx context.Context, table string, key Item) (Item, error) {
 	return output.Item, nil
 }
 
-// untilProcessed repeats a batch operation, which returns the size of its unprocessed part, until nothing is left.
+// untilProcessed repeats a batch operation until nothing is left unprocessed. The operation returns the size of the
+// unprocessed part.
 func (db *DB) untilProcessed(ctx context.Context, operation func() (left int, err error)) error {
 	delay := batchFirstDelay
 	for attempt := 1; ; attempt++ {
@@ -118,7 +120,7 @@ func (db *DB) untilProcessed(ctx context.Context, operation func() (left int, er
 	}
 }
 
-// PutAll writes items, each on its own, overwriting existing items.
+// PutAll writes items one by one, overwriting existing items. It is not a transaction.
 func (db *DB) PutAll(ctx context.Context, table string, items []Item) error {
 	for len(items) > 0 {
 		n := min(len(items), BatchWriteRows)

@@ -1,8 +1,7 @@
-// Package table reads and writes items of DynamoDB tables. The other packages of dynamo are built on it.
+// Package table reads and writes items of DynamoDB tables. The other packages below internal/dynamo are built on it.
 //
-// Every error is a *ConditionError, which the caller translates to an error of the domain, or, if the fault passes by
-// itself (throttling, outages, time-outs), wraps outage.ErrUnavailable. The SDK's error types are not part of the
-// contract.
+// A failed condition is a *ConditionError, which the caller translates to an error of the domain. A fault that passes by
+// itself (throttling, outage, time-out) wraps outage.ErrUnavailable. The SDK's error types are not part of the contract.
 package table
 
 import (
@@ -35,7 +34,7 @@ func New(client *dynamodb.Client, random func() float64) *DB {
 	return &DB{client: client, random: random}
 }
 
-// Wait sleeps for a random part of the given time: between attempts that would meet each other again.
+// Wait sleeps for a random part of the given time, so that two writers that have met don't meet again.
 func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
 	defer timing.Start(ctx, timing.Wait)()
 	timer := time.NewTimer(time.Duration(db.random() * float64(atMost)))
@@ -48,20 +47,21 @@ func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
 	}
 }
 
-// The attempts at a transaction that conflicts with another on the same item: the SDK does not repeat these by itself.
-// A hundred customers opening conversations with a restaurant at the same moment take turns on its month's item for
-// some seconds, so the attempts are bounded by the invocation's time and not by their number.
+// The attempts at a transaction that conflicts with another on the same item; the SDK doesn't repeat these. If a hundred
+// customers of a restaurant open conversations at the same moment, they take turns on the month's item for some seconds. So
+// the invocation's time bounds the attempts, rather than their number.
 const (
 	ConflictAttempts   = 100
 	conflictFirstDelay = 10 * time.Millisecond
 	conflictMaxDelay   = time.Second
 )
 
-// Transact writes all items or none, again while it conflicts with other writers. A condition that fails is reported
-// as *ConditionError.
+// Transact writes all items or none. It tries again while others write the same items. A failed condition is returned as a
+// *ConditionError.
 func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
 	return db.RetryConflicts(ctx, func() error {
-		// With the same token on every attempt, DynamoDB recognises a transaction with a lost response.
+		// All attempts have the same token, so DynamoDB recognises a transaction that succeeded although its response was
+		// lost.
 		input := &dynamodb.TransactWriteItemsInput{TransactItems: items}
 		if token != "" {
 			input.ClientRequestToken = &token
@@ -71,7 +71,7 @@ func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
 	})
 }
 
-// RetryConflicts runs write until it ends otherwise than in a conflict with a transaction on the same item.
+// RetryConflicts repeats write while it fails because of a transaction on the same item.
 func (db *DB) RetryConflicts(ctx context.Context, write func() error) error {
 	delay := conflictFirstDelay
 	for attempt := 1; ; attempt++ {
@@ -91,8 +91,8 @@ func (db *DB) RetryConflicts(ctx context.Context, write func() error) error {
 	}
 }
 
-// isConflict reports whether nothing but other writers kept err's operation from happening. A condition that failed
-// decides: trying again can't change it.
+// isConflict reports whether an operation failed only because others wrote the same items at the same time. If a condition
+// failed too, it isn't a conflict: trying again can't help.
 func isConflict(err error) bool {
 	var conflict *types.TransactionConflictException
 	if errors.As(err, &conflict) {
@@ -122,18 +122,17 @@ func code(reason types.CancellationReason) string {
 	return *reason.Code
 }
 
-// ConditionError says which items' conditions kept a write from happening, with the items as they were where the
-// write asked for them.
+// ConditionError says which items' conditions failed in a write. It has the current items, if the write asked for them.
 type ConditionError struct {
-	Failed map[int]Item // by the item's place in the transaction; 0 for a single write
+	Failed map[int]Item // by the item's index in the transaction; 0 for a single write
 }
 
 func (e *ConditionError) Error() string { return "a condition of the write was not met" }
 
-// Lowest returns the first place with a failed condition.
+// Lowest returns the lowest index with a failed condition.
 func (e *ConditionError) Lowest() int { return slices.Min(slices.Collect(maps.Keys(e.Failed))) }
 
-// FailedCondition reports whether err is due to the condition of the item at index.
+// FailedCondition reports whether err is a failed condition of the item at index.
 func FailedCondition(err error, index int) bool {
 	var condition *ConditionError
 	if !errors.As(err, &condition) {
@@ -143,7 +142,7 @@ func FailedCondition(err error, index int) bool {
 	return ok
 }
 
-// Translate turns an error of the SDK into an error of the domain, or into *ConditionError.
+// Translate turns an error of the SDK into an error of the domain or a *ConditionError.
 func Translate(err error) error {
 	if err == nil {
 		return nil
@@ -170,8 +169,8 @@ func Translate(err error) error {
 	return err
 }
 
-// passes reports whether the same request may succeed later: it was throttled, DynamoDB or the network failed, time ran
-// out, or other writers held the items.
+// passes reports whether the same request may succeed later: it was throttled, DynamoDB or the network failed, time ran out,
+// or others wrote the same items.
 func passes(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
@@ -182,7 +181,7 @@ func passes(err error) bool {
 	}
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		return true // no answer at all, or none that could be read
+		return true // no answer, or an unreadable one
 	}
 	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
 	return throttled || api.ErrorFault() == smithy.FaultServer || isConflict(err)

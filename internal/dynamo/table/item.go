@@ -9,18 +9,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Item is an item of any table, Value an attribute's, and Write a part of a transaction.
+// Item is an item of a table, Value is an attribute's value, and Write is a part of a transaction.
 type (
 	Item  = map[string]types.AttributeValue
 	Value = types.AttributeValue
 	Write = types.TransactWriteItem
 )
 
-// TimeLayout is how times are stored: text of one width, which sorts and compares as time passes and which a person
-// can read in the console.
+// TimeLayout is the stored form of times: text of a fixed width, which sorts in the order of time, and which people can read
+// in the console.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// Text, Flag, Number, Big, Instant, TextSet and Numbers return values as they are stored.
+// Text, Flag, Number, Big, Instant, TextSet and Numbers return values in their stored form.
 func Text(s string) Value              { return &types.AttributeValueMemberS{Value: s} }
 func Flag(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
 func Number(n int64) Value {
@@ -45,7 +45,7 @@ func Numbers(ns []int64) Value {
 	return &types.AttributeValueMemberL{Value: list}
 }
 
-// SetText and SetInstant store optional attributes only where they have a value.
+// SetText and SetInstant set an attribute, unless its value is empty or zero.
 func SetText(it Item, name, value string) {
 	if value != "" {
 		it[name] = Text(value)
@@ -58,14 +58,14 @@ func SetInstant(it Item, name string, value time.Time) {
 	}
 }
 
-// Reader reads the attributes of an item; an absent attribute has its type's zero value. The first attribute of an
-// unexpected type is kept as Err: such an item wasn't written by this system.
+// Reader reads the attributes of an item. A missing attribute has its type's zero value. If an attribute has an unexpected
+// type, this system didn't write the item: Err keeps the first such fault.
 type Reader struct {
 	Item Item
 	Err  error
 }
 
-// Fail keeps the fault that an attribute has an unexpected value.
+// Fail notes an attribute with an unexpected value in Err.
 func (r *Reader) Fail(name, want string) {
 	if r.Err == nil {
 		r.Err = fmt.Errorf("stored attribute %q is not %s", name, want)
@@ -169,13 +169,13 @@ func (r *Reader) Instant(name string) time.Time {
 	return t
 }
 
-// Map returns a map as it is stored.
+// Map returns a map in its stored form.
 func Map(m Item) Value { return &types.AttributeValueMemberM{Value: m} }
 
-// Same reports whether two texts, numbers or flags are stored alike. Values of other types never are, but two that are absent are.
+// Same reports whether two texts, numbers or flags are equal, or both missing. Values of other types are never equal.
 func Same(a, b Value) bool { return scalar(a) == scalar(b) }
 
-// scalar returns a text, a number or a flag as it is stored, and "" for anything else.
+// scalar returns the stored form of a text, a number or a flag, "" for anything else.
 func scalar(value Value) string {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
@@ -188,7 +188,7 @@ func scalar(value Value) string {
 	return ""
 }
 
-// Binary and BinarySet return bytes as they are stored.
+// Binary and BinarySet return bytes in their stored form.
 func Binary(b []byte) Value { return &types.AttributeValueMemberB{Value: b} }
 
 func BinarySet(members ...[]byte) Value { return &types.AttributeValueMemberBS{Value: members} }

@@ -8,18 +8,18 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Query says which items of one partition are asked for.
+// Query selects items of one partition.
 type Query struct {
 	Table      string
-	Index      string     // empty: the table itself, which is then read strongly consistent
-	Key        Expression // its Condition, Names and Values
+	Index      string     // empty: the table itself, read strongly consistently
+	Key        Expression // with its Condition, Names and Values
 	Projection string     // empty: all attributes
 	Backwards  bool
-	Stale      bool  // half the price: the data may be some moments old, as an index's always is
-	Limit      int32 // of items, before which the query ends; 0 is none
+	Stale      bool  // half the price; the data may be some moments old, as an index's always is
+	Limit      int32 // most items that are read; 0 is no limit
 }
 
-// Query hands each item to visit, in the order of the sort key, and stops at its first error.
+// Query calls visit with each item, in the order of the sort key. It stops at visit's first error and returns it.
 func (db *DB) Query(ctx context.Context, q Query, visit func(*Reader) error) error {
 	consistent, forwards := q.Index == "" && !q.Stale, !q.Backwards
 	input := &dynamodb.QueryInput{

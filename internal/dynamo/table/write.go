@@ -11,16 +11,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Expression holds a write's clauses besides its key: the clauses of an update and a condition, each of them optional.
+// Expression holds a write's clauses: those of an update, and a condition. Each is optional.
 type Expression struct {
 	Set, Add, Remove string
-	Drop             string // members from sets
+	Drop             string // members to remove from sets
 	Condition        string
 	Names            map[string]string
 	Values           Item
 }
 
-// And returns the expression with the effects of both, under both conditions.
+// And returns an expression with the effects and the conditions of both.
 func (e Expression) And(other Expression) Expression {
 	return Expression{
 		Set:       Joined(e.Set, ", ", other.Set),
@@ -70,7 +70,8 @@ func Optional(s string) *string {
 	return &s
 }
 
-// Put, Update, Delete and Check are the parts of a transaction. If its condition fails, each returns the item as it was.
+// Put, Update, Delete and Check are the parts of a transaction. If the condition of a part fails, the ConditionError has its
+// current item.
 func Put(table string, it Item, e Expression) Write {
 	return Write{Put: &types.Put{
 		TableName: &table, Item: it, ConditionExpression: Optional(e.Condition),
@@ -103,7 +104,7 @@ func Check(table string, key Item, e Expression) Write {
 	}}
 }
 
-// Put writes an item, overwriting an existing item, if the condition holds.
+// Put writes an item, overwriting an existing one, if the condition holds.
 func (db *DB) Put(ctx context.Context, table string, it Item, e Expression) error {
 	return db.RetryConflicts(ctx, func() error {
 		_, err := db.client.PutItem(ctx, &dynamodb.PutItemInput{
@@ -121,7 +122,7 @@ func (db *DB) Update(ctx context.Context, table string, key Item, e Expression) 
 	return err
 }
 
-// Change changes an item, if the condition holds, and returns the item before or after, as requested.
+// Change changes an item if the condition holds. It returns the item before or after the change, as requested.
 func (db *DB) Change(ctx context.Context, table string, key Item, e Expression, returned types.ReturnValue) (Item, error) {
 	var attributes Item
 	err := db.RetryConflicts(ctx, func() error {
@@ -145,7 +146,7 @@ func (db *DB) Delete(ctx context.Context, table string, key Item) error {
 	return Translate(err)
 }
 
-// Scan hands every item of a table to visit, in no order, and stops at its first error.
+// Scan calls visit with every item of a table, in no order. It stops at visit's first error and returns it.
 func (db *DB) Scan(ctx context.Context, table string, visit func(*Reader) error) error {
 	consistent := true
 	pages := dynamodb.NewScanPaginator(db.client, &dynamodb.ScanInput{TableName: &table, ConsistentRead: &consistent})

@@ -1,4 +1,4 @@
-// Package token keeps credentials: access tokens and API keys, of which only hashes are stored.
+// Package token stores access tokens and API keys, of which it keeps only hashes.
 package token
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// Vault keeps credentials. It is safe for concurrent use.
+// Vault stores credentials. It is safe for concurrent use.
 type Vault struct {
 	db    *table.DB
 	names schema.Tables
@@ -87,8 +87,8 @@ func (v *Vault) AddCredential(ctx context.Context, c credential.Credential) erro
 	return nil
 }
 
-// ExpireCredential makes a credential expire at the time, unless it does so earlier already. It fails with
-// credential.ErrNotFound. Finding a credential by its id reads the whole table: administrators do it, requests don't.
+// ExpireCredential makes a credential expire at a time, unless it expires earlier already. It fails with
+// credential.ErrNotFound. Finding a credential by its id reads the whole table; only administrators do it.
 func (v *Vault) ExpireCredential(ctx context.Context, id string, at time.Time) error {
 	return v.changeCredential(ctx, id, table.Expression{
 		Set:       "#expires = :at",
@@ -98,8 +98,8 @@ func (v *Vault) ExpireCredential(ctx context.Context, id string, at time.Time) e
 	})
 }
 
-// RevokeCredential makes a credential worthless from the time on. It fails with credential.ErrNotFound; revoking it
-// again changes nothing.
+// RevokeCredential makes a credential invalid from a time on. Revoking it again changes nothing. It fails with
+// credential.ErrNotFound.
 func (v *Vault) RevokeCredential(ctx context.Context, id string, at time.Time) error {
 	return v.changeCredential(ctx, id, table.Expression{
 		Set:       "#revoked = :at",

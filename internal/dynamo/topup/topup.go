@@ -14,12 +14,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TopUps are items of the usage table, beside their months, in order of their creation. For each idempotency key there
-// is a further item, which holds the request and its result.
+// Top-ups are items of the usage table, next to the months, in order of their creation. Each idempotency key has an item too,
+// with the request and its result.
 //
 //	2026-11                                           adjustedBy: 1500
 //	adjustment/2026-11/2026-11-23T12:00:00.000Z/adj_…  amount: 1000, …
-//	renewal/<SHA-256 of the key>                       amount, reason; used, limit, toppedUp right after
+//	renewal/<SHA-256 of the key>                       amount, reason; the resulting used, limit, toppedUp
 const (
 	attrAmount    = "amount"
 	attrReason    = "reason"
@@ -28,7 +28,7 @@ const (
 	attrCreatedAt = "createdAt"
 )
 
-// Store keeps top-ups. It is safe for concurrent use.
+// Store stores top-ups. It is safe for concurrent use.
 type Store struct {
 	db      *table.DB
 	names   schema.Tables
@@ -53,8 +53,8 @@ func topUpItem(restaurantID string, month usage.Month, a usage.TopUp) table.Item
 	return it
 }
 
-// AddTopUp implements usage.TopUpStore, in two round trips if nobody else changes the month meanwhile, and one or two more for
-// the restaurant's place in the ranking.
+// AddTopUp implements usage.TopUpStore. It takes two round trips if nobody else changes the month meanwhile, and one or two
+// more for the restaurant's place in the ranking.
 func (t *Store) AddTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
 ) (usage.ToppedUp, error) {
@@ -71,7 +71,7 @@ func (t *Store) AddTopUp(
 	return usage.ToppedUp{}, fmt.Errorf("%w: others keep changing the month's allowance", outage.ErrUnavailable)
 }
 
-// addTopUp makes the top-up, provided that nothing that it depends on changes between being read and being written.
+// addTopUp writes the top-up, under the condition that all data that it was computed from is unchanged.
 func (t *Store) addTopUp(
 	ctx context.Context, restaurantID string, month usage.Month, a usage.TopUp, repeatKey string, defaultLimit int64,
 ) (usage.ToppedUp, error) {
@@ -109,17 +109,17 @@ func (t *Store) addTopUp(
 	if err := t.db.Transact(ctx, items, ""); err != nil {
 		return usage.ToppedUp{}, err
 	}
-	// The top-up is made, even if the restaurant's place can't be changed: an error would make the caller repeat it,
-	// and add it twice. The restaurant's next opening or top-up corrects the place.
+	// A failure to set the restaurant's place must not fail the call: the top-up is made, and a caller who repeats it would
+	// add it twice. The restaurant's next opening or top-up corrects the place.
 	placing, cancel := context.WithTimeout(ctx, ranking.PlaceTime)
 	defer cancel()
 	_ = t.ranking.Restate(placing, restaurantID, month.String())
 	return usage.ToppedUp{Quota: quota}, nil
 }
 
-// tellAgain is the part of a top-up that makes the thresholds above the quota's new share due again. A delivery that is just
-// reporting them loses its lease, and with it the right to note them as reported. It does nothing if the quota reaches the
-// same thresholds as before.
+// tellAgain is the part of a top-up that lets thresholds be reported again, if the top-up takes the used share below them. A
+// delivery that is reporting such a threshold loses its lease, and so can't note it as reported. It does nothing if the same
+// thresholds stay reached.
 func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	reached := after.Threshold()
 	if month == nil || reached >= before.Threshold() {
@@ -147,7 +147,7 @@ func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	return e
 }
 
-// repeated returns the result of the first top-up of a key, if a is the same again.
+// repeated returns the result of the key's first top-up, if a asks for the same. Otherwise it fails.
 func repeated(first table.Item, a usage.TopUp) (usage.ToppedUp, error) {
 	r := table.Reader{Item: first}
 	amount, reason := r.Number(attrAmount), r.Text(attrReason)
