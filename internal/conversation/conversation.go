@@ -146,6 +146,11 @@ type Recorder interface {
 	// the customer's next message completes it. The tally of messages is informative: breaking off may lose a message.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
+	// CountWelcomed counts the opening of a recorded message and settles its welcome, both by a single write. It makes a single
+	// attempt, so that the welcome doesn't wait while other customers of the restaurant are counted. If it returns false, the
+	// caller has to call Settle and Complete. If it returns true, Complete is called with Uncounted false.
+	CountWelcomed(ctx context.Context, m Message, recorded Recorded) bool
+
 	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld.
 	// Otherwise it returns the reply's state. The holder of the lease renews it by claiming again.
 	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)

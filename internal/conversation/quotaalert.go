@@ -74,17 +74,18 @@ func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Messag
 			return err
 		}
 	}
-	var failure error
-	for _, threshold := range passed(q, told.Sent) {
-		if failure = s.alertOwner(ctx, log, t, q, threshold); failure != nil {
-			break
+	unsent := passed(q, told.Sent)
+	for i, threshold := range unsent {
+		if err := s.alertOwner(ctx, log, t, q, threshold); err != nil {
+			return errors.Join(err, s.settleQuotaAlerts(ctx, m, state.Month, told, true))
 		}
 		told.Sent = threshold
-		if err := s.settleQuotaAlerts(ctx, m, state.Month, told, false); err != nil {
+		last := i == len(unsent)-1 // its note gives the lease back as well
+		if err := s.settleQuotaAlerts(ctx, m, state.Month, told, last); err != nil || last {
 			return err
 		}
 	}
-	return errors.Join(failure, s.settleQuotaAlerts(ctx, m, state.Month, told, true))
+	return s.settleQuotaAlerts(ctx, m, state.Month, told, true)
 }
 
 // alertOwner sends the owner the template, if there are both. It fails if sending it may succeed later.

@@ -72,11 +72,11 @@ type receiver struct {
 	noted     *note     // of an answer
 }
 
-// note settles an answer by its entry in the ledger: the entry of its first message that Twilio took, at the place that the
-// Recorder knows. So the answer and its entry are noted by a single write.
+// note settles an answer by the entries of its messages in the ledger. The first message that Twilio takes has the place that
+// the Recorder knows. So a single write notes the answer and enters all of its messages.
 type note struct {
-	place delivery.Place // zero where another message has used it up
-	entry *ledger.Entry  // nil until Twilio took the message
+	place   delivery.Place // the place of the next message; zero once a message has used it
+	entries []ledger.Entry // of the messages that Twilio took
 }
 
 // template is a message that is sent as a template, in the category that it was approved with.
@@ -132,8 +132,9 @@ type Ledger interface {
 	Entered(ctx context.Context)
 	// Report enters a callback's report of a message. It fails with outage.ErrUnavailable.
 	Report(ctx context.Context, restaurantID string, r delivery.Report) error
-	// Enter enters that Twilio took a message. It fails with outage.ErrUnavailable.
-	Enter(ctx context.Context, restaurantID string, e ledger.Entry) error
+	// Enter enters that Twilio took messages, in their order. It fails with outage.ErrUnavailable; the last entries may be
+	// missing then.
+	Enter(ctx context.Context, restaurantID string, entries []ledger.Entry) error
 }
 
 // Limiter counts automated answers in the current minute, for a restaurant or for a single customer of it.
@@ -238,11 +239,12 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	defer s.Ledger.Entered(ctx)
 	var completing sync.WaitGroup // beside the replies: the customer comes first
 	var completeErr error
-	completing.Go(func() { completeErr = s.Recorder.Complete(ctx, m, recorded) })
+	o := newOpening(recorded)
+	completing.Go(func() { completeErr = s.complete(ctx, m, recorded, o) })
 	if recorded.OptedOut {
 		err = s.keepQuiet(ctx, log, m, recorded)
 	} else {
-		err = s.replyTo(ctx, log, t, m, in, recorded)
+		err = s.replyTo(ctx, log, t, m, in, recorded, o)
 	}
 	completing.Wait()
 	if completeErr == nil && recorded.Opened {
@@ -255,7 +257,9 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 }
 
 // replyTo sends the replies to a recorded delivery.
-func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded) error {
+func (s *Service) replyTo(
+	ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, recorded Recorded, o *opening,
+) error {
 	to := receiver{id: in.Customer, freeUntil: recorded.FreeUntil}
 	send := func(ctx context.Context) error { return s.welcome(ctx, log, t, m, in, to) }
 	if recorded.WelcomeFailed {
@@ -270,7 +274,13 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	}
 	// The message before may have just taken the lease on this customer's welcome, and then sends nothing.
 	patient := recorded.First || m.Consent == OptsIn
-	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, s.settling(m, Welcome))
+	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, func(ctx context.Context) error {
+		if o.settles() {
+			return nil
+		}
+		return s.Recorder.Settle(ctx, m, Welcome)
+	})
+	o.end()
 	if errors.Is(err, ErrElsewhere) && !patient {
 		err = nil // the holder of the lease sends it
 	}
@@ -285,8 +295,8 @@ func (s *Service) replyTo(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 	to.noted = &note{place: m.Place}
 	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, to, wish, recorded.Repeat) }
 	settle := func(ctx context.Context) error {
-		if to.noted.entry != nil {
-			return s.Ledger.Enter(ctx, t.Restaurant.ID, *to.noted.entry)
+		if len(to.noted.entries) > 0 {
+			return s.Ledger.Enter(ctx, t.Restaurant.ID, to.noted.entries)
 		}
 		return s.Recorder.Settle(ctx, m, Answer)
 	}
@@ -568,8 +578,8 @@ func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Out
 		case err != nil:
 			entry.Status = delivery.Failed
 			s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
-		case settles:
-			m.noted.entry = &entry
+		case settles, m.noted != nil && len(m.noted.entries) > 0:
+			m.noted.entries = append(m.noted.entries, entry)
 		default:
 			s.Ledger.Taken(ctx, t.Restaurant.ID, entry)
 		}

@@ -37,8 +37,10 @@ type faultyRecorder struct {
 	conversation.Recorder
 	mu                     sync.Mutex
 	record, claim, release error
-	settleFailures         int // how many more calls of Settle fail
-	settled                int // calls of Settle
+	settleFailures         int                         // how many more calls of Settle fail
+	settled                int                         // calls of Settle
+	busy                   bool                        // the month is written by others: CountWelcomed does nothing
+	complete               func(conversation.Recorded) // is called before each Complete
 }
 
 var errDown = fmt.Errorf("store: %w", outage.ErrUnavailable)
@@ -55,6 +57,20 @@ func (r *faultyRecorder) Claim(ctx context.Context, m conversation.Message, whic
 		return conversation.ReplySettled, r.claim
 	}
 	return r.Recorder.Claim(ctx, m, which, now)
+}
+
+func (r *faultyRecorder) CountWelcomed(ctx context.Context, m conversation.Message, recorded conversation.Recorded) bool {
+	r.mu.Lock()
+	fails := r.settleFailures > 0 || r.busy
+	r.mu.Unlock()
+	return !fails && r.Recorder.CountWelcomed(ctx, m, recorded)
+}
+
+func (r *faultyRecorder) Complete(ctx context.Context, m conversation.Message, recorded conversation.Recorded) error {
+	if r.complete != nil {
+		r.complete(recorded)
+	}
+	return r.Recorder.Complete(ctx, m, recorded)
 }
 
 func (r *faultyRecorder) Settle(ctx context.Context, m conversation.Message, which conversation.Reply) error {

@@ -26,6 +26,9 @@ var placeForm = regexp.MustCompile(`\A(\d{4}-\d{2}-\d{2})-([0-9a-z]{10})-(\d{2})
 // IsZero reports whether there is no place.
 func (p Place) IsZero() bool { return p.Page == "" }
 
+// SamePage reports whether two places are on the same page.
+func (p Place) SamePage(q Place) bool { return p.Page == q.Page && p.Day.Equal(q.Day) }
+
 // String returns the place as callback addresses have it, "" for none.
 func (p Place) String() string {
 	if p.IsZero() {

@@ -11,6 +11,7 @@ package ledger
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +36,8 @@ type Entry struct {
 
 // Store keeps pages. It fails with outage.ErrUnavailable.
 type Store interface {
-	// Enter adds an entry to its page. Adding it again changes nothing.
-	Enter(ctx context.Context, restaurantID string, e Entry) error
+	// Enter adds entries to the page that they share. Adding them again changes nothing.
+	Enter(ctx context.Context, restaurantID string, entries ...Entry) error
 
 	// Note is Enter for an entry that may be known: it reads the page first, and writes nothing where the page says as much.
 	Note(ctx context.Context, restaurantID string, e Entry) error
@@ -105,9 +106,21 @@ func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 // of a function is frozen once it has responded.
 func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
 
-// Enter enters that Twilio took a message, as Taken does, and waits for it. It fails with outage.ErrUnavailable.
-func (l *Ledger) Enter(ctx context.Context, restaurantID string, e Entry) error {
-	return l.store.Enter(ctx, restaurantID, e)
+// Enter enters that Twilio took messages, in their order and with a single write for each page. It fails with
+// outage.ErrUnavailable; the entries of the last pages may be missing then.
+func (l *Ledger) Enter(ctx context.Context, restaurantID string, entries []Entry) error {
+	for len(entries) > 0 {
+		page := entries[0].Place
+		same := slices.IndexFunc(entries, func(e Entry) bool { return !e.Place.SamePage(page) })
+		if same < 0 {
+			same = len(entries)
+		}
+		if err := l.store.Enter(ctx, restaurantID, entries[:same]...); err != nil {
+			return err
+		}
+		entries = entries[same:]
+	}
+	return nil
 }
 
 // Report enters a callback's report of a message. It fails with outage.ErrUnavailable.

@@ -21,11 +21,12 @@ import (
 type store struct {
 	mu             sync.Mutex
 	entered, noted []ledger.Entry
+	writes         int
 	err            error
 	after          time.Duration
 }
 
-func (s *store) Enter(ctx context.Context, _ string, e ledger.Entry) error {
+func (s *store) Enter(ctx context.Context, _ string, entries ...ledger.Entry) error {
 	select {
 	case <-time.After(s.after):
 	case <-ctx.Done():
@@ -33,7 +34,8 @@ func (s *store) Enter(ctx context.Context, _ string, e ledger.Entry) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entered = append(s.entered, e)
+	s.entered = append(s.entered, entries...)
+	s.writes++
 	return s.err
 }
 
@@ -122,6 +124,30 @@ func TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd(t *testing.T) {
 			t.Errorf("a store that doesn't answer was waited for %v, want 1s, and a log line with the message's place; log %s", waited, log)
 		}
 	})
+}
+
+// TestAnswerInTextsTakesOneWriteForEachPage: the texts of an answer are entered together, also if their page is full before
+// the last one.
+func TestAnswerInTextsTakesOneWriteForEachPage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ before, texts, writes int }{{0, 1, 1}, {0, 5, 1}, {delivery.PageSize - 2, 5, 2}, {delivery.PageSize - 1, 1, 1}} {
+		s := &store{}
+		l, _ := newLedger(s)
+		for range test.before {
+			l.Place("r1", noon)
+		}
+		var entries []ledger.Entry
+		for range test.texts {
+			entries = append(entries, ledger.Entry{Place: l.Place("r1", noon), Class: ledger.Class{Kind: delivery.Text, Category: delivery.Service}, Status: delivery.Sent})
+		}
+		if err := l.Enter(t.Context(), "r1", entries); err != nil || s.writes != test.writes || cmp.Diff(entries, s.entered) != "" {
+			t.Errorf("%d texts after %d messages took %d writes (error %v), want %d; entered %v", test.texts, test.before, s.writes, err, test.writes, s.entered)
+		}
+		s.err = errors.New("fault")
+		if err := l.Enter(t.Context(), "r1", entries); !errors.Is(err, s.err) {
+			t.Errorf("an answer that couldn't be entered gave the error %v, want the store's: the answer would never be settled", err)
+		}
+	}
 }
 
 // TestOnlyStatusesThatGotSomewhereAreNoted: a callback is entered where it says that a message got somewhere, of a message that has a place.

@@ -209,6 +209,9 @@ var list = []mutant{
 	// Outgoing messages.
 	{"a welcome goes out twice for one delivery", "internal/conversation/service.go",
 		"case ReplySettled:\n\t\t\treturn false, nil", "case ReplySettled:\n\t\t\treturn true, nil", []string{"internal/conversation"}, ""},
+	{"the count settles a welcome that another delivery sends", "internal/dynamo/recording/recording.go",
+		`Condition: "#lease = :delivery",`, `Condition: "(#lease = :delivery OR attribute_exists(#lease))",`,
+		[]string{"internal/local/stackstore"}, "TestRecorderContract/a_welcome_is_settled"},
 	{"a list floods the customer", "internal/conversation/reply.go",
 		"texts[:min(len(texts), maxTexts)]", "texts", []string{"internal/conversation"}, ""},
 	{"a redirect takes the key along", "internal/outbound/outbound.go",

@@ -65,14 +65,29 @@ func (b *Book) PutPage(ctx context.Context, restaurantID string, at delivery.Pla
 }
 
 // Enter implements ledger.Store in one round trip and one write unit.
-func (b *Book) Enter(ctx context.Context, restaurantID string, e ledger.Entry) error {
-	err := b.db.Update(ctx, b.names.Conversations, pageKey(restaurantID, e.Place), table.Expression{
+func (b *Book) Enter(ctx context.Context, restaurantID string, entries ...ledger.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	page := entries[0].Place
+	numbers := make(map[string][]int)
+	for _, e := range entries {
+		marks := attribute(e.Class, e.Status)
+		numbers[marks] = append(numbers[marks], e.Place.Number)
+	}
+	update := table.Expression{
 		Set:    "#expires = if_not_exists(#expires, :expires)",
-		Add:    "#marks :number",
-		Names:  map[string]string{"#expires": schema.AttrExpires, "#marks": attribute(e.Class, e.Status)},
-		Values: table.Item{":number": table.NumberSet(e.Place.Number), ":expires": expires(e.Place)},
-	})
-	if err != nil {
+		Names:  map[string]string{"#expires": schema.AttrExpires},
+		Values: table.Item{":expires": expires(page)},
+	}
+	for marks, numbers := range numbers {
+		update = update.And(table.Expression{
+			Add:    "#" + marks + " :" + marks,
+			Names:  map[string]string{"#" + marks: marks},
+			Values: table.Item{":" + marks: table.NumberSet(numbers...)},
+		})
+	}
+	if err := b.db.Update(ctx, b.names.Conversations, pageKey(restaurantID, page), update); err != nil {
 		return fmt.Errorf("entering a message in the ledger: %w", err)
 	}
 	return nil

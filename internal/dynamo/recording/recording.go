@@ -499,16 +499,7 @@ func (r *Recorder) Complete(ctx context.Context, m conversation.Message, recorde
 // countOpening counts the opening of a session in its month and day, unless it is counted already.
 func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, opened time.Time) error {
 	for _, latest := range []bool{true, false} {
-		err := r.db.Transact(ctx, []table.Write{
-			table.Update(r.names.Conversations, sessionKey(m), table.Expression{
-				Set:       "#counted = :opened",
-				Remove:    "#ended",
-				Condition: "#counted = :due AND #opened = :opened",
-				Names:     map[string]string{"#counted": attrCounted, "#opened": schema.AttrOpened, "#ended": attrEnded},
-				Values:    table.Item{":opened": table.Instant(opened), ":due": table.Text(countDue)},
-			}),
-			table.Update(r.names.Usage, schema.UsageKey(m.RestaurantID, r.calendar.Month(opened).String()), r.count(opened, latest)),
-		}, "")
+		err := r.db.Transact(ctx, r.opening(m, opened, latest, table.Expression{}), "")
 		switch {
 		case err == nil, table.FailedCondition(err, 0): // another delivery counted it
 			return nil
@@ -518,6 +509,34 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 		}
 	}
 	return errRaced
+}
+
+// opening returns the writes that count the opening of a session, as the latest of its month or not, and have a further effect
+// on the session.
+func (r *Recorder) opening(m conversation.Message, opened time.Time, latest bool, further table.Expression) []table.Write {
+	return []table.Write{
+		table.Update(r.names.Conversations, sessionKey(m), table.Expression{
+			Set:       "#counted = :opened",
+			Remove:    "#ended",
+			Condition: "#counted = :due AND #opened = :opened",
+			Names:     map[string]string{"#counted": attrCounted, "#opened": schema.AttrOpened, "#ended": attrEnded},
+			Values:    table.Item{":opened": table.Instant(opened), ":due": table.Text(countDue)},
+		}.And(further)),
+		table.Update(r.names.Usage, schema.UsageKey(m.RestaurantID, r.calendar.Month(opened).String()), r.count(opened, latest)),
+	}
+}
+
+// CountWelcomed implements conversation.Recorder. It costs as much as the count alone.
+func (r *Recorder) CountWelcomed(ctx context.Context, m conversation.Message, recorded conversation.Recorded) bool {
+	if recorded.Unlinked != "" || !recorded.Ended.OpenedAt.IsZero() { // Complete writes more before it counts
+		return false
+	}
+	m.Home = recorded.Home
+	err := r.db.TransactOnce(ctx, r.opening(m, recorded.OpenedAt, true, settled(m)))
+	if table.FailedCondition(err, 1) && !table.FailedCondition(err, 0) { // a later conversation was counted already
+		err = r.db.TransactOnce(ctx, r.opening(m, recorded.OpenedAt, false, settled(m)))
+	}
+	return err == nil
 }
 
 // asEnded returns the session as an ended session.
@@ -776,24 +795,34 @@ func (r *Recorder) lease(
 
 // Settle implements conversation.Recorder.
 func (r *Recorder) Settle(ctx context.Context, m conversation.Message, reply conversation.Reply) error {
-	return r.endLease(ctx, m, reply, table.Expression{
+	return r.endLease(ctx, m, reply, settled(m))
+}
+
+// settled is the part of a write that settles a reply, if the delivery holds its lease.
+func settled(m conversation.Message) table.Expression {
+	return table.Expression{
 		Set:    "#reply = :settled, #lease = :none, #until = :none",
 		Names:  map[string]string{"#reply": schema.AttrReply},
 		Values: table.Item{":settled": table.Text(schema.ReplySettled), ":none": table.Text(noLease)},
-	})
+	}.And(holding(m))
+}
+
+// holding is the condition that the delivery holds the lease on a reply.
+func holding(m conversation.Message) table.Expression {
+	return table.Expression{
+		Condition: "#lease = :delivery",
+		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil},
+		Values:    table.Item{":delivery": table.Text(m.Delivery)},
+	}
 }
 
 // Release implements conversation.Recorder.
 func (r *Recorder) Release(ctx context.Context, m conversation.Message, reply conversation.Reply) error {
-	return r.endLease(ctx, m, reply, table.Expression{Remove: "#lease, #until"})
+	return r.endLease(ctx, m, reply, table.Expression{Remove: "#lease, #until"}.And(holding(m)))
 }
 
 func (r *Recorder) endLease(ctx context.Context, m conversation.Message, reply conversation.Reply, e table.Expression) error {
-	err := r.updateReply(ctx, m, reply, e.And(table.Expression{
-		Condition: "#lease = :delivery",
-		Names:     map[string]string{"#lease": attrLease, "#until": attrLeaseUntil},
-		Values:    table.Item{":delivery": table.Text(m.Delivery)},
-	}))
+	err := r.updateReply(ctx, m, reply, e)
 	if err != nil && !table.FailedCondition(err, 0) {
 		return fmt.Errorf("ending the lease on the reply to message %s: %w", m.ID, err)
 	}

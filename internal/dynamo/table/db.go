@@ -59,16 +59,23 @@ const (
 // Transact writes all items or none. It tries again while others write the same items. A failed condition is returned as a
 // *ConditionError.
 func (db *DB) Transact(ctx context.Context, items []Write, token string) error {
-	return db.RetryConflicts(ctx, func() error {
-		// All attempts have the same token, so DynamoDB recognises a transaction that succeeded although its response was
-		// lost.
-		input := &dynamodb.TransactWriteItemsInput{TransactItems: items}
-		if token != "" {
-			input.ClientRequestToken = &token
-		}
-		_, err := db.client.TransactWriteItems(ctx, input)
-		return err
-	})
+	return db.RetryConflicts(ctx, func() error { return db.transact(ctx, items, token) })
+}
+
+// TransactOnce is Transact with a single attempt: a conflict with other writers fails it with outage.ErrUnavailable.
+func (db *DB) TransactOnce(ctx context.Context, items []Write) error {
+	defer timing.Start(ctx, timing.Store)()
+	return Translate(db.transact(ctx, items, ""))
+}
+
+func (db *DB) transact(ctx context.Context, items []Write, token string) error {
+	// All attempts have the same token, so DynamoDB recognises a transaction that succeeded although its response was lost.
+	input := &dynamodb.TransactWriteItemsInput{TransactItems: items}
+	if token != "" {
+		input.ClientRequestToken = &token
+	}
+	_, err := db.client.TransactWriteItems(ctx, input)
+	return err
 }
 
 // RetryConflicts repeats write while it fails because of a transaction on the same item.

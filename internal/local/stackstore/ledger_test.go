@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/ledger"
+	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
@@ -217,6 +220,92 @@ func TestCategories(t *testing.T) {
 				}
 				if got != test.want {
 					t.Errorf("categories %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// manyBranches are a restaurant's, and take three texts.
+type manyBranches struct{ nothing }
+
+func (manyBranches) Branches(context.Context, string) ([]menu.Branch, cache.Source, error) {
+	branches := make([]menu.Branch, 15)
+	for i := range branches {
+		branches[i].Name.English, branches[i].Address.English = fmt.Sprint("Branch ", i), strings.Repeat("x", 250)
+	}
+	return branches, cache.Fetched, nil
+}
+
+// allTemplates has the quota alert's template too.
+type allTemplates struct{ nothing }
+
+func (allTemplates) SID(_ context.Context, key string) (string, bool) {
+	return "HX1", key == conversation.TemplateWelcome || key == conversation.TemplateQuotaAlert
+}
+
+// TestMessageCostsTwoUnitsInTheLedger: each message that is sent costs at most two write units beyond the units for counting
+// and answering, its callbacks included. None of them is written before the message is sent.
+func TestMessageCostsTwoUnitsInTheLedger(t *testing.T) {
+	t.Parallel()
+	// An opening: the session, its entry in the index of sessions, the count in a transaction of two items, the activity. The
+	// count settles the welcome.
+	const opening = 1 + 1 + 4 + 1
+	// A message in a session: the session and the activity. An answer has a marker.
+	const extension, marker = 1 + 1, 1
+	// A quota alert: the lease, a note before it is sent, and a note after it that gives the lease back. Reaching 80 % moves the
+	// restaurant in the ranking: out of one place and into another, in two orders, in a transaction.
+	const claim, noted, placing = 1, 2, 2 * 4
+	const settled = 1 // a reply, by its entry in the ledger or by another write
+	for name, test := range map[string]struct {
+		before   []string // messages
+		body     string
+		limit    int64 // of conversations a day
+		messages int
+		units    float64 // without the ledger
+	}{
+		"a welcome":                {body: "hello", limit: -1, messages: 1, units: opening + settled},
+		"an answer":                {before: []string{"hello"}, body: "menu", limit: -1, messages: 1, units: extension + marker + settled},
+		"an answer in three texts": {before: []string{"hello"}, body: "branches", limit: -1, messages: 3, units: extension + marker + settled},
+		"a welcome and an alert":   {body: "hello", limit: 1, messages: 2, units: opening + settled + claim + noted + settled + placing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				w.Menu, w.Templates = manyBranches{}, allTemplates{}
+				for i := range 23 { // the next conversation reaches 80 % of a limit of one a day
+					w.from(fmt.Sprintf("+9665100000%02d", i), fmt.Sprint("other", i), "hello")
+				}
+				w.tenant.Bot.Limits.ConversationsPerDay, w.tenant.Bot.OwnerNumber = test.limit, "+966500000099"
+				must(t, w.store.SetBot(t.Context(), "r1", w.tenant.Bot))
+				for i, body := range test.before {
+					time.Sleep(time.Minute)
+					w.from(guest, fmt.Sprint("before", i), body)
+				}
+				time.Sleep(time.Minute)
+				w.twilio.taken = nil
+				before, atSend := w.written(), -1.0
+				w.twilio.before = func(context.Context, string, conversation.Outgoing) error {
+					if atSend < 0 {
+						atSend = w.written() - before
+					}
+					return nil
+				}
+				w.from(guest, "m", test.body)
+				for _, m := range w.twilio.taken {
+					for _, status := range []delivery.Status{delivery.Sent, delivery.Delivered, delivery.Read, delivery.Delivered} {
+						w.receive(callback(m, status))
+					}
+				}
+				if len(w.twilio.taken) != test.messages {
+					t.Fatalf("%d messages were sent, want %d: %+v", len(w.twilio.taken), test.messages, w.twilio.taken)
+				}
+				if got, want := w.written()-before, test.units+2*float64(test.messages); got > want {
+					t.Errorf("%s and all callbacks took %v write units, want at most %v", name, got, want)
+				}
+				if test.body != "hello" && atSend > extension+marker {
+					t.Errorf("%v write units came before the answer, want %d", atSend, extension+marker)
 				}
 			})
 		})

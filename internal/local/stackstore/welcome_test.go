@@ -18,6 +18,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/cache"
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
+	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
+	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
@@ -89,6 +92,7 @@ const guest = "+966500000001"
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T
+	engine *dynamolocal.Engine
 	store  storetest.Store
 	tenant conversation.Tenant
 	twilio *twilio
@@ -98,10 +102,11 @@ type welcomed struct {
 // newWelcomed must be called in a bubble.
 func newWelcomed(t *testing.T) *welcomed {
 	t.Helper()
-	ledger := newLedger(newEngine(t), usage.NewCalendar(nil))
+	engine := newEngine(t)
+	ledger := newLedger(engine, usage.NewCalendar(nil))
 	recorder := ledger.Recorder
 	w := &welcomed{
-		t: t, store: ledger.Store, twilio: &twilio{}, log: new(bytes.Buffer),
+		t: t, engine: engine, store: ledger.Store, twilio: &twilio{}, log: new(bytes.Buffer),
 		tenant: conversation.Tenant{
 			Restaurant: restaurant.Restaurant{ID: "r1", Name: "One", MerchantID: "m1", Active: true, CreatedAt: time.Now()},
 			Bot: restaurant.Bot{ID: "b", PhoneNumber: "+966110000000",
@@ -140,6 +145,24 @@ func report(code int, change ...func(*delivery.Report)) delivery.Report {
 		c(&r)
 	}
 	return r
+}
+
+// from delivers a message of any customer.
+func (w *welcomed) from(customer, id, body string) {
+	w.t.Helper()
+	if err := w.Receive(w.t.Context(), w.tenant, conversation.Incoming{MessageID: id, Customer: customer, Body: body}); err != nil {
+		w.t.Fatalf("message %s: %v", id, err)
+	}
+}
+
+// written returns the write units that the tables took until now.
+func (w *welcomed) written() (units float64) {
+	names := schema.StackTables(devstack.StackName)
+	for _, table := range []string{names.Conversations, names.Usage} {
+		_, written := w.engine.Consumed(table)
+		units += written
+	}
+	return units
 }
 
 func (w *welcomed) receive(r delivery.Report) {

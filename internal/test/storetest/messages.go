@@ -67,14 +67,16 @@ func testMessages(t *testing.T, store Store) {
 	if err := store.Enter(ctx, "r1", december); err != nil {
 		t.Fatalf("entering the sent message into the ledger: %v", err)
 	}
-	if err := store.Enter(ctx, "r2", entry(28, pageOne, 0, delivery.Sent)); err != nil {
-		t.Fatalf("entering the sent message into the ledger: %v", err)
+	mixed := entry(28, pageOne, 1, delivery.Failed)
+	mixed.Class = welcome
+	if err := store.Enter(ctx, "r2", entry(28, pageOne, 0, delivery.Sent), mixed, entry(28, pageOne, 2, delivery.Sent)); err != nil {
+		t.Fatalf("entering three sent messages into the ledger: %v", err)
 	}
 	wantMessages(t, store, "r1", november, ledger.Month{
 		1:  {list: {Sent: 1, Failed: 1}},
 		28: {list: {Sent: 4, Delivered: 2, Read: 1, Failed: 1}, welcome: {Sent: 1, Delivered: 1}},
 	})
-	wantMessages(t, store, "r2", november, ledger.Month{28: {list: {Sent: 1}}})
+	wantMessages(t, store, "r2", november, ledger.Month{28: {list: {Sent: 2}, welcome: {Sent: 1, Failed: 1}}})
 	wantMessages(t, store, "r1", usage.Month{Year: 2026, Month: time.December}, ledger.Month{1: {list: {Sent: 1}}})
 }
 
@@ -111,15 +113,26 @@ func testAnyCallbacks(t *testing.T, store Store) {
 			if e.Place.Number%2 == 1 {
 				e.Class = ledger.Class{Kind: delivery.Welcome, Category: delivery.Marketing}
 			}
-			note := store.Note
-			if rapid.Bool().Draw(rt, "without looking") {
-				note = store.Enter
+			entries := []ledger.Entry{e}
+			var err error
+			switch rapid.SampledFrom([]string{"noted", "entered", "entered with the next"}).Draw(rt, "how") {
+			case "noted":
+				err = store.Note(context.Background(), id, e)
+			case "entered with the next":
+				next := e
+				next.Place.Number += 2 // of the same class
+				entries = append(entries, next)
+				fallthrough
+			default:
+				err = store.Enter(context.Background(), id, entries...)
 			}
-			if err := note(context.Background(), id, e); err != nil {
+			if err != nil {
 				rt.Fatalf("noting the status of a message: %v", err)
 			}
-			if e.Status > furthest[e.Place].Status {
-				furthest[e.Place] = e
+			for _, e := range entries {
+				if e.Status > furthest[e.Place].Status {
+					furthest[e.Place] = e
+				}
 			}
 		}
 		want := make(ledger.Month)

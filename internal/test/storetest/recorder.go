@@ -41,6 +41,7 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 		"a customer who writes several times at once is welcomed once": testFirstMessages,
 		"many customers at once are each counted":                      testManyCustomers,
 		"the welcome is sent by one delivery":                          testWelcome,
+		"a welcome is settled by the count of its conversation":        testWelcomeCounted,
 		"a welcome whose sender dies is taken over":                    testWelcomeLease,
 		"a released welcome can be claimed":                            testWelcomeRelease,
 		"answers belong to their messages":                             testAnswers,
@@ -440,6 +441,59 @@ func testWelcome(t *testing.T, l Ledger) {
 	state, err := l.Recorder.Claim(t.Context(), second, conversation.Welcome, noon.Add(time.Hour))
 	must(t, err)
 	wantEqual(t, "claim", state, conversation.ReplySettled)
+}
+
+// testWelcomeCounted: the write that counts a conversation settles its welcome too, both or neither, and counts it once
+// whatever comes before and after.
+func testWelcomeCounted(t *testing.T, l Ledger) {
+	first := message("m1", customer, noon)
+	recorded, err := l.Recorder.Record(t.Context(), first)
+	must(t, err)
+	copied := message("m1", customer, noon.Add(time.Second))
+	if l.Recorder.CountWelcomed(t.Context(), copied, recorded) {
+		t.Error("a delivery that isn't sending the welcome settled it: the customer may never be welcomed")
+	}
+	l.wantConversations(t, 0)
+	if !l.Recorder.CountWelcomed(t.Context(), first, recorded) {
+		t.Fatal("the conversation of a welcomed customer was not counted with the welcome")
+	}
+	l.wantConversations(t, 1)
+	if l.Recorder.CountWelcomed(t.Context(), first, recorded) {
+		t.Error("a welcome was settled twice")
+	}
+	state, err := l.Recorder.Claim(t.Context(), copied, conversation.Welcome, noon.Add(time.Hour))
+	must(t, err)
+	wantEqual(t, "the welcome to a repeat", state, conversation.ReplySettled)
+	must(t, l.Recorder.Complete(t.Context(), first, recorded)) // a repeat completes what is complete
+	l.wantConversations(t, 1)
+
+	// The welcome fails while it is being counted: its text is due, and the conversation counts once all the same.
+	second := message("m2", "+966500000002", noon.Add(time.Minute))
+	recorded, err = l.Recorder.Record(t.Context(), second)
+	must(t, err)
+	failed := second
+	failed.ID, failed.Delivery = "SM1", "callback"
+	failure, err := l.Recorder.(conversation.WelcomeFailures).FailWelcome(t.Context(), failed, second.ReceivedAt)
+	must(t, err)
+	wantEqual(t, "the text", failure.State, conversation.ReplyHeld)
+	if l.Recorder.CountWelcomed(t.Context(), second, recorded) {
+		t.Error("a welcome that failed was settled: its text would never be sent")
+	}
+	must(t, l.Recorder.Complete(t.Context(), second, recorded))
+	l.wantConversations(t, 2)
+
+	// A conversation that began before another one that is counted already.
+	third, fourth := message("m3", "+966500000003", noon.Add(2*time.Minute)), message("m4", "+966500000004", noon.Add(3*time.Minute))
+	recorded, err = l.Recorder.Record(t.Context(), third)
+	must(t, err)
+	l.record(t, fourth)
+	if !l.Recorder.CountWelcomed(t.Context(), third, recorded) {
+		t.Error("an overtaken conversation was not counted with its welcome")
+	}
+	l.wantConversations(t, 4)
+	if count, _ := l.count(t, "r00001"); !count.LastConversation.Equal(fourth.ReceivedAt) {
+		t.Errorf("the month's latest conversation is at %v, want %v", count.LastConversation, fourth.ReceivedAt)
+	}
 }
 
 func testWelcomeLease(t *testing.T, l Ledger) {

@@ -1,0 +1,72 @@
+package conversation
+
+import (
+	"context"
+	"time"
+)
+
+// countWithin is how long the count of a conversation waits for its welcome. Twilio usually takes a message sooner. A slow
+// Twilio doesn't hold up the count for longer.
+const countWithin = time.Second
+
+// opening lets a single write count a conversation and settle its welcome, which saves a write for each new customer. The
+// count waits for the welcome, but the welcome never waits for other customers' counts: if the restaurant's month is busy,
+// the two are written separately. A nil opening never has its welcome settled by the count.
+type opening struct {
+	sent chan chan<- bool // takes over a welcome that was sent; the answer says whether it is settled
+	over chan struct{}    // closed when the count no longer waits for the welcome
+	done chan struct{}    // closed when the welcome no longer needs the count
+}
+
+// newOpening returns the opening of a recorded delivery that is to send the welcome and to count the conversation, or nil.
+func newOpening(recorded Recorded) *opening {
+	if recorded.OptedOut || recorded.Welcome != ReplyHeld || !recorded.Uncounted {
+		return nil
+	}
+	return &opening{sent: make(chan chan<- bool), over: make(chan struct{}), done: make(chan struct{})}
+}
+
+// end says that the welcome was settled, or wasn't sent.
+func (o *opening) end() {
+	if o != nil {
+		close(o.done)
+	}
+}
+
+// settles hands a welcome that was sent over to the count, and reports whether that settled it.
+func (o *opening) settles() bool {
+	if o == nil {
+		return false
+	}
+	settled := make(chan bool, 1)
+	select {
+	case o.sent <- settled:
+		return <-settled
+	case <-o.over:
+		return false
+	}
+}
+
+// complete completes a recorded delivery beside its replies.
+func (s *Service) complete(ctx context.Context, m Message, recorded Recorded, o *opening) error {
+	if o != nil {
+		recorded.Uncounted = !s.countWelcomed(ctx, m, recorded, o)
+	}
+	return s.Recorder.Complete(ctx, m, recorded)
+}
+
+// countWelcomed waits for the welcome, and reports whether it counted the conversation and settled the welcome.
+func (s *Service) countWelcomed(ctx context.Context, m Message, recorded Recorded, o *opening) (counted bool) {
+	defer close(o.over)
+	timer := time.NewTimer(countWithin)
+	defer timer.Stop()
+	select {
+	case settled := <-o.sent:
+		defer func() { settled <- counted }() // also if the Recorder panics: the welcome waits for it
+		return s.Recorder.CountWelcomed(ctx, m, recorded)
+	case <-o.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,103 @@
+package conversation_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
+)
+
+// TestCountOfAConversationSettlesItsWelcome: a new customer's welcome takes no write of its own, and isn't sent again.
+func TestCountOfAConversationSettlesItsWelcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.mustReceive(t, "m1", "hello")
+		if f.recorder.settled != 0 {
+			t.Errorf("the welcome was settled %d times by a write of its own, want by the count alone", f.recorder.settled)
+		}
+		f.wantConversations(t, 1)
+		time.Sleep(conversation.LeaseLength)
+		f.mustReceive(t, "m1", "hello")
+		f.wantReceived(t, welcome)
+		f.wantConversations(t, 1)
+	})
+}
+
+// TestBusyMonthDoesNotHoldUpAWelcome: while other customers are counted, the welcome is settled by a write of its own, before
+// the conversation is counted.
+func TestBusyMonthDoesNotHoldUpAWelcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.recorder.busy = true
+		f.recorder.complete = func(recorded conversation.Recorded) {
+			time.Sleep(5 * time.Second) // its turn comes late
+			if !recorded.Uncounted {
+				t.Error("an uncounted conversation was completed as a counted one: the restaurant isn't billed for it")
+			}
+			f.recorder.mu.Lock()
+			defer f.recorder.mu.Unlock()
+			if f.recorder.settled != 1 {
+				t.Errorf("the welcome was settled %d times before the conversation was counted, want once: it may be sent again", f.recorder.settled)
+			}
+		}
+		f.mustReceive(t, "m1", "hello")
+		f.wantReceived(t, welcome)
+		f.wantConversations(t, 1)
+	})
+}
+
+// TestSlowTwilioDoesNotHoldUpTheCount: a conversation is counted while its welcome is still being sent, also if the welcome is
+// never sent.
+func TestSlowTwilioDoesNotHoldUpTheCount(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		takes time.Duration
+		fails bool
+		count time.Duration // after the message came
+	}{
+		"taken after 5 s":     {takes: 5 * time.Second, count: time.Second},
+		"refused after 5 s":   {takes: 5 * time.Second, fails: true, count: time.Second},
+		"refused after 0.1 s": {takes: 100 * time.Millisecond, fails: true, count: 100 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setup(t).ticking()
+				f.phones.before = func(context.Context, sent) error {
+					time.Sleep(test.takes)
+					if test.fails {
+						return errDown
+					}
+					return nil
+				}
+				start := time.Now()
+				f.recorder.complete = func(recorded conversation.Recorded) {
+					if took := time.Since(start); took != test.count || !recorded.Uncounted {
+						t.Errorf("the conversation is counted after %v (uncounted: %t), want after %v", took, recorded.Uncounted, test.count)
+					}
+				}
+				if err := f.receive("m1", "hello"); (err != nil) != test.fails {
+					t.Errorf("the message fails with %v, want a failure: %t", err, test.fails)
+				}
+				f.wantConversations(t, 1)
+			})
+		})
+	}
+}
+
+func (f *fixture) wantConversations(t *testing.T, want int64) {
+	t.Helper()
+	month := usage.NewCalendar(nil).Month(f.Now())
+	record, err := f.store.Usage(t.Context(), f.tenant.Restaurant.ID, []usage.Month{month})
+	if err != nil {
+		t.Fatalf("reading the stored usage: %v", err)
+	}
+	if got := record.Months[month].Conversations; got != want {
+		t.Errorf("the restaurant is billed %d conversations, want %d", got, want)
+	}
+}
