@@ -158,7 +158,7 @@ func keysOf(schema []keySchemaElement, types map[string]string, used map[string]
 				"AttributeDefinitions. Keys: [%s]", element.AttributeName)
 		}
 		if element.AttributeName == keys[0].Name {
-			// The wording is AWS's, though the attribute has a definition.
+			// The attribute does have a definition, but this is AWS's wording.
 			return Key{}, Key{}, validation("Invalid KeySchema: Some index key attribute have no definition")
 		}
 		keys[i] = Key{element.AttributeName, types[element.AttributeName]}

@@ -78,7 +78,7 @@ type batchGet struct {
 	asked document
 }
 
-// prepareBatch checks a BatchGetItem and returns each table's reads in the order in which they are answered.
+// prepareBatch checks a BatchGetItem, and returns the reads of each table in the order of their answers.
 func (e *Engine) prepareBatch(r *batchGetRequest) (map[string][]batchGet, error) {
 	names := slices.Sorted(maps.Keys(r.RequestItems))
 	if err := r.check(names); err != nil {
@@ -113,7 +113,7 @@ func (e *Engine) prepareBatch(r *batchGetRequest) (map[string][]batchGet, error)
 	return gets, nil
 }
 
-// check checks the request as far as possible without its tables. Their names are given in order.
+// check checks the request as far as possible without the tables. names are the tables' names, in order.
 func (r *batchGetRequest) check(names []string) error {
 	var failed constraints
 	if len(names) == 0 {
@@ -224,7 +224,7 @@ func (e *Engine) prepareBatchWrite(r *batchWriteRequest) (map[string][]*write, e
 	return writes, nil
 }
 
-// check checks the request as far as possible without its tables. Their names are given in order.
+// check checks the request as far as possible without the tables. names are the tables' names, in order.
 func (r *batchWriteRequest) check(names []string) error {
 	var failed constraints
 	if len(names) == 0 {
@@ -243,7 +243,8 @@ func (r *batchWriteRequest) check(names []string) error {
 		}
 	}
 	if len(failed) == 0 {
-		// Unlike BatchGetItem's, malformed names are reported only if there is no other fault.
+		// BatchGetItem reports malformed names together with other faults. BatchWriteItem reports them only if there is no
+		// other fault.
 		failed.mapKeys(names, func() string { return r.echo(names) })
 	}
 	if err := failed.err(); err != nil {
@@ -255,8 +256,8 @@ func (r *batchWriteRequest) check(names []string) error {
 	return nil
 }
 
-// echo repeats the request as messages do: as Java prints it, here without the items' attributes, because AWS has changed their
-// form before.
+// echo spells the request as DynamoDB's error messages do: as Java prints it. It leaves out the items' attributes, because
+// AWS has changed their form before.
 func (r *batchWriteRequest) echo(names []string) string {
 	tables := make([]string, len(names))
 	for i, name := range names {

@@ -6,7 +6,8 @@ const (
 	writeUnit = 1 << 10
 )
 
-// size returns the item's size for limits and capacity: its attributes' names and values, by DynamoDB's published rules.
+// size returns the item's size for limits and capacity: the lengths of its attributes' names and values, by DynamoDB's
+// published rules.
 func (d document) size() int {
 	size := 0
 	for _, a := range d {
@@ -15,7 +16,7 @@ func (d document) size() int {
 	return size
 }
 
-// A list or map costs three bytes and one more for each element, beside the elements themselves.
+// A list or map costs three bytes, and one more for each element, in addition to the elements themselves.
 const (
 	containerOverhead = 3
 	elementOverhead   = 1
@@ -51,8 +52,8 @@ func valueSize(v value) int {
 	return 1 // BOOL and NULL
 }
 
-// readUnits returns the units of reading a number of bytes: one for each 4 KB or part of it, at least one, and half of that if
-// the read may be stale.
+// readUnits returns the units of a read: one for each 4 KB or part of it, at least one, and half of that if the read need not
+// be consistent.
 func readUnits(bytes int, consistent bool) float64 {
 	units := float64(max(1, (bytes+readUnit-1)/readUnit))
 	if !consistent {
@@ -61,12 +62,12 @@ func readUnits(bytes int, consistent bool) float64 {
 	return units
 }
 
-// writeUnits returns the units of a write that finds one item and leaves another, either of which may be absent.
+// writeUnits returns the units of a write from the item before and the item after. Either may be absent.
 func writeUnits(old, changed document) float64 {
 	return float64(max(1, (max(old.size(), changed.size())+writeUnit-1)/writeUnit))
 }
 
-// units is a request's capacity in a table.
+// units is the capacity that a request uses in a table.
 type units struct {
 	table   float64
 	indexes map[string]float64
@@ -123,7 +124,7 @@ type capacityUnits struct {
 	CapacityUnits float64
 }
 
-// report returns the units in the detail that the request asked for with ReturnConsumedCapacity, or nil.
+// report returns the units in the detail that ReturnConsumedCapacity asks for, nil for none.
 func (u units) report(table, detail string) *consumedCapacity {
 	switch detail {
 	case "TOTAL":

@@ -30,7 +30,7 @@ func consumptionOf(c *types.ConsumedCapacity) consumption {
 	return got
 }
 
-// sized returns a user of exactly so many bytes: "id" and "1" are 3 of them, "x" is one more.
+// sized returns a user of exactly the given size: "id" and "1" take 3 bytes, "x" takes one more.
 func sized(bytes int) object {
 	return object{"id": "1", "x": strings.Repeat("x", bytes-4)}
 }
@@ -61,7 +61,7 @@ func TestReadUnits(t *testing.T) {
 			key := attributes(object{"id": "1"})
 			got, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{
 				TableName: aws.String("users"), Key: key, ConsistentRead: aws.Bool(test.consistent),
-				ProjectionExpression:   aws.String("id"), // it saves nothing
+				ProjectionExpression:   aws.String("id"), // a projection saves no capacity
 				ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 			})
 			if err != nil {

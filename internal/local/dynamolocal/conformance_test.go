@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 )
 
-// refusal is how a request is refused.
+// refusal is the answer to a refused request.
 type refusal struct {
 	Code, Message string
 	// Reasons are the reasons of a cancelled transaction, as "code" or "code: message".
@@ -33,7 +33,7 @@ func canceled(reasons ...string) refusal {
 		strings.Join(codes, ", ") + "]", reasons}
 }
 
-// refuse sends a request as it stands, since the SDK itself refuses many that DynamoDB would.
+// refuse sends a request unchanged. The SDK itself would refuse many of these requests before DynamoDB can.
 func refuse(t *testing.T, engine *dynamolocal.Engine, operation, body string) refusal {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://dynamodb.test", strings.NewReader(body))
@@ -84,7 +84,7 @@ var (
 	unusedOne  = `{"ConditionCheck":{"TableName":"users","Key":{"id":{"S":"c"}},"ConditionExpression":"attribute_not_exists(id)","ExpressionAttributeValues":{":v":{"S":"x"}}}}`
 	deepItem   = `{"Put":{"TableName":"users","Item":{"id":{"S":"d"},"x":` + strings.Repeat(`{"L":[`, 32) + `{"S":"x"}` + strings.Repeat(`]}`, 32) + `}}}`
 	wrongTyped = `{"Put":{"TableName":"users","Item":{"id":{"N":"5"}}}}`
-	// The item has an s, so that the condition fails.
+	// The item has an attribute s, so the condition fails.
 	failing = `{"ConditionCheck":{"TableName":"users","Key":{"id":{"S":"there"}},"ConditionExpression":"attribute_not_exists(id)"}}`
 )
 
@@ -92,12 +92,12 @@ func transaction(actions ...string) string {
 	return `{"TransactItems":[` + strings.Join(actions, ",") + `]}`
 }
 
-// updating is an Update of a transaction, or without its wrapper an UpdateItem.
+// updating is the Update of a transaction. Without its wrapper it is an UpdateItem.
 func updating(key, update, values string) string {
 	return fmt.Sprintf(`{"Update":{"TableName":"users","Key":{"id":%s},"UpdateExpression":%q,"ExpressionAttributeValues":%s}}`, key, update, values)
 }
 
-// TestRefusals holds requests that are wrong to AWS's own answers, as they were recorded in October 2026 by
+// TestRefusals compares the answers to invalid requests with AWS's own, recorded in October 2026 by
 // github.com/paritysuite/dynamodb-conformance. Every request is refused before it changes anything.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
@@ -114,7 +114,7 @@ func TestRefusals(t *testing.T) {
 		name, operation, body string
 		want                  refusal
 	}{
-		// The constraints of single members come first, all of them at once.
+		// The constraints of single members come first, and all of them are reported together.
 		{"unknown detail of capacity", "GetItem", `{"TableName":"users","Key":{"id":{"S":"1"}},"ReturnConsumedCapacity":"BOGUS"}`, invalid(one + enumBogus)},
 		{"unknown detail of capacity and no table", "Query", `{"TableName":"none","KeyConditionExpression":"id =","ReturnConsumedCapacity":"BOGUS"}`, invalid(one + enumBogus)},
 		{"unknown details of a write", "PutItem", `{"TableName":"users","Item":{"id":{"S":"1"}},"ReturnConsumedCapacity":"BOGUS","ReturnItemCollectionMetrics":"BOGUS"}`,
@@ -130,7 +130,7 @@ func TestRefusals(t *testing.T) {
 		{"negative segment", "Scan", `{"TableName":"users","Segment":-1,"TotalSegments":4}`,
 			invalid(one + "Value at 'Segment' failed to satisfy constraint: Member must have value greater than or equal to 0")},
 
-		// A malformed name is a fault of the request, whether there is such a table or not.
+		// A malformed table name is a fault of the request, even if no such table exists.
 		{"malformed name", "PutItem", `{"TableName":"bad table!@#","Item":{"id":{"S":"1"}}}`, invalid(one + "Value 'bad table!@#' at 'tableName' failed to satisfy constraint: " + badName)},
 		{"malformed name of a query", "Query", `{"TableName":"bad!","KeyConditionExpression":"id = :v"}`, invalid(one + "Value 'bad!' at 'tableName' failed to satisfy constraint: " + badName)},
 		{"malformed name of a description", "DescribeTable", `{"TableName":"bad!"}`, invalid(one + "Value 'bad!' at 'tableName' failed to satisfy constraint: " + badName)},
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 		{"syntax of a reading transaction", "TransactGetItems", transaction(`{"Get":{"TableName":"none","Key":{"id":{"S":"a"}}}}`, `{"Get":{"TableName":"users","Key":{"id":{"S":"a"}},"ProjectionExpression":"!!!"}}`),
 			invalid(`Invalid ProjectionExpression: Syntax error; token: "!", near: "!!"`)},
 
-		// Transactions: a key that doesn't fit its table cancels, and an empty key is refused.
+		// Transactions: a key of the wrong type cancels the transaction; an empty key is refused.
 		{"put of a wrong key", "TransactWriteItems", transaction(fine, wrongTyped), canceled("None", "ValidationError: One or more parameter values were invalid: Type mismatch for key id expected: S actual: N")},
 		{"put of a list for a key", "TransactWriteItems", transaction(`{"Put":{"TableName":"users","Item":{"id":{"L":[{"S":"x"}]}}}}`),
 			canceled("ValidationError: One or more parameter values were invalid: Type mismatch for key id expected: S actual: L")},
@@ -247,7 +247,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestEmptyIndexKeyOfAnItem has an update copy an empty value into an index's key, which shows only when it is done.
+// TestEmptyIndexKeyOfAnItem: an update that copies an empty value into an index's key is refused. This shows only when the
+// update is carried out.
 func TestEmptyIndexKeyOfAnItem(t *testing.T) {
 	t.Parallel()
 	engine, client := setup(t)
@@ -295,7 +296,7 @@ func TestInvalidTables(t *testing.T) {
 	}
 }
 
-// TestBatchOfTooManyWrites ignores the repeated request in the message, because its form differs between regions.
+// TestBatchOfTooManyWrites doesn't compare the request that the message repeats, because its form differs between regions.
 func TestBatchOfTooManyWrites(t *testing.T) {
 	t.Parallel()
 	engine, _ := setup(t)

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// constraints are the members of a request that are outside their bounds. DynamoDB checks them before it looks at
-// anything else and reports all of them at once.
+// constraints are the faults of a request's members that are outside their bounds. DynamoDB checks these bounds first, and
+// reports all such faults together.
 //
-// The wording is that of the answers recorded from AWS in October 2026 (github.com/paritysuite/dynamodb-conformance,
-// tests/tier3). Where regions differ, it is the wording of most.
+// The wording is that of AWS's answers recorded in October 2026 (github.com/paritysuite/dynamodb-conformance, tests/tier3).
+// Where regions differ, it is the wording of most.
 type constraints []string
 
 // err returns the error for all failed constraints, or nil.
@@ -28,17 +28,17 @@ func (c *constraints) add(format string, arguments ...any) {
 	*c = append(*c, fmt.Sprintf(format, arguments...))
 }
 
-// fail adds a member without repeating its value in the message.
+// fail adds a member, without its value in the message.
 func (c *constraints) fail(member, rule string) {
 	c.add("Value at '%s' failed to satisfy constraint: %s", member, rule)
 }
 
-// failValue adds a member with the value that was given.
+// failValue adds a member, with its value in the message.
 func (c *constraints) failValue(value, member, rule string) {
 	c.add("Value '%s' at '%s' failed to satisfy constraint: %s", value, member, rule)
 }
 
-// oneOf checks a member with a fixed set of values. An absent member is empty.
+// oneOf checks a member that must be one of the allowed values. An empty text is an absent member.
 func (c *constraints) oneOf(member, given string, allowed ...string) {
 	if given != "" && !slices.Contains(allowed, given) {
 		c.failValue(given, member, "Member must satisfy enum value set: ["+strings.Join(allowed, ", ")+"]")
@@ -53,7 +53,7 @@ func (c *constraints) collectionMetrics(given string) {
 	c.oneOf("returnItemCollectionMetrics", given, "SIZE", "NONE")
 }
 
-// between checks a number. An absent number is nil.
+// between checks a number. nil is an absent number.
 func (c *constraints) between(member string, given *int, low, high int) {
 	switch {
 	case given == nil:
@@ -64,7 +64,7 @@ func (c *constraints) between(member string, given *int, low, high int) {
 	}
 }
 
-// The length of a new table's or index's name.
+// The bounds of the length of a new table's or index's name.
 const (
 	minName = 3
 	maxName = 255
@@ -72,7 +72,7 @@ const (
 
 const namePattern = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
 
-// tableName checks the name of a table to be used.
+// tableName checks the name of an existing table.
 func (c *constraints) tableName(member, name string) {
 	if name == "" {
 		c.fail("T"+strings.TrimPrefix(member, "t"), "Member must have length greater than or equal to 1")
@@ -81,7 +81,7 @@ func (c *constraints) tableName(member, name string) {
 	c.name(member, name, 1)
 }
 
-// name checks a name of at least some length.
+// name checks a name with a minimum length.
 func (c *constraints) name(member, name string, shortest int) {
 	if strings.ContainsFunc(name, func(r rune) bool { return !isTableNameRune(r) }) {
 		c.failValue(name, member, namePattern)
@@ -98,7 +98,8 @@ func isTableNameRune(r rune) bool {
 	return r < 0x80 && isNameByte(byte(r)) || r == '.' || r == '-'
 }
 
-// mapKeys checks the table names of a batch, which are the keys of its map. The request is as the message repeats it.
+// mapKeys checks the table names of a batch, which are the keys of a map. request returns the request as the message repeats
+// it.
 func (c *constraints) mapKeys(names []string, request func() string) {
 	malformed := func(name string) bool {
 		var own constraints

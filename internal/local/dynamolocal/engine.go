@@ -1,11 +1,11 @@
-// Package dynamolocal is a stand-in for Amazon DynamoDB that keeps its tables in memory and speaks the service's own protocol,
-// so that the AWS SDK's client works on it unchanged: over HTTP, or in process without any socket.
+// Package dynamolocal is a stand-in for Amazon DynamoDB. It keeps its tables in memory and speaks the service's own protocol,
+// so that the AWS SDK's client works with it unchanged: over HTTP, or in process without a socket.
 //
-// For clients it answers like DynamoDB: conditions, updates and projections are parsed and refused by the same rules, numbers
-// are exact decimals of 38 digits, transactions are atomic and conflict, pages end at a megabyte, and capacity units are
-// counted. Unlike DynamoDB, every read is consistent, and nothing is throttled. Request signatures are not checked, and the
-// parameters that expressions replaced years ago (Expected, AttributeUpdates and their like) are refused. Local secondary
-// indexes, streams and PartiQL are missing.
+// Clients get DynamoDB's answers: conditions, updates and projections are parsed and refused by the same rules, numbers are
+// exact decimals of 38 digits, transactions are atomic and conflict, pages end at a megabyte, and capacity units are counted.
+// Unlike in DynamoDB, every read is consistent and nothing is throttled. Request signatures are not checked. The parameters
+// that expressions replaced years ago (Expected, AttributeUpdates and the like) are refused. Local secondary indexes, streams
+// and PartiQL are missing.
 package dynamolocal
 
 import (
@@ -36,7 +36,7 @@ type Index struct {
 	PartitionKey Key
 	SortKey      Key      // its Name is empty if the index has none
 	Projection   string   // "ALL", "KEYS_ONLY" or "INCLUDE"; empty means ALL
-	Include      []string // the further attributes of an INCLUDE
+	Include      []string // the additional attributes of an INCLUDE
 }
 
 // Engine holds tables and answers DynamoDB's requests about them. It is an http.Handler, and safe for concurrent use.
@@ -46,7 +46,7 @@ type Engine struct {
 
 	mu     sync.Mutex
 	tables map[string]*table
-	held   map[itemID]bool // the items of transactions under way
+	held   map[itemID]bool // the items of running transactions
 	tokens map[string]*clientToken
 	// tokenOrder has the tokens by age, including tokens of failed transactions, which are no longer in tokens.
 	tokenOrder []string
@@ -55,8 +55,8 @@ type Engine struct {
 
 var _ http.Handler = (*Engine)(nil)
 
-// New returns an engine with the given tables, all of them empty. The clock dates tables, ends the validity of transactions'
-// client tokens, and decides for Sweep which items have expired.
+// New returns an engine with the given tables, all empty. Three things follow the clock: the creation dates of tables, the
+// validity of transactions' client tokens, and the items that Sweep finds expired.
 func New(now func() time.Time, tables ...Table) *Engine {
 	e := &Engine{
 		now:    now,
@@ -83,15 +83,15 @@ func (e *Engine) Clone(now func() time.Time) *Engine {
 	return clone
 }
 
-// WithTransactionTime makes every TransactWriteItems hold its items for the duration before it is carried out. Other
-// writes and transactions that meet a held item fail with a conflict; all else goes on meanwhile. The default, zero,
-// never lets transactions conflict. Call it before the engine is in use; it returns the engine.
+// WithTransactionTime makes every TransactWriteItems hold its items for the duration before it is carried out. Other writes
+// and transactions of a held item fail with a conflict; everything else goes on. With the default, zero, transactions never
+// conflict. Call it before the engine is in use; it returns the engine.
 func (e *Engine) WithTransactionTime(d time.Duration) *Engine {
 	e.transactionTime = d
 	return e
 }
 
-// ItemCount returns how many items the table has: 0 if there is no such table.
+// ItemCount returns the number of items in the table, 0 if there is no such table.
 func (e *Engine) ItemCount(table string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -101,8 +101,8 @@ func (e *Engine) ItemCount(table string) int {
 	return 0
 }
 
-// Consumed returns the capacity units used by the table and its indexes since the table was made, reported to a client or not,
-// and including failed conditions. It is 0 if there is no such table.
+// Consumed returns the capacity units that the table and its indexes have used so far, including those of failed conditions.
+// It is 0 if there is no such table.
 func (e *Engine) Consumed(table string) (read, write float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -112,7 +112,7 @@ func (e *Engine) Consumed(table string) (read, write float64) {
 	return 0, 0
 }
 
-// Sweep deletes items past their time to live, as DynamoDB does by itself some time within two days, and returns their number.
+// Sweep deletes items past their time to live and returns their number. DynamoDB does the same by itself within two days.
 // Until then an expired item is read like any other.
 func (e *Engine) Sweep() int {
 	e.mu.Lock()
@@ -129,7 +129,7 @@ func (e *Engine) Sweep() int {
 	return swept
 }
 
-// checkedTable returns the named table of a request that has no other member than the name. The engine must be locked.
+// checkedTable returns the named table for a request with no other member. The engine must be locked.
 func (e *Engine) checkedTable(name string) (*table, error) {
 	var failed constraints
 	failed.tableName("tableName", name)
@@ -139,8 +139,8 @@ func (e *Engine) checkedTable(name string) (*table, error) {
 	return e.table(name)
 }
 
-// table returns the named table or the service's error. Requests are checked as far as they can be without their table
-// first. The engine must be locked.
+// table returns the named table or the service's error. Before that, a request is checked as far as possible without its
+// table. The engine must be locked.
 func (e *Engine) table(name string) (*table, error) {
 	if t := e.tables[name]; t != nil {
 		return t, nil

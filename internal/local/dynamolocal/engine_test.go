@@ -53,7 +53,7 @@ var (
 	}
 )
 
-// noon is when these tests' clocks stand still.
+// noon is the time of these tests, whose clocks stand still.
 var noon = time.Date(2025, 10, 20, 12, 0, 0, 0, time.UTC)
 
 // setup returns an engine with the users and orders tables and the SDK's client for it.
@@ -197,7 +197,7 @@ func get(t *testing.T, client *dynamodb.Client, table string, key object) object
 	return plain(output.Item)
 }
 
-// wantError checks an error's code and that its message contains the text. An empty code wants no error.
+// wantError checks an error's code, and that its message contains the text. An empty code means that no error is wanted.
 func wantError(t *testing.T, err error, code, text string) {
 	t.Helper()
 	if code == "" {
@@ -247,7 +247,7 @@ func TestRoundTripOfEveryType(t *testing.T) {
 func TestClone(t *testing.T) {
 	t.Parallel()
 	engine, client := setup(t)
-	for nr := range 1_000 { // more than a block
+	for nr := range 1_000 { // more than a block holds
 		put(t, client, "orders", object{"shop": "a", "nr": nr, "phase": "new", "due": nr})
 	}
 	clone := engine.Clone(func() time.Time { return noon })

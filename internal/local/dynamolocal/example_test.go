@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/dynamolocal"
 )
 
-// The SDK's client runs on an engine in process; it needs credentials, though nobody checks them.
+// The SDK's client runs on an engine in process. It needs credentials, although nobody checks them.
 func ExampleEngine_Transport() {
 	engine := dynamolocal.New(time.Now, dynamolocal.Table{
 		Name: "visits", PartitionKey: dynamolocal.Key{Name: "page", Type: "S"},

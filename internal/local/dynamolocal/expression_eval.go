@@ -6,13 +6,13 @@ import (
 	"unicode/utf16"
 )
 
-// operand is something with a value: an attribute, a :value, or a function of one.
+// operand is a part of an expression that has a value: an attribute, a :value, or a function of one.
 type operand interface {
 	// resolve returns the operand's value for the item, or nil if it has none.
 	resolve(item document) value
 }
 
-// condition is true or false of an item. An absent item is an empty one.
+// condition is true or false for an item. An absent item counts as an empty one.
 type condition interface {
 	holds(item document) bool
 }
@@ -74,7 +74,7 @@ func (c and) holds(item document) bool { return c.left.holds(item) && c.right.ho
 func (c or) holds(item document) bool  { return c.left.holds(item) || c.right.holds(item) }
 func (c not) holds(item document) bool { return !c.inner.holds(item) }
 
-// holds compares. An absent attribute differs from every value.
+// holds compares the two operands. An absent attribute differs from every value.
 func (c comparison) holds(item document) bool {
 	left, right := c.left.resolve(item), c.right.resolve(item)
 	switch c.operator {
@@ -86,7 +86,7 @@ func (c comparison) holds(item document) bool {
 	return inOrder(c.operator, left, right)
 }
 
-// inOrder compares with <, <=, > or >=, which only two values of one ordered type satisfy.
+// inOrder compares with <, <=, > or >=. Values of different types, or of a type without an order, never satisfy it.
 func inOrder(operator string, left, right value) bool {
 	if left == nil || right == nil {
 		return false
@@ -128,7 +128,7 @@ func (c beginsWith) holds(item document) bool {
 	return ok && strings.HasPrefix(whole, prefix)
 }
 
-// holds tells whether a string or binary has the needle in it, or a set or list has it as a member.
+// holds reports whether a string or binary contains the needle, or a set or list has it as a member.
 func (c contains) holds(item document) bool {
 	whole, needle := c.of.resolve(item), c.needle.resolve(item)
 	if needle == nil {

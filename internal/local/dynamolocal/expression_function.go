@@ -98,7 +98,7 @@ func (p *parser) hasType(of path, kind operand) (term, error) {
 	return term{condition: hasType{of, string(name)}}, nil
 }
 
-// distinct refuses an attribute that is compared with itself.
+// distinct refuses a comparison of an attribute with itself.
 func (p *parser) distinct(operator string, first operand, rest ...operand) error {
 	attribute, isPath := first.(path)
 	for _, other := range rest {
@@ -110,7 +110,7 @@ func (p *parser) distinct(operator string, first operand, rest ...operand) error
 	return nil
 }
 
-// ordered refuses :values of a type that has no order.
+// ordered refuses :values of a type without an order.
 func (p *parser) ordered(operator string, operands ...operand) error {
 	for _, o := range operands {
 		if l, isLiteral := o.(literal); isLiteral {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxExpression is how many bytes an expression may have.
+// maxExpression is the greatest length of an expression, in bytes.
 const maxExpression = 4096
 
 type tokenKind int
@@ -25,7 +25,7 @@ type token struct {
 	start, end int // where in the expression
 }
 
-// is tells whether the token is the symbol or, without regard to case, the keyword.
+// is reports whether the token is the symbol, or the keyword in any case.
 func (t token) is(text string) bool {
 	switch t.kind {
 	case symbolToken:
@@ -36,13 +36,13 @@ func (t token) is(text string) bool {
 	return false
 }
 
-// isKeyword tells whether the token is a word of the expression language itself.
+// isKeyword reports whether the token is a word of the expression language itself.
 func (t token) isKeyword() bool {
 	return slices.ContainsFunc([]string{"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELETE"}, t.is)
 }
 
-// lex splits an expression into its tokens, closed by an endToken. A character that begins no token becomes a symbol, which the
-// parser finds out of place.
+// lex splits an expression into its tokens, with an endToken at the end. A character that can't begin a token becomes a
+// symbol, and the parser refuses it.
 func lex(text string) []token {
 	var tokens []token
 	for at := 0; ; {

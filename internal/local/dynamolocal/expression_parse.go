@@ -20,7 +20,7 @@ type parser struct {
 	tokens     []token
 	at         int
 	operators  int
-	attributes []string // the top-level attributes that paths start from
+	attributes []string // the top-level attributes of all paths
 	*placeholders
 }
 
@@ -35,8 +35,8 @@ func (p *placeholders) parser(kind, text string) (*parser, error) {
 	return &parser{kind: kind, text: text, tokens: lex(text), placeholders: p}, nil
 }
 
-// condition parses a ConditionExpression, a FilterExpression or a KeyConditionExpression, and returns also the names
-// of the attributes that it looks at. No text is no condition.
+// condition parses a ConditionExpression, a FilterExpression or a KeyConditionExpression. It also returns the names of the
+// attributes in it. Without a text there is no condition.
 func (p *placeholders) condition(kind string, text *string) (condition, []string, error) {
 	if text == nil {
 		return nil, nil, nil
@@ -56,7 +56,7 @@ func (p *placeholders) condition(kind string, text *string) (condition, []string
 	return whole, expression.attributes, err
 }
 
-// complete checks that the whole text was read, and that it did not ask for too much.
+// complete checks that the whole text was parsed, and that the expression is within its limits.
 func (p *parser) complete() error {
 	if p.peek().kind != endToken {
 		return p.syntaxError()
@@ -67,7 +67,7 @@ func (p *parser) complete() error {
 	return nil
 }
 
-// projection parses a ProjectionExpression. No text is no projection.
+// projection parses a ProjectionExpression. Without a text there is no projection.
 func (p *placeholders) projection(text *string) (*projection, error) {
 	if text == nil {
 		return nil, nil
@@ -96,7 +96,7 @@ func (p *placeholders) projection(text *string) (*projection, error) {
 
 func (p *parser) peek() token { return p.tokens[p.at] }
 
-// next takes a token. The end is never passed.
+// next takes a token. At the end it returns the endToken again and again.
 func (p *parser) next() token {
 	t := p.tokens[p.at]
 	if t.kind != endToken {
@@ -133,12 +133,12 @@ func (p *parser) syntaxError() error {
 	return p.fault(`Syntax error; token: "%s", near: "%s"`, p.peek().text, strings.TrimSpace(near))
 }
 
-// term is a parsed part of a condition, which may be a condition or an operand until its surroundings tell: in
-// "(a) = :b" the parentheses hold an operand, in "(a = :b)" a condition.
+// term is a parsed part of a condition. It may be a condition or an operand, until the text around it decides: in "(a) = :b"
+// the parentheses hold an operand, in "(a = :b)" a condition.
 type term struct {
 	condition     condition
 	operand       operand
-	function      string // the function that the term is a call of, if any
+	function      string // name of the called function, "" if the term is no call
 	parenthesized bool
 }
 

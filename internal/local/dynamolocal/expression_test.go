@@ -51,7 +51,7 @@ func TestConditions(t *testing.T) {
 		{"m = :v", object{":v": object{"odd.key": 1, "k": "v"}}, nil, true},
 		{"m = :v", object{":v": object{"k": "v"}}, nil, false},
 
-		// An absent attribute differs from everything, and has no order.
+		// An absent attribute differs from every value, and has no order.
 		{"absent = :v", object{":v": 5}, nil, false},
 		{"absent <> :v", object{":v": 5}, nil, true},
 		{"absent = lost", nil, nil, false},
@@ -316,7 +316,7 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
-// withID returns the item with the key that these tests use.
+// withID returns the item with the key of these tests.
 func withID(item object) object {
 	whole := object{"id": "1"}
 	for name, v := range item {
@@ -415,7 +415,7 @@ func TestInvalidUpdates(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		// Effects of a refused update would show at the end; its number is stored in full.
+		// The last case stores a number in full, and would also show effects of the refused updates.
 		before["big"], before["huge"] = number("1"+strings.Repeat("0", 38)), number("9"+strings.Repeat("0", 125))
 		output, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("users"), Key: attributes(object{"id": "1"})})
 		if err == nil && cmp.Diff(before, plain(output.Item)) != "" {
@@ -424,7 +424,7 @@ func TestInvalidUpdates(t *testing.T) {
 	})
 }
 
-// nested returns lists in one another, so many levels of attribute values.
+// nested returns lists within lists, with the given number of levels.
 func nested(levels int) any {
 	var v any = 1
 	for range levels - 1 {

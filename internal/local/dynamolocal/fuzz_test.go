@@ -37,7 +37,7 @@ func fuzzPlaceholders(tb testing.TB) *placeholders {
 	return known
 }
 
-// wantServiceError fails for an error that a client could not be told.
+// wantServiceError fails for an error that isn't in the form of the service's errors.
 func wantServiceError(tb testing.TB, err error) {
 	tb.Helper()
 	if failure, ok := errors.AsType[*serviceError](err); !ok || failure.status >= http.StatusInternalServerError {

@@ -36,7 +36,8 @@ type itemID struct {
 	key   string
 }
 
-// write is a request to write one item. It is parsed as far as it can be without its table, and then bound to that.
+// write is a request to write one item. It is parsed first, as far as possible without its table, and then bound to the
+// table.
 type write struct {
 	itemID
 	request   *writeRequest
@@ -44,11 +45,11 @@ type write struct {
 	update    *update   // the update of an UpdateItem
 	// keyIn returns the stored key of the write's item in its table, after the checks that need the table.
 	keyIn func(*table) (string, error)
-	// change returns the item that is to take the old one's place; nil is none.
+	// change returns the item that replaces the old one; nil means no item.
 	change func(old document) (document, error)
 }
 
-// parse parses the request's expressions. updates says whether it may have an update.
+// parse parses the request's expressions. updates says whether an update is allowed.
 func (r *writeRequest) parse(updates bool) (*write, error) {
 	known, err := newPlaceholders(r.ExpressionAttributeNames, r.ExpressionAttributeValues)
 	if err != nil {
@@ -105,7 +106,7 @@ func parseDelete(r *writeRequest) (*write, error) {
 	return w, nil
 }
 
-// parseCheck parses a write that leaves the item as it is.
+// parseCheck parses a write that doesn't change the item.
 func parseCheck(r *writeRequest) (*write, error) {
 	w, err := r.parse(false)
 	if err != nil {
@@ -145,7 +146,7 @@ func parseUpdate(r *writeRequest) (*write, error) {
 	return w, nil
 }
 
-// evaluate returns the item as it is and as the write would leave it, or why the write must fail.
+// evaluate returns the item before and after the write, or the reason that the write must fail.
 func (w *write) evaluate() (old, changed document, err error) {
 	old = w.table.items.get(w.key)
 	if w.condition != nil && !w.condition.holds(old) {
@@ -246,7 +247,7 @@ type getResponse struct {
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
 }
 
-// get is a request to read one item, parsed and then bound to its table as a write is.
+// get is a request to read one item. It is parsed first, and then bound to its table.
 type get struct {
 	itemID
 	projection *projection // nil if there is none

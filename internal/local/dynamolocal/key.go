@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A key is stored as bytes in the order of a scan: a hash that spreads the partitions as DynamoDB's does (so that nobody relies
-// on an order between partitions), the partition key, the sort key, and in an index the key of the table's item. In each part
-// zero bytes are escaped as 00 ff, and the part is closed with 00 00:
+// A key is stored as bytes, in the order of a scan. It has a hash, the partition key, the sort key, and in an index also the
+// key of the table's item. The hash spreads the partitions, as DynamoDB's does, so that nobody relies on an order between
+// them. In each part, zero bytes are escaped as 00 ff, and 00 00 ends the part:
 //
 //	hash (4 bytes) | partition 00 00 | sort 00 00 | the item's own key (index only)
 //
-// So an end of 00 01 lies behind every continuation of a part closed with 00 00.
+// So an end of 00 01 sorts behind every key that continues after a part's 00 00.
 const (
 	partEnd   = "\x00\x00"
 	afterPart = "\x00\x01"
@@ -28,14 +28,14 @@ func escapePart(part string) string {
 	return zeroEscaper.Replace(part)
 }
 
-// partitionPrefix begins every stored key of the partition.
+// partitionPrefix is the prefix of every stored key in the partition.
 func partitionPrefix(partition value) string {
 	encoded, _ := sortable(partition)
 	hash := sha256.Sum256([]byte(encoded))
 	return string(hash[:hashBytes]) + escapePart(encoded) + partEnd
 }
 
-// after returns the lowest key greater than every key that starts with the closed prefix.
+// after returns the lowest key greater than all keys that begin with a complete part.
 func after(prefix string) string {
 	return strings.TrimSuffix(prefix, partEnd) + afterPart
 }
@@ -50,11 +50,11 @@ func afterPrefix(prefix string) string {
 	return endOfKeys
 }
 
-// endOfKeys is greater than every stored key: a partition key has at most 2,048 bytes, and a zero byte follows it.
+// endOfKeys is greater than every stored key, because a partition key has at most 2,048 bytes and is followed by a zero byte.
 var endOfKeys = strings.Repeat("\xff", 4096)
 
-// storedKey encodes the item's key under the schema. It is false if a part of the key is missing or of the wrong type; an index
-// leaves such items out.
+// storedKey returns an item's stored key under the schema. ok is false if a part of the key is missing or of the wrong type;
+// an index leaves such items out.
 func (s keySchema) storedKey(item document) (string, bool) {
 	partition := item.get(s.partition.Name)
 	if partition == nil || partition.kind() != s.partition.Type {
@@ -72,7 +72,7 @@ func (s keySchema) storedKey(item document) (string, bool) {
 	return key + escapePart(encoded) + partEnd, true
 }
 
-// keySchema is the key of a table or an index. A sort key without a name means there is none.
+// keySchema is the key of a table or an index. An empty name of the sort key means that there is none.
 type keySchema struct {
 	partition, sort Key
 }

@@ -1,6 +1,6 @@
 package dynamolocal
 
-// keyConditions parses a KeyConditionExpression into the conditions on single attributes.
+// keyConditions parses a KeyConditionExpression into conditions, each on a single attribute.
 func (p *placeholders) keyConditions(text *string) (map[string]keyCondition, error) {
 	if text == nil {
 		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
@@ -50,7 +50,7 @@ type keyCondition struct {
 	values   []value
 }
 
-// keyConditions splits a condition into conditions on single attributes. It refuses forms that a key condition can't have.
+// keyConditions splits a condition into conditions on single attributes. It refuses a form that no key condition has.
 func keyConditions(c condition) (map[string]keyCondition, error) {
 	switch c := c.(type) {
 	case and:

@@ -50,7 +50,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// randomWrite does one write, and returns the order as the model says it must be then and as the table says it is.
+// randomWrite makes one write. It returns the resulting order, once from the model and once from the table.
 func randomWrite(
 	ctx context.Context, t *rapid.T, client *dynamodb.Client, shop string, nr int, old object,
 ) (want, got object, err error) {

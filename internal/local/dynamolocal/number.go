@@ -21,8 +21,8 @@ type decimal struct {
 	exponent int
 }
 
-// parseDecimal reads a number as clients write it (an optional sign, digits, an optional point and exponent).
-// A number that DynamoDB could not store is a validation error.
+// parseDecimal parses a number in a client's form: an optional sign, digits, an optional point and exponent. A number that
+// DynamoDB couldn't store is a validation error.
 func parseDecimal(text string) (decimal, error) {
 	mantissa, exponentText, scientific := text, "", false
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -46,7 +46,7 @@ func parseDecimal(text string) (decimal, error) {
 	return newDecimal(negative, whole+fraction, exponent-len(fraction))
 }
 
-// newDecimal brings a number into its one form and checks DynamoDB's limits.
+// newDecimal brings a number into its only form and checks DynamoDB's limits.
 func newDecimal(negative bool, digits string, exponent int) (decimal, error) {
 	digits = strings.TrimLeft(digits, "0")
 	trimmed := strings.TrimRight(digits, "0")
@@ -95,7 +95,7 @@ func notANumber(text string) error {
 // magnitude is the power of ten of the first digit.
 func (d decimal) magnitude() int { return d.exponent + len(d.digits) - 1 }
 
-// plain spells the number without an exponent, as DynamoDB answers it.
+// plain spells the number without an exponent, as DynamoDB does in its answers.
 func (d decimal) plain() string {
 	sign := ""
 	if d.negative {
@@ -114,7 +114,7 @@ func (d decimal) plain() string {
 	}
 }
 
-// add returns the exact sum, or a validation error where DynamoDB could not hold it.
+// add returns the exact sum, or a validation error if DynamoDB couldn't store it.
 func (d decimal) add(other decimal) (decimal, error) {
 	exponent := min(d.exponent, other.exponent)
 	sum := d.scaled(exponent)
@@ -128,7 +128,7 @@ func (d decimal) negated() decimal {
 	return d
 }
 
-// scaled returns the number in units of ten to the exponent, which is at most the number's own.
+// scaled returns the number in units of ten to the exponent. The exponent must not exceed the number's own.
 func (d decimal) scaled(exponent int) *big.Int {
 	scaled := new(big.Int)
 	if d.digits == "" {
@@ -148,7 +148,7 @@ func (d decimal) scaled(exponent int) *big.Int {
 //	0x01                                                         zero
 //	0x02  magnitude                digits                        positive
 //
-// The closing 0xff makes a shorter negative number greater, because its further digits are all zero.
+// The 0xff at the end makes the shorter of two negative numbers the greater, as it should be: -1.2 is greater than -1.23.
 func (d decimal) sortable() string {
 	if d.digits == "" {
 		return "\x01"

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// maxBlock is how many records a block holds before it is split in two.
+// maxBlock is the most records in a block; after that it is split in two.
 const maxBlock = 512
 
-// ordered keeps documents sorted by an encoded key. It is a sorted list of sorted blocks: a million records take some
-// four thousand blocks, so that a lookup is two binary searches, an insertion moves at most a block's records, and no
-// record costs more memory than its key and its document.
+// ordered keeps documents sorted by an encoded key, as a sorted list of sorted blocks. A million records take some four
+// thousand blocks: a lookup is two binary searches, and an insertion moves at most a block's records. A record takes no more
+// memory than its key and document.
 type ordered struct {
 	blocks [][]record
 	length int
@@ -31,7 +31,7 @@ func (o *ordered) clone() *ordered {
 	return clone
 }
 
-// locate returns where the key is, or where it would have to be inserted.
+// locate returns the position of the key, or the position at which it would be inserted.
 func (o *ordered) locate(key string) (block, i int, found bool) {
 	block = sort.Search(len(o.blocks), func(b int) bool { return o.blocks[b][len(o.blocks[b])-1].key >= key })
 	if block == len(o.blocks) {

@@ -55,10 +55,10 @@ func (p path) resolve(item document) value {
 	return at
 }
 
-// pathTree holds a set of paths, none of which lies within another, with something for each of them.
+// pathTree holds a set of paths, each with a leaf. No path lies within another.
 type pathTree[T any] struct {
 	leaf    *T
-	path    path // the leaf's own
+	path    path // the path of the leaf
 	names   map[string]*pathTree[T]
 	indexes map[int]*pathTree[T]
 }
@@ -102,7 +102,7 @@ func (t *pathTree[T]) child(s step) *pathTree[T] {
 	return t.names[s.name]
 }
 
-// first returns a path within the node, always the same.
+// first returns a path within the node. It is always the same path.
 func (t *pathTree[T]) first() path {
 	for t.leaf == nil {
 		if len(t.names) > 0 {
@@ -119,7 +119,7 @@ func pathsClash(kind, how string, one, two path) error {
 		"must remove or rewrite one of these paths; path one: %s, path two: %s", kind, how, one, two)
 }
 
-// projection selects parts of an item. Of a list it keeps the chosen elements, closed up.
+// projection selects parts of an item. The chosen elements of a list move together.
 type projection = pathTree[struct{}]
 
 // project returns the selected parts, or nil if the value has none of them.
@@ -148,7 +148,7 @@ func project(selected *projection, v value) value {
 	return nil
 }
 
-// projectDocument returns the selected parts of a map or an item, which may be none.
+// projectDocument returns the selected parts of a map or an item; the result may be empty.
 func projectDocument(selected *projection, d document) document {
 	kept := document{}
 	for _, a := range d {

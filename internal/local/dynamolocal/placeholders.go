@@ -35,7 +35,8 @@ func newPlaceholders(names map[string]string, values document) (*placeholders, e
 	return &placeholders{names, values, make(map[string]bool), make(map[string]bool)}, nil
 }
 
-// unused is the error for placeholders that no expression used, or nil. Without any expression there may be none.
+// unused returns the error for placeholders that no expression uses, or nil. A request without any expression may have no
+// placeholders.
 func (p *placeholders) unused(anyExpression bool) error {
 	if !anyExpression && p.names != nil {
 		return validation("ExpressionAttributeNames can only be specified when using expressions")

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// maxPage is how many bytes a Query or Scan reads before it ends its page.
+// maxPage is the number of bytes after which a Query or Scan ends its page.
 const maxPage = 1 << 20
 
 // pageRequest is a Query or a Scan.
@@ -80,7 +80,7 @@ func (e *Engine) page(r *pageRequest, isQuery bool) (*pageResponse, error) {
 	return response, nil
 }
 
-// read returns the page and the size of all that was read for it, matching or not.
+// read returns the page, and the size of all items that were read for it, matching or not.
 func (p *page) read() (response *pageResponse, size int) {
 	response = &pageResponse{Items: []document{}}
 	for r := range p.records.between(p.low, p.high, p.ascending) {
@@ -105,7 +105,7 @@ func (p *page) selected(item document) document {
 	return projectDocument(p.projection, item)
 }
 
-// keyNames returns the attributes that tell one record of the source from all others.
+// keyNames returns the attributes that identify a record of the source.
 func (s source) keyNames() []string {
 	if s.index == nil {
 		return s.schema.names()
@@ -123,7 +123,7 @@ func (s source) storedKey(key document) (string, bool) {
 	return s.index.storedKey(key)
 }
 
-// preparePage checks a Query or Scan: the parts independent of its table before the table is looked up.
+// preparePage checks a Query or Scan. Faults that need no table come before the fault of a missing table.
 func (e *Engine) preparePage(r *pageRequest, isQuery bool) (*page, error) {
 	if err := checkPageParameters(r); err != nil {
 		return nil, err
@@ -274,7 +274,7 @@ func (p *page) checkProjected(filtered []string) error {
 	return nil
 }
 
-// maxSegments is into how many parts a scan may be split.
+// maxSegments is the most segments of a parallel scan.
 const maxSegments = 1_000_000
 
 func checkSegment(r *pageRequest) error {
@@ -294,7 +294,7 @@ func checkSegment(r *pageRequest) error {
 	return nil
 }
 
-// setSegment limits a parallel scan to its share of the hashes that stored keys start with.
+// setSegment limits a parallel scan to its share of the hashes at the start of stored keys.
 func (p *page) setSegment(r *pageRequest) {
 	if r.Segment == nil {
 		return
@@ -310,7 +310,7 @@ func segmentStart(segment, total int) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(hash)))
 }
 
-// startAfter leaves out the keys up to the key that ended an earlier page, including that key.
+// startAfter skips all keys up to and including the key that ended an earlier page.
 func (p *page) startAfter(key document) error {
 	stored, ok := p.storedKey(key)
 	if !ok || len(key) != len(p.keyNames()) {

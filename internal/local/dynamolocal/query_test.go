@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// setupOrders returns a client for an orders table: shop a has the orders -1, 0, 1, 2.5, 10 and 100 and shop b order 1. Shop
-// a's orders from 1 on are open, due in the opposite order.
+// setupOrders returns a client for a table of orders: shop a has the orders -1, 0, 1, 2.5, 10 and 100; shop b has order 1.
+// Shop a's orders from 1 on are open, and due in the opposite order.
 func setupOrders(t *testing.T) *dynamodb.Client {
 	t.Helper()
 	_, client := setup(t)
@@ -29,7 +29,7 @@ func setupOrders(t *testing.T) *dynamodb.Client {
 	return client
 }
 
-// query is a Query of the orders table with :a "a", :b 1 and :c 10 as far as it uses them.
+// query is a Query of the orders, with "a" for :a, 1 for :b and 10 for :c if the condition has them.
 func query(input dynamodb.QueryInput, condition string) *dynamodb.QueryInput {
 	input.TableName, input.KeyConditionExpression = aws.String("orders"), aws.String(condition)
 	if input.ExpressionAttributeValues == nil {
@@ -120,7 +120,7 @@ func TestStringAndBinaryKeyConditions(t *testing.T) {
 			}
 			return text
 		}
-		// The partition keys are each the other's beginning, and zero bytes look like the ends of keys.
+		// Each partition key begins another one, and the zero bytes look like the ends of keys.
 		all := []string{"\x00", "\x00\x00", "\x01", "a", "a\x00", "a\x00\x01", "ab", "b", "é", "\U0010ffff"}
 		last := all[9:]
 		if keyType == types.ScalarAttributeTypeB {
@@ -269,7 +269,7 @@ func TestPages(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("forward %t: orders differ (-want +got):\n%s", forward, diff)
 		}
-		// The limit counts items read, not matches, and a full page never knows that it is the last.
+		// The limit counts items read, not matches. A full page has a last key even if nothing follows.
 		if diff := cmp.Diff(wantCounts, counts); diff != "" {
 			t.Errorf("forward %t: counts differ (-want +got):\n%s", forward, diff)
 		}
@@ -554,7 +554,7 @@ func TestBatchGetItemLimits(t *testing.T) {
 	if testing.Short() {
 		return // the rest takes a second
 	}
-	// Forty-two items of 400,000 bytes exceed 16 MB; the last must be asked for again.
+	// Forty-two items of 400,000 bytes exceed 16 MB; the last ones must be asked for again.
 	for id := range 42 {
 		put(t, client, "users", object{"id": fmt.Sprint(id), "x": strings.Repeat("x", 399_990)})
 	}

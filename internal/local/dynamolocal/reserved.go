@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// reserved tells whether the word, in any case, may stand in an expression only as a #placeholder.
+// reserved reports whether the word, in any case, is allowed in an expression only as a #placeholder.
 func reserved(word string) bool { return reservedSet()[strings.ToUpper(word)] }
 
 var reservedSet = sync.OnceValue(func() map[string]bool {

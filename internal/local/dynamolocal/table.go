@@ -47,7 +47,7 @@ func newTable(definition Table, created time.Time) *table {
 	return t
 }
 
-// clone copies the table. Items are never changed, so that both tables share them.
+// clone copies the table. Both tables share the items, which never change.
 func (t *table) clone() *table {
 	clone := newTable(t.Table, t.created)
 	clone.items, clone.bytes = t.items.clone(), t.bytes
@@ -67,7 +67,7 @@ func (t *table) index(name string) *index {
 	return nil
 }
 
-// keyOf returns the stored key for the key attributes of a request, which must be the key's and nothing else.
+// keyOf returns the stored key for the key attributes of a request. It refuses other attributes.
 func (t *table) keyOf(key document) (string, error) {
 	stored, ok := t.schema.storedKey(key)
 	if !ok || len(key) != len(t.schema.names()) {
@@ -133,7 +133,7 @@ func emptyKind(v value) string {
 	return ""
 }
 
-// checkIndexKeys refuses an item that has an index's key attribute of the wrong type, empty or too long.
+// checkIndexKeys refuses an item with an unsuitable value for an index's key: of the wrong type, empty or too long.
 func (t *table) checkIndexKeys(item document) error {
 	for _, i := range t.indexes {
 		if err := i.check(item); err != nil {
@@ -172,8 +172,8 @@ func (i *index) checkFilled(get func(name string) value) error {
 	return nil
 }
 
-// checkFilledKeys refuses an empty value that a request itself has for an attribute of an index's key. It holds before
-// any condition is looked at, so that a transaction is refused and not cancelled for it.
+// checkFilledKeys refuses a request that gives an attribute of an index's key an empty value. It is called before any
+// condition is evaluated, so that a transaction with such a value is refused, not cancelled.
 func (t *table) checkFilledKeys(get func(name string) value) error {
 	for _, i := range t.indexes {
 		if err := i.checkFilled(get); err != nil {
@@ -183,8 +183,8 @@ func (t *table) checkFilledKeys(get func(name string) value) error {
 	return nil
 }
 
-// store puts the changed item in the place of the old one, under the stored key of both, brings the indexes up to
-// date, and returns the units that this takes. Either item may be nil: absent before, or to be deleted.
+// store replaces the old item by the changed one and updates the indexes. Both have the stored key. It returns the units
+// used. old is nil for a new item, changed is nil for a deleted one.
 func (t *table) store(key string, old, changed document) units {
 	used := units{table: writeUnits(old, changed)}
 	if changed == nil {
@@ -201,8 +201,8 @@ func (t *table) store(key string, old, changed document) units {
 	return used
 }
 
-// store updates the index's entry and returns the units: none if the entry stays, one write's if it is added, removed or
-// changed, and two writes' if its key changes, which deletes an entry and makes another.
+// store updates the index's entry and returns the units. An unchanged entry takes none. An entry that is added, removed or
+// changed takes one write's. An entry with a changed key takes two writes': one to delete it, one to make another.
 func (i *index) store(old, changed document) float64 {
 	oldKey, oldEntry := i.entry(old)
 	newKey, newEntry := i.entry(changed)
@@ -226,7 +226,7 @@ func (i *index) store(old, changed document) float64 {
 	return used
 }
 
-// entry returns the index's entry for the item: nothing if the item lacks the index's key.
+// entry returns the index's entry for the item, nothing if the item lacks the index's key.
 func (i *index) entry(item document) (string, document) {
 	key, ok := i.storedKey(item)
 	if !ok {
@@ -248,12 +248,12 @@ func (i *index) storedKey(item document) (string, bool) {
 	return key + own, ok
 }
 
-// projected returns the names of the attributes that an index which doesn't project all has.
+// projected returns the attributes in the entries of an index with a projection other than ALL.
 func (i *index) projected() []string {
 	return append(append(i.schema.names(), i.table.names()...), i.Include...)
 }
 
-// projectsAll tells whether the index's entries are whole items.
+// projectsAll reports whether the index's entries are whole items.
 func (i *index) projectsAll() bool {
 	return i.Projection == "" || i.Projection == "ALL"
 }

@@ -14,9 +14,9 @@ import (
 const (
 	maxTransactItems = 100
 	maxTransactBytes = 4 << 20
-	// transactionFactor is how much more a transaction costs than the same reads or writes alone.
+	// transactionFactor is the cost of a transaction, as a multiple of the same reads or writes without it.
 	transactionFactor = 2
-	// tokenLifetime is how long a client token makes a repeated transaction a repeat.
+	// tokenLifetime is the time in which a transaction with the same client token counts as a repeat.
 	tokenLifetime = 10 * time.Minute
 	maxToken      = 36
 )
@@ -83,7 +83,7 @@ type transaction struct {
 	*transactWriteRequest
 	items  []transactWriteItem
 	writes []*write
-	// misfits has, for each write with a key that doesn't fit its table, the error that cancels the transaction.
+	// misfits has an error for each write with a key that doesn't fit its table. Such an error cancels the transaction.
 	misfits []error
 }
 
@@ -139,7 +139,7 @@ func (r *transactWriteRequest) check(items []transactWriteItem) error {
 	return failed.err()
 }
 
-// transactItems checks the number of a transaction's actions, which the message repeats as Java prints them, in a form
+// transactItems checks the number of a transaction's actions. The message repeats the actions as Java prints them, in a form
 // that AWS has changed before.
 func (c *constraints) transactItems(echo []string) {
 	given := "[" + strings.Join(echo, ", ") + "]"
@@ -151,7 +151,7 @@ func (c *constraints) transactItems(echo []string) {
 	}
 }
 
-// only returns the item's only action, and its name. The action is nil if there is none, or more than one.
+// only returns the item's single action and its name. The action is nil if there is none or more than one.
 func (item transactWriteItem) only() (kind string, action *writeRequest) {
 	for name, r := range map[string]*writeRequest{
 		"conditionCheck": item.ConditionCheck, "put": item.Put, "delete": item.Delete, "update": item.Update,
@@ -201,10 +201,10 @@ func (e *Engine) bindAll(t *transaction) error {
 	return nil
 }
 
-// claimToken enters a transaction's client token, or returns the answer for a repeat of a completed transaction.
+// claimToken stores a transaction's client token. For a repeat of a completed transaction it returns the answer instead.
 func (e *Engine) claimToken(t *transaction) (*transactResponse, error) {
 	e.forgetTokens()
-	// The fields of a request are encoded in one order, so that equal requests have equal fingerprints.
+	// Fields are always encoded in the same order, so that equal requests have equal fingerprints.
 	encoded, err := json.Marshal(t.items)
 	if err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (e *Engine) claimToken(t *transaction) (*transactResponse, error) {
 	return &transactResponse{ConsumedCapacity: repeatCost(t.transactWriteRequest, known.items)}, nil
 }
 
-// forgetTokens drops expired tokens. They expire in the order in which they came.
+// forgetTokens drops expired tokens, the oldest first.
 func (e *Engine) forgetTokens() {
 	now := e.now()
 	for len(e.tokenOrder) > 0 {
@@ -258,7 +258,7 @@ func itemsOf(writes []*write) []itemID {
 	return items
 }
 
-// transact carries out the writes together. While it holds their items, the engine is unlocked for other requests.
+// transact carries out the writes together. While it holds their items, the engine is unlocked, so that other requests go on.
 func (e *Engine) transact(t *transaction) (*transactResponse, error) {
 	ids := itemsOf(t.writes)
 	if err := e.conflicts(ids, nil); err != nil {
@@ -296,8 +296,8 @@ func (e *Engine) transact(t *transaction) (*transactResponse, error) {
 	return &transactResponse{ConsumedCapacity: used.reportWritten(t.ReturnConsumedCapacity)}, nil
 }
 
-// conflicts returns the error for a transaction if another holds some of its items, or if some of its keys don't fit their
-// tables; otherwise nil. misfits has an error for each such key, or is nil if they are reported later.
+// conflicts returns the error of a transaction if another transaction holds some of its items, or if some of its keys don't
+// fit their tables; otherwise nil. misfits has an error for each such key; if it is nil, these keys are reported later.
 func (e *Engine) conflicts(ids []itemID, misfits []error) error {
 	reasons := make([]cancellationReason, len(ids))
 	for i, id := range ids {
@@ -312,7 +312,7 @@ func (e *Engine) conflicts(ids []itemID, misfits []error) error {
 	return canceled(reasons)
 }
 
-// hold keeps the items for the engine's transaction time. It unlocks the engine meanwhile.
+// hold holds the items for the engine's transaction time. It unlocks the engine meanwhile.
 func (e *Engine) hold(ids []itemID) {
 	if e.transactionTime <= 0 {
 		return
@@ -339,7 +339,7 @@ func reasonFor(err error) cancellationReason {
 	return cancellationReason{Code: "ValidationError", Message: failure.message}
 }
 
-// canceled is the error for a transaction with the given reasons, or nil if none of them is one.
+// canceled returns the error of a transaction with the given reasons, nil if none of them is a fault.
 func canceled(reasons []cancellationReason) error {
 	codes := make([]string, len(reasons))
 	for i, r := range reasons {

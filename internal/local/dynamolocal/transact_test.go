@@ -47,7 +47,7 @@ type reason struct {
 	Item object
 }
 
-// reasons returns a cancelled transaction's reasons, or nil if the error is no such thing.
+// reasons returns the reasons of a cancelled transaction, nil for any other error.
 func reasons(err error) []reason {
 	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	if !ok {

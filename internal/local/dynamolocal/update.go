@@ -13,10 +13,10 @@ type update struct {
 	paths   []path // in the order of the expression
 }
 
-// action is an update's effect at a path. It sees the item as it was before the update, so that the order of the actions does
-// not matter.
+// action is the effect of an update at a path. It gets the item as it was before the update, so that the order of the actions
+// doesn't matter.
 type action interface {
-	// apply returns the new value for the path, or nil to have none there.
+	// apply returns the new value at the path; nil removes it.
 	apply(item document, old value) (value, error)
 }
 
@@ -45,7 +45,7 @@ type (
 	}
 )
 
-// update parses an UpdateExpression. No text is an update that does nothing.
+// update parses an UpdateExpression. Without a text, the update changes nothing.
 func (p *placeholders) update(text *string) (*update, error) {
 	parsed := &update{actions: new(pathTree[action])}
 	if text == nil {
@@ -67,7 +67,7 @@ func (p *placeholders) update(text *string) (*update, error) {
 	return parsed, expression.complete()
 }
 
-// section parses a SET, REMOVE, ADD or DELETE section; each may come once.
+// section parses a SET, REMOVE, ADD or DELETE section. Each may occur once.
 func (p *parser) section(into *update, seen map[string]bool) error {
 	sections := map[string]func() (action, error){
 		"SET": p.setAction, "REMOVE": p.removeAction, "ADD": p.addAction, "DELETE": p.deleteAction,
@@ -150,11 +150,11 @@ func (p *parser) notInSection(section string, v value) error {
 type setSide struct {
 	expression
 	isSum       bool
-	parentheses int // how many pairs there are around it
+	parentheses int // number of pairs around it
 }
 
-// setValue parses the right side of a SET: an operand, or two joined by + or -. The value and each operand may be in
-// parentheses, but a sum is no operand.
+// setValue parses the right side of a SET: an operand, or two operands joined by + or -. The whole and each operand may be in
+// parentheses, but a sum can't be an operand.
 func (p *parser) setValue() (setSide, error) {
 	left, err := p.setOperand()
 	if err != nil {
@@ -208,7 +208,7 @@ func (p *parser) setOperand() (setSide, error) {
 		return setSide{}, err
 	}
 	inner.parentheses++
-	// A sum has the value's pair of parentheses only, an operand also its own.
+	// A sum may have one pair of parentheses around the whole; an operand may have a second pair of its own.
 	if allowed := 2; inner.parentheses > allowed || inner.isSum && inner.parentheses == allowed {
 		return setSide{}, p.redundant()
 	}
@@ -225,7 +225,7 @@ func literalKind(e expression) string {
 	return ""
 }
 
-// setTerm parses a :value, a path or a function call. A list_append cannot be an argument of another function.
+// setTerm parses a :value, a path or a function call. A list_append can't be an argument of another function.
 func (p *parser) setTerm(outermost bool) (expression, error) {
 	t := p.peek()
 	switch {
@@ -322,7 +322,7 @@ func (r read) evaluate(item document) (value, error) {
 	return nil, validation("The provided expression refers to an attribute that does not exist in the item")
 }
 
-// evaluate evaluates the fallback even if it isn't needed: a failing fallback makes the update fail.
+// evaluate evaluates the fallback even if it isn't needed, because DynamoDB refuses an update with a failing fallback.
 func (e ifNotExists) evaluate(item document) (value, error) {
 	fallback, err := e.fallback.evaluate(item)
 	if err != nil {
@@ -362,7 +362,7 @@ func (n numberValue) plus(addend decimal) (value, error) {
 	return numberValue(total.plain()), nil
 }
 
-// evaluateTwo evaluates two operands that must be of one type.
+// evaluateTwo evaluates two operands, which must have the same type.
 func evaluateTwo[T value](item document, first, second expression) (a, b T, err error) {
 	x, err := first.evaluate(item)
 	if err != nil {
@@ -419,7 +419,7 @@ func (a deleteAction) apply(_ document, old value) (value, error) {
 	return setValue{set.element, left}, nil
 }
 
-// literal returns the :value that a SET gives the named attribute, or nil.
+// literal returns the :value that a SET gives the named attribute, nil if there is none.
 func (u *update) literal(name string) value {
 	node := u.actions.names[name]
 	if node == nil || node.leaf == nil {
@@ -435,12 +435,12 @@ func (u *update) literal(name string) value {
 	return nil
 }
 
-// apply returns the item with every action done. The item itself stays as it is.
+// apply returns the item after all actions. The given item doesn't change.
 func (u *update) apply(item document) (document, error) {
 	return applyToDocument(u.actions, item, item)
 }
 
-// apply returns the value that takes the place of old, which the node's paths lead to or through.
+// apply returns the value that replaces old. The node's paths end at old or lead through it.
 func apply(node *pathTree[action], item document, old value) (value, error) {
 	if node.leaf != nil {
 		return (*node.leaf).apply(item, old)
@@ -478,8 +478,8 @@ func applyToDocument(node *pathTree[action], item, old document) (document, erro
 	return changed, nil
 }
 
-// applyToList counts indexes as they were before the update. Elements set past the end are appended, in the order of the
-// indexes, and only then are removed elements closed up.
+// applyToList counts indexes as they were before the update. It appends elements that are set past the end, in the order of
+// their indexes, and then closes the gaps of removed elements.
 func applyToList(node *pathTree[action], item document, old listValue) (value, error) {
 	changed := slices.Clone(old)
 	for _, index := range slices.Sorted(maps.Keys(node.indexes)) {

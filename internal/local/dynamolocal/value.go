@@ -11,11 +11,11 @@ import (
 	"unique"
 )
 
-// maxNesting is how deep an attribute may nest lists and maps, itself included.
+// maxNesting is the most levels of lists and maps in an attribute, the attribute itself included.
 const maxNesting = 32
 
-// value is an attribute value. Values are immutable: an update makes new values and shares unchanged ones, so that an item read
-// before a write stays as it was.
+// value is an attribute value. Values are immutable: an update makes new values and shares the unchanged ones, so that an
+// item that was read before a write stays as it was.
 type value interface {
 	// kind is the type's name on the wire, such as "S".
 	kind() string
@@ -95,7 +95,7 @@ func (d document) only(names ...string) document {
 	return kept
 }
 
-// equal tells whether two values are the same type and content. Sets and maps are compared without regard to order.
+// equal reports whether two values have the same type and content. The order of a set's or map's members doesn't matter.
 func equal(a, b value) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -118,7 +118,7 @@ func equal(a, b value) bool {
 	return a == b
 }
 
-// compare orders two strings, two numbers or two binaries. It is not comparable for anything else.
+// compare compares two strings, two numbers or two binaries. ok is false for anything else.
 func compare(a, b value) (order int, ok bool) {
 	x, xOrdered := sortable(a)
 	y, yOrdered := sortable(b)
@@ -128,7 +128,8 @@ func compare(a, b value) (order int, ok bool) {
 	return strings.Compare(x, y), true
 }
 
-// sortable returns bytes that order as the value does among its type. Only strings, numbers and binaries have an order.
+// sortable returns bytes that sort like the values of one type. ok is false unless the value is a string, a number or a
+// binary.
 func sortable(v value) (string, bool) {
 	switch v := v.(type) {
 	case stringValue:
@@ -143,7 +144,7 @@ func sortable(v value) (string, bool) {
 
 // decimal returns the number to calculate with.
 func (n numberValue) decimal() decimal {
-	// Every numberValue was made from a decimal, so that it cannot fail to parse.
+	// Every numberValue was made from a decimal, so parsing it can't fail.
 	d, _ := parseDecimal(string(n))
 	return d
 }
@@ -174,7 +175,7 @@ func decodeDocument(data []byte, depth int) (document, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Items of one table repeat the same few names: each is kept in memory once.
+		// The items of a table have the same few names; each name is kept in memory once.
 		decoded = append(decoded, attribute{unique.Make(name).Value(), v})
 	}
 	slices.SortFunc(decoded, func(a, b attribute) int { return strings.Compare(a.name, b.name) })
@@ -311,7 +312,7 @@ func newSet(element string, members []string) (value, error) {
 	return set, nil
 }
 
-// setOf returns the set of the members, of which some may be given twice. Numbers are in the order of their values.
+// setOf returns the set of the members, some of which may be given twice. Numbers are in the order of their values.
 func setOf(element string, members []string) setValue {
 	sorted := slices.Clone(members)
 	if element == "N" {
@@ -325,7 +326,7 @@ func setOf(element string, members []string) setValue {
 	return setValue{element, slices.Compact(sorted)}
 }
 
-// shownMembers spells a set's members as the message about duplicates does, which leaves out numbers.
+// shownMembers spells a set's members for the message about duplicates. That message has no numbers.
 func shownMembers(element string, members []string) string {
 	switch element {
 	case "S":
@@ -416,7 +417,7 @@ func appendString(out []byte, text string) []byte {
 	return append(out, '"')
 }
 
-// serialization turns a fault in a request's JSON into the service's error. A service error stays unchanged.
+// serialization turns a fault in a request's JSON into the service's error. It leaves a service error unchanged.
 func serialization(err error) error {
 	if known, ok := errors.AsType[*serviceError](err); ok {
 		return known

@@ -33,7 +33,7 @@ func TestParseDecimal(t *testing.T) {
 	}
 }
 
-// anyDecimal draws the text of a number. The digits of any two are at most 30 places apart.
+// anyDecimal draws the text of a number. The digits of any two such numbers are at most 30 places apart.
 func anyDecimal() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		digits := rapid.StringMatching(`-?[0-9]{1,12}`).Draw(t, "digits")
@@ -72,7 +72,7 @@ func TestSizes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		wire string
-		want int // as Amazon's own DynamoDB Local counts it
+		want int // the size that Amazon's DynamoDB Local counts
 	}{
 		{`{"S":""}`, 0}, {`{"S":"é"}`, 2}, {`{"B":"YWJj"}`, 3}, {`{"BOOL":false}`, 1}, {`{"NULL":true}`, 1},
 		{`{"L":[]}`, 3}, {`{"L":[{"S":"a"}]}`, 5}, {`{"L":[{"L":[]}]}`, 7}, {`{"M":{}}`, 3}, {`{"M":{"k":{"S":"a"}}}`, 6},

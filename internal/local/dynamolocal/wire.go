@@ -15,7 +15,7 @@ import (
 const (
 	targetPrefix = "DynamoDB_20120810."
 	contentType  = "application/x-amz-json-1.0"
-	// maxBody is the service's limit of 16 MB for a request, plus a margin for framing.
+	// maxBody is the service's limit of 16 MB for a request, plus a margin for the JSON around the items.
 	maxBody = 16<<20 + 1<<20
 )
 
@@ -24,16 +24,16 @@ type serviceError struct {
 	code    string
 	message string
 	status  int // 0 means 400
-	// misfit is set if a request's key doesn't fit its table's schema, for which a transaction is cancelled.
+	// misfit marks the error of a key that doesn't fit its table's schema: it cancels a transaction.
 	misfit  bool
-	item    document // the item that failed a condition, where that was asked for
+	item    document // the item that failed a condition, if the request asked for it
 	reasons []cancellationReason
 }
 
 func (e *serviceError) Error() string { return e.code + ": " + e.message }
 
-// MarshalJSON writes the error's wire form. The namespace before the code names the layer of the service that such errors come
-// from.
+// MarshalJSON writes the error's wire form. The namespace before the code names the part of the service that sends such
+// errors.
 func (e *serviceError) MarshalJSON() ([]byte, error) {
 	namespace := "com.amazonaws.dynamodb.v20120810#"
 	switch e.code {
@@ -71,7 +71,7 @@ func isMisfit(err error) bool {
 	return ok && failure.misfit
 }
 
-// operation answers a request's body with the response to be written as JSON.
+// operation answers a request's body with a response, which is then written as JSON.
 type operation func(e *Engine, body []byte) (any, error)
 
 var operations = map[string]operation{
@@ -93,7 +93,7 @@ var operations = map[string]operation{
 	"UpdateTimeToLive":   call((*Engine).updateTimeToLive),
 }
 
-// call makes an operation of a method that takes the decoded request.
+// call makes an operation of a method with a decoded request.
 func call[Request, Response any](method func(*Engine, *Request) (Response, error)) operation {
 	return func(e *Engine, body []byte) (any, error) {
 		request := new(Request)
@@ -104,8 +104,8 @@ func call[Request, Response any](method func(*Engine, *Request) (Response, error
 	}
 }
 
-// decodeRequest reads a request's JSON. A parameter that this package doesn't know is refused rather than ignored:
-// the request would mean something else without it.
+// decodeRequest decodes a request's JSON. It refuses a parameter that this package doesn't know: to ignore it would change
+// the request's meaning.
 func decodeRequest(body []byte, request any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -128,13 +128,13 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(status)
-	// A client that has gone away cannot be told.
+	// A failed write means that the client has gone.
 	_, _ = w.Write(body)
 }
 
-// Transport returns a round tripper for the SDK's HTTP client that answers from this engine, for any host, without a socket.
-// When the request's context ends first, its error is returned at once; as over a network, the request may be carried out all
-// the same.
+// Transport returns a round tripper for the SDK's HTTP client. It answers requests to any host from this engine, without a
+// socket. If a request's context ends first, its error is returned at once; as on a network, the request may be carried out
+// all the same.
 func (e *Engine) Transport() http.RoundTripper { return transport{e} }
 
 type transport struct{ engine *Engine }
@@ -212,7 +212,7 @@ func (e *Engine) perform(r *http.Request) (any, error) {
 	return operation(e, body)
 }
 
-// asServiceError makes an internal error of anything that is no service error already.
+// asServiceError turns any error that isn't a service error into an internal one.
 func asServiceError(err error) *serviceError {
 	if known, ok := errors.AsType[*serviceError](err); ok {
 		return known
@@ -220,7 +220,7 @@ func asServiceError(err error) *serviceError {
 	return &serviceError{code: "InternalServerError", message: err.Error(), status: http.StatusInternalServerError}
 }
 
-// requestID numbers the answers in the form of the service's ids.
+// requestID returns the next request id, in the form of the service's ids.
 func (e *Engine) requestID() string {
 	return fmt.Sprintf("%052X", e.requests.Add(1))
 }

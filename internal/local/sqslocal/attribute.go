@@ -30,7 +30,7 @@ func (a Attribute) value() []byte {
 	return []byte(a.StringValue)
 }
 
-// baseType returns the part before the custom label, as in "Number.float".
+// baseType returns the part of a data type before its custom label, such as "Number" of "Number.float".
 func baseType(dataType string) string {
 	base, _, _ := strings.Cut(dataType, ".")
 	return base
@@ -43,7 +43,7 @@ func checkAttributes(attributes map[string]Attribute) error {
 		return invalidParameter("Number of message attributes [%d] exceeds the allowed maximum [%d].",
 			len(attributes), maxAttributes)
 	}
-	// Sorted, so that a message with two faults always gets the same answer.
+	// In a fixed order, so that a message with two faults always gets the same answer.
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if err := checkAttribute(name, attributes[name]); err != nil {
 			return err
@@ -95,7 +95,8 @@ func attributeBytes(attributes map[string]Attribute) int {
 	return size
 }
 
-// selectAttributes returns the attributes that a receive asked for: "All", ".*", a name, or a prefix ending in ".*".
+// selectAttributes returns the attributes that a receive asks for. wanted has names, "All", ".*", or prefixes that end in
+// ".*".
 func selectAttributes(attributes map[string]Attribute, wanted []string) map[string]Attribute {
 	selected := map[string]Attribute{}
 	for name, a := range attributes {
@@ -118,8 +119,9 @@ func md5OfText(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// md5OfAttributes returns the digest that SQS answers for attributes, or "" if there are none. By name, each part
-// goes in with its length before it: the name, the data type, then 1 or 2 for text or binary, and the value.
+// md5OfAttributes returns SQS's digest of the attributes, "" if there are none. The attributes are hashed in the order of
+// their names. Of each, the name, the data type and the value go in, each with its length in front; before the value there is
+// a byte: 1 for text, 2 for binary.
 func md5OfAttributes(attributes map[string]Attribute) string {
 	if len(attributes) == 0 {
 		return ""

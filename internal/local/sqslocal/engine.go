@@ -1,13 +1,12 @@
-// Package sqslocal is an in-memory stand-in for Amazon SQS. It speaks the AWS JSON 1.0 protocol, so the SDK's client
-// runs against it unchanged, over loopback HTTP or through the in-process Transport.
+// Package sqslocal is an in-memory stand-in for Amazon SQS. It speaks the AWS JSON 1.0 protocol, so that the SDK's client
+// works with it unchanged, over loopback HTTP or through the in-process Transport.
 //
-// Time is the engine's clock alone: delays, visibility time-outs, retention and rate-limited redrives follow the
-// function given to New, so a clock that jumps takes effect at once. After moving such a clock, call Wake: long polls
-// then look again.
+// All times (delays, visibility time-outs, retention, rate-limited redrives) follow the clock given to New, so a clock that
+// jumps takes effect at once. After moving such a clock, call Wake: long polls then look again.
 //
-// Only standard queues exist. Signatures are not checked, policies, tags and encryption are not kept, and request
-// members that the engine doesn't know are ignored, as SQS ignores them. An empty answer to a long poll may come early
-// when the engine's clock stands still: no poll outlasts its waiting time on the wall clock.
+// Only standard queues exist. Signatures are not checked; policies, tags and encryption are not kept. Request members that
+// the engine doesn't know are ignored, as SQS ignores them. A long poll also ends when its waiting time has passed on the
+// wall clock, even if the engine's clock stands still.
 package sqslocal
 
 import (
@@ -27,31 +26,31 @@ const (
 	AccountID = "000000000000"
 )
 
-// ARN returns the Amazon resource name of the queue called name.
+// ARN returns the Amazon resource name of the queue with the given name.
 func ARN(name string) string {
 	return "arn:aws:sqs:" + Region + ":" + AccountID + ":" + name
 }
 
-// QueueURL returns the URL of the queue called name in an engine at endpoint, such as "http://127.0.0.1:4100". GetQueueUrl
-// answers the same.
+// QueueURL returns the URL of a queue in an engine at endpoint, such as "http://127.0.0.1:4100". GetQueueUrl returns the
+// same.
 func QueueURL(endpoint, name string) string {
 	return endpoint + "/" + AccountID + "/" + name
 }
 
 // Queue describes a queue that New creates.
 type Queue struct {
-	// Name is how the queue is found; two queues of one name are one queue, the later description.
+	// Name identifies the queue. If two descriptions have the same name, the later one counts.
 	Name string
 	// VisibilityTimeout hides a received message from further receives; zero means 30 seconds.
 	VisibilityTimeout time.Duration
 	// Delay hides a new message from receives.
 	Delay time.Duration
-	// RetentionPeriod is how long after sending a message is dropped; zero means 4 days.
+	// RetentionPeriod is the time after sending at which a message is dropped; zero means 4 days.
 	RetentionPeriod time.Duration
-	// DeadLetterQueue names the queue for messages received MaxReceiveCount times in vain; empty means that there is
-	// none. Where no Queue describes it, it is created with the defaults. A queue can't be its own.
+	// DeadLetterQueue names the queue for messages that were received MaxReceiveCount times without being deleted; empty
+	// means none. If no Queue describes it, it is created with the defaults. It must be another queue.
 	DeadLetterQueue string
-	// MaxReceiveCount is how often a message may be received; zero means 10. Without a DeadLetterQueue it is unused.
+	// MaxReceiveCount is how often a message may be received; zero means 10. It has no effect without a DeadLetterQueue.
 	MaxReceiveCount int
 }
 
@@ -100,8 +99,8 @@ func (e *Engine) Wake() {
 	e.notify()
 }
 
-// Changed returns a channel that is closed at the next change of any queue or call of Wake. To wait for a state without
-// missing it, take the channel before looking at the state.
+// Changed returns a channel that is closed at the next change of any queue, or call of Wake. To wait for a state, call
+// Changed before looking at the state: otherwise a change in between is missed.
 func (e *Engine) Changed() <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -120,26 +119,26 @@ func (e *Engine) Counts(name string) (visible, delayed, inFlight int) {
 	return q.counts(now)
 }
 
-// State is where a message is in its life.
+// State is a message's stage of life in a queue.
 type State string
 
-// The states of a message that is in a queue.
+// The states.
 const (
 	Visible  State = "visible"  // the next receive may return it
 	Delayed  State = "delayed"  // not yet received, and hidden until its delay has passed
 	InFlight State = "inFlight" // received, and hidden until its visibility time-out
 )
 
-// Message is a look at one message of a queue.
+// Message describes a message in a queue.
 type Message struct {
 	ID         string
 	Body       string
 	Attributes map[string]Attribute
-	// TraceHeader is the AWSTraceHeader sent with the message, or empty.
+	// TraceHeader is the message's AWSTraceHeader, or empty.
 	TraceHeader string
 	State       State
 	SentAt      time.Time
-	// VisibleAt is when the message can be, or could first be, received again.
+	// VisibleAt is the time from which the message can be received.
 	VisibleAt time.Time
 	// FirstReceivedAt is zero for a message that has never been received.
 	FirstReceivedAt time.Time
@@ -149,7 +148,7 @@ type Message struct {
 	DeadLetterSource string
 }
 
-// Messages returns the messages of a queue in the order in which they came into it, without receiving them. An unknown
+// Messages returns the messages of a queue in the order in which they came into it. It doesn't count as a receive. An unknown
 // queue is empty.
 func (e *Engine) Messages(name string) []Message {
 	now := e.lock()
@@ -165,8 +164,8 @@ func (e *Engine) Messages(name string) []Message {
 	return views
 }
 
-// lock takes the engine's lock, applies the changes due by now, and returns the time. The clock is read outside the lock: a
-// caller that moves the clock may hold the clock's own lock while calling Wake.
+// lock takes the engine's lock, applies all changes that are due, and returns the time. It reads the clock before it takes
+// the lock: a caller that moves the clock may hold the clock's own lock while calling Wake.
 func (e *Engine) lock() time.Time {
 	now := e.now()
 	e.mu.Lock()
@@ -183,7 +182,7 @@ func (e *Engine) lock() time.Time {
 	return now
 }
 
-// notify wakes every waiter for a change. The lock must be held.
+// notify wakes everybody who waits for a change. The lock must be held.
 func (e *Engine) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -196,8 +195,8 @@ func (e *Engine) add(q *queue, m *message) {
 	q.put(m)
 }
 
-// take receives at most limit visible messages for the length of visibility, and moves messages received too often to the
-// dead-letter queue. The lock must be held.
+// take receives at most limit visible messages and hides them for visibility. It moves messages that were received too often
+// to the dead-letter queue. The lock must be held.
 func (e *Engine) take(q *queue, now time.Time, limit int, visibility time.Duration) []*message {
 	var taken []*message
 	moved := false
@@ -206,7 +205,7 @@ func (e *Engine) take(q *queue, now time.Time, limit int, visibility time.Durati
 		if m == nil {
 			break
 		}
-		// A taken message leaves the queue until the loop ends: with a time-out of zero it would be taken again.
+		// A received message stays out of the queue until the loop ends; with a time-out of zero it would be received again.
 		q.drop(m)
 		if target := e.queues[q.settings.redrive.queue]; target != nil && m.receives >= q.settings.redrive.maxReceives {
 			m.deadLetter(q.name, now)

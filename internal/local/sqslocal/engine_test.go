@@ -59,7 +59,7 @@ func (s stack) hide(t *testing.T, m types.Message, seconds int32) error {
 	return err
 }
 
-// bury sends a message and receives it until the queue gives it up.
+// bury sends a message and receives it until it is in the dead-letter queue.
 func (s stack) bury(t *testing.T, body string) {
 	t.Helper()
 	s.send(t, body)
@@ -260,7 +260,7 @@ func TestLongPollEndsByTheClock(t *testing.T) {
 		_, _, answer := post(t, s.engine, http.MethodPost, "AmazonSQS.ReceiveMessage", s.poll())
 		ended <- answer
 	}()
-	// The poll counts its time from its own first look at the clock, so the clock moves until the poll has ended.
+	// The poll measures its time from its own first look at the clock. So the clock is moved until the poll has ended.
 	for {
 		select {
 		case answer := <-ended:
@@ -274,7 +274,7 @@ func TestLongPollEndsByTheClock(t *testing.T) {
 	}
 }
 
-// poll is the body of a long poll of the jobs.
+// poll is the request body of a long poll of the jobs.
 func (s stack) poll() []byte { return []byte(`{"QueueUrl":"` + s.jobs + `","WaitTimeSeconds":20}`) }
 
 func TestLongPollOfAnAbsentCallerTakesNothing(t *testing.T) {
@@ -299,8 +299,8 @@ func TestLongPollOfAnAbsentCallerTakesNothing(t *testing.T) {
 	}
 }
 
-// TestClockMovesDuringALook: a clock that is moved between a receive's reading it and its looking into the queue wakes that
-// receive, too.
+// TestClockMovesDuringALook: a receive reads the clock, and the clock is moved before the receive looks into the queue. The
+// receive must look again.
 func TestClockMovesDuringALook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// A fault is an error as SQS words it on the wire: shape is the JSON protocol's name of it, queryCode the older
-// protocol's, which SQS still sends along and which the SDK shows as the error's code.
+// fault is an error in SQS's words. shape is its name in the JSON protocol. queryCode is its name in the older protocol,
+// which SQS still sends too; the SDK shows it as the error's code.
 type fault struct {
 	status    int
 	shape     string
@@ -22,7 +22,7 @@ func (f *fault) body() any {
 	return map[string]string{"__type": f.shape, "message": f.message}
 }
 
-// asFault returns the fault in err. Every error of an operation is one; anything else would be the engine's own failure.
+// asFault returns the fault in err. Every error of an operation is a fault; anything else is a failure of the engine itself.
 func asFault(err error) *fault {
 	if f := (*fault)(nil); errors.As(err, &f) {
 		return f

@@ -25,8 +25,8 @@ func post(t *testing.T, h http.Handler, method, target string, body []byte) (int
 	return w.Code, w.Header(), answer
 }
 
-// FuzzRequest sends arbitrary bodies to every operation. The answer is always JSON, and either a success or a named error of
-// the sender's.
+// FuzzRequest sends arbitrary bodies to every operation. Each answer is JSON: a success, or a named error that blames the
+// sender.
 func FuzzRequest(f *testing.F) {
 	operations := []string{
 		"SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch",
@@ -46,7 +46,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := newClock()
-		// Each look at the clock moves it, so that a long poll ends at its second look.
+		// Each reading of the clock moves it, so a long poll ends at its second look.
 		running := func() time.Time { c.advance(time.Minute); return c.now() }
 		e := sqslocal.New(running, sqslocal.Queue{Name: "jobs", DeadLetterQueue: "dead", MaxReceiveCount: 1})
 		post(t, e, http.MethodPost, "AmazonSQS.SendMessage", []byte(`{`+url+`,"MessageBody":"b"}`))

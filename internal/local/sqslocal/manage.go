@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// purgePause is the time after a purge in which another is refused.
+// purgePause is how long after a purge another purge is refused.
 const purgePause = time.Minute
 
-// maxListed is how many queues one page of ListQueues holds at most.
+// maxListed is the most queues on a page of ListQueues.
 const maxListed = 1000
 
 var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
@@ -58,7 +58,7 @@ func (e *Engine) createQueue(in createQueueInput, at func(string) string) (queue
 	return queueURLOutput{at(in.QueueName)}, nil
 }
 
-// applyAttributes returns the settings with the attributes of a CreateQueue request put in. The lock must be held.
+// applyAttributes returns the settings after the attributes of a CreateQueue request are applied. The lock must be held.
 func (e *Engine) applyAttributes(s settings, attributes map[string]string) (settings, error) {
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if name == "RedrivePolicy" {
@@ -125,7 +125,7 @@ func (e *Engine) parseRedrive(text string) (redrive, error) {
 	return redrive{queue: target.name, maxReceives: n}, nil
 }
 
-// byARN returns the queue of that ARN. The lock must be held.
+// byARN returns the queue with an ARN. The lock must be held.
 func (e *Engine) byARN(arn string) (*queue, bool) {
 	q, ok := e.queues[arn[strings.LastIndexByte(arn, ':')+1:]]
 	return q, ok && ARN(q.name) == arn
@@ -155,7 +155,7 @@ type listQueuesOutput struct {
 	NextToken string   `json:"NextToken,omitempty"`
 }
 
-// listQueues pages by name: the token is the last name of the page before.
+// listQueues pages by name: the token is the last name on the previous page.
 func (e *Engine) listQueues(in listQueuesInput, at func(string) string) (listQueuesOutput, error) {
 	if outside(in.MaxResults, 1, maxListed) {
 		return listQueuesOutput{}, invalidParameter("Value %d for parameter MaxResults is invalid. Reason: Must be between "+

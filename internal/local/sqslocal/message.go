@@ -54,10 +54,10 @@ func (o outgoing) check(q *queue) error {
 
 const traceHeader = "AWSTraceHeader"
 
-// outside tells whether a member is present and not between low and high.
+// outside reports whether a member is present and not between low and high.
 func outside(n *int, low, high int) bool { return n != nil && (*n < low || *n > high) }
 
-// seconds returns the duration that a member states, or otherwise if it is absent.
+// seconds returns a member's value as a duration, or otherwise if the member is absent.
 func seconds(n *int, otherwise time.Duration) time.Duration {
 	if n == nil {
 		return otherwise
@@ -87,7 +87,7 @@ func (e *Engine) sendMessage(in sendInput) (sent, error) {
 	return e.accept(q, in.outgoing, now)
 }
 
-// accept puts a valid message into the queue. The lock must be held.
+// accept adds a valid message to the queue. The lock must be held.
 func (e *Engine) accept(q *queue, out outgoing, now time.Time) (sent, error) {
 	if err := out.check(q); err != nil {
 		return sent{}, err
@@ -158,8 +158,8 @@ type receiveOutput struct {
 	Messages []received `json:"Messages,omitempty"`
 }
 
-// receiveMessage waits for messages for the request's time, or else the queue's. It gives none to a caller that has gone away,
-// because the messages would be hidden for nothing.
+// receiveMessage waits for messages for the request's waiting time, or else the queue's. It returns none to a caller that has
+// left: they would be hidden from everybody without being received.
 func (e *Engine) receiveMessage(ctx context.Context, in receiveInput) (receiveOutput, error) {
 	if err := in.check(); err != nil {
 		return receiveOutput{}, err
@@ -180,14 +180,14 @@ func (e *Engine) receiveMessage(ctx context.Context, in receiveInput) (receiveOu
 	}
 }
 
-// look is an attempt to receive, with everything needed to wait for a better one.
+// look is the result of one attempt to receive, with the data needed to wait for the next attempt.
 type look struct {
 	now      time.Time
-	wait     time.Duration // the queue's own
+	wait     time.Duration // the queue's own waiting time
 	messages []received
-	changed  <-chan struct{} // since before the look
-	until    time.Duration   // until the passing of time brings a message
-	pending  bool            // whether it will
+	changed  <-chan struct{} // taken before the look, so that no change is missed
+	until    time.Duration   // time until a hidden message becomes visible
+	pending  bool            // whether there is a hidden message
 }
 
 func (e *Engine) look(ctx context.Context, in receiveInput) (look, error) {
@@ -215,8 +215,7 @@ func (e *Engine) look(ctx context.Context, in receiveInput) (look, error) {
 	return l, nil
 }
 
-// waiting is the time that a long poll has. It ends when the engine's clock says so, and at the latest when the wall
-// clock does.
+// waiting is a long poll's waiting time. It ends by the engine's clock, and at the latest by the wall clock.
 type waiting struct {
 	deadline time.Time
 	wall     *time.Timer
@@ -228,7 +227,7 @@ func newWaiting(now time.Time, d time.Duration) *waiting {
 
 func (w *waiting) stop() { w.wall.Stop() }
 
-// more waits until it is worth looking again, and is false when the time is over.
+// more waits until another look may find a message. It returns false when the waiting time is over.
 func (w *waiting) more(ctx context.Context, l look) bool {
 	if ctx.Err() != nil || !l.now.Before(w.deadline) {
 		return false

@@ -14,11 +14,12 @@ const (
 	taskFailed    = "FAILED"
 )
 
-// moveTask redrives a dead-letter queue. It advances with the clock, whenever an operation looks at the engine.
+// moveTask redrives a dead-letter queue. It advances whenever an operation looks at the engine, as far as the clock allows by
+// then.
 type moveTask struct {
 	handle      string
 	source      *queue
-	destination *queue // nil: each message goes back to the queue that it came from
+	destination *queue // nil: each message returns to its original queue
 	rate        int    // messages a second; 0 moves all at once
 	started     time.Time
 	moved       int
@@ -27,7 +28,7 @@ type moveTask struct {
 	failure     string
 }
 
-// moving tells whether a task runs, so that messages can come with the passing of time. The lock must be held.
+// moving reports whether a task runs: then messages can come as time passes. The lock must be held.
 func (e *Engine) moving() bool {
 	for _, t := range e.tasks {
 		if t.status == taskRunning {
@@ -37,7 +38,7 @@ func (e *Engine) moving() bool {
 	return false
 }
 
-// advance moves the messages that the task's rate allows by now, and reports whether it moved any. The lock must be held.
+// advance moves as many messages as the task's rate allows by now, and reports whether it moved any. The lock must be held.
 func (e *Engine) advance(t *moveTask, now time.Time) bool {
 	before := t.moved
 	for t.status == taskRunning {
@@ -61,8 +62,8 @@ func (t *moveTask) allowed(now time.Time) int {
 	return t.rate * (1 + int(now.Sub(t.started)/time.Second))
 }
 
-// move sends a dead letter on as a new message, with its own id, age and receive count. A message that was sent to the
-// dead-letter queue directly has no queue to go back to, and fails a task without a destination, as in SQS.
+// move sends a dead letter on as a new message, with its id, age and receive count. A message that was sent directly to the
+// dead-letter queue has no original queue: without a destination, it makes the task fail, as in SQS.
 func (e *Engine) move(t *moveTask, m *message, now time.Time) {
 	target := t.destination
 	if target == nil {
@@ -132,7 +133,7 @@ func unknownResource(parameter string) error {
 	return resourceNotFound("The resource that you specified for the " + parameter + " parameter doesn't exist.")
 }
 
-// moveSource returns the queue to redrive, which some queue must use for its dead letters. The lock must be held.
+// moveSource returns the queue to redrive. It must be the dead-letter queue of some queue. The lock must be held.
 func (e *Engine) moveSource(arn string) (*queue, error) {
 	if arn == "" {
 		return nil, missingParameter("SourceArn")
@@ -170,7 +171,7 @@ type moveResult struct {
 	StartedTimestamp             int64  `json:"StartedTimestamp"`
 }
 
-// listMessageMoveTasks answers the latest task, or as many as asked for, latest first.
+// listMessageMoveTasks returns the latest tasks, newest first: as many as the request asks for, or one.
 func (e *Engine) listMessageMoveTasks(in listMovesInput) (listMovesOutput, error) {
 	if outside(in.MaxResults, 1, 10) {
 		return listMovesOutput{}, invalidParameter("Value %d for parameter MaxResults is invalid. Reason: Must be between "+

@@ -19,15 +19,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/queuetest"
 )
 
-// job is the model's knowledge of a message.
+// job is a message as the model knows it.
 type job struct {
 	Queue     string // empty once deleted
 	Receives  int
 	VisibleAt time.Time
-	handle    string // the latest
+	handle    string // of its latest receive
 }
 
-// model is a queue written down as simply as its description: messages by body, and every handle ever given out.
+// model is a queue in its simplest form: messages by body, and every handle that was ever given out.
 type model struct {
 	stack
 	jobs    map[string]*job
@@ -96,7 +96,7 @@ func (m *model) receiveSome(t *rapid.T) {
 	}
 }
 
-// bury notes the moves to the dead-letter queue, each of which must be due.
+// bury notes the moves to the dead-letter queue, and fails if a move wasn't due.
 func (m *model) bury(t *rapid.T) {
 	for _, dead := range m.engine.Messages("dead") {
 		j := m.jobs[dead.Body]
@@ -110,8 +110,8 @@ func (m *model) bury(t *rapid.T) {
 	}
 }
 
-// drawHandle returns any handle ever given out, stale ones included, and whether it is the latest of a message still in
-// its queue. Before the first receive there is none, and j is nil.
+// drawHandle returns any handle that was ever given out, and its message. current says whether it is the latest handle of a
+// message that is still in its queue. Before the first receive there is no handle, and j is nil.
 func (m *model) drawHandle(t *rapid.T) (handle string, j *job, current bool) {
 	if len(m.handles) == 0 {
 		return "", nil, false

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// maxVisibility is how long a message can be hidden after one receive, extensions included.
+// maxVisibility is the longest time for which a receive can hide a message, extensions included.
 const maxVisibility = 12 * time.Hour
 
-// maxMessageBytes is the largest message, attributes included, and the largest batch.
+// maxMessageBytes bounds the size of a message with its attributes, and of a batch.
 const maxMessageBytes = 1 << 20
 
 type redrive struct {
@@ -37,9 +37,9 @@ type queue struct {
 	created  time.Time
 	purged   time.Time
 	messages map[string]*message
-	// schedule holds the same messages; the message that is or becomes visible first is at the top.
+	// schedule has the same messages, with the message that becomes visible first at the top.
 	schedule schedule
-	// nextExpiry is no later than the first expiry of a message. It spares most operations a walk over all messages.
+	// nextExpiry is not later than the first expiry of a message. Until then, no operation has to look through all messages.
 	nextExpiry time.Time
 }
 
@@ -61,7 +61,7 @@ func (q *queue) drop(m *message) {
 	heap.Remove(&q.schedule, m.index)
 }
 
-// nextVisible returns the message that has been visible for longest, or nil.
+// nextVisible returns the message that has been visible for longest, nil if none is visible.
 func (q *queue) nextVisible(now time.Time) *message {
 	if len(q.schedule) == 0 || q.schedule[0].visibleAt.After(now) {
 		return nil
@@ -69,7 +69,7 @@ func (q *queue) nextVisible(now time.Time) *message {
 	return q.schedule[0]
 }
 
-// untilVisible returns how long it takes until a hidden message becomes visible; ok is false if there is none.
+// untilVisible returns the time until a hidden message becomes visible; ok is false if none is hidden.
 func (q *queue) untilVisible(now time.Time) (d time.Duration, ok bool) {
 	if len(q.schedule) == 0 {
 		return 0, false
@@ -77,7 +77,7 @@ func (q *queue) untilVisible(now time.Time) (d time.Duration, ok bool) {
 	return q.schedule[0].visibleAt.Sub(now), true
 }
 
-// expire drops the messages past their retention and tells whether there were any.
+// expire drops the messages past their retention and reports whether there were any.
 func (q *queue) expire(now time.Time) bool {
 	if len(q.messages) == 0 || q.nextExpiry.After(now) {
 		return false
@@ -114,8 +114,8 @@ func (q *queue) counts(now time.Time) (visible, delayed, inFlight int) {
 	return visible, delayed, inFlight
 }
 
-// find returns the message with the handle of its latest receive, or nil if the message is gone or has been received again
-// since. A text that is no handle of this queue is an error.
+// find returns the message with the given handle, which must be of its latest receive. It returns nil if the message is gone
+// or has been received again. A text that is no handle of this queue is an error.
 func (q *queue) find(handle string) (*message, error) {
 	if handle == "" {
 		return nil, missingParameter("ReceiptHandle")
@@ -130,7 +130,7 @@ func (q *queue) find(handle string) (*message, error) {
 	return nil, nil
 }
 
-// remove deletes the message that the handle stands for. A stale handle succeeds and deletes nothing, as SQS documents.
+// remove deletes the message with the handle. With a stale handle it succeeds and deletes nothing, as SQS documents.
 func (q *queue) remove(handle string) error {
 	m, err := q.find(handle)
 	if err != nil {
@@ -142,7 +142,7 @@ func (q *queue) remove(handle string) error {
 	return nil
 }
 
-// hide changes when a message in flight becomes visible.
+// hide changes the time at which a message in flight becomes visible.
 func (q *queue) hide(handle string, timeout time.Duration, now time.Time) error {
 	m, err := q.find(handle)
 	switch {
@@ -174,7 +174,7 @@ type message struct {
 	receivedAt      time.Time
 	receives        int
 	handle          string // of the latest receive from this queue
-	source          string // the queue that gave the message up
+	source          string // the queue from which the message became a dead letter
 	index           int    // in the schedule
 }
 
@@ -187,8 +187,8 @@ func (m *message) receive(queue string, now time.Time, visibility time.Duration)
 	m.handle = formatHandle(queue, m.id, m.receives)
 }
 
-// deadLetter prepares a message for its dead-letter queue. As in SQS it keeps its id, its sending time (and so its age)
-// and its receive count.
+// deadLetter prepares a message for its dead-letter queue. As in SQS, the message keeps its id, its sending time and its
+// receive count, so its age goes on too.
 func (m *message) deadLetter(source string, now time.Time) {
 	m.source, m.handle, m.visibleAt = source, "", now
 }
@@ -214,7 +214,8 @@ func (m *message) view(now time.Time) Message {
 
 func bySequence(a, b *message) int { return cmp.Compare(a.sequence, b.sequence) }
 
-// formatHandle returns the receipt handle of a message's nth receive: different for each receive, and opaque to clients.
+// formatHandle returns the receipt handle of a message's nth receive. Each receive has another handle, and clients can't read
+// anything from it.
 func formatHandle(queue, id string, receives int) string {
 	return base64.StdEncoding.EncodeToString([]byte(queue + " " + id + " " + strconv.Itoa(receives)))
 }
@@ -231,7 +232,7 @@ func parseHandle(queue, handle string) (id string, ok bool) {
 	return parts[1], true
 }
 
-// schedule is a heap of messages by the time at which they are visible, then by the order of sending.
+// schedule is a heap of messages, ordered by the time at which they become visible, then by the order of sending.
 type schedule []*message
 
 func (s schedule) Len() int { return len(s) }

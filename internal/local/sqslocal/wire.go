@@ -12,11 +12,10 @@ import (
 	"strings"
 )
 
-// maxRequestBytes holds the largest batch with every byte escaped as \u00xx.
+// maxRequestBytes has room for the largest batch with every byte escaped as \u00xx.
 const maxRequestBytes = 8 * maxMessageBytes
 
-// ServeHTTP answers one SQS request (AWS JSON 1.0). Errors are answered as SQS answers them; a request that is no SQS
-// request gets UnknownOperationException.
+// ServeHTTP answers one SQS request (AWS JSON 1.0), with SQS's own errors. Any other request gets UnknownOperationException.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := e.serve(w, r)
 	status := http.StatusOK
@@ -90,8 +89,8 @@ func handle[In, Out any](body []byte, operation func(In) (Out, error)) (any, err
 	return operation(in)
 }
 
-// endpoint returns the address by which the caller reached the engine: without the path of a queue's URL, which SDKs
-// send requests about the queue to, and without the slash that some of them append.
+// endpoint returns the address at which the caller reached the engine. It cuts off the path of a queue's URL, because SDKs
+// send requests about a queue there, and a slash at the end, which some SDKs append.
 func endpoint(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.URL.Scheme == "https" {
@@ -112,11 +111,11 @@ func writeJSON(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a caller that has gone away needs no answer
+	_, _ = w.Write(body) // fails only if the caller has gone
 }
 
-// Transport returns an http.RoundTripper that answers in process, without a network, for requests to any host. If a long poll's
-// context ends, the answer has no messages and is no error.
+// Transport returns an http.RoundTripper that answers requests to any host in process, without a network. A long poll whose
+// context ends returns an empty answer, not an error.
 func (e *Engine) Transport() http.RoundTripper { return transport{engine: e} }
 
 type transport struct{ engine *Engine }
