@@ -35,22 +35,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// attack is an attacker's attempt. It is made on a stack of demo data, and fails its test if it succeeds.
+// attack is an attacker's attempt on a stack of demo data. try fails its test if the attempt succeeds.
 //
-// No attack may get marker into an answer or the log, nor a secret or a customer's number: victim checks that for all of them.
+// No attack may bring marker, a secret or a customer's number into an answer or the log. victim checks this for all attacks.
 type attack struct {
 	name string
 	try  func(*testing.T, *victim)
 }
 
-// marker is the text that attackers write wherever they can.
+// marker is the text that attackers write into everything that they can.
 const marker = "pwned"
 
-// attacks has them all.
+// attacks has all attacks.
 var attacks = slices.Concat(forgeries, parameters, paths, credentials, oversized, injections, replays, fromSufrah, onCache, onQueue, fromTwilio)
 
-// TestAttacks makes every attack, most of them on the same stack: each comes from its own customer, and on its own restaurant
-// if it is to take something.
+// TestAttacks makes every attack, most of them on the same stack. Each attack has a customer of its own, and a restaurant of
+// its own if it opens a conversation.
 func TestAttacks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: attacks take as much of a processor as a third of all other short tests")
@@ -92,29 +92,29 @@ func serveTarget(t *testing.T) (*devstack.Stack, *syncBuffer) {
 // victim is a stack under attack, with the customer and the restaurant that this attack has to itself.
 type victim struct {
 	*devstack.Stack
-	log *syncBuffer // the stack's
-	own *syncBuffer // of functions that the attack has for itself
+	log *syncBuffer // the stack's log
+	own *syncBuffer // log of functions that only this attack uses
 
 	attack     int
 	customer   string
 	restaurant string // its id
-	number     string // that it answers at
-	before     int64  // its conversations
+	number     string // the restaurant's WhatsApp number
+	before     int64  // the restaurant's conversations before the attack
 
-	cache *miniredis.Miniredis // of its own functions
+	cache *miniredis.Miniredis // cache of the functions that only this attack uses
 }
 
 func newVictim(t *testing.T, stack *devstack.Stack, log *syncBuffer, attack int) *victim {
 	t.Helper()
 	v := &victim{Stack: stack, log: log, own: new(syncBuffer), attack: attack, customer: fmt.Sprintf("+9665%08d", attack+1)}
-	// Attacks that take something come last, and are fewer than the restaurants.
+	// The attacks that open a conversation are the last ones, and there are more restaurants than such attacks.
 	restaurant := 1 + attack%145
 	v.restaurant, v.number = fmt.Sprintf("demo-%03d", restaurant), fmt.Sprintf("+96611%07d", restaurant)
 	v.before = v.conversations(t)
 	return v
 }
 
-// alone is an attack on its own stack, because it changes the clock or the backends.
+// alone makes an attack on a stack of its own, because the attack changes the clock or the backends.
 func alone(try func(*testing.T, *victim)) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		stack, log := serveTarget(t)
@@ -124,7 +124,7 @@ func alone(try func(*testing.T, *victim)) func(*testing.T, *victim) {
 	}
 }
 
-// secrets must appear neither in an answer nor in the log.
+// secrets must not appear in an answer or in the log.
 var secrets = []string{
 	devstack.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-dashboard-pat", "local-pat-clxyz123abc",
 	base64.StdEncoding.EncodeToString([]byte(devstack.TwilioAuthToken)), credential.HashOf("local-admin-key").String(),
@@ -144,7 +144,7 @@ func checkTells(t *testing.T, what, text string) {
 	}
 }
 
-// checkLog checks that each line of a log is a JSON object, either a log entry or metrics, and reveals nothing.
+// checkLog fails unless each line of a log is a JSON object (a log entry or metrics) that reveals nothing.
 func checkLog(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -166,13 +166,13 @@ func conversationsOf(t *testing.T, stack *devstack.Stack, restaurant string) int
 	return read[figures](t, get(t, stack, "/api/usage", asDashboard, "X-Restaurant-Id: "+restaurant), 200).ConversationsThisMonth
 }
 
-// conversations returns how many the restaurant has had this month.
+// conversations returns the number of the restaurant's conversations this month.
 func (v *victim) conversations(t *testing.T) int64 {
 	t.Helper()
 	return conversationsOf(t, v.Stack, v.restaurant)
 }
 
-// checkUntouched fails if anything came of an attack.
+// checkUntouched fails if the attack had any effect.
 func (v *victim) checkUntouched(t *testing.T) {
 	t.Helper()
 	if n := v.conversations(t); n != v.before {
@@ -183,13 +183,13 @@ func (v *victim) checkUntouched(t *testing.T) {
 	}
 }
 
-// request is a request on the wire.
+// request is an HTTP request.
 type request struct {
 	method, target, body string
 	headers              []string // "Name: value"
 }
 
-// refused is an attack by a request that is answered with the status and code, and of which nothing else comes.
+// refused is an attack by a request that must be answered with the status and code, and must have no effect.
 func refused(status int, code string, build func(*testing.T, *victim) request) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		r := build(t, v)
@@ -206,30 +206,30 @@ func refused(status int, code string, build func(*testing.T, *victim) request) f
 	}
 }
 
-// ask is a read of the API.
+// ask makes a GET of the API.
 func ask(target string, headers ...string) func(*testing.T, *victim) request {
 	return func(*testing.T, *victim) request { return request{http.MethodGet, target, "", headers} }
 }
 
-// post is a webhook as Twilio sends it, from the victim's customer to its restaurant, with the attacker's changes.
+// post is a webhook as Twilio sends it, from the victim's customer to the victim's restaurant, with the attacker's changes.
 type post struct {
 	form      url.Values
 	signedURL string
 	token     string
 	target    string
 	headers   []string
-	// afterSigning changes the signed form. The signature can't follow.
+	// afterSigning changes the form after it was signed.
 	afterSigning func(url.Values)
-	// signatures returns the values of the signature's header, given the right one.
+	// signatures returns the values of the signature header, given the right one.
 	signatures func(right string) []string
-	// body replaces the form as it is sent.
+	// body changes the encoded form.
 	body func(encoded string) string
-	// contentType replaces the right one; "-" leaves it out.
+	// contentType replaces the right content type; "-" leaves the header out.
 	contentType string
 	method      string
 }
 
-// deliver is a webhook with the changes that an attacker makes.
+// deliver makes a webhook with an attacker's changes.
 func deliver(change func(*post)) func(*testing.T, *victim) request {
 	return func(_ *testing.T, v *victim) request { return v.post(change) }
 }
@@ -258,17 +258,17 @@ func (v *victim) post(change func(*post)) request {
 	return r
 }
 
-// signed is a webhook with a signature made from the right one.
+// signed makes a webhook with a signature that is derived from the right one.
 func signed(forge func(right string) string) func(*testing.T, *victim) request {
 	return deliver(func(p *post) { p.signatures = func(right string) []string { return []string{forge(right)} } })
 }
 
-// altered is a webhook that is changed after it was signed.
+// altered makes a webhook that is changed after signing.
 func altered(change func(url.Values)) func(*testing.T, *victim) request {
 	return deliver(func(p *post) { p.afterSigning = change })
 }
 
-// withForm is a webhook that Twilio signs as it is.
+// withForm makes a webhook that is changed before Twilio signs it.
 func withForm(change func(url.Values)) func(*testing.T, *victim) request {
 	return deliver(func(p *post) { change(p.form) })
 }
@@ -277,7 +277,7 @@ func set(name string, values ...string) func(url.Values) {
 	return func(form url.Values) { form[name] = values }
 }
 
-// forgeries: signatures that Twilio didn't make, or not for this.
+// forgeries have a signature that Twilio didn't make, or made for another request.
 var forgeries = []attack{
 	{"signature missing", refused(403, "forbidden", deliver(func(p *post) { p.signatures = func(string) []string { return nil } }))},
 	{"signature empty", refused(403, "forbidden", signed(func(string) string { return "" }))},
@@ -348,7 +348,7 @@ var forgeries = []attack{
 	}))},
 }
 
-// parameters: given more than once, under other names, in other places, and with digits that only look like digits.
+// parameters are given twice, under other names, in other places, or with digits that only look like digits.
 var parameters = []attack{
 	{"two senders", refused(400, "invalid_parameter", withForm(func(form url.Values) { form.Add("From", "whatsapp:+966599999999") }))},
 	{"two restaurants", refused(404, "restaurant_not_found", withForm(func(form url.Values) { form.Add("To", "whatsapp:+966110000001") }))},
@@ -410,7 +410,7 @@ var parameters = []attack{
 	{"restaurant's id with a condition", refused(404, "restaurant_not_found", ask("/api/usage", asDashboard, "X-Restaurant-Id: ' OR '1'='1"))},
 }
 
-// paths: ways round the routes.
+// paths try to get around the routes.
 var paths = []attack{
 	{"path with encoded dots", refused(404, "not_found", ask("/api/usage/%2e%2e/usage", asAdmin))},
 	{"path with dots encoded twice", refused(404, "restaurant_not_found", ask("/api/usage/%252e%252e", asAdmin))},
@@ -442,7 +442,7 @@ var paths = []attack{
 	}))},
 }
 
-// credentials: guessed, other people's, of the past, in the wrong place, and smuggled in joined headers.
+// credentials are guessed, somebody else's, expired, in the wrong place, or joined in one header.
 var credentials = []attack{
 	{"token guessed but for its end", refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer local-pat-clxyz123abd", ofExample))},
 	{"token guessed but for its begin", refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer kocal-pat-clxyz123abc", ofExample))},
@@ -497,7 +497,7 @@ var credentials = []attack{
 		if err := vault.RevokeCredential(t.Context(), "cr_in_use", noon); err != nil {
 			t.Fatalf("revoking the credential: %v", err)
 		}
-		put(t, v.Stack, "/sandbox/clock", `{"offset": "60s"}`) // the longest that an instance goes on with it
+		put(t, v.Stack, "/sandbox/clock", `{"offset": "60s"}`) // the longest time for which an instance uses a remembered credential
 		refused(401, "unauthorized", ask("/api/usage", "Authorization: Bearer token-in-use", ofExample))(t, v)
 	})},
 	{"token for two asks for a third", func(t *testing.T, v *victim) {
@@ -520,7 +520,7 @@ var credentials = []attack{
 	})},
 }
 
-// stored is a try with a token that the store knows, and that is not good any more.
+// stored is an attempt with a token that the store has, and that is no longer valid.
 func stored(g credential.Grant, revoked bool) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		vault := v.Store()
@@ -537,7 +537,7 @@ func stored(g credential.Grant, revoked bool) func(*testing.T, *victim) {
 	}
 }
 
-// oversized: more of everything than anyone needs.
+// oversized requests have far more of something than any client needs.
 var oversized = []attack{
 	{"body over what the function takes", refused(413, "body_too_large", deliver(func(p *post) { p.form.Set("Body", strings.Repeat("a", 64<<10)) }))},
 	{"body over what the gateway takes", refused(413, "", deliver(func(p *post) {
@@ -560,7 +560,7 @@ var oversized = []attack{
 	{"huge offset, of a thousand digits", hugeOffset(strings.Repeat("9", 1000))},
 }
 
-// hugeOffset is a page so far behind the last that adding to its offset might wrap round.
+// hugeOffset is a page so far beyond the end that a sum with its offset could overflow.
 func hugeOffset(offset string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		for _, filter := range []string{"", "&isActive=true", "&isActive=false"} {
@@ -572,10 +572,10 @@ func hugeOffset(offset string) func(*testing.T, *victim) {
 	}
 }
 
-// forgedLine ends a log line and begins another, in every way that a reader of logs might accept.
+// forgedLine ends a log line and begins another, in every way that a log reader might accept.
 const forgedLine = "\"}\r\n\u2028\u0085\x1b[2K{\"level\":\"INFO\",\"message\":\"" + marker + "\",\"_aws\":{}}\n"
 
-// injections: into the log, and into messages to customers.
+// injections write into the log, or into messages to customers.
 var injections = []attack{
 	{"log line in a path", refused(404, "restaurant_not_found", ask("/api/usage/"+url.PathEscape(forgedLine), asAdmin))},
 	{"log line in a query", refused(400, "invalid_parameter", ask("/api/usage?limit="+url.QueryEscape(forgedLine), asAdmin))},
@@ -617,7 +617,7 @@ var injections = []attack{
 	}},
 }
 
-// send sends a request and returns the answer, which must have the status.
+// send sends a request and returns the answer. It fails unless the answer has the status.
 func (v *victim) send(t *testing.T, r request, status int) answer {
 	t.Helper()
 	a := do(t, v.Stack, r.method, r.target, r.body, r.headers...)
@@ -628,7 +628,7 @@ func (v *victim) send(t *testing.T, r request, status int) answer {
 	return a
 }
 
-// take has the victim take a signed message, which opens a conversation and is welcomed.
+// take sends a validly signed message, which opens a conversation and gets a welcome.
 func (v *victim) take(t *testing.T, change func(*post)) answer {
 	t.Helper()
 	a := v.send(t, v.post(change), 200)
@@ -646,7 +646,7 @@ func (v *victim) checkTaken(t *testing.T) {
 
 func unchanged(*post) {}
 
-// replays: of forms that Twilio did sign.
+// replays send forms again that Twilio did sign.
 var replays = []attack{
 	{"replay", func(t *testing.T, v *victim) {
 		v.take(t, unchanged)
@@ -657,7 +657,7 @@ var replays = []attack{
 	}},
 	{"replay with its parameters doubled", func(t *testing.T, v *victim) {
 		v.take(t, unchanged)
-		// Twilio signs each pair only once, so this form has the same signature. Its message's owner can't be told any more.
+		// Twilio signs equal pairs once, so this form has the same signature. With two From parameters the sender is unclear.
 		v.send(t, v.post(func(p *post) { p.afterSigning = func(form url.Values) { form.Add("Body", form.Get("Body")) } }), 200)
 		v.send(t, v.post(func(p *post) { p.afterSigning = func(form url.Values) { form.Add("From", form.Get("From")) } }), 400)
 		v.checkTaken(t)
@@ -691,8 +691,8 @@ var replays = []attack{
 	})},
 }
 
-// behind is a function of the victim with some of the attacker's backends. It has its own cache, doesn't wait for other jobs,
-// and enqueues none.
+// behind returns a function of the victim, with some of its backends replaced by the attacker's. It has its own cache, waits
+// for no other jobs, and enqueues none.
 func (v *victim) behind(t *testing.T, name string, variables ...string) func(event any) []byte {
 	t.Helper()
 	v.cache = miniredis.RunT(t)
@@ -715,7 +715,7 @@ func (v *victim) behind(t *testing.T, name string, variables ...string) func(eve
 	}
 }
 
-// jobs returns an SQS event with the bodies.
+// jobs returns an SQS event with the given message bodies.
 func jobs(bodies ...string) events.SQSEvent {
 	var event events.SQSEvent
 	for i, body := range bodies {
@@ -732,8 +732,8 @@ func jobOf(v *victim, merchantID string) string {
 		`"profileName":"Guest","enqueuedAt":%q}`, merchantID, v.customer, time.Now().UTC().Format(time.RFC3339))
 }
 
-// evilSufrah is an attack by a server in Sufrah's place: the job fails, as it does when Sufrah is down, and the instance runs
-// the next job. If the answer is a list all the same, want is the job's outcome.
+// evilSufrah is an attack by a server in Sufrah's place. The job must fail as if Sufrah were down, and the instance must run
+// the next job. If the answer is a valid list, want is the job's outcome.
 func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		var healed atomic.Bool
@@ -754,7 +754,7 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 			t.Errorf("the log doesn't say that the job %s:\n%s", want, v.own)
 		}
 		healed.Store(true)
-		v.cache.SetTime(time.Now().Add(time.Hour)) // the longest that a Retry-After is kept
+		v.cache.SetTime(time.Now().Add(time.Hour)) // longer than the longest Retry-After that is accepted
 		if outcome := string(worker(jobs(jobOf(v, fmt.Sprint("merchant-good-", v.attack))))); strings.Contains(outcome, "message-0") {
 			t.Errorf("after Sufrah's evil answer the next restaurant's job fails too: %s", outcome)
 		}
@@ -764,12 +764,12 @@ func evilSufrah(want string, answer http.HandlerFunc) func(*testing.T, *victim) 
 func gzipped(r io.Reader) []byte {
 	var compressed bytes.Buffer
 	w := gzip.NewWriter(&compressed)
-	_, _ = io.Copy(w, r) // neither side can fail
+	_, _ = io.Copy(w, r) // can't fail here
 	_ = w.Close()
 	return compressed.Bytes()
 }
 
-// answering is an answer of 200 with the text, so many times.
+// answering answers with 200 and a body that repeats the text between begin and end.
 func answering(begin, text string, times int, end string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, begin, strings.Repeat(text, times), end)
@@ -784,7 +784,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fromSufrah: bombs in JSON and other answers of an API that isn't itself any more.
+// fromSufrah are answers of an attacker in Sufrah's place, such as JSON bombs.
 var fromSufrah = []attack{
 	{"JSON bomb of brackets", evilSufrah("failed", answering("", "[", 1_000_000, ""))},
 	{"JSON bomb of brackets in a field", evilSufrah("failed", answering(`[{"id":"1","nameAr":"a","city":`, `{"a":`, 500_000, ""))},
@@ -807,7 +807,7 @@ var fromSufrah = []attack{
 	})},
 	{"answer without end", evilSufrah("failed", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "[")
-		_, _ = io.Copy(w, zeros{}) // until the client has had enough
+		_, _ = io.Copy(w, zeros{}) // until the client closes the connection
 	})},
 	{"answer shorter than it says", evilSufrah("failed", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000000")
@@ -851,7 +851,7 @@ var fromSufrah = []attack{
 	}},
 }
 
-// checkNotFlooded fails unless the customer was sent the welcome and at most ten messages that WhatsApp takes.
+// checkNotFlooded fails unless the customer was sent the welcome and at most ten more messages, all within WhatsApp's limits.
 func (v *victim) checkNotFlooded(t *testing.T) {
 	t.Helper()
 	sent := v.Twilio.Messages(v.customer)
@@ -877,7 +877,7 @@ func shown(m sandbox.SentMessage) string {
 	return text
 }
 
-// event is a webhook as API Gateway hands it over.
+// event is a webhook as API Gateway passes it to the function.
 func (v *victim) event(change func(*post)) events.APIGatewayV2HTTPRequest {
 	r := v.post(change)
 	event := events.APIGatewayV2HTTPRequest{RawPath: r.target, Body: r.body, Headers: map[string]string{}}
@@ -889,7 +889,8 @@ func (v *victim) event(change func(*post)) events.APIGatewayV2HTTPRequest {
 	return event
 }
 
-// poisoned is an attack by somebody with write access to the cache: a customer asks for the menu and gets it, fetched anew.
+// poisoned is an attack by somebody who can write to the cache. A customer who asks for the menu must get the menu, fetched
+// anew.
 func poisoned(part, value string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		sent := v.menuAfter(t, v.menuKey(part), value)
@@ -901,7 +902,7 @@ func poisoned(part, value string) func(*testing.T, *victim) {
 
 func (v *victim) menuKey(part string) string { return cache.Key("merchant-"+v.restaurant, part) }
 
-// menuAfter has a new customer ask for the menu after a key of the cache was given a value, and returns the messages sent.
+// menuAfter sets a key of the cache, lets a new customer ask for the menu, and returns the messages sent to the customer.
 func (v *victim) menuAfter(t *testing.T, key, value string) []sandbox.SentMessage {
 	t.Helper()
 	receive := v.behind(t, processmessage.Name)
@@ -920,12 +921,12 @@ func (v *victim) menuAfter(t *testing.T, key, value string) []sandbox.SentMessag
 	return v.Twilio.Messages(v.customer)
 }
 
-// sealedAt is a value of the form in which the cache keeps it.
+// sealedAt returns a value in the form in which the cache stores it.
 func sealedAt(at time.Time, body string) string { return fmt.Sprintf("1 %d %s", at.UnixMilli(), body) }
 
 const categories = "categories" // the part of a merchant's menu that is poisoned
 
-// onCache: entries that somebody else wrote.
+// onCache are entries that an attacker wrote into the cache.
 var onCache = []attack{
 	{"cache entry of noise", poisoned(categories, "\x00\xff\x1f\x8b"+marker)},
 	{"cache entry that is empty", poisoned(categories, "")},
@@ -955,7 +956,8 @@ var onCache = []attack{
 	}},
 }
 
-// notAJob is an attack by somebody with write access to the queue: the message goes to the dead letters, and nobody is called.
+// notAJob is an attack by somebody who can write to the queue. The message must go to the dead-letter queue, and no service
+// may be called.
 func notAJob(build func(*victim) string) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		body := build(v)
@@ -986,7 +988,7 @@ func changed(from, to string) func(*victim) string {
 	return func(v *victim) string { return strings.Replace(jobOf(v, "merchant-1"), from, to, 1) }
 }
 
-// onQueue: messages that nobody of ours enqueued.
+// onQueue are messages that an attacker wrote into the queue.
 var onQueue = []attack{
 	{"job of noise", notAJob(func(v *victim) string { return "%PDF-1.7 " + marker + v.customer })},
 	{"job of brackets", notAJob(func(*victim) string { return strings.Repeat("[", 10_000) })},
@@ -1001,7 +1003,7 @@ var onQueue = []attack{
 	{"job with a log line for an id", notAJob(changed(`"job-1"`, `"\n`+marker+`"`))},
 }
 
-// evilTwilio is an attack by a server in Twilio's place: the message isn't taken, and nothing is revealed.
+// evilTwilio is an attack by a server in Twilio's place. The message must not count as sent, and nothing may be revealed.
 func evilTwilio(answer http.HandlerFunc) func(*testing.T, *victim) {
 	return func(t *testing.T, v *victim) {
 		server := httptest.NewServer(answer)
@@ -1013,7 +1015,7 @@ func evilTwilio(answer http.HandlerFunc) func(*testing.T, *victim) {
 	}
 }
 
-// fromTwilio: answers that tell, lead away or don't end.
+// fromTwilio are answers that leak text, redirect, or never end.
 var fromTwilio = []attack{
 	{"error that repeats the token", evilTwilio(func(w http.ResponseWriter, r *http.Request) {
 		_, token, _ := r.BasicAuth()

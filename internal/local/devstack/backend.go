@@ -22,31 +22,31 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 )
 
-// CachePort is where people find the cache of a stack on engines, as events/env.json has it.
+// CachePort is the port at which people reach the cache of a stack on engines. events/env.json has it too.
 const CachePort = 8003
 
-// Engines are servers that store a stack's data in place of the stand-ins: the servers of package engines, or others of their
-// kinds. They must not have tables and queues of the stack's name yet.
+// Engines are servers that store a stack's data in place of the stand-ins: the servers of package engines, or compatible
+// ones. They must not yet have tables and queues with the stack's name.
 type Engines struct {
 	DynamoDB, SQS string // URLs
 	Cache         string // host:port
-	// CachePort is where functions reach the cache, behind the sandbox's faults; 0 takes a free port.
+	// CachePort is the port at which functions reach the cache, with the sandbox's faults; 0 means any free port.
 	CachePort int
 }
 
-// backend stores the data of a stack's functions. Its tables and queues are template.yaml's, and empty at first.
+// backend stores the data of a stack's functions. It begins with template.yaml's tables and queues, all empty.
 type backend struct {
 	dynamoDB, sqs service
 	cache         *cacheServer
 	queues        queueView
-	run           func(context.Context) // the work that must go on until the context ends
+	run           func(context.Context) // background work, until the context ends
 }
 
-// service is a service of AWS, or its stand-in.
+// service is an AWS service or its stand-in.
 type service struct {
-	http.Handler                   // serves the functions, behind the sandbox's faults
-	transport    http.RoundTripper // takes the stack's own requests, which share no faults,
-	endpoint     string            // to there
+	http.Handler                   // for the functions, with the sandbox's faults
+	transport    http.RoundTripper // for the stack's own requests, without faults
+	endpoint     string            // where transport sends them
 }
 
 func (s service) config() aws.Config {
@@ -56,7 +56,7 @@ func (s service) config() aws.Config {
 	return config
 }
 
-// newStandIns returns a backend in this process. All of it goes by the stack's clock.
+// newStandIns returns a backend in this process, which follows the stack's clock.
 func newStandIns(o Options, tables []sam.Table, queues []sam.Queue, source sam.EventSource) (*backend, error) {
 	cache, err := newCacheStandIn()
 	if err != nil {
@@ -77,8 +77,8 @@ func newStandIns(o Options, tables []sam.Table, queues []sam.Queue, source sam.E
 	}, nil
 }
 
-// newOnEngines returns a backend on engines. They use the machine's clock, but the cache's entries age when the stack's clock
-// is moved ahead.
+// newOnEngines returns a backend on engines. Engines follow the machine's clock. When the stack's clock is moved ahead, the
+// cache's entries are made to expire sooner.
 func newOnEngines(ctx context.Context, o Options, tables []sam.Table, queues []sam.Queue, source sam.EventSource) (*backend, error) {
 	dynamoDB, err := newEngine(o.Engines.DynamoDB, "dynamodb", toEngines)
 	if err != nil {
@@ -110,10 +110,11 @@ func newOnEngines(ctx context.Context, o Options, tables []sam.Table, queues []s
 	}, nil
 }
 
-// toEngines keeps a connection for each of many functions.
+// toEngines keeps enough connections open for many functions.
 var toEngines = &http.Transport{MaxIdleConnsPerHost: 64}
 
-// newEngine returns the service at a URL. Its handler takes requests of any credentials and region for the stack's own.
+// newEngine returns the service at a URL. Its handler forwards requests with any credentials and for any region, as if they
+// were the stack's own.
 func newEngine(endpoint, name string, transport http.RoundTripper) (service, error) {
 	target, err := url.Parse(endpoint)
 	if err != nil {
@@ -127,7 +128,7 @@ func newEngine(endpoint, name string, transport http.RoundTripper) (service, err
 			Transport: transport,
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(target)
-				r.Out.URL.Path, r.Out.URL.RawPath = "/", "" // under any address of the sandbox
+				r.Out.URL.Path, r.Out.URL.RawPath = "/", "" // whatever the sandbox's path was
 				r.Out.Header.Set("Authorization", authorization)
 			},
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },

@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// benchStack returns a stack with the demo data that is served for the benchmark's duration.
+// benchStack serves a stack with demo data while the benchmark runs.
 func benchStack(b *testing.B) *devstack.Server {
 	b.Helper()
 	server, err := devstack.Serve(b.Context(), "../../../template.yaml", 0, io.Discard)
@@ -22,7 +22,7 @@ func benchStack(b *testing.B) *devstack.Server {
 	return server
 }
 
-// BenchmarkRequest measures requests from API Gateway's side, with DynamoDB's stand-in on loopback.
+// BenchmarkRequest measures requests at API Gateway, with DynamoDB's stand-in on loopback.
 func BenchmarkRequest(b *testing.B) {
 	server := benchStack(b)
 	for _, bench := range []struct {
@@ -49,7 +49,8 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkList measures a page of 100 restaurants at the list's begin and end, with few restaurants and with many.
+// BenchmarkList measures a page of 100 restaurants at the beginning and at the end of the list, with few restaurants and with
+// many.
 func BenchmarkList(b *testing.B) {
 	for _, tb := range []tables{few(b), many(b)} {
 		for _, offset := range slices.Compact([]int{0, tb.restaurants - 100}) {

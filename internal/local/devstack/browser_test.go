@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// serveChanged serves a stack with options of the test's own.
+// serveChanged serves a stack with the test's own options.
 func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *devstack.Stack {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -31,8 +31,8 @@ func serveChanged(t *testing.T, at time.Time, change func(*devstack.Options)) *d
 	return stack
 }
 
-// TestPagesOfOtherOrigins: a stack answers browsers as template.yaml's AllowedOrigins have API Gateway do, and without any it
-// lets in the pages of this machine.
+// TestPagesOfOtherOrigins: a local stack answers browsers as API Gateway does with template.yaml's AllowedOrigins. Without
+// any, it allows pages on this machine.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
 	const dashboard = "https://dashboard.example.com"
@@ -62,8 +62,8 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	}
 }
 
-// TestStackCountsInItsTimeZone: in the first hour of a month in Riyadh, which UTC hasn't come to yet, a stack of that zone counts the new one,
-// and so does its demo data.
+// TestStackCountsInItsTimeZone: in Riyadh a month begins three hours earlier than in UTC. During these hours a stack of that
+// zone already counts the new month, and so does its demo data.
 func TestStackCountsInItsTimeZone(t *testing.T) {
 	t.Parallel()
 	newYear := time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC) // 01:00 on 1 January in Riyadh

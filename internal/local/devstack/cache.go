@@ -14,15 +14,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// cacheServer is the functions' cache in place of ElastiCache, slow and failing according to its fault.
+// cacheServer is the functions' cache in place of ElastiCache. Its fault makes it slow or lets it fail.
 type cacheServer struct {
 	address string
 	fault   *sandbox.Fault
-	forward func(time.Duration) // makes entries age
+	forward func(time.Duration) // makes entries expire sooner
 	close   func()
 }
 
-// newCacheStandIn starts a server in this process. Its entries age only by calls.
+// newCacheStandIn starts a server in this process. Its entries expire only by calls of forward.
 func newCacheStandIn() (*cacheServer, error) {
 	started, err := miniredis.Run()
 	if err != nil {
@@ -35,7 +35,8 @@ func newCacheStandIn() (*cacheServer, error) {
 	return c, nil
 }
 
-// newCacheRelay starts a server that passes everything on to the server at an address. Entries there age by themselves.
+// newCacheRelay starts a server that passes all commands on to the server at an address. That server expires entries by
+// itself.
 func newCacheRelay(address, listenAt string) (*cacheServer, error) {
 	started, err := server.NewServer(listenAt)
 	if err != nil {
@@ -49,7 +50,7 @@ func newCacheRelay(address, listenAt string) (*cacheServer, error) {
 	return c, nil
 }
 
-// disturbed has commands fail as the fault says, and otherwise go where next has them go.
+// disturbed lets commands fail as the fault says, and passes the others to next.
 func (c *cacheServer) disturbed(next server.Hook) server.Hook {
 	return func(peer *server.Peer, command string, arguments ...string) bool {
 		status, err := c.fault.Apply(context.Background())
@@ -61,8 +62,8 @@ func (c *cacheServer) disturbed(next server.Hook) server.Hook {
 	}
 }
 
-// passOn has the server at an address answer commands, each client's over a connection of its own. Where it can't, the
-// client loses its connection.
+// passOn passes commands to the server at an address, with one connection for each client. If the server can't be reached, it
+// closes the client's connection.
 func passOn(address string) server.Hook {
 	return func(peer *server.Peer, command string, arguments ...string) bool {
 		connection, ok := peer.Ctx.(*proto.Client)
@@ -85,15 +86,15 @@ func passOn(address string) server.Hook {
 	}
 }
 
-// age makes all entries of a server expire so much earlier.
+// age is a script that makes all entries of a server expire sooner, by a number of milliseconds.
 const age = `
 for _, key in ipairs(redis.call('KEYS', '*')) do
 	local left = redis.call('PTTL', key)
 	if left > 0 then redis.call('PEXPIRE', key, math.max(left - ARGV[1], 1)) end
 end`
 
-// forward ages the entries of the server at an address. A server that is down has none. A clock that is moved back leaves
-// entries as they are.
+// forward makes the entries of the server at an address expire sooner. It does nothing if the clock was moved back or the
+// server is down.
 func forward(address string, passed time.Duration) {
 	if passed <= 0 {
 		return
@@ -106,10 +107,10 @@ func forward(address string, passed time.Duration) {
 	_, _ = connection.Do("EVAL", age, "0", strconv.FormatInt(passed.Milliseconds(), 10))
 }
 
-// cacheTick is how often the stand-in's entries are made to age: locks last some seconds.
+// cacheTick is how often the stand-in's entries age. The shortest-lived of them, locks, last some seconds.
 const cacheTick = 50 * time.Millisecond
 
-// age makes entries expire by the clock until ctx ends.
+// age lets entries expire by the clock until ctx ends.
 func (c *cacheServer) age(ctx context.Context, clock *Clock) {
 	ticker := time.NewTicker(cacheTick)
 	defer ticker.Stop()
@@ -121,7 +122,7 @@ func (c *cacheServer) age(ctx context.Context, clock *Clock) {
 		case <-ticker.C:
 		}
 		now := clock.Now()
-		if passed := now.Sub(last); passed > 0 { // a clock that is moved back leaves entries as they are
+		if passed := now.Sub(last); passed > 0 { // otherwise the clock was moved back, and entries keep their time
 			c.forward(passed)
 		}
 		last = now

@@ -9,27 +9,28 @@ import (
 	"time"
 )
 
-// Clock is a local stack's time: the machine's, moved by an offset that can be set while the stack runs, so that a
-// session's end or a month's can be watched without waiting for it.
+// Clock is a local stack's time: the machine's time plus an offset, which can be set while the stack runs. So the end of a
+// session or a month can be seen without waiting for it.
 type Clock struct {
 	machine func() time.Time
 	offset  atomic.Int64               // nanoseconds
 	moved   []func(step time.Duration) // called after each move
 }
 
-// NewClock returns a clock that goes with the machine's.
+// NewClock returns a clock that follows the machine's, with no offset.
 func NewClock(machine func() time.Time) *Clock { return &Clock{machine: machine} }
 
 // Now returns the stack's time.
 func (c *Clock) Now() time.Time { return c.machine().Add(time.Duration(c.offset.Load())) }
 
-// OnMove has f called whenever the clock was moved, with how far. It must not be called while the clock is in use.
+// OnMove registers a function that is called after each move of the clock, with the length of the move. Call it before the
+// clock is in use.
 func (c *Clock) OnMove(f func(step time.Duration)) { c.moved = append(c.moved, f) }
 
-// maxClockOffset keeps the stack's time within the range of every store.
+// maxClockOffset bounds the offset, so that the stack's time can be stored everywhere.
 const maxClockOffset = 10 * 366 * 24 * time.Hour
 
-// ServeHTTP shows the offset (GET), or sets it (PUT {"offset": "36h"}). It counts from the machine's time, not from
+// ServeHTTP shows the offset (GET) or sets it (PUT {"offset": "36h"}). An offset is relative to the machine's time, not to
 // the offset before it.
 func (c *Clock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
@@ -66,5 +67,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // fails only when the client has gone
+	_ = encoder.Encode(body) // fails only if the client has gone
 }

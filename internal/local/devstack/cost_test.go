@@ -31,11 +31,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
-// roundTrip is the duration of every DynamoDB call in these tests' own time. Nothing else takes time, so a request's duration
-// shows exactly how many successive calls it made.
+// roundTrip is the duration of every DynamoDB call, in these tests' own time. Nothing else takes time, so a request's
+// duration shows the number of its successive calls.
 const roundTrip = time.Second
 
-// slow is an SDK middleware that makes each attempt of each call take roundTrip.
+// slow is an SDK middleware that lets each attempt of each call take roundTrip.
 func slow(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("RoundTrip", func(
 		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
@@ -45,7 +45,7 @@ func slow(stack *middleware.Stack) error {
 	}), middleware.Before)
 }
 
-// tables holds a stack's tables with so many restaurants, every tenth of them inactive.
+// tables holds a stack's tables with the given number of restaurants, every tenth of them inactive.
 type tables struct {
 	engine      *dynamolocal.Engine
 	restaurants int
@@ -130,14 +130,14 @@ func (tb tables) written() float64 {
 	return sum
 }
 
-// cost is the cost of a request: successive DynamoDB calls, and read capacity units.
+// cost is the cost of a request: its successive DynamoDB calls and its read units.
 type cost struct {
 	roundTrips int
 	units      float64
 }
 
-// costOf sends a request to a function that has seen the credential before, but too long ago to take it without a look, and
-// returns its status and cost.
+// costOf sends a request and returns its status and cost. The function has seen the credential before, but too long ago to
+// use it without reading it again.
 func costOf(t *testing.T, tb tables, target string, header http.Header) (status int, c cost) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -176,8 +176,8 @@ var (
 	withToken = http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
 )
 
-// The two sizes are filled once for all tests: a hundred thousand take some seconds. With -short, many are as many as
-// fill a few pages of the directory.
+// The tables of both sizes are filled once for all tests, since a hundred thousand restaurants take some seconds. With
+// -short, many restaurants are just enough for a few pages of the directory.
 var few, many = once(100, 100), once(100_000, 3_000)
 
 func once(restaurants, short int) func(testing.TB) tables {
@@ -194,7 +194,8 @@ func once(restaurants, short int) func(testing.TB) tables {
 	}
 }
 
-// TestRoundTrips holds each path to its number of sequential DynamoDB calls, with few restaurants and with many.
+// TestRoundTrips compares the number of each path's successive DynamoDB calls with the expected number, with few restaurants
+// and with many.
 func TestRoundTrips(t *testing.T) {
 	for _, tb := range []tables{few(t), many(t)} {
 		restaurants := tb.restaurants
@@ -207,7 +208,7 @@ func TestRoundTrips(t *testing.T) {
 			{"/api/usage", withToken, 200, 1},
 			{"/api/usage", http.Header{"Authorization": {"Bearer nobody"}, "X-Restaurant-Id": {"clxyz000007"}}, 401, 1},
 			{"/api/usage?tenantId=clxyz000007", http.Header{"Authorization": {"Bearer pat"}}, 200, 1},
-			{"/api/usage?restaurantId=bot-7", http.Header{"Authorization": {"Bearer pat"}}, 200, 2}, // its bot's id
+			{"/api/usage?restaurantId=bot-7", http.Header{"Authorization": {"Bearer pat"}}, 200, 2}, // the id of the restaurant's bot
 			{"/api/usage?restaurantId=nobody", http.Header{"Authorization": {"Bearer pat"}}, 404, 1},
 			{"/api/usage/clxyz000007", withKey, 200, 1},
 			{"/api/usage/nobody", withKey, 404, 1},
@@ -235,8 +236,8 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestGuessCost: a caller without a valid credential costs the read of an item of one unit, on any route and with any name,
-// even if the function has valid credentials in its memory.
+// TestGuessCost: a request without a valid credential costs the read of one item, one unit, on any route and with any
+// restaurant's name. That holds even if the function remembers valid credentials.
 func TestGuessCost(t *testing.T) {
 	tb := few(t)
 	for _, kind := range []string{"Authorization", "X-Api-Key"} {
@@ -263,7 +264,8 @@ func TestGuessCost(t *testing.T) {
 	}
 }
 
-// TestFirstSightOfACredentialCostsOneRead: a good credential that the function hasn't seen yet costs one round trip more, and no more units.
+// TestFirstSightOfACredentialCostsOneRead: a valid credential that the function hasn't seen yet costs one round trip more,
+// and no more units.
 func TestFirstSightOfACredentialCostsOneRead(t *testing.T) {
 	tb := few(t)
 	for target, header := range map[string]http.Header{
@@ -275,7 +277,7 @@ func TestFirstSightOfACredentialCostsOneRead(t *testing.T) {
 			t.Errorf("%s is answered with %d and costs %+v at the credential's first sight, %+v later; want one round trip more at first", target, status, first, later)
 		}
 	}
-	// A token is no API key: only the token itself is read, to name it in the log.
+	// A token in the place of an API key: only the token is read, to name it in the log.
 	header := http.Header{"Authorization": {"Bearer pat"}}
 	for _, target := range []string{"/api/usage/clxyz000007", "/api/usage/clxyz000007/details", "/api/usage/alerts"} {
 		if status, got := costOf(t, tb, target, header); status != 403 || got != (cost{1, 1}) {
@@ -284,7 +286,7 @@ func TestFirstSightOfACredentialCostsOneRead(t *testing.T) {
 	}
 }
 
-// cursorAt returns the cursor behind the restaurant at an offset.
+// cursorAt returns the cursor that continues after the restaurant at an offset.
 func cursorAt(t *testing.T, tb tables, offset int) string {
 	t.Helper()
 	directory, err := tb.store().Directory(t.Context())
@@ -299,7 +301,7 @@ func cursorAt(t *testing.T, tb tables, offset int) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", of.CreatedAt.UnixMilli(), of.ID))
 }
 
-// TestReadCapacity: a page of 100 costs the same capacity, within a factor of two, at any offset.
+// TestReadCapacity: a page of 100 costs the same at any offset, within a factor of two.
 func TestReadCapacity(t *testing.T) {
 	_, base := costOf(t, few(t), "/api/usage?limit=100", withKey)
 	t.Logf("100 restaurants: %v units", base.units)
@@ -318,7 +320,7 @@ func TestReadCapacity(t *testing.T) {
 			t.Errorf("with %d restaurants %s reads %v units, with 100 restaurants %v: the cost grows", all, query, got.units, base.units)
 		}
 	}
-	// A search reads as much of the words, however many match: of each of its terms 1,000, of some 100 bytes.
+	// A search reads the same number of words, however many match: for each term 1,000 words of some 100 bytes.
 	_, base = costOf(t, few(t), "/api/usage?limit=20&search=rest", withKey)
 	t.Logf("100 restaurants, a search that all match: %v units", base.units)
 	for _, query := range []string{"search=rest", "search=rest&isActive=false", "search=restaurant+clxyz000", "search=rest&offset=700", "search=clxyz0000"} {
@@ -329,7 +331,8 @@ func TestReadCapacity(t *testing.T) {
 		}
 	}
 	_, base = costOf(t, few(t), "/api/usage?limit=100", withKey)
-	// A cursor's page is read in whole, and with it the part of the next page that may be needed.
+	// With a cursor, its whole page of the directory is read, and the next page too, in case the first has too few
+	// restaurants left.
 	for _, offset := range []int{400, all/2 + 250, all - 700} {
 		target := "/api/usage?limit=100&cursor=" + cursorAt(t, many(t), offset)
 		_, got := costOf(t, many(t), target, withKey)
@@ -349,10 +352,10 @@ func TestReadCapacity(t *testing.T) {
 	}
 }
 
-// TestAlertCost: a page of alerts costs the same within a factor of two, and takes the same round trips, at any threshold and
-// offset and with any number of restaurants, whether few of them match or all.
+// TestAlertCost: a page of alerts takes the same round trips, and costs the same within a factor of two, at any threshold and
+// offset, with any number of restaurants, whether few of them match or all.
 func TestAlertCost(t *testing.T) {
-	month := usage.Month{Year: 2000, Month: time.January} // when a bubble's time begins
+	month := usage.Month{Year: 2000, Month: time.January} // a bubble's time begins in 2000
 	const few = 60
 	type page struct {
 		threshold, place string
@@ -361,12 +364,12 @@ func TestAlertCost(t *testing.T) {
 	fullPage := func(limit int) page { return page{"0", "first", limit} }
 	costs := make(map[int]map[page]cost)
 	for _, tb := range []tables{newTables(t, few), many(t)} {
-		// Of ten restaurants one is inactive, one idle, and one without a bot. The others are spread over all percentages,
-		// half of them at the same percentage.
+		// Of every ten restaurants, one is inactive, one is idle, and one has no bot. The others are spread over all
+		// percentages, half of them at the same percentage.
 		store := tb.store()
 		group := errgroup.Group{}
 		group.SetLimit(8)
-		busy := min(tb.restaurants, 3_000) // in the places of a busy month; the others are idle
+		busy := min(tb.restaurants, 3_000) // as many as have conversations; the others are idle
 		if testing.Short() {
 			busy = min(busy, 1_000)
 		}
@@ -416,7 +419,8 @@ func TestAlertCost(t *testing.T) {
 					status, got := costOf(t, tb, target, withKey)
 					shown := min(limit, total)
 					t.Logf("%d restaurants, %s of %d: %+v", tb.restaurants, target, total, got)
-					// The parts of a page: credential, counts, at most the page's leaves, and four items for each restaurant shown.
+					// A page reads the credential, the counts, at most all leaves that the page touches, and four items for
+					// each restaurant shown.
 					if least := float64(4*shown - 1); status != 200 || got.units < least {
 						t.Errorf("%d restaurants, %s: status %d, %+v, which is less than what is shown", tb.restaurants, target, status, got)
 					}
@@ -437,8 +441,7 @@ func TestAlertCost(t *testing.T) {
 	}
 }
 
-// putSessions writes a restaurant's sessions as they are stored, a second apart: many at once, where recording them would
-// take a minute.
+// putSessions writes a restaurant's sessions directly, a second apart: to record them as messages would take a minute.
 func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
 	t.Helper()
 	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -459,8 +462,8 @@ func (tb tables) putSessions(t *testing.T, restaurantID string, first, n int) {
 	}
 }
 
-// TestDetailsCost: a restaurant's details cost the same after a day of 10,000 sessions as after a day of 50, and with many
-// restaurants as with few.
+// TestDetailsCost: a restaurant's details cost the same after a day of 10,000 sessions as after a day of 50 sessions, and
+// with many restaurants as with few.
 func TestDetailsCost(t *testing.T) {
 	asOwner := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"clxyz000007"}}
 	asBot := http.Header{"Authorization": {"Bearer pat"}, "X-Restaurant-Id": {"bot-7"}}
@@ -501,7 +504,7 @@ func TestDetailsCost(t *testing.T) {
 	}
 }
 
-// TestReadsWriteNothing: a read never writes.
+// TestReadsWriteNothing: no request that reads writes anything.
 func TestReadsWriteNothing(t *testing.T) {
 	tb := few(t)
 	before := tb.written()

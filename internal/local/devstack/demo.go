@@ -9,19 +9,20 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// demoBody is the stack's data for the page: credentials for the API, and the way to write to the example restaurant.
+// demoBody is the data that the page gets from the stack: credentials for the API, and everything needed to write to the
+// example restaurant.
 type demoBody struct {
 	AdminKey         string         `json:"adminKey"`
 	OwnerToken       string         `json:"ownerToken"`
 	RestaurantID     string         `json:"restaurantId"`
 	RestaurantName   string         `json:"restaurantName"`
 	RestaurantNumber string         `json:"restaurantNumber"`
-	WebhookURL       string         `json:"webhookUrl"`      // address that webhooks' signatures cover
-	TwilioAuthToken  string         `json:"twilioAuthToken"` // key of webhooks' signatures
+	WebhookURL       string         `json:"webhookUrl"`      // the address for which webhooks are signed
+	TwilioAuthToken  string         `json:"twilioAuthToken"` // the key with which webhooks are signed
 	Templates        []templateBody `json:"templates"`
 }
 
-// templateBody is a message template as Twilio would show it to a customer: a text with variables such as {{1}}, and buttons.
+// templateBody is a message template as a customer sees it: a text with variables such as {{1}}, and buttons.
 type templateBody struct {
 	SID     string       `json:"sid"`
 	Body    string       `json:"body"`
@@ -36,12 +37,12 @@ type buttonBody struct {
 const welcomeBody = "أهلًا وسهلًا بك يا {{2}} في {{1}}! كيف يمكننا خدمتك؟\n\n" +
 	"Hello {{2}}, welcome to {{1}}! How can we help?"
 
-// quotaAlertBody begins and ends with words, as WhatsApp demands of a template
+// quotaAlertBody begins and ends with words and not with variables, as WhatsApp demands of a template
 // (https://www.twilio.com/docs/whatsapp/tutorial/message-template-approvals-statuses).
 const quotaAlertBody = "تنبيه: استخدم {{1}} نسبة {{2}}% من محادثات هذا الشهر ({{3}} من {{4}}).\n\n" +
 	"Notice: {{1}} has used {{2}}% of this month's conversations ({{3}} of {{4}})."
 
-// approvedTemplates are a local stack's templates as Twilio has them, by SID.
+// approvedTemplates returns the templates that a local stack's Twilio knows, by SID.
 func approvedTemplates() map[string]sandbox.Template {
 	approved := make(map[string]sandbox.Template)
 	for _, key := range templates {

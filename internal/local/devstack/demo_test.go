@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
-// demoBody is a stack's data for its page.
+// demoBody is the data that a stack gives its page.
 type demoBody struct {
 	AdminKey, OwnerToken, RestaurantID, RestaurantName, RestaurantNumber, WebhookURL, TwilioAuthToken string
 
@@ -24,8 +24,8 @@ type templateBody struct {
 	Buttons   []struct{ Title, Payload string }
 }
 
-// TestPageGetsWorkingDemoData uses the stack's data as the page does: it asks for usage, writes as a customer, shows the welcome, and presses its
-// buttons.
+// TestPageGetsWorkingDemoData uses the stack's data as the page does: it asks for usage, writes as a customer, shows the
+// welcome, and taps its buttons.
 func TestPageGetsWorkingDemoData(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)
@@ -91,7 +91,8 @@ func TestPageGetsWorkingDemoData(t *testing.T) {
 	}
 }
 
-// TestPageIsServedAtTheRoot finds the page where a browser first looks, and nothing else of API Gateway's taken away.
+// TestPageIsServedAtTheRoot: the page is at the address that a browser asks for first. All other paths still go to API
+// Gateway.
 func TestPageIsServedAtTheRoot(t *testing.T) {
 	t.Parallel()
 	a := get(t, shared(t), "/")

@@ -20,8 +20,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/engines"
 )
 
-// onEngines has a stack store things in the engines, under a name of its own, and in a Redis of its own, for the keys there
-// are the merchants' and not the stack's.
+// onEngines lets a stack store its data in the engines, under a name of its own. It has a Redis of its own too, because cache
+// keys contain the merchant and not the stack.
 func onEngines(t *testing.T) func(*devstack.Options) {
 	t.Helper()
 	dynamoDB, err := engines.Endpoint(engines.DynamoDB)
@@ -64,7 +64,7 @@ func TestEngineFigures(t *testing.T) {
 	list(t, stack)
 }
 
-// compile builds the functions as they are deployed, but for this machine and with further flags, and returns their folder.
+// compile builds the functions as for a deployment, but for this machine and with further flags, and returns their folder.
 func compile(t *testing.T, flags ...string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -85,7 +85,7 @@ func compile(t *testing.T, flags ...string) string {
 	return folder
 }
 
-// TestEngineBinaries: the deployed binaries, each run as Lambda runs it, do the same as the functions in this process.
+// TestEngineBinaries: the deployed binaries, run as Lambda runs them, do the same as the functions in this process.
 func TestEngineBinaries(t *testing.T) {
 	t.Parallel()
 	folder := compile(t)
@@ -99,7 +99,7 @@ func TestEngineBinaries(t *testing.T) {
 	}
 }
 
-// killFunctions kills every process between requests: the next request is answered all the same.
+// killFunctions kills every process between requests. The next request must be answered all the same.
 func killFunctions(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	c := customer{stack, "+966500000004"}
@@ -110,7 +110,7 @@ func killFunctions(t *testing.T, stack *devstack.Stack) {
 		}
 		wantEqual(t, "conversations", exampleUsage(t, stack), before+1)
 		wantEqual(t, "processes of "+usageapi.Name, stack.Kill(usageapi.Name), 1)
-		if n := stack.Kill(processmessage.Name); n == 0 { // reports of sent messages come at the same time, to their own processes
+		if n := stack.Kill(processmessage.Name); n == 0 { // there may be several: reports of sent messages come at the same time, each to a process of its own
 			t.Error("process-message had no process")
 		}
 	}
@@ -122,7 +122,7 @@ func killFunctions(t *testing.T, stack *devstack.Stack) {
 	until(t, "second job", func() bool { return len(outcomes(t, stack)) > 1 })
 }
 
-// engineStorm is a storm that an engine bears within seconds.
+// engineStorm is a storm that engines can take within seconds.
 func engineStorm(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	weather(t, stack, 300, 30, 5)

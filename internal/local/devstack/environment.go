@@ -14,20 +14,20 @@ import (
 // TwilioAuthToken signs a local stack's webhooks.
 const TwilioAuthToken = "local-twilio-token"
 
-// EventsWebhookURL is the address that the webhooks among the files in events are signed for.
+// EventsWebhookURL is the address for which the webhooks in events are signed.
 const EventsWebhookURL = "http://localhost:8080" + webhook.Path
 
-// TwilioAccountSID is Sufrah's own account. TwilioAuthToken signs its webhooks.
+// TwilioAccountSID is Sufrah's own account, with the token TwilioAuthToken.
 var TwilioAccountSID = "AC" + digits("local")
 
-// templates are the message templates of a local stack. The lists have none: they are made.
+// templates are the message templates of a local stack. Lists are not among them: the bot makes these itself.
 var templates = []string{
 	"WELCOME", "ORDER_TYPE", "POST_ITEM_CHOICE", "LOCATION_REQUEST", "QUANTITY", "CART_OPTIONS", "PAYMENT_OPTIONS", "RATING_LIST",
 	"QUOTA_ALERT",
 }
 
-// FunctionEnvironment returns the variables, as "NAME=value", for running the compiled function of the given directory under
-// functions against this stack: template.yaml's, with this stack's addresses.
+// FunctionEnvironment returns the variables, as "NAME=value", with which a compiled function runs against this stack:
+// template.yaml's variables, with this stack's addresses. function is the name of its directory below functions.
 func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
 	variables, err := s.Definition.FunctionEnvironment(logicalID(function), s.Name)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Stack) FunctionEnvironment(function string) ([]string, error) {
 	return environment, nil
 }
 
-// addresses returns the variables that lead a function to this stack, and to nobody outside this machine.
+// addresses returns the variables that make a function use this stack, and nothing outside this machine.
 func (s *Stack) addresses() map[string]string {
 	variables := map[string]string{
 		"AWS_ENDPOINT_URL_DYNAMODB":       s.BaseURL + DynamoDBPath,
@@ -77,7 +77,7 @@ func (s *Stack) addresses() map[string]string {
 	return variables
 }
 
-// The secrets of a local stack, and their content.
+// The names of a local stack's secrets, and their content.
 const (
 	twilioSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/twilio"
 	sufrahSecret = "arn:aws:secretsmanager:" + Region + ":000000000000:secret:" + StackName + "/sufrah"
@@ -88,16 +88,16 @@ var secrets = sandbox.Secrets{
 	sufrahSecret: `{"apiKey": "local-sufrah-key"}`,
 }
 
-// contentSID returns the SID of a template by its key.
+// contentSID returns the SID of the template with the key.
 func contentSID(key string) string { return "HX" + digits(strings.ToUpper(key)) }
 
-// digits returns 32 hexadecimal digits that go with a name.
+// digits returns 32 hexadecimal digits that depend only on the name.
 func digits(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:16])
 }
 
-// logicalID returns how template.yaml calls a function: "usage-api" is "UsageApiFunction".
+// logicalID returns a function's logical id in template.yaml: "UsageApiFunction" for "usage-api".
 func logicalID(function string) string {
 	var id strings.Builder
 	for word := range strings.SplitSeq(function, "-") {

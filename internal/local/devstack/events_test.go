@@ -30,13 +30,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// function returns the handler of a function, configured by the environment that the stack gives it, at the stack's time.
+// function returns a function's handler, with the stack's environment and clock.
 func function(t *testing.T, stack *devstack.Stack, name string) lambda.Handler {
 	t.Helper()
 	return functionWith(t, stack, name, io.Discard, nil)
 }
 
-// functionWith returns the same with a log, and with variables of the form "NAME=value" in place of the stack's.
+// functionWith returns a function's handler with a log, and with variables "NAME=value" that override the stack's.
 func functionWith(t *testing.T, stack *devstack.Stack, name string, log io.Writer, variables []string) lambda.Handler {
 	t.Helper()
 	handler, err := newFunction(stack, name, log, variables)
@@ -51,7 +51,7 @@ func newFunction(stack *devstack.Stack, name string, log io.Writer, variables []
 	if err != nil {
 		return nil, err
 	}
-	environ = append(slices.Clone(variables), environ...) // the first of a name counts
+	environ = append(slices.Clone(variables), environ...) // the first variable of a name counts
 	var handler any
 	switch name {
 	case usageapi.Name:
@@ -68,26 +68,26 @@ func newFunction(stack *devstack.Stack, name string, log io.Writer, variables []
 
 var eventsTime = time.Date(2025, 10, 20, 15, 30, 4, 123e6, time.UTC)
 
-// TestEvents sends each file of events through the function that it is for, and compares the whole answer with the
-// golden file of the same name.
+// TestEvents sends each file in events through its function, and compares the whole answer with the golden file of the same
+// name.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	functions := map[string]string{ // by the first word of the file's name
+	functions := map[string]string{ // by the first word of the event's file name
 		"usage": usageapi.Name, "renew": usageadmin.Name, "message": processmessage.Name, "job": welcomebootstrap.Name,
 	}
-	before := map[string]string{ // events that must come first
+	before := map[string]string{ // events that another event needs to come first
 		"message-repeat": "message-first", "message-menu-button": "message-first", "message-list-row": "message-first", "message-status": "message-first",
 		"renew-repeat": "renew",
 	}
 
-	// usage-api only reads, so that its events can share a stack.
+	// usage-api only reads, so its events can share a stack.
 	readOnly := sync.OnceValue(func() *devstack.Stack { return serve(t, eventsTime) })
 
 	paths, err := filepath.Glob("../../../events/*.json")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no events: %v", err)
 	}
-	goldens := make(map[string]bool) // golden files without an event
+	goldens := make(map[string]bool) // those that have no event
 	for _, path := range mustGlob(t, "testdata/events/*.golden") {
 		goldens[path] = true
 	}
@@ -124,11 +124,11 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// samEnvironment has the variables that `sam local` gives the functions, which it runs in containers.
+// samEnvironment is the file with the variables that `sam local` gives the functions in its containers.
 const samEnvironment = "../../../events/env.json"
 
-// TestSAMEnvironmentIsTheTemplates: the file has the functions of a container reach the stack of `make dev-aws` at its usual ports, and sets
-// no variables but template.yaml's, for `sam local` leaves others out.
+// TestSAMEnvironmentIsTheTemplates: with this file, a function in a container reaches the stack of `make dev-aws` at its
+// usual ports. All of the file's variables are in template.yaml, because `sam local` ignores others.
 func TestSAMEnvironmentIsTheTemplates(t *testing.T) {
 	t.Parallel()
 	const baseURL, machine = "http://localhost:8080", "host.docker.internal" // as containers call it
@@ -184,7 +184,7 @@ func send(t *testing.T, handler lambda.Handler, path string) []byte {
 	return answer
 }
 
-// checkEventDescribed holds the answer to an event of the usage API to its description.
+// checkEventDescribed compares the answer to an event of the usage API with the API's description.
 func checkEventDescribed(t *testing.T, path string, answer []byte) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -205,7 +205,7 @@ func checkEventDescribed(t *testing.T, path string, answer []byte) {
 	}
 }
 
-// received returns the customers' messages, the newest first.
+// received returns the messages that customers got, the newest first.
 func received(t *testing.T, stack *devstack.Stack) string {
 	t.Helper()
 	var text strings.Builder
@@ -216,7 +216,7 @@ func received(t *testing.T, stack *devstack.Stack) string {
 		}
 		sid := m.ContentSID
 		if m.ListPicker != nil {
-			sid = "(a list)" // its SID depends on the lists made before
+			sid = "(a list)" // the SID depends on the lists made before
 		}
 		fmt.Fprintf(&text, "\n\n--> %s %s %s\n%s", m.To, sid, variables, shown(m))
 	}
@@ -248,8 +248,8 @@ func compareGolden(t *testing.T, path, got string) {
 	}
 }
 
-// readable returns an HTTP answer as a person would write it down: status, headers in order, indented body; and any other
-// answer indented.
+// readable returns an HTTP answer in a form for people: status, sorted headers, indented body. It returns any other answer
+// indented.
 func readable(t *testing.T, answer []byte) string {
 	t.Helper()
 	if !bytes.Contains(answer, []byte(`"statusCode"`)) {
@@ -272,7 +272,7 @@ func readable(t *testing.T, answer []byte) string {
 	return text.String() + "\n" + indented([]byte(response.Body))
 }
 
-// indented returns JSON on lines of its own, and anything else as it is.
+// indented returns JSON with indentation, and anything else unchanged.
 func indented(body []byte) string {
 	var text bytes.Buffer
 	if err := json.Indent(&text, body, "", "  "); err != nil {

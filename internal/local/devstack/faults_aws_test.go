@@ -34,17 +34,17 @@ import (
 var faultsSeed = flag.Uint64("faults.seed", 0, "repeats TestFaults' messages, their order, and the faults; 0 takes another each time")
 
 const (
-	// stormDays have a storm each, two days apart, so that no session lasts from one day to the next.
+	// stormDays is the number of days with a storm. They are two days apart, so that no session lasts from one to the next.
 	stormDays = 3
 	apart     = 48 * time.Hour
-	// drift is how far the stack's clock is put forward and back in a storm. A process has its own, up to two seconds off. All
-	// in all two of them differ by less than conversation.LeaseLength leaves of the time between renewals.
+	// drift is how far the stack's clock is moved forward and back in a storm. In addition, each process's clock is up to two
+	// seconds off. The difference between two processes must stay below the time by which a lease outlasts its next renewal.
 	drift = time.Second
 )
 
-// TestFaults has a storm over engines and compiled functions while every part of them fails, and the functions are killed. In
-// the end every conversation is counted once, nobody is welcomed twice unless a delivery was broken off, every job has ended,
-// and no log line has a secret or a phone number. docs/FAULTS.md describes the faults and the promises.
+// TestFaults sends a storm over engines and compiled functions, while every part of them fails and functions are killed. In
+// the end every conversation is counted once, every job has ended, and no log line has a secret or a phone number. Nobody is
+// welcomed twice, unless a delivery broke off. docs/FAULTS.md describes the faults and the promises.
 func TestFaults(t *testing.T) {
 	seed := *faultsSeed
 	if seed == 0 {
@@ -68,30 +68,30 @@ func TestFaults(t *testing.T) {
 	t.Logf("ends of attempts at jobs: %s; dead letters: %d", f.journal.outcomes(), len(letters.DeadLetters))
 }
 
-// pair is a customer and a restaurant that the customer writes to.
+// pair is a customer and a restaurant to which the customer writes.
 type pair struct{ customer, restaurant int }
 
-// faulty is a stack on engines in which every part can be made to fail, and the expected result of a storm over it.
+// faulty is a stack on engines in which every part can be made to fail. It notes the expected result of a storm.
 type faulty struct {
 	*storm
 	seed        uint64
 	journal     *journal
-	start       time.Time                // of the first day
-	store       *faultproxy.Network      // between the stack and DynamoDB Local,
-	queue       *faultproxy.Network      // the SQS server,
-	cache       *faultproxy.Network      // and Redis
-	cacheServer *engines.Engines         // which is this storm's own
-	sent        map[string]pair          // messages
-	opened      [stormDays]map[pair]bool // conversations
-	before      map[string]figures       // before the storm, by restaurant
+	start       time.Time                // the beginning of the first day
+	store       *faultproxy.Network      // between the stack and DynamoDB Local
+	queue       *faultproxy.Network      // between the stack and the SQS server
+	cache       *faultproxy.Network      // between the stack and Redis
+	cacheServer *engines.Engines         // a Redis that only this storm uses
+	sent        map[string]pair          // by message id
+	opened      [stormDays]map[pair]bool // for each day, the pairs that opened a conversation
+	before      map[string]figures       // figures before the storm, by restaurant
 
 	tallyMu sync.Mutex
-	count   map[string]int // faults, by name
-	givenUp int            // messages
+	count   map[string]int // number of faults, by name
+	givenUp int            // number of messages that Twilio gave up
 }
 
-// newFaulty starts the stack. Its functions are the deployed ones, except for their clocks. Its template has shorter times,
-// without which a storm would take hours: the time until jobs come again, and their rate.
+// newFaulty starts the stack. Its functions are the deployed ones with another clock. Its template has a shorter time until
+// jobs come again and a higher rate of jobs, without which a storm would take hours.
 func newFaulty(t *testing.T, seed uint64) *faulty {
 	t.Helper()
 	f := &faulty{seed: seed, start: lastDay(time.Now().UTC()), sent: make(map[string]pair), count: make(map[string]int)}
@@ -143,7 +143,7 @@ func newFaulty(t *testing.T, seed uint64) *faulty {
 	return f
 }
 
-// lastDay returns noon on the next last day of a month, so that a storm's second day is in another month.
+// lastDay returns noon on the next last day of a month, so that the storm's second day is in another month.
 func lastDay(now time.Time) time.Time {
 	noon := time.Date(now.Year(), now.Month()+1, 0, 12, 0, 0, 0, time.UTC)
 	if noon.Before(now) {
@@ -152,7 +152,7 @@ func lastDay(now time.Time) time.Time {
 	return noon
 }
 
-// hastened returns the file of a template in which jobs come again after the longest time that an attempt takes here.
+// hastened returns the file of a template in which a failed job comes again after 30 seconds, longer than any attempt takes here.
 func hastened(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile("../../../template.yaml")
@@ -164,7 +164,7 @@ func hastened(t *testing.T) string {
 		t.Fatalf("template.yaml doesn't have one %q", deployed)
 	}
 	folder := t.TempDir()
-	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // its nested templates
+	if err := os.CopyFS(filepath.Join(folder, "internal/stack"), os.DirFS("../../stack")); err != nil { // the template's nested templates
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "template.yaml")
@@ -174,8 +174,8 @@ func hastened(t *testing.T) string {
 	return path
 }
 
-// movable returns an overlay for the compiler that gives functions another clock. It is ahead of the machine's by a duration in
-// a file, plus up to two seconds more or less that differ between processes.
+// movable returns an overlay for the compiler that gives functions another clock. The clock adds the duration in a file to
+// the machine's time, and up to two seconds more or less that differ between processes.
 func movable(t *testing.T, hand string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -242,10 +242,10 @@ func (f *faulty) startCache(ctx context.Context) (err error) {
 	return err
 }
 
-// observer sends requests outside the storm. It waits for a minute, longer than any answer takes.
+// observer sends requests outside the storm. It waits for up to a minute, longer than any answer takes.
 var observer = &http.Client{Timeout: time.Minute}
 
-// set puts something in the sandbox.
+// set changes a setting of the sandbox.
 func (f *faulty) set(what, body string) error {
 	r, err := http.NewRequest(http.MethodPut, f.stack.BaseURL+"/sandbox/"+what, strings.NewReader(body))
 	if err != nil {
@@ -262,12 +262,12 @@ func (f *faulty) set(what, body string) error {
 	return nil
 }
 
-// turn sets the clock to so long after a day's beginning, not counting the time that the day has taken.
+// turn sets the clock to a day's beginning plus a duration. The time that the day has taken so far comes on top.
 func (f *faulty) turn(day int, by time.Duration) error {
 	return f.set("clock", fmt.Sprintf(`{"offset": %q}`, time.Duration(day)*apart+by))
 }
 
-// day has one day's share of the storm, and looks at the figures at its end.
+// day sends one day's share of the storm, and checks the figures at its end.
 func (f *faulty) day(t *testing.T, day int) {
 	t.Helper()
 	if err := errors.Join(f.turn(day, 0), f.set("sufrah", usualSufrah)); err != nil {
@@ -283,7 +283,7 @@ func (f *faulty) day(t *testing.T, day int) {
 	}
 	troubles.Go(func() error { return f.kill(ctx, day) })
 	troubles.Go(func() error { return f.look(ctx) })
-	deliveries.SetLimit(4 * atOnce) // of which the client sends atOnce, while others pause
+	deliveries.SetLimit(4 * atOnce) // the client sends atOnce of them, while the others pause
 	for _, m := range f.plan(day) {
 		deliveries.Go(func() error {
 			err := f.deliver(m)
@@ -302,15 +302,14 @@ func (f *faulty) day(t *testing.T, day int) {
 		t.Fatalf("delivering the day's messages, or making its faults: %v", err)
 	}
 
-	// Messages that Twilio gave up are delivered once more when all is well, and when the leases of killed processes have
-	// ended.
+	// Messages that Twilio gave up are delivered once more, after all faults and the leases of killed processes have ended.
 	f.givenUp += len(aside)
 	if err := f.turn(day, 2*conversation.LeaseLength); err != nil {
 		t.Fatalf("repeating the deliveries that Twilio gave up: %v", err)
 	}
 	for _, m := range aside {
 		deliveries.Go(func() (err error) {
-			for range 5 { // a question about a menu that couldn't be fetched is refused for up to a minute more
+			for range 5 { // after a failed fetch of the menu, questions are refused for up to a minute
 				if err = f.deliver(m); !errors.Is(err, errGivenUp) {
 					break
 				}
@@ -333,7 +332,7 @@ func (f *faulty) day(t *testing.T, day int) {
 	}
 }
 
-// openedAt returns how many conversations a restaurant had opened on a day.
+// openedAt returns the number of a restaurant's conversations that were opened on a day.
 func (f *faulty) openedAt(id string, day int) (n int64) {
 	for p := range f.opened[day] {
 		if restaurantID(p.restaurant) == id {
@@ -343,8 +342,8 @@ func (f *faulty) openedAt(id string, day int) (n int64) {
 	return n
 }
 
-// plan returns a day's deliveries, in their order. A tenth of the messages is delivered twice at the same moment, a tenth again
-// later, and a tenth after messages that were written after it.
+// plan returns a day's deliveries in their order. Of the messages, a tenth is delivered twice at the same moment, a tenth
+// again later, and a tenth after messages that were written later.
 func (f *faulty) plan(day int) []message {
 	type delivery struct {
 		at float64
@@ -383,17 +382,17 @@ func (f *faulty) plan(day int) []message {
 	return planned
 }
 
-// usualSufrah is how Sufrah behaves at all times, the end included.
+// usualSufrah is Sufrah's behavior when no fault changes it, also after the storm.
 const usualSufrah = `{"failRate": 0.3}`
 
-// fault begins, lasts for so long at least, and ends.
+// fault begins, lasts at least for a while, and ends.
 type fault struct {
 	name       string
 	begin, end func() error
 	least      time.Duration
 }
 
-// behaves and turns make faults from behaviors of the sandbox and of the networks.
+// behaves makes a fault of a behavior of the sandbox.
 func (f *faulty) behaves(name, what, as, usually string) fault {
 	return fault{name: name, begin: func() error { return f.set(what, as) }, end: func() error { return f.set(what, usually) }}
 }
@@ -402,7 +401,7 @@ func turns(name string, n *faultproxy.Network, to faultproxy.Weather) fault {
 	return fault{name: name, begin: func() error { return n.Turn(to) }, end: func() error { return n.Turn(faultproxy.Weather{}) }}
 }
 
-// answersLost has one request in three carried out and not answered.
+// answersLost carries out one request in three without answering it.
 var answersLost = faultproxy.Weather{Cut: 40, Every: 3}
 
 func (f *faulty) ofStore() []fault {
@@ -419,7 +418,7 @@ func (f *faulty) ofStore() []fault {
 
 func (f *faulty) ofOthers() []fault {
 	down := f.behaves("Sufrah down", "sufrah", `{"failRate": 1}`, usualSufrah)
-	down.least = 4 * time.Second // so that jobs use up their attempts
+	down.least = 4 * time.Second // long enough for jobs to use up their attempts
 	return []fault{
 		down,
 		f.behaves("queue failing", "queue", `{"failRate": 0.5, "status": 500}`, `{}`),
@@ -440,7 +439,7 @@ func (f *faulty) ofOthers() []fault {
 	}
 }
 
-// wait returns after d, or when the context has ended.
+// wait returns after d, or when the context ends.
 func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -454,7 +453,7 @@ func (f *faulty) tally(name string) {
 	f.count[name]++
 }
 
-// trouble has one fault after another begin and end, in an order that changes each time, until the context ends.
+// trouble lets one fault after another begin and end until the context ends. Their order changes in each round.
 func (f *faulty) trouble(ctx context.Context, random *rand.Rand, faults []fault) error {
 	part := func(d time.Duration) time.Duration { return time.Duration(random.Float64() * float64(d)) }
 	for {
@@ -476,7 +475,7 @@ func (f *faulty) trouble(ctx context.Context, random *rand.Rand, faults []fault)
 	}
 }
 
-// kill ends processes, and puts the clock forward and back, until the context ends.
+// kill kills processes and moves the clock forward and back until the context ends.
 func (f *faulty) kill(ctx context.Context, day int) error {
 	random := rand.New(rand.NewPCG(f.seed, uint64(100*day+3)))
 	functions := []string{processmessage.Name, processmessage.Name, welcomebootstrap.Name, usageapi.Name}
@@ -504,7 +503,7 @@ func (f *faulty) kill(ctx context.Context, day int) error {
 	}
 }
 
-// look reads the usage as a dashboard does, until the context ends: it is told the usage, or to come back.
+// look polls the usage as a dashboard does, until the context ends. Each answer must be correct or a 503.
 func (f *faulty) look(ctx context.Context) error {
 	for ; ctx.Err() == nil; wait(ctx, 200*time.Millisecond) {
 		r, err := http.NewRequest(http.MethodGet, f.stack.BaseURL+"/api/usage?limit=100", nil)
@@ -525,7 +524,7 @@ func (f *faulty) look(ctx context.Context) error {
 	return nil
 }
 
-// usage returns the figures of all restaurants, as an administrator reads them.
+// usage returns the figures of all restaurants, as an administrator sees them.
 func (f *faulty) usage(t *testing.T) map[string]figures {
 	t.Helper()
 	all := make(map[string]figures)
@@ -537,12 +536,12 @@ func (f *faulty) usage(t *testing.T) map[string]figures {
 	return all
 }
 
-// drain waits until the queue is empty, and returns it with its dead letters. Sufrah still fails as usually.
+// drain waits until the queue is empty, and returns its state with the dead letters. Sufrah still fails now and then.
 func (f *faulty) drain(t *testing.T) (state queues) {
 	t.Helper()
 	const (
-		patience = 30 * time.Minute // a large storm leaves thousands of jobs, of which the SQS server hands out some a second
-		interval = 3 * time.Second  // to look is to receive all dead letters
+		patience = 30 * time.Minute // a large storm leaves thousands of jobs, and the SQS server hands out only some a second
+		interval = 3 * time.Second  // each look receives all dead letters
 	)
 	for begin := time.Now(); ; time.Sleep(interval) {
 		state = read[queues](t, get(t, f.stack, "/sandbox/queues"), 200)
@@ -555,7 +554,7 @@ func (f *faulty) drain(t *testing.T) (state queues) {
 	}
 }
 
-// checkHistory looks at the months of each restaurant that was written to.
+// checkHistory checks the months of each restaurant in the storm.
 func (f *faulty) checkHistory(t *testing.T) {
 	t.Helper()
 	for n := 1; n <= *stormRestaurants; n++ {
@@ -575,18 +574,18 @@ func (f *faulty) checkHistory(t *testing.T) {
 	}
 }
 
-// checkWelcomes checks the customers' welcomes: one from each restaurant they wrote to, and at most another for each delivery
-// that was killed, or couldn't note its welcome.
+// checkWelcomes checks the customers' welcomes: one from each restaurant that the customer wrote to. A further welcome is
+// allowed for each delivery that was killed or couldn't note its welcome.
 func (f *faulty) checkWelcomes(t *testing.T) {
 	t.Helper()
-	const most = 10_000 // that the sandbox remembers
+	const most = 10_000 // messages that the sandbox remembers
 	messages := f.stack.Twilio.Messages("")
 	if len(messages) >= most {
 		t.Fatalf("%d messages were sent: too many to know all of them", len(messages))
 	}
 	welcomes := make(map[[2]string]int)
 	for _, m := range messages {
-		if m.ContentSID != "" && len(m.ContentVariables) > 0 { // a list has none
+		if m.ContentSID != "" && len(m.ContentVariables) > 0 { // a list has no variables
 			welcomes[[2]string{m.To, m.From}]++
 		}
 	}
@@ -623,8 +622,8 @@ func (f *faulty) checkWelcomes(t *testing.T) {
 		len(pairs), extra, excused, unnoted)
 }
 
-// checkJobs looks at the jobs: each new customer has one, unless the queue failed, and each of them was completed, at least in
-// part, or is a dead letter after exactly three attempts.
+// checkJobs checks the jobs. Each new customer has one, unless the queue failed. Each job was completed, at least in part, or
+// is a dead letter after exactly three attempts.
 func (f *faulty) checkJobs(t *testing.T, letters queues) {
 	t.Helper()
 	const attempts = 3
@@ -664,7 +663,7 @@ func (f *faulty) checkJobs(t *testing.T, letters queues) {
 	t.Logf("jobs: %d enqueued, %d that the queue didn't take", len(f.journal.enqueued), len(f.journal.refused))
 }
 
-// checkLog searches for text that no line may have, and expects each customer to have exactly one first message.
+// checkLog checks that no line has forbidden text, and that each customer has exactly one first message.
 func (f *faulty) checkLog(t *testing.T) {
 	t.Helper()
 	f.journal.mu.Lock()

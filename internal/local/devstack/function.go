@@ -22,7 +22,7 @@ type handlers struct {
 	welcomeBootstrap                     eventsource.Invoke
 }
 
-// assembled returns the functions in this process, at the stack's time.
+// assembled builds the functions in this process, with the stack's clock.
 func (s *Stack) assembled() (h handlers, err error) {
 	usageAPI, err1 := build(s, usageapi.Name, usageapi.New)
 	usageAdmin, err2 := build(s, usageadmin.Name, usageadmin.New)
@@ -36,7 +36,7 @@ func (s *Stack) assembled() (h handlers, err error) {
 	}, nil
 }
 
-// build returns a function in this process, at the stack's time.
+// build builds a function in this process, with the stack's clock.
 func build[H any](s *Stack, name string, build function.Build[H]) (handler H, err error) {
 	environ, err := s.FunctionEnvironment(name)
 	if err != nil {
@@ -45,7 +45,7 @@ func build[H any](s *Stack, name string, build function.Build[H]) (handler H, er
 	return build(environ, s.Clock.Now, s.Log)
 }
 
-// compiled returns the functions as processes of their own, which go by the machine's clock.
+// compiled starts the functions as processes of their own, which use the machine's clock.
 func (s *Stack) compiled() (h handlers, err error) {
 	s.pools = make(map[string]*lambdalocal.Pool)
 	for _, name := range []string{usageapi.Name, usageadmin.Name, processmessage.Name, welcomebootstrap.Name} {
@@ -73,8 +73,8 @@ func (s *Stack) compiled() (h handlers, err error) {
 	}, nil
 }
 
-// Kill ends the processes of a compiled function at once, as a crash of each would, and returns how many there were. The
-// next event of the function starts one anew.
+// Kill ends all processes of a compiled function at once, like a crash, and returns their number. The function's next event
+// starts a new process.
 func (s *Stack) Kill(function string) int {
 	if pool := s.pools[function]; pool != nil {
 		return pool.Kill()
@@ -82,7 +82,7 @@ func (s *Stack) Kill(function string) int {
 	return 0
 }
 
-// KillOne kills a random process of a compiled function, as Kill kills all. It reports whether there was a process.
+// KillOne kills a random process of a compiled function. It reports whether there was a process.
 func (s *Stack) KillOne(function string) bool {
 	pool := s.pools[function]
 	return pool != nil && pool.KillOne()

@@ -28,7 +28,8 @@ func examine(t *testing.T, stack *devstack.Stack, function string) health.Report
 
 var functions = []string{"usage-api", "usage-admin", "process-message", "welcome-bootstrap"}
 
-// TestHealthyStackReportsEveryCheck: every function is well on a stack that has everything, with checks of all that it uses.
+// TestHealthyStackReportsEveryCheck: on a complete stack every function is healthy, and its report has a check of everything
+// that it uses.
 func TestHealthyStackReportsEveryCheck(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -50,7 +51,7 @@ func TestHealthyStackReportsEveryCheck(t *testing.T) {
 	}
 }
 
-// TestHealthReportNamesTheFault takes one resource after the other away, and checks which functions report it.
+// TestHealthReportNamesTheFault takes away one resource after the other, and checks which functions report it.
 func TestHealthReportNamesTheFault(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -69,7 +70,7 @@ func TestHealthReportNamesTheFault(t *testing.T) {
 		"no key":                 {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"\"}"}`) }, functions[2:], "Sufrah's key: the secret"},
 		"a key of no form":       {func(s *stories) { s.behave("secrets", `{"sufrah": "{\"apiKey\": \"a b\"}"}`) }, functions[2:], "the key can't be sent in a header of a request"},
 		"a secret isn't there":   {func(s *stories) { s.behave("secrets", `{"sufrah": null}`) }, functions[2:], "ResourceNotFoundException"},
-		"Twilio and Sufrah fail": {func(s *stories) { s.behave("twilio", `{"failRate": 1}`); s.behave("sufrah", `{"failRate": 1}`) }, nil, ""}, // nobody's release
+		"Twilio and Sufrah fail": {func(s *stories) { s.behave("twilio", `{"failRate": 1}`); s.behave("sufrah", `{"failRate": 1}`) }, nil, ""}, // no release can cause or mend this
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +86,7 @@ func TestHealthReportNamesTheFault(t *testing.T) {
 	}
 }
 
-// TestHealthReportNamesAMissingPart: a resource missing in the stack's definition is reported by the function that reads it.
+// TestHealthReportNamesAMissingPart: if the stack's definition lacks a resource, the function that reads it reports it.
 func TestHealthReportNamesAMissingPart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ from, to, says string }{
@@ -114,7 +115,7 @@ func TestHealthReportNamesAMissingPart(t *testing.T) {
 	}
 }
 
-// changedDefinition returns template.yaml with a text replaced by another.
+// changedDefinition returns template.yaml with one text replaced.
 func changedDefinition(t *testing.T, from, to string) *sam.Definition {
 	t.Helper()
 	folder := t.TempDir()

@@ -17,13 +17,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 )
 
-// LambdaPath is where a stack's functions can be invoked directly, as over Lambda's API (operation Invoke, synchronous).
+// LambdaPath is the address at which functions can be invoked directly, as by Lambda's API (operation Invoke, synchronous).
 const LambdaPath = "/sandbox/lambda"
 
-// maxInvocation is the largest payload that Lambda takes.
+// maxInvocation is Lambda's limit for a payload.
 const maxInvocation = 6 << 20
 
-// invoke answers Lambda's operation Invoke. A version or alias behind the name means the only version.
+// invoke answers Lambda's operation Invoke. A version or alias in the name is ignored: there is only one version.
 func (s *Stack) invoke(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	name, _, _ := strings.Cut(r.PathValue("name"), ":")
@@ -43,11 +43,11 @@ func (s *Stack) invoke(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 		answer, _ = json.Marshal(map[string]string{"errorType": "Runtime.ExitError", "errorMessage": err.Error()})
 	}
-	_, _ = w.Write(answer) // a caller that has gone needs no answer
+	_, _ = w.Write(answer) // fails only if the caller has gone
 }
 
-// direct returns a func that invokes each function: in its processes, or built anew in this process, so that a failing start
-// shows.
+// direct returns a func for each function that invokes it: in its processes, or built anew in this process, so that a failing
+// start shows.
 func (s *Stack) direct() map[string]func(context.Context, []byte) ([]byte, error) {
 	invocations := map[string]func(context.Context, []byte) ([]byte, error){
 		usageapi.Name:         once(s, usageapi.Name, usageapi.New, usageapi.Health),
@@ -67,7 +67,7 @@ func (s *Stack) direct() map[string]func(context.Context, []byte) ([]byte, error
 	return invocations
 }
 
-// once returns a func that builds a function in this process and hands it an event.
+// once returns a func that builds a function in this process and invokes it with an event.
 func once[H any](s *Stack, name string, build function.Build[H], check function.Health) func(context.Context, []byte) ([]byte, error) {
 	return func(ctx context.Context, payload []byte) ([]byte, error) {
 		environ, err := s.FunctionEnvironment(name)

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/bootstrap"
 )
 
-// jobOutcome is the log's record of an attempt at a job.
+// jobOutcome is the log line at the end of an attempt at a job.
 type jobOutcome struct {
 	JobID      string  `json:"jobId"`
 	MerchantID string  `json:"merchantId"`
@@ -18,18 +18,19 @@ type jobOutcome struct {
 	DurationMs float64 `json:"durationMs"`
 }
 
-// keptOutcomes is how many of the latest are kept.
+// keptOutcomes bounds the number of remembered outcomes.
 const keptOutcomes = 1000
 
-// jobLog passes log lines on and remembers the outcomes of jobs in them, so that the sandbox shows the same as operators see.
+// jobLog passes log lines on, and remembers the outcomes of jobs in them. So the sandbox shows the same as operators see in
+// the log.
 type jobLog struct {
 	next io.Writer
 
 	mu       sync.Mutex
-	outcomes []jobOutcome // the oldest first
+	outcomes []jobOutcome // oldest first
 }
 
-// outcomesByMessage are the log messages that end an attempt at a job.
+// outcomesByMessage has the log messages that end an attempt at a job.
 var outcomesByMessage = map[string]bootstrap.Kind{
 	bootstrap.MessageCompleted:    bootstrap.Completed,
 	bootstrap.MessagePartial:      bootstrap.Partial,
@@ -57,7 +58,7 @@ func (l *jobLog) Write(line []byte) (int, error) {
 	return l.next.Write(line)
 }
 
-// latest returns the outcomes, the newest first.
+// latest returns the outcomes, newest first.
 func (l *jobLog) latest() []jobOutcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()

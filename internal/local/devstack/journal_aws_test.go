@@ -15,19 +15,19 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// journal is a stack's log. It notes the messages and jobs in its lines, and lines that reveal too much.
+// journal is a stack's log. It notes the messages and jobs in the lines, and the lines that reveal too much.
 type journal struct {
 	next io.Writer
 
 	mu       sync.Mutex
 	lines    int
-	under    map[string]string   // messages by the request that records them, until the request's end
-	firsts   map[string]bool     // messages that were their customers' first
-	unnoted  map[string]int      // replies that were sent and couldn't be noted, by message
+	under    map[string]string   // messages by the id of the request that is recording them
+	firsts   map[string]bool     // customers' first messages
+	unnoted  map[string]int      // by message, the replies that were sent and couldn't be noted
 	enqueued map[string]bool     // jobs
 	refused  map[string]bool     // jobs that couldn't be enqueued
-	ended    map[string][]string // outcomes of jobs
-	attempts map[string]int      // the latest begun at each of the queue's messages
+	ended    map[string][]string // outcomes by job
+	attempts map[string]int      // latest attempt, by the queue's message
 	leaks    []string
 }
 
@@ -39,13 +39,13 @@ func newJournal(next io.Writer) *journal {
 	}
 }
 
-// leaking must appear in no line: credentials of a local stack, as they are and as they are sent.
+// leaking must not be in any line: a local stack's credentials, in plain and as they are sent.
 var leaking = []string{
 	devstack.TwilioAuthToken, "local-sufrah-key", "local-admin-key", "local-pat-", "local-dashboard-pat",
 	"ApiToken", "Bearer ", "bG9jYWwtdHdpbGlvLXRva2Vu", "X-Twilio-Signature",
 }
 
-// storming are the phone numbers of a storm, however they are written.
+// storming matches the phone numbers of a storm in any notation.
 var storming = regexp.MustCompile(`966(50|11)000\d{4}`)
 
 // Write implements io.Writer. Each call has one line.
@@ -88,8 +88,8 @@ func (j *journal) Write(line []byte) (int, error) {
 	return j.next.Write(line)
 }
 
-// excuses returns, for each message, the number of further welcomes that it may have caused: one for each broken-off delivery,
-// and one for each reply that couldn't be noted.
+// excuses returns the number of further welcomes that each message may have caused: one for each delivery that broke off, and
+// one for each reply that couldn't be noted.
 func (j *journal) excuses() map[string]int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -103,7 +103,7 @@ func (j *journal) excuses() map[string]int {
 	return excuses
 }
 
-// outcomes counts the ends of attempts at jobs by their kind.
+// outcomes counts the attempts at jobs by their outcome.
 func (j *journal) outcomes() string {
 	counts := make(map[string]int)
 	for _, ends := range j.ended {
@@ -114,7 +114,7 @@ func (j *journal) outcomes() string {
 	return fmt.Sprint(counts)
 }
 
-// acknowledged says whether a job was completed, whole or in part, or came too late to be of use.
+// acknowledged reports whether a job was completed, whole or in part, or was too late to be useful.
 func (j *journal) acknowledged(jobID string) bool {
 	return slices.ContainsFunc(j.ended[jobID], func(end string) bool {
 		return end == bootstrap.MessageCompleted || end == bootstrap.MessagePartial || end == bootstrap.MessageLate

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// distinctKeys returns a writer that passes log lines on to next. The test fails at its end if a line had a key twice: CloudWatch
-// keeps one of the two values, and a query finds the wrong one.
+// distinctKeys returns a writer that passes log lines on to next, and fails the test at its end if a line had a key twice.
+// CloudWatch keeps only one of the two values, so that a query may find the wrong one.
 func distinctKeys(t testing.TB, next io.Writer) io.Writer {
 	w := &keyChecker{next: next, repeated: make(map[string]string)}
 	t.Cleanup(func() {
@@ -24,7 +24,7 @@ func distinctKeys(t testing.TB, next io.Writer) io.Writer {
 	return w
 }
 
-// keyChecker notes a line for each key that occurs twice.
+// keyChecker notes the keys that occur twice in a line.
 type keyChecker struct {
 	next io.Writer
 
@@ -42,7 +42,7 @@ func (w *keyChecker) Write(line []byte) (int, error) {
 	return w.next.Write(line)
 }
 
-// repeatedKey returns the path of the first key that a JSON value's objects have twice, "" if there is none.
+// repeatedKey returns the path of the first key that occurs twice in an object of a JSON value, "" if there is none.
 func repeatedKey(text []byte) (string, error) {
 	if !json.Valid(text) {
 		return "", fmt.Errorf("not JSON: %q", text)
@@ -50,7 +50,7 @@ func repeatedKey(text []byte) (string, error) {
 	return repeatedIn(json.NewDecoder(bytes.NewReader(text)), ""), nil
 }
 
-// repeatedIn reads the decoder's next value, which is valid, up to its first repeated key.
+// repeatedIn reads the decoder's next value up to its first repeated key. The value must be valid.
 func repeatedIn(decoder *json.Decoder, path string) string {
 	start, _ := decoder.Token()
 	taken := make(map[string]bool)

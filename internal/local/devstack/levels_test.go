@@ -15,9 +15,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// TestServiceLevels lets minutes pass on a local stack, makes the metrics of each minute from the functions' output, and
-// evaluates the service levels' alarms over them as CloudWatch does. A fault alarms within five minutes, and for its level
-// only. An ordinary storm, in which every tenth call of DynamoDB fails, causes no alarm.
+// TestServiceLevels lets minutes pass on a local stack, makes each minute's metrics from the functions' output, and evaluates
+// the service levels' alarms over them as CloudWatch does. A fault must raise the alarm of its level within five minutes, and
+// no other level's. An ordinary storm, in which every tenth call of DynamoDB fails, must raise none.
 func TestServiceLevels(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -27,11 +27,11 @@ func TestServiceLevels(t *testing.T) {
 	alarms := levelAlarms(t, loaded, "-level-fast")
 	for name, test := range map[string]struct {
 		part, behavior string
-		want           []string // that are on within five minutes
+		want           []string // alarms that are on within five minutes
 	}{
 		"an ordinary storm":         {"store", `{"failRate": 0.1, "status": 503}`, nil},
 		"DynamoDB is down":          {"store", `{"failRate": 1, "status": 503}`, []string{"figures-level-fast", "webhook-level-fast"}},
-		"DynamoDB is slow":          {"store", `{"latencyMs": 700}`, []string{"figures-level-fast", "webhook-level-fast"}}, // a first message takes several round trips
+		"DynamoDB is slow":          {"store", `{"latencyMs": 700}`, []string{"figures-level-fast", "webhook-level-fast"}}, // a first message makes several round trips
 		"Twilio is down":            {"twilio", `{"failRate": 1, "status": 503}`, []string{"webhook-level-fast", "welcome-level-fast"}},
 		"Twilio is slow":            {"twilio", `{"latencyMs": 2100}`, []string{"webhook-level-fast"}},
 		"the cache is down":         {"cache", `{"failRate": 1}`, nil},
@@ -69,9 +69,9 @@ func TestServiceLevels(t *testing.T) {
 	}
 }
 
-// TestSlowServiceLevels lets six hours pass. A fault of a minute every three hours misses the levels too rarely for the fast
-// alarms, and too often for a month: the slow alarms of the levels that it touches are on in the end. A fault of one such minute,
-// in which few write or ask, is within the month's budget.
+// TestSlowServiceLevels lets six hours pass. A fault of a minute every three hours is too rare for the fast alarms, but uses
+// up the month's budget: the slow alarms of the affected levels must be on at the end. A single such minute at night, with
+// few messages and requests, is within the budget.
 func TestSlowServiceLevels(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -79,10 +79,10 @@ func TestSlowServiceLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	fast, slow := levelAlarms(t, loaded, "-level-fast"), levelAlarms(t, loaded, "-level-slow")
-	const rounds, each = 20, 15 // a round is a minute with messages and requests, and 17 without
+	const rounds, each = 20, 15 // a round is a minute with messages and requests, and 17 quiet minutes
 	for name, test := range map[string]struct {
 		part string
-		bad  map[int]int // messages and requests in the round with the fault
+		bad  map[int]int // number of messages and requests in each round that has the fault
 		want []string
 	}{
 		"DynamoDB is down for two minutes":       {"store", map[int]int{5: 3, 15: 3}, []string{"figures-level-slow", "webhook-level-slow"}},
@@ -123,15 +123,15 @@ func TestSlowServiceLevels(t *testing.T) {
 	}
 }
 
-// minutes is a stack's life in minutes, each with the functions' output in it.
+// minutes is a stack with the metrics of each minute of its life.
 type minutes struct {
 	*stories
 	customers int
-	series    map[string][]float64 // by function and metric, of each minute
+	series    map[string][]float64 // values by minute, for each function and metric
 	lived     int
 }
 
-// live lets n minutes pass. In every minute there are as many first messages, and as many requests, as each says.
+// live lets n minutes pass, each with the given number of first messages and as many requests.
 func (m *minutes) live(n, each int) {
 	m.t.Helper()
 	if m.series == nil {
@@ -151,17 +151,17 @@ func (m *minutes) live(n, each int) {
 }
 
 var (
-	platform = map[string]string{"request": "Invocations"} // the function's line for Lambda's own count
+	platform = map[string]string{"request": "Invocations"} // metrics that Lambda itself counts, by the message of the function's line
 )
 
-// count adds a minute's lines to the series.
+// count adds the metrics in a minute's lines to the series.
 func (m *minutes) count(log string) {
 	for text := range strings.Lines(log) {
 		var line map[string]any
 		if json.Unmarshal([]byte(text), &line) != nil {
 			continue
 		}
-		if function, ok := line["Function"].(string); ok { // the embedded metric format
+		if function, ok := line["Function"].(string); ok { // a line in the embedded metric format
 			for name, value := range line {
 				if number, ok := value.(float64); ok {
 					m.add(function+" "+name, number)
@@ -187,16 +187,16 @@ func (m *minutes) add(key string, value float64) {
 	*at += value
 }
 
-// levelAlarm is an alarm of metric math.
+// levelAlarm is an alarm on a metric math expression.
 type levelAlarm struct {
 	name, expression  string
-	metrics           map[string]string // keys of the series by the expression's ids
+	metrics           map[string]string // keys of series, by their ids in the expression
 	threshold         float64
-	period            int // minutes
+	period            int // in minutes
 	periods, breaches int
 }
 
-// levelAlarms returns the alarms of the three levels with an ending to their names.
+// levelAlarms returns the alarms of the three service levels that have the given ending.
 func levelAlarms(t *testing.T, loaded *sam.Definition, ending string) (found []levelAlarm) {
 	t.Helper()
 	resources, err := loaded.Resources("AWS::CloudWatch::Alarm", devstack.StackName)
@@ -255,7 +255,7 @@ func levelAlarms(t *testing.T, loaded *sam.Definition, ending string) (found []l
 	return found
 }
 
-// on evaluates an alarm: whether so many of the latest periods breach the threshold.
+// on reports whether an alarm is on: whether enough of its latest periods breach the threshold.
 func (m *minutes) on(a levelAlarm) bool {
 	breaching := 0
 	for i := range a.periods {
@@ -270,7 +270,7 @@ func (m *minutes) on(a levelAlarm) bool {
 	return breaching >= a.breaches
 }
 
-// sumOf returns a metric's sum from one minute to another, not a number if it has no value there.
+// sumOf returns a metric's sum over some minutes, NaN if it has no value in them.
 func sumOf(series []float64, from, to int) float64 {
 	sum := math.NaN()
 	for minute := max(0, from); minute < min(to, len(series)); minute++ {
@@ -284,7 +284,7 @@ func sumOf(series []float64, from, to int) float64 {
 	return sum
 }
 
-// mathematics evaluates an expression of CloudWatch's metric math: numbers, metrics, + - * / >, IF and FILL.
+// mathematics evaluates a metric math expression of CloudWatch: numbers, metrics, + - * / >, IF and FILL.
 type mathematics struct {
 	text  string
 	value func(id string) float64
@@ -300,7 +300,7 @@ func (e *mathematics) evaluate() float64 {
 
 func (e *mathematics) skip() { e.text = strings.TrimLeft(e.text, " ") }
 
-// next takes one of the signs.
+// next takes one of the signs, if it comes next.
 func (e *mathematics) next(signs string) byte {
 	if e.skip(); e.text != "" && strings.IndexByte(signs, e.text[0]) >= 0 {
 		sign := e.text[0]

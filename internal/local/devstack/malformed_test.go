@@ -19,8 +19,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// TestMalformedRequests sends ten thousand requests that no client would: each has an answer that blames the client, on
-// a connection that stays open.
+// TestMalformedRequests sends ten thousand requests that no client would send. Each must be answered with a fault of the
+// client's, and the connection must stay open.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	const connections = 8
@@ -51,7 +51,7 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
-// caller sends random requests over one connection, byte by byte as it made them up: a client would put them right.
+// caller sends random requests over one connection, byte by byte: an HTTP client would correct them.
 type caller struct {
 	random     *rand.Rand
 	address    string
@@ -66,7 +66,7 @@ func (c *caller) hangUp() {
 	}
 }
 
-// call sends a request and returns the fault of its answer.
+// call sends a request and returns an error if the answer is wrong.
 func (c *caller) call() error {
 	if c.connection == nil {
 		connection, err := net.Dial("tcp", c.address)
@@ -79,7 +79,7 @@ func (c *caller) call() error {
 	_, err := url.ParseRequestURI(target)
 	isHTTP := err == nil
 	if !isHTTP {
-		rest = "\r\n" // the server reads no further
+		rest = "\r\n" // the server doesn't read the rest
 	}
 	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s", method, target, c.address, rest)
 	if err := c.connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -98,7 +98,7 @@ func (c *caller) call() error {
 		return fmt.Errorf("half an answer to %.400q: %w", request, err)
 	}
 	switch {
-	case !isHTTP: // the server's own refusal, after which it hangs up
+	case !isHTTP: // the server itself refused the request, and closes the connection
 		c.hangUp()
 		if answer.StatusCode != http.StatusBadRequest {
 			return fmt.Errorf("%.400q: status %d, want 400", request, answer.StatusCode)
@@ -125,7 +125,7 @@ func (c *caller) method() string {
 		strings.Repeat("X", 1+c.random.IntN(300)))
 }
 
-// text returns random characters of a set.
+// text returns random characters from a set.
 func (c *caller) text(set string, most int) string {
 	characters := []rune(set)
 	var text strings.Builder
@@ -135,8 +135,7 @@ func (c *caller) text(set string, most int) string {
 	return text.String()
 }
 
-// Characters with a meaning somewhere between the client and the function, characters of more than one byte, and bytes that are
-// no characters.
+// Characters with a special meaning anywhere between client and function, characters of several bytes, and invalid bytes.
 const inPath = "/.%2eE0fFaA;:@&=+$,!*'()~-_{}[]|\\^`\"<>#?مطعم\u202e\u00a0😀\ufffd"
 
 func (c *caller) target() string {
@@ -167,7 +166,7 @@ func (c *caller) target() string {
 	return target.String()
 }
 
-// rest returns headers and body.
+// rest returns the headers and the body.
 func (c *caller) rest() string {
 	var rest strings.Builder
 	for range c.random.IntN(6) {

@@ -20,27 +20,27 @@ import (
 
 var mixedWebhooks = flag.Int("mixed.webhooks", 10_000, "how many webhooks TestMixedWebhooks posts")
 
-// guest is a customer of a restaurant of their own, and the truth about them.
+// guest is the only customer of a restaurant, with the expected data about both.
 type guest struct {
 	number, user, restaurant, to string
 
-	last          [2]time.Time // of the sessions under the number and the user id, while they aren't known to be one's
+	last          [2]time.Time // latest message under the number and under the user id, until the two are joined
 	joined        bool
-	outBy         [2]bool // whether the customer opted out, by id
+	outBy         [2]bool // whether the customer opted out, under each id
 	conversations int
 	latest        []url.Values // the forms of the latest messages
 	sentWhenOut   int          // number of messages sent until the customer opted out
 }
 
-// Which ids a form carries.
+// The ids that a form carries.
 const (
 	underNumber = iota
 	underUser
 	underBoth
 )
 
-// side returns the index of the half of the truth that a message under the ids belongs to, and joins both halves once a message
-// has both ids.
+// side returns the index in last and outBy for a message with the given ids. The first message with both ids joins the two
+// entries.
 func (g *guest) side(ids int) int {
 	if ids == underBoth && !g.joined {
 		g.joined = true
@@ -55,7 +55,7 @@ func (g *guest) side(ids int) int {
 	return 0
 }
 
-// writes notes a message in the truth.
+// writes notes a message in the expected data.
 func (g *guest) writes(ids int, at time.Time) {
 	side := g.side(ids)
 	if g.last[side].IsZero() || !at.Before(g.last[side].Add(24*time.Hour)) {
@@ -101,7 +101,7 @@ func (m *mixed) form(g *guest, ids int) url.Values {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// draw returns a webhook that concerns a guest, of any kind, with its name; and has its effect on the truth.
+// draw returns a random webhook that concerns a guest, with the name of its kind, and notes its effect in the expected data.
 func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
 	ids := pick(m.random, underNumber, underUser, underUser, underBoth, underBoth)
 	form = m.form(g, ids)
@@ -118,7 +118,7 @@ func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
 		form.Set("To", g.to)
 		form.Del("ExternalUserId")
 		return "text message", form
-	case n < 30: // an answer of another bot of ours
+	case n < 30: // a message from another of our bots
 		form.Set("From", "whatsapp:+966110000000")
 		form.Set("Body", "قائمة المطعم:\n1. مشويات\nmenu")
 		return "own bot", form
@@ -141,7 +141,7 @@ func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
 		g.writes(ids, now)
 		g.latest = append(g.latest, form)
 		return "opting in", form
-	case n < 49 && ids != underUser: // metadata that can't be read costs no message
+	case n < 49 && ids != underUser: // unreadable metadata must not lose the message
 		form.Set("ExternalUserId", pick(m.random, "", "SA", "SA.", "sa.1", "SA.1 2", "1", strings.Repeat("x", 300)))
 		g.writes(underNumber, now)
 		g.latest = append(g.latest, form)
@@ -153,7 +153,7 @@ func (m *mixed) draw(g *guest, now time.Time) (kind string, form url.Values) {
 	return "message", form
 }
 
-// post delivers a webhook as Twilio does: again, while it is told to.
+// post delivers a webhook as Twilio does: again, as long as the answer asks for it.
 func (m *mixed) post(kind string, form url.Values) error {
 	signature := twilio.Signature(devstack.TwilioAuthToken, devstack.EventsWebhookURL, form)
 	for range 20 {
@@ -181,8 +181,8 @@ func (m *mixed) post(kind string, form url.Values) error {
 	return fmt.Errorf("%s isn't taken: %v", kind, form)
 }
 
-// TestMixedWebhooks posts webhooks of all kinds over some weeks. No well-formed webhook is refused, and each customer's count
-// is their true number of conversations. Opted-out customers are sent nothing, and neither is a bot of ours.
+// TestMixedWebhooks posts webhooks of all kinds over some weeks. No well-formed webhook is refused, and each customer's
+// conversations are counted exactly. No message goes to an opted-out customer or to one of our bots.
 func TestMixedWebhooks(t *testing.T) {
 	t.Parallel()
 	total := *mixedWebhooks
@@ -202,19 +202,19 @@ func TestMixedWebhooks(t *testing.T) {
 	}
 	var offset time.Duration
 	for posted := 0; posted < total; {
-		// More than a lease, which never ends while the time stands still.
+		// The steps are longer than a lease, which never ends while the clock stands still.
 		offset += pick(m.random, 6*time.Second, 7*time.Second, time.Minute, time.Hour, 5*time.Hour, 9*time.Hour)
 		put(t, stack, "/sandbox/clock", fmt.Sprintf(`{"offset": %q}`, offset))
 		var group errgroup.Group
 		group.SetLimit(atOnce)
-		for _, i := range m.random.Perm(len(guests))[:80] { // each guest once, so that the truth doesn't depend on the order
+		for _, i := range m.random.Perm(len(guests))[:80] { // each guest once, so that the order of the messages doesn't matter
 			g := guests[i]
 			wasOut := g.optedOut()
 			kind, form := m.draw(g, noon.Add(offset))
-			if len(g.latest) > 16 { // as many are known for good
+			if len(g.latest) > 16 { // the ids of so many messages are known forever
 				g.latest = g.latest[1:]
 			}
-			copies := 1 + m.random.IntN(12)/11 // some at the same moment
+			copies := 1 + m.random.IntN(12)/11 // some are delivered twice at the same moment
 			for range copies {
 				group.Go(func() error { return m.post(kind, form) })
 			}
@@ -248,7 +248,7 @@ func TestMixedWebhooks(t *testing.T) {
 	}
 }
 
-// allConversations returns a restaurant's conversations since this month began.
+// allConversations returns the restaurant's conversations of all months since this test's beginning.
 func allConversations(t *testing.T, stack *devstack.Stack, restaurantID string) int {
 	t.Helper()
 	var sum int
@@ -265,8 +265,8 @@ func allConversations(t *testing.T, stack *devstack.Stack, restaurantID string) 
 	return sum
 }
 
-// TestCapturedWebhooks posts captured webhooks again each day for a month: nothing is counted, and nobody is opted out or joined
-// by them.
+// TestCapturedWebhooks posts captured webhooks again on each day of a month. None is counted, opts a customer out, or joins
+// two customers.
 func TestCapturedWebhooks(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
@@ -287,7 +287,7 @@ func TestCapturedWebhooks(t *testing.T) {
 			t.Fatalf("posting the webhook: %v", err)
 		}
 	}
-	const opened = 2 // the number's, and the user id's, before they were one
+	const opened = 2 // one under the number and one under the user id, before they were joined
 	want := func(what string, conversations int) {
 		t.Helper()
 		if got := allConversations(t, stack, g.restaurant) - before; got != conversations {

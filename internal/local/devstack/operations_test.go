@@ -35,13 +35,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// emitted is a function's output: the fields of its log lines by their messages, and its metrics.
+// emitted is the output of a function: the fields of its log lines, by message, and its metrics.
 type emitted struct {
 	lines   map[string]map[string]bool
 	metrics map[string]bool
 }
 
-// fields returns the fields of the lines with these messages, of all lines if none is given.
+// fields returns the fields of the lines with the given messages, of all lines if there are none.
 func (e emitted) fields(messages ...string) map[string]bool {
 	all := map[string]bool{}
 	for message, fields := range e.lines {
@@ -52,7 +52,7 @@ func (e emitted) fields(messages ...string) map[string]bool {
 	return all
 }
 
-// collect reads functions' output, by the function's name.
+// collect parses the output of functions, by the function's name.
 func collect(t *testing.T, output string) map[string]emitted {
 	t.Helper()
 	all := map[string]emitted{}
@@ -89,7 +89,7 @@ func collect(t *testing.T, output string) map[string]emitted {
 	return all
 }
 
-// stories is a stack in which everything happens that operators ask about.
+// stories is a stack on which everything happens that operators have alarms or queries for.
 type stories struct {
 	*devstack.Stack
 	t        *testing.T
@@ -100,7 +100,8 @@ type stories struct {
 
 func newStories(t *testing.T, parsed *sam.Definition) *stories {
 	t.Helper()
-	// Nobody waits for slots here, and no job is late because the machine is slower than the stack's clock, which await moves.
+	// A high rate, so that nobody waits for slots. A long MaxAge, because await moves the stack's clock faster than this
+	// machine works.
 	for name, value := range map[string]string{"JobRatePerMinute": "60000", "BootstrapMaxAgeMs": "86400000"} {
 		changed, err := parsed.With(name, value)
 		if err != nil {
@@ -128,7 +129,7 @@ func newStories(t *testing.T, parsed *sam.Definition) *stories {
 	return &stories{Stack: stack, t: t, log: log}
 }
 
-// write sends a restaurant a message, and returns the status of the answer.
+// write sends a message to a restaurant and returns the answer's status.
 func (s *stories) write(from, to, body string, signed bool) int {
 	s.t.Helper()
 	return s.post(signed, url.Values{"From": {"whatsapp:" + from}, "To": {"whatsapp:" + to}, "Body": {body}})
@@ -154,14 +155,14 @@ func (s *stories) behave(what, behavior string) {
 	}
 }
 
-// pass moves the stack's time on.
+// pass moves the stack's clock forward.
 func (s *stories) pass(d time.Duration) {
 	s.t.Helper()
 	s.moved += d
 	s.behave("clock", `{"offset": "`+s.moved.String()+`"}`)
 }
 
-// await returns when the log has a message so many times, while time passes.
+// await lets time pass until the log has a message the given number of times.
 func (s *stories) await(message string, times int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -177,12 +178,12 @@ func (s *stories) await(message string, times int) {
 
 const (
 	exampleNumber  = "+966110000000"
-	otherNumber    = "+966110000002" // of demo-002
+	otherNumber    = "+966110000002" // of the restaurant demo-002
 	closedNumber   = "+966119999999"
 	unlinkedNumber = "+966119999998"
 )
 
-// run makes everything happen, and returns the functions' output.
+// run lets everything happen and returns the functions' output.
 func (s *stories) run() string {
 	t := s.t
 	// Requests of all kinds.
@@ -251,18 +252,18 @@ func (s *stories) run() string {
 	s.write("+966500000003", exampleNumber, "hello", true)
 	s.behave("twilio", `{}`)
 
-	// Sufrah fails: without a menu, and with an older menu. A merchant that it doesn't know.
+	// Sufrah fails: for a restaurant without a cached menu, and with an old one. Then a merchant that Sufrah doesn't know.
 	s.await(bootstrap.MessageCompleted, 9)
 	s.pass(10 * time.Minute)
 	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
 	s.write("+966500000005", otherNumber, "hello", true)
-	s.await(bootstrap.MessageFailed, 1) // further attempts may find calls stopped, and wait
+	s.await(bootstrap.MessageFailed, 1) // later attempts may find that calls are stopped, and wait
 	s.write("+966500000004", exampleNumber, "hello", true)
 	s.await(bootstrap.MessagePartial, 1)
-	s.await("calls to the Sufrah API paused after failures", 1) // by jobs, as nobody else has asked
+	s.await("calls to the Sufrah API paused after failures", 1) // stopped by jobs, the only callers so far
 	s.write("+966500000004", exampleNumber, "menu", true)
 	s.behave("sufrah", `{"failRate": 1, "status": 404}`)
-	// Calls have been stopped. After some seconds the next request tries.
+	// Calls are stopped now. The next request after some seconds tries again.
 	for late := time.Now().Add(5 * time.Minute); !strings.Contains(s.log.String(), "merchant refused by the Sufrah API: the customer is shown an empty list"); s.pass(10 * time.Second) {
 		if time.Now().After(late) {
 			s.t.Fatal("Sufrah isn't called again")
@@ -273,7 +274,7 @@ func (s *stories) run() string {
 	s.await(bootstrap.MessageDeadLettered, 1)
 	s.behave("sufrah", `{}`)
 
-	// The queue fails, and the cache, and comes back.
+	// The queue fails; then the cache fails and recovers.
 	s.behave("queue", `{"failRate": 1, "status": 503}`)
 	s.write("+966500000007", exampleNumber, "hello", true)
 	s.behave("queue", `{}`)
@@ -289,7 +290,7 @@ func (s *stories) run() string {
 	return s.log.String()
 }
 
-// report has Twilio report statuses of messages of each kind, and failures of each party.
+// report posts Twilio's statuses for messages of each kind, with failures by each party.
 func (s *stories) report() {
 	s.t.Helper()
 	for _, kind := range delivery.Kinds {
@@ -311,14 +312,14 @@ func (s *stories) report() {
 	}
 }
 
-// waitAndComeLate hands a worker two jobs when only one may start, and a job so old that its customer has long written again.
+// waitAndComeLate hands a worker two jobs while only one may start, and a job that is too old to be useful.
 func (s *stories) waitAndComeLate() {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
 	if err != nil {
 		s.t.Fatalf("reading the function's environment from the template: %v", err)
 	}
-	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first of a name counts
+	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first variable of a name counts
 	handle, err := welcomebootstrap.New(environ, s.Clock.Now, distinctKeys(s.t, s.log))
 	if err != nil {
 		s.t.Fatalf("assembling the function from its environment: %v", err)
@@ -340,12 +341,12 @@ func (s *stories) waitAndComeLate() {
 	}
 }
 
-// brokenWorker panics; no part of the real worker is known to do so outside of its own guards.
+// brokenWorker panics. As far as is known, the real worker recovers all its panics itself.
 type brokenWorker struct{}
 
 func (brokenWorker) Handle(context.Context, bootstrap.Delivery) bootstrap.Outcome { panic("broken") }
 
-// panic has the two guards against our own faults log one.
+// panic lets two handlers panic, so that the guards around them log it.
 func (s *stories) panic() {
 	s.t.Helper()
 	broken := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("broken") })
@@ -361,7 +362,7 @@ func (s *stories) panic() {
 	}
 }
 
-// awsMetrics are the metrics of AWS that we use, with their dimensions, by namespace.
+// awsMetrics has the names and dimensions of AWS's own metrics that we use, by namespace.
 var awsMetrics = map[string]struct{ names, dimensions string }{
 	"AWS/ApiGateway":  {"4xx 5xx Count Latency", "ApiId Stage"},
 	"AWS/DynamoDB":    {"ConsumedReadCapacityUnits ConsumedWriteCapacityUnits ReadThrottleEvents TransactionConflict WriteThrottleEvents", "TableName"},
@@ -370,19 +371,19 @@ var awsMetrics = map[string]struct{ names, dimensions string }{
 	"AWS/SQS":         {"ApproximateAgeOfOldestMessage ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesVisible", "QueueName"},
 }
 
-// metricRef is a metric that an alarm or the dashboard names.
+// metricRef is a metric in an alarm or the dashboard.
 type metricRef struct {
 	where, namespace, name string
 	dimensions             map[string]string
 }
 
-// manual is the operators' view, and the output behind it.
+// manual is everything that operators look at, with the output behind it.
 type manual struct {
 	emitted    map[string]emitted
-	filters    map[string]bool // metrics that are made of log lines, as "function name"
+	filters    map[string]bool // metrics made of log lines, as "function name"
 	functions  map[string]string
 	tables     map[string]bool
-	logGroups  map[string]map[string]emitted // the output in each log group
+	logGroups  map[string]map[string]emitted // output by log group
 	usedOfOurs map[string]bool               // as "function name"
 	faults     []string
 }
@@ -421,7 +422,7 @@ func (m *manual) check(r metricRef) {
 	}
 }
 
-// metricStat is how alarms name a metric.
+// metricStat is the form of a metric in an alarm.
 type metricStat struct {
 	Namespace, MetricName string
 	Dimensions            []struct{ Name, Value string }
@@ -437,7 +438,7 @@ func (s metricStat) ref(where string) metricRef {
 
 var identifier = regexp.MustCompile(`\b\d\w*|@?[A-Za-z_][\w.]*\(?`)
 
-// identifiers returns the names in an expression or a query, without functions and numbers.
+// identifiers returns the names in an expression or query, without functions and numbers.
 func identifiers(text string) []string {
 	return slices.DeleteFunc(identifier.FindAllString(text, -1), func(found string) bool {
 		return strings.HasSuffix(found, "(") || found[0] <= '9'
@@ -475,7 +476,7 @@ func (m *manual) checkAlarm(alarm sam.Resource) {
 	}
 }
 
-// checkZeros checks that a schedule adds nothing but zeros to metrics, and that these metrics exist.
+// checkZeros checks that a schedule adds only zeros to metrics, and only to metrics that exist.
 func (m *manual) checkZeros(where, input string) {
 	var request struct {
 		Namespace  string
@@ -552,7 +553,7 @@ var (
 
 	keywords = strings.Fields("fields filter stats sort by as asc desc in and or")
 	builtIn  = strings.Fields("@timestamp @message @log")
-	// ofPlatform are the fields of the reports that Lambda itself writes of invocations.
+	// ofPlatform has the fields of the reports that Lambda writes about invocations.
 	ofPlatform = strings.Fields("type record.requestId record.metrics.initDurationMs record.metrics.durationMs record.metrics.maxMemoryUsedMB")
 )
 
@@ -573,7 +574,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 		}
 		for _, e := range m.logGroups[group] {
 			maps.Copy(fields, e.fields(messages...))
-			maps.Copy(fields, e.lines[""]) // the API's own log; its lines have no message
+			maps.Copy(fields, e.lines[""]) // API Gateway's own log, whose lines have no message
 			for message := range e.lines {
 				written[message] = true
 			}
@@ -600,8 +601,8 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 	}
 }
 
-// TestOperatorsSeeWhatIsEmitted: every metric, log message and log field in alarms, dashboard and saved queries is really
-// written by the functions; and conversely, every metric is shown somewhere.
+// TestOperatorsSeeWhatIsEmitted: the functions write every metric, log message and log field that alarms, dashboard and saved
+// queries use. Conversely, every metric is shown somewhere.
 func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -612,7 +613,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 		emitted: collect(t, newStories(t, loaded).run()), filters: map[string]bool{}, functions: map[string]string{},
 		tables: map[string]bool{}, logGroups: map[string]map[string]emitted{}, usedOfOurs: map[string]bool{},
 	}
-	for name, value := range map[string]string{"TwilioAccountSid": "AC00000000000000000000000000000000", "Stage": "prod"} { // which has more alarms
+	for name, value := range map[string]string{"TwilioAccountSid": "AC00000000000000000000000000000000", "Stage": "prod"} { // with it the template has more alarms
 		if loaded, err = loaded.With(name, value); err != nil {
 			t.Fatalf("changing a parameter of the template: %v", err)
 		}
@@ -689,7 +690,7 @@ func TestOperatorsSeeWhatIsEmitted(t *testing.T) {
 	}
 }
 
-// checkFilter notes the metric that is made of log lines, and checks that there are such lines.
+// checkFilter notes a metric made of log lines, and checks that such lines exist.
 func (m *manual) checkFilter(filter sam.Resource) {
 	var properties struct {
 		LogGroupName, FilterPattern string
@@ -703,7 +704,7 @@ func (m *manual) checkFilter(filter sam.Resource) {
 		return
 	}
 	made := properties.MetricTransformations[0]
-	ofAPI := map[string]struct{ field, name string }{ // of the API's own log, in which no function is named
+	ofAPI := map[string]struct{ field, name string }{ // API Gateway's own log, which names no function
 		`{ $.status = "429" }`:                         {"status", "RequestsThrottled-"},
 		`{ $.routeKey != "ANY ` + webhook.Path + `" }`: {"routeKey", "DashboardRequests-"},
 	}
@@ -725,7 +726,7 @@ func (m *manual) checkFilter(filter sam.Resource) {
 	}
 }
 
-// TestQueriesThatNobodyCouldAnswer: the check of queries finds these faults.
+// TestQueriesThatNobodyCouldAnswer: the check of queries finds the faults in these.
 func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 	t.Parallel()
 	lines := map[string]map[string]bool{"request": {"message": true, "status": true}, "other": {"message": true, "reason": true}}
@@ -741,8 +742,8 @@ func TestQueriesThatNobodyCouldAnswer(t *testing.T) {
 	}
 }
 
-// TestUnitsOfMessagesAndRequests counts the figures behind the table of costs in docs/OPERATIONS.md: the tables' units for
-// requests over HTTP, by all functions together.
+// TestUnitsOfMessagesAndRequests counts the figures of the costs in docs/OPERATIONS.md: the tables' units for requests over
+// HTTP, of all functions together.
 func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()
@@ -758,8 +759,8 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		return func() { get(t, s.Stack, target, headers...) }
 	}
 	const known, stranger = "+966500000001", "+966500000002"
-	s.behave("twilio", `{"callbackDelayMs": 60000}`) // callbacks are counted by themselves
-	write(known, "hello")()                          // the restaurant's first of the day costs a unit more
+	s.behave("twilio", `{"callbackDelayMs": 60000}`) // callbacks have a test of their own
+	write(known, "hello")()                          // the restaurant's first message of the day costs a unit more
 	s.await(bootstrap.MessageCompleted, 1)
 	for _, step := range []struct {
 		what          string
@@ -786,8 +787,8 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 	}
 }
 
-// TestUnitsOfCallbacks: the three callbacks of a message, in any order and each twice, write two units at most: sent is
-// known by then, and delivered if read came first.
+// TestUnitsOfCallbacks: the three callbacks of a message, in any order and each twice, write at most two units. The status
+// sent is known already, and after read, delivered adds nothing.
 func TestUnitsOfCallbacks(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()

@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 )
 
-// queueView shows the state of the queues and changes nothing that a function could notice.
+// queueView shows the state of the queues without any effect that a function could notice.
 type queueView interface {
 	state(context.Context) (queuesBody, error)
 }
@@ -38,13 +38,13 @@ type deadLetterBody struct {
 	Body         string `json:"body"`
 }
 
-// attributeReason has the worker's reason for a dead letter that it sent there itself.
+// attributeReason is the attribute with the worker's reason, of dead letters that the worker sent itself.
 const attributeReason = "reason"
 
-// noReason is why all others are there.
+// noReason is the reason of all other dead letters.
 const noReason = "failed as often as the queue allows"
 
-// standInView looks into the stand-in.
+// standInView shows the stand-in's queues.
 type standInView struct {
 	engine *sqslocal.Engine
 	queue  sam.Queue
@@ -71,18 +71,18 @@ func standInQueues(defined []sam.Queue) []sqslocal.Queue {
 	return queues
 }
 
-// engineView asks an SQS server. Dead letters are received to be seen, and shown again at once.
+// engineView shows an SQS server's queues. To see dead letters it receives them, and makes them visible again at once.
 type engineView struct {
 	client             *sqs.Client
 	url, deadLetterURL string
 
-	mu       sync.Mutex     // a single look at a time: simultaneous looks would hide messages from each other
-	received map[string]int // how often the view has received a message, by its id
+	mu       sync.Mutex     // one look at a time: simultaneous looks would hide messages from each other
+	received map[string]int // number of the view's own receives, by message id
 }
 
 const (
 	receiveAtOnce = 10
-	viewSeconds   = 30 // for which dead letters are hidden, should they not be shown again
+	viewSeconds   = 30 // the longest time for which a look hides dead letters, if it can't make them visible again
 )
 
 func (v *engineView) state(ctx context.Context) (queuesBody, error) {
@@ -96,7 +96,7 @@ func (v *engineView) state(ctx context.Context) (queuesBody, error) {
 		return body, err
 	}
 	count := func(name types.QueueAttributeName) int {
-		n, _ := strconv.Atoi(out.Attributes[string(name)]) // 0 if the server doesn't count
+		n, _ := strconv.Atoi(out.Attributes[string(name)]) // 0 if the server doesn't count them
 		return n
 	}
 	body.Bootstrap = queueBody{
@@ -113,7 +113,7 @@ func (v *engineView) state(ctx context.Context) (queuesBody, error) {
 	return body, err
 }
 
-// receive returns all messages of the dead-letter queue that nobody else is looking at.
+// receive returns all messages of the dead-letter queue that nobody else is receiving.
 func (v *engineView) receive(ctx context.Context) (all []types.Message, err error) {
 	for {
 		out, err := v.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{

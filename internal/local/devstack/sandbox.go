@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// Paths that a stack serves besides its API Gateway's. No deployed function has them.
+// Paths that a stack serves in addition to API Gateway's. No deployed function has them.
 const (
 	HealthPath   = "/healthz"
 	DynamoDBPath = "/sandbox/dynamodb"
@@ -23,7 +23,7 @@ const (
 	sufrahPath  = "/sandbox/api/sufrah"
 )
 
-// serveSandbox adds the stand-ins' own addresses, and the addresses that show and set their behavior.
+// serveSandbox adds the addresses of the stand-ins, and the addresses that show and change their behavior.
 func (s *Stack) serveSandbox() {
 	s.mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
@@ -33,7 +33,7 @@ func (s *Stack) serveSandbox() {
 	// AWS's SDK for JavaScript appends a slash to an endpoint that has a path.
 	s.mux.Handle(DynamoDBPath+"/{$}", store)
 	s.mux.Handle(SQSPath, s.queue.Wrap(s.sqs))
-	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // the same slash, and queues' URLs
+	s.mux.Handle(SQSPath+"/", s.queue.Wrap(s.sqs)) // with that slash too, and with a queue's URL
 	s.mux.Handle(secretsPath, s.secrets)
 	s.mux.Handle(secretsPath+"/{$}", s.secrets)
 	s.mux.HandleFunc("/sandbox/secrets", s.secrets.set)
@@ -60,7 +60,7 @@ func (s *Stack) serveSandbox() {
 	s.mux.Handle("/sandbox/twilio", s.Twilio.Switch())
 	s.mux.Handle("/sandbox/contents", s.Twilio.Contents())
 	s.mux.HandleFunc("GET "+MessagesPath, func(w http.ResponseWriter, r *http.Request) {
-		// People type a + into an address, which means a space in a query.
+		// A + typed into an address is a space in the query.
 		to := strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
 		writeJSON(w, http.StatusOK, append([]sandbox.SentMessage{}, s.Twilio.Messages(to)...))
 	})
@@ -80,7 +80,7 @@ func (s *Stack) serveSandbox() {
 	})
 }
 
-// disturbedCache has requests for the cache's table, if the stack has one, fail as the cache's fault says.
+// disturbedCache applies the cache's fault to requests for the cache's table, if the stack has one.
 func (s *Stack) disturbedCache(next http.Handler) http.Handler {
 	name := []byte(strconv.Quote(s.Name + "-cache"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// secretStore is a stack's Secrets Manager, in which secrets can be changed.
+// secretStore is a stack's Secrets Manager. Its secrets can be changed while the stack runs.
 type secretStore struct {
 	mu     sync.Mutex
 	values sandbox.Secrets
@@ -27,7 +27,7 @@ func (s *secretStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const maxSecrets = 64 << 10
 
-// set changes secrets, by the last part of their names ("twilio", "sufrah"); null takes one away.
+// set changes secrets, by the last part of their names ("twilio", "sufrah"). null deletes a secret.
 func (s *secretStore) set(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPut {
 		writeJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": "Use PUT at this address.", "code": "method_not_allowed"})

@@ -14,10 +14,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// ErrPortTaken says that something else listens where a stack was to be served.
+// ErrPortTaken says that another program listens on the stack's port.
 var ErrPortTaken = errors.New("the port is taken")
 
-// Server serves a stack over HTTP, to this machine only unless its options say otherwise.
+// Server serves a stack over HTTP. Only this machine reaches it, unless the options say otherwise.
 type Server struct {
 	*Stack
 	server *http.Server
@@ -26,12 +26,12 @@ type Server struct {
 
 const (
 	readHeaderTimeout = 10 * time.Second
-	shutdownGrace     = 3 * time.Second // for requests under way
+	shutdownGrace     = 3 * time.Second // time for running requests to end
 )
 
-// Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes a free port. It returns when
-// the stack answers. It fails with ErrPortTaken if the port is taken. The changes are applied to the stack's options; only the
-// address is still empty in them.
+// Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes any free port. changes
+// change the stack's options, whose BaseURL is not set yet. Serve returns when the stack answers requests. It fails with
+// ErrPortTaken if the port is in use.
 func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := sam.Load(templatePath)
 	if err != nil {
@@ -62,7 +62,7 @@ func Serve(ctx context.Context, templatePath string, port int, log io.Writer, ch
 	return s, nil
 }
 
-// Wait returns when ctx has ended and the server is stopped, or with the error that stopped it earlier.
+// Wait returns when ctx has ended and the server has stopped. If the server stopped earlier, it returns the reason.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case err := <-s.done:
@@ -72,7 +72,7 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// Close stops the server and its stack. Requests under way may end first, for a while.
+// Close stops the server and its stack. It gives running requests some time to end.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()

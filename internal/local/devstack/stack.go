@@ -39,8 +39,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// Stack is the deployed system on a single machine: its functions behind their API Gateway routes and their queue, on engines
-// or on stand-ins that speak the same protocols. It is an http.Handler that serves all of it.
+// Stack is the deployed system on a single machine. Its functions are behind API Gateway's routes and the queue, and store
+// their data in engines or in stand-ins that speak the same protocols. It is an http.Handler that serves all of this.
 type Stack struct {
 	Options
 	Twilio *sandbox.Twilio
@@ -59,45 +59,45 @@ type Stack struct {
 	running sync.WaitGroup
 }
 
-// Options are a stack's address, time and content.
+// Options configure a stack.
 type Options struct {
 	Definition *sam.Definition
-	// Name is the stack's, after which its tables and queues are called; empty means StackName.
+	// Name is the stack's name, from which the names of its tables and queues are made; empty means StackName.
 	Name string
-	// Host is this machine's address at which the stack takes connections; empty means from this machine only.
+	// Host is the address of this machine at which the stack listens; empty means that only this machine reaches it.
 	Host string
-	// BaseURL is where the stack will be served. Its functions reach their stand-ins there.
+	// BaseURL is the address at which the stack is served. Its functions reach their stand-ins there.
 	BaseURL string
 	Clock   *Clock
 	// TimeZone is the IANA zone of days and months; empty means template.yaml's default.
 	TimeZone string
-	// MessagePrices are the prices behind the usage API's costs; empty means none.
+	// MessagePrices are the prices of messages, for the costs in the usage API; empty means that it shows no costs.
 	MessagePrices string
-	// AllowedOrigins are the origins of pages that may call the API, as in template.yaml's parameter; empty means any origin on
-	// this machine.
+	// AllowedOrigins are the origins of pages that may call the API, as in template.yaml's parameter; empty means every
+	// origin on this machine.
 	AllowedOrigins string
-	// CacheKind is where the cache is, "elasticache" or "dynamodb", as in template.yaml's parameter; empty means its default.
+	// CacheKind is the kind of cache, "elasticache" or "dynamodb", as in template.yaml's parameter; empty means its default.
 	CacheKind string
-	// WebhookURL is the address that webhooks are signed for; empty means that at BaseURL.
+	// WebhookURL is the address for which webhooks are signed; empty means the webhook's address below BaseURL.
 	WebhookURL string
-	// Log receives the functions' log lines, each in one call of Write. It must be safe for concurrent use.
+	// Log receives the functions' log lines, one in each Write. It must be safe for concurrent use.
 	Log io.Writer
-	// Tables are the stack's initial tables, under this stack's name, in place of the demo data. They are copied, not changed.
-	// Only stand-ins can start with tables; nil means the demo data.
+	// Tables are the initial tables of a stack on stand-ins, named for this stack. They are copied, not changed; nil means
+	// tables with the demo data.
 	Tables *dynamolocal.Engine
 	// Engines store the stack's data; nil means stand-ins in this process.
 	Engines *Engines
 	// Binaries is a folder with the compiled functions, each as <name>/bootstrap, which then run as processes of their own;
-	// empty means that the functions are part of this process.
+	// empty means that the functions run in this process.
 	Binaries string
 }
 
-// New returns a stack with the demo data or with the tables of the options, which takes jobs from its queue until it is closed.
+// New returns a stack with the demo data, or with the tables in its options. It carries out jobs until it is closed.
 func New(ctx context.Context, o Options) (*Stack, error) {
 	o.Name = cmp.Or(o.Name, StackName)
 	parameters := map[string]string{
 		"TwilioAccountSid": TwilioAccountSID,
-		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // one at least: without any, template.yaml has no CORS at all
+		"AllowedOrigins":   cmp.Or(o.AllowedOrigins, o.BaseURL), // never empty: without any origin, template.yaml has no CORS
 	}
 	if o.TimeZone != "" {
 		parameters["UsageTimeZone"] = o.TimeZone
@@ -141,7 +141,7 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// open makes the resources of template.yaml.
+// open creates the resources of template.yaml.
 func (s *Stack) open(ctx context.Context) error {
 	tables, err := s.Definition.Tables(s.Name)
 	if err != nil {
@@ -167,7 +167,7 @@ func (s *Stack) open(ctx context.Context) error {
 	return err
 }
 
-// start loads the demo data and puts the functions behind their routes and their queue.
+// start loads the demo data, and connects the functions to their routes and their queue.
 func (s *Stack) start(ctx context.Context) error {
 	zone, err := s.zone()
 	if err != nil {
@@ -202,7 +202,8 @@ func (s *Stack) start(ctx context.Context) error {
 		s.gateway.Handle("ANY "+webhook.StatusPath, functions.processMessage))
 }
 
-// publicAddress is a transport to a stack that ignores the stack's public address: a local stack posts to nobody else.
+// publicAddress is a transport that sends every request to the stack itself, whatever public address it names: a local stack
+// must post to nobody else.
 type publicAddress struct{ baseURL string }
 
 func (p publicAddress) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -251,13 +252,13 @@ func (s *Stack) Store() *stackstore.Store {
 	return stackstore.New(dynamodb.NewFromConfig(s.dynamoDB.config()), schema.StackTables(s.Name), rand.Float64)
 }
 
-// StandIn returns the stack's stand-in for DynamoDB, which counts units, or nil if the stack is on engines.
+// StandIn returns the stack's stand-in for DynamoDB, which counts units. It is nil if the stack is on engines.
 func (s *Stack) StandIn() *dynamolocal.Engine {
 	engine, _ := s.dynamoDB.Handler.(*dynamolocal.Engine)
 	return engine
 }
 
-// Close ends the jobs, and everything that the stack started.
+// Close stops the jobs and everything else that the stack started.
 func (s *Stack) Close() error {
 	if s.stop != nil {
 		s.stop()
@@ -283,7 +284,7 @@ func (s *Stack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.gateway.ServeHTTP(w, r) // not through the mux, which would redirect paths that API Gateway passes on
 }
 
-// noteMessage tells Twilio's stand-in that the customer wrote: for 24 hours lists can be sent.
+// noteMessage tells Twilio's stand-in that the customer has written, so that lists can be sent for 24 hours.
 func (s *Stack) noteMessage(r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	r.Body = readCloser{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
@@ -297,12 +298,12 @@ type readCloser struct {
 	io.Closer
 }
 
-// pollPause is how long the poller waits before it starts again, after it failed.
+// pollPause is the wait before polling starts again after a failure.
 const pollPause = time.Second
 
-// poll hands the queue's messages to the function, as template.yaml's event source mapping does.
+// poll passes the queue's messages to the function, as template.yaml's event source mapping does.
 func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
-	client := sqs.NewFromConfig(s.sqs.config()) // AWS's own poller doesn't share our outages
+	client := sqs.NewFromConfig(s.sqs.config()) // without the sandbox's faults: AWS's poller has no share in a function's outages
 	mapping := eventsource.Mapping{
 		QueueURL: s.queueURL(s.source.Queue.Name), QueueARN: sqslocal.ARN(s.source.Queue.Name),
 		BatchSize: s.source.BatchSize, MaximumBatchingWindow: s.source.MaximumBatchingWindow,
@@ -321,7 +322,7 @@ func (s *Stack) poll(ctx context.Context, invoke eventsource.Invoke) {
 	}
 }
 
-// named gives each invocation a request id and a trace, as Lambda's runtime does.
+// named gives each invocation a request id and a trace id, as Lambda's runtime does.
 func named[In, Out any](invoke func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	return func(ctx context.Context, event In) (Out, error) {
 		ctx = context.WithValue(ctx, "x-amzn-trace-id", lambdalocal.NewTraceID(time.Now())) //nolint:staticcheck // the runtime has no other key
@@ -332,7 +333,7 @@ func named[In, Out any](invoke func(context.Context, In) (Out, error)) func(cont
 // queueURL returns the address of a queue by its name.
 func (s *Stack) queueURL(name string) string { return sqslocal.QueueURL(s.BaseURL+SQSPath, name) }
 
-// writeDynamoDBFailure answers as DynamoDB does when it fails.
+// writeDynamoDBFailure answers like a failing DynamoDB.
 func writeDynamoDBFailure(w http.ResponseWriter, status int) {
 	code := "InternalServerError"
 	switch {
@@ -344,7 +345,7 @@ func writeDynamoDBFailure(w http.ResponseWriter, status int) {
 	writeAWSFailure(w, status, "com.amazonaws.dynamodb.v20120810#"+code)
 }
 
-// writeSQSFailure answers as SQS does when it fails.
+// writeSQSFailure answers like a failing SQS.
 func writeSQSFailure(w http.ResponseWriter, status int) {
 	code := "InternalFailure"
 	switch {

@@ -27,10 +27,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// noon is when most tests' stacks are: in the middle of a month and of a day.
+// noon is the time of most tests' stacks: the middle of a day in the middle of a month.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// serve returns a stack with a clock that stands still, served on this machine.
+// serve serves a stack on this machine, with a clock that stands still.
 func serve(t testing.TB, at time.Time) *devstack.Stack {
 	t.Helper()
 	return serveLogging(t, at, io.Discard)
@@ -46,7 +46,7 @@ func serveLogging(t testing.TB, at time.Time, log io.Writer) *devstack.Stack {
 	return stack
 }
 
-// loadDefinition reads template.yaml once. Nothing changes it: its With returns a copy.
+// loadDefinition reads template.yaml once. Nobody changes it: With returns a copy.
 var loadDefinition = sync.OnceValues(func() (*sam.Definition, error) { return sam.Load("../../../template.yaml") })
 
 func newServed(ctx context.Context, at time.Time, log io.Writer) (*devstack.Stack, *httptest.Server, error) {
@@ -77,7 +77,7 @@ var demos struct {
 	at map[time.Time]*dynamolocal.Engine
 }
 
-// demoTables returns tables with the demo data of a moment, which are loaded once: that takes much longer than a copy.
+// demoTables returns tables with the demo data of a moment. They are loaded once and then copied, which is much faster.
 func demoTables(at time.Time) (*dynamolocal.Engine, error) {
 	demos.Lock()
 	defer demos.Unlock()
@@ -117,7 +117,7 @@ var newShared = sync.OnceValues(func() (*devstack.Stack, error) {
 	return stack, err
 })
 
-// shared returns one stack at noon for all tests that only read.
+// shared returns one stack, at noon, for all tests that only read.
 func shared(t *testing.T) *devstack.Stack {
 	t.Helper()
 	stack, err := newShared()
@@ -134,7 +134,7 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a request with headers given as "Name: value".
+// do sends a request with headers given as "Name: value", and returns the answer.
 func do(t *testing.T, stack *devstack.Stack, method, target, body string, headers ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, stack.BaseURL+target, strings.NewReader(body))
@@ -145,7 +145,7 @@ func do(t *testing.T, stack *devstack.Stack, method, target, body string, header
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)
 	}
-	response, err := http.DefaultTransport.RoundTrip(r) // not a client, which would follow redirects
+	response, err := http.DefaultTransport.RoundTrip(r) // a client would follow redirects
 	if err != nil {
 		t.Fatalf("sending the request: %v", err)
 	}
@@ -164,7 +164,7 @@ func do(t *testing.T, stack *devstack.Stack, method, target, body string, header
 
 var description = sync.OnceValues(func() (*openapitest.Description, error) { return openapitest.Load("../../../docs/openapi.yaml") })
 
-// checkDescribed holds an answer of the usage API to its description.
+// checkDescribed compares an answer of the usage API with the API's description.
 func checkDescribed(method, target string, response *http.Response, body []byte) error {
 	described, err := description()
 	if err != nil {
@@ -182,7 +182,7 @@ func get(t *testing.T, stack *devstack.Stack, target string, headers ...string) 
 	return do(t, stack, http.MethodGet, target, "", headers...)
 }
 
-// read decodes the answer, which must have the status.
+// read decodes an answer. It fails unless the answer has the status.
 func read[T any](t *testing.T, a answer, status int) T {
 	t.Helper()
 	var value T
@@ -200,7 +200,7 @@ func read[T any](t *testing.T, a answer, status int) T {
 	return value
 }
 
-// The answers, as a client would declare them.
+// The answers' types, as a client would declare them.
 type (
 	allowance struct{ DailyLimit, DailyRemaining, MonthlyLimit, MonthlyRemaining int64 }
 	period    struct {
@@ -259,7 +259,7 @@ func wantEqual[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// TestDemoFigures checks the promised figures of the demo data, as each kind of caller reads them.
+// TestDemoFigures checks the documented figures of the demo data for each kind of caller.
 func TestDemoFigures(t *testing.T) {
 	t.Parallel()
 	demoFigures(t, shared(t))
@@ -300,7 +300,7 @@ func demoFigures(t *testing.T, stack *devstack.Stack) {
 	wantEqual(t, "example to its owner", read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200), example)
 }
 
-// TestAbsentTimesAreNull: a client finds every field, even if there is nothing to tell.
+// TestAbsentTimesAreNull: every field is there, even if it has no value.
 func TestAbsentTimesAreNull(t *testing.T) {
 	t.Parallel()
 	a := get(t, shared(t), "/api/usage/demo-never", asAdmin)
@@ -351,7 +351,7 @@ func list(t *testing.T, stack *devstack.Stack) {
 	}
 }
 
-// TestListIsWhole: paging through shows every restaurant once, the newest first.
+// TestListIsWhole: the pages of the list show every restaurant once, the newest first.
 func TestListIsWhole(t *testing.T) {
 	t.Parallel()
 	stack := shared(t)
@@ -372,7 +372,7 @@ func TestListIsWhole(t *testing.T) {
 	wantEqual(t, "ids", got, want)
 }
 
-// TestErrorsFollowTheErrorTableBehindTheGateway has every row of the API's error table.
+// TestErrorsFollowTheErrorTableBehindTheGateway covers every row of the API's error table.
 func TestErrorsFollowTheErrorTableBehindTheGateway(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
@@ -402,7 +402,7 @@ func TestErrorsFollowTheErrorTableBehindTheGateway(t *testing.T) {
 		headers []string
 		status  int
 		code    string
-		names   string // word that the sentence must have
+		names   string // word that the error's sentence must have
 	}{
 		"no credentials":                     {"", "/api/usage", nil, 401, "unauthorized", ""},
 		"no credentials, detail":             {"", "/api/usage/clxyz123abc", nil, 401, "unauthorized", ""},
@@ -508,7 +508,7 @@ func TestFormsOfOneRequestGetTheSameAnswerBehindTheGateway(t *testing.T) {
 	if plain.status != 200 || slash.status != 200 || !bytes.Equal(plain.body, slash.body) {
 		t.Errorf("a restaurant's path with a trailing slash is answered with %d %s", slash.status, slash.body)
 	}
-	// A top-up forgives it too; an amount that makes no sense changes nothing.
+	// A top-up's path may have the slash too. An amount that makes no sense changes nothing.
 	if slash := do(t, stack, http.MethodPost, "/api/admin/usage/clxyz123abc/renew/", `{"amount": 0}`, asAdmin); slash.status != 400 {
 		t.Errorf("a top-up's path with a trailing slash is answered with %d %s", slash.status, slash.body)
 	}
@@ -543,7 +543,7 @@ func TestHeadIsAnsweredAsGetWithoutABody(t *testing.T) {
 	}
 }
 
-// TestAnswersAreNotKeptAndCanBeFoundInTheLog: answers aren't kept by anyone, and can be found in the log.
+// TestAnswersAreNotKeptAndCanBeFoundInTheLog: answers forbid caching, and their request id is in the log.
 func TestAnswersAreNotKeptAndCanBeFoundInTheLog(t *testing.T) {
 	t.Parallel()
 	header := get(t, shared(t), "/api/usage", asOwner, ofExample).header
@@ -561,14 +561,15 @@ func put(t *testing.T, stack *devstack.Stack, target, body string) answer {
 	return do(t, stack, http.MethodPut, target, body)
 }
 
-// TestStoreThatFailsIsAnsweredWith503: after any failure of DynamoDB, callers are asked to come back, and are served once it works again.
+// TestStoreThatFailsIsAnsweredWith503: after any failure of DynamoDB callers get a 503. Once DynamoDB works again they are
+// served.
 func TestStoreThatFailsIsAnsweredWith503(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 500, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			stack := serve(t, noon)
-			for range 2 { // the first time nothing is known of the credential, the second time it is
+			for range 2 { // with an unknown credential, and then with a remembered one
 				behavior := fmt.Sprintf(`{"failRate": 1, "status": %d}`, status)
 				if a := put(t, stack, "/sandbox/store", behavior); a.status != 200 {
 					t.Fatalf("sandbox: %d %s", a.status, a.body)
@@ -594,7 +595,7 @@ func TestStoreThatFailsIsAnsweredWith503(t *testing.T) {
 	}
 }
 
-// TestStoreCanBeMadeSlow: latency goes into every answer, and away again.
+// TestStoreCanBeMadeSlow: a latency slows every answer, until it is taken away.
 func TestStoreCanBeMadeSlow(t *testing.T) {
 	t.Parallel()
 	const latency = 150 * time.Millisecond
@@ -624,7 +625,7 @@ func TestStoreSandboxRefusesNonsense(t *testing.T) {
 	read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
 }
 
-// TestMovedClockMovesDaysAndMonths moves a stack through days and months.
+// TestMovedClockMovesDaysAndMonths moves a stack's clock through days and months.
 func TestMovedClockMovesDaysAndMonths(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
@@ -638,14 +639,14 @@ func TestMovedClockMovesDaysAndMonths(t *testing.T) {
 		history                []month
 	}{
 		{"0s", 45, 1000, 29_955, []month{november, october}},
-		{"-12h1m", 45, 955, 29_955, []month{november, october}}, // the day that they were opened on
+		{"-12h1m", 45, 955, 29_955, []month{november, october}}, // the day on which they were opened
 		{"-12h", 45, 1000, 29_955, []month{november, october}},
 		{"36h", 45, 1000, 29_955, []month{november, october}},
 		{"179h59m59.999s", 45, 1000, 29_955, []month{november, october}}, // the last moment of November
 		{"180h", 0, 1000, 30_000, []month{november, october}},
 		{"8760h", 0, 1000, 30_000, []month{}},
-		{"3420h", 0, 1000, 30_000, []month{november}}, // 15 April: November is the oldest of six
-		{"-816h", 123, 877, 29_877, []month{october}}, // 20 October, when October's were opened
+		{"3420h", 0, 1000, 30_000, []month{november}}, // 15 April: November is the oldest of the six months
+		{"-816h", 123, 877, 29_877, []month{october}}, // 20 October, the day of October's conversations
 		{"87840h", 0, 1000, 30_000, []month{}},
 		{"-87840h", 0, 1000, 30_000, []month{}},
 		{"0h", 45, 1000, 29_955, []month{november, october}},
@@ -686,7 +687,7 @@ func TestClockRefusesNonsense(t *testing.T) {
 	}
 }
 
-// TestExpiryFollowsTheClock: credentials, too, live in the stack's time.
+// TestExpiryFollowsTheClock: credentials expire by the stack's clock.
 func TestExpiryFollowsTheClock(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
@@ -723,7 +724,7 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// TestEachRequestHasALogLineWithoutSecrets: each request has its line, which names the restaurant and no credential.
+// TestEachRequestHasALogLineWithoutSecrets: each request has a log line, which names the restaurant and no credential.
 func TestEachRequestHasALogLineWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	log := new(syncBuffer)
@@ -750,15 +751,14 @@ func TestEachRequestHasALogLineWithoutSecrets(t *testing.T) {
 	}
 }
 
-// start returns a stack as a developer gets it.
+// start serves a stack as a developer gets it.
 func start(t *testing.T, port int) (*devstack.Server, error) {
 	t.Helper()
 	return devstack.Serve(t.Context(), "../../../template.yaml", port, io.Discard)
 }
 
-// TestServedStackAnswersUntilItIsStopped goes through a served stack's life.
-// TestEndpointsOfOtherSDKs uses the endpoints that docs/LOCAL.md names as AWS's SDK for JavaScript does: it appends a slash
-// to an endpoint that has a path, and sends requests about a queue to the queue's own URL.
+// TestEndpointsOfOtherSDKs calls the endpoints in docs/LOCAL.md as AWS's SDK for JavaScript does: it appends a slash to an
+// endpoint that has a path, and sends requests about a queue to the queue's own URL.
 func TestEndpointsOfOtherSDKs(t *testing.T) {
 	t.Parallel()
 	stack := serve(t, noon)
@@ -826,7 +826,7 @@ func TestServedStackAnswersUntilItIsStopped(t *testing.T) {
 	}
 }
 
-// TestCloseEndsWait: a server that is closed is not waited for any longer, and its port is free.
+// TestCloseEndsWait: closing a server ends Wait and frees the port.
 func TestCloseEndsWait(t *testing.T) {
 	t.Parallel()
 	server, err := start(t, 0)

@@ -21,29 +21,30 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// A storm of any size: go test -run TestStorm ./internal/local/devstack -storm.messages 20000 -storm.customers 200 -storm.restaurants 20
+// A larger storm: go test -run TestStorm ./internal/local/devstack -storm.messages 20000 -storm.customers 200
+// -storm.restaurants 20
 var (
 	stormMessages    = flag.Int("storm.messages", 1000, "how many messages TestStorm sends")
 	stormCustomers   = flag.Int("storm.customers", 60, "how many customers send them")
 	stormRestaurants = flag.Int("storm.restaurants", 10, "to how many restaurants, at most 143")
 )
 
-// atOnce is how many deliveries are under way at a time.
+// atOnce is the number of simultaneous deliveries.
 const atOnce = 16
 
-// storm is a crowd of customers that write to restaurants at the same time, through Twilio. Twilio delivers messages again that
-// weren't answered with 200, and sometimes messages that were.
+// storm is a crowd of customers that write to restaurants at the same time, through Twilio. Twilio repeats a delivery that
+// wasn't answered with 200, and sometimes a delivery that was.
 type storm struct {
 	stack  *devstack.Stack
 	client *http.Client
-	tries  int                           // deliveries before Twilio gives a message up
-	pause  func(tries int) time.Duration // before the next of them
+	tries  int                           // deliveries of a message before Twilio gives it up
+	pause  func(tries int) time.Duration // wait before the next delivery
 
 	mu     sync.Mutex
-	status map[int]int // answers by status, 0 if there was none
+	status map[int]int // number of answers by status; 0 is no answer
 }
 
-// newStorm returns a storm that delivers its messages so often that a store with occasional failures takes them all.
+// newStorm returns a storm that repeats deliveries so often that every message gets through a store with occasional failures.
 func newStorm(stack *devstack.Stack) *storm {
 	return &storm{
 		stack: stack, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
@@ -51,7 +52,7 @@ func newStorm(stack *devstack.Stack) *storm {
 	}
 }
 
-// message is a customer's message to a restaurant; both have a number in the storm.
+// message is a customer's message to a restaurant. Both are known by their numbers in the storm.
 type message struct {
 	id                   string
 	customer, restaurant int
@@ -60,18 +61,19 @@ type message struct {
 
 func customerNumber(n int) string { return fmt.Sprintf("+96650%07d", n) }
 
-// nearlyFull is the number of the demo's numbered restaurants that have nearly used their allowance up. A storm leaves them
-// out: their owners would get messages, and their remaining day doesn't show the number of conversations.
+// nearlyFull is how many of the demo's numbered restaurants have nearly used up their allowance. A storm leaves them out:
+// their owners would get messages, and their remaining allowance stops at 0, so that it doesn't show the number of
+// conversations.
 const nearlyFull = 2
 
 func restaurantNumber(n int) string { return fmt.Sprintf("+96611%07d", nearlyFull+n) }
 func restaurantID(n int) string     { return fmt.Sprintf("demo-%03d", nearlyFull+n) }
 
-// errGivenUp says that a message was delivered as often as Twilio does, and never taken.
+// errGivenUp says that Twilio gave a message up: none of its deliveries was taken.
 var errGivenUp = errors.New("given up")
 
-// deliver posts one signed webhook until it is answered with 200. It fails with errGivenUp, or with an answer that no
-// delivery of a good message may get.
+// deliver posts a signed webhook until it is answered with 200. It fails with errGivenUp, or with an answer that a valid
+// message must never get.
 func (s *storm) deliver(m message) error {
 	form := url.Values{
 		"From": {"whatsapp:" + customerNumber(m.customer)}, "To": {"whatsapp:" + restaurantNumber(m.restaurant)},
@@ -94,7 +96,7 @@ func (s *storm) deliver(m message) error {
 	return fmt.Errorf("message %s: %w", m.id, errGivenUp)
 }
 
-// post returns the answer to one delivery, 0 if there is none.
+// post makes one delivery and returns the answer. The status is 0 if there is no answer.
 func (s *storm) post(target, signature string, form url.Values) (status int, answer []byte) {
 	defer func() {
 		s.mu.Lock()
@@ -116,8 +118,8 @@ func (s *storm) post(target, signature string, form url.Values) (status int, ans
 	return response.StatusCode, answer
 }
 
-// TestStorm counts conversations while the store fails, and deliveries are repeated and overtake one another: the counts
-// are exact, and everybody is welcomed once.
+// TestStorm sends messages while the store fails, and while deliveries are repeated and overtake one another. Conversations
+// are counted exactly, and everybody is welcomed once.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	messages := *stormMessages
@@ -127,7 +129,7 @@ func TestStorm(t *testing.T) {
 	weather(t, serveStory(t), messages, *stormCustomers, *stormRestaurants)
 }
 
-// weather sends a storm over a fresh stack.
+// weather sends a storm over a new stack and checks its result.
 func weather(t *testing.T, stack *devstack.Stack, messages, customers, restaurants int) {
 	t.Helper()
 	before := conversations(t, stack)
@@ -135,7 +137,7 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 
 	s := newStorm(stack)
 	random := rand.New(rand.NewPCG(1, 2))
-	wrote := make(map[[2]int]bool) // customers and the restaurants they wrote to
+	wrote := make(map[[2]int]bool) // pairs of a customer and a restaurant
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := range messages {
@@ -178,9 +180,9 @@ func weather(t *testing.T, stack *devstack.Stack, messages, customers, restauran
 	}
 }
 
-// TestStormOfFailures: a tenth of all messages fail after Twilio took them, some at once and most in callbacks, which come
-// twice and out of order while the store fails. Every customer with a failed template gets exactly one text, and nobody else
-// gets any. Repeating all callbacks changes nothing.
+// TestStormOfFailures: a tenth of all messages fail after Twilio took them, some at once and most in callbacks. The callbacks
+// come twice and out of order, while the store fails. Every customer with a failed template gets exactly one text, and nobody
+// else gets one. Repeating all callbacks changes nothing.
 func TestStormOfFailures(t *testing.T) {
 	t.Parallel()
 	stack := serveStory(t)
@@ -205,7 +207,7 @@ func TestStormOfFailures(t *testing.T) {
 	stack.Twilio.Reported()
 	put(t, stack, "/sandbox/store", `{}`)
 	put(t, stack, "/sandbox/twilio", `{}`)
-	// A text that none of its callbacks got out goes out with the customer's next message.
+	// If no callback led to the text, the customer's next message does.
 	for i := range customers {
 		m := message{fmt.Sprintf("SM9%031d", i), i, 1 + i%7, "مرحبا"}
 		group.Go(func() error { return s.deliver(m) })
@@ -219,7 +221,7 @@ func TestStormOfFailures(t *testing.T) {
 			var failed, texts, templates int
 			for _, m := range stack.Twilio.Messages(customerNumber(i)) {
 				switch {
-				case m.ContentSID == "" && m.Status == "failed": // answered so: it is sent again
+				case m.ContentSID == "" && m.Status == "failed": // Twilio's answer was the failure, so the text is sent again
 				case m.ContentSID == "":
 					texts++
 				case m.ErrorCode != 0:
@@ -249,7 +251,7 @@ func TestStormOfFailures(t *testing.T) {
 			}
 		}
 	}
-	stack.Twilio.Replay() // those too that Twilio gave up while the store failed
+	stack.Twilio.Replay() // also the callbacks that Twilio gave up while the store failed
 	wantTruth("after all callbacks came")
 	stack.Twilio.Replay()
 	wantTruth("after all callbacks came again")
@@ -259,14 +261,14 @@ func TestStormOfFailures(t *testing.T) {
 	t.Logf("%d of %d templates failed; answers by status: %v", failures, customers, s.status)
 }
 
-// fates are how far messages came.
+// fates has the number of messages by their status.
 type fates struct{ Sent, Delivered, Read, Failed int }
 
 func (o fates) minus(before fates) fates {
 	return fates{o.Sent - before.Sent, o.Delivered - before.Delivered, o.Read - before.Read, o.Failed - before.Failed}
 }
 
-// messagesSent returns the statuses of this month's messages of the first restaurants, by id, as in their details.
+// messagesSent returns the statuses of this month's messages as the details show them, for the first restaurants, by id.
 func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[string]fates {
 	t.Helper()
 	all := make(map[string]fates)
@@ -281,7 +283,7 @@ func messagesSent(t *testing.T, stack *devstack.Stack, restaurants int) map[stri
 	return all
 }
 
-// truth returns the statuses of the messages that Twilio took, by restaurant.
+// truth returns the true statuses of the messages that Twilio took, by restaurant.
 func truth(stack *devstack.Stack) map[string]fates {
 	ids := make(map[string]string)
 	for i := range 200 {

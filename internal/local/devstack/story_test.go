@@ -15,13 +15,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// customer writes to restaurants of a stack, and sees their messages.
+// customer writes to a stack's restaurants and reads their messages.
 type customer struct {
 	stack  *devstack.Stack
 	number string
 }
 
-// write delivers a message to a restaurant's number, as Twilio does, and returns the status of the answer.
+// write delivers a message to a restaurant's number as Twilio does, and returns the answer's status.
 func (c customer) write(t *testing.T, to, id, body string) int {
 	t.Helper()
 	form := url.Values{
@@ -36,7 +36,7 @@ func (c customer) write(t *testing.T, to, id, body string) int {
 	return a.status
 }
 
-// received returns the customer's messages, the newest first.
+// received returns the messages that the customer got, the newest first.
 func (c customer) received(t *testing.T) []sandbox.SentMessage {
 	t.Helper()
 	return read[[]sandbox.SentMessage](t, get(t, c.stack, "/sandbox/messages?to="+url.QueryEscape(c.number)), 200)
@@ -58,7 +58,7 @@ type (
 	}
 )
 
-// until waits for something that a stack does by itself.
+// until waits for an event that the stack causes by itself.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	const patience = time.Minute
@@ -87,7 +87,7 @@ func sufrahCalls(t *testing.T, stack *devstack.Stack) int {
 	return calls
 }
 
-// exampleUsage is how often the example restaurant has been written to.
+// exampleUsage returns the number of the example restaurant's conversations.
 func exampleUsage(t *testing.T, stack *devstack.Stack) int64 {
 	t.Helper()
 	got := read[figures](t, get(t, stack, "/api/usage", asOwner, ofExample), 200)
@@ -97,8 +97,8 @@ func exampleUsage(t *testing.T, stack *devstack.Stack) int64 {
 	return got.ConversationsThisMonth
 }
 
-// tellStory: a new customer writes, is welcomed and asks for the menu, and the owner looks at the usage. The stack must be
-// fresh, with a number for each restaurant.
+// tellStory plays a story: a new customer writes, is welcomed and asks for the menu, and the owner looks at the usage. The
+// stack must be new, with a number for each restaurant.
 func tellStory(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	before := exampleUsage(t, stack)
@@ -129,7 +129,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	wantEqual(t, "calls of the Sufrah API when all is in the cache", sufrahCalls(t, stack), calls)
 	wantEqual(t, "conversations", exampleUsage(t, stack), before+1)
 
-	// The job of another restaurant's customer fails for good.
+	// A job for another restaurant's customer fails for good.
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 403}`)
 	if status := c.write(t, "+966110000003", "SM00000000000000000000000000000002", "hello"); status != 200 {
 		t.Fatalf("the first message to the other restaurant is answered with %d, want 200", status)
@@ -139,7 +139,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 		state = read[queues](t, get(t, stack, "/sandbox/queues"), 200)
 		return len(state.DeadLetters) > 0
 	})
-	for range 2 { // looking changes nothing
+	for range 2 { // the first look must change nothing
 		var body struct{ MerchantID string }
 		letter := state.DeadLetters[0]
 		if err := json.Unmarshal([]byte(letter.Body), &body); err != nil || body.MerchantID != "merchant-demo-003" ||
@@ -155,7 +155,7 @@ func tellStory(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/sufrah", `{}`)
 }
 
-// breakBackends makes the store, the queue and the cache fail in turn, and checks the effect on customers and owners.
+// breakBackends lets the store, the queue and the cache fail in turn, and checks the effect on customers and owners.
 func breakBackends(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	const example, down = "+966110000000", `{"failRate": 1, "status": 503}`
@@ -186,7 +186,7 @@ func breakBackends(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/cache", `{}`)
 }
 
-// passTime moves the clock past the end of a session, and past the lifetime of cached entries.
+// passTime moves the clock beyond a session's end, and then beyond the lifetime of cached entries.
 func passTime(t *testing.T, stack *devstack.Stack) {
 	t.Helper()
 	const example = "+966110000000"
@@ -204,7 +204,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 			t.Errorf("a message %s later is answered with %d, want 200", step.offset, status)
 		}
 		now := read[detail](t, get(t, stack, "/api/usage/clxyz123abc", asAdmin), 200)
-		var sum int64 // the offset may lie in another month
+		var sum int64 // of all months: the offset may lead into another one
 		for _, m := range now.History {
 			sum += m.ConversationCount
 		}
@@ -212,7 +212,7 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 			t.Errorf("%s later the restaurant is billed %d conversations, want %d", step.offset, sum, before+opened)
 		}
 	}
-	// After its lifetime in the cache, a menu isn't available even in an emergency.
+	// After its lifetime in the cache, a menu isn't shown even if Sufrah fails.
 	put(t, stack, "/sandbox/clock", `{"offset": "140h"}`)
 	put(t, stack, "/sandbox/sufrah", `{"failRate": 1, "status": 503}`)
 	received := len(c.received(t))
@@ -223,10 +223,10 @@ func passTime(t *testing.T, stack *devstack.Stack) {
 	put(t, stack, "/sandbox/clock", `{"offset": "0s"}`)
 }
 
-// started is the moment of stories' demo data. Their clock is the machine's.
+// started is the time of the stories' demo data. Stories use the machine's clock.
 var started = time.Now()
 
-// serveStory returns a stack of a test's own, at the machine's time, that is served.
+// serveStory serves a stack for one test, at the machine's time.
 func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stack {
 	t.Helper()
 	log := new(syncBuffer)
@@ -235,7 +235,7 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 		t.Fatalf("filling tables with the demo data: %v", err)
 	}
 	withDemo := func(o *devstack.Options) {
-		if o.TimeZone == "" && o.CacheKind == "" { // other tables
+		if o.TimeZone == "" && o.CacheKind == "" { // the prepared tables fit the default options only
 			o.Tables = demo
 		}
 	}
@@ -244,7 +244,7 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 		t.Fatalf("starting the local stack: %v", err)
 	}
 	t.Cleanup(func() {
-		_ = server.Close() // it serves nobody else
+		_ = server.Close() // nobody else uses it
 		if t.Failed() {
 			t.Logf("the stack's log:\n%s", log)
 		}
@@ -252,7 +252,8 @@ func serveStory(t *testing.T, changes ...func(*devstack.Options)) *devstack.Stac
 	return server.Stack
 }
 
-// TestCustomersOwnersAndOperatorsStory runs the stories of engine_aws_test.go on stand-ins, and with a cache of either kind.
+// TestCustomersOwnersAndOperatorsStory plays the stories on stand-ins, with each kind of cache. engine_aws_test.go plays them
+// on engines.
 func TestCustomersOwnersAndOperatorsStory(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]func(*testing.T, *devstack.Stack){
@@ -266,7 +267,7 @@ func TestCustomersOwnersAndOperatorsStory(t *testing.T) {
 			t.Parallel()
 			stack := serveStory(t, func(o *devstack.Options) { o.CacheKind = "dynamodb" })
 			part(t, stack)
-			if name == "faults" { // no operation of the cache succeeds
+			if name == "faults" { // here no operation of the cache succeeds
 				return
 			}
 			if read, written := stack.StandIn().Consumed(devstack.StackName + "-cache"); read == 0 || written == 0 {

@@ -1,5 +1,5 @@
-// Package devstack builds the stack of template.yaml on a single machine: the real code on stand-ins for AWS's services, or on
-// real engines. Development, tests and benchmarks run on it; no function links it.
+// Package devstack builds the stack of template.yaml on a single machine: the real code on stand-ins for AWS's services, or
+// on real engines. Development, tests and benchmarks use it; no deployed function links it.
 package devstack
 
 import (
@@ -10,13 +10,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 )
 
-// StackName is the stack that local stacks pretend to be, unless they are given another name.
+// StackName is the name of a local stack, unless it is given another.
 const StackName = "sufrah-local"
 
-// Region is the AWS region that local stacks pretend to be in.
+// Region is the AWS region of local stacks.
 const Region = sqslocal.Region
 
-// Tables returns the tables that template.yaml gives a stack of StackName.
+// Tables returns the tables of template.yaml for a stack named StackName.
 func Tables(t *sam.Definition) ([]dynamolocal.Table, error) {
 	defined, err := t.Tables(StackName)
 	if err != nil {

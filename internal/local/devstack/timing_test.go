@@ -22,7 +22,7 @@ func (s *stories) lines(message string) (found []map[string]any) {
 	return found
 }
 
-// TestTimeIsAccountedFor slows the parts down one after the other, and finds the slow part in the last line of a message and of
+// TestTimeIsAccountedFor slows one part down after the other, and finds that part in the last log line of a message and of
 // its job.
 func TestTimeIsAccountedFor(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestTimeIsAccountedFor(t *testing.T) {
 		return found[len(found)-1]
 	}
 
-	s.behave("twilio", `{"latencyMs": 300, "callbackDelayMs": 60000}`) // no callback's line comes in between
+	s.behave("twilio", `{"latencyMs": 300, "callbackDelayMs": 60000}`) // late callbacks, whose lines would come in between
 	s.write("+966500000041", exampleNumber, "hello", true)
 	s.behave("twilio", `{"callbackDelayMs": 60000}`)
 	welcome := last("request")
