@@ -107,8 +107,7 @@ func refuse(w http.ResponseWriter, status int, errorType, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"errorType": errorType, "errorMessage": message})
 }
 
-// newTraceID returns an X-Ray trace header that asks for no trace.
-// NewTraceID returns a trace header as Lambda gives it to an invocation that X-Ray doesn't record.
+// NewTraceID returns an X-Ray trace header as Lambda gives it to an invocation that isn't traced.
 func NewTraceID(now time.Time) string {
 	var b [20]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the program instead

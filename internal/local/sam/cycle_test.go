@@ -8,8 +8,8 @@ import (
 )
 
 // TestNothingWaitsForItself follows the dependencies of each resource, including the aliases that SAM makes: a function's
-// release waits for the alarms that may stop it, and the API for the aliases that it calls. CloudFormation refuses a template
-// with a cycle, and cfn-lint doesn't see cycles through a release.
+// release waits for the alarms that may stop it, and the API waits for the aliases that it calls. CloudFormation refuses a
+// template with a cycle, and cfn-lint doesn't see cycles through a release.
 func TestNothingWaitsForItself(t *testing.T) {
 	t.Parallel()
 	loaded, err := Load("../../../template.yaml")
@@ -27,7 +27,7 @@ func TestNothingWaitsForItself(t *testing.T) {
 	if circle := findCircle(graph); circle != nil {
 		t.Errorf("these wait for each other: %s", strings.Join(circle, " -> "))
 	}
-	graph["Release"]["ProcessMessageFunction"] = true // if the check were told of versions, say
+	graph["Release"]["ProcessMessageFunction"] = true // as if the release check were given a function's version
 	if findCircle(graph) == nil {
 		t.Error("a circle was not found")
 	}
@@ -55,7 +55,7 @@ func dependencies(t *Definition) graph {
 			for _, event := range events {
 				for _, called := range names(event) {
 					if t.resources[called].resourceType == "AWS::Serverless::HttpApi" {
-						g.add(called, logicalID+".Alias") // SAM puts the route into the API
+						g.add(called, logicalID+".Alias") // SAM puts the route into the API, which then needs the alias
 					}
 				}
 			}
@@ -69,7 +69,7 @@ func dependencies(t *Definition) graph {
 	return g
 }
 
-// names returns the names in a value: resources, functions' aliases, and parameters, which wait for nothing.
+// names returns all names in a value: of resources, of functions' aliases, and of parameters, which wait for nothing.
 func names(value any) []string {
 	var found []string
 	switch value := value.(type) {
@@ -102,7 +102,7 @@ func names(value any) []string {
 	return found
 }
 
-// findCircle returns the names on a circle, or nil if there is none.
+// findCircle returns the names on a cycle, nil if there is none.
 func findCircle(g graph) []string {
 	done := map[string]bool{}
 	var path []string

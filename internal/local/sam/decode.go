@@ -7,8 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// call is an intrinsic function with its argument, however it was written: as the tag "!Sub text" or as the mapping
-// "Fn::Sub: text".
+// call is an intrinsic function with its argument. The tag "!Sub text" and the mapping "Fn::Sub: text" give the same call.
 type call struct {
 	function string // by its full name: "Ref", "Fn::Sub"
 	argument any
@@ -39,14 +38,14 @@ func decodeTagged(node *yaml.Node) (any, error) {
 	untagged := *node
 	untagged.Tag = ""
 	if node.Kind == yaml.ScalarNode {
-		untagged.Tag = "!!str" // functions take texts: !Sub 1 means "1"
+		untagged.Tag = "!!str" // the argument of a function is text: !Sub 1 means "1"
 	}
 	argument, err := decode(&untagged)
 	return call{function, argument}, err
 }
 
-// decodeScalar reads numbers and truth values as YAML does, and everything else as text: 2012-10-17 is a policy's
-// version and no date.
+// decodeScalar decodes numbers and truth values as YAML does, and everything else as text: a policy's version 2012-10-17 is
+// no date.
 func decodeScalar(node *yaml.Node) (any, error) {
 	switch node.ShortTag() {
 	case "!!null":

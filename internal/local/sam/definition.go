@@ -1,12 +1,11 @@
 // Package sam reads the project's SAM template, the only definition of the stack. Local stacks and tests take their tables,
-// queues and the functions' environments from here, so that they can't drift from the stack on AWS.
+// queues and the functions' environments from it, so that they can't drift from the stack on AWS.
 //
-// Values are resolved as CloudFormation would for a stack of a given name with the parameters' defaults. Values that only AWS
-// knows stay symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". The package understands the
-// CloudFormation functions in template.yaml; any other is an error when its value is used.
+// Values are resolved as CloudFormation does for a stack of a given name, with the parameters' defaults. A value that only
+// AWS knows stays symbolic, in the notation of Fn::Sub: !GetAtt UsageTable.Arn is "${UsageTable.Arn}". The package knows the
+// CloudFormation functions in template.yaml; the value of any other is an error.
 //
-// Nested stacks with their templates in files beside template.yaml are read with it. Their resources count as the stack's,
-// whichever file they are in.
+// Nested stacks with templates in local files are read too. Their resources count as the stack's own.
 package sam
 
 import (
@@ -23,14 +22,14 @@ import (
 )
 
 const (
-	serverlessPrefix = "AWS::Serverless::" // of the types that SAM has and Globals can speak of
+	serverlessPrefix = "AWS::Serverless::" // of the types that Globals can have properties for
 	functionType     = serverlessPrefix + "Function"
 	nestedType       = "AWS::CloudFormation::Stack"
 	queueType        = "AWS::SQS::Queue"
 	tableType        = "AWS::DynamoDB::Table"
 )
 
-// Definition is a SAM template. It is never changed, and can be used by several goroutines.
+// Definition is a SAM template. It never changes, and is safe for concurrent use.
 type Definition struct {
 	parameters map[string]parameter
 	conditions map[string]any
@@ -39,7 +38,7 @@ type Definition struct {
 	nested     map[string]*Definition // by the logical id of the nested stack
 }
 
-// definition is a resource of template.yaml, with the properties of its type in Globals merged in.
+// definition is a resource of template.yaml, merged with the properties that Globals has for its type.
 type definition struct {
 	resourceType string
 	condition    string // empty: always created
@@ -47,8 +46,8 @@ type definition struct {
 	attributes   map[string]any // siblings of the properties, such as DeletionPolicy
 }
 
-// Load reads the stack's definition in a file, and those of its nested stacks. Errors are Parse's, and a logical id used in two
-// templates.
+// Load reads the stack's definition in a file, with its nested stacks. It fails as Parse does, and if two templates have the
+// same logical id.
 func Load(path string) (*Definition, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -81,8 +80,8 @@ func Load(path string) (*Definition, error) {
 	return t, nil
 }
 
-// Parse reads a template without its nested stacks. It fails for malformed YAML, for YAML that CloudFormation would refuse
-// (aliases, duplicate keys), and for parts that lack the form that CloudFormation demands.
+// Parse reads a template without its nested stacks. It fails for malformed YAML, for YAML that CloudFormation refuses
+// (aliases, duplicate keys), and for parts without the form that CloudFormation demands.
 func Parse(source []byte) (*Definition, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(source, &document); err != nil {
@@ -160,7 +159,7 @@ func newDefinition(value any, globals map[string]any) (definition, error) {
 	return definition{resourceType, condition, properties, attributes}, nil
 }
 
-// mappingAt returns the mapping under a key, which is empty if the key is missing.
+// mappingAt returns the mapping under a key; it is empty if the key is missing.
 func mappingAt(values map[string]any, key string) (map[string]any, error) {
 	value, stated := values[key]
 	if !stated {
@@ -196,8 +195,8 @@ func merge(shared, own any) any {
 	return own
 }
 
-// With returns a copy of t in which a parameter has the given value instead of its default. It fails if template.yaml
-// has no such parameter or doesn't allow the value.
+// With returns a copy of t with another value of a parameter. It fails if template.yaml has no such parameter or doesn't
+// allow the value.
 func (t *Definition) With(parameterName, value string) (*Definition, error) {
 	p, ok := t.parameters[parameterName]
 	if !ok {
@@ -222,8 +221,8 @@ type Resource struct {
 	attributes map[string]any
 }
 
-// Resources returns the resources of a type, such as "AWS::IAM::Role", that a stack of that name has, its nested stacks'
-// included, by logical id.
+// Resources returns a stack's resources of a type, such as "AWS::IAM::Role", by logical id. stackName is the stack's name;
+// its nested stacks are included.
 func (t *Definition) Resources(resourceType, stackName string) ([]Resource, error) {
 	resources, err := newStack(t, stackName).all(resourceType)
 	if err != nil {
@@ -265,13 +264,13 @@ func (s *stack) all(resourceType string) ([]Resource, error) {
 	return resources, nil
 }
 
-// Property returns the property at a path of names, or nil if there is none.
+// Property returns the property at a path of names, nil if there is none.
 func (r Resource) Property(path ...string) any {
 	return at(r.properties, path)
 }
 
-// Attribute returns an attribute of the resource beside its properties, such as "DeletionPolicy" or "Metadata", "BuildMethod";
-// nil if there is none.
+// Attribute returns an attribute of the resource that isn't a property, such as "DeletionPolicy" or "Metadata",
+// "BuildMethod"; nil if there is none.
 func (r Resource) Attribute(path ...string) any {
 	return at(r.attributes, path)
 }
@@ -284,8 +283,8 @@ func at(value any, path []string) any {
 	return value
 }
 
-// Decode fills a struct with the properties' values. Its fields have CloudFormation's names for the properties. Properties
-// without a field are left out; a value that doesn't fit its field is an error.
+// Decode decodes the properties into a struct with CloudFormation's names. Properties without a field are ignored; a value
+// that doesn't fit its field is an error.
 func (r Resource) Decode(into any) error {
 	encoded, err := json.Marshal(r.properties)
 	if err == nil {

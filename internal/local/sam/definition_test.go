@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// These are the invariants of the project's own template: they must hold whatever is added.
+// These tests hold for the project's own template, whatever is added to it.
 
 const (
 	stackName = "sufrah-test"
@@ -29,7 +29,7 @@ const (
 	tableType    = "AWS::DynamoDB::Table"
 )
 
-// load returns template.yaml with the parameters that have no default.
+// load returns template.yaml with values for the parameters without a default.
 func load(t *testing.T) *sam.Definition {
 	t.Helper()
 	loaded, err := sam.Load("../../../template.yaml")
@@ -48,7 +48,7 @@ func with(t *testing.T, loaded *sam.Definition, parameter, value string) *sam.De
 	return changed
 }
 
-// resources returns the resources of a type, of which there must be some: a loop over none would prove nothing.
+// resources returns the resources of a type. It fails if there are none, because a loop over none would prove nothing.
 func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.Resource {
 	t.Helper()
 	found, err := loaded.Resources(resourceType, stackName)
@@ -61,7 +61,7 @@ func resources(t *testing.T, loaded *sam.Definition, resourceType string) []sam.
 	return found
 }
 
-// TestDefinitionCanBeRead: no template grows too long for a reader; the rest is nested below internal/stack.
+// TestDefinitionCanBeRead: no template is too long to read. The rest is in nested templates in internal/stack.
 func TestDefinitionCanBeRead(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../../template.yaml")
@@ -200,7 +200,7 @@ func TestLogsAreKeptForALimitedTime(t *testing.T) {
 	}
 }
 
-// statement is a policy's statement. IAM accepts a text in place of a list with a single entry.
+// statement is a policy's statement. IAM accepts a text in place of a list of one text.
 type statement struct {
 	Effect    string
 	Action    oneOrMore
@@ -209,7 +209,7 @@ type statement struct {
 	Condition condition
 }
 
-// principal is the subject of a statement; "*" is read as Anyone.
+// principal is the principal of a statement; "*" becomes Anyone.
 type principal struct {
 	Anyone  bool
 	Service oneOrMore
@@ -226,7 +226,7 @@ func (p *principal) UnmarshalJSON(encoded []byte) error {
 	})(p))
 }
 
-// condition is by operator, then by key.
+// condition is a statement's condition, by operator and then by key.
 type condition map[string]map[string]any
 
 type oneOrMore []string
@@ -261,7 +261,7 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 		}
 		found[resource.LogicalID] = r
 	}
-	for _, resource := range resources(t, loaded, "AWS::IAM::Policy") { // policies apart from their roles
+	for _, resource := range resources(t, loaded, "AWS::IAM::Policy") { // policies that are resources of their own
 		var apart struct {
 			policy
 			Roles []string
@@ -279,7 +279,8 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 	return found
 }
 
-// permissions returns a role's permissions as sorted lines "action resource", with the partition keys that they are limited to.
+// permissions returns a role's permissions as sorted lines "action resource", with the partition keys that they are limited
+// to.
 func (r role) permissions() []string {
 	var lines []string
 	for _, policy := range r.Policies {
@@ -299,7 +300,7 @@ func (r role) permissions() []string {
 	return lines
 }
 
-// writing are every function's permissions for its own log group, and for X-Ray.
+// writing returns every function's permissions for its own log group and for X-Ray.
 func writing(logGroup string) []string {
 	return []string{
 		"Allow logs:CreateLogStream ${" + logGroup + ".Arn}",
@@ -309,7 +310,7 @@ func writing(logGroup string) []string {
 	}
 }
 
-// cached are the permissions of a function that uses the cache, and is therefore in a VPC.
+// cached returns the permissions of a function that uses the cache and therefore is in a VPC.
 func cached() []string {
 	lines := []string{
 		"Allow elasticache:Connect ${Cache.ARN}",
@@ -324,7 +325,7 @@ func cached() []string {
 	return lines
 }
 
-// whole returns the stack with everything that a parameter can add to it.
+// whole returns the stack with all its optional parts.
 func whole(t *testing.T) *sam.Definition {
 	t.Helper()
 	return with(t, with(t, with(t, load(t), "Stage", "prod"), "DailyExport", "true"), "DomainName", "api.example.com")
@@ -428,7 +429,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 	}
 }
 
-// unlimited are the only actions that may be allowed on every resource, with the reason.
+// unlimited has the only actions that may be allowed on every resource, with the reason for each.
 var unlimited = map[string]string{
 	"xray:PutTelemetryRecords": "X-Ray has no resource to limit it to",
 	"xray:PutTraceSegments":    "X-Ray has no resource to limit it to",
@@ -448,15 +449,15 @@ var unlimited = map[string]string{
 	"ec2:UnassignPrivateIpAddresses": lambdasOwn,
 }
 
-// releaseRole is the only role without a function: CodeDeploy takes it. checkRole belongs to the function that CodeDeploy
+// releaseRole is CodeDeploy's role, the only role without a function. checkRole is the role of the function that CodeDeploy
 // calls.
 const (
 	releaseRole = "ReleaseRole"
 	checkRole   = "ReleaseCheckRole"
 )
 
-// lambdasOwn is the reason for the permissions that Lambda uses in the role's name. TestCodeMayNotTouchInterfaces checks the
-// rest.
+// lambdasOwn is the reason for the permissions that Lambda itself uses with the role. TestCodeMayNotTouchInterfaces checks
+// that the function's code can't use them.
 const lambdasOwn = "Lambda attaches functions to a VPC with it, and asks for all of it; the code is denied it"
 
 func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
@@ -472,7 +473,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 				t.Errorf("%s: %s: want single actions", logicalID, permission)
 			}
 			resource, _, _ = strings.Cut(resource, " of ")
-			single, _ := strings.CutSuffix(resource, ":*") // a log group's streams; a function's versions and aliases
+			single, _ := strings.CutSuffix(resource, ":*") // the streams of a log group; the versions and aliases of a function
 			single, _ = strings.CutSuffix(single, "Bucket.Arn}/*")
 			if effect != "Deny" && strings.Contains(single, "*") && unlimited[action] == "" {
 				t.Errorf("%s: %s: want single resources", logicalID, permission)
@@ -493,7 +494,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	}
 }
 
-// TestCodeMayNotTouchInterfaces: Lambda's permissions for network interfaces are denied to the function's own code.
+// TestCodeMayNotTouchInterfaces: the function's own code is denied the permissions for network interfaces that Lambda needs.
 func TestCodeMayNotTouchInterfaces(t *testing.T) {
 	t.Parallel()
 	functions := map[string]any{}
@@ -624,7 +625,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 	}
 }
 
-// route is a function's event that comes from the HTTP API.
+// route is a route of the HTTP API to a function.
 type route struct {
 	Type       string
 	Properties struct{ APIID, Method, Path, PayloadFormatVersion string }
@@ -636,7 +637,7 @@ func TestRoutes(t *testing.T) {
 		"UsageAdminFunction ANY /api/admin/{proxy+}",
 		"UsageApiFunction $default",
 	}
-	var got []string // and the webhook's, which TestWebhookIsReachable looks at
+	var got []string // all routes but the webhook's, which TestWebhookIsReachable checks
 	for _, function := range resources(t, load(t), functionType) {
 		var properties struct {
 			Timeout int
@@ -704,8 +705,8 @@ func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
 	}
 }
 
-// TestAccessLogHoldsNoClientsWords lists everything that the access log may hold: the request's id, and values that a client
-// can't word. A client's words may be secret, or may forge a line.
+// TestAccessLogHoldsNoClientsWords lists everything that the access log may have: the request's id, and values that a client
+// can't choose freely. A client's text may be secret, or may forge a line.
 func TestAccessLogHoldsNoClientsWords(t *testing.T) {
 	t.Parallel()
 	want := []string{

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// workflow is the part of a GitHub workflow that the checks need.
+// workflow is a GitHub workflow, as far as the tests read it.
 type workflow struct {
 	Permissions map[string]string
 	Jobs        map[string]struct {
@@ -39,8 +39,8 @@ func readRoot(t *testing.T, name string) string {
 	return string(content)
 }
 
-// TestDelivery: a machine deploys commits that passed ci, by the commands that people use, with a role and without a stored
-// key. Every action of every workflow is pinned by its commit.
+// TestDelivery: a machine deploys only commits that passed ci. It uses the same commands as people, and a role, not a stored
+// key. Every action of every workflow is pinned to a commit.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40}$`)
@@ -92,7 +92,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// servicesOf are the prefixes of the actions that CloudFormation takes in the deployer's name, by the first two parts of a type.
+// servicesOf has the prefixes of the actions that CloudFormation takes as the deployer, by the first two parts of a
+// resource's type.
 var servicesOf = map[string][]string{
 	"AWS::CloudFormation": {"cloudformation"}, "AWS::CloudWatch": {"cloudwatch"}, "AWS::DynamoDB": {"dynamodb"}, "AWS::EC2": {"ec2"},
 	"AWS::ElastiCache": {"elasticache"}, "AWS::IAM": {"iam"}, "AWS::Lambda": {"lambda"}, "AWS::Logs": {"logs"}, "AWS::S3": {"s3"},
@@ -101,11 +102,12 @@ var servicesOf = map[string][]string{
 	"AWS::Route53": {"route53"}, "AWS::Budgets": {"budgets"},
 }
 
-// inlineLimit is how many characters a role's inline policies may have, without white space (AWS, IAM user guide, "IAM and STS quotas").
+// inlineLimit is the most characters of a role's inline policies, without white space (AWS, IAM user guide, "IAM and STS
+// quotas").
 const inlineLimit = 10_240
 
-// TestDeployer: docs/deployer-policy.json has an action for every service with a resource in the stack, passes roles only to
-// the services that take them, fits into a role, and names this stack's resources wherever IAM knows names.
+// TestDeployer: docs/deployer-policy.json has an action for every service with a resource in the stack. It passes roles only
+// to the services that take them, names this stack's resources wherever IAM allows names, and fits into a role.
 func TestDeployer(t *testing.T) {
 	t.Parallel()
 	text := readRoot(t, "docs/deployer-policy.json")
@@ -150,7 +152,7 @@ func TestDeployer(t *testing.T) {
 	}
 }
 
-// types returns the types of all resources, by reading the files that define them.
+// types returns the types of all resources in the template files.
 func types(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

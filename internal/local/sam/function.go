@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// FunctionEnvironment returns the environment variables of a function in a stack of that name. Tables have the names in Tables.
-// Values that only AWS knows are symbolic here too: a queue's URL is "${BootstrapQueue}", after its logical id.
+// FunctionEnvironment returns the environment variables of a function in a stack with the given name. Tables have the names
+// in Tables. Values that only AWS knows are symbolic: a queue's URL is "${BootstrapQueue}", after its logical id.
 func (t *Definition) FunctionEnvironment(logicalID, stackName string) (map[string]string, error) {
 	var properties struct {
 		Environment struct{ Variables map[string]any }
@@ -25,7 +25,7 @@ func (t *Definition) FunctionEnvironment(logicalID, stackName string) (map[strin
 	return variables, nil
 }
 
-// FunctionTimeout returns how long an invocation of a function may take.
+// FunctionTimeout returns the time-out of a function's invocations.
 func (t *Definition) FunctionTimeout(logicalID, stackName string) (time.Duration, error) {
 	var properties struct{ Timeout any }
 	if err := t.decodeFunction(logicalID, stackName, &properties); err != nil {
@@ -39,7 +39,7 @@ func (t *Definition) FunctionTimeout(logicalID, stackName string) (time.Duration
 	return timeout, nil
 }
 
-// decodeFunction stores the properties of a function.
+// decodeFunction decodes the properties of a function.
 func (t *Definition) decodeFunction(logicalID, stackName string, into any) error {
 	if t.resources[logicalID].resourceType != functionType {
 		return fmt.Errorf("there is no function %q", logicalID)

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata" // the functions' zones, independent of the machine's
+	_ "time/tzdata" // the functions' time zones, which this machine may lack
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/cachetest"
 )
 
-// These are the invariants of the path of messages: the webhook, the queue and its worker, the cache and the network.
+// These tests are about the path of a message: the webhook, the queue and its worker, the cache and the network.
 
 const (
 	cacheType         = "AWS::ElastiCache::ServerlessCache"
@@ -39,7 +39,7 @@ const (
 	userGroupType     = "AWS::ElastiCache::UserGroup"
 )
 
-// resource returns the resource of a type with a logical id.
+// resource returns the resource with a type and a logical id.
 func resource(t *testing.T, loaded *sam.Definition, resourceType, logicalID string) sam.Resource {
 	t.Helper()
 	all := resources(t, loaded, resourceType)
@@ -98,7 +98,8 @@ func TestQueuesAndTheirConsumers(t *testing.T) {
 	}
 }
 
-// TestDeadLettersStay: a message keeps its age when it is moved, so that it must not be old already.
+// TestDeadLettersStay: a message keeps its age when it becomes a dead letter, so the dead-letter queue must keep messages for
+// longer.
 func TestDeadLettersStay(t *testing.T) {
 	t.Parallel()
 	queues, err := load(t).Queues(stackName)
@@ -119,7 +120,7 @@ func TestDeadLettersStay(t *testing.T) {
 		if dead.RetentionPeriod != 14*24*time.Hour || dead.RetentionPeriod-queue.RetentionPeriod < 7*24*time.Hour {
 			t.Errorf("%s keeps messages for %s, %s for %s", queue.Name, queue.RetentionPeriod, dead.Name, dead.RetentionPeriod)
 		}
-		// By its name, which !GetAtt would give the stack.
+		// The ARN is made of the queue's name: with !GetAtt the two queues would depend on each other.
 		want := any(map[string]any{
 			"redrivePermission": "byQueue",
 			"sourceQueueArns":   []any{"arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queue.Name},
@@ -169,7 +170,7 @@ func TestQueuesAreEncryptedAndRefusePlainHTTP(t *testing.T) {
 	}
 }
 
-// TestTimesFit holds template.yaml's time-outs against the times that the code is written for.
+// TestTimesFit compares template.yaml's time-outs with the times that the code needs.
 func TestTimesFit(t *testing.T) {
 	t.Parallel()
 	const twilioGivesUp = 15 * time.Second
@@ -179,7 +180,7 @@ func TestTimesFit(t *testing.T) {
 		t.Errorf("the webhook may take %s; Twilio waits for %s, and leases last for %s and %s",
 			webhook, twilioGivesUp, conversation.LeaseLength, conversation.AlertLeaseLength)
 	}
-	const settling = 3 * time.Second // as internal/lambdasqs leaves it
+	const settling = 3 * time.Second // the time that internal/lambdasqs leaves at the end
 	sources, err := loaded.EventSources(stackName)
 	if err != nil || len(sources) != 1 {
 		t.Fatalf("event sources %v, %v", sources, err)
@@ -190,7 +191,7 @@ func TestTimesFit(t *testing.T) {
 	}
 }
 
-// webhookIntegration is the webhook's part of the API's definition.
+// webhookIntegration is the integration of the webhook's route in the API's definition.
 type webhookIntegration struct {
 	DefinitionBody struct {
 		Paths map[string]map[string]struct {
@@ -258,7 +259,7 @@ func TestWebhookURL(t *testing.T) {
 	}
 }
 
-// deployed replaces symbolic values by possible ones.
+// deployed replaces symbolic values by plausible ones.
 var deployed = strings.NewReplacer(
 	"${BootstrapQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-bootstrap",
 	"${BootstrapDeadLetterQueue}", "https://sqs.eu-central-1.amazonaws.com/000000000000/sufrah-test-dead",
@@ -269,14 +270,15 @@ var deployed = strings.NewReplacer(
 	"${TwilioSecret}", "arn:aws:secretsmanager:eu-central-1:000000000000:secret:sufrah-test/twilio-AbCdEf",
 )
 
-// localOnly are variables that the code reads and a deployed function must not have, has no need of, or has from Lambda.
+// localOnly has the variables that the code reads but template.yaml doesn't set, because a deployed function must not have
+// them, doesn't need them, or gets them from Lambda.
 var localOnly = []string{
 	"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION", "AWS_SAM_LOCAL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 	"AWS_XRAY_DAEMON_ADDRESS", "SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN",
 }
 
-// TestFunctionsAreToldWhatTheyRead: each function's code accepts template.yaml's variables, reads all of them, and misses
-// none.
+// TestFunctionsAreToldWhatTheyRead: each function's code accepts template.yaml's variables, reads all of them, and needs no
+// others.
 func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	loaders := map[string]func(config.Environment) (any, error){
@@ -303,7 +305,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 		read := map[string]bool{}
 		for _, name := range slices.Concat(configured(t), slices.Collect(maps.Keys(told))) {
-			// A variable is read if another value of it makes a difference, or a fault.
+			// A variable is read if another value of it changes the configuration or is a fault.
 			other, err := load(append(config.Environment{name + "=" + config.Environment(environ).Get(name) + "?"}, environ...))
 			if err != nil || !reflect.DeepEqual(other, whole) {
 				read[name] = true
@@ -312,7 +314,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		for _, name := range localOnly {
 			delete(read, name)
 		}
-		delete(told, "RELEASE") // which only makes versions differ
+		delete(told, "RELEASE") // no code reads it; it only makes a new version
 		if diff := cmp.Diff(read, told); diff != "" {
 			t.Errorf("%s (-variables it reads +variables it is told):\n%s", function.LogicalID, diff)
 		}
@@ -350,10 +352,11 @@ func configured(t *testing.T) []string {
 
 var variableName = regexp.MustCompile(`"([A-Z][A-Z0-9]*_[A-Z0-9_]+)"`)
 
-// endpointPrefix begins the variables that send a service's requests elsewhere.
+// endpointPrefix is the prefix of the variables that send a service's requests to another address.
 const endpointPrefix = "AWS_ENDPOINT_URL_"
 
-// TestNothingLocalIsDeployed: variables that can lead a function to a local stack exist for `sam local` to set, and are empty.
+// TestNothingLocalIsDeployed: the variables that lead a function to a local stack are empty. They exist so that `sam local`
+// can set them.
 func TestNothingLocalIsDeployed(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -375,7 +378,8 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 	}
 }
 
-// TestTemplateSIDs: both functions know every content template in the parameter, so that a new template changes nothing here.
+// TestTemplateSIDs: both functions know every content template in the parameter, so that a new template needs no change of
+// template.yaml.
 func TestTemplateSIDs(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
@@ -416,7 +420,8 @@ func TestSecretsAreNoVariables(t *testing.T) {
 	}
 }
 
-// TestSecretsSurvive: they are made empty, since template.yaml is no place for them, and stay when the stack goes.
+// TestSecretsSurvive: secrets are created empty, because template.yaml is no place for their values. They stay when the stack
+// is deleted.
 func TestSecretsSurvive(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{"TwilioSecret": `{}`, "SufrahSecret": `{"apiKey": ""}`}
@@ -428,7 +433,8 @@ func TestSecretsSurvive(t *testing.T) {
 		if deletion != "RetainExceptOnCreate" || replacement != "Retain" {
 			t.Errorf("%s is deleted by %v, %v", secret.LogicalID, deletion, replacement)
 		}
-		// Secrets Manager adds a hyphen and six characters, and finds no secret by part of an ARN that looks like that.
+		// Secrets Manager appends a hyphen and six characters. It doesn't find a secret by a part of its ARN that ends like
+		// that.
 		name, _ := secret.Property("Name").(string)
 		if !strings.HasPrefix(name, stackName+"/") || regexp.MustCompile("-[A-Za-z0-9]{6}$").MatchString(name) {
 			t.Errorf("%s is called %q", secret.LogicalID, name)
@@ -436,7 +442,7 @@ func TestSecretsSurvive(t *testing.T) {
 	}
 }
 
-// TestCacheIsForTheFunctionsOnly: they authenticate with IAM, and get at no keys but the project's.
+// TestCacheIsForTheFunctionsOnly: the functions sign in with IAM, and can use only the project's keys.
 func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -448,11 +454,11 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	for what, pair := range map[string][2]any{
 		"engine":              {"valkey", caches[0].Property("Engine")},
 		"group":               {"sufrah-test-functions", caches[0].Property("UserGroupId")},
-		"group's engine":      {"valkey", groups[0].Property("Engine")}, // it takes nobody without a password or IAM
+		"group's engine":      {"valkey", groups[0].Property("Engine")}, // Valkey, which lets nobody in without a password or IAM
 		"group's id":          {"sufrah-test-functions", groups[0].Property("UserGroupId")},
 		"group's users":       {[]any{"sufrah-test-functions"}, groups[0].Property("UserIds")},
 		"user's id":           {"sufrah-test-functions", users[0].Property("UserId")},
-		"user's name":         {"sufrah-test-functions", users[0].Property("UserName")}, // the same, for IAM
+		"user's name":         {"sufrah-test-functions", users[0].Property("UserName")}, // must equal the user's id for IAM
 		"user authenticates":  {map[string]any{"Type": "iam"}, users[0].Property("AuthenticationMode")},
 		"user's password":     {nil, users[0].Property("Passwords")},
 		"user needs no proof": {nil, users[0].Property("NoPasswordRequired")},
@@ -468,7 +474,7 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 			t.Errorf("the user may %s", access)
 		}
 	}
-	// Scripts run with the user's rights: ACL rules hold for the commands that they call too (Valkey, "ACL").
+	// Scripts run with the user's permissions: ACL rules hold for the commands in them too (Valkey, "ACL").
 	for _, file := range []string{"circuit.go", "startlog.go", "valkey.go"} {
 		for _, call := range regexp.MustCompile(`redis\.call\('([A-Z]+)'`).FindAllStringSubmatch(readRoot(t, "internal/valkey/"+file), -1) {
 			if !slices.Contains(strings.Fields(access), "+"+strings.ToLower(call[1])) {
@@ -484,7 +490,8 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	}
 }
 
-// TestNetwork: the cache and its users are in a VPC, template.yaml's own or an existing one, and the usage API in none.
+// TestNetwork: the cache and the functions that use it are in a VPC, template.yaml's own or an existing one. The usage API is
+// in none.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	own := load(t)
@@ -535,7 +542,8 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// TestCacheInATable: with a cache in a table, the stack has the table of cachetest, and neither ElastiCache nor a network.
+// TestCacheInATable: with the cache in a table, the stack has the table that cachetest uses, and neither ElastiCache nor a
+// network.
 func TestCacheInATable(t *testing.T) {
 	t.Parallel()
 	loaded := with(t, load(t), "CacheKind", "dynamodb")
@@ -577,7 +585,7 @@ func TestCacheInATable(t *testing.T) {
 	}
 }
 
-// TestSecurityGroupsOpenNothingElse lists every rule there is.
+// TestSecurityGroupsOpenNothingElse lists every rule of every security group.
 func TestSecurityGroupsOpenNothingElse(t *testing.T) {
 	t.Parallel()
 	type rule struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// nesting is a template with its alarms in a nested stack, which needs an alarm's topic and returns a name.
+// nesting is a template with alarms in a nested stack, which takes the alarms' topic and returns a name.
 var nesting = map[string]string{
 	"template.yaml": `
 Parameters: { Stage: { Type: String, Default: dev } }

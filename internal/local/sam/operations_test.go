@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// These are the invariants of operations: releases, alarms, and the documentation of both. internal/local/devstack compares the
-// names in dashboard, alarms and queries with the functions' output.
+// These tests are about operations: releases, alarms, and the documentation of both. internal/local/devstack compares the
+// names in the dashboard, alarms and queries with the functions' output.
 
 const (
 	alarmType  = "AWS::CloudWatch::Alarm"
@@ -32,7 +32,8 @@ func readManual(t *testing.T) string {
 	return string(text)
 }
 
-// TestReleasesAreGradualAndTakenBack: outside dev, and by alarms that the manual tells of.
+// TestReleasesAreGradualAndTakenBack: every stage but dev releases gradually, and takes a release back at alarms that the
+// manual explains.
 func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	t.Parallel()
 	manual := readManual(t)
@@ -44,7 +45,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 	for stage, kind := range map[string]string{"dev": "AllAtOnce", "staging": "Canary10Percent10Minutes", "prod": "Canary10Percent10Minutes"} {
 		loaded := with(t, load(t), "Stage", stage)
 		for _, function := range resources(t, loaded, functionType) {
-			// `make lint-template` checks in SAM's output that a changed parameter makes a version too.
+			// A changed parameter must make a version too: `make lint-template` checks that in SAM's output.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
 				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
 			}
@@ -96,7 +97,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 func TestAlarmsTellTheTopic(t *testing.T) {
 	t.Parallel()
 	topic := any([]any{"${AlarmTopic}"})
-	// Alarms for missing events must treat missing data as breaching.
+	// For an alarm on missing events, missing data must be breaching.
 	silence := []string{"FewMessagesAlarm", "FewRequestsAlarm", "NoMessagesAlarm"}
 	for _, alarm := range resources(t, with(t, load(t), "Stage", "prod"), alarmType) {
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
@@ -114,7 +115,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 	}
 }
 
-// TestEachFunctionIsWatched: every function has the same alarms, so that a new function forgets none.
+// TestEachFunctionIsWatched: every function has the same alarms, so that a new function lacks none.
 func TestEachFunctionIsWatched(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -140,7 +141,7 @@ func TestEachFunctionIsWatched(t *testing.T) {
 	}
 }
 
-// TestSilence: alarms of silence exist only in prod, compare with the usual, and have data when nothing comes.
+// TestSilence: alarms on silence exist only in prod, compare with the usual traffic, and have data even if nothing comes.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for stage, want := range map[string]int{"dev": 0, "staging": 0, "prod": 2} {
@@ -172,8 +173,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestExports: if exports are wanted, each table with data that can't be recomputed is exported, to a bucket that outlives the
-// stack.
+// TestExports: if exports are wanted, each table with data that can't be recomputed is exported, to a bucket that outlives
+// the stack.
 func TestExports(t *testing.T) {
 	t.Parallel()
 	if buckets, err := load(t).Resources("AWS::S3::Bucket", stackName); err != nil || len(buckets) > 0 {
@@ -232,7 +233,7 @@ func TestOnlyAlarmsAndBudgetsPublish(t *testing.T) {
 	}
 }
 
-// TestBudget: the topic is told of a month's costs only if a budget is given, both when it is foreseen to be passed and when it is.
+// TestBudget: if a budget is given, the topic is told when a month's costs are forecast to exceed it, and when they do.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	const budgetType = "AWS::Budgets::Budget"
@@ -269,8 +270,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestOperatorsFindEverything: docs/OPERATIONS.md has a section for each alarm and for no other, names each saved query, and
-// its links lead somewhere.
+// TestOperatorsFindEverything: docs/OPERATIONS.md has a section for each alarm and no other, names each saved query, and has
+// no broken link.
 func TestOperatorsFindEverything(t *testing.T) {
 	t.Parallel()
 	manual := readManual(t)
@@ -285,7 +286,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 			documented[name[1]] = true
 		}
 	}
-	loaded := with(t, load(t), "Stage", "prod") // which has all of them
+	loaded := with(t, load(t), "Stage", "prod") // the stage with all alarms
 	alarms := map[string]bool{}
 	for _, alarm := range resources(t, loaded, alarmType) {
 		name, _ := alarm.Property("AlarmName").(string)
@@ -312,8 +313,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 	}
 }
 
-// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows the calls of the code under sufrahctl, and
-// nothing else.
+// TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows exactly the calls in sufrahctl's code.
 func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	t.Parallel()
 	_, text, _ := strings.Cut(readManual(t), "```json\n")
@@ -328,7 +328,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 			got[action] = true
 		}
 	}
-	// A move of messages is done in the caller's name: receiving, deleting and sending.
+	// SQS moves messages with the caller's permissions: receive, delete and send.
 	want := map[string]bool{"sqs:ReceiveMessage": true, "sqs:DeleteMessage": true, "sqs:SendMessage": true}
 	for service, patterns := range map[string][]string{
 		"dynamodb": {"../../dynamo/*/*.go", "../stackstore/*.go", "../../cmd/sufrahctl/*.go"},
@@ -362,7 +362,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	}
 }
 
-// actionsOf returns IAM's actions for a call: transactions have no action of their own, and batches in SQS have the actions of
+// actionsOf returns IAM's actions for a call. A transaction has no action of its own, and a batch in SQS has the action of
 // single calls.
 func actionsOf(call string) []string {
 	switch call {

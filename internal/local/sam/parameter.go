@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// parameter is a parameter of template.yaml. Values are text for every type of parameter, as in CloudFormation.
+// parameter is a parameter of template.yaml. As in CloudFormation, its values are texts, whatever its type.
 type parameter struct {
-	value   *string // nil if template.yaml has no default and With gave none
+	value   *string // nil if template.yaml has no default and With has set none
 	allowed []string
-	pattern *regexp.Regexp // nil if any text will do
+	pattern *regexp.Regexp // nil if every text is allowed
 	number  bool
-	min     *float64 // nil if there is no bound
+	min     *float64 // nil without a bound
 	max     *float64
 }
 
@@ -49,7 +49,7 @@ func newParameter(value any) (parameter, error) {
 	return p, errors.Join(faults...)
 }
 
-// allow returns an error if the parameter can't have the value.
+// allow returns an error if the parameter's rules don't allow the value.
 func (p parameter) allow(value string) error {
 	if p.allowed != nil && !slices.Contains(p.allowed, value) {
 		return fmt.Errorf("%q is none of %q", value, p.allowed)
@@ -72,7 +72,7 @@ func (p parameter) allow(value string) error {
 	return nil
 }
 
-// text returns a scalar as CloudFormation writes it where it needs text.
+// text returns a scalar as CloudFormation writes it into a text.
 func text(value any) (string, error) {
 	switch value := value.(type) {
 	case string:
@@ -114,7 +114,7 @@ func toNumber(value any) (float64, error) {
 	return number, nil
 }
 
-// integer reads a whole number, which may be written as text: parameters' values are.
+// integer parses a whole number, which may be a text, as the values of parameters are.
 func integer(value any) (int, error) {
 	s, err := text(value)
 	if err != nil {

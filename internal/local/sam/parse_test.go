@@ -322,7 +322,7 @@ Resources:
   G: { Type: AWS::Serverless::Function }
   H: { Type: AWS::Serverless::Function, Properties: { Timeout: soon } }
 `)
-	for function, want := range map[string]time.Duration{"F": 12 * time.Second, "G": 3 * time.Second} { // 3 s is Lambda's own
+	for function, want := range map[string]time.Duration{"F": 12 * time.Second, "G": 3 * time.Second} { // 3 s is Lambda's default
 		if got, err := loaded.FunctionTimeout(function, stackName); err != nil || got != want {
 			t.Errorf("%s has %v, %v, want %v", function, got, err, want)
 		}
@@ -362,7 +362,7 @@ func TestTablesRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse looks for templates that make the package panic or never end, or that give tables no store could create.
+// FuzzParse looks for templates with which the package panics or never ends, or that have tables that no store could create.
 func FuzzParse(f *testing.F) {
 	own, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
@@ -394,14 +394,14 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		// Whether there are event sources is template.yaml's matter; that asking ends is ours.
+		// The call must end; its result depends on the template.
 		_, _ = parsed.EventSources(stackName)
 		functions, err := parsed.Resources(functionType, stackName)
 		if err != nil {
 			return
 		}
 		for _, function := range functions {
-			// As above, of the environment.
+			// This call must end too; its result depends on the template.
 			_, _ = parsed.FunctionEnvironment(function.LogicalID, stackName)
 		}
 	})

@@ -15,8 +15,8 @@ type Queue struct {
 	VisibilityTimeout time.Duration
 	Delay             time.Duration
 	RetentionPeriod   time.Duration
-	DeadLetterQueue   string // its name; empty if there is none
-	MaxReceiveCount   int    // after which a message goes there
+	DeadLetterQueue   string // name of the dead-letter queue; empty if there is none
+	MaxReceiveCount   int    // receives after which a message becomes a dead letter
 }
 
 // The defaults of SQS and Lambda.
@@ -27,8 +27,8 @@ const (
 	defaultTimeoutSeconds    = 3
 )
 
-// queueProperties are the properties of a queue that decide the delivery of messages. Numbers may be parameters, which have
-// text values.
+// queueProperties are the properties of a queue that affect the delivery of messages. A number may be a text, because it may
+// come from a parameter.
 type queueProperties struct {
 	QueueName                                               string
 	VisibilityTimeout, DelaySeconds, MessageRetentionPeriod any
@@ -38,14 +38,14 @@ type queueProperties struct {
 	}
 }
 
-// Queues returns the queues that a stack of that name has, by logical id.
+// Queues returns the queues of a stack with the given name, by logical id.
 func (t *Definition) Queues(stackName string) ([]Queue, error) {
 	resources, err := t.Resources(queueType, stackName)
 	if err != nil {
 		return nil, err
 	}
 	queues := make([]Queue, len(resources))
-	deadLetters := make([]string, len(resources)) // the ARNs of their queues
+	deadLetters := make([]string, len(resources)) // ARNs of the dead-letter queues
 	for i, resource := range resources {
 		if queues[i], deadLetters[i], err = newQueue(resource); err != nil {
 			return nil, fmt.Errorf("queue %s: %w", resource.LogicalID, err)
@@ -81,7 +81,7 @@ func newQueue(resource Resource) (q Queue, deadLetterARN string, err error) {
 	return q, properties.RedrivePolicy.DeadLetterTargetARN, errors.Join(n.faults...)
 }
 
-// queueOf returns the queue that a template's !GetAtt Queue.Arn means.
+// queueOf returns the queue that !GetAtt Queue.Arn refers to.
 func queueOf(queues []Queue, arn string) (Queue, error) {
 	i := slices.IndexFunc(queues, func(q Queue) bool { return arn == symbol(q.LogicalID+".Arn") })
 	if i < 0 {
@@ -115,7 +115,8 @@ type functionEvents struct {
 	}
 }
 
-// EventSources returns the event sources of a stack of that name, by their functions' logical ids and their own names.
+// EventSources returns the event sources of a stack with the given name, by their functions' logical ids and then by their
+// own names.
 func (t *Definition) EventSources(stackName string) ([]EventSource, error) {
 	queues, err := t.Queues(stackName)
 	if err != nil {
@@ -168,10 +169,10 @@ func eventSources(function Resource, queues []Queue) ([]EventSource, error) {
 	return sources, nil
 }
 
-// numbers reads numbers and collects faults.
+// numbers parses numbers and collects the faults.
 type numbers struct{ faults []error }
 
-// integer reads a number, or returns fallback where template.yaml has none.
+// integer parses a number; if template.yaml has none, it returns fallback.
 func (n *numbers) integer(value any, fallback int) int {
 	if value == nil {
 		return fallback

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// stack resolves a template's values for a stack of one name.
+// stack resolves the template's values for a stack with a given name.
 type stack struct {
 	template   *Definition
 	name       string
-	conditions map[string]bool     // the decided ones
-	deciding   map[string]struct{} // the ones being decided: a condition that needs itself would never end
+	conditions map[string]bool     // conditions whose values are known
+	deciding   map[string]struct{} // conditions being resolved, to detect a condition that depends on itself
 }
 
 func newStack(t *Definition, name string) *stack {
@@ -24,8 +24,8 @@ func newStack(t *Definition, name string) *stack {
 // nothing is the value of !Ref AWS::NoValue: a property with this value is left out.
 type nothing struct{}
 
-// nameProperties are the properties that !Ref resolves to, by the resource's type. A resource of another type, or without its
-// own name, has a name that only AWS knows.
+// nameProperties has the property that !Ref resolves to, by the resource's type. A resource of any other type, or without
+// that property, has a name that only AWS knows.
 var nameProperties = map[string]string{
 	tableType:                           "TableName",
 	functionType:                        "FunctionName",
@@ -37,7 +37,7 @@ var nameProperties = map[string]string{
 	"AWS::Logs::LogGroup":               "LogGroupName",
 }
 
-// resource returns a resource and whether the stack has it: without its condition it is not created.
+// resource returns a resource, and false if its condition keeps it out of the stack.
 func (s *stack) resource(logicalID string) (Resource, bool, error) {
 	d := s.template.resources[logicalID]
 	if d.condition != "" {
@@ -56,8 +56,8 @@ func (s *stack) resource(logicalID string) (Resource, bool, error) {
 	return Resource{logicalID, d.resourceType, properties, attributes}, true, nil
 }
 
-// nested returns a nested stack, with the parameters that the outer stack gives it, and whether it exists. Nothing may rely on
-// its name, because CloudFormation adds a part that only AWS knows.
+// nested returns a nested stack with the outer stack's parameters for it, and false if its condition keeps it out. Nothing
+// may rely on its name, to which CloudFormation adds a part that only AWS knows.
 func (s *stack) nested(logicalID string) (*stack, bool, error) {
 	resource, created, err := s.resource(logicalID)
 	if err != nil || !created {
@@ -112,7 +112,7 @@ func (s *stack) resolve(value any) (any, error) {
 
 func (s *stack) resolveMapping(mapping map[string]any) (map[string]any, error) {
 	resolved := make(map[string]any, len(mapping))
-	for _, key := range slices.Sorted(maps.Keys(mapping)) { // in a fixed order, so that errors are the same every time
+	for _, key := range slices.Sorted(maps.Keys(mapping)) { // in a fixed order, so that an error is always the same
 		value, err := s.resolve(mapping[key])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
@@ -164,7 +164,7 @@ func (s *stack) call(c call) (any, error) {
 	return nil, errors.New("this function is not supported")
 }
 
-// ref resolves the name of a parameter, of a resource, or of a value of AWS.
+// ref resolves a reference to a parameter, a resource or a pseudo parameter of AWS.
 func (s *stack) ref(argument any) (any, error) {
 	name, ok := argument.(string)
 	if !ok {
@@ -194,18 +194,18 @@ func (s *stack) ref(argument any) (any, error) {
 	return nil, fmt.Errorf("there is no parameter or resource %q", name)
 }
 
-// made says whether a name is that of the alias or the version that SAM makes of a function with AutoPublishAlias.
+// made reports whether a name is that of an alias or version that SAM makes for a function with AutoPublishAlias.
 func (s *stack) made(name string) bool {
 	logicalID, kind, _ := strings.Cut(name, ".")
 	function := s.template.resources[logicalID]
 	return function.resourceType == functionType && function.properties["AutoPublishAlias"] != nil && (kind == "Alias" || kind == "Version")
 }
 
-// symbol stands for a value that only AWS knows.
+// symbol returns the symbol for a value that only AWS knows.
 func symbol(name string) string { return "${" + name + "}" }
 
-// physicalName returns a resource's own name. It may be made of parameters only, and not of other resources' names: so
-// names can't go round in circles.
+// physicalName returns a resource's own name. The name may contain parameters, but no other resource's name, so that names
+// can't depend on each other in a circle.
 func (s *stack) physicalName(logicalID string, d definition) (any, error) {
 	name, named := d.properties[nameProperties[d.resourceType]]
 	if !named {
@@ -219,7 +219,7 @@ func (s *stack) physicalName(logicalID string, d definition) (any, error) {
 	return resolved, nil
 }
 
-// attribute resolves "LogicalID.Attribute", or the two in a list.
+// attribute resolves an attribute, given as "LogicalID.Attribute" or as a list of both.
 func (s *stack) attribute(argument any) (any, error) {
 	if list, ok := argument.([]any); ok {
 		names, err := texts(list)
@@ -244,8 +244,8 @@ func (s *stack) attribute(argument any) (any, error) {
 
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// substitute replaces ${Name} and ${LogicalID.Attribute} in a text by the values of !Ref and !GetAtt, and the escaped ${!Name}
-// by ${Name}. The argument is the text, or a list of it and of a mapping with the values of further names.
+// substitute replaces ${Name} and ${LogicalID.Attribute} in a text by the values of !Ref and !GetAtt, and ${!Name} by the
+// literal ${Name}. The argument is the text, or a list of the text and a mapping with further names.
 func (s *stack) substitute(argument any) (any, error) {
 	more := map[string]any{}
 	if list, ok := argument.([]any); ok && len(list) == 2 {
@@ -288,7 +288,7 @@ func (s *stack) substitute(argument any) (any, error) {
 	return replaced, errors.Join(faults...)
 }
 
-// split cuts a text, the second argument, at each occurrence of the first.
+// split splits a text, the second argument, at each occurrence of the first.
 func (s *stack) split(argument any) (any, error) {
 	arguments, err := s.arguments(argument, 2)
 	if err != nil {
@@ -304,7 +304,7 @@ func (s *stack) split(argument any) (any, error) {
 // zones stand for the availability zones of a region. Regions have two or more.
 var zones = []any{symbol("AWS::AvailabilityZone.0"), symbol("AWS::AvailabilityZone.1")}
 
-// selectOne returns the entry of a list, the second argument, at the index in the first.
+// selectOne returns an entry of a list, the second argument. The first argument is its index.
 func (s *stack) selectOne(argument any) (any, error) {
 	resolved, err := s.resolve(argument)
 	if err != nil {
@@ -328,7 +328,7 @@ func (s *stack) selectOne(argument any) (any, error) {
 	return list[index], nil
 }
 
-// choose resolves the second argument if the condition that the first one names is met, and else the third.
+// choose resolves the second argument if the condition named by the first is true, otherwise the third.
 func (s *stack) choose(argument any) (any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) != 3 {
@@ -348,7 +348,7 @@ func (s *stack) choose(argument any) (any, error) {
 	return s.resolve(arguments[2])
 }
 
-// condition reports whether the condition of that name is met.
+// condition returns the value of the condition with the given name.
 func (s *stack) condition(name string) (bool, error) {
 	if met, decided := s.conditions[name]; decided {
 		return met, nil

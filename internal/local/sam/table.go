@@ -14,7 +14,7 @@ type Table struct {
 	PartitionKey Key
 	SortKey      Key // zero if the table has none
 	Indexes      []Index
-	TimeToLive   string // the attribute that says when an item expires; empty if items stay
+	TimeToLive   string // name of the attribute with an item's expiry; empty if items don't expire
 }
 
 // Key is a key attribute.
@@ -29,10 +29,10 @@ type Index struct {
 	PartitionKey     Key
 	SortKey          Key      // zero if the index has none
 	Projection       string   // ALL, KEYS_ONLY or INCLUDE
-	NonKeyAttributes []string // attributes for INCLUDE
+	NonKeyAttributes []string // for INCLUDE
 }
 
-// Tables returns the tables that a stack of that name has, by logical id.
+// Tables returns the tables of a stack with the given name, by logical id.
 func (t *Definition) Tables(stackName string) ([]Table, error) {
 	resources, err := t.Resources(tableType, stackName)
 	if err != nil {
@@ -47,7 +47,7 @@ func (t *Definition) Tables(stackName string) ([]Table, error) {
 	return tables, nil
 }
 
-// tableProperties are the properties of a table that decide its content and its reads.
+// tableProperties are the properties of a table that affect its content and its reads.
 type tableProperties struct {
 	TableName              string
 	AttributeDefinitions   []attributeDefinition
@@ -131,7 +131,7 @@ func (p tableProperties) attributeType(name string) string {
 	return ""
 }
 
-// StandIns returns the tables as the DynamoDB stand-in is given them.
+// StandIns returns the tables in the form that DynamoDB's stand-in takes.
 func StandIns(tables []Table) []dynamolocal.Table {
 	standIns := make([]dynamolocal.Table, len(tables))
 	for i, t := range tables {

@@ -15,8 +15,8 @@ import (
 	"unicode/utf16"
 )
 
-// Limits of a list-picker (https://www.twilio.com/docs/content/twiliolist-picker), the button's from WhatsApp's interactive
-// lists. Characters are counted in UTF-16 units, the largest of the usual counts.
+// Limits of a list-picker (https://www.twilio.com/docs/content/twiliolist-picker); the button's is that of WhatsApp's
+// interactive lists. Characters are counted in UTF-16 units, which give the largest of the usual counts.
 const (
 	maxListItems       = 10
 	maxListTitle       = 24
@@ -26,9 +26,9 @@ const (
 	maxListButton      = 20
 
 	maxContentBytes = 64 << 10
-	// madeSID begins the SIDs of contents made here. Other SIDs are taken for approved templates.
+	// madeSID is the prefix of the SIDs of contents made here. Any other SID counts as an approved template's.
 	madeSID = "HX5a4db0c5"
-	// sessionLength is for how long after a customer's message content that isn't approved can be sent.
+	// sessionLength is how long after a customer's message content without approval can be sent.
 	sessionLength = 24 * time.Hour
 )
 
@@ -46,7 +46,7 @@ type ListItem struct {
 	Description string `json:"description"`
 }
 
-// content is one resource of the Content API.
+// content is a resource of the Content API.
 type content struct {
 	SID          string                `json:"sid"`
 	AccountSID   string                `json:"account_sid"`
@@ -61,13 +61,13 @@ type content struct {
 	created time.Time
 }
 
-// Contents stands in for Twilio's Content API: POST /v1/Content, GET and DELETE /v1/Content/{sid}, and the search GET
-// /v2/Content by ContentName, DateCreatedAfter and DateCreatedBefore, for twilio/list-picker alone. It refuses lists that
-// exceed a limit, lack a description, or have two rows with the same id.
+// Contents stands in for Twilio's Content API, only for twilio/list-picker: POST /v1/Content, GET and DELETE
+// /v1/Content/{sid}, and the search GET /v2/Content by ContentName, DateCreatedAfter and DateCreatedBefore. It refuses lists
+// that exceed a limit, lack a description, or have two rows with the same id.
 //
-// Twilio's reference has no code for a refused content, so clients must go by the status; the stand-in answers 20001. Twilio
-// has no limit of contents that aren't approved ("The Content API supports an unlimited number of content templates",
-// https://www.twilio.com/docs/content/content-api-resources); Limit sets a limit, to show its effect.
+// Twilio's reference has no error code for a refused content, so clients must look at the status only; the stand-in answers
+// 20001. Twilio has no limit of contents without approval ("The Content API supports an unlimited number of content
+// templates", https://www.twilio.com/docs/content/content-api-resources). Limit sets one, to show its effect.
 type Contents struct {
 	fault   *Fault
 	handler http.Handler
@@ -75,8 +75,8 @@ type Contents struct {
 
 	mu    sync.Mutex
 	bySID map[string]content
-	made  int // ever
-	limit int // of each account; 0 is none
+	made  int // number of contents ever made
+	limit int // contents of an account; 0 is no limit
 }
 
 func newContents(now func() time.Time, random func() float64) *Contents {
@@ -90,24 +90,24 @@ func newContents(now func() time.Time, random func() float64) *Contents {
 	return c
 }
 
-// Fault returns the fault of the Content API's calls.
+// Fault returns the switch for faults of the Content API.
 func (c *Contents) Fault() *Fault { return c.fault }
 
-// Made returns the number of contents made so far, including deleted ones.
+// Made returns the number of contents ever made, including deleted ones.
 func (c *Contents) Made() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.made
 }
 
-// Limit sets how many contents an account can have; 0 is no limit, as at Twilio.
+// Limit sets the most contents of an account; 0 is no limit, as at Twilio.
 func (c *Contents) Limit(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limit = n
 }
 
-// ServeHTTP shows how many contents there are, and sets their limit: GET and PUT {"limit": 0}.
+// ServeHTTP shows the number of contents and their limit (GET), or sets the limit (PUT {"limit": 0}).
 func (c *Contents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut {
 		var set struct {
@@ -124,7 +124,7 @@ func (c *Contents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]int{"limit": c.limit, "made": c.made, "contents": len(c.bySID)})
 }
 
-// account returns the caller's account, or answers that there is none.
+// account returns the caller's account. If the request names none, it answers with an error.
 func (c *Contents) account(w http.ResponseWriter, r *http.Request) (string, bool) {
 	account, token, ok := r.BasicAuth()
 	if !ok || account == "" || token == "" {
@@ -252,7 +252,7 @@ func (c *Contents) remove(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// search answers with a page of the account's contents, the oldest first.
+// search answers with a page of the account's contents, oldest first.
 func (c *Contents) search(w http.ResponseWriter, r *http.Request) {
 	account, ok := c.account(w, r)
 	if !ok {

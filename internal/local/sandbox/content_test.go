@@ -34,8 +34,7 @@ const (
 	strangerSID = "AC22222222222222222222222222222222"
 )
 
-// setupContents returns a stand-in, the production clients of it, and its clock.
-// setupContentsOnly returns the sandbox and the client of its contents.
+// setupContentsOnly returns the sandbox and the production client of its contents.
 func setupContentsOnly(t *testing.T) (*Twilio, *twilio.Contents) {
 	t.Helper()
 	standIn, contents, client, at := setupContents(t)
@@ -120,7 +119,7 @@ func TestContentLifecycle(t *testing.T) {
 	if len(standIn.contents.bySID) != 1 {
 		t.Error("another account deleted it")
 	}
-	for range 2 { // the second time it isn't there
+	for range 2 { // deleting it twice is no error
 		if err := contents.Delete(ctx, "", sid); err != nil {
 			t.Errorf("deleting the content: %v", err)
 		}
@@ -137,7 +136,8 @@ func wantCode(t *testing.T, client *twilio.Client, account twilio.Account, m twi
 	}
 }
 
-// TestContentFaults: the client's errors for a Content API that is full, down or throttled, refuses, or has no account.
+// TestContentFaults: the client's errors for a Content API that is full, down or throttled, that refuses, or that has no such
+// account.
 func TestContentFaults(t *testing.T) {
 	t.Parallel()
 	standIn, contents, _, _ := setupContents(t)
@@ -166,7 +166,7 @@ func TestContentFaults(t *testing.T) {
 	}
 }
 
-// TestLimitsOfLists: every list just over a limit is refused, and the list at all limits is accepted.
+// TestLimitsOfLists: a list just above any limit is refused, and a list at all limits is accepted.
 func TestLimitsOfLists(t *testing.T) {
 	t.Parallel()
 	item := func(i int) ListItem {
@@ -196,7 +196,7 @@ func TestLimitsOfLists(t *testing.T) {
 	}
 }
 
-// TestNoListIsRefused makes the lists of random menus. The stand-in accepts all of their pages.
+// TestNoListIsRefused makes the lists of random menus. The stand-in must accept all their pages.
 func TestNoListIsRefused(t *testing.T) {
 	t.Parallel()
 	_, contents := setupContentsOnly(t)

@@ -18,33 +18,34 @@ import (
 	"time"
 )
 
-// Delivery is the fate of the messages that Twilio takes.
+// Delivery decides the fate of messages that Twilio takes.
 type Delivery struct {
-	UndeliveredRate float64 `json:"undeliveredRate"` // the share that end as undelivered, 0 to 1
-	// AnsweredFailedRate is the share of failing messages that are answered as failed at once: with 201, and no callback, since
-	// "a status callback request is not sent for the initial status" (Twilio, "Outbound Message Status in Status Callbacks").
+	UndeliveredRate float64 `json:"undeliveredRate"` // share of messages that end as undelivered, 0 to 1
+	// AnsweredFailedRate is the share of the failing messages that fail at once: they are answered with 201 and the status
+	// failed, and have no callback, since "a status callback request is not sent for the initial status" (Twilio, "Outbound
+	// Message Status in Status Callbacks").
 	AnsweredFailedRate float64 `json:"answeredFailedRate"`
-	ErrorCode          int     `json:"errorCode"` // that they fail with; 0 is none
-	// UnreachedRate is the share of the other messages that stay sent, as to a telephone that is switched off. UnreadRate is
-	// the share of the delivered messages that stay unread, or have a reader without read receipts.
+	ErrorCode          int     `json:"errorCode"` // of the failing messages; 0 is none
+	// UnreachedRate is the share of the other messages that stay sent, as if the telephone were switched off. UnreadRate is
+	// the share of the delivered messages that stay delivered: unread, or read without read receipts.
 	UnreachedRate   float64 `json:"unreachedRate"`
 	UnreadRate      float64 `json:"unreadRate"`
-	CallbackDelayMs float64 `json:"callbackDelayMs"` // from the answer to the callbacks, 0 to 60,000
-	CallbackRepeats int     `json:"callbackRepeats"` // how often each callback is posted once more, 0 to 10
+	CallbackDelayMs float64 `json:"callbackDelayMs"` // time from the answer to the callbacks, 0 to 60,000
+	CallbackRepeats int     `json:"callbackRepeats"` // further times that each callback is posted, 0 to 10
 }
 
 const (
 	maxCallbackRepeats = 10
 	maxCallbackURL     = 4000
 	maxCallbackTries   = 5
-	// retryFor is how long Twilio tries a callback in all (Twilio, "Webhooks: Connection Overrides", tt).
+	// retryFor is how long Twilio tries a callback, all attempts together (Twilio, "Webhooks: Connection Overrides", tt).
 	retryFor        = 15 * time.Second
-	callbackPause   = 100 * time.Millisecond // before the first retry, doubled each time
+	callbackPause   = 100 * time.Millisecond // before the first retry; doubled before each further one
 	callbackTimeout = 5 * time.Second
 	callbacksAtOnce = 32
 )
 
-// prompt has a stand-in's first values, and the values of omitted fields.
+// prompt returns the initial values, which omitted fields have too.
 func prompt() Delivery { return Delivery{ErrorCode: 63016} }
 
 func (d Delivery) validate() error {
@@ -68,7 +69,7 @@ func (d Delivery) validate() error {
 	return errors.Join(faults...)
 }
 
-// SetDelivery replaces the fate of messages sent from now on.
+// SetDelivery changes the fate of messages that are sent from now on.
 func (t *Twilio) SetDelivery(d Delivery) error {
 	if err := d.validate(); err != nil {
 		return err
@@ -79,7 +80,7 @@ func (t *Twilio) SetDelivery(d Delivery) error {
 	return nil
 }
 
-// twilioBehavior is all that can be set of the stand-in.
+// twilioBehavior has all settings of the stand-in.
 type twilioBehavior struct {
 	Behavior
 	Delivery
@@ -91,7 +92,7 @@ func (t *Twilio) behavior() twilioBehavior {
 	return twilioBehavior{t.fault.Behavior(), t.delivery}
 }
 
-// Switch is an http.Handler that shows how Twilio behaves to a GET, and replaces the whole of it with a PUT of the same form.
+// Switch is an http.Handler that shows Twilio's settings (GET), or replaces all of them (PUT, in the same form).
 func (t *Twilio) Switch() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPut {
@@ -112,14 +113,14 @@ func (t *Twilio) Switch() http.Handler {
 
 // outcome is the fate of a message.
 type outcome struct {
-	initial  string   // the status that the request is answered with
-	later    []string // the reported ones, in their order
-	code     int      // of a failure
+	initial  string   // the status in the answer to the request
+	later    []string // the statuses in callbacks, in order
+	code     int      // error code of a failure
 	delay    time.Duration
 	repeated int
 }
 
-// answered reports whether the message failed before it was answered.
+// answered reports whether the answer to the request already has the failure.
 func (o outcome) answered() bool { return o.initial == statusFailed }
 
 // Statuses of messages (https://www.twilio.com/docs/messaging/api/message-resource, "Message Status values").
@@ -157,13 +158,13 @@ func (t *Twilio) outcome() outcome {
 	return o
 }
 
-// report has the address for a message's statuses, and the key for their signatures.
+// report has the address for a message's statuses and the key that signs them.
 type report struct {
-	callback                 *url.URL // nil: nowhere
+	callback                 *url.URL // nil if the message named none
 	account, token, from, to string
 }
 
-// reports are the callbacks under way.
+// reports tracks the running callbacks.
 type reports struct {
 	client  *http.Client
 	context context.Context // ends when the stand-in is closed
@@ -172,8 +173,8 @@ type reports struct {
 
 	mu      sync.Mutex
 	pending int
-	idle    *sync.Cond // pending is 0
-	posted  []func()   // each posts a callback again, of the first maxMessages messages
+	idle    *sync.Cond // signalled when pending is 0
+	posted  []func()   // for Replay: post the callbacks of the first maxMessages messages
 }
 
 func newReports() *reports {
@@ -186,7 +187,7 @@ func newReports() *reports {
 	return r
 }
 
-// start runs f beside the work under way. A WaitGroup would not allow sending messages while others wait for it.
+// start runs f in the background. A WaitGroup couldn't be used here: messages are sent while others wait for it.
 func (r *reports) start(f func()) {
 	r.mu.Lock()
 	r.pending++
@@ -211,20 +212,20 @@ func (r *reports) wait() {
 	}
 }
 
-// PostThrough has callbacks posted through a transport. It must not be called while messages are sent.
+// PostThrough sets the transport of callbacks. Call it while no messages are sent.
 func (t *Twilio) PostThrough(transport http.RoundTripper) { t.reports.client.Transport = transport }
 
-// Close gives up the callbacks that are under way.
+// Close gives up the running callbacks.
 func (t *Twilio) Close() {
 	t.reports.stop()
 	t.reports.wait()
 	t.reports.client.CloseIdleConnections()
 }
 
-// Reported waits until the callbacks of all messages sent so far were answered or given up.
+// Reported waits until all callbacks of the messages sent so far were answered or given up.
 func (t *Twilio) Reported() { t.reports.wait() }
 
-// parseCallback reads a StatusCallback: a whole URL of at most 4,000 characters, with no underscore in its host
+// parseCallback parses a StatusCallback: a complete URL of at most 4,000 characters, without an underscore in its host
 // (https://www.twilio.com/docs/api/errors/21609).
 func parseCallback(raw string) (*url.URL, *twilioError) {
 	if raw == "" {
@@ -237,7 +238,7 @@ func parseCallback(raw string) (*url.URL, *twilioError) {
 	return u, nil
 }
 
-// report plays a message's fate after the delay. All its callbacks start together: Twilio promises no order of them
+// report plays a message's fate after the delay. All callbacks start at the same time, because Twilio promises no order
 // (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status).
 func (t *Twilio) report(number int, r report, o outcome) {
 	if len(o.later) == 0 {
@@ -270,7 +271,7 @@ func (r *reports) keep(post func()) {
 	}
 }
 
-// Replay posts all callbacks once more, as an attacker who recorded them could.
+// Replay posts all callbacks once more, like an attacker who recorded them.
 func (t *Twilio) Replay() {
 	t.reports.mu.Lock()
 	posted := slices.Clone(t.reports.posted)
@@ -292,7 +293,7 @@ func (t *Twilio) pause(d time.Duration) bool {
 	}
 }
 
-// advance notes a message's new status.
+// advance sets a message's status.
 func (t *Twilio) advance(number int, status string, code int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -301,8 +302,8 @@ func (t *Twilio) advance(number int, status string, code int) {
 	}
 }
 
-// post posts one callback. It is tried again only as the URL's fragment says (Twilio, "Webhooks: Connection Overrides": rc is
-// how often, rp=all or 5xx after which answers); the fragment is neither sent nor signed.
+// post posts one callback. Only the URL's fragment asks for retries (Twilio, "Webhooks: Connection Overrides": rc is their
+// number, rp=all or 5xx the answers that cause them). The fragment is neither sent nor signed.
 func (t *Twilio) post(r report, sid, status string, code int) {
 	t.reports.room <- struct{}{}
 	defer func() { <-t.reports.room }()
@@ -340,7 +341,7 @@ func statusForm(r report, sid, status string, code int) url.Values {
 	return form
 }
 
-// postOnce returns the status of the answer, 0 if there is none.
+// postOnce posts a form once and returns the answer's status, 0 if there is no answer.
 func (t *Twilio) postOnce(target, token string, form url.Values) int {
 	request, err := http.NewRequestWithContext(t.reports.context, http.MethodPost, target, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -357,8 +358,8 @@ func (t *Twilio) postOnce(target, token string, form url.Values) int {
 	return response.StatusCode
 }
 
-// sign returns Twilio's signature of a form without repeated names (https://www.twilio.com/docs/usage/security). It is written
-// anew here, so that a mistake of the product's own is noticed.
+// sign returns Twilio's signature of a form without repeated names (https://www.twilio.com/docs/usage/security). It is a
+// second implementation, so that a mistake in the product's own is noticed.
 func sign(token, target string, form url.Values) string {
 	text := target
 	for _, name := range slices.Sorted(maps.Keys(form)) {

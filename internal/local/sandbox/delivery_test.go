@@ -14,11 +14,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
-// callbacks are the forms that were posted to a StatusCallback.
+// callbacks has the forms posted to a StatusCallback.
 type callbacks struct {
 	t       *testing.T
 	address string
-	answers []int // to the first ones; then 200
+	answers []int // statuses of the first answers; later answers are 200
 
 	mu    sync.Mutex
 	forms []url.Values
@@ -48,7 +48,7 @@ func (c *callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// statuses returns the statuses in alphabetical order: they come in any.
+// statuses returns the statuses in alphabetical order, because they come in any order.
 func (c *callbacks) statuses() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +60,7 @@ func (c *callbacks) statuses() []string {
 	return statuses
 }
 
-// send posts a message with a StatusCallback, and returns the status of the answer.
+// send sends a message with a StatusCallback and returns the answer's status.
 func send(t *testing.T, address, callback string) int {
 	t.Helper()
 	form := url.Values{
@@ -135,7 +135,7 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// The stand-in reports a message only after its delay, and gives up when it is closed.
+// The stand-in posts callbacks only after their delay, and gives them up when it is closed.
 func TestDeliveryIsDelayed(t *testing.T) {
 	t.Parallel()
 	standIn, _, address := setupTwilio(t)
@@ -158,7 +158,7 @@ func TestSwitch(t *testing.T) {
 	tests := map[string]struct {
 		method, body string
 		status       int
-		want         string // of the answer
+		want         string // code in the answer
 	}{
 		"shown":               {http.MethodGet, "", 200, `{"latencyMs":0,"failRate":0,"status":503,"undeliveredRate":0,"answeredFailedRate":0,"errorCode":63016,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":0,"callbackRepeats":0}`},
 		"set":                 {http.MethodPut, `{"undeliveredRate": 0.1, "errorCode": 63032, "callbackDelayMs": 200, "callbackRepeats": 2}`, 200, `"errorCode":63032,"unreachedRate":0,"unreadRate":0,"callbackDelayMs":200,"callbackRepeats":2}`},
@@ -186,7 +186,7 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// Twilio fills a message's missing variables with the template's samples, which are somebody else's data.
+// For a missing variable Twilio fills in the template's sample, which is somebody else's data.
 func TestSamplesFillMissingVariables(t *testing.T) {
 	t.Parallel()
 	standIn, client, _ := setupTwilio(t)

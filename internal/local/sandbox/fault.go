@@ -1,6 +1,6 @@
-// Package sandbox holds local stand-ins for the outside services that the system calls: Twilio's Messages API and the
-// Sufrah API, and the faults that every stand-in can be given. It speaks the real wire protocols, so that everything
-// that calls it is the production code, and it is never part of a deployed function.
+// Package sandbox has local stand-ins for the services outside AWS, Twilio's Messages API and the Sufrah API, and for Secrets
+// Manager, and the switches for faults of every stand-in. The stand-ins speak the real protocols, so that the code that calls
+// them is the production code. No deployed function links this package.
 package sandbox
 
 import (
@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// Bounds of a Behavior.
+// The bounds of a Behavior.
 const (
 	maxLatencyMs     = 60_000
 	maxBehaviorBytes = 4 << 10
 )
 
-// Behavior is how a stand-in answers.
+// Behavior says how slow a stand-in is and how often it fails.
 type Behavior struct {
-	LatencyMs float64 `json:"latencyMs"` // before every answer, 0 to 60,000
-	FailRate  float64 `json:"failRate"`  // the share of calls that fail, 0 to 1
-	Status    int     `json:"status"`    // that they fail with, 400 to 599
+	LatencyMs float64 `json:"latencyMs"` // wait before every answer, 0 to 60,000
+	FailRate  float64 `json:"failRate"`  // share of calls that fail, 0 to 1
+	Status    int     `json:"status"`    // status of the calls that fail, 400 to 599
 }
 
-// healthy has a stand-in's first values, and the values of omitted fields.
+// healthy returns the initial values, which omitted fields have too.
 func healthy() Behavior {
 	return Behavior{Status: http.StatusServiceUnavailable}
 }
@@ -37,7 +37,7 @@ func (b Behavior) validate() error {
 	if !(b.LatencyMs >= 0 && b.LatencyMs <= maxLatencyMs) {
 		faults = append(faults, fmt.Errorf("latencyMs must be between 0 and %d", maxLatencyMs))
 	}
-	if !(b.FailRate >= 0 && b.FailRate <= 1) { // here as above not the other way round: NaN is neither
+	if !(b.FailRate >= 0 && b.FailRate <= 1) { // not written as < or >, because NaN must be refused too
 		faults = append(faults, errors.New("failRate must be between 0 and 1"))
 	}
 	if b.Status < 400 || b.Status > 599 {
@@ -46,8 +46,8 @@ func (b Behavior) validate() error {
 	return errors.Join(faults...)
 }
 
-// Fault makes a stand-in slow and unreliable, as its Behavior says. As an http.Handler it shows the behavior to a GET
-// and replaces the whole of it with a PUT of the JSON form. It is safe for concurrent use.
+// Fault is the switch that makes a stand-in slow and unreliable. As an http.Handler it shows the behavior (GET), or replaces
+// all of it (PUT, in the same JSON form). It is safe for concurrent use.
 type Fault struct {
 	writeFailure func(w http.ResponseWriter, status int)
 
@@ -56,9 +56,8 @@ type Fault struct {
 	behavior Behavior
 }
 
-// NewFault returns a fault that doesn't do anything yet. random returns numbers from 0 up to but not 1, and is never
-// called by two goroutines at once. writeFailure writes the answer to a call that fails, in the service's own form; nil
-// writes the status alone.
+// NewFault returns a switch that is off. random returns numbers in [0, 1) and is never called concurrently. writeFailure
+// writes the answer to a failing call in the service's own form; nil writes only the status.
 func NewFault(random func() float64, writeFailure func(w http.ResponseWriter, status int)) *Fault {
 	if writeFailure == nil {
 		writeFailure = func(w http.ResponseWriter, status int) { http.Error(w, http.StatusText(status), status) }
@@ -66,7 +65,7 @@ func NewFault(random func() float64, writeFailure func(w http.ResponseWriter, st
 	return &Fault{writeFailure: writeFailure, random: random, behavior: healthy()}
 }
 
-// Set replaces the behavior, for calls that begin from now on. It fails if a value is out of bounds.
+// Set replaces the behavior for calls that begin from now on. It fails if a value is out of bounds.
 func (f *Fault) Set(behavior Behavior) error {
 	if err := behavior.validate(); err != nil {
 		return err
@@ -77,15 +76,15 @@ func (f *Fault) Set(behavior Behavior) error {
 	return nil
 }
 
-// Behavior returns the behavior.
+// Behavior returns the current behavior.
 func (f *Fault) Behavior() Behavior {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.behavior
 }
 
-// Apply waits for the call's latency, and returns the status with which it must fail, or 0. If the context ends first, it
-// returns the context's error. It serves stand-ins that speak something other than HTTP; the others take Wrap.
+// Apply waits for the call's latency. It returns the status with which the call must fail, 0 if it mustn't. If the context
+// ends first, it returns the context's error. It is for stand-ins that don't speak HTTP; the others use Wrap.
 func (f *Fault) Apply(ctx context.Context) (int, error) {
 	latency, status := f.draw()
 	if latency > 0 {
@@ -109,13 +108,13 @@ func (f *Fault) draw() (latency time.Duration, status int) {
 	return time.Duration(f.behavior.LatencyMs * float64(time.Millisecond)), status
 }
 
-// Wrap returns a handler that is as slow and unreliable as the behavior says, and otherwise next. A call that fails
-// doesn't reach next.
+// Wrap returns a handler that is slow and fails as the behavior says, and otherwise calls next. A failing call doesn't reach
+// next.
 func (f *Fault) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch status, err := f.Apply(r.Context()); {
 		case err != nil:
-			w.WriteHeader(http.StatusServiceUnavailable) // nobody reads it
+			w.WriteHeader(http.StatusServiceUnavailable) // the client has gone
 		case status != 0:
 			f.writeFailure(w, status)
 		default:
@@ -124,7 +123,7 @@ func (f *Fault) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP shows or replaces the behavior.
+// ServeHTTP shows the behavior (GET) or replaces it (PUT).
 func (f *Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPut {
 		showBehavior(w, r, f.Behavior())
@@ -138,7 +137,7 @@ func (f *Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answerBehavior(w, f.Behavior(), err)
 }
 
-// showBehavior answers a request that sets nothing.
+// showBehavior answers a request that only reads.
 func showBehavior(w http.ResponseWriter, r *http.Request, behavior any) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD, PUT")
@@ -149,7 +148,7 @@ func showBehavior(w http.ResponseWriter, r *http.Request, behavior any) {
 	writeJSON(w, http.StatusOK, behavior)
 }
 
-// answerBehavior answers a request that set the behavior, or couldn't.
+// answerBehavior answers a request to set the behavior. err is the reason that it failed, or nil.
 func answerBehavior(w http.ResponseWriter, behavior any, err error) {
 	if err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error(), "code": "invalid_behavior"})
@@ -158,7 +157,7 @@ func answerBehavior(w http.ResponseWriter, behavior any, err error) {
 	writeJSON(w, http.StatusOK, behavior)
 }
 
-// readBehavior reads one behavior and nothing else. Fields that aren't given keep their values.
+// readBehavior reads one behavior from a body with nothing else in it. Missing fields keep their values.
 func readBehavior(body io.Reader, behavior any) error {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
@@ -171,9 +170,9 @@ func readBehavior(body io.Reader, behavior any) error {
 	return nil
 }
 
-// writeJSON answers with the value.
+// writeJSON answers with a value in JSON.
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(value) // fails only if the client has gone
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// luck returns a source of numbers that is the same in every run.
+// luck returns a source of random numbers that is the same in every run.
 func luck() func() float64 {
 	return rand.New(rand.NewPCG(1, 2)).Float64
 }
@@ -26,7 +26,7 @@ func TestFaultInterface(t *testing.T) {
 	tests := map[string]struct {
 		method, body string
 		wantStatus   int
-		want         Behavior // after the call
+		want         Behavior // the behavior after the call
 	}{
 		"GET":                      {http.MethodGet, "", 200, defaults},
 		"PUT":                      {http.MethodPut, `{"latencyMs": 5, "failRate": 0.25, "status": 429}`, 200, Behavior{5, 0.25, 429}},

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Secrets stands in for Secrets Manager, as far as functions call it: it holds values by their secrets' ARNs. It checks no
+// Secrets stands in for Secrets Manager, as far as functions call it. It has secrets' values by their ARNs, and doesn't check
 // signatures.
 type Secrets map[string]string
 
@@ -30,7 +30,7 @@ func (s Secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeAWSError(w, "ResourceNotFoundException")
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]string{"ARN": request.ID, "SecretString": value}) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(map[string]string{"ARN": request.ID, "SecretString": value}) // fails only if the client has gone
 }
 
 func writeAWSError(w http.ResponseWriter, kind string) {

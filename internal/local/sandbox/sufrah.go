@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// SufrahBasePath is where the paths of the Sufrah API begin, as in production.
+// SufrahBasePath is the prefix of the Sufrah API's paths, as in production.
 const SufrahBasePath = "/api/v1/external"
 
-// maxCountedPaths bounds the memory that counts take; calls of further paths are counted together, as "other".
+// maxCountedPaths bounds the memory for counts. Calls of further paths are counted together, as "other".
 const maxCountedPaths = 10_000
 
 //go:embed sample/categories.json
@@ -24,9 +24,9 @@ var sampleBranches []byte
 //go:embed sample/products.json
 var sampleProducts []byte
 
-// Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant with an id that begins with "merchant-" has the same
-// categories and branches, and every category the same products; all others are unknown. It accepts any key. It is safe for
-// concurrent use.
+// Sufrah stands in for the Sufrah API under SufrahBasePath. Every merchant with an id that begins with "merchant-" has the
+// same categories and branches, and every category has the same products; other merchants are unknown. It accepts any key. It
+// is safe for concurrent use.
 type Sufrah struct {
 	fault   *Fault
 	handler http.Handler
@@ -35,7 +35,7 @@ type Sufrah struct {
 	calls map[string]int
 }
 
-// NewSufrah returns a stand-in that takes the luck of its calls from random, which NewFault describes.
+// NewSufrah returns a stand-in. random decides which calls fail, as for NewFault.
 func NewSufrah(random func() float64) *Sufrah {
 	s := &Sufrah{fault: NewFault(random, writeProblem), calls: make(map[string]int)}
 	mux := http.NewServeMux()
@@ -46,13 +46,13 @@ func NewSufrah(random func() float64) *Sufrah {
 	return s
 }
 
-// ServeHTTP counts the call and answers it as Sufrah would, or as the fault says.
+// ServeHTTP counts the call and answers it as Sufrah does, or as the fault says.
 func (s *Sufrah) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.count(r.URL.Path)
 	s.handler.ServeHTTP(w, r)
 }
 
-// Fault returns the fault of the stand-in's calls.
+// Fault returns the switch for faults of the stand-in.
 func (s *Sufrah) Fault() *Fault {
 	return s.fault
 }
@@ -73,7 +73,7 @@ func (s *Sufrah) count(path string) {
 	s.calls[path]++
 }
 
-// merchantList answers with the list, as text/plain: Sufrah's own choice of content type.
+// merchantList answers with the list as text/plain, the content type that Sufrah sends.
 func merchantList(list []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !authorized(r.Header.Get("Authorization")) {
@@ -85,7 +85,7 @@ func merchantList(list []byte) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write(list) // a client that has gone needs no list
+		_, _ = w.Write(list) // fails only if the client has gone
 	})
 }
 
@@ -102,13 +102,13 @@ func products(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authorized says whether the header holds a key.
+// authorized reports whether the Authorization header has a key.
 func authorized(header string) bool {
 	scheme, key, _ := strings.Cut(header, " ")
 	return scheme == "ApiToken" && strings.TrimSpace(key) != ""
 }
 
-// writeProblem writes an error in the form that Sufrah's framework gives it.
+// writeProblem writes an error in the form of Sufrah's web framework.
 func writeProblem(w http.ResponseWriter, status int) {
 	if status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")

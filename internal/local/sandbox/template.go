@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// Template is content that WhatsApp has approved: a text with variables such as {{1}}.
+// Template is a content approved by WhatsApp: a text with variables such as {{1}}.
 type Template struct {
 	Body    string
-	Samples map[string]string // by the variables' names
+	Samples map[string]string // by variable
 }
 
-// Approve adds an approved template. Once there is one, every SID that isn't known is refused.
+// Approve adds an approved template. After the first one, unknown SIDs are refused.
 func (t *Twilio) Approve(sid string, template Template) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -23,8 +23,8 @@ func (t *Twilio) Approve(sid string, template Template) {
 	t.approved[sid] = template
 }
 
-// parseVariables reads ContentVariables, a JSON object. Twilio refuses a value that is null or empty, or has a line break, a tab
-// or more than four consecutive spaces (https://www.twilio.com/docs/api/errors/21656).
+// parseVariables parses ContentVariables, a JSON object. Twilio refuses a value that is null or empty, or has a line break, a
+// tab or more than four consecutive spaces (https://www.twilio.com/docs/api/errors/21656).
 func parseVariables(raw string) (map[string]string, *twilioError) {
 	if raw == "" {
 		return nil, nil
@@ -44,10 +44,10 @@ func parseVariables(raw string) (map[string]string, *twilioError) {
 	return variables, nil
 }
 
-// fill gives the variables that a message leaves out their template's samples ("If a value is omitted, Twilio uses the template's
-// default placeholder value", https://www.twilio.com/docs/api/errors/21656), or refuses the message: a SID that isn't known
-// (https://www.twilio.com/docs/api/errors/21655), a variable with neither value nor sample, and a text that its variables make
-// longer than 1,600 characters (https://www.twilio.com/docs/api/errors/21617).
+// fill sets the variables that a message lacks to the template's samples ("If a value is omitted, Twilio uses the template's
+// default placeholder value", https://www.twilio.com/docs/api/errors/21656). It refuses an unknown SID
+// (https://www.twilio.com/docs/api/errors/21655), a variable with neither value nor sample, and a text that is longer than
+// 1,600 characters with its variables (https://www.twilio.com/docs/api/errors/21617).
 func (t *Twilio) fill(message *SentMessage) *twilioError {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// maxMessages is how many of the latest messages Twilio's stand-in remembers.
+	// maxMessages is the number of latest messages that the stand-in remembers.
 	maxMessages = 10_000
 
-	// maxTextRunes is how long a WhatsApp message may be.
+	// maxTextRunes is the greatest length of a WhatsApp message, in characters.
 	maxTextRunes = 1600
 
 	maxFormBytes = 64 << 10
@@ -30,20 +30,20 @@ type SentMessage struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"` // null if there are none
 	Body             string            `json:"body"`
-	// ListPicker is shown by contents made over the Content API, and absent from all others.
+	// ListPicker is the list of a content made over the Content API, absent for any other message.
 	ListPicker *ListPicker `json:"listPicker,omitempty"`
 	SID        string      `json:"sid"`
-	Status     string      `json:"status"`    // the furthest so far
-	ErrorCode  int         `json:"errorCode"` // of a message that failed; else 0
+	Status     string      `json:"status"`    // the furthest status so far
+	ErrorCode  int         `json:"errorCode"` // of a failed message, otherwise 0
 }
 
-// Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It accepts any account and token,
-// remembers the messages that it was asked to send, and reports each message's statuses to its StatusCallback, according to its
-// Delivery. Like Twilio, it refuses Twilio's test receivers: +15005550001 is no valid number, +15005550004 has unsubscribed,
-// and +15005550009 is no mobile.
+// Twilio stands in for Twilio's Messages API: POST /2010-04-01/Accounts/{sid}/Messages.json. It accepts any account and
+// token, remembers the messages, and reports each message's statuses to its StatusCallback as its Delivery says. Like Twilio,
+// it refuses Twilio's test receivers: +15005550001 is no valid number, +15005550004 has unsubscribed, and +15005550009 is no
+// mobile.
 //
-// A content made over the Content API can be sent only by its own account, while it exists. A customer known to have written
-// gets it only within 24 hours.
+// A content made over the Content API exists only for its own account, until it is deleted. A customer who has written
+// through the stack gets it only within 24 hours of writing.
 //
 // It is safe for concurrent use.
 type Twilio struct {
@@ -56,16 +56,15 @@ type Twilio struct {
 
 	mu       sync.Mutex
 	delivery Delivery
-	approved map[string]Template  // by SID; nil: every SID that wasn't made here is taken for an approved template's
-	wrote    map[string]time.Time // time of each customer's latest message, by the customer's address and the receiver's
-	accepted int                  // messages ever
-	messages []SentMessage        // a ring: message n is at n modulo maxMessages
+	approved map[string]Template  // by SID; nil: every SID that wasn't made here counts as an approved template's
+	wrote    map[string]time.Time // time of a customer's latest message to a number, by both addresses
+	accepted int                  // number of messages ever accepted
+	messages []SentMessage        // ring buffer: message n is at n modulo maxMessages
 }
 
-// NewTwilio returns a stand-in that takes the time of messages from now, and the luck of its calls from random, which
-// NewFault describes.
+// NewTwilio returns a stand-in. Messages get their time from now. random decides which calls fail, as for NewFault.
 func NewTwilio(now func() time.Time, random func() float64) *Twilio {
-	var luck sync.Mutex // one source for two faults
+	var luck sync.Mutex // both faults use the same random
 	shared := func() float64 {
 		luck.Lock()
 		defer luck.Unlock()
@@ -90,12 +89,12 @@ func NewTwilio(now func() time.Time, random func() float64) *Twilio {
 	return t
 }
 
-// ServeHTTP answers as Twilio would, or as the fault says.
+// ServeHTTP answers as Twilio does, or as the fault says.
 func (t *Twilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.handler.ServeHTTP(w, r)
 }
 
-// Fault returns the fault of the stand-in's calls; a failed call has sent nothing.
+// Fault returns the switch for faults of the stand-in. A failing call sends nothing.
 func (t *Twilio) Fault() *Fault {
 	return t.fault
 }
@@ -103,7 +102,7 @@ func (t *Twilio) Fault() *Fault {
 // Contents returns the stand-in of the Content API.
 func (t *Twilio) Contents() *Contents { return t.contents }
 
-// Wrote notes that a customer wrote to a number just now. Addresses are as in webhooks.
+// Wrote notes that a customer has just written to a number. Both addresses have the form that webhooks have.
 func (t *Twilio) Wrote(from, to string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,8 +112,8 @@ func (t *Twilio) Wrote(from, to string) {
 	t.wrote[from+" "+to] = t.now()
 }
 
-// Messages returns the messages to the number, with "whatsapp:" in front or not, or all with "", the newest first and at
-// most the latest 10,000. A plus sign that a query turned into a space is understood.
+// Messages returns the messages to a number, newest first; "" means all numbers. At most the latest 10,000 are known.
+// "whatsapp:" may stand before the number, and a space in place of its plus sign, as in a query.
 func (t *Twilio) Messages(to string) []SentMessage {
 	to = strings.TrimPrefix(strings.TrimSpace(to), whatsApp)
 	if to = strings.TrimSpace(to); to != "" && to[0] != '+' && !isUserID(to) {
@@ -131,7 +130,7 @@ func (t *Twilio) Messages(to string) []SentMessage {
 	return found
 }
 
-// twilioError is the form of Twilio's errors.
+// twilioError is an error in Twilio's form.
 type twilioError struct {
 	Code     int    `json:"code"`
 	Message  string `json:"message"`
@@ -148,7 +147,7 @@ func writeTwilioError(w http.ResponseWriter, e twilioError) {
 	writeJSON(w, e.Status, e)
 }
 
-// writeTwilioFailure writes the error that Twilio answers with the status.
+// writeTwilioFailure writes Twilio's error for a status.
 func writeTwilioFailure(w http.ResponseWriter, status int) {
 	e := twilioError{Code: 20000 + status, Message: http.StatusText(status), Status: status}
 	switch status {
@@ -161,7 +160,7 @@ func writeTwilioFailure(w http.ResponseWriter, status int) {
 	writeTwilioError(w, e)
 }
 
-// create takes one message.
+// create takes a message to be sent.
 func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
 	account := r.PathValue("sid")
 	if user, token, ok := r.BasicAuth(); !ok || user != account || token == "" {
@@ -202,8 +201,8 @@ func (t *Twilio) create(w http.ResponseWriter, r *http.Request) {
 	t.report(number, to, outcome)
 }
 
-// attach adds a made content's list, or refuses to send it. Twilio reports 63016 in a status callback
-// (https://www.twilio.com/docs/api/errors/63016), the stand-in at once.
+// attach adds the list of a made content to the message, or refuses to send it. Twilio reports that refusal, 63016, in a
+// status callback (https://www.twilio.com/docs/api/errors/63016); the stand-in answers with it.
 func (t *Twilio) attach(account string, parameter func(string) string, message *SentMessage) *twilioError {
 	if message.ContentSID == "" {
 		return nil
@@ -226,7 +225,7 @@ func (t *Twilio) attach(account string, parameter func(string) string, message *
 	return nil
 }
 
-// parseMessage reads a message from its parameters, or refuses it as Twilio does.
+// parseMessage parses a message, and refuses it if Twilio would.
 func parseMessage(parameter func(string) string) (SentMessage, *twilioError) {
 	from, to := parameter("From"), parameter("To")
 	service, content := parameter("MessagingServiceSid"), parameter("ContentSid")
@@ -266,15 +265,15 @@ func parseMessage(parameter func(string) string) (SentMessage, *twilioError) {
 	}, nil
 }
 
-// NotEnabledFor is the country of user ids that the stand-in's senders can't send to yet: some senders answered 21211 to every
-// user id in June 2026 (nyaruka/courier #1083).
+// NotEnabledFor is a country of user ids that the stand-in's senders can't send to: in June 2026, some senders answered 21211
+// to every user id (nyaruka/courier #1083).
 const NotEnabledFor = "XX."
 
 // isUserID reports whether a text is a business-scoped user id: two letters of a country, a dot, and 1 to 128 letters and
 // digits (Meta, "Business-scoped user IDs").
 var isUserID = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9]{1,128}$`).MatchString
 
-// refuseReceiver refuses receivers that are neither a WhatsApp number nor a user id (without a plus sign), and Twilio's test
+// refuseReceiver refuses a receiver that is neither a WhatsApp number nor a user id (without a plus sign), and Twilio's test
 // receivers.
 func refuseReceiver(to string) *twilioError {
 	if id := strings.TrimPrefix(to, whatsApp); id != to && isUserID(id) && !strings.HasPrefix(id, NotEnabledFor) {
@@ -306,7 +305,7 @@ func (t *Twilio) remember(message SentMessage) int {
 	return t.accepted
 }
 
-// created returns Twilio's answer to a message that it accepted.
+// created returns Twilio's answer to an accepted message.
 func created(account string, message SentMessage, parameter func(string) string, at time.Time) map[string]any {
 	sid := message.SID
 	var errorCode any

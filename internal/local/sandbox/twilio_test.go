@@ -169,7 +169,7 @@ func TestTwilioRefuses(t *testing.T) {
 	}
 }
 
-// A text of the longest kind is 1,600 characters, however many bytes they take.
+// The longest text has 1,600 characters, however many bytes they take.
 func TestTwilioTakesTheLongestText(t *testing.T) {
 	t.Parallel()
 	_, client, _ := setupTwilio(t)
@@ -179,7 +179,7 @@ func TestTwilioTakesTheLongestText(t *testing.T) {
 	}
 }
 
-// The client must understand every fault that the stand-in can be given as it would understand Twilio's.
+// The client must treat each fault of the stand-in like the same fault of Twilio.
 func TestTwilioFaults(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

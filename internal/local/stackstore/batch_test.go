@@ -21,22 +21,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// busy is a DynamoDB that carries out only the first parts of each batch, as it does when throttled, and counts how
-// often each part was asked for and carried out.
+// busy is a DynamoDB that carries out only the first parts of each batch, as if it were throttled. For each part it counts
+// the requests and the executions.
 type busy struct {
 	next    http.RoundTripper
 	atATime int
 
 	mu          sync.Mutex
 	asked, done map[string]int
-	largest     int // the most parts that came in one request
+	largest     int // most parts in a request
 }
 
 func newBusy(next http.RoundTripper, atATime int) *busy {
 	return &busy{next: next, atATime: atATime, asked: make(map[string]int), done: make(map[string]int)}
 }
 
-// readTable is a BatchGetItem's request to a table.
+// readTable is the part of a BatchGetItem for one table.
 type readTable struct {
 	Keys           []json.RawMessage
 	ConsistentRead bool
@@ -95,7 +95,7 @@ func (b *busy) write(r *http.Request) (*http.Response, error) {
 	return b.forward(r, now, "UnprocessedItems", later)
 }
 
-// split counts a table's parts of a batch, and returns how many of them are to be carried out now.
+// split counts the parts of a batch for one table, and returns how many of them are carried out now.
 func (b *busy) split(table string, parts []json.RawMessage, seen *int) (first int) {
 	for _, part := range parts {
 		name := table + canonical(part)
@@ -109,15 +109,15 @@ func (b *busy) split(table string, parts []json.RawMessage, seen *int) (first in
 	return first
 }
 
-// canonical returns a part with its keys in order: the SDK writes them in any.
+// canonical returns a part with sorted keys, because the SDK writes them in any order.
 func canonical(part json.RawMessage) string {
 	var value any
-	_ = json.Unmarshal(part, &value) // it was part of a message that is JSON
+	_ = json.Unmarshal(part, &value) // can't fail: it is part of valid JSON
 	sorted, _ := json.Marshal(value)
 	return string(sorted)
 }
 
-// forward lets next carry out a part of a request, and adds the rest to its answer as unprocessed.
+// forward lets next carry out a part of a request, and adds the rest to the answer as unprocessed.
 func (b *busy) forward(r *http.Request, now any, leftName string, left any) (*http.Response, error) {
 	answer := map[string]any{}
 	if b.atATime > 0 {
@@ -143,7 +143,7 @@ func (b *busy) forward(r *http.Request, now any, leftName string, left any) (*ht
 	return respond(http.StatusOK, string(body))(r)
 }
 
-// check reports parts that were not carried out exactly once, and requests larger than DynamoDB takes.
+// check fails for parts that weren't carried out exactly once, and for requests larger than DynamoDB allows.
 func (b *busy) check(t *testing.T, parts, largest int) {
 	t.Helper()
 	if len(b.done) != parts {
@@ -162,7 +162,7 @@ func (b *busy) check(t *testing.T, parts, largest int) {
 // TestReadInParts: items that DynamoDB leaves unprocessed are asked for again, and no others.
 func TestReadInParts(t *testing.T) {
 	t.Parallel()
-	const restaurants = 60 // times four items: three requests
+	const restaurants = 60 // four items each: three requests
 	engine := newEngine(t).Transport()
 	store := newStore(engine)
 	var want []string
@@ -196,12 +196,12 @@ func TestReadInParts(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("records (-want +got):\n%s", diff)
 			}
-			b.check(t, 4*restaurants+2, 100) // and the page's two items
+			b.check(t, 4*restaurants+2, 100) // two of them are the page's items
 		})
 	}
 }
 
-// TestWriteInParts is the same for writing.
+// TestWriteInParts: writes that DynamoDB leaves unprocessed are repeated, and no others.
 func TestWriteInParts(t *testing.T) {
 	t.Parallel()
 	const restaurants = 60
@@ -223,7 +223,7 @@ func TestWriteInParts(t *testing.T) {
 	}
 }
 
-// TestNeverProcessed: a batch that DynamoDB doesn't get done is an outage, not a result with holes.
+// TestNeverProcessed: a batch that DynamoDB never completes is an outage, not an incomplete result.
 func TestNeverProcessed(t *testing.T) {
 	t.Parallel()
 	const attempts = 6

@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// onlyConsistent refuses to let a read pass that could have an old answer.
+// onlyConsistent fails for a read that could return old data.
 type onlyConsistent struct {
 	t    *testing.T
 	next http.RoundTripper
@@ -30,8 +30,8 @@ func (c onlyConsistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		RequestItems   map[string]json.RawMessage
 	}
 	check := func(what string, r read) {
-		// Index reads never are. Reads of the ranking needn't be, because the restaurants at a place are read again, and neither need
-		// reads of the ledger's months, because their callbacks come late anyway.
+		// Reads of an index never are consistent. Reads of the ranking need not be, because the restaurants found are read
+		// again, nor reads of the ledger's months, because callbacks come late anyway.
 		stale := bytes.Contains(body, []byte(`"`+schema.RankingPrefix)) || bytes.Contains(body, []byte(`"`+schema.LedgerPrefix))
 		if !r.ConsistentRead && r.IndexName == "" && !stale {
 			c.t.Errorf("%s may have an old answer: %s", what, body)
@@ -59,8 +59,8 @@ func (c onlyConsistent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// TestReadsAreConsistent: an answer includes everything written before the call. The stand-in always does that, DynamoDB only
-// if asked.
+// TestReadsAreConsistent: an answer includes everything that was written before the call. The stand-in always works like
+// this; DynamoDB does so only on request.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	storetest.Exercise(t, func(t *testing.T) storetest.Store { return newStore(onlyConsistent{t, newEngine(t).Transport()}) })

@@ -26,10 +26,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// mortal lets the process that a request belongs to die after some of its writes.
+// mortal lets a process die after some writes: the writes of requests with its context.
 type mortal struct{ next http.RoundTripper }
 
-// life is the rest of a process's life, as a number of writes.
+// life is the number of writes that a process makes before it dies.
 type life struct {
 	mu     sync.Mutex
 	writes int
@@ -38,7 +38,8 @@ type life struct {
 
 type lifeKey struct{}
 
-// breakAfter returns a context that ends right after so many successful writes, before their answer arrives.
+// breakAfter returns the context of a process that dies right after the given number of successful writes, before the last
+// answer arrives.
 func breakAfter(ctx context.Context, writes int) context.Context {
 	ctx, end := context.WithCancel(ctx)
 	return context.WithValue(ctx, lifeKey{}, &life{writes: writes, end: end})
@@ -84,8 +85,8 @@ func TestCustomers(t *testing.T) {
 	})
 }
 
-// TestRecorderContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another
-// and the ordinary writes.
+// TestRecorderContractWithConflicts runs the contract on an engine with slow transactions, so that they meet one another and
+// ordinary writes.
 func TestRecorderContractWithConflicts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: TestRecorderContract has the same suite, without the conflicts")
@@ -113,10 +114,11 @@ func TestWriteCapacity(t *testing.T) {
 	must(t, ledger.Store.CreateRestaurant(t.Context(), restaurant.Restaurant{ID: "r1", Name: "One", Active: true, CreatedAt: start},
 		&restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: 1000}}))
 	const session, activity, transaction, refused = 1, 1, 4, 1
-	// A month's first opening gets the restaurant its place in the ranking, in a transaction of its own: its entry, in two orders, and
-	// the counts. Further ones don't change its whole percentage.
+	// With a month's first opening, the restaurant gets its place in the ranking, in a transaction of three items: its entry,
+	// in two orders, and the counts. The further openings here don't change its whole percentage.
 	const placing = 2 * 3
-	// Opening enters a session in the index. Opening it again moves it there, and keeps the ended session elsewhere.
+	// An opening enters the session in an index. The customer's next opening moves it there, and stores the ended session as
+	// an item of its own.
 	const entered, again = 1, 2 + 1
 	for _, step := range []struct {
 		kind, id, customer string
@@ -158,8 +160,8 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// TestCostOfIdentities: with any ids, an ordinary message takes one request before the answer and two write units, and no read.
-// The work of finding that two ids belong to the same customer is done once.
+// TestCostOfIdentities: with any ids, an ordinary message takes one request before the answer, two write units and no read.
+// To find that two ids belong to one customer costs more, but only once.
 func TestCostOfIdentities(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -179,21 +181,21 @@ func TestCostOfIdentities(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for i, step := range []struct {
 		what, customer, userID string
-		requests               int64 // of Record
+		requests               int64 // made by Record
 		written                float64
 		read                   float64
 	}{
 		{"first, by number", number, "", 1, -1, 0},
 		{"ordinary, by number", number, "", 1, 2, 0},
-		{"the first with both", number, user, 5, -1, 2}, // refused, two reads, the transaction, and the message
+		{"the first with both", number, user, 5, -1, 2}, // a refused write, two reads, the transaction and the message
 		{"ordinary, with both", number, user, 1, 2, 0},
 		{"ordinary, by number", number, "", 1, 2, 0},
-		{"the first by user id", user, "", 2, 3, 0}, // comes upon the alias
+		{"the first by user id", user, "", 2, 3, 0}, // meets the alias
 		{"ordinary, by user id", user, "", 1, 2, 0},
 		{"ordinary, with both", number, user, 1, 2, 0},
 		{"first, by user id", other, "", 1, -1, 0},
 		{"ordinary, by user id", other, "", 1, 2, 0},
-		{"first, with both", "+966500000003", "SA.3", 2, -1, 0}, // and the alias
+		{"first, with both", "+966500000003", "SA.3", 2, -1, 0}, // and writes the alias
 		{"ordinary, with both", "+966500000003", "SA.3", 1, 2, 0},
 	} {
 		at = at.Add(time.Minute)
@@ -211,7 +213,8 @@ func TestCostOfIdentities(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsOfBothForms: sessions that ended are shown in the order in which they were opened, whichever form they were kept in.
+// TestEndedSessionsOfBothForms: ended sessions are shown in the order of their openings, whether they are stored in the old
+// or in the new form.
 func TestEndedSessionsOfBothForms(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -248,8 +251,8 @@ func TestEndedSessionsOfBothForms(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsSurviveCrashes: a process dies after each of the writes of a message that opens a session in place of an
-// ended one. The message is delivered again, or never, and another comes when its session has ended too. No session is missing.
+// TestEndedSessionsSurviveCrashes: a message opens a session in place of an ended one, and the process dies after any of its
+// writes. The message is repeated, or never, and a later message comes when its session has ended too. No session is lost.
 func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	for writes := range 6 {
@@ -261,7 +264,7 @@ func TestEndedSessionsSurviveCrashes(t *testing.T) {
 				return err
 			}
 			must(t, record(t.Context(), 0, "d"))
-			_ = record(ledger.Break(t.Context(), writes), 1, "d") // it may need fewer
+			_ = record(ledger.Break(t.Context(), writes), 1, "d") // it may have made fewer writes
 			if again {
 				must(t, record(t.Context(), 1, "again"))
 			}
@@ -279,14 +282,14 @@ func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	}
 }
 
-// TestOpeningsMeet: two messages at the same moment both find no session to extend. The first written message opens a
-// session, and the other belongs to it. This holds for new and for returning customers.
+// TestOpeningsMeet: two messages at the same moment both find no open session. The one that is written first opens a session,
+// and the other belongs to it. That holds for new and for returning customers.
 func TestOpeningsMeet(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
 		returns bool
-		ahead   time.Duration // by how much earlier the other message was received
+		ahead   time.Duration // how much earlier the other message was received
 		want    int64
 	}{
 		"new, overtaken by an earlier message":     {false, time.Second, 1},
@@ -317,7 +320,7 @@ func TestOpeningsMeet(t *testing.T) {
 					return engine.RoundTrip(r)
 				}), nil,
 			}
-			if test.returns { // the first update finds the session ended
+			if test.returns { // the first update finds that the session has ended
 				script = append([]http.RoundTripper{nil}, script...)
 			}
 			overtaken := newStore(&wire{next: engine, on: "UpdateItem", script: script})
@@ -332,7 +335,7 @@ func TestOpeningsMeet(t *testing.T) {
 	}
 }
 
-// TestItemsStaySmall holds the items that every message writes to one write unit, however long they are used.
+// TestItemsStaySmall: an item that every message writes fits into one write unit, however long it is used.
 func TestItemsStaySmall(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -347,14 +350,15 @@ func TestItemsStaySmall(t *testing.T) {
 		if _, err := storetest.Record(t.Context(), ledger.Recorder, m); err != nil {
 			t.Fatalf("recording the message: %v", err)
 		}
-		// One unit, and another for the refused one at a month's first message; a count is in the first day's transaction.
+		// One unit each. A month's first message costs one more for a refused write. On the first day, the transaction also
+		// counts the opening.
 		if _, after := engine.Consumed(names.Usage); day > 0 && after-before > 2 {
 			t.Fatalf("day %d: %v write units", day, after-before)
 		}
 	}
 }
 
-// TestBusyItemsStaySmall has a customer write in each slot of some weeks. With all slots in use, the item that every message
+// TestBusyItemsStaySmall: customers write in each slot of some weeks. With all slots in use, the item that every message
 // writes still takes one unit.
 func TestBusyItemsStaySmall(t *testing.T) {
 	t.Parallel()
@@ -362,10 +366,10 @@ func TestBusyItemsStaySmall(t *testing.T) {
 	ledger := newLedger(engine, usage.NewCalendar(nil))
 	names := schema.StackTables(devstack.StackName)
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	const restaurantID = "clxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz1234" // of the longest
+	const restaurantID = "clxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz123abcclxyz1234" // an id of the greatest length
 	put := usage.Activity{First: at, Last: at, LastConversation: at, Sessions: make(map[int64]int64),
 		Messages: usage.Tally{Month: usage.Month{Year: 2026, Month: time.January}, Days: make(map[int]int64)}}
-	for slot := range int64(usage.SessionSlots) { // as busy as can be
+	for slot := range int64(usage.SessionSlots) { // every slot is in use
 		put.Sessions[usage.SlotOf(at)-slot] = 12_345
 	}
 	for day := 1; day <= 31; day++ {
@@ -384,8 +388,8 @@ func TestBusyItemsStaySmall(t *testing.T) {
 	}
 }
 
-// TestBurst has a hundred customers open conversations with one restaurant at the same moment, where each transaction holds
-// the month's item for a while: all of them are counted within the time of an invocation. Time is the test's own.
+// TestBurst: a hundred customers open conversations with one restaurant at the same moment, and each transaction holds the
+// month's item for a while. All are counted within the time of an invocation. The test has a clock of its own.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -32,7 +32,7 @@ type (
 
 var tables = schema.StackTables(devstack.StackName)
 
-// corrupt sets one attribute of a stored item to something else.
+// corrupt replaces one attribute of a stored item.
 func corrupt(t *testing.T, transport http.RoundTripper, table string, key item, attribute string, value types.AttributeValue) {
 	t.Helper()
 	set := "SET #attribute = :value"
@@ -44,7 +44,7 @@ func corrupt(t *testing.T, transport http.RoundTripper, table string, key item, 
 	must(t, err)
 }
 
-// TestCorruptItems: content that this package didn't write is an error that names the attribute. It is no outage, since it
+// TestCorruptItems: content that the store didn't write is an error that names the attribute. It isn't an outage, because it
 // doesn't pass by itself.
 func TestCorruptItems(t *testing.T) {
 	t.Parallel()
@@ -156,7 +156,7 @@ func TestCorruptItems(t *testing.T) {
 	}
 }
 
-// TestCorruptKeys: keys can't be of another type, but can be something that this package didn't write.
+// TestCorruptKeys: a key can't have another type, but it can have content that the store didn't write.
 func TestCorruptKeys(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -175,7 +175,7 @@ func TestCorruptKeys(t *testing.T) {
 	}
 }
 
-// TestRebuildRepairs: the error of a corrupt directory asks for a rebuild, so a rebuild must work on it.
+// TestRebuildRepairs: the error for a corrupt directory asks for a rebuild, so the rebuild must repair it.
 func TestRebuildRepairs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -43,7 +43,7 @@ func importAll(t *testing.T, store *stackstore.Store, restaurants []restaurant.R
 	}
 }
 
-// series returns restaurants created a minute apart, every third of them inactive.
+// series returns restaurants created a minute apart; every third is inactive.
 func series(length int) []restaurant.Restaurant {
 	all := make([]restaurant.Restaurant, length)
 	for i := range all {
@@ -53,7 +53,7 @@ func series(length int) []restaurant.Restaurant {
 	return all
 }
 
-// listed returns the ids that the filter admits, in the list's order, from scratch.
+// listed returns the expected ids for a filter, in the list's order.
 func listed(restaurants []restaurant.Restaurant, filter usage.Filter) []string {
 	sorted := slices.SortedFunc(slices.Values(restaurants), func(a, b restaurant.Restaurant) int {
 		return cmp.Or(cmp.Compare(b.CreatedAt.UnixMilli(), a.CreatedAt.UnixMilli()), cmp.Compare(a.ID, b.ID))
@@ -67,7 +67,7 @@ func listed(restaurants []restaurant.Restaurant, filter usage.Filter) []string {
 	return ids
 }
 
-// readAll pages through a directory.
+// readAll reads all pages of a directory by their offsets.
 func readAll(t *testing.T, directory usage.Directory, filter usage.Filter) []string {
 	t.Helper()
 	const limit = 100
@@ -84,7 +84,7 @@ func readAll(t *testing.T, directory usage.Directory, filter usage.Filter) []str
 	}
 }
 
-// readOn reads the list page by page, and calls between after each.
+// readOn reads all pages of the list by cursors, and calls between after each page.
 func readOn(t *testing.T, store *stackstore.Store, filter usage.Filter, between func()) []string {
 	t.Helper()
 	ids := []string{}
@@ -105,13 +105,13 @@ func readOn(t *testing.T, store *stackstore.Store, filter usage.Filter, between 
 	return ids
 }
 
-// TestPagingOverRebuilds: a caller that pages while the directory is rebuilt with other pages sees every restaurant once.
+// TestPagingOverRebuilds: a caller who pages while the directory is rebuilt with other pages sees every restaurant once.
 func TestPagingOverRebuilds(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
 	all := series(520)
 	importAll(t, store, all)
-	for i := range 6 { // the first page is too large for a rebuild
+	for i := range 6 { // the first page is so large that a rebuild splits it
 		old := restaurant.Restaurant{ID: fmt.Sprintf("old%d", i), Name: "old", Active: true, CreatedAt: start.Add(time.Duration(-i) * time.Hour)}
 		must(t, store.CreateRestaurant(t.Context(), old, nil))
 		all = append(all, old)
@@ -124,7 +124,7 @@ func TestPagingOverRebuilds(t *testing.T) {
 	}
 }
 
-// wantListed holds the store's list to the restaurants that there are.
+// wantListed compares the store's list with the restaurants.
 func wantListed(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
 	t.Helper()
 	directory, err := store.Directory(t.Context())
@@ -137,7 +137,7 @@ func wantListed(t *testing.T, store *stackstore.Store, restaurants []restaurant.
 	}
 }
 
-// pageSizes returns how many restaurants each page of the directory holds, the oldest page first.
+// pageSizes returns the number of restaurants on each page of the directory, oldest page first.
 func pageSizes(t *testing.T, transport http.RoundTripper) []int {
 	t.Helper()
 	counts, err := newClient(transport).GetItem(t.Context(), &dynamodb.GetItemInput{
@@ -153,7 +153,7 @@ func pageSizes(t *testing.T, transport http.RoundTripper) []int {
 	return sizes
 }
 
-// TestPagesSplit: pages take 500 restaurants, imported or created one by one.
+// TestPagesSplit: pages have 500 restaurants, whether they were imported or created one by one.
 func TestPagesSplit(t *testing.T) {
 	t.Parallel()
 	for imported, want := range map[int][]int{
@@ -166,7 +166,7 @@ func TestPagesSplit(t *testing.T) {
 		1000: {500, 500, 2},
 	} {
 		if testing.Short() && imported > 500 {
-			continue // a page that is full is enough
+			continue // a single full page is enough here
 		}
 		t.Run(fmt.Sprint(imported), func(t *testing.T) {
 			t.Parallel()
@@ -174,7 +174,7 @@ func TestPagesSplit(t *testing.T) {
 			store := newStore(engine)
 			all := series(imported + 2)
 			importAll(t, store, all[:imported])
-			for _, r := range all[imported:] { // a restaurant that finds a page full, or not, and another
+			for _, r := range all[imported:] { // the first of them may find its page full
 				must(t, store.CreateRestaurant(t.Context(), r, nil))
 			}
 			wantSame(t, "page sizes", pageSizes(t, engine), want)
@@ -183,7 +183,7 @@ func TestPagesSplit(t *testing.T) {
 	}
 }
 
-// TestPageBoundaries: creations at a full page's bounds stay in order, whichever page takes them.
+// TestPageBoundaries: restaurants with creation times at the bounds of a full page stay in order, whichever page they are on.
 func TestPageBoundaries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: each case imports a full page of restaurants; TestPagesSplit does it once")
@@ -197,7 +197,7 @@ func TestPageBoundaries(t *testing.T) {
 	for name, test := range map[string]struct {
 		restaurants int
 		arrange     func([]restaurant.Restaurant)
-		created     []time.Duration // created afterwards, as times since start
+		created     []time.Duration // times of later creations, since start
 		want        []int
 	}{
 		"one millisecond across an import's bound": {510,
@@ -236,7 +236,7 @@ func TestPageBoundaries(t *testing.T) {
 			}
 			wantSame(t, "page sizes", pageSizes(t, engine), test.want)
 
-			for i := range all { // a switch finds the page that the creation chose
+			for i := range all { // switching must find the page that creation chose
 				if i%50 == 0 || i >= test.restaurants {
 					all[i].Active = !all[i].Active
 					must(t, store.SetActive(t.Context(), all[i].ID, all[i].Active))
@@ -251,7 +251,7 @@ func TestPageBoundaries(t *testing.T) {
 	}
 }
 
-// TestRebuildLosesNothing: restaurants that are created and switched while the directory is laid anew are all in it.
+// TestRebuildLosesNothing: restaurants that are created and switched during a rebuild are all in the directory afterwards.
 func TestRebuildLosesNothing(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
@@ -288,7 +288,7 @@ func TestRebuildLosesNothing(t *testing.T) {
 	})
 	group.Go(func() error {
 		for {
-			// A rebuild that found no quiet moment changed nothing, which is outside this test.
+			// A rebuild that never found a quiet moment has changed nothing; this test isn't about it.
 			if _, err := store.RebuildDirectory(ctx); err != nil && ctx.Err() != nil {
 				return err
 			}
@@ -305,7 +305,7 @@ func TestRebuildLosesNothing(t *testing.T) {
 	wantListed(t, store, all)
 }
 
-// TestOvertakenWriters: a writer that read the directory before rebuilds and writes after them starts again.
+// TestOvertakenWriters: a writer that reads the directory before a rebuild and writes after it starts again.
 func TestOvertakenWriters(t *testing.T) {
 	t.Parallel()
 	for name, write := range map[string]func(context.Context, *stackstore.Store, []restaurant.Restaurant) error{
@@ -341,7 +341,7 @@ func TestOvertakenWriters(t *testing.T) {
 	}
 }
 
-// TestSlowRebuild: a rebuild overtaken by another leaves the newer pages alone, even if it never ends.
+// TestSlowRebuild: a rebuild that another one overtakes leaves the newer pages alone, even if it never ends.
 func TestSlowRebuild(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -354,7 +354,7 @@ func TestSlowRebuild(t *testing.T) {
 	overtaken := false
 	slow := newStore(roundTrip(func(r *http.Request) (*http.Response, error) {
 		switch {
-		case operation(r) == "PutItem": // it dies before it declares its pages current
+		case operation(r) == "PutItem": // it dies before its pages become current
 			cancel()
 			return nil, ctx.Err()
 		case operation(r) == "BatchWriteItem" && !overtaken:
@@ -376,8 +376,8 @@ func TestSlowRebuild(t *testing.T) {
 	wantListed(t, store, all)
 }
 
-// TestReaderDuringRebuilds: a reader goes on with the pages that it knows through one rebuild, and hears of an outage,
-// not of a list with holes, after two.
+// TestReaderDuringRebuilds: a reader can still use the pages that it knows after one rebuild. After two it gets an outage,
+// not an incomplete list.
 func TestReaderDuringRebuilds(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
@@ -403,7 +403,7 @@ func TestReaderDuringRebuilds(t *testing.T) {
 	wantListed(t, store, append(all, added))
 }
 
-// TestRebuildTidiesUp: pages of past generations don't pile up.
+// TestRebuildTidiesUp: pages of past generations are deleted.
 func TestRebuildTidiesUp(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -414,14 +414,15 @@ func TestRebuildTidiesUp(t *testing.T) {
 			t.Fatalf("rebuilding the directory: %v", err)
 		}
 	}
-	// The counts, the number of generations, the phone number, the bot's id, two words, and two generations of two items each.
+	// The counts, the number of generations, the phone number, the bot's id, two words, and the two items of each of two
+	// generations.
 	wantSame(t, "items in the directory", engine.ItemCount(tables.Directory), 10)
 	if err := store.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}); err != nil {
 		t.Errorf("its phone number got lost: %v", err)
 	}
 }
 
-// words returns the ids of the directory's words.
+// words returns the ids of the directory's word items.
 func words(t *testing.T, transport http.RoundTripper) []string {
 	t.Helper()
 	var ids []string
@@ -439,7 +440,8 @@ func words(t *testing.T, transport http.RoundTripper) []string {
 	return ids
 }
 
-// TestSearchManyMatches: a search with more matches than it examines says so, and continues to the last, with any filter.
+// TestSearchManyMatches: a search with more matches than it examines says so, and can be continued to the last match, with
+// any filter.
 func TestSearchManyMatches(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
@@ -455,7 +457,7 @@ func TestSearchManyMatches(t *testing.T) {
 		"kebab pal":  {usage.All: 1, usage.InactiveOnly: 0},
 		"palace keb": {usage.All: 1, usage.InactiveOnly: 0},
 		"kebab 2099": {usage.All: 0},
-		"kebab 77":   {usage.All: 11, usage.InactiveOnly: 0}, // 77, 770 to 779: the second term's range has an end
+		"kebab 77":   {usage.All: 11, usage.InactiveOnly: 0}, // 77, 770 to 779: the range of the second term is examined to its end
 	} {
 		q, err := search.Parse(text)
 		must(t, err)
@@ -493,7 +495,7 @@ func TestSearchManyMatches(t *testing.T) {
 	if found, err := store.Search(t.Context(), q, usage.All, usage.Start{}, 90); err != nil || len(found.IDs) != 11 || found.AtLeast {
 		t.Errorf("found by the rarer term: %+v, error %v", found, err)
 	}
-	// An offset beyond the examined matches leads nowhere, and says where to continue.
+	// A page at an offset beyond the examined matches is empty, and has a cursor to continue.
 	q, err = search.Parse("kebab")
 	must(t, err)
 	found, err := store.Search(t.Context(), q, usage.All, usage.Start{Offset: 5000}, 90)
@@ -503,7 +505,8 @@ func TestSearchManyMatches(t *testing.T) {
 	}
 }
 
-// TestRebuildMendsWords: the check names faulty words, and a rebuild mends them, also in a stack from before there were words.
+// TestRebuildMendsWords: the check names faulty words, and a rebuild mends them. A stack that is older than the words gets
+// them.
 func TestRebuildMendsWords(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -567,7 +570,7 @@ func TestRebuildMendsWords(t *testing.T) {
 			}
 		}, nil},
 	} {
-		t.Run(name, func(t *testing.T) { // one after the other: they share the store
+		t.Run(name, func(t *testing.T) { // not in parallel: they share the store
 			test.spoil()
 			n, found, err := store.CheckDirectory(t.Context())
 			must(t, err)
@@ -589,7 +592,7 @@ func TestRebuildMendsWords(t *testing.T) {
 	}
 }
 
-// TestRename: a restaurant that gets another name is found by it, and no more by the old one.
+// TestRename: a renamed restaurant is found by its new name, and no longer by the old one.
 func TestRename(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -608,7 +611,7 @@ func TestRename(t *testing.T) {
 	wantSame(t, "differences", len(found), 0)
 }
 
-// TestRenameMeanwhile: a restaurant renamed and switched at the same time is found by its final name and state.
+// TestRenameMeanwhile: a restaurant that is renamed and switched at the same time is found by its final name and state.
 func TestRenameMeanwhile(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())

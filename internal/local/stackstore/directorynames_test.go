@@ -15,8 +15,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// TestSetBotOvertaken has two callers set a restaurant's bot at the same time. The later bot stands. The other's number and id
-// lead nowhere.
+// TestSetBotOvertaken: two callers set a restaurant's bot at the same time. The later bot stands, and the other's number and
+// id lead nowhere.
 func TestSetBotOvertaken(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]*restaurant.Bot{"a bot": {ID: "b1", PhoneNumber: "+966110000001"}, "no bot": nil} {
@@ -43,7 +43,7 @@ func TestSetBotOvertaken(t *testing.T) {
 			if tenant, err := store.TenantByNumber(t.Context(), mine.PhoneNumber); err != nil || tenant.Bot != mine {
 				t.Errorf("its number leads to %+v, error %v", tenant, err)
 			}
-			must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), &other)) // free again
+			must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(2), &other)) // the id is free again
 			if id, err := store.RestaurantOfBot(t.Context(), other.ID); err != nil || id != "r00002" {
 				t.Errorf("the other id leads to %q, error %v", id, err)
 			}
@@ -52,7 +52,7 @@ func TestSetBotOvertaken(t *testing.T) {
 	}
 }
 
-// TestCheckFindsAndRebuildMendsNames spoils the items that lead to restaurants in every possible way.
+// TestCheckFindsAndRebuildMendsNames damages the items that lead to restaurants, in every possible way.
 func TestCheckFindsAndRebuildMendsNames(t *testing.T) {
 	t.Parallel()
 	text := func(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
@@ -119,15 +119,14 @@ func TestCheckFindsAndRebuildMendsNames(t *testing.T) {
 	}
 }
 
-// TestNamesMeanwhile: a bot that is set while the check reads is no difference, and a bot set while a rebuild mends keeps its
-// values.
+// TestNamesMeanwhile: a bot that is set during a check is no difference. A bot that is set during a rebuild keeps its values.
 func TestNamesMeanwhile(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
 	store := newStore(engine)
 	old, fresh := restaurant.Bot{ID: "b1", PhoneNumber: "+966110000001"}, restaurant.Bot{ID: "b2", PhoneNumber: "+966110000002"}
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(1), &old))
-	// set sets the bot between a scan of the bots (the second scan) and a scan of the directory (the third).
+	// set sets the bot after the scan of the bots (the second scan) and before the scan of the directory (the third).
 	set := func(bot restaurant.Bot) *wire {
 		return &wire{next: engine, on: "Scan", script: []http.RoundTripper{nil, nil,
 			roundTrip(func(r *http.Request) (*http.Response, error) {

@@ -22,21 +22,21 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// stack is a test's own empty tables on DynamoDB Local. It is reached as the functions reach their tables, with longer time-outs:
-// the engine may be slow on a busy machine.
+// stack is the test's own empty tables on DynamoDB Local. They are reached as from a function, but with longer time-outs,
+// because the engine may be slow on a busy machine.
 type stack struct {
 	config aws.Config
 	tables schema.Tables
 }
 
-// newStack creates the template's tables, which are deleted when the test ends. Nothing expires in them: most tests have
-// a time of their own, by which DynamoDB Local would take new items for expired ones.
+// newStack creates the template's tables, and deletes them when the test ends. Nothing expires in them: most tests have a
+// clock of their own, by which DynamoDB Local would take new items for expired ones.
 func newStack(t testing.TB) stack {
 	t.Helper()
 	return newStackOf(t, func(table *sam.Table) { table.TimeToLive = "" })
 }
 
-// newStackOf creates the template's tables with a change.
+// newStackOf creates the template's tables, each changed by change.
 func newStackOf(t testing.TB, change func(*sam.Table)) stack {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.DynamoDB)
@@ -59,17 +59,17 @@ func newStackOf(t testing.TB, change func(*sam.Table)) stack {
 
 var patient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// newConfig returns the configuration of a function, with connections of its own.
+// newConfig returns a function's configuration of the SDK, with its own connections.
 func newConfig(endpoint string) aws.Config {
 	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = &endpoint
 	return config
 }
 
-// RoundTrip sends a request as the functions do.
+// RoundTrip sends a request in the same way as the functions.
 func (s stack) RoundTrip(r *http.Request) (*http.Response, error) { return s.config.HTTPClient.Do(r) }
 
-// store returns a store with transport for its requests: the stack itself, or a wrapper.
+// store returns a store that sends its requests through transport: the stack itself, or a wrapper of it.
 func (s stack) store(transport http.RoundTripper) *stackstore.Store {
 	return stackstore.New(s.client(transport), s.tables, mathrand.Float64)
 }

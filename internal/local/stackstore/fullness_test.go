@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// dropBoards deletes all of the ranking.
+// dropBoards deletes the whole ranking.
 func dropBoards(t *testing.T, client *dynamodb.Client) {
 	t.Helper()
 	scan, err := client.Scan(t.Context(), &dynamodb.ScanInput{TableName: &tables.Usage})
@@ -41,7 +41,7 @@ func dropBoards(t *testing.T, client *dynamodb.Client) {
 	}
 }
 
-// wantPage checks the ids and the total of a page of alerts, where the default limit is 10 a day.
+// wantPage checks the ids and the total of a page of alerts, with a default limit of 10 a day.
 func wantPage(t *testing.T, store *stackstore.Store, share usage.Share, offset, limit int, ids ...string) {
 	t.Helper()
 	ranks, err := store.Ranks(t.Context(), november)
@@ -53,7 +53,7 @@ func wantPage(t *testing.T, store *stackstore.Store, share usage.Share, offset, 
 	wantSame(t, "total", total, len(ids))
 }
 
-// TestReindex: months written before there were indexes, or imported beside them, are found afterwards.
+// TestReindex: months that are older than the boards, or were imported past them, are on the boards afterwards.
 func TestReindex(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -68,7 +68,7 @@ func TestReindex(t *testing.T) {
 		must(t, store.PutUsage(t.Context(), id, usage.Activity{}, map[usage.Month]usage.MonthCount{november: count}))
 	}
 	dropBoards(t, client)
-	for _, id := range []string{"r00001", "r00002"} { // as the former index had them
+	for _, id := range []string{"r00001", "r00002"} { // with the attributes of the former index
 		key := item{"restaurantId": &types.AttributeValueMemberS{Value: id}, "period": &types.AttributeValueMemberS{Value: november.String()}}
 		_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 			TableName: &tables.Usage, Key: key, UpdateExpression: aws.String("SET listedIn = :in, fullness = :n, step = :n, planLimit = :n"),
@@ -94,7 +94,8 @@ func TestReindex(t *testing.T) {
 	}
 }
 
-// TestRepeatInAnotherMonth: a top-up and its repeat that arrive together, one before a month's end and one after, are one.
+// TestRepeatInAnotherMonth: a top-up and its repeat arrive together, one before the month's end and one after it. They count
+// once.
 func TestRepeatInAnotherMonth(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -122,7 +123,7 @@ func TestRepeatInAnotherMonth(t *testing.T) {
 	wantSame(t, "months", record.Months, map[usage.Month]usage.MonthCount{december: {ToppedUp: 5, Days: map[int]int64{}}})
 }
 
-// TestPlanChangesMeanwhile: a top-up that a change of the plan overtakes is decided by the plan that stands.
+// TestPlanChangesMeanwhile: if the plan changes during a top-up, the top-up is decided by the new plan.
 func TestPlanChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -145,7 +146,7 @@ func TestPlanChangesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestTopUpsMeet: a top-up overtaken by another adds to it, even if the month was topped up before both.
+// TestTopUpsMeet: of two simultaneous top-ups, the second adds to the first, also in a month with earlier top-ups.
 func TestTopUpsMeet(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

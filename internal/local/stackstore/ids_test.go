@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// TestIDsShareOneNameSpace: a restaurant can't have the id of another's bot, nor a bot a restaurant's, even if both are given
-// at the same time.
+// TestIDsShareOneNameSpace: a restaurant can't have the id of another's bot, nor a bot the id of another restaurant, even if
+// both are created at the same time.
 func TestIDsShareOneNameSpace(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -34,7 +34,7 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 	wantTaken("a new bot", store.CreateRestaurant(t.Context(), storetest.Restaurant(3), &restaurant.Bot{ID: "r00001"}))
 	must(t, store.CreateRestaurant(t.Context(), storetest.Restaurant(3), nil))
 	wantTaken("a bot", store.SetBot(t.Context(), "r00003", restaurant.Bot{ID: "r00001"}))
-	must(t, store.SetBot(t.Context(), "r00003", restaurant.Bot{ID: "r00003"})) // its own
+	must(t, store.SetBot(t.Context(), "r00003", restaurant.Bot{ID: "r00003"})) // a bot may have its own restaurant's id
 
 	overtaken := newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
 		roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -56,7 +56,8 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 		}), nil,
 	}})
 	wantTaken("overtaken by a bot of the same id", overtaken.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot"}))
-	// Two are created at the same time with one bot id: the second is written while the first one's transaction is on its way.
+	// Two restaurants are created at the same time with the same bot id: the second is written while the first one's
+	// transaction is on its way.
 	overtaken = newStore(&wire{next: engine, on: "TransactWriteItems", script: []http.RoundTripper{
 		roundTrip(func(r *http.Request) (*http.Response, error) {
 			if err := store.CreateRestaurant(r.Context(), storetest.Restaurant(8), &restaurant.Bot{ID: "twice"}); err != nil {
@@ -82,7 +83,8 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 	}
 }
 
-// TestCheckFindsSharedIDs: ids that were given twice, or that are words of the API's paths, from before they were refused.
+// TestCheckFindsSharedIDs: the check finds ids with two owners, and ids that are words of the API's paths. Such ids are older
+// than their refusal.
 func TestCheckFindsSharedIDs(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -113,7 +115,7 @@ func TestCheckFindsSharedIDs(t *testing.T) {
 		{RestaurantID: "r00004", What: "bot id alerts is another restaurant's id"},
 		{RestaurantID: "r00004", What: "bot id alerts is reserved: it is a word of the API's paths"},
 	}
-	_, err = store.RebuildDirectory(t.Context()) // mends the items that lead to the bots, and leaves their ids
+	_, err = store.RebuildDirectory(t.Context()) // mends the items that lead to the bots, but can't change the ids
 	must(t, err)
 	_, found, err := store.CheckDirectory(t.Context())
 	must(t, err)

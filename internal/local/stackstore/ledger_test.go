@@ -23,7 +23,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// messageLedger returns a ledger of messages over a store.
+// messageLedger returns a ledger of messages in a store.
 func messageLedger(store ledger.Store) *ledger.Ledger {
 	return ledger.New(store, usage.NewCalendar(nil).Date, rand.Text, slog.New(slog.DiscardHandler))
 }
@@ -36,12 +36,12 @@ func callback(m conversation.Outgoing, status delivery.Status) delivery.Report {
 		},
 	}
 	if status == delivery.Failed {
-		r.ErrorCode = 63024 // no text would arrive either
+		r.ErrorCode = 63024 // an error after which no text would arrive either
 	}
 	return r
 }
 
-// messages returns the counts of today's month.
+// messages returns the counts of the current month.
 func (w *welcomed) messages() ledger.Month {
 	w.t.Helper()
 	month, err := w.store.Messages(w.t.Context(), "r1", usage.NewCalendar(nil).Month(time.Now()))
@@ -56,8 +56,8 @@ var (
 	texts    = ledger.Class{Kind: delivery.Welcome, Category: delivery.Service}
 )
 
-// TestLedgerFollowsMessages: a message that Twilio didn't take isn't entered. A message that it took is entered with the
-// reply, and its statuses with its callbacks.
+// TestLedgerFollowsMessages: a message that Twilio didn't take isn't entered. A message that it took is entered together with
+// the reply, and its statuses by its callbacks.
 func TestLedgerFollowsMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,8 +108,8 @@ func TestLedgerOfWhatFailsAtOnce(t *testing.T) {
 	})
 }
 
-// TestLedgerSurvivesDeaths has the answering process die after any of its writes. Twilio reports each message that it took,
-// in any order and repeatedly: the ledger equals the sent messages, and more callbacks change nothing.
+// TestLedgerSurvivesDeaths: the answering process dies after any of its writes. Twilio reports each message that it took, in
+// any order and repeatedly. The ledger equals the sent messages, and further callbacks change nothing.
 func TestLedgerSurvivesDeaths(t *testing.T) {
 	t.Parallel()
 	for writes := range 12 {
@@ -119,7 +119,7 @@ func TestLedgerSurvivesDeaths(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWelcomed(t)
 					in := conversation.Incoming{MessageID: "m1", Customer: guest, Body: "hello"}
-					_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // nobody is left to hear of it
+					_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // the process is dead, so nobody gets the error
 					time.Sleep(conversation.LeaseLength)
 					if err := w.Receive(t.Context(), w.tenant, in); err != nil {
 						t.Fatalf("receiving the message: %v", err)
@@ -158,8 +158,7 @@ func TestLedgerSurvivesDeaths(t *testing.T) {
 	}
 }
 
-// TestLedgerInAnOutage: a callback that can't be entered is posted again; the action that it asks for is done all the
-// same.
+// TestLedgerInAnOutage: a callback that can't be entered is posted again, and still has its other effects.
 func TestLedgerInAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -174,22 +173,22 @@ func TestLedgerInAnOutage(t *testing.T) {
 	})
 }
 
-// downLedger can't enter callbacks.
+// downLedger fails to enter callbacks.
 type downLedger struct{ conversation.Ledger }
 
 func (downLedger) Report(context.Context, string, delivery.Report) error {
 	return outage.ErrUnavailable
 }
 
-// TestCategories: a template counts in the category that it was approved with, a text as service, and everything as free for 72
-// hours after a customer came from an ad: also the text in place of a template that failed later.
+// TestCategories: a template counts in its approved category, and a text as service. For 72 hours after a customer came from
+// an ad, both count as free, also the text in place of a template that failed later.
 func TestCategories(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		ad       bool
 		approved map[string]delivery.Category
 		after    time.Duration
-		want     [2]delivery.Category // of the template, and of the text in its place
+		want     [2]delivery.Category // of the template, and of the text that replaces it
 	}{
 		"a template":              {want: [2]delivery.Category{delivery.Utility, delivery.Service}},
 		"one of marketing":        {approved: map[string]delivery.Category{"HX1": delivery.Marketing}, want: [2]delivery.Category{delivery.Marketing, delivery.Service}},
@@ -312,9 +311,9 @@ func TestMessageCostsTwoUnitsInTheLedger(t *testing.T) {
 	}
 }
 
-// TestAnswerSurvivesDeaths has the answering process die after any of its writes. Twilio reports the messages that it took,
-// and delivers the customer's message again. The customer has a single answer, and gets it if it wasn't sent yet. The answer
-// and its entry are a single write.
+// TestAnswerSurvivesDeaths: the answering process dies after any of its writes. Twilio reports the messages that it took, and
+// delivers the customer's message again. The customer gets exactly one answer. The answer and its entry are noted by a single
+// write.
 func TestAnswerSurvivesDeaths(t *testing.T) {
 	t.Parallel()
 	for writes := range 8 {
@@ -325,7 +324,7 @@ func TestAnswerSurvivesDeaths(t *testing.T) {
 				w.write("m1")
 				time.Sleep(time.Minute)
 				in := conversation.Incoming{MessageID: "m2", Customer: guest, Body: "menu"}
-				_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // nobody is left to hear of it
+				_ = w.Receive(breakAfter(t.Context(), writes), w.tenant, in) // the process is dead, so nobody gets the error
 				for _, m := range w.twilio.taken[1:] {
 					w.receive(callback(m, delivery.Sent))
 				}

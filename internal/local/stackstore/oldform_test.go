@@ -17,8 +17,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// oldRecorder records messages like processes until November 2026, which run beside new processes for a while during a
-// rolling release: with a marker for each message, and sessions without ids.
+// oldRecorder records messages as processes did until November 2026, with a marker for each message and sessions without ids.
+// During a rolling release, old and new processes run at the same time.
 type oldRecorder struct{ client *dynamodb.Client }
 
 func storedTime(t time.Time) types.AttributeValue {
@@ -62,7 +62,7 @@ func (o oldRecorder) record(ctx context.Context, m conversation.Message) error {
 	values := item{":at": storedTime(at), ":id": &s{Value: m.ID}, ":one": &n{Value: "1"}}
 	if last, ok := failed.Item["lastMessageAt"].(*s); ok {
 		if last.Value > at.Add(-conversation.SessionLength).UTC().Format("2006-01-02T15:04:05.000Z") {
-			return nil // open: a later message extended it
+			return nil // a later message has extended it
 		}
 		values[":seen"] = last
 	} else {
@@ -86,8 +86,8 @@ func (o oldRecorder) record(ctx context.Context, m conversation.Message) error {
 	return err
 }
 
-// TestOldAndNewForm has old and new processes record the same customers' messages in any order, each message and each of its
-// repeats by either: every session is counted once.
+// TestOldAndNewForm: old and new processes record the same customers' messages in any order, and each message and each repeat
+// may come to either. Every session is counted once.
 func TestOldAndNewForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -124,7 +124,7 @@ func TestOldAndNewForm(t *testing.T) {
 				m.Delivery = fmt.Sprint("d", i, ".", repeat)
 				deliver(m)
 			}
-			last[m.Customer] = now // a process of the other form takes a repeat for a message, some seconds later
+			last[m.Customer] = now // a process of the other form counts a repeat as a message, some seconds later
 		}
 		record, err := store.Usage(context.Background(), "r00001", []usage.Month{november})
 		if err != nil {

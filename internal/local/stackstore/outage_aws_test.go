@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// newNetwork returns a network to the server, in fine weather.
+// newNetwork returns a network to the server, without faults at first.
 func newNetwork(t *testing.T, server string) *faultproxy.Network {
 	t.Helper()
 	n, err := faultproxy.New(server)
@@ -24,25 +24,25 @@ func newNetwork(t *testing.T, server string) *faultproxy.Network {
 	return n
 }
 
-// through returns the stack as it is reached through the network, by a process of its own.
+// through returns the stack as another process reaches it through the network.
 func (s stack) through(n *faultproxy.Network) stack {
 	s.config = newConfig("http://" + n.Address())
 	return s
 }
 
 const (
-	threeTimeOuts = 3 * 2 * time.Second // of the SDK's client, for its attempts
-	margin        = 2 * time.Second     // for the pauses between attempts, on a machine that is busy
+	threeTimeOuts = 3 * 2 * time.Second // of the three attempts that the SDK's client makes
+	margin        = 2 * time.Second     // for the pauses between attempts, on a busy machine
 )
 
-// TestEngineOutages: in any weather of the network, calls end in time as outages, and the first call afterwards succeeds. A
-// message that was cut off is counted once.
+// TestEngineOutages: in any fault of the network, calls end in time as outages, and the first call afterwards succeeds. A
+// message whose recording was cut off is counted once.
 func TestEngineOutages(t *testing.T) {
 	t.Parallel()
-	const patience = time.Second // the callers' time in cases that have them give up
+	const patience = time.Second // the callers' deadline in cases in which they give up
 	for name, test := range map[string]struct {
 		weather faultproxy.Weather
-		gives   bool // the callers give up
+		gives   bool // whether the callers give up
 		atMost  time.Duration
 	}{
 		"refused":                      {faultproxy.Weather{Refuses: true}, false, margin},
@@ -94,7 +94,7 @@ func TestEngineOutages(t *testing.T) {
 	}
 }
 
-// TestEngineSlowNetwork: slow calls that end in time succeed.
+// TestEngineSlowNetwork: calls that are slow but end in time succeed.
 func TestEngineSlowNetwork(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -109,7 +109,7 @@ func TestEngineSlowNetwork(t *testing.T) {
 	}
 }
 
-// TestEngineForgottenConnections: connections that lead nowhere cost the calls that use them, and no others.
+// TestEngineForgottenConnections: a dead connection delays the calls that use it, and no others.
 func TestEngineForgottenConnections(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// throttled refuses writes to the ranking while it is told to, as DynamoDB does if a partition has no capacity left.
+// throttled refuses writes to the ranking while it is switched on, like a DynamoDB partition without capacity.
 type throttled struct {
 	next    http.RoundTripper
 	is      atomic.Bool
@@ -48,8 +48,8 @@ func (t *throttled) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// TestThrottledRanking: a ranking that takes no writes costs no message: it is counted, answered, and its thresholds are told of,
-// within a second or so. The restaurant's next conversation puts it where it belongs.
+// TestThrottledRanking: if the ranking refuses writes, messages are still counted and answered, and thresholds are still
+// reported, within about a second. The restaurant's next conversation sets its place.
 func TestThrottledRanking(t *testing.T) {
 	t.Parallel()
 	index := &throttled{next: newEngine(t).Transport()}
@@ -102,7 +102,7 @@ func TestThrottledRanking(t *testing.T) {
 		alerts(93*usage.Percent, "r1")
 		alerts(94 * usage.Percent)
 
-		// A top-up isn't refused either, and the next one makes up for it.
+		// A top-up isn't refused either, and the next one sets the place.
 		topUp := func(n int64) {
 			t.Helper()
 			_, err := store.AddTopUp(ctx, "r1", november, usage.TopUp{ID: fmt.Sprint("adj_", n), Amount: n, CreatedAt: now}, "", usage.Unlimited)
@@ -118,7 +118,7 @@ func TestThrottledRanking(t *testing.T) {
 	})
 }
 
-// TestPlacesMeet: of two simultaneous moves of a restaurant, the move with the older data loses.
+// TestPlacesMeet: of two simultaneous moves of a restaurant, the one with the newer data wins.
 func TestPlacesMeet(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -140,8 +140,8 @@ func TestPlacesMeet(t *testing.T) {
 	wantPage(t, store, 81*usage.Percent, 0, 10)
 }
 
-// TestPages holds pages of any size to a model: each restaurant is on one page, the fuller ones are on earlier pages, by whole
-// percent, and the total is exact.
+// TestPages compares pages of any size with a model: each restaurant is on one page, higher percentages are on earlier pages,
+// and the total is exact.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).Transport())
@@ -154,7 +154,7 @@ func TestPages(t *testing.T) {
 	for i := range 150 {
 		st := standing{usage.Quota{Used: int64(i * i % 331), Limit: 300}, i%9 > 0}
 		if i%4 == 0 {
-			st.quota.Used = 285 // many at the same percentage
+			st.quota.Used = 285 // many restaurants at the same percentage
 		}
 		if i%11 == 0 {
 			st.quota.Used = 0

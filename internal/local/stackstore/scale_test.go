@@ -25,33 +25,32 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// DynamoDB's capacity for a partition, and for a table on demand by default, in a second.
+// DynamoDB's capacity in a second: that of a partition, and the default of an on-demand table.
 //
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
-//
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 const (
 	partitionWrites, partitionReads = 1_000, 3_000
 	tableUnits                      = 40_000
 	callTime                        = 5 * time.Millisecond
 
-	// window is the time for which capacity is given: a tenth of a second. DynamoDB uses a second and more, and saves up five
-	// minutes' capacity.
+	// window is the period for which capacity is given: a tenth of a second. DynamoDB is more generous: it uses at least a
+	// second, and saves up five minutes of unused capacity.
 	window = time.Second / 10
 )
 
-// capacity stands between client and engine, and gives each partition key a partition's units and each table a table's.
-// Requests beyond that are refused, as DynamoDB does without saved capacity. An index is a partition of its own; when it has no
-// units left, its table's writes are refused.
+// capacity stands between client and engine. It gives each partition key the units of a partition, and each table its own,
+// and refuses requests beyond that, like a DynamoDB without saved capacity. An index is a partition of its own: if it has no
+// units left, writes to its table are refused.
 type capacity struct {
 	next http.RoundTripper
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
-	refused map[string]int // by the exhausted part
-	first   string         // to be refused
+	refused map[string]int // number of refused requests, by the exhausted partition or table
+	first   string         // first refused one
 	peak    map[string]float64
-	used    map[string]float64 // units of this window, by table
+	used    map[string]float64 // units used in this window, by table
 	current int64
 }
 
@@ -60,7 +59,7 @@ type bucket struct {
 	at   time.Time
 }
 
-// take takes units, and reports whether there are any; with debt also if there are none.
+// take takes units and reports whether there were enough. With debt it takes them in any case.
 func (c *capacity) take(name string, rate, units float64, debt bool) bool {
 	now := time.Now()
 	b := c.buckets[name]
@@ -83,7 +82,7 @@ type access struct {
 	units      float64
 }
 
-// accesses returns which partitions a request is about.
+// accesses returns the partitions that a request reads or writes.
 func accesses(operation string, body []byte) []access {
 	type attribute struct{ S string }
 	type part struct {
@@ -95,7 +94,7 @@ func accesses(operation string, body []byte) []access {
 		TransactItems []map[string]part
 		RequestItems  map[string]struct{ Keys []map[string]attribute }
 	}
-	_ = json.Unmarshal(body, &request) // attributes of other types than text stay empty, and no key is one
+	_ = json.Unmarshal(body, &request) // attributes that are not texts stay empty, and keys are texts
 	partition := func(p part) string {
 		for _, key := range []map[string]attribute{p.Key, p.Item} {
 			for _, name := range []string{"restaurantId", "id", "tokenHash"} {
@@ -167,7 +166,7 @@ func (c *capacity) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// charge takes a request's units from all partitions and tables that it touches, or from none.
+// charge takes a request's units from all partitions and tables that it touches, or from none of them.
 func (c *capacity) charge(all []access) (refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +190,7 @@ func (c *capacity) charge(all []access) (refused bool) {
 				return true
 			}
 			if strings.HasPrefix(name, "index of ") {
-				c.take(name, rate, -a.units, true) // only looked at: few writes are the index's too
+				c.take(name, rate, -a.units, true) // given back: this was only a check, because few writes concern the index
 			}
 		}
 		kind := map[bool]string{true: "writes of ", false: "reads of "}[a.write] + a.table
@@ -201,7 +200,7 @@ func (c *capacity) charge(all []access) (refused bool) {
 	return false
 }
 
-// chargeIndex takes an opening's units from the index: two writes in any case.
+// chargeIndex takes an opening's units from the index: two writes.
 func (c *capacity) chargeIndex(all []access) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,14 +211,14 @@ func (c *capacity) chargeIndex(all []access) {
 	}
 }
 
-// TestScale drives the recorder with a million restaurants and ten thousand messages a second, in virtual time (testing/synctest).
-// Two restaurants get more messages than a partition takes. Only these two are throttled, and nothing is lost. A delivery that
-// fails is repeated, as Twilio does.
+// TestScale: a million restaurants get ten thousand messages a second, in virtual time (testing/synctest). Two restaurants
+// get more messages than a partition can take. Only these two are throttled, and nothing is lost. A failed delivery is
+// repeated, as Twilio does.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	const restaurants = 1_000_000
 	const perSecond = 10_000
-	busy := map[string]int{"r1000001": 3_000, "r1000002": 1_500, "r1000003": 100} // messages a second
+	busy := map[string]int{"r1000001": 3_000, "r1000002": 1_500, "r1000003": 100} // messages a second, by restaurant
 	length := 400 * time.Millisecond
 	if testing.Short() {
 		length = 50 * time.Millisecond
@@ -257,7 +256,7 @@ func TestScale(t *testing.T) {
 		switch {
 		case id != "":
 			add(id, random.IntN(50) == 0, after)
-		case len(known) > 0 && random.IntN(10) < 8: // eight of ten go on with a conversation
+		case len(known) > 0 && random.IntN(10) < 8: // eight of ten belong to a known conversation
 			add(known[random.IntN(len(known))], false, after)
 		default:
 			id = fmt.Sprintf("r%07d", random.IntN(restaurants))
@@ -271,9 +270,9 @@ func TestScale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, free := newStore(limits), newStore(limits.next)
 		client := newClient(limits.next)
-		for id := range conversations { // the other of the million have nothing to do
+		for id := range conversations { // only restaurants with messages need a bot
 			must(t, free.PutRestaurants(t.Context(), []restaurant.Restaurant{{ID: id, Name: id, Active: true, CreatedAt: start}}))
-			bot := restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{ConversationsPerDay: 10}} // 3 conversations are a percent
+			bot := restaurant.Bot{ID: "bot-" + id, Limits: restaurant.Limits{ConversationsPerDay: 10}} // three conversations are one percent
 			_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &names.Bots, Item: schema.BotItem(id, bot)})
 			must(t, err)
 		}
@@ -289,7 +288,7 @@ func TestScale(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					recorded, err := storetest.Record(ctx, recorder, m.Message)
 					if err == nil && recorded.Opened {
-						// A place that is missed is made up for, and costs no message.
+						// If the place can't be set now, a later opening sets it, and the message isn't affected.
 						_, _ = storetest.Watch(ctx, recorder, m.RestaurantID, recorded.At)
 					}
 					cancel()

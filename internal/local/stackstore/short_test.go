@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMain has properties tried only a few times with -short, since each try has a store of its own. Rapid itself takes a
-// fifth of its checks then.
+// TestMain makes property tests try only a few cases with -short, because each case has a store of its own. Rapid by itself
+// would only reduce them to a fifth.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {

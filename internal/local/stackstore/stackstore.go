@@ -1,6 +1,6 @@
-// Package stackstore joins everything in a stack's tables in a single value, for operators' commands, local stacks and tests:
-// the rooms of package dynamo that functions link, and operations that no function has, such as importing counts and reading
-// everything.
+// Package stackstore joins all stores of a stack's tables in one value, for operators' commands, local stacks and tests. It
+// has the packages below internal/dynamo that functions link, and operations that no function has, such as importing counts
+// and reading everything.
 package stackstore
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Store is a stack's tables. It is safe for concurrent use.
+// Store reads and writes all of a stack's tables. It is safe for concurrent use.
 type Store struct {
 	*registry.Registry
 	*ranking.Ranking
@@ -34,16 +34,16 @@ type Store struct {
 	directory *directory.Directory
 }
 
-// races is how often a merge starts again because other writers changed its item meanwhile.
+// races bounds how often a merge starts again because another writer has changed its item.
 const races = 16
 
-// errRaced says that an item was changed between being read and being written.
+// errRaced says that the item was changed between being read and being written.
 var errRaced = errors.New("others changed the item meanwhile")
 
-// Difference is something that the directory says otherwise than the restaurants do.
+// Difference is a point in which the directory disagrees with the restaurants.
 type Difference = directory.Difference
 
-// New returns the Store of the tables. random returns a number in [0, 1): it spreads the attempts of writes that meet.
+// New returns the Store of the tables. random returns a number in [0, 1); it spreads the attempts of writers that have met.
 func New(client *dynamodb.Client, names schema.Tables, random func() float64) *Store {
 	db := table.New(client, random)
 	return &Store{
@@ -57,7 +57,7 @@ func (s *Store) Recorder(calendar usage.Calendar) *recording.Recorder {
 	return recording.New(s.db, s.names, calendar)
 }
 
-// RebuildDirectory lays the directory anew, as directory.Directory.Rebuild does.
+// RebuildDirectory rebuilds the directory, as directory.Directory.Rebuild does.
 func (s *Store) RebuildDirectory(ctx context.Context) (int, error) { return s.directory.Rebuild(ctx) }
 
 // CheckDirectory compares the directory with the restaurants, as directory.Directory.Check does.
@@ -65,5 +65,5 @@ func (s *Store) CheckDirectory(ctx context.Context) (restaurants int, found []Di
 	return s.directory.Check(ctx)
 }
 
-// TidyDirectory lays the directory anew if a page holds far too much, as directory.Directory.Tidy does.
+// TidyDirectory rebuilds the directory if a page is far too large, as directory.Directory.Tidy does.
 func (s *Store) TidyDirectory(ctx context.Context) (bool, error) { return s.directory.Tidy(ctx) }

@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/storetest"
 )
 
-// stackTables reads the template once: that takes longer than most tests.
+// stackTables reads the template once, because that takes longer than most tests.
 var stackTables = sync.OnceValues(func() ([]dynamolocal.Table, error) {
 	parsed, err := sam.Load("../../../template.yaml")
 	if err != nil {
@@ -38,7 +38,7 @@ func newEngine(t testing.TB) *dynamolocal.Engine {
 	return dynamolocal.New(time.Now, tables...)
 }
 
-// newStore returns a store with transport for its requests.
+// newStore returns a store that sends its requests through transport.
 func newStore(transport http.RoundTripper) *stackstore.Store {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
@@ -51,7 +51,7 @@ func TestContract(t *testing.T) {
 	storetest.Exercise(t, func(t *testing.T) storetest.Store { return newStore(newEngine(t).Transport()) })
 }
 
-// TestContractWithConflicts runs the contract on an engine where transactions take time, and so meet one another.
+// TestContractWithConflicts runs the contract on an engine with slow transactions, so that they meet one another.
 func TestContractWithConflicts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: TestContract has the same suite, without the conflicts")

@@ -19,12 +19,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// This file imports and exports data. Imports are merged with existing data by conditional writes, so that a stack can be in
-// use meanwhile: its own counts are neither lost nor doubled.
+// This file imports and exports data. An import merges its data with conditional writes, so that the stack can be in use
+// meanwhile: its own counts are neither lost nor doubled.
 
-// mergeItem changes a table.Item, and starts again when another writer has changed it meanwhile. change returns the conditional
-// update for the table.Item it is given (nil if the item does not exist), or no update if nothing is to be changed. The
-// condition must fail if the item has changed since it was read. mergeItem reports whether it changed anything.
+// mergeItem changes an item, and starts again if another writer has changed it meanwhile. change returns the conditional
+// update for the item it is given (nil if the item does not exist), or no update if nothing is to be changed. The condition
+// must fail if the item has changed since it was read. mergeItem reports whether it changed anything.
 func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, change func(seen *table.Reader) table.Expression) (bool, error) {
 	var seen table.Item
 	for range races {
@@ -48,7 +48,7 @@ func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, chan
 	return false, fmt.Errorf("%w: %w", outage.ErrUnavailable, errRaced)
 }
 
-// replace sets an attribute to another value, under the condition that it still has the value that was read.
+// replace sets an attribute, under the condition that it still has the value that was read.
 func replace(e table.Expression, seen *table.Reader, attribute string, value table.Value) table.Expression {
 	name, set, old := "#"+attribute, ":"+attribute, ":seen"+attribute
 	replaced := table.Expression{
@@ -64,7 +64,7 @@ func replace(e table.Expression, seen *table.Reader, attribute string, value tab
 	return e.And(replaced)
 }
 
-// replaceInstant is replace for a time, if it differs.
+// replaceInstant is replace for a time. It does nothing if the time is the same.
 func replaceInstant(e table.Expression, seen *table.Reader, attribute string, old, value time.Time) table.Expression {
 	if value.Equal(old) {
 		return e
@@ -72,9 +72,9 @@ func replaceInstant(e table.Expression, seen *table.Reader, attribute string, ol
 	return replace(e, seen, attribute, table.Instant(value))
 }
 
-// MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and
-// reports whether that changed it. The ranking takes the change over with Reindex, or with the month's next conversation. It
-// fails with outage.ErrUnavailable.
+// MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and reports
+// whether that changed it. The restaurant's place in the ranking follows with Reindex, or with the month's next conversation.
+// It fails with outage.ErrUnavailable.
 func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error) {
 	count.LastConversation = count.LastConversation.Truncate(time.Millisecond)
 	changed, err := s.mergeItem(ctx, s.names.Usage, schema.UsageKey(restaurantID, month.String()), func(seen *table.Reader) table.Expression {
@@ -91,7 +91,7 @@ func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage
 			e = replace(e, seen, schema.AttrToppedUp, table.Number(merged.ToppedUp))
 		}
 		if e.Set != "" || merged.Conversations != old.Conversations || seen.Item == nil {
-			// Every conversation that is counted meanwhile changes this attribute too.
+			// Every counted conversation changes this attribute, so a conversation in between is noticed.
 			e = replace(e, seen, schema.AttrConversations, table.Number(merged.Conversations))
 		}
 		return e
@@ -102,7 +102,7 @@ func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage
 	return changed, nil
 }
 
-// MergeActivity merges the times of messages that came elsewhere into the restaurant's own, as usage.Activity.Merge
+// MergeActivity merges the times of messages that were received elsewhere into the restaurant's own, as usage.Activity.Merge
 // does, and reports whether that changed them. It fails with outage.ErrUnavailable.
 func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity usage.Activity) (bool, error) {
 	for _, t := range []*time.Time{&activity.First, &activity.Last, &activity.LastConversation} {
@@ -126,10 +126,10 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 	return changed, nil
 }
 
-// MergeSession takes over a customer's session, as conversation.Session.Merge does, and reports whether that changed anything.
-// Nothing is counted. Afterwards the recorder treats the customer as known, and a message within conversation.SessionLength of
-// the session's last message extends it. The restaurant's activity must cover the session already, because an open session is
-// added to its count of open sessions. It fails with outage.ErrUnavailable.
+// MergeSession merges a customer's session from elsewhere, as conversation.Session.Merge does, and reports whether that
+// changed anything. It counts nothing. Afterwards the recorder treats the customer as known, and a message within
+// conversation.SessionLength of the session's last message extends it. The restaurant's activity must already cover the
+// session, because an open session is added to its count of open sessions. It fails with outage.ErrUnavailable.
 func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
 	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
 	changed, err := s.mergeSession(ctx, c)
@@ -188,7 +188,7 @@ func (s *Store) mergeSession(ctx context.Context, c conversation.Session) (bool,
 	return changed, err
 }
 
-// home returns the id that a customer is kept under.
+// home returns the id that a customer is stored under.
 func (s *Store) home(ctx context.Context, restaurantID, id string) (string, error) {
 	if !customer.IsUserID(id) {
 		return id, nil
@@ -198,7 +198,7 @@ func (s *Store) home(ctx context.Context, restaurantID, id string) (string, erro
 	return cmp.Or(in.Text(schema.AttrAlias), id), errors.Join(err, in.Err)
 }
 
-// moveSession counts a session in the slot of its latest message, if that is not out of date.
+// moveSession counts a session in the slot of its latest message, unless the slot is out of date.
 func (s *Store) moveSession(ctx context.Context, restaurantID string, moved schema.Move, at time.Time) error {
 	key := schema.UsageKey(restaurantID, schema.ActivityPeriod)
 	seen, err := s.db.Get(ctx, s.names.Usage, key)
@@ -247,7 +247,7 @@ func userIDOf(knownAs string) string {
 	return ""
 }
 
-// Restaurants returns the existing restaurants among the ids, by id. It fails with outage.ErrUnavailable.
+// Restaurants returns those of the ids' restaurants that exist, by id. It fails with outage.ErrUnavailable.
 func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
 	found := make(map[string]restaurant.Restaurant, len(ids))
 	if len(ids) == 0 {
@@ -272,8 +272,8 @@ func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]resta
 	return found, nil
 }
 
-// UpdateRestaurant writes the name and merchant id of a restaurant that exists, with the words that it is found by. It fails with
-// restaurant.ErrNotFound, the restaurant's faults or outage.ErrUnavailable.
+// UpdateRestaurant writes the name and merchant id of an existing restaurant, and its search words. It fails with
+// restaurant.ErrNotFound, outage.ErrUnavailable or the restaurant's faults.
 func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error {
 	err := r.Validate()
 	if err != nil {
@@ -283,7 +283,7 @@ func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) e
 		if err = s.updateRestaurant(ctx, r); !table.FailedCondition(err, 0) {
 			break
 		}
-		// It was switched or renamed by others, or is created just now.
+		// Others have switched or renamed the restaurant, or are just creating it.
 		if err = s.db.Wait(ctx, directory.Delay); err != nil {
 			break
 		}
@@ -295,7 +295,7 @@ func (s *Store) UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) e
 	return nil
 }
 
-// updateRestaurant writes a restaurant that is as it was read.
+// updateRestaurant writes a restaurant, if it hasn't changed since it was read.
 func (s *Store) updateRestaurant(ctx context.Context, r restaurant.Restaurant) error {
 	return s.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
 		it, err := s.db.Get(ctx, s.names.Restaurants, schema.RestaurantKey(r.ID))
@@ -326,10 +326,10 @@ func (s *Store) updateRestaurant(ctx context.Context, r restaurant.Restaurant) e
 	})
 }
 
-// AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that at no moment a
-// restaurant exists that the list doesn't show. Existing restaurants stay unchanged. If the directory's pages have no room
-// left, it is rebuilt. The ids must differ. It fails with outage.ErrUnavailable, or if thousands were created in the same
-// millisecond. Some may then have been added, and adding all again adds the others.
+// AddRestaurants adds many restaurants, each in one transaction with its entry in the directory, so that the list always
+// shows every restaurant. Existing restaurants stay unchanged. If the directory's pages are full, it is rebuilt. The ids must
+// differ. It fails with outage.ErrUnavailable, or if thousands of restaurants were created in the same millisecond. After a
+// failure some may have been added; calling it again adds the others.
 func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error {
 	all := slices.Clone(restaurants)
 	for i := range all {
@@ -359,7 +359,8 @@ func (s *Store) AddRestaurants(ctx context.Context, restaurants []restaurant.Res
 	return nil
 }
 
-// addSome adds restaurants in one transaction, again while others add some of them. It fails with *directory.FullError.
+// addSome adds restaurants in one transaction, and tries again if others add some of them meanwhile. It fails with
+// *directory.FullError.
 func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error {
 	for {
 		missing, err := s.missing(ctx, some)
@@ -393,7 +394,7 @@ func (s *Store) addSome(ctx context.Context, some []restaurant.Restaurant) error
 	}
 }
 
-// missing returns the restaurants that don't exist.
+// missing returns the restaurants that don't exist yet.
 func (s *Store) missing(ctx context.Context, some []restaurant.Restaurant) ([]restaurant.Restaurant, error) {
 	ids := make([]string, len(some))
 	for i, r := range some {
@@ -406,7 +407,7 @@ func (s *Store) missing(ctx context.Context, some []restaurant.Restaurant) ([]re
 	}), err
 }
 
-// EachRestaurant hands every restaurant to visit, in no order, and stops at its first error.
+// EachRestaurant calls visit with every restaurant, in no order. It stops at visit's first error and returns it.
 func (s *Store) EachRestaurant(ctx context.Context, visit func(restaurant.Restaurant) error) error {
 	return s.db.Scan(ctx, s.names.Restaurants, func(r *table.Reader) error {
 		found := schema.ReadRestaurant(r)
@@ -417,7 +418,7 @@ func (s *Store) EachRestaurant(ctx context.Context, visit func(restaurant.Restau
 	})
 }
 
-// EachBot hands every bot to visit with its restaurant's id, in no order, and stops at its first error.
+// EachBot calls visit with every bot and its restaurant's id, in no order. It stops at visit's first error and returns it.
 func (s *Store) EachBot(ctx context.Context, visit func(restaurantID string, bot restaurant.Bot) error) error {
 	return s.db.Scan(ctx, s.names.Bots, func(r *table.Reader) error {
 		id, bot := r.Text(schema.AttrRestaurantID), schema.ReadBot(r)
@@ -428,12 +429,12 @@ func (s *Store) EachBot(ctx context.Context, visit func(restaurantID string, bot
 	})
 }
 
-// EachUsage hands every month and every activity to visit, each alone in a record of its restaurant, in no order, and
-// stops at its first error.
+// EachUsage calls visit with every month and every activity, each in a record of its own, in no order. It stops at visit's
+// first error and returns it.
 func (s *Store) EachUsage(ctx context.Context, visit func(usage.Record) error) error {
 	return s.db.Scan(ctx, s.names.Usage, func(r *table.Reader) error {
 		if period := r.Text("period"); strings.Contains(period, "/") || strings.HasPrefix(r.Text(schema.AttrRestaurantID), schema.RankingPrefix) {
-			return r.Err // a top-up, the key of one, or the ranking's
+			return r.Err // a top-up, a top-up's idempotency key, or the ranking
 		}
 		record := usage.Record{Months: make(map[usage.Month]usage.MonthCount)}
 		record.Restaurant.ID = r.Text(schema.AttrRestaurantID)
@@ -445,11 +446,11 @@ func (s *Store) EachUsage(ctx context.Context, visit func(usage.Record) error) e
 	})
 }
 
-// EachSession hands every customer's latest session to visit, in no order, and stops at its first error.
+// EachSession calls visit with every customer's latest session, in no order. It stops at visit's first error and returns it.
 func (s *Store) EachSession(ctx context.Context, visit func(conversation.Session) error) error {
 	return s.db.Scan(ctx, s.names.Conversations, func(r *table.Reader) error {
 		if !strings.HasPrefix(r.Text(schema.AttrEntry), schema.SessionPrefix) {
-			return r.Err // a message's marker, or a session that ended
+			return r.Err // a message's marker, or an ended session
 		}
 		session := readLatestSession(r)
 		if r.Err == nil && session.LastMessageAt.IsZero() && !session.OptedOut {

@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// wantSound compares the directory with the restaurants: the list, and the check's findings.
+// wantSound compares the list with the restaurants, and expects that the check finds nothing.
 func wantSound(t *testing.T, store *stackstore.Store, restaurants []restaurant.Restaurant) {
 	t.Helper()
 	wantListed(t, store, restaurants)
@@ -35,8 +35,8 @@ func wantNoDifference(t *testing.T, store *stackstore.Store, restaurants int) {
 	wantSame(t, "differences", found, nil)
 }
 
-// TestAddManyRestaurants: restaurants added in any order and portions are all listed, on pages of the same size as if they were
-// created one by one.
+// TestAddManyRestaurants: restaurants added in any order and in any portions are all listed, on pages of the same sizes as if
+// they were created one by one.
 func TestAddManyRestaurants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: each case imports two full pages of restaurants; TestPagesSplit does it once")
@@ -56,7 +56,7 @@ func TestAddManyRestaurants(t *testing.T) {
 		},
 	} {
 		for _, portion := range []int{97, n} {
-			if portion == n && name != "newest first" { // AddRestaurants sorts them: the order is one
+			if portion == n && name != "newest first" { // AddRestaurants sorts a portion, so other orders give the same
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, %d at a time", name, portion), func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestAddManyRestaurants(t *testing.T) {
 	}
 }
 
-// TestAddWhereNoRoomIs: pages that can't take any more are laid anew.
+// TestAddWhereNoRoomIs: if a page is full, the directory is rebuilt.
 func TestAddWhereNoRoomIs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it adds thousands of restaurants")
@@ -94,14 +94,14 @@ func TestAddWhereNoRoomIs(t *testing.T) {
 	const older = 4050
 	all := series(older + 1)
 	must(t, store.AddRestaurants(t.Context(), all[older:]))
-	must(t, store.AddRestaurants(t.Context(), all[:older])) // to one page, until it is full
+	must(t, store.AddRestaurants(t.Context(), all[:older])) // all go to one page, until it is full
 	if sizes := pageSizes(t, engine); len(sizes) < 2 {
 		t.Errorf("pages of %d", sizes)
 	}
 	wantNoDifference(t, store, len(all))
 }
 
-// TestAddToFullMillisecond: a page can't be split between restaurants of one millisecond, and that is said.
+// TestAddToFullMillisecond: restaurants of one millisecond can't be split over two pages, and the error says so.
 func TestAddToFullMillisecond(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it adds thousands of restaurants")
@@ -120,7 +120,7 @@ func TestAddToFullMillisecond(t *testing.T) {
 	wantNoDifference(t, store, 4000)
 }
 
-// TestAddMeanwhile: restaurants that are added, created and switched at the same time are all listed in their final state.
+// TestAddMeanwhile: restaurants that are added, created and switched at the same time are all listed, in their final state.
 func TestAddMeanwhile(t *testing.T) {
 	t.Parallel()
 	store := newStore(newEngine(t).WithTransactionTime(time.Millisecond).Transport())
@@ -130,7 +130,7 @@ func TestAddMeanwhile(t *testing.T) {
 	}
 	must(t, store.AddRestaurants(t.Context(), all[:10]))
 	group, ctx := errgroup.WithContext(t.Context())
-	group.Go(func() error { // the first of them exist, and become inactive meanwhile
+	group.Go(func() error { // the first of them exist, and are switched off meanwhile
 		for some := range slices.Chunk(all[:290], 100) {
 			if err := store.AddRestaurants(ctx, some); err != nil {
 				return err
@@ -146,7 +146,7 @@ func TestAddMeanwhile(t *testing.T) {
 		}
 		return nil
 	})
-	group.Go(func() error { return store.AddRestaurants(ctx, all[280:300]) }) // some of which the others add too
+	group.Go(func() error { return store.AddRestaurants(ctx, all[280:300]) }) // the others add some of these too
 	must(t, group.Wait())
 	for i := range 10 {
 		must(t, store.SetActive(t.Context(), all[i].ID, false))
@@ -155,7 +155,7 @@ func TestAddMeanwhile(t *testing.T) {
 	wantSound(t, store, all)
 }
 
-// TestAddBreaksOff: wherever adding ends, existing restaurants are listed, and adding all again adds the rest.
+// TestAddBreaksOff: wherever adding breaks off, all existing restaurants are listed, and calling it again adds the rest.
 func TestAddBreaksOff(t *testing.T) {
 	t.Parallel()
 	for writes := 1; writes <= 4; writes++ {
@@ -175,7 +175,7 @@ func TestAddBreaksOff(t *testing.T) {
 	}
 }
 
-// TestCheckFindsAndRebuildMends spoils the directory in every way that it can be wrong.
+// TestCheckFindsAndRebuildMends damages the directory in every possible way.
 func TestCheckFindsAndRebuildMends(t *testing.T) {
 	t.Parallel()
 	entry := func(page string, set bool, id string, createdAt time.Time) func(context.Context, *dynamodb.Client) error {
@@ -203,7 +203,7 @@ func TestCheckFindsAndRebuildMends(t *testing.T) {
 			return err
 		}
 	}
-	all := series(5) // the first and the fourth are inactive
+	all := series(5) // the first and the fourth of them are inactive
 	for name, test := range map[string]struct {
 		spoil []func(context.Context, *dynamodb.Client) error
 		want  []stackstore.Difference
@@ -272,7 +272,7 @@ func TestCheckFindsAndRebuildMends(t *testing.T) {
 	})
 }
 
-// TestCheckMeanwhile: a restaurant that is created while the check reads is no difference.
+// TestCheckMeanwhile: a restaurant that is created during a check is no difference.
 func TestCheckMeanwhile(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// timed is everyone's phone, and knows when a message went out.
+// timed is a sender that notes when a message was sent.
 type timed struct {
 	inbox
 	sent []time.Time
@@ -26,8 +26,8 @@ func (s *timed) Send(context.Context, conversation.Tenant, conversation.Outgoing
 
 func (*timed) Allow(context.Context, string, int64) bool { return true }
 
-// TestTripsBeforeTheAnswer counts DynamoDB's successive round trips before the customer's answer leaves, without the trips
-// that find the restaurant. In a synctest bubble only they take time, a second each, so that the count is exact.
+// TestTripsBeforeTheAnswer counts the successive round trips to DynamoDB before the customer's answer is sent, without those
+// that find the restaurant. In a synctest bubble each takes a second and nothing else takes time, so the count is exact.
 func TestTripsBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()
@@ -51,7 +51,7 @@ func TestTripsBeforeTheAnswer(t *testing.T) {
 		for _, step := range []struct {
 			what, id, from, body string
 			after                time.Duration
-			trips                int // until the answer leaves; 0 if none does
+			trips                int // until the answer is sent; 0 if there is none
 		}{
 			{"a restaurant's first message", "m1", "+966500000001", "hello", 0, 1},
 			{"a first message ever", "m2", "+966500000002", "hello", time.Minute, 1},

@@ -34,8 +34,8 @@ import (
 
 func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
-// TestEngineCancellationReasons: a cancelled transaction tells which condition failed, and shows the item where it was
-// asked to.
+// TestEngineCancellationReasons: a cancelled transaction tells which condition failed, and returns the item if the request
+// asked for it.
 func TestEngineCancellationReasons(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -85,14 +85,14 @@ func TestEngineCancellationReasons(t *testing.T) {
 	}
 }
 
-// TestEngineLostAnswers: a write that was carried out without an answer is repeated by the SDK, and counts once.
+// TestEngineLostAnswers: a write whose answer was lost is repeated by the SDK, and counts once.
 func TestEngineLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []string{"PutItem", "UpdateItem", "TransactWriteItems"} {
 		t.Run(lost, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t)
-			// newWire loses the answer to the next such request.
+			// newWire loses the answer to the next request of this operation.
 			newWire := func() *wire {
 				return &wire{next: s, on: lost, script: []http.RoundTripper{roundTrip(func(r *http.Request) (*http.Response, error) {
 					response, err := s.RoundTrip(r)
@@ -113,7 +113,8 @@ func TestEngineLostAnswers(t *testing.T) {
 					ReceivedAt: start.Add(time.Duration(minute) * time.Minute),
 				})
 				must(t, err)
-				// The client's own retry of a write that was carried out finds the message's id: a repeat, with its reply still due.
+				// The client's own retry of a write that was carried out finds the message's id: it looks like a repeat, with
+				// its reply still due.
 				if recorded.Repeat && lost == "TransactWriteItems" || recorded.First != (minute == 0) {
 					t.Errorf("message %d: %+v", minute, recorded)
 				}
@@ -129,13 +130,12 @@ func TestEngineLostAnswers(t *testing.T) {
 	}
 }
 
-// strained is in between client and engine, and answers as a DynamoDB does that many write to at the same time: every tenth
-// request is throttled at its first attempt, and every third write that passes is in conflict with somebody else's.
-// DynamoDB Local does neither by itself.
+// strained stands between client and engine and behaves like a busy DynamoDB: every tenth request is throttled at its first
+// attempt, and every third of the other writes conflicts with another transaction. DynamoDB Local does neither by itself.
 type strained struct {
 	next                http.RoundTripper
 	requests, writes    atomic.Int64
-	throttled, conflict atomic.Int64 // answers
+	throttled, conflict atomic.Int64 // number of such answers
 }
 
 func (s *strained) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -158,7 +158,7 @@ func (s *strained) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.next.RoundTrip(r)
 }
 
-// cancel answers that each item of the transaction is in conflict.
+// cancel answers that every item of the transaction is in conflict.
 func (s *strained) cancel(r *http.Request) (*http.Response, error) {
 	var request struct{ TransactItems []json.RawMessage }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -171,8 +171,8 @@ func (s *strained) cancel(r *http.Request) (*http.Response, error) {
 	return cancelled(reasons...)(r)
 }
 
-// TestEngineHotItems has sixteen writers at the items that all of a restaurant's messages share, and at the directory's
-// counts, throttled and in conflict: nothing fails, and nothing is lost or counted twice.
+// TestEngineHotItems: sixteen writers write the items that all of a restaurant's messages share, and the directory's counts,
+// while DynamoDB throttles and reports conflicts. Nothing fails, is lost, or is counted twice.
 func TestEngineHotItems(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -196,7 +196,7 @@ func TestEngineHotItems(t *testing.T) {
 				if err := store.SetActive(ctx, all[n].ID, all[n].Active); err != nil {
 					return err
 				}
-				// The first two of a customer's messages: one opens a session, the other extends it.
+				// A customer's first two messages: one opens a session, the other extends it.
 				for _, message := range []string{"opening", "ordinary"} {
 					_, err := storetest.Record(ctx, recorder, conversation.Message{
 						ID: fmt.Sprint(message, n), RestaurantID: all[0].ID, Customer: fmt.Sprintf("+9665%08d", n),
@@ -221,11 +221,11 @@ func TestEngineHotItems(t *testing.T) {
 	wantSame(t, "tally", record.Activity.Messages.Days, map[int]int64{start.Day(): 2 * writers * each})
 }
 
-// TestEngineUnprocessed: the unprocessed rest of a throttled batch is asked for again.
+// TestEngineUnprocessed: the part of a batch that was left unprocessed is asked for again.
 func TestEngineUnprocessed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	all := series(60) // times four items each: three requests to read, and three to write
+	all := series(60) // four items each: three requests to read and three to write
 	const atATime = 20
 	b := newBusy(s, atATime)
 	must(t, s.store(b).PutRestaurants(t.Context(), all))
@@ -237,7 +237,7 @@ func TestEngineUnprocessed(t *testing.T) {
 	directory, err := s.store(b).Directory(t.Context())
 	must(t, err)
 	wantSame(t, "list", readAll(t, directory, usage.All), listed(all, usage.All))
-	b.check(t, 4*len(all)+2, 100) // and the page's two items
+	b.check(t, 4*len(all)+2, 100) // two of them are the page's items
 
 	directory, err = s.store(newBusy(s, 0)).Directory(t.Context())
 	must(t, err)
@@ -246,22 +246,23 @@ func TestEngineUnprocessed(t *testing.T) {
 	wantUnavailable(t, "a batch that is never processed", err, begin, margin)
 }
 
-// TestEngineAddsMany: transactions of a hundred items, with expressions that name as many restaurants as one can take.
+// TestEngineAddsMany: transactions of a hundred items, with expressions that name the greatest possible number of
+// restaurants.
 func TestEngineAddsMany(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	store := s.store(s)
 	all := series(620)
 	slices.Reverse(all)
-	for some := range slices.Chunk(all, 310) { // the second portion is older than the first
+	for some := range slices.Chunk(all, 310) { // the second portion has earlier creation times than the first
 		must(t, store.AddRestaurants(t.Context(), some))
 	}
 	must(t, store.AddRestaurants(t.Context(), all[300:320]))
 	wantSound(t, store, all)
 }
 
-// TestEngineReservedWords: ids become attribute names of the directory's pages, and some of them are words of the
-// language of expressions.
+// TestEngineReservedWords: restaurants' ids become attribute names on the directory's pages, and some ids are reserved words
+// of DynamoDB's expressions.
 func TestEngineReservedWords(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -282,13 +283,13 @@ func TestEngineReservedWords(t *testing.T) {
 	wantListed(t, store, all)
 }
 
-// TestEngineLargeDirectory fills a page of the directory to its limit, with the longest ids, and the table of restaurants
-// beyond the megabyte of an answer.
+// TestEngineLargeDirectory fills a page of the directory to its limit, with the longest ids. The table of restaurants exceeds
+// the megabyte of one answer.
 func TestEngineLargeDirectory(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	store := s.store(s)
-	const restaurants, inactive = 4000, 20 // the most that a page takes, nearly all of them in one item
+	const restaurants, inactive = 4000, 20 // a page's limit, nearly all restaurants in one item
 	all := make([]restaurant.Restaurant, restaurants)
 	for i := range all {
 		all[i] = restaurant.Restaurant{
@@ -310,7 +311,7 @@ func TestEngineLargeDirectory(t *testing.T) {
 	if entered, err := counted.RebuildDirectory(t.Context()); err != nil || entered != restaurants {
 		t.Fatalf("%d restaurants entered, error %v", entered, err)
 	}
-	if scans.Load() < 3 { // at least two of the restaurants, and one of the directory
+	if scans.Load() < 3 { // at least two of the restaurants and one of the directory
 		t.Errorf("%d scans read a table of 2 MB, and another one", scans.Load())
 	}
 	for i := range inactive / 2 {
@@ -338,7 +339,7 @@ func TestEngineLargeDirectory(t *testing.T) {
 	}
 }
 
-// TestEngineRebuildTidiesUp: pages of past generations don't pile up.
+// TestEngineRebuildTidiesUp: pages of past generations are deleted.
 func TestEngineRebuildTidiesUp(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -357,7 +358,7 @@ func TestEngineRebuildTidiesUp(t *testing.T) {
 	}
 }
 
-// TestEngineSessionTally: a session counts its messages, including messages that others overtook.
+// TestEngineSessionTally: a session counts its messages, also those that were recorded after later ones.
 func TestEngineSessionTally(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -378,12 +379,12 @@ func TestEngineSessionTally(t *testing.T) {
 	}
 }
 
-// meter asks DynamoDB for the cost of each request, and adds them up.
+// meter asks DynamoDB for the cost of each request, and adds the costs up.
 type meter struct {
 	next http.RoundTripper
 
 	mu    sync.Mutex
-	units float64 // of the requests that were carried out
+	units float64 // units of the requests that were carried out
 }
 
 func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -410,7 +411,7 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, m.read(body)
 }
 
-// read adds the capacity in an answer: a single value or, for a transaction, a value for each table.
+// read adds the capacity in an answer: one value, or for a transaction one for each table.
 func (m *meter) read(body []byte) error {
 	type capacity struct{ CapacityUnits float64 }
 	var answer struct{ ConsumedCapacity json.RawMessage }
@@ -432,8 +433,8 @@ func (m *meter) read(body []byte) error {
 	return nil
 }
 
-// TestEngineCapacity: the items that every message writes stay small, however long they are used, so that an ordinary
-// message costs three write units for ever.
+// TestEngineCapacity: the items that every message writes stay small, however long they are used. So an ordinary message
+// always costs three write units.
 func TestEngineCapacity(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -450,12 +451,12 @@ func TestEngineCapacity(t *testing.T) {
 		must(t, err)
 		costs[m.units-before]++
 	}
-	// The first opens the session, which comes into an index, and is counted in a transaction.
+	// The first message opens the session, which is entered in an index and counted in a transaction.
 	wantSame(t, "messages by write units", costs, map[float64]int{7: 1, 2: 69})
 }
 
-// TestEngineExpiry: DynamoDB deletes the markers of past messages by itself, and nothing else. DynamoDB Local doesn't where a
-// table has an index that the marker isn't in.
+// TestEngineExpiry: DynamoDB deletes the markers of past messages by itself, and nothing else. DynamoDB Local fails to do so
+// if the table has an index that the marker isn't in.
 func TestEngineExpiry(t *testing.T) {
 	t.Parallel()
 	s := newStackOf(t, func(table *sam.Table) { table.Indexes = nil })
@@ -467,7 +468,7 @@ func TestEngineExpiry(t *testing.T) {
 		})
 		must(t, err)
 	}
-	const patience = time.Minute // AWS takes up to some days
+	const patience = time.Minute // AWS may take some days
 	for begin := time.Now(); ; time.Sleep(250 * time.Millisecond) {
 		output, err := s.client(s).Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.tables.Conversations})
 		must(t, err)
@@ -486,7 +487,7 @@ func TestEngineExpiry(t *testing.T) {
 	}
 }
 
-// wantUnavailable checks an error, and that an outage took at most the given time since begin.
+// wantUnavailable checks that an error is an outage, and came at most the given time after begin.
 func wantUnavailable(t *testing.T, what string, err error, begin time.Time, atMost time.Duration) {
 	t.Helper()
 	took := time.Since(begin)

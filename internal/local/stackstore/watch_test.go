@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// inbox is everyone's phone.
+// inbox is a sender that keeps the owners' alerts.
 type inbox struct{ alerts []string }
 
 func (i *inbox) Send(_ context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
@@ -45,8 +45,8 @@ func (*inbox) SID(_ context.Context, key string) (string, bool) {
 	return map[string]string{conversation.TemplateQuotaAlert: "alert", conversation.TemplateWelcome: "welcome"}[key], true
 }
 
-// TestThresholdsSurviveCrashes has processes die right after any of their writes, and their messages delivered again: each
-// threshold has one event, and its owner hears of it at least once.
+// TestThresholdsSurviveCrashes: processes die right after any of their writes, and their messages are delivered again. Each
+// threshold has one event, and the owner is notified of it at least once.
 func TestThresholdsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -79,7 +79,7 @@ func TestThresholdsSurviveCrashes(t *testing.T) {
 		for i := range 8 { // conversations 23 to 30 of 30
 			in := conversation.Incoming{MessageID: fmt.Sprint("m", i), Customer: fmt.Sprintf("+9665%08d", i), Body: "hello"}
 			for writes := rapid.IntRange(0, 14).Draw(rt, "writes"); writes > 0; writes = rapid.IntRange(0, 3).Draw(rt, "writes again") {
-				_ = service.Receive(breakAfter(context.Background(), writes), tenant, in) // it may need fewer
+				_ = service.Receive(breakAfter(context.Background(), writes), tenant, in) // it may make fewer writes
 				now = now.Add(conversation.AlertLeaseLength)
 			}
 			check(service.Receive(context.Background(), tenant, in))

@@ -28,12 +28,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// twilio takes messages. before is called with each, and may fail it.
+// twilio takes messages. It calls before with each, which may make it fail.
 type twilio struct {
 	mu      sync.Mutex
 	taken   []conversation.Outgoing
 	before  func(ctx context.Context, sid string, m conversation.Outgoing) error
-	nothing bool // it doesn't take the messages for which before fails
+	nothing bool // a message that fails is not taken
 }
 
 func (w *twilio) Send(ctx context.Context, _ conversation.Tenant, m conversation.Outgoing) (string, error) {
@@ -65,7 +65,7 @@ func (w *twilio) counts() (templates, texts int) {
 	return templates, texts
 }
 
-// nothing is a queue, a menu, templates and a limiter.
+// nothing stands for the service's queue, menu, templates and limiter.
 type nothing struct{}
 
 func (nothing) Enqueue(context.Context, bootstrap.Job) error { return nil }
@@ -88,7 +88,7 @@ func (nothing) Allow(context.Context, string, int64) bool { return true }
 
 const guest = "+966500000001"
 
-// welcomed is a service with a customer in a session to whom the template SM1 was sent.
+// welcomed is a service with a customer whose session is open and who was sent the template SM1.
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T
@@ -99,7 +99,7 @@ type welcomed struct {
 	log    *bytes.Buffer
 }
 
-// newWelcomed must be called in a bubble.
+// newWelcomed must be called in a synctest bubble.
 func newWelcomed(t *testing.T) *welcomed {
 	t.Helper()
 	engine := newEngine(t)
@@ -172,7 +172,7 @@ func (w *welcomed) receive(r delivery.Report) {
 	}
 }
 
-// want checks the numbers of templates and texts, and that the log gives the reason, if the test wants it.
+// want checks the number of templates and texts. If the test names a reason, the log must have it.
 func (w *welcomed) want(templates, texts int, reason string) {
 	w.t.Helper()
 	if gotTemplates, gotTexts := w.twilio.counts(); gotTemplates != templates || gotTexts != texts {
@@ -186,7 +186,7 @@ func (w *welcomed) want(templates, texts int, reason string) {
 	}
 }
 
-// TestWelcomeByOutcome: a welcome with a failed template goes out as text, once, unless the text would fail too.
+// TestWelcomeByOutcome: after its template failed, the welcome is sent as text, once, unless the text would fail too.
 func TestWelcomeByOutcome(t *testing.T) {
 	t.Parallel()
 	of := func(change func(*delivery.Report)) []delivery.Report { return []delivery.Report{report(63016, change)} }
@@ -232,7 +232,7 @@ func TestWelcomeByOutcome(t *testing.T) {
 				w.want(1, test.texts, test.reason)
 				if test.before == nil {
 					time.Sleep(time.Minute)
-					w.write("m2") // nothing is due any more
+					w.write("m2") // no reply is due any more
 					w.want(1, test.texts, test.reason)
 				}
 			})
@@ -240,7 +240,7 @@ func TestWelcomeByOutcome(t *testing.T) {
 	}
 }
 
-// TestCallbacksMeet has two callbacks of one failure come while the first one's text is being sent.
+// TestCallbacksMeet: two callbacks of one failure come at the same time; the second comes while the text is being sent.
 func TestCallbacksMeet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestCallbacksMeet(t *testing.T) {
 		w.write("m1")
 		sending, goOn := make(chan struct{}), make(chan struct{})
 		w.twilio.before = func(context.Context, string, conversation.Outgoing) error {
-			close(sending) // twice is a panic
+			close(sending) // panics if a second text is sent
 			<-goOn
 			return nil
 		}
@@ -256,15 +256,15 @@ func TestCallbacksMeet(t *testing.T) {
 		both.Go(func() { w.receive(report(63016)) })
 		<-sending
 		both.Go(func() { w.receive(report(63016)) })
-		synctest.Wait() // the second finds the lease held, and waits
+		synctest.Wait() // the second callback finds the lease held, and waits
 		close(goOn)
 		both.Wait()
 		w.want(1, 1, "welcome sent as text")
 	})
 }
 
-// TestWelcomeSurvivesDeaths has the process that takes a callback die after any of its writes, or while it sends. Twilio posts the
-// callback again, or else the customer writes: one text goes out. A text that Twilio took reports itself.
+// TestWelcomeSurvivesDeaths: the process that takes a callback dies after any of its writes, or while it sends. Twilio posts
+// the callback again, or the customer writes. One text is sent. If Twilio took the text, its own callbacks settle it.
 func TestWelcomeSurvivesDeaths(t *testing.T) {
 	t.Parallel()
 	for _, death := range []string{"after the note", "after the settling", "in sending, not taken", "in sending, taken"} {
@@ -288,7 +288,7 @@ func TestWelcomeSurvivesDeaths(t *testing.T) {
 							return context.Canceled
 						}
 					}
-					_ = w.ReceiveStatus(dying, w.tenant, report(63016)) // nobody is left to hear of it
+					_ = w.ReceiveStatus(dying, w.tenant, report(63016)) // the process is dead, so nobody gets the error
 					die()
 					w.twilio.before = nil
 					if lost && death == "in sending, not taken" {
@@ -319,8 +319,8 @@ func TestWelcomeSurvivesDeaths(t *testing.T) {
 	}
 }
 
-// TestTemplateFailsAtOnce has Twilio answer that it took the template and that it failed, and tell of it in a callback as well:
-// before the answer, beside the text, or after it.
+// TestTemplateFailsAtOnce: Twilio's answer to the template already has its failure, and a callback reports it too: before the
+// answer, at the same time as the text, or after it.
 func TestTemplateFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	failed := fmt.Errorf("%w: 63016", conversation.ErrTemplateRejected)
@@ -377,8 +377,8 @@ func TestTextIsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestWelcomeOfAJoinedCustomer: the template that failed went to a user id that leads to a number by now; its text goes out all the
-// same, once.
+// TestWelcomeOfAJoinedCustomer: the failed template went to a user id that has since become an alias of a number. Its text is
+// sent all the same, once.
 func TestWelcomeOfAJoinedCustomer(t *testing.T) {
 	t.Parallel()
 	const userID = "SA.13491208655302741918"

@@ -36,7 +36,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// start is when the tests' restaurants are created.
+// start is the creation time of the tests' restaurants.
 var start = storetest.Start.Truncate(time.Millisecond)
 
 var november = usage.Month{Year: 2026, Month: time.November}
@@ -46,7 +46,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// respond returns an answer of DynamoDB's.
+// respond returns a transport that gives one of DynamoDB's answers.
 func respond(status int, body string) roundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		header := http.Header{"Content-Type": {"application/x-amz-json-1.0"}}
@@ -58,27 +58,27 @@ func respond(status int, body string) roundTrip {
 	}
 }
 
-// fault returns DynamoDB's answer to a request that fails with an exception.
+// fault returns a transport that answers with one of DynamoDB's exceptions.
 func fault(status int, exception string) roundTrip {
 	return respond(status, `{"__type":"com.amazonaws.dynamodb.v20120810#`+exception+`","message":"as the test wants it"}`)
 }
 
-// broken returns a network's failure.
+// broken returns a transport that fails.
 func broken(err error) roundTrip {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
-// operation returns a request's DynamoDB operation, such as "GetItem".
+// operation returns the name of a request's operation, such as "GetItem".
 func operation(r *http.Request) string {
 	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	return name
 }
 
-// wire answers the attempts of one operation by a script, and passes all else on to next. Past its end, the script's
-// last answer is given again; an answer that is nil comes from next too.
+// wire answers the requests of one operation by a script, and passes all others on to next. After the script's end its last
+// answer is repeated. A nil answer means next's.
 type wire struct {
 	next   http.RoundTripper
-	on     string // the operation
+	on     string // name of the operation
 	script []http.RoundTripper
 
 	mu       sync.Mutex
@@ -99,7 +99,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer.RoundTrip(r)
 }
 
-// inBubble runs test where sleeping takes no time, and returns how long it would have taken.
+// inBubble runs test in a synctest bubble, where sleeping takes no time, and returns how long it would have taken.
 func inBubble(t *testing.T, test func(ctx context.Context, t *testing.T)) (took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,8 +110,8 @@ func inBubble(t *testing.T, test func(ctx context.Context, t *testing.T)) (took 
 	return took
 }
 
-// TestFailures tries every failure of a request: a passing failure is outage.ErrUnavailable, after three attempts and soon
-// enough for the caller to hear of it.
+// TestFailures tries every failure of a request. A failure that passes by itself becomes outage.ErrUnavailable, after three
+// attempts and before the caller's deadline.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
@@ -161,7 +161,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestRecovery: failures that pass within the attempts are never seen.
+// TestRecovery: a failure that passes within the attempts has no effect.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string][]http.RoundTripper{
@@ -242,7 +242,7 @@ func callOff(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// nothingProcessed leaves a whole BatchWriteItem undone.
+// nothingProcessed answers that all of a BatchWriteItem is unprocessed.
 func nothingProcessed(r *http.Request) (*http.Response, error) {
 	var request struct{ RequestItems json.RawMessage }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -251,13 +251,13 @@ func nothingProcessed(r *http.Request) (*http.Response, error) {
 	return respond(200, `{"UnprocessedItems":`+string(request.RequestItems)+`}`)(r)
 }
 
-// imported is a session that comes from elsewhere.
+// imported is a session from elsewhere.
 var imported = conversation.Session{
 	RestaurantID: "r00001", Customer: "+966500000001", OpenedAt: start, LastMessageAt: start, Messages: 1, Welcomed: true,
 }
 
-// TestEveryOperation: whichever request of an operation fails, its outage and its refusal are told apart, and the
-// faults of the domain stay out of it.
+// TestEveryOperation: whichever request of an operation fails, an outage is told apart from a refusal, and neither looks like
+// a fault of the domain.
 func TestEveryOperation(t *testing.T) {
 	t.Parallel()
 	token := credential.Grant{Kind: credential.PAT, All: true}.Credential("secret", "cr_1", start)
@@ -353,7 +353,7 @@ func TestEveryOperation(t *testing.T) {
 		"RebuildDirectory": {[]string{"GetItem", "Scan", "BatchWriteItem", "PutItem", "DeleteItem"},
 			func(ctx context.Context, s *stackstore.Store) error {
 				_, err := s.RebuildDirectory(ctx)
-				if err == nil { // the first has no older pages to delete
+				if err == nil { // the first rebuild has no older pages to delete
 					_, err = s.RebuildDirectory(ctx)
 				}
 				return err
@@ -407,7 +407,7 @@ func TestEveryOperation(t *testing.T) {
 	}
 }
 
-// cancelled returns a transaction's cancellation with a reason for each item.
+// cancelled returns a transport that cancels a transaction, with a reason for each item.
 func cancelled(reasons ...string) roundTrip {
 	parts := make([]string, len(reasons))
 	for i, code := range reasons {
@@ -426,8 +426,8 @@ func repeat(n int, answer, last http.RoundTripper) []http.RoundTripper {
 	return script
 }
 
-// TestCancelledTransactions has the mixes of reasons that a transaction can be cancelled for. Creating a restaurant
-// with a bot in an empty store writes six items: the restaurant, its bot, the phone number, two pages and the counts.
+// TestCancelledTransactions tries the mixes of reasons for which a transaction can be cancelled. Creating a restaurant with a
+// bot in an empty store writes six items: the restaurant, its bot, the phone number, two pages and the counts.
 func TestCancelledTransactions(t *testing.T) {
 	t.Parallel()
 	const none, conflict, failed = "None", "TransactionConflict", "ConditionalCheckFailed"
@@ -435,7 +435,7 @@ func TestCancelledTransactions(t *testing.T) {
 	directoryChanged := cancelled(none, none, none, none, none, none, none, failed)
 	for name, test := range map[string]struct {
 		script   []http.RoundTripper
-		want     error // nil: it succeeds; errOther: an error without a name in the domain
+		want     error // nil: it succeeds; errOther: an error that the domain has no name for
 		attempts int
 	}{
 		"conflict once":                        {repeat(1, cancelled(none, none, none, none, none, none, none, conflict), nil), nil, 2},
@@ -480,7 +480,7 @@ func TestCancelledTransactions(t *testing.T) {
 			wantOutcome(t, err, test.want)
 			attempts := test.attempts
 			if test.want == nil {
-				attempts++ // its place in the ranking
+				attempts++ // the place in the ranking
 			}
 			if w.attempts != attempts {
 				t.Errorf("%d attempts, want %d", w.attempts, attempts)
@@ -492,7 +492,7 @@ func TestCancelledTransactions(t *testing.T) {
 	}
 }
 
-// TestDirectoryNeverSettles: a directory that others change at every attempt is an outage like any other.
+// TestDirectoryNeverSettles: if others change the directory at every attempt, that is an outage.
 func TestDirectoryNeverSettles(t *testing.T) {
 	t.Parallel()
 	const none, failed = "None", "ConditionalCheckFailed"
@@ -532,7 +532,7 @@ func TestDirectoryNeverSettles(t *testing.T) {
 	}
 }
 
-// errOther stands for an error that is none of the domain's.
+// errOther stands for any error that the domain has no name for.
 var errOther = errors.New("some error that the domain has no name for")
 
 func wantOutcome(t *testing.T, err, want error) {
@@ -553,7 +553,7 @@ func wantOutcome(t *testing.T, err, want error) {
 	}
 }
 
-// TestConflictOfASingleWrite: a write outside any transaction fails too while another's transaction holds its item.
+// TestConflictOfASingleWrite: a write outside a transaction also fails while a transaction holds its item.
 func TestConflictOfASingleWrite(t *testing.T) {
 	t.Parallel()
 	conflict := fault(400, "TransactionConflictException")
@@ -582,20 +582,20 @@ func TestConflictOfASingleWrite(t *testing.T) {
 	}
 }
 
-// TestConflictsSpreadOut: the waits between attempts double up to a bound, and are a random part of that.
+// TestConflictsSpreadOut: each wait between attempts is a random part of a bound, which doubles up to a maximum.
 func TestConflictsSpreadOut(t *testing.T) {
 	t.Parallel()
 	w := &wire{next: newEngine(t).Transport(), on: "TransactWriteItems", script: []http.RoundTripper{cancelled("TransactionConflict")}}
 	took := inBubble(t, func(ctx context.Context, t *testing.T) {
 		_ = newSlowestStore(w).CreateRestaurant(ctx, storetest.Restaurant(1), nil)
 	})
-	// 10, 20, 40, 80, 160, 320, 640 ms, and ninety-two times a second.
+	// 10, 20, 40, 80, 160, 320 and 640 ms, and then 92 times a second.
 	if want := 93270 * time.Millisecond; took < want-50*time.Millisecond || took > want {
 		t.Errorf("the longest wait is %s, want just below %s", took, want)
 	}
 }
 
-// lost carries out a request, and loses the answer.
+// lost carries out a request and loses the answer.
 func lost(next http.RoundTripper) roundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		answer, err := next.RoundTrip(r)
@@ -607,7 +607,7 @@ func lost(next http.RoundTripper) roundTrip {
 	}
 }
 
-// TestLostAnswers: a write that was carried out although its answer got lost is neither refused nor done twice.
+// TestLostAnswers: a write whose answer was lost is neither refused nor done twice.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	bot := restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}
@@ -648,7 +648,7 @@ func TestLostAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The same is done where nothing gets lost, and must end in the same.
+			// The same operations without lost answers must give the same result.
 			var lists [2][]string
 			for i := range lists {
 				engine := newEngine(t).Transport()
@@ -672,7 +672,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// snapshot describes all that a store holds.
+// snapshot describes everything in a store.
 func snapshot(ctx context.Context, t *testing.T, s *stackstore.Store) []string {
 	t.Helper()
 	directory, err := s.Directory(ctx)
@@ -702,7 +702,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// newClient returns an SDK client with transport for its requests.
+// newClient returns an SDK client that sends its requests through transport.
 func newClient(transport http.RoundTripper) *dynamodb.Client {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")

@@ -12,9 +12,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestZoneChanges tests the statements of docs/DEPLOYING.md about a change of UsageTimeZone: counted conversations stay in
-// their day and month; later ones are counted in the new zone; nothing is counted twice or lost; and a month that begins
-// earlier or later in the new zone has the conversations of both.
+// TestZoneChanges tests what docs/DEPLOYING.md says about changing UsageTimeZone: counted conversations keep their day and
+// month, later ones are counted in the new zone, nothing is counted twice or lost, and a month that begins earlier or later
+// in the new zone has the conversations of both.
 func TestZoneChanges(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh") // three hours ahead
@@ -65,7 +65,7 @@ func TestZoneChanges(t *testing.T) {
 	}
 
 	open(time.UTC, at(30, 20, 0))
-	open(time.UTC, at(30, 21, 30)) // by Riyadh, this is December already
+	open(time.UTC, at(30, 21, 30)) // in Riyadh it is December already
 	steps := []struct {
 		what string
 		got  figures
