@@ -768,7 +768,7 @@ func TestUnitsOfMessagesAndRequests(t *testing.T) {
 		do            func()
 		written, read float64
 	}{
-		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 9, 8},
+		{"a new customer's first message, with the restaurant looked up", 2 * time.Minute, write(stranger, "hello"), 8, 8},
 		{"within a session", time.Second, write(known, "hello"), 2, 0},
 		{"answered with a menu", time.Second, write(known, "menu"), 4, 0},
 		{"opens a conversation, the restaurant's first of the day, with the restaurant looked up", 30 * time.Hour, write(known, "hello"), 11, 8},

@@ -190,10 +190,10 @@ func TestStormOfFailures(t *testing.T) {
 	if testing.Short() {
 		customers = 40
 	}
+	before := messagesSent(t, stack, 7)
 	put(t, stack, "/sandbox/store", `{"failRate": 0.1, "status": 503}`)
 	put(t, stack, "/sandbox/twilio", `{"undeliveredRate": 0.1, "answeredFailedRate": 0.3, "errorCode": 63016, "callbackDelayMs": 20, "callbackRepeats": 1,
 		"unreachedRate": 0.1, "unreadRate": 0.3}`)
-	before := messagesSent(t, stack, 7)
 	s := newStorm(stack)
 	var group errgroup.Group
 	group.SetLimit(atOnce)
