@@ -60,7 +60,8 @@ type Outcome struct {
 	Attempt  int
 	Duration time.Duration // of the work, without the time in Waited
 	Waited   time.Duration // time slept until the job could go on
-	Delay    time.Duration // 0 after the last attempt: the queue then moves the message to the dead-letter queue
+	Delay    time.Duration // until the next attempt
+	Last     bool          // no attempt follows this failed one: the queue then moves the message to the dead-letter queue
 	Reason   string        // for operators, on one line; "" if the job completed
 }
 
@@ -80,7 +81,8 @@ const (
 	MessagePartFailed           = "part not prefetched"
 	MessageCompleted            = "bootstrap job completed"
 	MessagePartial              = "bootstrap job partially completed"
-	MessageFailed               = "bootstrap job failed"
+	MessageFailed               = "bootstrap job failed: it is tried again"
+	MessageGivenUp              = "bootstrap job failed for the last time: it goes to the dead-letter queue now"
 	MessageDeadLettered         = "bootstrap job dead-lettered"
 	MessageWaiting              = "bootstrap job waiting"
 	MessageLate                 = "bootstrap job late"
@@ -105,4 +107,5 @@ const (
 	FieldMaxAttempts = "maxAttempts"
 	FieldNextDelay   = "nextDelayMs" // missing after the last attempt
 	FieldReason      = "reason"
+	FieldRemedy      = "remedy" // the operator's next steps; only of jobs that go to the dead-letter queue
 )

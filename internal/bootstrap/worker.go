@@ -135,7 +135,7 @@ func (w *Worker) judge(ctx context.Context, attempt int, results []result) Outco
 		o.Kind = Partial
 	default:
 		o.Kind = Failed
-		if attempt < w.Attempts {
+		if o.Last = attempt >= w.Attempts; !o.Last {
 			o.Delay = w.delay(attempt, v.retryAfter)
 		}
 	}
@@ -214,7 +214,7 @@ func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results [
 		attrs = append(attrs, slog.String(FieldError, o.Reason))
 	case DeadLettered:
 		level, message = slog.LevelError, MessageDeadLettered
-		attrs = append(attrs, slog.String(FieldReason, o.Reason))
+		attrs = append(attrs, slog.String(FieldReason, o.Reason), slog.String(FieldRemedy, w.remedy(o.Job)))
 	case Late:
 		level, message = slog.LevelInfo, MessageLate
 		attrs = append(attrs, slog.String(FieldReason, o.Reason))
@@ -222,15 +222,25 @@ func (w *Worker) log(ctx context.Context, log *slog.Logger, o Outcome, results [
 		level, message = slog.LevelInfo, MessageWaiting
 		attrs = append(attrs, slog.String(FieldReason, o.Reason), slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
 	case Failed:
-		message = MessageFailed
 		attrs = append(attrs, slog.String(FieldError, o.Reason), slog.Int(FieldMaxAttempts, w.Attempts))
-		if o.Attempt < w.Attempts {
-			attrs = append(attrs, slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
+		if o.Last {
+			level, message = slog.LevelError, MessageGivenUp
+			attrs = append(attrs, slog.String(FieldRemedy, w.remedy(o.Job)))
 		} else {
-			level = slog.LevelError // the queue's redrive policy now moves the message to the dead-letter queue
+			message = MessageFailed
+			attrs = append(attrs, slog.Int64(FieldNextDelay, o.Delay.Milliseconds()))
 		}
 	}
 	log.LogAttrs(ctx, level, message, append(attrs, timing.Attrs(ctx, timing.Wait)...)...) // FieldWaited has the time slept
+}
+
+// remedy returns an operator's next steps for a job that goes to the dead-letter queue; a message that is no job has the zero Job.
+func (w *Worker) remedy(j Job) string {
+	if j.EnqueuedAt.IsZero() {
+		return "no attempt can succeed: find its id with sufrahctl dlq list, and remove it with sufrahctl dlq delete"
+	}
+	return "mend the cause, then run sufrahctl dlq redrive; after " + j.EnqueuedAt.Add(w.MaxAge).UTC().Format(time.RFC3339) +
+		" the job is late, and is dropped without being run"
 }
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -148,9 +148,9 @@ func TestJobEndsAsItsPartsDid(t *testing.T) {
 			Delay: 5 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
 		"none, again": {failed("categories", down), failed("branches", down), 2, bootstrap.Outcome{Kind: bootstrap.Failed,
 			Delay: 10 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
-		"none, for the last time": {failed("categories", down), failed("branches", busy), 3, bootstrap.Outcome{Kind: bootstrap.Failed,
+		"none, for the last time": {failed("categories", down), failed("branches", busy), 3, bootstrap.Outcome{Kind: bootstrap.Failed, Last: true,
 			Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
-		"none, more often than expected": {failed("categories", down), failed("branches", down), 9, bootstrap.Outcome{Kind: bootstrap.Failed,
+		"none, more often than expected": {failed("categories", down), failed("branches", down), 9, bootstrap.Outcome{Kind: bootstrap.Failed, Last: true,
 			Reason: "categories: refused, permanent false; branches: refused, permanent false"}},
 		"none, one of them never": {failed("categories", down), failed("branches", unknown), 1, bootstrap.Outcome{Kind: bootstrap.Failed,
 			Delay: 5 * time.Second, Reason: "categories: refused, permanent false; branches: refused, permanent true"}},
@@ -194,6 +194,7 @@ func TestMalformedJobIsDeadLetteredAtOnce(t *testing.T) {
 	}
 	wantLines := []map[string]any{{
 		"level": "ERROR", "message": "bootstrap job dead-lettered", "reason": reason,
+		"remedy":    "no attempt can succeed: find its id with sufrahctl dlq list, and remove it with sufrahctl dlq delete",
 		"requestId": "request-1", "messageId": "message-1", "attempt": 1.0,
 	}}
 	if diff := cmp.Diff(wantLines, b.lines(t)); diff != "" {
@@ -215,6 +216,7 @@ func TestLogLinesAreTheOnesThatDashboardsSearchFor(t *testing.T) {
 		return line
 	}
 	down := errors.New("down")
+	const remedy = "mend the cause, then run sufrahctl dlq redrive; after 2126-10-30T12:00:00Z the job is late, and is dropped without being run"
 	tests := map[string]struct {
 		part    bootstrap.Part
 		attempt int
@@ -234,18 +236,20 @@ func TestLogLinesAreTheOnesThatDashboardsSearchFor(t *testing.T) {
 		"failed": {part("categories", 0, cache.None, down), 2, []map[string]any{
 			common("INFO", "bootstrap job started", map[string]any{"attempt": 2.0}),
 			common("WARN", "part not prefetched", map[string]any{"attempt": 2.0, "part": "categories", "error": "down"}),
-			common("WARN", "bootstrap job failed", map[string]any{"attempt": 2.0, "maxAttempts": 3.0,
+			common("WARN", "bootstrap job failed: it is tried again", map[string]any{"attempt": 2.0, "maxAttempts": 3.0,
 				"nextDelayMs": 10000.0, "error": "categories: down"}),
 		}},
 		"failed for the last time": {part("categories", 0, cache.None, down), 3, []map[string]any{
 			common("INFO", "bootstrap job started", map[string]any{"attempt": 3.0}),
 			common("WARN", "part not prefetched", map[string]any{"attempt": 3.0, "part": "categories", "error": "down"}),
-			common("ERROR", "bootstrap job failed", map[string]any{"attempt": 3.0, "maxAttempts": 3.0, "error": "categories: down"}),
+			common("ERROR", "bootstrap job failed for the last time: it goes to the dead-letter queue now", map[string]any{
+				"attempt": 3.0, "maxAttempts": 3.0, "error": "categories: down", "remedy": remedy}),
 		}},
 		"dead-lettered": {part("categories", 0, cache.None, &refusal{permanent: true}), 1, []map[string]any{
 			common("INFO", "bootstrap job started", map[string]any{"attempt": 1.0}),
 			common("WARN", "part not prefetched", map[string]any{"attempt": 1.0, "part": "categories", "error": "refused, permanent true"}),
-			common("ERROR", "bootstrap job dead-lettered", map[string]any{"attempt": 1.0, "reason": "categories: refused, permanent true"}),
+			common("ERROR", "bootstrap job dead-lettered", map[string]any{
+				"attempt": 1.0, "reason": "categories: refused, permanent true", "remedy": remedy}),
 		}},
 	}
 	for name, test := range tests {

@@ -89,7 +89,7 @@ func (c *consumer) process(ctx context.Context, m events.SQSMessage) (done bool)
 	log := c.log.With(slog.String(bootstrap.FieldMessageID, m.MessageId))
 	defer func() {
 		if cause := recover(); cause != nil {
-			log.ErrorContext(ctx, "job panicked: the queue delivers it again", "panic", cause, "stack", string(debug.Stack()))
+			log.ErrorContext(ctx, "job panicked: the queue delivers it again, or moves it to the dead-letter queue", "panic", cause, "stack", string(debug.Stack()))
 			done = false
 		}
 	}()
@@ -118,7 +118,7 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 			return true
 		}
 		log.ErrorContext(ctx, "waiting job not postponed: its next delivery counts as an attempt", bootstrap.FieldError, err)
-	case o.Kind == bootstrap.DeadLettered || o.Kind == bootstrap.Failed && o.Delay == 0 && failures(m) > 0:
+	case o.Kind == bootstrap.DeadLettered || o.Last && failures(m) > 0:
 		// The queue's redrive policy counts only this message's receipts, not the job's earlier attempts.
 		err := c.queue.DeadLetter(ctx, m, o.Reason)
 		if err != nil {
@@ -127,9 +127,12 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 		}
 		return err == nil
 	}
-	if err := c.queue.Delay(ctx, m.ReceiptHandle, o.Delay); err != nil {
-		// It comes again when the queue's own visibility time-out has passed.
-		log.ErrorContext(ctx, "delay of the next attempt not set: the job returns after the queue's visibility time-out", bootstrap.FieldError, err)
+	if err := c.queue.Delay(ctx, m.ReceiptHandle, o.Delay); err != nil { // it comes up when the queue's own visibility time-out has passed
+		message := "delay of the next attempt not set: the job returns after the queue's visibility time-out"
+		if o.Last {
+			message = "job not shown to the queue again: it goes to the dead-letter queue after the queue's visibility time-out"
+		}
+		log.ErrorContext(ctx, message, bootstrap.FieldError, err)
 	}
 	return false
 }

@@ -36,7 +36,9 @@ func scripted(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 	case "waiting":
 		return bootstrap.Outcome{Kind: bootstrap.Waiting, Attempt: d.Attempt, Delay: 15 * time.Second}
 	case "failed for good":
-		return bootstrap.Outcome{Kind: bootstrap.Failed, Reason: "down"}
+		return bootstrap.Outcome{Kind: bootstrap.Failed, Last: true, Reason: "down"}
+	case "failed, without a wait":
+		return bootstrap.Outcome{Kind: bootstrap.Failed}
 	case "dead":
 		return bootstrap.Outcome{Kind: bootstrap.DeadLettered, Reason: "unknown merchant"}
 	default:
@@ -126,10 +128,13 @@ func TestSettling(t *testing.T) {
 		"for good":                           {event("failed for good"), nil, failures("failed for good"), []string{"handle0 again in 0s"}, ""},
 		"for good, having waited":            {carrying("failed for good", "1"), nil, failures(), []string{"handle0 dead: down"}, ""},
 		"for good, having waited before all": {carrying("failed for good", "0"), nil, failures("failed for good"), []string{"handle0 again in 0s"}, ""},
-		"dead-lettered":                      {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
+		"for good, and the queue is down": {event("failed for good"), down, failures("failed for good"), []string{"handle0 again in 0s"},
+			"job not shown to the queue again: it goes to the dead-letter queue after the queue's visibility time-out"},
+		"having waited, without a wait": {carrying("failed, without a wait", "1"), nil, failures("failed, without a wait"), []string{"handle0 again in 0s"}, ""},
+		"dead-lettered":                 {event("dead"), nil, failures(), []string{"handle0 dead: unknown merchant"}, ""},
 		"dead-lettered, the queue is down": {event("dead"), down, failures("dead"),
 			[]string{"handle0 dead: unknown merchant"}, "job not sent to the dead-letter queue: the queue delivers it again"},
-		"the worker panics": {event("no such thing"), nil, failures("no such thing"), nil, "job panicked: the queue delivers it again"},
+		"the worker panics": {event("no such thing"), nil, failures("no such thing"), nil, "job panicked: the queue delivers it again, or moves it to the dead-letter queue"},
 		"each on its own": {event("dead", "boom", "failed", "completed"), nil, failures("boom", "failed"),
 			[]string{"handle0 dead: unknown merchant", "handle2 again in 2s"}, "panicked"},
 		"two deliveries of one, both fail": {event("m:failed", "m:failed"), nil, failures("m"),

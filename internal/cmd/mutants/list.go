@@ -172,7 +172,7 @@ var list = []mutant{
 	{"one list of two counts as none", "internal/bootstrap/worker.go",
 		"case v.kept > 0:", "case v.kept > 1:", []string{"internal/bootstrap"}, ""},
 	{"a job is tried again for ever", "internal/bootstrap/worker.go",
-		"if attempt < w.Attempts {", "if true {", []string{"internal/bootstrap"}, ""},
+		"if o.Last = attempt >= w.Attempts; !o.Last {", "if o.Last = false; !o.Last {", []string{"internal/bootstrap"}, ""},
 	{"jobs come twice as fast as they may", "internal/valkey/startlog.go",
 		"if taken < rate then", "if taken < 2 * rate then", []string{"internal/ratelimit"}, ""},
 	{"instances forget their starts with the cache", "internal/valkey/startlog.go",

@@ -35,6 +35,7 @@ var outcomesByMessage = map[string]bootstrap.Kind{
 	bootstrap.MessageCompleted:    bootstrap.Completed,
 	bootstrap.MessagePartial:      bootstrap.Partial,
 	bootstrap.MessageFailed:       bootstrap.Failed,
+	bootstrap.MessageGivenUp:      bootstrap.Failed,
 	bootstrap.MessageDeadLettered: bootstrap.DeadLettered,
 	bootstrap.MessageWaiting:      bootstrap.Waiting,
 	bootstrap.MessageLate:         bootstrap.Late,

@@ -82,7 +82,8 @@ func (j *journal) Write(line []byte) (int, error) {
 		j.refused[entry.JobID] = true
 	case bootstrap.MessageStarted:
 		j.attempts[entry.MessageID] = max(j.attempts[entry.MessageID], entry.Attempt)
-	case bootstrap.MessageCompleted, bootstrap.MessagePartial, bootstrap.MessageFailed, bootstrap.MessageWaiting, bootstrap.MessageLate:
+	case bootstrap.MessageCompleted, bootstrap.MessagePartial, bootstrap.MessageFailed, bootstrap.MessageGivenUp,
+		bootstrap.MessageWaiting, bootstrap.MessageLate:
 		j.ended[entry.JobID] = append(j.ended[entry.JobID], entry.Message)
 	}
 	return j.next.Write(line)

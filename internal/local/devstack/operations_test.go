@@ -95,6 +95,7 @@ type stories struct {
 	t        *testing.T
 	log      *syncBuffer
 	messages int
+	jobs     int
 	moved    time.Duration
 }
 
@@ -285,7 +286,11 @@ func (s *stories) run() string {
 	s.behave("cache", `{}`)
 	s.write("+966500000008", exampleNumber, "menu", true)
 
-	s.waitAndComeLate()
+	// A worker gets two jobs while only one may start, and a job that is too old to be useful.
+	s.work("JOB_RATE_PER_MINUTE=1", 0, 0, 25*time.Hour)
+	// A job's last attempt fails. The jobs before waited instead, because calls were stopped after five failures.
+	s.behave("sufrah", `{"failRate": 1, "status": 503}`)
+	s.work("QUEUE_RETRY_ATTEMPTS=1", 0)
 	s.panic()
 	return s.log.String()
 }
@@ -312,22 +317,24 @@ func (s *stories) report() {
 	}
 }
 
-// waitAndComeLate hands a worker two jobs while only one may start, and a job that is too old to be useful.
-func (s *stories) waitAndComeLate() {
+// work hands jobs of the given ages to a worker whose environment begins with the given variable.
+func (s *stories) work(variable string, ages ...time.Duration) {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
 	if err != nil {
 		s.t.Fatalf("reading the function's environment from the template: %v", err)
 	}
-	environ = append([]string{"JOB_RATE_PER_MINUTE=1"}, environ...) // the first variable of a name counts
+	environ = append([]string{variable}, environ...) // the first variable of a name counts
 	handle, err := welcomebootstrap.New(environ, s.Clock.Now, distinctKeys(s.t, s.log))
 	if err != nil {
 		s.t.Fatalf("assembling the function from its environment: %v", err)
 	}
 	event := events.SQSEvent{}
-	for i, age := range []time.Duration{0, 0, 25 * time.Hour} {
+	for _, age := range ages {
+		s.jobs++
+		id := fmt.Sprintf("more-%d", s.jobs)
 		job := bootstrap.Job{
-			Version: bootstrap.Version, JobID: fmt.Sprintf("more-%d", i), RestaurantID: "clxyz123abc", MerchantID: fmt.Sprintf("more-%d", i),
+			Version: bootstrap.Version, JobID: id, RestaurantID: "clxyz123abc", MerchantID: id,
 			CustomerWa: "+966500000009", EnqueuedAt: s.Clock.Now().Add(-age),
 		}
 		body, err := json.Marshal(job)
@@ -804,5 +811,57 @@ func TestUnitsOfCallbacks(t *testing.T) {
 	s.Twilio.Replay()
 	if read, written = engine.capacity()-read, engine.written()-written; written < 1 || written > 2 || read != 6 {
 		t.Errorf("the callbacks of a message: %v units written and %v read", written, read)
+	}
+}
+
+// TestLastAttemptIsLogged checks that the queue gives a job up after the attempt that the log calls the last, for several values of
+// the template's QueueRetryAttempts.
+func TestLastAttemptIsLogged(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadDefinition()
+	if err != nil {
+		t.Fatalf("loading the template: %v", err)
+	}
+	for _, attempts := range []string{"1", "2"} {
+		t.Run(attempts, func(t *testing.T) {
+			t.Parallel()
+			parsed, err := loaded.With("QueueRetryAttempts", attempts)
+			if err != nil {
+				t.Fatalf("changing a parameter of the template: %v", err)
+			}
+			s := newStories(t, parsed)
+			s.behave("sufrah", `{"failRate": 1, "status": 503}`)
+			s.write("+966500000005", otherNumber, "hello", true)
+			s.await(bootstrap.MessageGivenUp, 1)
+			var state queues
+			until(t, "dead letter", func() bool {
+				state = read[queues](t, get(t, s.Stack, "/sandbox/queues"), 200)
+				return len(state.DeadLetters) > 0
+			})
+			if got := fmt.Sprint(state.DeadLetters[0].ReceiveCount); got != attempts || len(state.DeadLetters) != 1 {
+				t.Errorf("the dead letters are %+v, want one that was received %s times", state.DeadLetters, attempts)
+			}
+			var ends []string
+			for line := range strings.Lines(s.log.String()) {
+				var entry struct {
+					Level, Message, Remedy string
+					Attempt                int
+				}
+				if json.Unmarshal([]byte(line), &entry) == nil && strings.HasPrefix(entry.Message, "bootstrap job failed") {
+					redrive, _, _ := strings.Cut(entry.Remedy, ";")
+					ends = append(ends, fmt.Sprint(entry.Level, " ", entry.Attempt, " ", entry.Message, " ", redrive))
+				}
+			}
+			want := []string{
+				"WARN 1 bootstrap job failed: it is tried again ",
+				"ERROR " + attempts + " bootstrap job failed for the last time: it goes to the dead-letter queue now mend the cause, then run sufrahctl dlq redrive",
+			}
+			if attempts == "1" {
+				want = want[1:]
+			}
+			if diff := cmp.Diff(want, ends); diff != "" {
+				t.Errorf("the ends of attempts in the log (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
