@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// CORS says which web sites' pages may call an API, and how: the CorsConfiguration of a template.
+// CORS says which web sites' pages may call an API, and how. It is the CorsConfiguration of a template.
 type CORS struct {
 	AllowOrigins  []string
 	AllowMethods  []string
@@ -15,13 +15,13 @@ type CORS struct {
 	ExposeHeaders []string
 	MaxAge        int // seconds
 
-	// AllowLocalhost admits pages of this machine, from any port. API Gateway has no such setting.
+	// AllowLocalhost allows pages on this machine, at any port. API Gateway has no such setting.
 	AllowLocalhost bool
 }
 
-// answer writes the headers of a configured API, and answers a preflight, as API Gateway does in a function's place
-// (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html): only a request with an Origin gets any, and an
-// OPTIONS without Access-Control-Request-Method is no preflight. It reports whether it has answered.
+// answer writes CORS headers, and answers a preflight in the function's place, as API Gateway does
+// (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html). Only a request with an Origin gets headers. An
+// OPTIONS without Access-Control-Request-Method is not a preflight. It reports whether it has answered.
 func (c *CORS) answer(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if c == nil || origin == "" {
@@ -62,7 +62,8 @@ func (c *CORS) allows(origin string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1" || host == "[::1]"
 }
 
-// ignoresHeader reports whether a header of a function's answer is dropped: where CORS is configured, its headers are the gateway's.
+// ignoresHeader reports whether a header of a function's answer is dropped: if CORS is configured, the gateway itself sets
+// its headers.
 func (c *CORS) ignoresHeader(name string) bool {
 	return c != nil && strings.HasPrefix(http.CanonicalHeaderKey(name), "Access-Control-")
 }

@@ -89,7 +89,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// TestNoCORS: if none is configured, a function sees a preflight and may answer it itself.
+// TestNoCORS: without CORS, a function gets preflights and may answer them itself.
 func TestNoCORS(t *testing.T) {
 	t.Parallel()
 	gw := setup(t, "")

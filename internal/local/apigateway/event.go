@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// newEvent returns the event for a request, all but its route.
+// newEvent returns the event for a request, without its route.
 func (g *Gateway) newEvent(r *http.Request, body []byte, requestID string) events.APIGatewayV2HTTPRequest {
 	now := g.now()
 	rawPath := r.URL.Path
@@ -86,7 +86,7 @@ func headers(r *http.Request, bodyBytes int, now time.Time) map[string]string {
 	return joined
 }
 
-// cookies returns each cookie of the request as name=value.
+// cookies returns the request's cookies, each as name=value.
 func cookies(header http.Header) []string {
 	var all []string
 	for _, line := range header.Values("Cookie") {
@@ -99,7 +99,7 @@ func cookies(header http.Header) []string {
 	return all
 }
 
-// queryParameters returns the decoded parameters; the values of a repeated parameter are joined with commas.
+// queryParameters returns the decoded parameters. The values of a repeated parameter are joined with commas.
 func queryParameters(rawQuery string) map[string]string {
 	values, _ := url.ParseQuery(rawQuery) // undecodable parts are left out
 	if len(values) == 0 {
@@ -112,8 +112,8 @@ func queryParameters(rawQuery string) map[string]string {
 	return joined
 }
 
-// isText reports whether API Gateway hands a body over unchanged. Its rule is not documented. Observed: only these content
-// types count as text, and a form or a body without a content type is base64-encoded.
+// isText reports whether API Gateway passes a body on unchanged. AWS doesn't document the rule. Observed: only these content
+// types count as text; a form, or a body without a content type, is passed on in base64.
 func isText(contentType string, body []byte) bool {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	switch mediaType {
@@ -123,7 +123,7 @@ func isText(contentType string, body []byte) bool {
 			return false
 		}
 	}
-	return utf8.Valid(body) // JSON could not carry it
+	return utf8.Valid(body) // other bytes can't be in JSON
 }
 
 func sourceIP(r *http.Request) string {
@@ -134,7 +134,7 @@ func sourceIP(r *http.Request) string {
 	return host
 }
 
-// newRequestID returns a random id that looks like API Gateway's.
+// newRequestID returns a random id in the form of API Gateway's.
 func newRequestID() string {
 	return base64.StdEncoding.EncodeToString(random(11))
 }

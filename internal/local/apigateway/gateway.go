@@ -1,9 +1,9 @@
 // Package apigateway is an API Gateway HTTP API on this machine: it turns HTTP requests into events of payload format 2.0,
-// hands them to a function and turns the answers back into HTTP. It is for local stacks and tests only.
+// passes them to a function, and turns the function's answers back into HTTP. It is for local stacks and tests only.
 //
-// It copies the known behavior of Amazon's gateway, surprises included: the path is decoded and the query is not, repeated
-// headers and query parameters are joined with commas, a form is base64-encoded, a named stage is part of the path, and HEAD
-// reaches only a route for HEAD or ANY.
+// It behaves like Amazon's gateway, surprises included: the path is decoded and the query isn't, repeated headers and query
+// parameters are joined with commas, a form is passed on in base64, a named stage is part of the path, and HEAD reaches only
+// a route for HEAD or ANY.
 package apigateway
 
 import (
@@ -19,39 +19,40 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Amazon's quotas for HTTP APIs, which cannot be raised.
+// Amazon's fixed quotas for HTTP APIs.
 const (
 	MaxBodyBytes = 10 << 20
 	MaxTimeout   = 30 * time.Second
 )
 
-// DefaultStage is the stage that leaves no trace in the path.
+// DefaultStage is the stage whose name isn't part of the path.
 const DefaultStage = "$default"
 
-// An Invoke calls a function with one event, as lambda.Start's handlers are called. It may be called concurrently. Its
-// context ends with the gateway's time-out, not when the client goes away, since Lambda doesn't notice that either.
+// Invoke calls a function with one event, as lambda.Start does. It may be called concurrently. Its context ends at the
+// gateway's time-out, and not when the client leaves: Lambda doesn't notice that either.
 type Invoke func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
 
-// Options are a gateway's settings.
+// Options configure a gateway.
 type Options struct {
-	// Stage is the name of the stage, without which the client asks: a request for /api with the stage "prod" has the
-	// rawPath /prod/api, as behind a custom domain. Empty: DefaultStage.
+	// Stage is the stage's name, which the client leaves out: with the stage "prod", a request for /api has the rawPath
+	// /prod/api, as behind a custom domain. Empty: DefaultStage.
 	Stage string
 
-	// Timeout bounds an invocation, after which the client is answered 503. Zero: MaxTimeout.
+	// Timeout is the time after which the client gets a 503 in place of the function's answer. Zero: MaxTimeout.
 	Timeout time.Duration
 
-	// CORS says which web sites' pages may call the API. nil: none, and functions see preflights like any other request.
+	// CORS says which web sites' pages may call the API. With nil none may, and functions get preflights like any other
+	// request.
 	CORS *CORS
 
-	// Now is the time that events carry. It must not be nil.
+	// Now gives the time in events. It must not be nil.
 	Now func() time.Time
 
-	// Logger gets one line for every invocation that failed. It must not be nil.
+	// Logger gets a line for every failed invocation. It must not be nil.
 	Logger *slog.Logger
 }
 
-// Gateway is an http.Handler. All routes must be there before it serves its first request.
+// Gateway is an http.Handler. Add all routes before it serves its first request.
 type Gateway struct {
 	stage   string
 	timeout time.Duration
@@ -73,13 +74,13 @@ func New(opts Options) *Gateway {
 	return g
 }
 
-// Handle sends the requests of a route to invoke. The route is written as in API Gateway: a method or ANY and a path ("GET
-// /api/usage"), in which a segment may be a variable ("GET /api/usage/{id}") and the last segment may stand for the rest ("ANY
-// /api/{proxy+}"); or "$default" for all requests that no other route takes. It fails if the route has another form or was
-// given before.
+// Handle adds a route: it sends the route's requests to invoke. A route has API Gateway's form: a method or ANY, and a path
+// ("GET /api/usage"). A segment of the path may be a variable ("GET /api/usage/{id}"), and the last one may stand for the
+// rest of the path ("ANY /api/{proxy+}"). "$default" takes all requests that no other route takes. Handle fails if the route
+// has another form or exists already.
 //
-// The most specific route serves a request, in any order of the calls: text before a variable before the rest, and a method
-// before ANY.
+// A request goes to its most specific route, whatever the order of the calls: text comes before a variable, a variable before
+// the rest, and a method before ANY.
 func (g *Gateway) Handle(route string, invoke Invoke) error {
 	if err := g.routes.add(route, invoke); err != nil {
 		return fmt.Errorf("adding route %q: %w", route, err)
@@ -87,9 +88,9 @@ func (g *Gateway) Handle(route string, invoke Invoke) error {
 	return nil
 }
 
-// ServeHTTP answers with the answer of the route's function. The gateway's own answers are JSON of the form {"message": …}: 404
-// without a route, 413 for a body over MaxBodyBytes, 500 for a function that failed or gave no HTTP answer, and 503 for a
-// function that took too long.
+// ServeHTTP answers with the answer of the route's function. The gateway's own answers are JSON of the form {"message": …}:
+// 404 if there is no route, 413 for a body over MaxBodyBytes, 500 if the function failed or gave no HTTP answer, and 503 if
+// it took too long.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := newRequestID()
 	w.Header().Set("Apigw-Requestid", requestID)
@@ -130,7 +131,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// call invokes the function and waits for it no longer than the time-out. A function that then goes on does so alone.
+// call invokes the function and waits for it until the time-out. The function may go on after that.
 func (g *Gateway) call(ctx context.Context, invoke Invoke, event events.APIGatewayV2HTTPRequest) (
 	events.APIGatewayV2HTTPResponse, error,
 ) {
@@ -168,7 +169,7 @@ var (
 	errNoAnswer = errors.New("the function's answer is no HTTP answer")
 )
 
-// writeAnswer sends a function's answer to the client. If it fails, nothing has been sent.
+// writeAnswer sends a function's answer to the client. If it returns an error, it has sent nothing.
 func (g *Gateway) writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2HTTPResponse) error {
 	if answer.StatusCode < 200 || answer.StatusCode > 599 {
 		return fmt.Errorf("%w: status %d", errNoAnswer, answer.StatusCode)
@@ -190,7 +191,7 @@ func (g *Gateway) writeAnswer(w http.ResponseWriter, answer events.APIGatewayV2H
 		header.Add("Set-Cookie", cookie)
 	}
 	for _, name := range []string{"Connection", "Content-Length", "Transfer-Encoding"} {
-		header.Del(name) // the server's to decide
+		header.Del(name) // the server sets it itself
 	}
 	if header.Get("Content-Type") == "" && len(body) > 0 {
 		header.Set("Content-Type", "text/plain;charset=UTF-8")

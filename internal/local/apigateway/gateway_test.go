@@ -41,7 +41,7 @@ func handle(t *testing.T, gw *apigateway.Gateway, route string, invoke apigatewa
 	}
 }
 
-// capture returns a function that answers 200 and keeps the event.
+// capture returns a function that keeps the event and answers 200.
 func capture(got *event) apigateway.Invoke {
 	return func(_ context.Context, e event) (answer, error) {
 		*got = e
@@ -191,14 +191,14 @@ func TestBody(t *testing.T) {
 
 func TestRouting(t *testing.T) {
 	t.Parallel()
-	// In an order that is wrong on purpose.
+	// In a misleading order, on purpose.
 	routes := []string{
 		"ANY /api/{proxy+}", "GET /api/{proxy+}", "GET /api/usage/{id}", "ANY /api/usage/{id}", "GET /api/usage",
 		"ANY /api/usage/special", "GET /api/{area}/{id}/history", "POST /webhooks/whatsapp", "GET /",
 	}
 	tests := []struct {
 		method, path string
-		want         string // "" is 404
+		want         string // "" means 404
 		parameters   map[string]string
 	}{
 		{"GET", "/", "GET /", nil},
@@ -403,7 +403,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestClientGone shows that a function goes on when its client doesn't wait, as on Lambda.
+// TestClientGone: as on Lambda, a function goes on after its client has left.
 func TestClientGone(t *testing.T) {
 	t.Parallel()
 	gw := setup(t, "")

@@ -18,7 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/apigateway"
 )
 
-// exchange is one request as the handler sees it and its answer as the client sees it.
+// exchange is a request as the handler got it, and its answer as the client got it.
 type exchange struct {
 	Method, Path, Query, Body string
 	Tags                      string
@@ -30,7 +30,7 @@ type exchange struct {
 	Answer    string
 }
 
-// reply is the answer that the test's handler is to give.
+// reply is the answer that the test's handler must give.
 type reply struct {
 	status  int
 	header  http.Header
@@ -38,7 +38,7 @@ type reply struct {
 	body    []byte
 }
 
-// recorder is the test's handler: it keeps its requests and gives the wanted reply.
+// recorder is the test's handler: it keeps requests and gives the wanted reply.
 type recorder struct {
 	reply reply
 	seen  exchange
@@ -63,7 +63,7 @@ func (h *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(h.reply.body)
 }
 
-// send makes a request and returns both sides of it.
+// send sends a request and returns both sides of the exchange.
 func (h *recorder) send(t *rapid.T, server *httptest.Server, method, target string, header http.Header, body []byte,
 ) exchange {
 	r, err := http.NewRequest(method, server.URL+target, bytes.NewReader(body))
@@ -89,8 +89,8 @@ func (h *recorder) send(t *rapid.T, server *httptest.Server, method, target stri
 	return both
 }
 
-// TestRoundTrip compares a handler behind the gateway and lambdahttp with the same handler behind net/http: neither it
-// nor its client can tell the difference.
+// TestRoundTrip compares a handler behind the gateway and lambdahttp with the same handler behind net/http. Neither the
+// handler nor its client can tell the difference.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	h := &recorder{}

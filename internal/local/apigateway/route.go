@@ -16,16 +16,16 @@ const (
 	defaultRoute = "$default"
 )
 
-// A route is one entry of the table, as written in API Gateway.
+// route is an entry of the table, in API Gateway's notation.
 type route struct {
 	key      string
 	method   string   // or anyMethod
 	segments []string // "text", "{variable}" or, at the end, "{rest+}"
-	rank     string   // sorts the more specific of two routes first
+	rank     string   // sorts a more specific route first
 	invoke   Invoke
 }
 
-// routeTable holds routes, the most specific first.
+// routeTable has the routes, the most specific first.
 type routeTable []*route
 
 func (t *routeTable) add(key string, invoke Invoke) error {
@@ -42,7 +42,7 @@ func (t *routeTable) add(key string, invoke Invoke) error {
 	return nil
 }
 
-// find returns the route for a request and the values of its variables, or nil if there is none.
+// find returns the route for a request and the values of its variables. The route is nil if there is none.
 func (t routeTable) find(method, path string) (*route, map[string]string) {
 	segments := split(path)
 	for _, r := range t {
@@ -56,7 +56,7 @@ func (t routeTable) find(method, path string) (*route, map[string]string) {
 	return nil, nil
 }
 
-// Ranks of a segment and of a method; the lower byte is the more specific.
+// The ranks of segments and methods; the lower one is more specific.
 const (
 	rankText     = '0'
 	rankVariable = '1'
@@ -102,8 +102,8 @@ func segmentRank(segment string) rune {
 	}
 }
 
-// match returns the values of the route's variables if the path's segments are the route's. A variable has a value of
-// at least one character.
+// match returns the values of the route's variables, if the route fits the path's segments. A variable's value has at least
+// one character.
 func (r *route) match(path []string) (parameters map[string]string, ok bool) {
 	if r.key == defaultRoute {
 		return nil, true
@@ -133,7 +133,7 @@ func (r *route) match(path []string) (parameters map[string]string, ok bool) {
 	return parameters, len(path) == len(r.segments)
 }
 
-// variable takes "{name}" and "{name+}" apart.
+// variable parses "{name}" and "{name+}".
 func variable(segment string) (name string, isVariable, isRest bool) {
 	name, opened := strings.CutPrefix(segment, "{")
 	name, closed := strings.CutSuffix(name, "}")

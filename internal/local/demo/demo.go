@@ -1,4 +1,4 @@
-// Package demo fills a local stack with data to look at: the same at every start, but for the current date.
+// Package demo fills a local stack with data. They are the same at every start, but for the current date.
 package demo
 
 import (
@@ -19,27 +19,27 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Values of the demo data that documentation and examples name.
+// Values in the demo data that documents and examples use.
 const (
-	Restaurants = 150 // in all
+	Restaurants = 150 // number of all restaurants
 
-	ExampleID     = "clxyz123abc" // 45 conversations this month, 123 in the last
+	ExampleID     = "clxyz123abc" // 45 conversations this month, 123 in the month before
 	ExampleName   = "Example Restaurant"
 	ExampleNumber = "+966110000000"
 	InactiveID    = "demo-inactive"  // switched off
-	NoBotID       = "demo-no-bot"    // has no bot configuration, so the default limits
-	NeverUsedID   = "demo-never"     // never had a conversation
-	UnlimitedID   = "demo-unlimited" // may hold as many conversations as it likes
-	NearingID     = "demo-001"       // has used 95 % of its allowance
-	UsedUpID      = "demo-002"       // has used all of it
-	OwnerNumber   = "+966500000099"  // is notified when the allowance of these two and of the example is nearly used up
+	NoBotID       = "demo-no-bot"    // has no bot, so the default limits
+	NeverUsedID   = "demo-never"     // has never had a conversation
+	UnlimitedID   = "demo-unlimited" // has an unlimited plan
+	NearingID     = "demo-001"       // has used 95 % of its quota
+	UsedUpID      = "demo-002"       // has used all of its quota
+	OwnerNumber   = "+966500000099"  // owner of NearingID, UsedUpID and ExampleID, who gets their quota alerts
 
 	AdminKey       = "local-admin-key"       // API key
 	ExampleToken   = "local-pat-clxyz123abc" // PAT for the example restaurant
 	DashboardToken = "local-dashboard-pat"   // PAT for every restaurant
 )
 
-// Store is where the data goes.
+// Store takes the demo data.
 type Store interface {
 	CreateRestaurant(ctx context.Context, r restaurant.Restaurant, bot *restaurant.Bot) error
 	PutUsage(ctx context.Context, restaurantID string, activity usage.Activity, months map[usage.Month]usage.MonthCount) error
@@ -49,7 +49,7 @@ type Store interface {
 	PutPage(ctx context.Context, restaurantID string, at delivery.Place, page ledger.Page) error
 }
 
-// Load writes the demo data as of now, in calendar's months, into an empty store.
+// Load writes the demo data into an empty store, for the time now and the months of calendar.
 func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Time) error {
 	for _, c := range credentials(now) {
 		if err := store.AddCredential(ctx, c); err != nil {
@@ -57,7 +57,7 @@ func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Ti
 		}
 	}
 	tenants := tenants(calendar, now)
-	for _, t := range tenants { // one after the other: each changes the directory
+	for _, t := range tenants { // not at the same time: each write changes the directory
 		if err := store.CreateRestaurant(ctx, t.restaurant, t.bot); err != nil {
 			return fmt.Errorf("loading demo restaurants: %w", err)
 		}
@@ -75,7 +75,7 @@ func Load(ctx context.Context, store Store, calendar usage.Calendar, now time.Ti
 	return nil
 }
 
-// put writes a tenant's usage, and then everything derived from it.
+// put writes a tenant's usage and then everything that depends on it.
 func (t *tenant) put(ctx context.Context, store Store, month usage.Month) error {
 	if err := store.PutUsage(ctx, t.restaurant.ID, t.activity, t.months); err != nil {
 		return err
@@ -108,7 +108,7 @@ func credentials(now time.Time) []credential.Credential {
 	}
 }
 
-// tenant is a restaurant with all that is known of it.
+// tenant is a restaurant with all its data.
 type tenant struct {
 	restaurant restaurant.Restaurant
 	bot        *restaurant.Bot
@@ -116,43 +116,43 @@ type tenant struct {
 	months     map[usage.Month]usage.MonthCount
 	sessions   []conversation.Session
 	topUps     []usage.TopUp
-	pages      map[delivery.Place]ledger.Page // of the messages that it sent
+	pages      map[delivery.Place]ledger.Page // pages of the ledger of sent messages
 	isOrdinary bool
-	quiet      time.Duration // how long nobody has written; 0 is since yesterday
+	quiet      time.Duration // time since the latest message; 0 means that it came yesterday
 }
 
-// quiets are how long nobody has written to ordinary restaurants, one after the other.
+// quiets has values of quiet for ordinary restaurants, which take turns.
 var quiets = []time.Duration{
 	4 * time.Minute, 0, 2 * time.Hour, 3 * 24 * time.Hour, 17 * time.Minute, 29 * time.Hour, 9 * 24 * time.Hour, 50 * time.Minute, 5 * 24 * time.Hour, 0,
 	40 * time.Second, 16 * 24 * time.Hour, 6 * time.Hour, 45 * 24 * time.Hour, 31 * time.Hour, 11 * time.Hour, 75 * time.Hour, 100 * 24 * time.Hour,
 }
 
-// Of ordinary restaurants, each of so many has sessions and top-ups to look at.
+// One in so many ordinary restaurants has sessions, or top-ups, in its details.
 const (
 	withSessions = 6
 	withTopUps   = 16
 )
 
-// nearlyUsed holds the conversations that some restaurants have each month, of 300.
+// nearlyUsed has the monthly conversations of the restaurants that use up their 300.
 var nearlyUsed = map[string]int64{NearingID: 285, UsedUpID: 300}
 
 // tenants returns the demo restaurants, in the order of their creation.
 func tenants(calendar usage.Calendar, now time.Time) []tenant {
 	const special = 5
-	random := rand.New(rand.NewPCG(150, 2026)) // the same figures at every start
+	random := rand.New(rand.NewPCG(150, 2026)) // a fixed seed: the same figures at every start
 	all := make([]tenant, 0, Restaurants)
 	for i := range Restaurants - special {
 		t := newTenant(fmt.Sprintf("demo-%03d", i+1), fmt.Sprintf("%s %d", names[i%len(names)], i+1), now)
 		t.bot.PhoneNumber = fmt.Sprintf("+96611000%04d", i+1)
 		_, isNearing := nearlyUsed[t.restaurant.ID]
 		t.isOrdinary = true
-		if last := Restaurants - special - 6; !isNearing && i < last { // the newest were all written to yesterday: pictures show them
+		if last := Restaurants - special - 6; !isNearing && i < last { // customers wrote to the newest restaurants yesterday, because pictures show these
 			t.quiet = quiets[i%len(quiets)]
 		}
 		for age, month := range calendar.Month(now).Last(usage.HistoryMonths) {
 			n := 1 + random.Int64N(899)
 			if nearing, ok := nearlyUsed[t.restaurant.ID]; ok {
-				t.bot.Limits.ConversationsPerDay, t.bot.OwnerNumber = 10, OwnerNumber // 300 a month
+				t.bot.Limits.ConversationsPerDay, t.bot.OwnerNumber = 10, OwnerNumber // 10 a day are 300 a month
 				n = nearing
 			}
 			t.count(calendar, now, month, age, n)
@@ -204,10 +204,10 @@ func newTenant(id, name string, now time.Time) tenant {
 	}
 }
 
-// spread returns n conversations by day, from the month's first day to its last day with any: fuller on Fridays and Saturdays,
-// through the nights of Ramadan, and within the day's limit as far as the days so far can hold n.
+// spread distributes n conversations over the days of a month up to last. Fridays, Saturdays and the nights of Ramadan have
+// more. No day exceeds the daily limit, unless the days up to last can't hold n otherwise.
 func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
-	random := rand.New(rand.NewPCG(uint64(len(t.restaurant.ID)), uint64(n))) // the same days at every start
+	random := rand.New(rand.NewPCG(uint64(len(t.restaurant.ID)), uint64(n))) // a fixed seed: the same days at every start
 	most := n
 	if t.bot != nil && t.bot.Limits.ConversationsPerDay > 0 {
 		most = max(t.bot.Limits.ConversationsPerDay, (n+int64(last)-1)/int64(last))
@@ -230,7 +230,7 @@ func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
 		days[i+1] += share
 		left -= share
 	}
-	for i := 0; left > 0; i = (i + 1) % last { // the rest after rounding and full days
+	for i := 0; left > 0; i = (i + 1) % last { // what rounding and full days have left over
 		if days[last-i] < most {
 			days[last-i]++
 			left--
@@ -240,7 +240,7 @@ func (t *tenant) spread(month usage.Month, last int, n int64) map[int]int64 {
 	return days
 }
 
-// ramadans are the months of fasting, each by its first day and the first after it, as Umm al-Qura's calendar has them.
+// ramadans has each Ramadan's first day and the day after its last, in the calendar of Umm al-Qura.
 var ramadans = [][2]time.Time{
 	{time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)},
 	{time.Date(2027, 2, 8, 0, 0, 0, 0, time.UTC), time.Date(2027, 3, 9, 0, 0, 0, 0, time.UTC)},
@@ -250,7 +250,7 @@ func inRamadan(date time.Time) bool {
 	return slices.ContainsFunc(ramadans, func(r [2]time.Time) bool { return !date.Before(r[0]) && date.Before(r[1]) })
 }
 
-// writeSessions gives a tenant the sessions of five customers, the latest of which ends with its last activity.
+// writeSessions gives a tenant the sessions of five customers. The latest session ends with the tenant's last activity.
 func (t *tenant) writeSessions(i int) {
 	at := t.activity.Last
 	for n := range 5 {
@@ -263,7 +263,7 @@ func (t *tenant) writeSessions(i int) {
 	}
 }
 
-// sendMessages gives a tenant messages on each day of a month on which it had conversations, with fates as they mostly are: some
+// sendMessages gives a tenant sent messages for each day of a month with conversations. Their statuses are typical: some
 // telephones are switched off, some messages fail, and two of three that arrive are read.
 func (t *tenant) sendMessages(month usage.Month) {
 	t.pages = make(map[delivery.Place]ledger.Page)
@@ -298,7 +298,7 @@ func (t *tenant) sendMessages(month usage.Month) {
 	}
 }
 
-// topUp gives a tenant a top-up of this month, and a correction of it.
+// topUp gives a tenant a top-up this month, and a correction of it.
 func (t *tenant) topUp(calendar usage.Calendar, now time.Time) {
 	for n, amount := range []int64{1500, -500} {
 		at := now.Add(time.Duration(n-2) * 30 * time.Hour)
@@ -312,13 +312,14 @@ func (t *tenant) topUp(calendar usage.Calendar, now time.Time) {
 	}
 }
 
-// count gives a tenant n conversations in a month that is age months old. This month's were opened before today, so
-// that the whole day's allowance is left, except on the month's first day, and except where somebody wrote today.
+// count gives a tenant n conversations in the month that lies age months back. This month's were opened before today, so that
+// the whole day's allowance is left; on the month's first day, and for restaurants that had messages today, they were opened
+// today.
 func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
 	last := now.Add(-time.Minute)
 	silent := now.Add(-t.quiet)
 	if t.quiet > 0 && month.String() > calendar.Month(silent).String() {
-		return // nobody has written since
+		return // no message since
 	}
 	switch {
 	case t.quiet > 0 && calendar.Month(silent) == month:
@@ -327,15 +328,15 @@ func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month
 		last = time.Date(month.Year, month.Month, 20, 15, 30, 0, 0, time.UTC)
 	case calendar.Day(now) > 1:
 		last = now.Add(-24 * time.Hour)
-		if calendar.Day(last) == calendar.Day(now) { // a day of 25 hours
+		if calendar.Day(last) == calendar.Day(now) { // the day has 25 hours
 			last = last.Add(-2 * time.Hour)
 		}
 	}
-	if calendar.Month(last) != month { // early on the first or second: as late in the month as can be
+	if calendar.Month(last) != month { // early on the first or second day: then as late in the month as possible
 		last = now
 	}
 	days, first := map[int]int64{calendar.Day(last): n}, last.Add(-time.Hour)
-	if age == 0 && t.isOrdinary { // of the others, documents and tests tell single days
+	if age == 0 && t.isOrdinary { // documents and tests name single days of the other restaurants
 		days = t.spread(month, calendar.Day(last), n)
 		t.activity.Messages = usage.Tally{Month: month, Days: make(map[int]int64, len(days))}
 		for day, count := range days {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-	_ "time/tzdata" // the tests' zones, independent of the machine's
+	_ "time/tzdata" // the tests' time zones, which this machine may lack
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -25,10 +25,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// noon is an ordinary moment: neither a month's first day nor near midnight.
+// noon is an ordinary time: neither a month's first day nor close to midnight.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// defaults differ from the demo bots' limits, so that the figures show which limits were applied.
+// defaults differ from the demo bots' limits, so that the figures show which limits apply.
 var defaults = restaurant.Limits{ConversationsPerDay: 77, AnswersPerMinute: 7}
 
 // stack is a store with the demo data, and the service that reads it.
@@ -52,7 +52,7 @@ var shared struct {
 	stack
 }
 
-// loaded returns the demo data, which tests that change nothing share.
+// loaded returns the demo data for tests that change nothing, which share it.
 func loaded(t *testing.T) stack {
 	t.Helper()
 	shared.once.Do(func() { shared.stack = setup(t) })
@@ -62,8 +62,7 @@ func loaded(t *testing.T) stack {
 	return shared.stack
 }
 
-// records keeps loaded data and shows it by restaurant. Hundreds of moments are tried on it; on the stand-in each would take a
-// third of a second for its 150 restaurants.
+// records is a store in maps. Tests try hundreds of moments on it; each would take a third of a second on the stand-in.
 type records struct {
 	usage.Store
 	mu  sync.Mutex
@@ -112,13 +111,13 @@ func (r *records) Usage(_ context.Context, id string, _ []usage.Month) (usage.Re
 	return r.all[id], nil
 }
 
-// entry is all that is shown of a restaurant.
+// entry is everything that the API shows of a restaurant.
 type entry struct {
 	Report  usage.Report
 	History []usage.MonthReport
 }
 
-// list returns a page that holds every restaurant which the filter admits.
+// list returns a page with every restaurant that the filter admits.
 func (s stack) list(ctx context.Context, filter usage.Filter) (usage.Listing, error) {
 	directory, err := s.service.Directory(ctx)
 	if err != nil {
@@ -311,7 +310,7 @@ func TestTwoLoadsAreEqual(t *testing.T) {
 	}
 }
 
-// A month has a record because a conversation was opened in it.
+// A month has a record only if a conversation was opened in it.
 func TestMonthsWithARecordHaveConversations(t *testing.T) {
 	t.Parallel()
 	for _, e := range loaded(t).mustEntries(t) {
@@ -323,7 +322,7 @@ func TestMonthsWithARecordHaveConversations(t *testing.T) {
 	}
 }
 
-// check returns the faults of the data at a moment in a zone: figures that documents name, and impossible times.
+// check returns the faults of the data for a moment in a time zone: wrong figures that documents name, and impossible times.
 func check(ctx context.Context, zone string, now time.Time) error {
 	location, err := time.LoadLocation(zone)
 	if err != nil {
@@ -367,11 +366,11 @@ func check(ctx context.Context, zone string, now time.Time) error {
 	return nil
 }
 
-// ordinary are the restaurants of which no document tells anything.
+// ordinary matches the restaurants that no document mentions.
 var ordinary = regexp.MustCompile(`^demo-(0[1-9]\d|00[3-9]|1\d\d)$`)
 
-// TestLooksLikeLife: ordinary restaurants were last written to at all sorts of times, on days that hold no more than they may; weekends
-// and Ramadan are fuller; and there are sessions and top-ups.
+// TestLooksLikeLife: ordinary restaurants got their latest messages at all sorts of times, and no day has more conversations
+// than its limit. Weekends and Ramadan are fuller. There are sessions and top-ups.
 func TestLooksLikeLife(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC) // Ramadan ended on the 19th
@@ -380,7 +379,7 @@ func TestLooksLikeLife(t *testing.T) {
 		t.Fatalf("loading the demo data: %v", err)
 	}
 	ages := make(map[time.Duration]int)
-	var weekend, fasting, other [2]float64 // conversations, days
+	var weekend, fasting, other [2]float64 // number of conversations, and of days
 	for id, record := range store.all {
 		if !ordinary.MatchString(id) {
 			continue
@@ -390,7 +389,7 @@ func TestLooksLikeLife(t *testing.T) {
 			if n > record.Bot.Limits.ConversationsPerDay {
 				t.Errorf("%s has %d conversations on day %d, and may have %d", id, n, day, record.Bot.Limits.ConversationsPerDay)
 			}
-			if day < 26 { // before the days on which some have been quiet
+			if day < 26 { // later days are incomplete: some restaurants have been quiet
 				kind := &other
 				switch weekday := time.Date(2026, 3, day, 0, 0, 0, 0, time.UTC).Weekday(); {
 				case weekday == time.Friday || weekday == time.Saturday:
@@ -489,7 +488,7 @@ func TestAnyMomentInAnyZone(t *testing.T) {
 		if err != nil {
 			t.Fatalf("loading the time zone: %v", err)
 		}
-		// Half of the moments lie within two minutes of a month's first midnight.
+		// Half of the moments are within two minutes of the midnight at which a month begins.
 		now := time.Date(rapid.IntRange(2020, 2100).Draw(t, "year"), time.Month(rapid.IntRange(1, 12).Draw(t, "month")),
 			1, 0, 0, 0, 0, location)
 		seconds := rapid.OneOf(rapid.Int64Range(-120, 120), rapid.Int64Range(0, 31*24*60*60)).Draw(t, "seconds later")
@@ -508,7 +507,7 @@ func TestLoadTwiceFails(t *testing.T) {
 	}
 }
 
-// failing is a store with a failing method.
+// failing is a store in which one method fails.
 type failing struct {
 	*stackstore.Store
 	create, usage, credential error

@@ -23,7 +23,7 @@ func (i installer) cacheServer(ctx context.Context) (string, error) {
 	return i.command(ctx, "redis-server", "valkey-server", "redis-server")
 }
 
-// cacheCommand starts a server that keeps everything in memory.
+// cacheCommand returns the command of a server that keeps everything in memory.
 func cacheCommand(server string, port int, options ...string) []string {
 	return append([]string{
 		server, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--appendonly", "no",
@@ -32,7 +32,7 @@ func cacheCommand(server string, port int, options ...string) []string {
 
 const slots = 16384
 
-// startCluster returns the address of the first of two nodes: a client finds the other one itself.
+// startCluster starts a cluster of two nodes and returns the address of the first. A client finds the other node by itself.
 func (e *Engines) startCluster(ctx context.Context, i installer) (string, error) {
 	server, err := i.cacheServer(ctx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (e *Engines) startCluster(ctx context.Context, i installer) (string, error)
 	var nodes [2]node
 	for n := range nodes {
 		nodes[n].address, err = e.serve(ctx, CacheCluster, fmt.Sprint("node", n), func(port, second int) []string {
-			nodes[n].bus = second // usually the port and 10,000, which need not be free, nor a port at all
+			nodes[n].bus = second // the default, port plus 10,000, may be taken or be no valid port
 			return cacheCommand(server, port, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(second),
 				"--cluster-config-file", fmt.Sprint("nodes-", port, ".conf"), "--cluster-announce-ip", "127.0.0.1")
 		}, isUp)
@@ -58,7 +58,7 @@ type node struct {
 	bus     int // the port at which other nodes reach it
 }
 
-// join makes a cluster of nodes, and returns when both of them know it.
+// join makes a cluster of two nodes, and returns when both know it.
 func join(ctx context.Context, nodes [2]node) error {
 	host, port, err := net.SplitHostPort(nodes[1].address)
 	if err != nil {
@@ -87,7 +87,7 @@ func join(ctx context.Context, nodes [2]node) error {
 	return nil
 }
 
-// isWhole checks that a node knows the owner of every slot.
+// isWhole fails unless a node knows the owner of every slot.
 func isWhole(ctx context.Context, address string) error {
 	info, err := ask(ctx, address, "CLUSTER INFO")
 	if err == nil && !(strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")) {
@@ -101,7 +101,7 @@ func isUp(ctx context.Context, address string) error {
 	return err
 }
 
-// ask sends a command to a server and returns its answer, a line or a text.
+// ask sends a command to a server and returns the answer, which must be a line or a text.
 func ask(ctx context.Context, address, command string) (string, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {

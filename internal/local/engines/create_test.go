@@ -68,7 +68,7 @@ func TestCreateTables(t *testing.T) {
 	}
 }
 
-// describe returns a table as the engine has it.
+// describe returns a table's definition as the engine has it.
 func describe(t *testing.T, client *dynamodb.Client, want sam.Table) sam.Table {
 	t.Helper()
 	output, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &want.Name})

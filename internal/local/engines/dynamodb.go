@@ -13,7 +13,7 @@ import (
 
 const dynamoDBVersion = "3.3.1"
 
-// dynamoDBProject is a Maven project that depends on DynamoDB Local of the version dynamodb.version.
+// dynamoDBProject is a Maven project that depends on DynamoDB Local, in the version given by the property dynamodb.version.
 //
 //go:embed dynamodb-pom.xml
 var dynamoDBProject []byte
@@ -28,8 +28,8 @@ func (e *Engines) startDynamoDB(ctx context.Context, i installer) (string, error
 		return "", err
 	}
 	address, err := e.serve(ctx, DynamoDB, "dynamodb", func(port, _ int) []string {
-		// -Xmx1g: unbounded, Java's heap would grow to a quarter of the machine's memory. -sharedDb: otherwise each access key
-		// and region would see tables of its own.
+		// -Xmx1g bounds Java's heap, which would otherwise grow to a quarter of the machine's memory. With -sharedDb, all
+		// access keys and regions see the same tables.
 		return []string{
 			java, "-Xmx1g", "-Djava.library.path=" + library, "-cp", filepath.Join(library, "*"),
 			"software.amazon.dynamodb.services.local.main.ServerRunner",

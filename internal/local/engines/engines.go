@@ -1,9 +1,9 @@
-// Package engines runs the real servers that the system is tested against: Amazon's DynamoDB for a single machine, a server
-// with SQS's protocol, and Redis or Valkey, alone and as a cluster. docs/ENGINES.md describes how each differs from AWS. No
+// Package engines runs the real servers that the system is tested against: Amazon's DynamoDB Local, a server with SQS's
+// protocol, and Redis or Valkey, alone and as a cluster. docs/ENGINES.md describes how each differs from AWS. No deployed
 // function links this package.
 //
-// Missing parts are installed at the first start, in fixed versions: DynamoDB Local by Maven and the SQS server by pip, both
-// below a folder of the caller's; missing commands (java, mvn, python3, redis-server) as Debian's packages, if possible.
+// The first start installs missing parts, in fixed versions: DynamoDB Local by Maven and the SQS server by pip, both below a
+// folder of the caller's; missing commands (java, mvn, python3, redis-server) as Debian packages, if possible.
 package engines
 
 import (
@@ -24,8 +24,8 @@ type Kind int
 const (
 	DynamoDB     Kind = iota // Amazon's DynamoDB Local
 	SQS                      // moto's server
-	Cache                    // Redis or Valkey: one server
-	CacheCluster             // the same as a cluster of two nodes, each with half of the slots
+	Cache                    // Redis or Valkey, a single server
+	CacheCluster             // Redis or Valkey, a cluster of two nodes with half of the slots each
 )
 
 // All returns every kind.
@@ -46,7 +46,7 @@ func (k Kind) String() string {
 	return "engine " + strconv.Itoa(int(k))
 }
 
-// Variable returns the name of the environment variable that tells tests where the engine is.
+// Variable returns the name of the environment variable with the engine's address for tests.
 func (k Kind) Variable() string {
 	switch k {
 	case DynamoDB:
@@ -61,7 +61,7 @@ func (k Kind) Variable() string {
 	return ""
 }
 
-// Port returns the port at which people find an engine: where StartAt starts it, and compose.yaml has it.
+// Port returns the engine's usual port, at which StartAtPorts and compose.yaml start it.
 func (k Kind) Port() int {
 	switch k {
 	case DynamoDB:
@@ -74,7 +74,7 @@ func (k Kind) Port() int {
 	return 0
 }
 
-// URL returns where an engine is that answers at its Port on this machine.
+// URL returns the address of an engine on this machine at its usual port.
 func (k Kind) URL() string {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(k.Port()))
 	if k == DynamoDB || k == SQS {
@@ -83,7 +83,7 @@ func (k Kind) URL() string {
 	return address
 }
 
-// Endpoint returns where an engine is that was started for the tests, or an error that says how to start it.
+// Endpoint returns the address of the engine that was started for the tests. Its error says how to start one.
 func Endpoint(k Kind) (string, error) {
 	endpoint := os.Getenv(k.Variable())
 	if endpoint == "" {
@@ -94,25 +94,25 @@ func Endpoint(k Kind) (string, error) {
 
 // Engines are running engines.
 type Engines struct {
-	folder string // temporary: the engines' files
-	fixed  bool   // whether each has its Port
+	folder string // temporary folder for the engines' files
+	fixed  bool   // whether each engine is at its usual port
 
 	mu        sync.Mutex
 	endpoints map[Kind]string
 	processes []*process
 }
 
-// Start starts engines on free ports of this machine and returns when all of them answer. Installing missing parts takes about
-// a minute; they go to cacheDir, and later starts need no network. If an engine can't be had, nothing runs, and the error names
-// every such engine and the reason.
+// Start starts engines on free ports of this machine, and returns when all of them answer. Installing missing parts into
+// cacheDir takes about a minute; later starts need no network. If any engine can't be started, Start stops the others, and
+// its error names every such engine with the reason.
 //
-// The context ends the starting, not the engines: they run until Stop, and on Linux end with this process, however it ends.
-// They keep nothing.
+// The context bounds the start only. Engines run until Stop; on Linux they also end with this process, however it ends. They
+// keep no data.
 func Start(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
 	return start(ctx, cacheDir, false, want)
 }
 
-// StartAtPorts starts engines as Start does, each at its Port, and fails if another program has that.
+// StartAtPorts is Start with each engine at its usual port. It fails if another program uses that port.
 func StartAtPorts(ctx context.Context, cacheDir string, want ...Kind) (*Engines, error) {
 	return start(ctx, cacheDir, true, want)
 }
@@ -144,15 +144,15 @@ func start(ctx context.Context, cacheDir string, fixed bool, want []Kind) (*Engi
 	return e, nil
 }
 
-// Endpoint returns an engine's address: the URL of DynamoDB Local or the SQS server; host:port of a cache. It is "" for an
-// engine that was not asked for.
+// Endpoint returns an engine's address: a URL for DynamoDB Local and the SQS server, host:port for a cache, and "" for an
+// engine that was not started.
 func (e *Engines) Endpoint(k Kind) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.endpoints[k]
 }
 
-// Environment returns the endpoints as Endpoint finds them: "NAME=value".
+// Environment returns the variables, as "NAME=value", in which the function Endpoint looks for the addresses.
 func (e *Engines) Environment() []string {
 	var environment []string
 	for _, kind := range All() {
@@ -163,14 +163,14 @@ func (e *Engines) Environment() []string {
 	return environment
 }
 
-// Stop ends the engines and removes their files. It returns when they are gone.
+// Stop stops the engines and deletes their files. It returns when they have ended.
 func (e *Engines) Stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.processes {
 		p.stop()
 	}
-	_ = os.RemoveAll(e.folder) // in the folder for temporary files, where leftovers do no harm
+	_ = os.RemoveAll(e.folder) // leftovers in the folder for temporary files do no harm
 }
 
 func (e *Engines) start(ctx context.Context, i installer, kind Kind) (endpoint string, err error) {
@@ -188,14 +188,14 @@ func (e *Engines) start(ctx context.Context, i installer, kind Kind) (endpoint s
 }
 
 const (
-	// startAttempts is how often a start is tried: another program may take the port between its choice and its use.
+	// startAttempts bounds the attempts at a start: another program may take a free port before the engine does.
 	startAttempts = 3
-	readyTimeout  = time.Minute // seconds, even on a machine that is busy
+	readyTimeout  = time.Minute // even a busy machine needs only seconds
 	readyInterval = 50 * time.Millisecond
 )
 
-// serve starts a server and returns its address when ready says that it answers. The command is given a port, which is free
-// or the kind's own, and a second free one.
+// serve starts a server and returns its address as soon as ready succeeds. The command gets a port, which is free or the
+// engine's usual one, and a second, free port.
 func (e *Engines) serve(
 	ctx context.Context, kind Kind, name string, command func(port, second int) []string,
 	ready func(ctx context.Context, address string) error,
@@ -216,7 +216,7 @@ func (e *Engines) serve(
 		if err = p.await(ctx, func(ctx context.Context) error { return ready(ctx, address) }); err == nil {
 			return address, nil
 		}
-		if !p.hasEnded() { // it has its port, and doesn't answer
+		if !p.hasEnded() { // it runs, so the port isn't taken, but it doesn't answer
 			return "", err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// newEngines returns an Engines with nothing in it.
+// newEngines returns an empty Engines.
 func newEngines(t *testing.T) *Engines {
 	t.Helper()
 	e := &Engines{folder: filepath.Join(t.TempDir(), "engines"), endpoints: make(map[Kind]string)}
@@ -68,7 +68,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestStopEndsAll: a process ends with its children, and its files are removed.
+// TestStopEndsAll: a process ends together with its children, and its files are deleted.
 func TestStopEndsAll(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -90,7 +90,7 @@ func TestStopEndsAll(t *testing.T) {
 	}
 }
 
-// wantEnd waits until a process has ended: the kernel ends it, and another process takes note, a moment later.
+// wantEnd waits until a process has ended: the kernel ends it with a short delay.
 func wantEnd(t *testing.T, pid int) {
 	t.Helper()
 	for begin := time.Now(); !ended(pid); time.Sleep(time.Millisecond) {
@@ -109,7 +109,7 @@ func readPID(file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
-// isZombie reports whether a process has ended and its parent hasn't collected it yet.
+// isZombie reports whether a process has ended without its parent having noticed yet.
 func isZombie(pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	return err == nil && strings.Contains(string(stat), ") Z ")
@@ -117,7 +117,7 @@ func isZombie(pid int) bool {
 
 func ended(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || isZombie(pid) }
 
-// TestServeTriesAnotherPort: a server is started again if its port was taken meanwhile.
+// TestServeTriesAnotherPort: if the chosen port was taken meanwhile, the server is started at another.
 func TestServeTriesAnotherPort(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -142,12 +142,12 @@ func TestServeTriesAnotherPort(t *testing.T) {
 	}
 }
 
-// TestFixedPorts: an engine does not start if another program has its port, and says so.
+// TestFixedPorts: an engine fails to start if another program uses its port, and the error says so.
 func TestFixedPorts(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
 	e.fixed = true
-	if listener, err := net.Listen("tcp", Cache.URL()); err == nil { // it may be taken already
+	if listener, err := net.Listen("tcp", Cache.URL()); err == nil { // otherwise the port is taken already
 		defer listener.Close()
 	}
 	_, err := e.serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("sleep 60") }, ready)
@@ -165,7 +165,7 @@ type compose struct {
 	}
 }
 
-// TestComposeIsTheSame: containers have the same engines, of the same versions, at the same ports of this machine.
+// TestComposeIsTheSame: the containers have the same engines, in the same versions, at the same ports of this machine.
 func TestComposeIsTheSame(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("compose.yaml")
@@ -225,7 +225,7 @@ func TestServeTellsWhy(t *testing.T) {
 	}
 }
 
-// TestAnotherProgramAnswers: after a process has ended, an answer at its port comes from another program.
+// TestAnotherProgramAnswers: if a process has ended, an answer at its port is another program's.
 func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
 	_, err := newEngines(t).serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("exit 1") },

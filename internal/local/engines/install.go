@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// installer gets the engines' parts.
+// installer installs the engines' parts.
 type installer struct {
-	dir        string // target of downloads, with a folder for each engine and version
-	mayInstall bool   // packages of the system
+	dir        string // downloads go here, into a folder for each engine and version
+	mayInstall bool   // whether Debian packages may be installed
 }
 
 func newInstaller(dir string) installer { return installer{dir, os.Geteuid() == 0} }
 
-// folder returns the folder of that name, which fetch fills when it isn't there yet: whole or not at all.
+// folder returns the folder with the given name. If it is missing, fetch fills it; a failed fetch leaves nothing behind.
 func (i installer) folder(name string, fetch func(folder string) error) (string, error) {
 	folder, err := filepath.Abs(filepath.Join(i.dir, name))
 	if err != nil {
@@ -34,7 +34,7 @@ func (i installer) folder(name string, fetch func(folder string) error) (string,
 		return "", err
 	}
 	defer unlock()
-	if exists(stamp) { // by now
+	if exists(stamp) { // another process has filled it meanwhile
 		return folder, nil
 	}
 	if err := os.RemoveAll(folder); err != nil {
@@ -49,8 +49,8 @@ func (i installer) folder(name string, fetch func(folder string) error) (string,
 	return folder, os.WriteFile(stamp, nil, 0o644)
 }
 
-// command returns the path of the first of the commands that there is. Where there is none, the package of Debian's that
-// has it is installed, if this is a Debian and we may.
+// command returns the path of the first of the commands that exists. If none does, it installs the Debian package with it,
+// provided that this is a Debian and mayInstall is set.
 func (i installer) command(ctx context.Context, debianPackage string, names ...string) (string, error) {
 	if path := find(names); path != "" {
 		return path, nil
@@ -89,7 +89,7 @@ func find(names []string) string {
 	return ""
 }
 
-// lock waits until nobody else installs, in this process or another.
+// lock waits until no other installation runs, in this process or another.
 func (i installer) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(i.dir, 0o755); err != nil {
 		return nil, err
@@ -105,11 +105,11 @@ func (i installer) lock() (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// run runs a command to its end in a directory. Its error has the end of the command's output.
+// run runs a command in a directory until it ends. Its error has the end of the command's output.
 func run(ctx context.Context, dir string, args ...string) error {
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir = dir
-	// Services that Debian's packages bring would be started: not in runlevel 1.
+	// RUNLEVEL=1 keeps Debian packages from starting the services that they install.
 	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestFolderIsWholeOrNotThere: an incomplete download is repeated, and a complete one is kept.
+// TestFolderIsWholeOrNotThere: an incomplete download is repeated, and a complete download is kept.
 func TestFolderIsWholeOrNotThere(t *testing.T) {
 	t.Parallel()
 	i := installer{dir: filepath.Join(t.TempDir(), "new", "cache")}
@@ -51,7 +51,7 @@ func TestFolderIsFetchedOnce(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			_, err := i.folder("engine", func(string) error {
-				fetches++ // safe only one at a time, which the race detector sees
+				fetches++ // without a lock, so that the race detector notices simultaneous fetches
 				time.Sleep(5 * time.Millisecond)
 				return nil
 			})
@@ -66,7 +66,7 @@ func TestFolderIsFetchedOnce(t *testing.T) {
 	}
 }
 
-// TestMissingCommand: without Debian's packages, the error names the remedy.
+// TestMissingCommand: if Debian packages can't be installed, the error says what to do.
 func TestMissingCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	i := installer{dir: t.TempDir()}
@@ -76,7 +76,7 @@ func TestMissingCommand(t *testing.T) {
 	}
 }
 
-// TestCommandIsInstalled: Debian's package brings the command, or doesn't.
+// TestCommandIsInstalled: the Debian package has the command, or lacks it.
 func TestCommandIsInstalled(t *testing.T) {
 	bin := t.TempDir()
 	script := func(name, text string) {

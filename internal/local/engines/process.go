@@ -15,12 +15,12 @@ import (
 // process is a server in a process group of its own.
 type process struct {
 	command *exec.Cmd
-	output  string        // the file with all that it printed
-	ended   chan struct{} // closed when it has ended, and err is set
+	output  string        // the file with its output
+	ended   chan struct{} // closed when it has ended; err is set by then
 	err     error
 }
 
-// startProcess starts a command that prints to a file of that name in the folder, which is also its working directory.
+// startProcess starts a command in a folder. Its output goes to the file with the given name there.
 func startProcess(folder, name string, args []string) (*process, error) {
 	output, err := os.Create(filepath.Join(folder, name+".log"))
 	if err != nil {
@@ -33,7 +33,7 @@ func startProcess(folder, name string, args []string) (*process, error) {
 	started := make(chan error)
 	go func() {
 		defer func() { _ = output.Close() }()
-		// A child ends with the thread that started it, not with its process: this thread stays as long as the child.
+		// A child ends together with the thread that started it, so this thread must last as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.command.Start()
@@ -49,13 +49,13 @@ func startProcess(folder, name string, args []string) (*process, error) {
 	return p, nil
 }
 
-// await returns when ready says so, or an error when the process has ended or time is up.
+// await returns as soon as ready succeeds. It fails if the process has ended or the time is up.
 func (p *process) await(ctx context.Context, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
 		err := ready(ctx)
-		if err == nil && !p.hasEnded() { // otherwise it is another program that answers at its port
+		if err == nil && !p.hasEnded() { // otherwise another program answers at its port
 			return nil
 		}
 		select {
@@ -79,17 +79,17 @@ func (p *process) hasEnded() bool {
 
 // lastWords returns the end of the process's output.
 func (p *process) lastWords() []byte {
-	printed, _ := os.ReadFile(p.output) // an error about the output would hide the error that it explains
+	printed, _ := os.ReadFile(p.output) // an error here would hide the error that the output explains
 	return tail(printed)
 }
 
-// tail returns the end of an output, for an error.
+// tail returns the end of an output, for an error message.
 func tail(output []byte) []byte {
 	const most = 2000
 	return bytes.TrimSpace(output[max(0, len(output)-most):])
 }
 
-// stop ends the process and all that it started, and returns when it is gone.
+// stop ends the process and all its children, and returns when it has ended.
 func (p *process) stop() {
 	if !p.hasEnded() {
 		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // fails only if it has just ended

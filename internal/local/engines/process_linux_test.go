@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// folderVariable makes this test's binary a program that starts a process and is killed.
+// folderVariable turns this test's binary into a program that starts a process and is then killed.
 const folderVariable = "ENGINES_TEST_FOLDER"
 
-// TestKilledParent: a process ends with its parent, even if the parent is killed.
+// TestKilledParent: a process ends together with its parent, even if the parent is killed.
 func TestKilledParent(t *testing.T) {
 	if folder := os.Getenv(folderVariable); folder != "" {
 		if _, err := startProcess(folder, "child", shell("echo $$ > new; mv new pid; exec sleep 60")); err != nil {
@@ -33,7 +33,7 @@ func TestKilledParent(t *testing.T) {
 	if killErr := parent.Process.Kill(); killErr != nil {
 		t.Fatal(killErr)
 	}
-	_ = parent.Wait() // which tells that it was killed
+	_ = parent.Wait() // its error only says that it was killed
 	if err != nil {
 		t.Fatalf("reading the process id: %v", err)
 	}

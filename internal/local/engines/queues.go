@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// CreateQueues creates a stack's queues as defined in template.yaml, and returns their URLs by name. A queue's dead-letter
-// queue must be among them, and has none itself.
+// CreateQueues creates the queues that template.yaml defines for a stack, and returns their URLs by name. A dead-letter queue
+// must be among them, and must not have one itself.
 func CreateQueues(ctx context.Context, client *sqs.Client, queues []sam.Queue) (urls map[string]string, err error) {
 	urls = make(map[string]string, len(queues))
 	deadLettersFirst := slices.SortedFunc(slices.Values(queues), func(a, b sam.Queue) int {

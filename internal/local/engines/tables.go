@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// CreateTables creates the tables of a stack as template.yaml defines them, all at the same time.
+// CreateTables creates the tables that template.yaml defines for a stack, at the same time.
 func CreateTables(ctx context.Context, client *dynamodb.Client, tables []sam.Table) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, table := range tables {
@@ -38,7 +38,7 @@ func CreateTables(ctx context.Context, client *dynamodb.Client, tables []sam.Tab
 	return group.Wait()
 }
 
-// DeleteTables deletes tables with all that they hold.
+// DeleteTables deletes tables with their content.
 func DeleteTables(ctx context.Context, client *dynamodb.Client, tables []sam.Table) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, table := range tables {

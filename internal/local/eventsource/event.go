@@ -21,7 +21,7 @@ func (p *poller) event(batch []types.Message) events.SQSEvent {
 func (p *poller) record(m types.Message) events.SQSMessage {
 	attributes := make(map[string]events.SQSMessageAttribute, len(m.MessageAttributes))
 	for name, a := range m.MessageAttributes {
-		// SQS has no list values, but Lambda sends the empty lists.
+		// SQS has no list values, but Lambda's events have the lists, always empty.
 		attributes[name] = events.SQSMessageAttribute{
 			StringValue: a.StringValue, BinaryValue: a.BinaryValue, DataType: aws.ToString(a.DataType),
 			StringListValues: []string{}, BinaryListValues: [][]byte{},
@@ -36,10 +36,10 @@ func (p *poller) record(m types.Message) events.SQSMessage {
 	}
 }
 
-// entryID names an entry by its place: a batch may hold two receives of one message.
+// entryID returns the id of an entry, by its place: two entries of a batch may be receives of the same message.
 func entryID(place int) *string { return aws.String(strconv.Itoa(place)) }
 
-// entryFailures joins the failures inside an answer that is a success as a whole.
+// entryFailures joins the failures of single entries, in an answer that as a whole is a success.
 func entryFailures(failed []types.BatchResultErrorEntry) error {
 	var faults []error
 	for _, f := range failed {

@@ -1,8 +1,8 @@
-// Package eventsource polls an SQS queue for a function, as AWS Lambda's event source mapping does: it receives batches,
-// invokes the function with the event that Lambda would send, and deletes successful messages. Failed messages stay in the
-// queue until their visibility time-out, which the mapping itself never changes; the queue's redrive policy ends the attempts.
+// Package eventsource polls an SQS queue for a function, as AWS Lambda's event source mapping does. It receives batches,
+// invokes the function with the event that Lambda would send, and deletes the messages that succeed. A failed message stays
+// in the queue until its visibility time-out, which the mapping never changes; the queue's redrive policy ends the attempts.
 //
-// Two things differ from Lambda. A failing function does not slow the polling down, and a batch is not cut at 6 MB.
+// Two things differ from Lambda: failures of the function don't slow polling down, and a batch isn't limited to 6 MB.
 package eventsource
 
 import (
@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	maxReceived  = 10               // messages of one receive, entries of one batch request
-	longPoll     = 20 * time.Second // the longest that SQS knows
-	retryPause   = time.Second      // after a receive that failed
-	cleanUpLimit = 10 * time.Second // for deleting and handing back, which go on when the context has ended
-	unbounded    = 1000             // invocations at once where the mapping sets no limit
+	maxReceived  = 10               // messages in a receive, and entries in a batch request
+	longPoll     = 20 * time.Second // SQS's limit
+	retryPause   = time.Second      // after a failed receive
+	cleanUpLimit = 10 * time.Second // for deleting messages and handing them back after the context has ended
+	unbounded    = 1000             // simultaneous invocations if the mapping sets no limit
 )
 
-// ErrAbandoned is why Run ends when invocations outlast the grace period. Their messages stay in the queue.
+// ErrAbandoned says that invocations were still running after the grace period. Their messages stay in the queue.
 var ErrAbandoned = errors.New("invocations were abandoned")
 
-// Client is the part of an SQS client that a mapping uses; *sqs.Client has it. Delivery is at least once: a message comes again
-// unless its delete succeeds within its visibility time-out.
+// Client is the part of an SQS client that a mapping uses; *sqs.Client has it. Delivery is at least once: a message comes
+// again unless it is deleted within its visibility time-out.
 type Client interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (
@@ -42,24 +42,24 @@ type Client interface {
 		*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
-// Invoke runs the function on one event. The context's deadline is the end of the function's time-out.
+// Invoke runs the function with one event. The context's deadline is the function's time-out.
 type Invoke func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error)
 
-// Mapping connects a queue to a function. The limits are Lambda's.
+// Mapping connects a queue to a function, with Lambda's limits.
 type Mapping struct {
-	// QueueURL is the polled queue; QueueARN is its name in the events, including its region.
+	// QueueURL is the queue to poll. QueueARN is its name in events, and has its region.
 	QueueURL, QueueARN string
-	// BatchSize is how many messages an event holds at most: 1 to 10,000, above 10 only with a MaximumBatchingWindow of
-	// at least a second.
+	// BatchSize is the most messages in an event: 1 to 10,000. Above 10 it needs a MaximumBatchingWindow of at least a
+	// second.
 	BatchSize int
-	// MaximumBatchingWindow is how long to wait for a batch to fill after its first messages: 0 to 5 minutes.
+	// MaximumBatchingWindow is the time to wait for more messages after a batch's first: 0 to 5 minutes.
 	MaximumBatchingWindow time.Duration
-	// MaximumConcurrency is how many invocations may run at once: 2 to 1000, or 0 for no limit of its own.
+	// MaximumConcurrency is the most simultaneous invocations: 2 to 1000; 0 sets no limit.
 	MaximumConcurrency int
-	// FunctionTimeout ends an invocation, which then counts as failed whatever it returns: up to 15 minutes.
+	// FunctionTimeout, of up to 15 minutes, is the time after which an invocation counts as failed, whatever it returns.
 	FunctionTimeout time.Duration
-	// ReportBatchItemFailures lets the function report single messages as failed. Otherwise its answer is ignored, and
-	// only an error fails the batch.
+	// ReportBatchItemFailures lets the function report single messages as failed. Without it the function's answer is
+	// ignored, and only an error fails the batch.
 	ReportBatchItemFailures bool
 
 	// Grace is how long Run waits for running invocations after its context has ended.
@@ -69,7 +69,7 @@ type Mapping struct {
 	Log *slog.Logger
 }
 
-// Validate reports every setting that Lambda would refuse, or nil.
+// Validate returns an error for every setting that Lambda would refuse, joined, or nil.
 func (m Mapping) Validate() error {
 	var faults []error
 	check := func(ok bool, fault string) {
@@ -92,7 +92,7 @@ func (m Mapping) Validate() error {
 	return errors.Join(faults...)
 }
 
-// region returns the region of the queue's ARN, or "" if the ARN is none.
+// region returns the region in the queue's ARN, "" if the ARN is malformed.
 func (m Mapping) region() string {
 	parts := strings.Split(m.QueueARN, ":")
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "sqs" || parts[5] == "" {
@@ -101,10 +101,10 @@ func (m Mapping) region() string {
 	return parts[3]
 }
 
-// Run polls until ctx ends. Then it returns messages that have not reached the function to the queue, which costs them one of
-// their receives, and waits for running invocations. It returns nil when all of them have ended, an error that is ErrAbandoned
-// when the grace period was too short, and the faults of an invalid mapping at once. A failing queue is logged and polled
-// again.
+// Run polls until ctx ends. Then it hands messages that no invocation has got back to the queue, which costs each of them a
+// receive, and waits for running invocations. It returns nil when all of them have ended, and an error that is ErrAbandoned
+// when Grace is over before that. It returns the faults of an invalid mapping at once. If the queue fails, it logs that and
+// goes on polling.
 func (m Mapping) Run(ctx context.Context, client Client, invoke Invoke) error {
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("invalid event source mapping: %w", err)
@@ -123,8 +123,8 @@ type poller struct {
 	invoke Invoke
 }
 
-// poll starts an invocation for each batch until ctx ends. As in Lambda, no message is received unless it can be
-// processed at once: waiting in the poller would use up its visibility time-out.
+// poll starts an invocation for each batch until ctx ends. Like Lambda, it receives messages only if they can be processed at
+// once: a message that waits here would use up its visibility time-out.
 func (p *poller) poll(ctx, invocations context.Context, running *sync.WaitGroup) {
 	limit := p.MaximumConcurrency
 	if limit == 0 {
@@ -169,7 +169,7 @@ func (p *poller) await(running *sync.WaitGroup) error {
 	}
 }
 
-// collect returns the next batch. It is empty when no message came, or none could be received.
+// collect returns the next batch. It is empty if no message came, or receiving failed.
 func (p *poller) collect(ctx context.Context) []types.Message {
 	batch := p.receive(ctx, p.BatchSize, longPoll)
 	if len(batch) == 0 {
@@ -190,8 +190,8 @@ func (p *poller) collect(ctx context.Context) []types.Message {
 	return batch
 }
 
-// receive waits for messages. A failure is logged, and then there are none, after a pause that keeps a failing queue
-// from being polled without end.
+// receive waits for messages. If it fails, it logs that and returns none after a pause, so that a failing queue isn't polled
+// without a rest.
 func (p *poller) receive(ctx context.Context, limit int, wait time.Duration) []types.Message {
 	out, err := p.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:                    &p.QueueURL,
@@ -216,7 +216,7 @@ func (p *poller) receive(ctx context.Context, limit int, wait time.Duration) []t
 	return nil
 }
 
-// process invokes the function and deletes successful messages.
+// process invokes the function and deletes the messages that succeeded.
 func (p *poller) process(ctx context.Context, batch []types.Message) {
 	response, err := p.call(ctx, batch)
 	failed := map[string]bool{}
@@ -240,8 +240,8 @@ func (p *poller) process(ctx context.Context, batch []types.Message) {
 	p.remove(ctx, succeeded)
 }
 
-// call invokes the function with its time-out. A panic is an error, as it is to Lambda, and so is an answer that comes
-// after the time-out or after the mapping has stopped waiting for it.
+// call invokes the function with its time-out. As with Lambda, a panic is an error. So is an answer after the time-out, or
+// after the mapping has stopped waiting.
 func (p *poller) call(ctx context.Context, batch []types.Message) (response events.SQSEventResponse, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.FunctionTimeout)
 	defer cancel()
@@ -257,8 +257,8 @@ func (p *poller) call(ctx context.Context, batch []types.Message) (response even
 	return response, err
 }
 
-// itemFailures returns the ids that the function reported, or an error if the report fails the whole batch: an id
-// that is empty, reported twice or not of the batch.
+// itemFailures returns the ids that the function reported. A report fails the whole batch, and is an error here, if an id is
+// empty, given twice, or not in the batch.
 func itemFailures(batch []types.Message, response events.SQSEventResponse) (map[string]bool, error) {
 	sent := map[string]bool{}
 	for _, m := range batch {
@@ -275,7 +275,7 @@ func itemFailures(batch []types.Message, response events.SQSEventResponse) (map[
 	return failed, nil
 }
 
-// remove deletes messages. A failed deletion is logged, and the message comes again.
+// remove deletes messages. It logs a failure, after which the messages come again.
 func (p *poller) remove(ctx context.Context, messages []types.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
 	defer cancel()
@@ -294,8 +294,8 @@ func (p *poller) remove(ctx context.Context, messages []types.Message) {
 	}
 }
 
-// handBack makes messages visible at once that the function will not see. A failure only delays them until their
-// visibility time-out.
+// handBack makes messages that no invocation will get visible at once. If that fails, they become visible at their visibility
+// time-out.
 func (p *poller) handBack(ctx context.Context, messages []types.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
 	defer cancel()

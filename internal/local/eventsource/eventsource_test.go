@@ -26,7 +26,7 @@ import (
 const (
 	endpoint   = "http://sqs.local"
 	visibility = 30 * time.Second
-	patience   = 10 * time.Second // how long a test waits before it calls something stuck
+	patience   = 10 * time.Second // how long a test waits for something before it fails
 )
 
 // bench is a queue with three attempts and a dead-letter queue, and a mapping of it.
@@ -111,7 +111,7 @@ func (b bench) start(t *testing.T, client eventsource.Client, invoke eventsource
 	}
 }
 
-// once runs the mapping for a single invocation: its context ends within it, and Run ends with the batch's result.
+// once runs the mapping for a single invocation: the invocation ends the mapping's context, and Run returns after the batch.
 func (b bench) once(t *testing.T, invoke eventsource.Invoke) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -319,7 +319,7 @@ func TestConcurrencyIsReachedAndBounded(t *testing.T) {
 	for range 3 {
 		<-started
 	}
-	select { // the time that a fourth invocation would have to show itself
+	select { // long enough for a fourth invocation to start
 	case <-started:
 	case <-time.After(50 * time.Millisecond):
 	}
@@ -423,7 +423,7 @@ func TestStopAbandonsAfterTheGrace(t *testing.T) {
 	}
 }
 
-// slowDelete holds deletes up until released.
+// slowDelete delays deletes until release is closed.
 type slowDelete struct {
 	*sqs.Client
 	entered, release chan struct{}
@@ -454,7 +454,7 @@ func TestStopLetsADeleteFinish(t *testing.T) {
 	b.until(t, "an empty queue", func() bool { return b.counts("jobs") == [3]int{} })
 }
 
-// faulty fails the first calls of each kind.
+// faulty fails the first calls of each operation.
 type faulty struct {
 	*sqs.Client
 	receives, deletes atomic.Int32

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// ErrClosed means that the instance was closed before or while it handled an invocation.
+// ErrClosed says that the instance was closed, before or during the invocation.
 var ErrClosed = errors.New("instance is closed")
 
-// InitError means that a function did not come as far as asking for its first invocation.
+// InitError says that a function failed before it asked for its first invocation.
 type InitError struct {
-	Type    string // the function's own type, or Lambda's "Runtime.ExitError" or "Sandbox.Timedout"
+	Type    string // the function's own error type, or Lambda's "Runtime.ExitError" or "Sandbox.Timedout"
 	Message string
 }
 
@@ -19,7 +19,7 @@ func (e *InitError) Error() string {
 	return fmt.Sprintf("function did not initialize: %s: %s", e.Type, e.Message)
 }
 
-// ExitError means that a function's process ended without an answer to an invocation.
+// ExitError says that a function's process ended without answering an invocation.
 type ExitError struct {
 	RequestID string
 	State     string // how it ended: "exit status 1", "signal: killed"
@@ -29,7 +29,7 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("request %s: function exited: %s", e.RequestID, e.State)
 }
 
-// TimeoutError means that a function took too long over an invocation and was killed.
+// TimeoutError says that a function didn't answer an invocation in time and was killed.
 type TimeoutError struct {
 	RequestID string
 	After     time.Duration

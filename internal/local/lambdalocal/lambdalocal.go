@@ -1,10 +1,10 @@
-// Package lambdalocal runs a compiled Lambda function on this machine, without containers. It starts the binary as Lambda does,
-// serves it the runtime interface (version 2018-06-01) on loopback, and hands it events. It is for local runs, tests and
-// measurements only.
+// Package lambdalocal runs a compiled Lambda function on this machine, without containers. It starts the binary as Lambda
+// does, serves the runtime interface (version 2018-06-01) on loopback, and passes events to the function. It is for local
+// runs, tests and measurements only.
 //
-// An Instance is an execution environment: it handles one invocation at a time, keeps its state between them, and ends when the
-// function crashes or takes too long. As on Lambda, the next invocation then needs a new instance, which the caller or a Pool
-// must start. Unlike on Lambda, memory and CPU are not limited, and the file system and network are this machine's.
+// An Instance is an execution environment: it handles one invocation at a time, keeps its state between them, and ends when
+// the function crashes or takes too long. As on Lambda, the next invocation then needs a new instance, which the caller or a
+// Pool starts. Unlike on Lambda, memory and CPU are not limited, and the file system and the network are this machine's.
 package lambdalocal
 
 import (
@@ -26,12 +26,12 @@ import (
 )
 
 const (
-	defaultTimeout  = 3 * time.Second // as Lambda's
-	defaultMemoryMB = 128             // as Lambda's
+	defaultTimeout  = 3 * time.Second // Lambda's default
+	defaultMemoryMB = 128             // Lambda's default
 
 	initTimeout = 10 * time.Second
-	// closeGrace is how long a function that was asked to end may take, and how long its log may be held open by
-	// processes that it left behind.
+	// closeGrace is the time that a function gets to end when it is asked to. For the same time, processes that it left
+	// behind may keep its log open.
 	closeGrace = 500 * time.Millisecond
 )
 
@@ -40,18 +40,18 @@ type Function struct {
 	// Path is the binary, built with aws-lambda-go or another client of the runtime interface.
 	Path string
 
-	// Env are variables in the form "key=value". They add to Lambda's own variables and override them. Nothing is inherited
-	// from this process.
+	// Env has variables in the form "key=value", which add to Lambda's own or override them. Nothing is inherited from this
+	// process.
 	Env []string
 
-	// Timeout bounds one invocation; zero is 3 seconds.
+	// Timeout bounds an invocation; zero means 3 seconds.
 	Timeout time.Duration
 
-	// Stdout gets the function's standard output and standard error: its log. A single goroutine writes, until Close or Kill
-	// has returned. Nil discards.
+	// Stdout gets the function's log: its standard output and standard error. A single goroutine writes to it, at most until
+	// Close or Kill returns. Nil discards the log.
 	Stdout io.Writer
 
-	// MemoryMB is the memory size that the function is given; zero is 128.
+	// MemoryMB is the memory size that the function is told; zero means 128.
 	MemoryMB int
 }
 
@@ -59,7 +59,7 @@ type Function struct {
 type Result struct {
 	Payload       []byte        // JSON: the answer, or {"errorMessage", "errorType", …}
 	FunctionError string        // empty, or "Unhandled" if the function reported an error
-	Duration      time.Duration // from handing over the event to having received the answer
+	Duration      time.Duration // from handing over the event to receiving the answer
 	RequestID     string
 }
 
@@ -71,27 +71,27 @@ type Instance struct {
 	server       *http.Server
 	initDuration time.Duration
 
-	turn   chan struct{}    // holds a value while an invocation is under way
-	next   chan *invocation // to the function's request for its next invocation
-	ready  chan time.Time   // when the function first asked for an invocation
-	failed chan *InitError  // the error that the function reported instead
+	turn   chan struct{}    // holds a value while an invocation runs
+	next   chan *invocation // answers the function's request for its next invocation
+	ready  chan time.Time   // time at which the function first asked for an invocation
+	failed chan *InitError  // an error that the function reported before that
 
 	closing atomic.Bool
 	exited  chan struct{} // closed when the process and its log have ended
 
 	mu      sync.Mutex
-	current *invocation // handed over and not answered
+	current *invocation // handed over and not answered yet
 }
 
 type invocation struct {
 	id      string
 	payload []byte
-	started time.Time   // when it was handed over
-	done    chan Result // has room for the answer
+	started time.Time   // time at which it was handed over
+	done    chan Result // buffered, so that the answer never waits
 }
 
-// Start runs the function's binary and returns when it asks for its first invocation. It fails with an *InitError if
-// the function ends or reports an error before that, or is not ready after 10 seconds. ctx bounds the start only: the
+// Start runs the function's binary, and returns when the function asks for its first invocation. It fails with an *InitError
+// if the function ends or reports an error before that, or isn't ready after 10 seconds. ctx bounds the start only: the
 // caller must Close the instance.
 func Start(ctx context.Context, f Function) (*Instance, error) {
 	path, err := filepath.Abs(f.Path)
@@ -140,7 +140,7 @@ func Start(ctx context.Context, f Function) (*Instance, error) {
 	return i, nil
 }
 
-// awaitReady returns when the function first asked for an invocation, or why it never will.
+// awaitReady returns the time at which the function first asked for an invocation, or the reason that it never will.
 func (i *Instance) awaitReady(ctx context.Context) (time.Time, error) {
 	timer := time.NewTimer(initTimeout)
 	defer timer.Stop()
@@ -156,24 +156,24 @@ func (i *Instance) awaitReady(ctx context.Context) (time.Time, error) {
 		return time.Time{}, ctx.Err()
 	}
 	select {
-	case err := <-i.failed: // reported before it ended
+	case err := <-i.failed: // reported before the process ended
 		return time.Time{}, err
 	default:
 		return time.Time{}, &InitError{Type: "Runtime.ExitError", Message: i.cmd.ProcessState.String()}
 	}
 }
 
-// wait reaps the process and ends its servers.
+// wait waits for the process's end and then closes its servers.
 func (i *Instance) wait() {
-	_ = i.cmd.Wait() // how it ended is in ProcessState
+	_ = i.cmd.Wait() // ProcessState says how it ended
 	_ = i.server.Close()
 	close(i.exited)
 }
 
 // Invoke sends an event and returns the function's answer, which may be an error that the function reported: see
-// Result.FunctionError. Concurrent calls wait for one another. It fails with an *ExitError if the function has ended or ends
-// without an answer; with a *TimeoutError if it does not answer in time, and the function is then killed; and with ErrClosed
-// after Close. If ctx ends, the caller gets ctx's error, while the function goes on with the event.
+// Result.FunctionError. Concurrent calls wait for one another. It fails with an *ExitError if the function has ended, or ends
+// without an answer; with a *TimeoutError if the function doesn't answer in time, and kills it; and with ErrClosed after
+// Close. If ctx ends, Invoke returns ctx's error, and the function goes on with the event.
 func (i *Instance) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	select {
 	case i.turn <- struct{}{}:
@@ -198,8 +198,8 @@ func (i *Instance) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	}
 }
 
-// run sees one invocation through. It takes no longer than twice the time-out: the function may use as much again
-// between answering an event and asking for the next one.
+// run carries an invocation through to its end. That takes up to twice the time-out: after answering an event, the function
+// has as much time again to ask for the next one.
 func (i *Instance) run(inv *invocation) (Result, error) {
 	timer := time.NewTimer(i.timeout)
 	defer timer.Stop()
@@ -221,7 +221,7 @@ func (i *Instance) run(inv *invocation) (Result, error) {
 		timedOut = true
 	}
 	select {
-	case result := <-inv.done: // at the last moment
+	case result := <-inv.done: // answered at the last moment
 		return result, nil
 	default:
 	}
@@ -243,14 +243,14 @@ func (i *Instance) exitError(inv *invocation) error {
 	return &ExitError{RequestID: inv.id, State: i.cmd.ProcessState.String()}
 }
 
-// InitDuration returns the time from starting the binary to its first request for an invocation.
+// InitDuration returns the time from the start of the binary to its first request for an invocation.
 func (i *Instance) InitDuration() time.Duration { return i.initDuration }
 
 // PID returns the id of the function's process.
 func (i *Instance) PID() int { return i.cmd.Process.Pid }
 
-// Close asks the function to end (SIGTERM) and kills it if it takes longer than half a second. When it returns the
-// process has ended and its log is complete. An invocation under way fails with ErrClosed.
+// Close asks the function to end (SIGTERM), and kills it after half a second. When Close returns, the process has ended and
+// its log is complete. A running invocation fails with ErrClosed.
 func (i *Instance) Close() error {
 	i.closing.Store(true)
 	if err := i.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -267,9 +267,9 @@ func (i *Instance) Close() error {
 	return nil
 }
 
-// Kill ends the function at once (SIGKILL), as a crash would. When it returns the process has ended.
+// Kill ends the function at once (SIGKILL), like a crash. When it returns the process has ended.
 func (i *Instance) Kill() {
-	_ = i.cmd.Process.Kill() // fails if it has ended already
+	_ = i.cmd.Process.Kill() // fails if the process has ended already
 	<-i.exited
 }
 
@@ -282,7 +282,8 @@ func (i *Instance) hasExited() bool {
 	}
 }
 
-// functionName is the binary's name or, as every function's binary is called bootstrap, its directory's.
+// functionName returns the binary's name, or its directory's name if the binary is called bootstrap, as all functions'
+// binaries are.
 func functionName(path string) string {
 	if name := filepath.Base(path); name != "bootstrap" {
 		return name
@@ -290,7 +291,7 @@ func functionName(path string) string {
 	return filepath.Base(filepath.Dir(path))
 }
 
-// environment returns the variables that Lambda sets, and after them the function's own, which win.
+// environment returns Lambda's variables, and after them the function's own, which override them.
 func environment(name string, f Function) []string {
 	memoryMB := f.MemoryMB
 	if memoryMB == 0 {

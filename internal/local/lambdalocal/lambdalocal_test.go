@@ -43,7 +43,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// order and answer are the function's input and output.
+// order is the function's input, and answer its output.
 type order struct{ Do, Text string }
 
 type answer struct {
@@ -56,7 +56,7 @@ type answer struct {
 	Env       []string
 }
 
-// log is a function's log, which can be read while the function writes.
+// log is a function's log. It can be read while the function writes it.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -74,7 +74,7 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// start runs the function, and closes it with the test.
+// start runs the function, and closes it at the end of the test.
 func start(t *testing.T, f lambdalocal.Function) *lambdalocal.Instance {
 	t.Helper()
 	f.Path = binary
@@ -99,7 +99,7 @@ func invoke(t *testing.T, instance *lambdalocal.Instance, o order) (lambdalocal.
 	return instance.Invoke(t.Context(), payload)
 }
 
-// mustInvoke sends an order and returns the function's answer, which must not be an error.
+// mustInvoke sends an order and returns the function's answer. It fails the test if the answer is an error.
 func mustInvoke(t *testing.T, instance *lambdalocal.Instance, o order) (lambdalocal.Result, answer) {
 	t.Helper()
 	result, err := invoke(t, instance, o)
@@ -369,7 +369,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestCallerGone: the function finishes an event after its caller has left, before it takes the next.
+// TestCallerGone: after its caller has left, the function finishes the event before it takes the next.
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
 	instance := start(t, lambdalocal.Function{})
@@ -387,7 +387,7 @@ func TestCallerGone(t *testing.T) {
 	}
 }
 
-// stop stops a process, and returns when each of its threads has: until then it may take an event and answer it.
+// stop stops a process, and returns when all its threads have stopped: until then, it may take an event and answer it.
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -469,7 +469,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestNothingLeft is not parallel, so that the goroutines it counts are its own.
+// TestNothingLeft isn't parallel, so that it counts only its own goroutines.
 func TestNothingLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 3 {
@@ -500,7 +500,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// assertEnded checks that no process has this id, not even a dead process.
+// assertEnded checks that no process has this id, not even a zombie.
 func assertEnded(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {

@@ -9,26 +9,26 @@ import (
 	"sync"
 )
 
-// Pool runs a function as Lambda scales it: simultaneous invocations get separate instances, which are kept for later
-// invocations. An instance that has ended, for any reason, is replaced when an invocation needs a new one.
+// Pool scales a function as Lambda does: simultaneous invocations get separate instances, which are kept for later
+// invocations. If an instance has ended, for any reason, an invocation that needs another gets a new one.
 type Pool struct {
 	function Function
 
 	mu        sync.Mutex
 	closed    bool
-	idle      []*Instance // the latest used at the end
+	idle      []*Instance // the latest used one is last
 	instances map[*Instance]bool
 }
 
-// NewPool returns a pool without instances. The function's Stdout gets whole lines, each in one call of Write; instances
-// write at the same time.
+// NewPool returns a pool without instances. The function's Stdout gets whole lines, each in one Write. Instances write at the
+// same time.
 func NewPool(f Function) *Pool {
 	return &Pool{function: f, instances: make(map[*Instance]bool)}
 }
 
-// Invoke sends an event to an idle instance, or else to a new one. It fails as Start and Instance.Invoke do; an error that the
-// function reported is a result. The context bounds the start only: as on Lambda, an invocation goes on when its caller has
-// left.
+// Invoke sends an event to an idle instance, or to a new one if none is idle. It fails as Start and Instance.Invoke do; an
+// error that the function reported is a result. The context bounds the start only: as on Lambda, an invocation goes on after
+// its caller has left.
 func (p *Pool) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	instance, err := p.take(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (p *Pool) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	return result, err
 }
 
-// take returns an instance that nobody else has.
+// take returns an instance that no other invocation uses.
 func (p *Pool) take(ctx context.Context) (*Instance, error) {
 	p.mu.Lock()
 	for len(p.idle) > 0 {
@@ -78,8 +78,8 @@ func (p *Pool) take(ctx context.Context) (*Instance, error) {
 	return instance, nil
 }
 
-// Kill ends all instances at once (SIGKILL), as a crash of each would, and returns how many there were. Invocations under
-// way fail with an *ExitError. The next invocation starts a new instance.
+// Kill ends all instances at once (SIGKILL), like crashes, and returns their number. Running invocations fail with an
+// *ExitError. The next invocation starts a new instance.
 func (p *Pool) Kill() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (p *Pool) Kill() int {
 	return killed
 }
 
-// KillOne kills a random instance, as Kill kills all. It reports whether there was an instance.
+// KillOne kills a random instance. It reports whether there was one.
 func (p *Pool) KillOne() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,22 +109,22 @@ func (p *Pool) KillOne() bool {
 	return false
 }
 
-// Close asks all instances to end, as Instance.Close does, and takes no more invocations.
+// Close asks all instances to end, as Instance.Close does. Later invocations fail.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	var closing sync.WaitGroup
 	for instance := range p.instances {
-		closing.Go(func() { _ = instance.Close() }) // an instance that can't be asked is killed
+		closing.Go(func() { _ = instance.Close() }) // kills an instance that can't be asked
 	}
 	closing.Wait()
 	clear(p.instances)
 	p.idle = nil
 }
 
-// Handler returns a handler that has a pool handle its events, as if the function's own were called. An error that the
-// function reports is an error here.
+// Handler returns a handler that passes its events to a pool, as if the function's own handler were called. An error that the
+// function reports becomes an error here.
 func Handler[In, Out any](p *Pool) func(context.Context, In) (Out, error) {
 	return func(ctx context.Context, event In) (answer Out, err error) {
 		payload, err := json.Marshal(event)
@@ -145,7 +145,7 @@ func Handler[In, Out any](p *Pool) func(context.Context, In) (Out, error) {
 	}
 }
 
-// lineWriter passes on whole lines. An unfinished last line is lost when the function ends.
+// lineWriter passes on whole lines. If the function ends in the middle of a line, that line is lost.
 type lineWriter struct {
 	next io.Writer
 	rest []byte

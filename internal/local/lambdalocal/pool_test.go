@@ -38,7 +38,7 @@ func TestPoolKeepsInstances(t *testing.T) {
 	}
 }
 
-// TestPoolGrows: invocations at the same time don't wait for one another.
+// TestPoolGrows: simultaneous invocations don't wait for one another.
 func TestPoolGrows(t *testing.T) {
 	t.Parallel()
 	pool, call := newPool(t, lambdalocal.Function{})
@@ -54,7 +54,7 @@ func TestPoolGrows(t *testing.T) {
 		t.Errorf("answer %+v, %v", got, err)
 	}
 	killed := 0
-	for killed < 3 { // hanging instances may still be starting
+	for killed < 3 { // the instances that hang may still be starting
 		killed += pool.Kill()
 		time.Sleep(time.Millisecond)
 	}
@@ -66,7 +66,7 @@ func isExit(err error) bool {
 	return ok
 }
 
-// TestPoolReplaces: after any end of an instance, the next invocation gets a new one.
+// TestPoolReplaces: however an instance has ended, the next invocation gets a new one.
 func TestPoolReplaces(t *testing.T) {
 	t.Parallel()
 	log := new(log)
@@ -109,7 +109,7 @@ func TestPoolReplaces(t *testing.T) {
 	}
 }
 
-// TestPoolKilledFromOutside: a process that somebody else kills between two invocations costs at most the next one.
+// TestPoolKilledFromOutside: if another program kills an instance between two invocations, at most the next invocation fails.
 func TestPoolKilledFromOutside(t *testing.T) {
 	t.Parallel()
 	_, call := newPool(t, lambdalocal.Function{})
@@ -128,7 +128,7 @@ func TestPoolKilledFromOutside(t *testing.T) {
 	}
 }
 
-// TestPoolCallerGone: an invocation goes on, and its instance serves others afterwards.
+// TestPoolCallerGone: an invocation goes on without its caller, and its instance serves others afterwards.
 func TestPoolCallerGone(t *testing.T) {
 	t.Parallel()
 	_, call := newPool(t, lambdalocal.Function{})
@@ -144,7 +144,7 @@ func TestPoolCallerGone(t *testing.T) {
 	}
 }
 
-// TestPoolLogsWholeLines: each line comes in one piece, however the function wrote it.
+// TestPoolLogsWholeLines: each line arrives in one piece, however the function wrote it.
 func TestPoolLogsWholeLines(t *testing.T) {
 	t.Parallel()
 	lines := new(pieces)

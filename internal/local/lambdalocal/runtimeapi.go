@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// maxPayloadBytes is the largest answer that Lambda takes.
+// maxPayloadBytes is Lambda's limit for an answer.
 const maxPayloadBytes = 6 << 20
 
-// runtimeAPI is the interface that the function's process talks to.
+// runtimeAPI is the interface through which the function's process gets events and answers them.
 func (i *Instance) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", i.serveNext)
@@ -24,11 +24,11 @@ func (i *Instance) runtimeAPI() http.Handler {
 	return mux
 }
 
-// serveNext answers with the next event, for which it waits as long as the function does.
+// serveNext answers with the next event. It waits for one as long as the function does.
 func (i *Instance) serveNext(w http.ResponseWriter, r *http.Request) {
 	select {
 	case i.ready <- time.Now():
-	default: // not its first time
+	default: // not the first request
 	}
 	select {
 	case inv := <-i.next:
@@ -43,12 +43,12 @@ func (i *Instance) serveNext(w http.ResponseWriter, r *http.Request) {
 		header.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(now.Add(i.timeout).UnixMilli(), 10))
 		header.Set("Lambda-Runtime-Invoked-Function-Arn", i.arn)
 		header.Set("Lambda-Runtime-Trace-Id", NewTraceID(now))
-		_, _ = w.Write(inv.payload) // a process that has gone is noticed elsewhere
+		_, _ = w.Write(inv.payload) // if the process has gone, others notice
 	case <-r.Context().Done():
 	}
 }
 
-// serveAnswer takes the answer to the invocation under way, or the error in place of one.
+// serveAnswer takes the answer to the running invocation, or an error in its place.
 func (i *Instance) serveAnswer(functionError string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayloadBytes))
@@ -65,7 +65,7 @@ func (i *Instance) serveAnswer(functionError string) http.HandlerFunc {
 	}
 }
 
-// complete passes on the result of the invocation under way, if it has this id.
+// complete sets the result of the running invocation, if it has this id.
 func (i *Instance) complete(id string, result Result) bool {
 	now := time.Now()
 	i.mu.Lock()

@@ -1,6 +1,6 @@
-// Package page holds a local stack's page: the dashboard on the demo data, and a simulated phone to write to a restaurant with.
-// Its sources are in client. `make page` builds dist, which is committed, so that running a stack needs no Node. It is never
-// part of a deployed function.
+// Package page serves a local stack's page: the dashboard with the demo data, and a simulated phone that can write to a
+// restaurant. Its sources are in client. `make page` builds dist, which is committed, so that a stack needs no Node. No
+// deployed function links this package.
 package page
 
 import (
@@ -13,21 +13,21 @@ import (
 //go:embed dist
 var dist embed.FS
 
-// Prefix is where everything is that the page loads.
+// Prefix is the prefix of the paths of all files that the page loads.
 const Prefix = "/page/"
 
-// policy lets the page load and call nothing but the stack that serves it, and run no code or style but its own files'.
+// policy allows the page to load and call only the stack that serves it, and to run only code and style from its own files.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// Serves reports whether Handler has something at a path.
+// Serves reports whether Handler serves a path.
 func Serves(path string) bool { return path == "/" || strings.HasPrefix(path, Prefix) }
 
 // Handler serves the page at / and its files below Prefix.
 func Handler() http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // only an invalid path fails, and this path is valid
+		panic(err) // can't happen: only an invalid path fails
 	}
 	files := http.FileServerFS(built)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +36,7 @@ func Handler() http.Handler {
 			http.Error(w, "Use GET.", http.StatusMethodNotAllowed)
 			return
 		}
-		if r.URL.Path != "/" && strings.HasSuffix(r.URL.Path, "/") { // no listing of a folder
+		if r.URL.Path != "/" && strings.HasSuffix(r.URL.Path, "/") { // folders aren't listed
 			http.NotFound(w, r)
 			return
 		}
@@ -44,7 +44,7 @@ func Handler() http.Handler {
 		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cache-Control", "no-cache") // the files' names don't change with their content
+		header.Set("Cache-Control", "no-cache") // a file keeps its name when its content changes
 		files.ServeHTTP(w, r)
 	})
 }

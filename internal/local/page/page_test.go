@@ -46,7 +46,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// TestPolicy: the page consists of parts that its policy lets a browser load: files of the stack, and nothing inline.
+// TestPolicy: the page's policy allows everything that the page has: files of the stack, and nothing inline.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	body := new(strings.Builder)

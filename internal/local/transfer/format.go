@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// Format is how a file writes its rows.
+// Format is the format of a file's rows.
 type Format string
 
 // The formats. The last two are PostgreSQL's COPY formats, with HEADER.
@@ -27,7 +27,7 @@ const (
 // Formats lists the formats.
 var Formats = []Format{JSONLines, CSV, Text}
 
-// FormatOf returns the format that a file's name tells, or "".
+// FormatOf returns the format for a file's name, or "".
 func FormatOf(path string) Format {
 	_, extension, _ := cutLast(strings.ToLower(path), ".")
 	switch extension {
@@ -54,9 +54,9 @@ const MaxRowBytes = 1 << 20
 // row is one row of a file.
 type row struct {
 	number int64             // of the row, from 1, without the header
-	line   int64             // where it begins
-	cells  map[string]string // by column; NULL is absent
-	fault  *Fault            // why it can't be read, in which case it has no cells
+	line   int64             // the row's first line
+	cells  map[string]string // by column; NULL is missing
+	fault  *Fault            // the reason that the row can't be read; it has no cells then
 }
 
 // rowReader reads a file's rows one after the other.
@@ -64,15 +64,15 @@ type rowReader struct {
 	in     *bufio.Reader
 	format Format
 	kind   Kind
-	ignore map[string]bool // columns to leave out, by their plain names
+	ignore map[string]bool // columns to leave out, by plainName
 	header []string        // the column of each cell, "" for an ignored column; nil for JSON lines
 	line   int64           // lines read
 	number int64           // rows read
 	buffer []byte
 }
 
-// newRowReader returns a reader of the kind's rows, having read the header where the format has one. It fails if the
-// header doesn't fit the kind.
+// newRowReader returns a reader of a kind's rows. If the format has a header, it reads it, and fails if the header doesn't
+// fit the kind.
 func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*rowReader, error) {
 	r := &rowReader{in: bufio.NewReaderSize(in, 64<<10), format: format, kind: kind, ignore: make(map[string]bool)}
 	for _, name := range ignore {
@@ -113,10 +113,10 @@ func newRowReader(in io.Reader, format Format, kind Kind, ignore []string) (*row
 	return r, nil
 }
 
-// plainName removes the differences between databases' and programs' column names: restaurant_id, restaurantId.
+// plainName removes the differences between naming styles: restaurant_id and restaurantId become the same.
 func plainName(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
-// column returns the column with a name: "" for an ignored column.
+// column returns the column with a name, "" for an ignored column.
 func (r *rowReader) column(name string) (column string, known bool) {
 	plain := plainName(name)
 	if r.ignore[plain] {
@@ -126,8 +126,7 @@ func (r *rowReader) column(name string) (column string, known bool) {
 	return column, known
 }
 
-// next returns the next row, or io.EOF. A row that makes no sense is returned with its fault; any other error ends the
-// file.
+// next returns the next row, or io.EOF. A malformed row is returned with its fault; any other error ends the file.
 func (r *rowReader) next() (row, error) {
 	for {
 		line := r.line + 1
@@ -135,7 +134,7 @@ func (r *rowReader) next() (row, error) {
 		if err != nil {
 			return row{}, err
 		}
-		if len(record) == 0 { // no row has nothing at all
+		if len(record) == 0 { // an empty line is no row
 			continue
 		}
 		if r.format == Text && string(record) == `\.` {
@@ -214,7 +213,7 @@ func shortened(name string) string {
 	return name
 }
 
-// record returns the bytes of the next row, without its end of line: valid until the next call.
+// record returns the bytes of the next row, without its end of line. They are valid until the next call.
 func (r *rowReader) record() ([]byte, error) {
 	r.buffer = r.buffer[:0]
 	first := r.line + 1
@@ -238,7 +237,7 @@ func (r *rowReader) record() ([]byte, error) {
 			return nil, fmt.Errorf("line %d: %w", first, err)
 		}
 		r.line++
-		if quotes%2 == 0 { // otherwise a quoted cell goes on
+		if quotes%2 == 0 { // otherwise a quoted cell continues on the next line
 			return bytes.TrimSuffix(bytes.TrimSuffix(r.buffer, []byte{'\n'}), []byte{'\r'}), nil
 		}
 	}
@@ -297,7 +296,7 @@ func splitCSV(record string) ([]cell, error) {
 			if !strings.HasPrefix(record, `"`) {
 				break
 			}
-			text.WriteByte('"') // two quotes stand for one
+			text.WriteByte('"') // a doubled quote is one quote
 			record = record[1:]
 		}
 		cells = append(cells, cell{text: text.String()})
@@ -381,7 +380,7 @@ func (w *rowWriter) write(values []any) error {
 		if i == 0 && w.format != JSONLines {
 			separator = ""
 		}
-		_, _ = w.out.WriteString(separator) // a bufio.Writer keeps its first error
+		_, _ = w.out.WriteString(separator) // bufio.Writer returns its first error at the end
 		_, _ = w.out.WriteString(text)
 	}
 	if w.format == JSONLines {

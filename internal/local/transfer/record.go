@@ -20,7 +20,7 @@ import (
 // Kind is the kind of rows in a file.
 type Kind string
 
-// The kinds, in the order in which they must be imported: rows of a restaurant need the restaurant.
+// The kinds, in the order in which they must be imported: a restaurant's rows need the restaurant.
 const (
 	Restaurants   Kind = "restaurants"
 	Bots          Kind = "bots"
@@ -28,10 +28,10 @@ const (
 	Conversations Kind = "conversations"
 )
 
-// Kinds lists the kinds, in the order in which they have to be imported.
+// Kinds lists the kinds, in the order in which they must be imported.
 var Kinds = []Kind{Restaurants, Bots, Usage, Conversations}
 
-// columnNames returns the kind's columns, in the order in which they are exported.
+// columnNames returns the kind's columns, in the order of an export.
 func (k Kind) columnNames() []string {
 	switch k {
 	case Restaurants:
@@ -44,7 +44,7 @@ func (k Kind) columnNames() []string {
 	return []string{"restaurantId", "customer", "openedAt", "lastMessageAt", "messages", "welcomed", "userId", "optedOut"}
 }
 
-// columns returns the kind's columns by their plain names.
+// columns returns the kind's columns by plainName.
 func (k Kind) columns() map[string]string { return kindColumns[k] }
 
 var kindColumns = func() map[Kind]map[string]string {
@@ -58,9 +58,9 @@ var kindColumns = func() map[Kind]map[string]string {
 	return all
 }()
 
-// Fault is a row's fault. It quotes no customer's phone number.
+// Fault is the fault of a row. It quotes no customer's phone number.
 type Fault struct {
-	Field  string // the column; empty if it is of the whole row
+	Field  string // the column; empty if the fault is the whole row's
 	Reason string
 }
 
@@ -97,7 +97,7 @@ func (p *parser) id(column string) string {
 	return text
 }
 
-// optionalID takes an empty text for none, as databases without NULL have it.
+// optionalID treats an empty text like NULL, because some databases have no NULL.
 func (p *parser) optionalID(column, alternative string) string {
 	if p.row.cells[column] == "" {
 		return alternative
@@ -133,18 +133,18 @@ func (p *parser) flag(column string, alternative bool) bool {
 	return alternative
 }
 
-// timeLayouts are RFC 3339's and PostgreSQL's, with a zone (+03, +05:30) or without, which means UTC.
+// timeLayouts are the layouts of RFC 3339 and PostgreSQL, with a zone (+03, +05:30), or without one, which means UTC.
 var timeLayouts = []string{
 	time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05",
 }
 
-// earliest is before anything that can be imported: an earlier time is a mistake.
+// earliest is the earliest time that is accepted: an earlier one is a mistake.
 var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// clockSkew is how far another system's clock may be ahead.
+// clockSkew is how far another system's clock may be ahead of this one.
 const clockSkew = 5 * time.Minute
 
-// time returns a time to the millisecond, the zero time if the cell is NULL.
+// time returns a time, cut to the millisecond; zero if the cell is NULL.
 func (p *parser) time(column string) time.Time {
 	text, ok := p.row.cells[column]
 	if !ok {
@@ -183,7 +183,7 @@ func (p *parser) phone(column string) string {
 	return number
 }
 
-// customer takes a phone number or a user id.
+// customer returns a phone number or a user id.
 func (p *parser) customer(column string) string {
 	if id, err := customer.Parse(p.row.cells[column]); err == nil && customer.IsUserID(id) {
 		return id
@@ -204,7 +204,7 @@ func (p *parser) restaurant() restaurant.Restaurant {
 	return r
 }
 
-// check reports the domain's refusal, if the parser has refused nothing itself.
+// check adds an error of the domain as a fault, unless the parser has already found one.
 func (p *parser) check(err error) {
 	if err != nil && len(p.faults) == 0 {
 		p.fail("", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -239,15 +239,15 @@ func (p *parser) bot() botRow {
 	return r
 }
 
-// usageRow is a month of a restaurant's, its activity, or both.
+// usageRow is a restaurant's month, its activity, or both.
 type usageRow struct {
 	restaurantID string
-	month        *usage.Month // nil if it is of the activity only
+	month        *usage.Month // nil if the row has only the activity
 	count        usage.MonthCount
 	activity     usage.Activity
 }
 
-// zoneSpan is how far a month in any time zone begins before, or ends after, the month in UTC.
+// zoneSpan is the greatest difference between the bounds of a month in any time zone and in UTC.
 const zoneSpan = 14 * time.Hour
 
 func (p *parser) usage() usageRow {
@@ -257,7 +257,7 @@ func (p *parser) usage() usageRow {
 	if !r.activity.First.IsZero() && !r.activity.Last.IsZero() && r.activity.Last.Before(r.activity.First) {
 		p.fail("lastActivity", "lies before firstActivity")
 	}
-	// A conversation begins with a message.
+	// A conversation begins with a message, so its time is an activity too.
 	r.activity = r.activity.Merge(usage.Activity{First: last, Last: last})
 	if p.row.cells["month"] != "" {
 		r.month = p.month()
@@ -297,7 +297,7 @@ func (p *parser) usage() usageRow {
 	return r
 }
 
-// month reads "2025-10", or 10 beside a year.
+// month parses "2025-10", or "10" with a year in another column.
 func (p *parser) month() *usage.Month {
 	text := p.row.cells["month"]
 	if year, ok := p.row.cells["year"]; ok {
@@ -321,7 +321,7 @@ func (p *parser) month() *usage.Month {
 	return &month
 }
 
-// days reads the conversations of each day. Together they are no more than the month's.
+// days parses the conversations of each day. Their sum must not exceed the month's.
 func (p *parser) days(month usage.Month, conversations int64) map[int]int64 {
 	days := make(map[int]int64)
 	text, ok := p.row.cells["days"]
@@ -388,7 +388,7 @@ func (p *parser) session() conversation.Session {
 	return s
 }
 
-// The exported rows follow: the values of the kind's columns.
+// The rows of an export follow: the values of the kind's columns.
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
 

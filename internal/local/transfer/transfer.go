@@ -1,9 +1,9 @@
 // Package transfer moves restaurants, bots, monthly usage and conversations between a stack and files: in from another
-// database, and back out again. docs/IMPORT.md describes the files.
+// database, and back out. docs/IMPORT.md describes the files.
 //
 //	file ──> rowReader ──> parser ──> loader ──> Store        a portion of rows at a time, written
-//	              │           └── Fault ──> refused            side by side; then a checkpoint
-//	         Checkpoint: rows behind us
+//	              │           └── Fault ──> refused            concurrently; then a checkpoint
+//	         Checkpoint: rows done
 //
 // Importing again, in whole or in part, changes nothing: every write either adds a missing item, or merges without lowering
 // anything. So a checkpoint only saves time, and a portion that broke off is simply done again.
@@ -27,24 +27,24 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Store takes the rows. It is safe for concurrent use. If it can't answer it fails with outage.ErrUnavailable, and the writes
-// under way can be done again.
+// Store takes the rows. It is safe for concurrent use. If it can't answer, it fails with outage.ErrUnavailable, and every
+// write can be repeated.
 type Store interface {
 	RestaurantStore
 	BotStore
 	UsageStore
 }
 
-// RestaurantStore holds restaurants and the directory that lists them.
+// RestaurantStore stores restaurants and the directory that lists them.
 type RestaurantStore interface {
-	// Restaurants returns the existing restaurants, by their ids.
+	// Restaurants returns those of the ids' restaurants that exist, by id.
 	Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error)
-	// AddRestaurants adds the restaurants that don't exist, each together with its entry in the directory.
+	// AddRestaurants adds the restaurants that don't exist yet, each together with its entry in the directory.
 	AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error
-	// UpdateRestaurant writes a restaurant's name and merchant id, and SetActive whether it is active.
+	// UpdateRestaurant writes a restaurant's name and merchant id; SetActive writes whether it is active.
 	UpdateRestaurant(ctx context.Context, r restaurant.Restaurant) error
 	SetActive(ctx context.Context, restaurantID string, active bool) error
-	// TidyDirectory makes the directory as quick to read as it was before many restaurants were added.
+	// TidyDirectory makes the directory quick to read again after many restaurants were added.
 	TidyDirectory(ctx context.Context) (bool, error)
 }
 
@@ -52,81 +52,82 @@ type RestaurantStore interface {
 type BotStore interface {
 	// Bot returns a restaurant's bot, nil if it has none.
 	Bot(ctx context.Context, restaurantID string) (*restaurant.Bot, error)
-	// SetBot writes it. It fails with restaurant.ErrNotFound, restaurant.ErrNumberTaken or restaurant.ErrIDTaken.
+	// SetBot writes a restaurant's bot. It fails with restaurant.ErrNotFound, restaurant.ErrNumberTaken or
+	// restaurant.ErrIDTaken.
 	SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error
 }
 
-// UsageStore holds the counts and the sessions behind them. Merging is atomic with respect to simultaneous counting, and
-// repeating it changes nothing. It reports whether it changed anything.
+// UsageStore stores the counts, and the sessions that they count. Each merge is atomic with respect to simultaneous counting,
+// changes nothing when it is repeated, and reports whether it changed anything.
 type UsageStore interface {
 	MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error)
 	MergeActivity(ctx context.Context, restaurantID string, activity usage.Activity) (bool, error)
 	MergeSession(ctx context.Context, s conversation.Session) (bool, error)
-	// Reindex updates the alerts after months were merged.
+	// Reindex updates the ranking after months were merged.
 	Reindex(ctx context.Context) (restaurants int, err error)
 }
 
-// Summary counts rows by outcome. A write is repeated after a lost answer, and then counts as unchanged.
+// Summary counts rows by their outcome. If the answer to a write is lost, the row counts as unchanged.
 type Summary struct {
 	Rows      int64 `json:"rows"`
-	Imported  int64 `json:"imported"`  // added something
-	Unchanged int64 `json:"unchanged"` // rows without news
-	Kept      int64 `json:"kept"`      // said otherwise than the stack, which stays as it is
+	Imported  int64 `json:"imported"`  // rows that added something
+	Unchanged int64 `json:"unchanged"` // rows that the stack had already
+	Kept      int64 `json:"kept"`      // rows that differ from the stack, which kept its own values
 	Refused   int64 `json:"refused"`
 }
 
-// Checkpoint says how far an import has got.
+// Checkpoint says how far an import has come.
 type Checkpoint struct {
 	Kind    Kind    `json:"kind"`
-	Digest  uint64  `json:"digest"` // of the rows so far, to tell whether the file is still the same
+	Digest  uint64  `json:"digest"` // of the rows so far: shows whether it is still the same file
 	Summary Summary `json:"summary"`
-	// RefusedBytes is how long the report of refused rows was.
+	// RefusedBytes is the length of the report of refused rows.
 	RefusedBytes int64 `json:"refusedBytes"`
 }
 
-// Refusal is a row that wasn't imported, and why.
+// Refusal is a row that wasn't imported, with the reasons.
 type Refusal struct {
 	Row  int64 // from 1, without the header
 	Line int64
 	Fault
 }
 
-// Import is one import of a file.
+// Import imports a file.
 type Import struct {
 	Kind      Kind
 	Format    Format
 	Ignore    []string          // columns not to import
 	Defaults  restaurant.Limits // of a bot without limits in its row
 	Country   string            // calling code of numbers without a plus sign, such as "966"; "" refuses such numbers
-	Overwrite bool              // existing restaurants and bots take the row's values
-	// Concurrency is how many writes are under way at most.
+	Overwrite bool              // whether existing restaurants and bots take the row's values
+	// Concurrency is the most simultaneous writes.
 	Concurrency int
 	Store       Store
 	Now         func() time.Time
-	// Wait passes time before a portion is tried again, which the store couldn't take.
+	// Wait sleeps before a portion is tried again that the store couldn't take.
 	Wait func(ctx context.Context, d time.Duration) error
-	// Refused is told every refused row, in the file's order.
+	// Refused is called for every refused row, in the file's order.
 	Refused func(Refusal) error
-	// Checkpoint is told how far the import has got, each time that a portion of rows is done.
+	// Checkpoint is called with the import's progress, after each portion of rows.
 	Checkpoint func(Checkpoint) error
 
-	// merged are the activities that the store is known to cover, and exist the restaurants known to exist. With both, most
-	// rows need only their own write.
+	// merged has the activities that the store is known to include, and exist the restaurants that are known to exist.
+	// Because of them, most rows cost only their own write.
 	merged map[string]usage.Activity
 	exist  map[string]bool
 }
 
-// maxKnown bounds how many restaurants are remembered: some 20 MB.
+// maxKnown bounds the remembered restaurants, to some 20 MB of memory.
 const maxKnown = 100_000
 
-// portionRows is how many rows are read, and then written, at a time: memory is bounded by it.
+// portionRows is the number of rows in a portion, which is read whole and then written. It bounds the memory.
 const portionRows = 1000
 
-// ErrOtherFile says that a file doesn't begin with the rows that an import got through before.
+// ErrOtherFile says that the file doesn't begin with the rows that the interrupted import has done.
 var ErrOtherFile = errors.New("the file is not the file of the interrupted import")
 
-// Run imports the rows after done, and returns the new checkpoint. If the context ends or the store fails, it can be run again
-// from there. It fails with ErrOtherFile if done belongs to another file.
+// Run imports the rows after done, and returns the new checkpoint. If the context ends or the store fails, call it again with
+// that checkpoint. It fails with ErrOtherFile if done belongs to another file.
 func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpoint, error) {
 	rows, err := newRowReader(in, i.Format, i.Kind, i.Ignore)
 	if err != nil {
@@ -202,7 +203,7 @@ func digest(sum uint64, r row) uint64 {
 type outcome int
 
 const (
-	undecided outcome = iota // nothing may be counted as done while a row is
+	undecided outcome = iota // while a row is undecided, its portion isn't done
 	refused
 	imported
 	unchanged
@@ -226,13 +227,14 @@ func refuse(field, reason string) verdict {
 	return verdict{outcome: refused, faults: []Fault{{field, reason}}}
 }
 
-// A portion that the store can't take is tried again after a second, and twice as long each time, for a minute in all.
+// If the store can't take a portion, it is tried again: first after a second, then after twice as long each time, for a
+// minute in all.
 const (
 	firstDelay = time.Second
 	maxDelay   = 32 * time.Second
 )
 
-// errUndecided is a fault of this package: a portion ended although some of its rows were not written.
+// errUndecided is a fault of this package: a portion ended before all its rows had an outcome.
 var errUndecided = errors.New("the import stopped before all rows were imported")
 
 // load imports one portion of rows.
@@ -241,8 +243,8 @@ func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
 		Restaurants: i.restaurants, Bots: i.bots, Usage: i.usage, Conversations: i.conversations,
 	}[i.Kind]
 	verdicts, err := load(ctx, rows)
-	// A table that meets its first great load is throttled until it has grown. Rows that were written before that count as
-	// unchanged when they are written again.
+	// DynamoDB throttles a table at its first great load until the table has grown. Rows that were written before that count
+	// as unchanged when they are written again.
 	for delay := firstDelay; errors.Is(err, outage.ErrUnavailable) && delay <= maxDelay; delay *= 2 {
 		if err := i.Wait(ctx, delay); err != nil {
 			return err
@@ -276,7 +278,7 @@ func (i Import) load(ctx context.Context, rows []row, summary *Summary) error {
 	return nil
 }
 
-// parsed reads rows, and refuses invalid ones. Valid rows have no verdict yet, and are in valid by their place.
+// parsed parses rows and refuses invalid ones. The valid rows, by their index, have no verdict yet.
 func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T, verdicts []verdict) {
 	valid, verdicts = make(map[int]T, len(rows)), make([]verdict, len(rows))
 	now := i.Now()
@@ -296,8 +298,8 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 	return valid, verdicts
 }
 
-// sideBySide runs work for every place in valid: in order for places with the same key, and otherwise in parallel. If the
-// context ends it fails, even if nothing else does.
+// sideBySide calls work for each row in valid: one after the other for rows with the same key, otherwise concurrently. If the
+// context ends it fails, even if no work does.
 func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(T) string, work func(context.Context, int, T) error) error {
 	groups := make(map[string][]int)
 	for _, n := range slices.Sorted(maps.Keys(valid)) {
@@ -325,7 +327,7 @@ func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(
 	return ctx.Err()
 }
 
-// ofRestaurants refuses rows of restaurants that don't exist.
+// ofRestaurants refuses rows of unknown restaurants.
 func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdicts []verdict, id func(T) string) error {
 	ids := make(map[string]bool)
 	if len(i.exist) >= maxKnown {
@@ -352,7 +354,8 @@ func ofRestaurants[T any](ctx context.Context, i Import, valid map[int]T, verdic
 	return nil
 }
 
-// restaurants adds the new restaurants, all at once. An existing one stays, or with Overwrite takes the row's values.
+// restaurants adds the new restaurants, all together. An existing restaurant keeps its values, or takes the row's if
+// Overwrite is set.
 func (i Import) restaurants(ctx context.Context, rows []row) ([]verdict, error) {
 	valid, verdicts := parsed(i, rows, (*parser).restaurant)
 	var ids []string
@@ -386,7 +389,7 @@ func (i Import) restaurants(ctx context.Context, rows []row) ([]verdict, error) 
 			changes = append(changes, r)
 			verdicts[n].outcome = imported
 		}
-		known[r.ID] = r // a later row of the same restaurant is compared with this row
+		known[r.ID] = r // a later row of the same restaurant is compared with this one
 	}
 	if err := i.Store.AddRestaurants(ctx, added); err != nil {
 		return nil, err
@@ -405,7 +408,7 @@ func sameRestaurant(a, b restaurant.Restaurant) bool {
 	return created && a == b
 }
 
-// bots sets the bots of restaurants without a bot. An existing bot stays, or with Overwrite takes the row's values.
+// bots sets the bots of restaurants without one. An existing bot keeps its values, or takes the row's if Overwrite is set.
 func (i Import) bots(ctx context.Context, rows []row) ([]verdict, error) {
 	valid, verdicts := parsed(i, rows, (*parser).bot)
 	id := func(r botRow) string { return r.restaurantID }
@@ -475,7 +478,7 @@ func (i Import) conversations(ctx context.Context, rows []row) ([]verdict, error
 	if err := ofRestaurants(ctx, i, valid, verdicts, func(s conversation.Session) string { return s.RestaurantID }); err != nil {
 		return nil, err
 	}
-	// The activity first: if the import breaks off in between, both are done again.
+	// The activity first, because sessions need it. If the import breaks off in between, both are done again.
 	_, err := i.activities(ctx, activitiesOf(valid, func(s conversation.Session) (string, usage.Activity) {
 		return s.RestaurantID, usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
 	}))
@@ -491,7 +494,7 @@ func (i Import) conversations(ctx context.Context, rows []row) ([]verdict, error
 	return verdicts, err
 }
 
-// activitiesOf returns the activity of every restaurant that rows tell of.
+// activitiesOf returns the activity of every restaurant in the rows.
 func activitiesOf[T any](valid map[int]T, activity func(T) (restaurantID string, a usage.Activity)) map[string]usage.Activity {
 	all := make(map[string]usage.Activity)
 	for _, value := range valid {
@@ -501,7 +504,7 @@ func activitiesOf[T any](valid map[int]T, activity func(T) (restaurantID string,
 	return all
 }
 
-// activities merges activities, and returns of which restaurants that moved something.
+// activities merges activities, and returns the restaurants whose activity changed.
 func (i Import) activities(ctx context.Context, all map[string]usage.Activity) (map[string]bool, error) {
 	ids := slices.Sorted(maps.Keys(all))
 	moved := make([]bool, len(ids))
@@ -533,7 +536,8 @@ func sameActivity(a, b usage.Activity) bool {
 	return a.First.Equal(b.First) && a.Last.Equal(b.Last) && a.LastConversation.Equal(b.LastConversation)
 }
 
-// Source is the exported data. Each method passes all items of a kind to visit, in no order, and stops at the first error.
+// Source is the data to be exported. Each method calls visit with all items of a kind, in no order. It stops at visit's first
+// error and returns it.
 type Source interface {
 	EachRestaurant(ctx context.Context, visit func(restaurant.Restaurant) error) error
 	EachBot(ctx context.Context, visit func(restaurantID string, bot restaurant.Bot) error) error
@@ -541,8 +545,8 @@ type Source interface {
 	EachSession(ctx context.Context, visit func(conversation.Session) error) error
 }
 
-// Export writes all of a kind to out, as Import reads it, and returns how many rows that were. progress is told that
-// number now and then.
+// Export writes all items of a kind to out, in the form that Import reads, and returns their number. Now and then it calls
+// progress with the number so far.
 func Export(ctx context.Context, source Source, kind Kind, format Format, out io.Writer, progress func(rows int64)) (int64, error) {
 	w, err := newRowWriter(out, format, kind.columnNames())
 	if err != nil {

@@ -27,12 +27,12 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// now is when the tests' files are imported.
+// now is the time of the tests' imports.
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 var november = usage.Month{Year: 2026, Month: time.November}
 
-// importer imports into a store and keeps the reports.
+// importer imports into a store and keeps what it reports.
 type importer struct {
 	transfer.Import
 	refused []transfer.Refusal
@@ -81,13 +81,13 @@ func withRestaurants(t *testing.T) *stackstore.Store {
 	return s
 }
 
-// TestRefusals holds every check of a row's to rows that don't pass it.
+// TestRefusals covers every check of a row, with rows that don't pass it.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		kind          transfer.Kind
 		row           string
-		field, reason string // of the only refusal; without a reason the row is imported
+		field, reason string // of the only refusal; an empty reason means that the row is imported
 	}{
 		{transfer.Restaurants, `{"id":"r3","name":"مطعم","createdAt":"2025-10-20T15:30:00.000Z"}`, "", ""},
 		{transfer.Restaurants, `{"name":"A","createdAt":"2025-10-20T15:30:00Z"}`, "id", "is missing"},
@@ -172,7 +172,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestEveryFaultIsReported: a row is refused for all that is wrong with it, at once, and no number is quoted.
+// TestEveryFaultIsReported: a row is refused with all its faults at once, and no number is quoted.
 func TestEveryFaultIsReported(t *testing.T) {
 	t.Parallel()
 	text := "\n" + `{"restaurantId":"r1","customer":"966512345678","openedAt":"never","messages":"x"}` + "\n"
@@ -187,7 +187,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 	wantSame(t, "fields", fields, []string{"openedAt", "lastMessageAt", "messages", "customer"})
 }
 
-// TestFormats reads the same restaurants from every format, as PostgreSQL writes them.
+// TestFormats reads the same restaurants in every format, as PostgreSQL writes them.
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	created := time.Date(2025, 10, 20, 15, 30, 0, 123e6, time.UTC)
@@ -217,7 +217,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestNullAndEmpty: CSV's quoted empty cell is an empty text, and an unquoted empty cell is NULL.
+// TestNullAndEmpty: in CSV, a quoted empty cell is an empty text, and an unquoted one is NULL.
 func TestNullAndEmpty(t *testing.T) {
 	t.Parallel()
 	header := "restaurantId,month,conversationCount,lastConversationAt\n"
@@ -258,7 +258,7 @@ func TestMalformedRows(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreRefused: where the file as a whole makes no sense, nothing of it is imported.
+// TestFilesThatAreRefused: of a file that is malformed as a whole, nothing is imported.
 func TestFilesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, reason := range map[string]string{
@@ -292,7 +292,8 @@ func TestIgnoredColumns(t *testing.T) {
 	}
 }
 
-// TestExisting: existing items stay, unless they are to be overwritten. Importing again changes nothing either way.
+// TestExisting: existing items keep their values, unless they are to be overwritten. In both cases a second import changes
+// nothing.
 func TestExisting(t *testing.T) {
 	t.Parallel()
 	restaurants := "id,name,is_active,created_at\nr1,renamed,f," + now.Format(time.RFC3339) + "\nr2,r2,t," + now.Format(time.RFC3339) + "\n"
@@ -324,7 +325,7 @@ func TestExisting(t *testing.T) {
 		got := [4]transfer.Summary{
 			run(transfer.Restaurants, restaurants), run(transfer.Restaurants, restaurants), run(transfer.Bots, bots), run(transfer.Bots, bots),
 		}
-		if overwrite { // which of two bots gets a number first is open
+		if overwrite { // either of two bots may get a number first
 			want[2], want[3] = got[2], got[3]
 			if got[2].Imported+got[2].Refused != 2 || got[3].Imported > 0 {
 				t.Errorf("bots: %+v, then %+v", got[2], got[3])
@@ -338,7 +339,7 @@ func TestExisting(t *testing.T) {
 	}
 }
 
-// TestUsageAndActivity: months move the activity too, as do conversations.
+// TestUsageAndActivity: months and conversations also move the activity.
 func TestUsageAndActivity(t *testing.T) {
 	t.Parallel()
 	s := withRestaurants(t)
@@ -361,7 +362,7 @@ func TestUsageAndActivity(t *testing.T) {
 	})
 }
 
-// counting is a store that counts the operations shared by several rows.
+// counting is a store that counts the operations that several rows share.
 type counting struct {
 	*stackstore.Store
 	mu                   sync.Mutex
@@ -380,12 +381,12 @@ func (c *counting) Restaurants(ctx context.Context, ids []string) (map[string]re
 	return c.Store.Restaurants(ctx, ids)
 }
 
-// MergeSession is a row's own write, which isn't counted here.
+// MergeSession does nothing: a row's own write isn't counted.
 func (c *counting) MergeSession(context.Context, conversation.Session) (bool, error) {
 	return true, nil
 }
 
-// TestRowsCostTheirOwnWrite: data shared by a restaurant's rows are read and written once, and again only after a change.
+// TestRowsCostTheirOwnWrite: data that a restaurant's rows share are read and written once, and again only after a change.
 func TestRowsCostTheirOwnWrite(t *testing.T) {
 	t.Parallel()
 	c := &counting{Store: withRestaurants(t)}
@@ -397,13 +398,13 @@ func TestRowsCostTheirOwnWrite(t *testing.T) {
 	}
 	summary, _ := load(t, c, transfer.Conversations, transfer.CSV, text.String())
 	wantSame(t, "summary", summary, transfer.Summary{Rows: 5000, Imported: 5000})
-	if c.activities != 4 || c.existing != 2 { // r1 and r2, at the beginning and after row 3500
+	if c.activities != 4 || c.existing != 2 { // for r1 and r2, at the beginning and after row 3500
 		t.Errorf("activities were merged %d times, want 4; %d restaurants were read, want 2", c.activities, c.existing)
 	}
 }
 
-// counted is a store that keeps months in a map. Tests of how far a file was read write each of many thousand rows to it; on
-// the stand-in they would take minutes.
+// counted is a store with the months in a map. Tests write many thousand rows to it; on the stand-in, that would take
+// minutes.
 type counted struct {
 	*stackstore.Store
 	mu     sync.Mutex
@@ -424,7 +425,7 @@ func (c *counted) MergeMonth(_ context.Context, id string, month usage.Month, co
 	return !known || c.months[key].Conversations != old.Conversations, nil
 }
 
-// failing is a store that fails when it is told to.
+// failing is a store that can be made to fail.
 type failing struct {
 	transfer.Store
 	fail func() error
@@ -437,7 +438,7 @@ func (f failing) MergeMonth(ctx context.Context, id string, month usage.Month, c
 	return f.Store.MergeMonth(ctx, id, month, count)
 }
 
-// manyMonths returns a file of so many rows, each tenth of them refused.
+// manyMonths returns a file with the given number of rows, every tenth of them refused.
 func manyMonths(rows int) string {
 	var text strings.Builder
 	text.WriteString("restaurantId,month,year,conversationCount\n")
@@ -451,7 +452,7 @@ func manyMonths(rows int) string {
 	return text.String()
 }
 
-// TestResume: an import that breaks off anywhere and is run again gives the same result as an uninterrupted one.
+// TestResume: an import that breaks off anywhere and is continued gives the same result as an uninterrupted one.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	const rows = 2345
@@ -474,7 +475,7 @@ func TestResume(t *testing.T) {
 		if err != nil && !errors.Is(err, broken) {
 			rt.Fatalf("importing: %v", err)
 		}
-		// Between the two runs only the checkpoint, as JSON, and its known refusals are kept.
+		// Only the checkpoint, in JSON, and the refusals up to it are kept between the two runs.
 		encoded, err := json.Marshal(done)
 		if err != nil {
 			rt.Fatalf("encoding the JSON: %v", err)
@@ -501,7 +502,7 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// TestOtherFile: a checkpoint of another file, or of other rows, is noticed.
+// TestOtherFile: a checkpoint that belongs to another file, or to other rows, is refused.
 func TestOtherFile(t *testing.T) {
 	t.Parallel()
 	text := manyMonths(2500)
@@ -533,8 +534,8 @@ func TestOtherFile(t *testing.T) {
 	}
 }
 
-// TestOutage: the import waits for a throttled store. If the store stays away, the import ends at a point from which it can
-// continue.
+// TestOutage: the import waits for a throttled store. If the outage lasts, the import ends with a checkpoint from which it
+// can continue.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	for _, failures := range []int{3, 100} {
@@ -572,7 +573,7 @@ func TestCalledOff(t *testing.T) {
 	}
 }
 
-// TestCalledOffBeforeWriting: an import that is called off when nothing is left to fail for it says so all the same.
+// TestCalledOffBeforeWriting: an import that is cancelled fails, even if nothing is left that could fail.
 func TestCalledOffBeforeWriting(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -583,7 +584,7 @@ func TestCalledOffBeforeWriting(t *testing.T) {
 	}
 }
 
-// calledOff is a store that cancels the context of its caller after each successful read.
+// calledOff is a store that cancels its caller's context after each successful read.
 type calledOff struct {
 	transfer.Store
 	callOff func()
@@ -594,10 +595,10 @@ func (c calledOff) Restaurants(ctx context.Context, ids []string) (map[string]re
 	return c.Store.Restaurants(ctx, ids)
 }
 
-// TestCalledOffWhileReading: rows that were read, and not written any more, are imported when the import goes on.
+// TestCalledOffWhileReading: rows that were read but not written yet are imported when the import continues.
 func TestCalledOffWhileReading(t *testing.T) {
 	t.Parallel()
-	const rows = 1100 // a portion, and the beginning of a cancelled portion
+	const rows = 1100 // a portion, and the beginning of the portion that is cancelled
 	s := localstore.New(t)
 	var created []restaurant.Restaurant
 	for i := range rows {
@@ -633,7 +634,7 @@ func TestCalledOffWhileReading(t *testing.T) {
 	}
 }
 
-// source is an endless file, of which only so much is ever in memory.
+// source is an endless file that must be read in small parts.
 type source struct {
 	row  func(i int) string
 	rows int
@@ -654,14 +655,14 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestReadsAhead: no more is read than a portion, before it is written.
+// TestReadsAhead: at most one portion is read before it is written.
 func TestReadsAhead(t *testing.T) {
 	t.Parallel()
 	in := &source{rows: 20_000, row: func(i int) string {
 		return fmt.Sprintf(`{"restaurantId":"r1","month":"2026-11","conversationCount":%d}`+"\n", i)
 	}}
 	i := newImporter(newCounted(t), transfer.Usage, transfer.JSONLines)
-	const buffered = 64 << 10 / 60 // rows in the reader's buffer
+	const buffered = 64 << 10 / 60 // rows that the reader's buffer holds
 	i.Import.Checkpoint = func(c transfer.Checkpoint) error {
 		if ahead := in.i - int(c.Summary.Rows); ahead > 2*buffered {
 			t.Errorf("%d rows were read before they are needed", ahead)
@@ -673,7 +674,7 @@ func TestReadsAhead(t *testing.T) {
 	}
 }
 
-// tenants draws some restaurants with all that can be exported of them.
+// tenants draws some restaurants with all kinds of data that can be exported.
 func tenants(t *rapid.T) *stackstore.Store {
 	s := localstore.New(t)
 	ctx := context.Background()
@@ -721,7 +722,7 @@ func tenants(t *rapid.T) *stackstore.Store {
 	return s
 }
 
-// exported returns all of a store in a format, by kind.
+// exported returns everything in a store in a format, by kind.
 func exported(t *rapid.T, s *stackstore.Store, format transfer.Format) map[transfer.Kind]string {
 	all := make(map[transfer.Kind]string)
 	for _, kind := range transfer.Kinds {
@@ -734,8 +735,8 @@ func exported(t *rapid.T, s *stackstore.Store, format transfer.Format) map[trans
 	return all
 }
 
-// TestRoundTrip: a store's export, imported into an empty store, gives the same answers in every format. Importing it again, or
-// into the first store, changes nothing.
+// TestRoundTrip: in every format, the export of a store, imported into an empty store, gives the same answers. Importing it
+// again, or into the first store, changes nothing.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -751,7 +752,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 		}
-		// A restaurant's months come in no order, so the shown figures are compared.
+		// Exports list a restaurant's months in no order, so the shown figures are compared instead.
 		if a, b := answers(t, from), answers(t, to); !cmp.Equal(a, b) {
 			t.Fatalf("answers (-from +to):\n%s", cmp.Diff(a, b))
 		}
@@ -761,12 +762,12 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// answer is the usage API's view of a restaurant, without the data that aren't moved: earlier sessions, the ids of the messages
-// that opened the latest sessions, the tally of messages, and single top-ups.
+// answer is everything that the usage API shows of a restaurant, except for data that isn't moved: earlier sessions, the ids
+// of the messages that opened the latest sessions, the tally of messages, and single top-ups.
 type answer struct {
 	Details usage.Details
 	History []usage.MonthReport
-	Alerts  []usage.Report // of all restaurants
+	Alerts  []usage.Report // for all restaurants together
 }
 
 func answers(t *rapid.T, s *stackstore.Store) []answer {
@@ -815,8 +816,8 @@ func answers(t *rapid.T, s *stackstore.Store) []answer {
 	return all
 }
 
-// FuzzImport: for any file, of any kind and format, the import at worst refuses the file or its rows, and an imported row is
-// never refused when it comes back.
+// FuzzImport: for any file of any kind and format, the import at worst refuses the file or rows of it. A row that was
+// imported is never refused after an export.
 func FuzzImport(f *testing.F) {
 	for _, seed := range []string{
 		"id,name,created_at\nr1,\"a \"\"b\"\"\",2025-10-20 15:30:00+03\n", "restaurantId,month,year,conversationCount,days\nr1,11,2026,5,\"{\"\"3\"\":4}\"\n",
