@@ -19,7 +19,7 @@ type installer struct {
 
 func newInstaller(dir string) installer { return installer{dir, os.Geteuid() == 0} }
 
-// folder returns the folder with the given name. If it is missing, fetch fills it; a failed fetch leaves nothing behind.
+// folder returns the folder with the given name. If it is missing or incomplete, fetch fills it anew.
 func (i installer) folder(name string, fetch func(folder string) error) (string, error) {
 	folder, err := filepath.Abs(filepath.Join(i.dir, name))
 	if err != nil {
