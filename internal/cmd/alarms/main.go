@@ -1,5 +1,6 @@
-// Command alarms writes the alarms that every function has into the stack's definition. Each is worded once, in a .tmpl file in
-// this folder. Alarms that hold releases go into template.yaml, the others into internal/stack/operations.yaml.
+// Command alarms writes the alarms that every function has into the stack's definition. Each alarm is written once, in a
+// .tmpl file in this folder. Alarms that hold a release go into template.yaml, the others into
+// internal/stack/operations.yaml.
 package main
 
 import (
@@ -13,11 +14,11 @@ import (
 
 // function has the values that differ between the functions' alarms.
 type function struct {
-	ID     string // logical id without "Function"
-	Name   string // as the stack names it
-	Is     string // as operators call it
-	P99    int    // milliseconds that 1 of 100 invocations may exceed
-	Reason string // for P99
+	ID     string // its logical id without "Function"
+	Name   string // its name in the stack
+	Is     string // what operators call it
+	P99    int    // time in milliseconds that 99 of 100 invocations must not exceed
+	Reason string // the reason for P99
 }
 
 var functions = []function{
@@ -51,7 +52,7 @@ func main() {
 	}
 }
 
-// write brings all targets below root up to date.
+// write updates the generated parts of all targets below root.
 func write(root string) error {
 	for _, t := range targets {
 		path := root + "/" + t.path
@@ -70,7 +71,7 @@ func write(root string) error {
 	return nil
 }
 
-// generate returns a file's content with its generated part as it should be.
+// generate returns a file's content with its generated part updated.
 func (t target) generate(content string) (string, error) {
 	head, rest, opened := strings.Cut(content, begin)
 	_, tail, closed := strings.Cut(rest, end)
@@ -88,5 +89,5 @@ func (t target) generate(content string) (string, error) {
 	return head + begin + part.String() + end + tail, nil
 }
 
-// capital returns a sentence with its first letter, which must be ASCII, in upper case.
+// capital returns a sentence with a capital first letter, which must be ASCII.
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

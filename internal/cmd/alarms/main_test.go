@@ -12,7 +12,7 @@ import (
 
 const root = "../../../"
 
-// TestGeneratedPartsAreUpToDate: change an alarm in its .tmpl file, and run `make alarms`.
+// TestGeneratedPartsAreUpToDate: to change an alarm, change its .tmpl file and run `make alarms`.
 func TestGeneratedPartsAreUpToDate(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets {
@@ -30,7 +30,7 @@ func TestGeneratedPartsAreUpToDate(t *testing.T) {
 	}
 }
 
-// TestEveryFunctionHasAlarms: a function that is added to the stack is added to the list.
+// TestEveryFunctionHasAlarms: a function in the stack must be in the list.
 func TestEveryFunctionHasAlarms(t *testing.T) {
 	t.Parallel()
 	loaded, err := sam.Load(root + "template.yaml")

@@ -20,15 +20,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 )
 
-// allocationsOf is the variable that makes a copy of this program count a function's allocations, in a process without other
-// allocations.
+// allocationsOf is the environment variable that makes a copy of this program count a function's allocations. Nothing else
+// allocates in that process.
 const allocationsOf = "BENCH_ALLOCATIONS_OF"
 
-// workload is such a copy's input.
+// workload is the input of such a copy.
 type workload struct {
 	Environment []string
 	Event       json.RawMessage
-	Expected    []byte // the answer; none if there is nothing to compare with
+	Expected    []byte // the expected answer; empty if the answer isn't compared
 	Times       int
 }
 
@@ -85,7 +85,7 @@ func (b *bench) count(ctx context.Context, name, function string, environment []
 	return nil
 }
 
-// countAllocations does the work of such a copy.
+// countAllocations is the program of such a copy.
 func countAllocations(function string, in io.Reader, out io.Writer) error {
 	var w workload
 	if err := json.NewDecoder(in).Decode(&w); err != nil {
@@ -132,7 +132,7 @@ func countAllocations(function string, in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(allocated{float64(after.Mallocs-before.Mallocs) / n, float64(after.TotalAlloc-before.TotalAlloc) / n})
 }
 
-// job is an SQS event with a job for a merchant.
+// job returns an SQS event with a job for a merchant.
 func job(merchantID string) events.SQSEvent {
 	body := fmt.Sprintf(`{"version":1,"jobId":"job-1","restaurantId":"clxyz123abc","merchantId":%q,"customerWa":"+966500000001",`+
 		`"profileName":"Guest","enqueuedAt":%q}`, merchantID, time.Now().UTC().Format(time.RFC3339))

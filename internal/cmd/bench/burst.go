@@ -15,9 +15,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// bursts reports, in real time and on a stack of its own, how long after their messages the menus of forty new customers of as
-// many merchants are prefetched: twenty within a second, and all as soon as the rate of twenty a minute lets them.
-// Products are switched off, as in jobs: they are another call to Sufrah.
+// bursts reports how long after their messages the menus of forty new customers, of as many merchants, are prefetched: twenty
+// within a second, the others as soon as the rate of twenty a minute allows. It runs in real time, on a stack of its own.
+// Products are switched off, because they would be another call to Sufrah.
 func (b *bench) bursts(ctx context.Context) error {
 	const customers = 40
 	var unknown error
@@ -68,7 +68,7 @@ func (b *bench) bursts(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			delivered = nil // the jobs remain
+			delivered = nil // the jobs are still running
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -86,7 +86,7 @@ func (b *bench) bursts(ctx context.Context) error {
 	return nil
 }
 
-// outcome is the sandbox's report of a job.
+// outcome is a job's outcome as the sandbox shows it.
 type outcome struct {
 	MerchantID string `json:"merchantId"`
 	Outcome    string `json:"outcome"`

@@ -19,16 +19,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// The invocations of a short run and of a long run. The difference of their costs is the cost of the invocations in between,
-// since both include the start.
+// The numbers of invocations in a short run and in a long run. Both costs include the start, so their difference is the cost
+// of the additional invocations.
 const (
 	fewInvocations  = 10
 	manyInvocations = 60
 )
 
 // instructions reports the instructions of a warm invocation, for a function and for the minimal handler that makes the same
-// calls. Unlike a duration, the count doesn't depend on the machine's other load. It needs valgrind, and reports nothing
-// without it.
+// calls. Unlike a duration, the count doesn't depend on the machine's other load. It needs valgrind; without it, it reports
+// nothing.
 func (b *bench) instructions(ctx context.Context) error {
 	valgrind, err := exec.LookPath("valgrind")
 	if err != nil {
@@ -53,11 +53,12 @@ func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocatio
 	if err != nil {
 		return err
 	}
-	// The start isn't counted, and under valgrind it would take seconds with all of Lambda's roots.
+	// A single root certificate: the start isn't counted, and parsing all of Lambda's roots would take seconds under
+	// valgrind.
 	variables := append(w.environment, "CALLS="+string(encoded), "KEEP_CONNECTIONS=true", "SSL_CERT_FILE="+b.roots.own)
 	programs := []struct{ path, variable string }{
 		{function(i.function), ""}, {program("minimal"), ""},
-		{program("minimal"), "GOGC=400"}, // as the functions set it
+		{program("minimal"), "GOGC=400"}, // the functions set the same
 	}
 	each := make([]float64, len(programs))
 	for k, p := range programs {
@@ -78,7 +79,8 @@ func (b *bench) instructionsOf(ctx context.Context, valgrind string, i invocatio
 	return nil
 }
 
-// countInstructions returns how many instructions a program takes from its start to its end, for so many invocations.
+// countInstructions returns the number of instructions of a program, from its start to its end, with the given number of
+// invocations.
 func (b *bench) countInstructions(
 	ctx context.Context, valgrind, path string, variables []string, event func(int) events.APIGatewayV2HTTPRequest, times int, expected []byte,
 ) (float64, error) {

@@ -25,8 +25,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usagehttp"
 )
 
-// lists reports the round trips and read capacity units of a page of 100, at the begin, in the middle and at the end of short
-// and long lists. Both are counted and exact; the baseline is the list of 100.
+// lists reports the round trips and read capacity units of a page of 100, at the beginning, in the middle and at the end of
+// short and long lists. Both numbers are counted and exact. The baseline is a list of 100 restaurants.
 func (b *bench) lists(ctx context.Context) error {
 	var base *page
 	for n := 100; n <= b.restaurants; n *= 10 {
@@ -50,7 +50,7 @@ func (b *bench) lists(ctx context.Context) error {
 	return nil
 }
 
-// tables are a stack's, with so many restaurants.
+// tables are the tables of a stack with the given number of restaurants.
 type tables struct {
 	engine *dynamolocal.Engine
 	calls  *spans
@@ -63,8 +63,8 @@ type page struct {
 	units      float64
 }
 
-// spans are the times at which calls began and ended. As a Transport it makes each call last long enough that simultaneous
-// calls can be told from successive ones.
+// spans notes the times at which calls begin and end. As a transport it makes each call last so long that simultaneous calls
+// can be told from successive ones.
 type spans struct {
 	next http.RoundTripper
 	slow bool
@@ -119,7 +119,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 	t.store = stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 
 	created := time.Now().AddDate(-5, 0, 0)
-	const batch = 10_000 // bounds the memory in use besides the tables
+	const batch = 10_000 // restaurants written at a time, to bound the memory
 	for first := 0; first < restaurants; first += batch {
 		rows := make([]restaurant.Restaurant, min(batch, restaurants-first))
 		for i := range rows {
@@ -137,7 +137,7 @@ func newTables(ctx context.Context, restaurants int) (*tables, error) {
 	return t, t.store.AddCredential(ctx, key)
 }
 
-// read has an instance that has just started read a page of 100.
+// read lets a new instance read a page of 100.
 func (t *tables) read(offset int) (page, error) {
 	names := schema.StackTables(devstack.StackName)
 	units := func() (sum float64) {

@@ -1,7 +1,7 @@
-// Command bench measures the system, each figure alternately with its baseline, so that the machine's other load has the same
-// effect on both. It prints a line of JSON for each figure and, at the end, a table.
+// Command bench measures the system. It measures each figure and its baseline in turns, so that the machine's other load
+// affects both alike. It prints a line of JSON for each figure and a table at the end.
 //
-// The functions are compiled as for deployment, but for this machine, and run against Lambda's runtime interface. The services
+// The functions are compiled as for deployment, but for this machine, and run with Lambda's runtime interface. The services
 // that they call are on the loopback interface. Run it from the module's root:
 //
 //	go run ./internal/cmd/bench [-run cold] [-rounds 20] [-restaurants 1000000]
@@ -44,20 +44,20 @@ func main() {
 	}
 }
 
-// figure is a result. The baseline is the value to compare it with, null if there is none.
+// figure is a result. Its baseline is the value to compare it with, null if there is none.
 type figure struct {
 	Name     string   `json:"name"`
 	Value    float64  `json:"value"`
 	Unit     string   `json:"unit"`
 	Baseline *float64 `json:"baseline"`
 
-	aim string // of the quotient of the two, or of the value
+	aim string // for the quotient of value and baseline, or without a baseline for the value
 }
 
 // bench holds the state that the measurements share.
 type bench struct {
-	warmUps     int    // so far
-	directory   string // of compiled programs
+	warmUps     int    // number so far
+	directory   string // with the compiled programs
 	rounds      int
 	restaurants int
 	out         io.Writer
@@ -88,7 +88,8 @@ var measurements = []measurement{
 	{"list", (*bench).lists},
 }
 
-// signedAsEvents has a stack take webhooks that are signed as the files in events are, whatever address it is at.
+// signedAsEvents makes a stack accept webhooks that are signed for the address of the files in events, whatever its own
+// address is.
 func signedAsEvents(o *devstack.Options) { o.WebhookURL = devstack.EventsWebhookURL }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -115,7 +116,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.server.Close()
-	b.server.Twilio.Close() // callbacks would be measured with the next figure
+	b.server.Twilio.Close() // otherwise late callbacks would be measured with the next figure
 	for _, m := range measurements {
 		if !pattern.MatchString(m.name) {
 			continue
@@ -132,7 +133,7 @@ func (b *bench) report(name string, value float64, unit string, baseline float64
 	b.print(figure{name, value, unit, &baseline, aim})
 }
 
-// state prints a figure without one.
+// state prints a figure without a baseline.
 func (b *bench) state(name string, value float64, unit, aim string) {
 	b.print(figure{name, value, unit, nil, aim})
 }
@@ -141,7 +142,7 @@ func (b *bench) print(f figure) {
 	b.figures = append(b.figures, f)
 	line, err := json.Marshal(f)
 	if err != nil {
-		line = fmt.Appendf(nil, "%+v: %v", f, err) // a NaN, from a measurement that went wrong
+		line = fmt.Appendf(nil, "%+v: %v", f, err) // a failed measurement has given a NaN
 	}
 	fmt.Fprintf(b.out, "%s\n", line)
 }
@@ -161,13 +162,13 @@ func (b *bench) table() error {
 	return w.Flush()
 }
 
-// functions are the deployed functions, each with the empty program of the same router and clients.
+// functions lists the deployed functions, each with the empty program that has the same router and clients.
 var functions = []struct{ name, empty string }{
 	{"usage-api", "empty-usage-api"}, {"usage-admin", "empty-usage-api"},
 	{"process-message", "empty-process-message"}, {"welcome-bootstrap", "empty-welcome-bootstrap"},
 }
 
-// build compiles a program of this module as functions are compiled, once.
+// build compiles a program of this module in the same way as a function, once.
 func (b *bench) build(ctx context.Context, program string) (string, error) {
 	binary := filepath.Join(b.directory, filepath.Base(program), "bootstrap")
 	if _, err := os.Stat(binary); err == nil {
@@ -193,10 +194,10 @@ func (b *bench) start(ctx context.Context, path string, environment []string, lo
 	return lambdalocal.Start(ctx, lambdalocal.Function{Path: binary, Env: environment, Timeout: 30 * time.Second, Stdout: log})
 }
 
-// median returns the middle one.
+// median returns the value in the middle.
 func median[T cmp.Ordered](values []T) T { return percentile(values, 50) }
 
-// percentile returns the value below which so many hundredths of all are.
+// percentile returns the value below which the given percentage of the values lies.
 func percentile[T cmp.Ordered](values []T, percent int) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]

@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// sufrahTakes is how long Sufrah takes for an answer while jobs and menus are measured.
+// sufrahTakes is how long Sufrah takes to answer while jobs and menus are measured.
 const sufrahTakes = 100 * time.Millisecond
 
 func (b *bench) slowSufrah() (restore func(), err error) {
@@ -29,8 +29,8 @@ func (b *bench) slowSufrah() (restore func(), err error) {
 	return func() { _ = fault.Set(before) }, err
 }
 
-// jobs reports the time of a job beyond Sufrah's slower answer, and the same for two bare simultaneous requests. Products, which come
-// after what decides the outcome, are switched off: they are another call of Sufrah's.
+// jobs reports how much longer a job takes than Sufrah's slower answer, and the same for two simultaneous bare requests.
+// Products are switched off, because they would be another call to Sufrah.
 func (b *bench) jobs(ctx context.Context) error {
 	restore, err := b.slowSufrah()
 	defer restore()
@@ -64,7 +64,7 @@ func (b *bench) jobs(ctx context.Context) error {
 	return nil
 }
 
-// fetch gets both of a merchant's lists with bare requests.
+// fetch gets both lists of a merchant with bare requests.
 func (b *bench) fetch(ctx context.Context, merchant string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, list := range []string{"categories", "branches"} {
@@ -87,7 +87,7 @@ func (b *bench) fetch(ctx context.Context, merchant string) error {
 	return group.Wait()
 }
 
-// lines is a log that may be written by several.
+// lines is a log that is safe for concurrent use.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -99,7 +99,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// menus reports how long it takes to have a menu at hand, from the cache and, as the baseline, from Sufrah.
+// menus reports how long it takes to get a menu from the cache, and as the baseline from Sufrah.
 func (b *bench) menus(ctx context.Context) error {
 	restore, err := b.slowSufrah()
 	defer restore()
@@ -110,7 +110,7 @@ func (b *bench) menus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// No jobs: they would have the menus cached before anyone asks.
+	// No jobs: they would cache the menus before a customer asks.
 	environment = append(environment, "WEBHOOK_URL="+devstack.EventsWebhookURL, "BOOTSTRAP_QUEUE_URL="+b.server.BaseURL+devstack.SQSPath+"/000000000000/nowhere")
 	log := new(lines)
 	instance, err := b.start(ctx, function("process-message"), environment, log)
@@ -126,7 +126,7 @@ func (b *bench) menus(ctx context.Context) error {
 			}
 		}
 	}
-	if err := instance.Close(); err != nil { // the log is whole now
+	if err := instance.Close(); err != nil { // after this the log is complete
 		return err
 	}
 	lookups := map[string][]float64{}
@@ -147,8 +147,8 @@ func (b *bench) menus(ctx context.Context) error {
 	return nil
 }
 
-// answers reports how long a message takes that is answered with a list that is made, beside one that is answered with text: the row
-// of a branch. What either shows is cached.
+// answers reports the duration of a message that is answered with a list, and as the baseline that of a tap on a branch,
+// which is answered with text. The list exists, and the content of both is cached.
 func (b *bench) answers(ctx context.Context) error {
 	environment, err := b.server.FunctionEnvironment("process-message")
 	if err != nil {
@@ -191,7 +191,7 @@ func (b *bench) answers(ctx context.Context) error {
 	return nil
 }
 
-// answered has an instance take a customer's message, and returns how long that took, and what the customer was sent.
+// answered lets an instance take a customer's message. It returns the duration and the messages that the customer was sent.
 func (b *bench) answered(ctx context.Context, of instance, customer string, event any) (time.Duration, sandbox.SentMessage, error) {
 	before := len(b.server.Twilio.Messages(customer))
 	took, _, err := invoke(ctx, of, event)
@@ -205,7 +205,7 @@ func (b *bench) answered(ctx context.Context, of instance, customer string, even
 	return took, sent[0], nil
 }
 
-// fetches reports how often Sufrah is asked when a thousand customers write to one merchant for the first time.
+// fetches reports the number of calls to Sufrah after a thousand customers have written to one merchant for the first time.
 func (b *bench) fetches(ctx context.Context) error {
 	const customers = 1000
 	if err := b.deliver(ctx, customers, 16, func(n int) (from, to, body string, number int) {
@@ -213,7 +213,7 @@ func (b *bench) fetches(ctx context.Context) error {
 	}, nil); err != nil {
 		return err
 	}
-	for range 1200 { // until no job waits any more
+	for range 1200 { // until no job is left
 		var queues struct {
 			Bootstrap struct{ Visible, Delayed, InFlight int }
 		}
@@ -242,7 +242,7 @@ func (b *bench) fetches(ctx context.Context) error {
 	return errors.New("the jobs did not end in time")
 }
 
-// deliver posts a number of signed messages to the stack, some at a time, and notes the duration of each.
+// deliver posts signed messages to the stack, some at a time, and notes the duration of each.
 func (b *bench) deliver(
 	ctx context.Context, messages, atOnce int, message func(n int) (from, to, body string, number int), note func(time.Duration),
 ) error {
@@ -254,7 +254,7 @@ func (b *bench) deliver(
 	for n := range messages {
 		group.Go(func() error {
 			from, to, body, number := message(n)
-			form, signature := signed(devstack.EventsWebhookURL, from, to, number, body) // as the stack is told
+			form, signature := signed(devstack.EventsWebhookURL, from, to, number, body) // the address for which the stack expects signatures
 			r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
 			if err != nil {
 				return err
@@ -283,10 +283,10 @@ func (b *bench) deliver(
 	return group.Wait()
 }
 
-// webhooks reports how many ordinary messages a local stack takes a second, and how long each takes.
+// webhooks reports the number of ordinary messages that a local stack takes in a second, and the duration of each.
 func (b *bench) webhooks(ctx context.Context) error {
 	const customers = 64
-	sent := 0 // before, by each customer
+	sent := 0 // messages of each customer so far
 	from := func(n int) string { return fmt.Sprintf("+96654%07d", n%customers) }
 	to := func(n int) string { return fmt.Sprintf("+96611%07d", 101+n%10) }
 	if err := b.deliver(ctx, customers, 16, func(n int) (string, string, string, int) { return from(n), to(n % customers), "hello", 0 }, nil); err != nil {

@@ -15,30 +15,30 @@ import (
 	"time"
 )
 
-// call is one call of DynamoDB, as it came over the wire.
+// call is a call of DynamoDB as it is on the wire.
 type call struct {
 	Target string
 	Body   json.RawMessage
-	// Wave is the same number for calls that were made at the same time, and another for calls made after an answer.
+	// Wave is equal for calls that were made at the same time. A call after an answer belongs to a later wave.
 	Wave int
 }
 
-// recordedTakes is how long a call lasts while it is recorded, so that calls made at the same time are seen to be.
+// recordedTakes is the duration of a call during the recording, long enough to recognise simultaneous calls.
 const recordedTakes = 20 * time.Millisecond
 
-// replay stands between functions and a DynamoDB. While recording it passes calls on. From then on it answers each call with
-// the recorded answer: a backend that takes next to no time, and for which every message is new. It refuses a call that wasn't
-// recorded, because the caller's treatment of another call's answer would be meaningless.
+// replay stands between functions and a DynamoDB. During the recording it passes calls on. Later it gives each call its
+// recorded answer: it is a backend that takes next to no time, and every message is new to it. It refuses a call that wasn't
+// recorded, because another call's answer would make the measurement meaningless.
 type replay struct {
 	next http.Handler
 
 	mu      sync.Mutex
 	record  bool
 	wave    int
-	ended   bool // a call of the wave has its answer
+	ended   bool // a call of the wave has been answered
 	calls   []call
 	answers map[string]*httptest.ResponseRecorder
-	// made counts the calls since the last rewind, by their key in the record.
+	// made has the number of calls since the last rewind, by keyOf.
 	made map[string]int
 }
 
@@ -54,7 +54,7 @@ func (p *replay) rewind() {
 	clear(p.made)
 }
 
-// play ends the recording and returns the calls since the last rewind, in the order in which they came.
+// play ends the recording, and returns the calls since the last rewind in their order.
 func (p *replay) play() []call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *replay) play() []call {
 	return p.calls
 }
 
-// check fails unless the calls since the last rewind are the wanted ones. A repeated call is allowed, because the unmodified
+// check fails unless the calls since the last rewind are the wanted ones. Repeated calls are allowed, because the unmodified
 // SDK loses connections and tries again.
 func (p *replay) check(wanted map[string]int) error {
 	p.mu.Lock()
@@ -80,7 +80,7 @@ func (p *replay) check(wanted map[string]int) error {
 	return nil
 }
 
-// keysOf counts calls by their key in the record.
+// keysOf counts calls by keyOf.
 func keysOf(calls []call) map[string]int {
 	keys := make(map[string]int)
 	for _, c := range calls {
@@ -89,13 +89,13 @@ func keysOf(calls []call) map[string]int {
 	return keys
 }
 
-// keyOf returns a call's key in the record. A read's key is its content. Writes differ between messages in ids and times, so a
-// write's key is its tables and expressions.
+// keyOf returns the key of a call, which is the same for the same call in another message. For a read it is the content.
+// Writes have other ids and times in each message, so the key has only their tables and expressions.
 func keyOf(target string, body []byte) string {
 	_, operation, _ := strings.Cut(target, ".")
 	switch operation {
 	case "GetItem", "BatchGetItem", "Query", "TransactGetItems":
-		var read any // with its members in order
+		var read any // with sorted members
 		if err := json.Unmarshal(body, &read); err != nil {
 			return operation + " " + err.Error()
 		}
@@ -119,11 +119,11 @@ func writeKey(write map[string]json.RawMessage) string {
 		case "TableName", "UpdateExpression", "ConditionExpression":
 			var text string
 			_ = json.Unmarshal(write[name], &text)
-			// The half hours of activity's slots move on while the bench runs.
+			// The slots of the activity change with the half hours while the bench runs.
 			key.WriteString(" " + slotNames.ReplaceAllString(text, "s"))
 		case "TransactItems":
 			var parts []map[string]map[string]json.RawMessage
-			_ = json.Unmarshal(write[name], &parts) // a malformed write has the empty key
+			_ = json.Unmarshal(write[name], &parts) // a malformed write has an empty key
 			for _, part := range parts {
 				for kind, action := range part {
 					key.WriteString(" " + kind + writeKey(action))

@@ -24,7 +24,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// inProcess is a function in the test's process.
+// inProcess is a function in this process.
 type inProcess struct{ handler lambda.Handler }
 
 func (p inProcess) Invoke(ctx context.Context, payload []byte) (lambdalocal.Result, error) {
@@ -32,7 +32,7 @@ func (p inProcess) Invoke(ctx context.Context, payload []byte) (lambdalocal.Resu
 	return lambdalocal.Result{Payload: answer}, err
 }
 
-// newInstance returns an instance of a function that finds DynamoDB at an address.
+// newInstance returns an instance of a function that uses the DynamoDB at an address.
 func newInstance(t *testing.T, stack *devstack.Server, name, dynamoDB string) instance {
 	t.Helper()
 	environ, err := stack.FunctionEnvironment(name)
@@ -67,8 +67,8 @@ func (p *replay) change(operation string, change func(body []byte) []byte) {
 	}
 }
 
-// TestABrokenRecordIsRefused sends a benchmark's requests without measuring: with the right record, and with wrong records that
-// benchmarks once accepted.
+// TestABrokenRecordIsRefused sends a benchmark's requests without measuring: with the right record, and with wrong records
+// that the benchmark once accepted.
 func TestABrokenRecordIsRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it has a stack with the demo data, and many instances of functions")
@@ -84,7 +84,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 			p.change(operation, func([]byte) []byte { return []byte(`{"Responses":{},"UnprocessedKeys":{}}`) })
 		}
 	}
-	one := func(operation string) func(*replay) { // that of the last call of the operation, as if its tables and keys didn't matter
+	one := func(operation string) func(*replay) { // gives every call of the operation the answer to the last one, whatever its table and key
 		return func(p *replay) {
 			var last []byte
 			for _, c := range p.calls {
@@ -109,7 +109,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		invocation string
 		damage     func(*replay)
-		refused    string // part of the error; none if the record is right
+		refused    string // part of the error; empty if the record is right
 	}{
 		"list":                          {"list of 20", func(*replay) {}, ""},
 		"list of nobody":                {"list of 20", empty("BatchGetItem"), "answered"},
@@ -129,7 +129,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 			}))
 			server := httptest.NewServer(backend)
 			t.Cleanup(server.Close)
-			// Each case has a customer of its own, since all write to one stack, to a restaurant that no case reads.
+			// Each case has a customer of its own: all write to the same stack, to a restaurant that no case reads.
 			event := i.event
 			if i.function == processmessage.Name {
 				customer := "+96651" + strconv.Itoa(1_000_000+int(crc32.ChecksumIEEE([]byte(name))%1_000_000))
@@ -145,7 +145,7 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 				t.Fatalf("recording the calls of the warm function: %v", err)
 			}
 			test.damage(backend)
-			// An instance that knows nothing asks for its restaurant, too, which is in the record of the first message.
+			// A new instance also looks its restaurant up. The record of the first message has that call.
 			fresh := newInstance(t, stack, i.function, server.URL)
 			if test.refused == "" {
 				fresh = warm
@@ -161,10 +161,10 @@ func TestABrokenRecordIsRefused(t *testing.T) {
 	}
 }
 
-// TestWaves records calls of which some are made at the same time.
+// TestWaves records calls, some of them simultaneous.
 func TestWaves(t *testing.T) {
 	t.Parallel()
-	var both sync.WaitGroup // b and c, which are answered once both are there
+	var both sync.WaitGroup // b and c are answered when both have arrived
 	both.Add(2)
 	p := newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); bytes.Contains(body, []byte(`"b"`)) || bytes.Contains(body, []byte(`"c"`)) {

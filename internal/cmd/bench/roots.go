@@ -21,19 +21,19 @@ import (
 	"time"
 )
 
-// lambdaRoots is how many root certificates Amazon Linux has, some more or less from year to year.
+// lambdaRoots is the number of root certificates in Amazon Linux; it changes a little from year to year.
 const lambdaRoots = 145
 
-// roots are the certificates that functions under measurement trust, as many as on Lambda. The last of them has signed the
+// roots are as many root certificates as on Lambda, for the functions that are measured. The last one has signed the
 // certificate of the services that they call.
 type roots struct {
 	file        string
-	own         string // a bundle of one
+	own         string // a bundle with only that last one
 	certificate tls.Certificate
 }
 
-// newRoots writes the bundle into a directory: this machine's own roots, because real certificates differ from generated ones
-// in their keys, filled up with generated ones.
+// newRoots writes the bundle into a directory. It takes this machine's own roots, because the keys of real certificates
+// differ from generated ones, and adds generated ones until there are enough.
 func newRoots(directory string) (*roots, error) {
 	var bundle bytes.Buffer
 	count := 0
@@ -107,7 +107,7 @@ func makeCertificate(root *x509.Certificate, rootKey *ecdsa.PrivateKey) (tls.Cer
 // serve serves a handler over TLS on the loopback interface.
 func (r *roots) serve(handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // an instance that is closed breaks handshakes off
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // an instance that is closed breaks off its handshakes
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{r.certificate}}
 	server.StartTLS()
 	return server

@@ -21,10 +21,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// invocation is an event to be measured.
+// invocation is an event whose handling is measured.
 type invocation struct {
 	name, function string
-	event          func(n int) events.APIGatewayV2HTTPRequest // the nth
+	event          func(n int) events.APIGatewayV2HTTPRequest // returns the nth event
 }
 
 var invocations = []invocation{
@@ -42,7 +42,7 @@ var invocations = []invocation{
 	}},
 }
 
-// read is a GET as API Gateway hands it over.
+// read returns a GET as API Gateway passes it on.
 func read(path, query string, headers ...string) events.APIGatewayV2HTTPRequest {
 	event := events.APIGatewayV2HTTPRequest{Version: "2.0", RouteKey: "$default", RawPath: path, RawQueryString: query, Headers: map[string]string{}}
 	for i := 0; i < len(headers); i += 2 {
@@ -52,20 +52,20 @@ func read(path, query string, headers ...string) events.APIGatewayV2HTTPRequest 
 	return event
 }
 
-// message is the nth message of a customer, signed for the address of the files in events.
+// message returns a customer's nth message, signed for the address of the files in events.
 func message(from, to string, n int, body string) events.APIGatewayV2HTTPRequest {
 	form, signature := signed(devstack.EventsWebhookURL, from, to, n, body)
 	return posted(form, signature)
 }
 
-// tap is the nth message of a customer, a tap on a row of a list.
+// tap returns a customer's nth message as a tap on a row of a list.
 func tap(from, to string, n int, row string) events.APIGatewayV2HTTPRequest {
 	form, _ := signed(devstack.EventsWebhookURL, from, to, n, "")
 	form.Set("ListId", row)
 	return posted(form, twilio.Signature(devstack.TwilioAuthToken, devstack.EventsWebhookURL, form))
 }
 
-// posted is a form as API Gateway hands it over.
+// posted returns a form as API Gateway passes it on.
 func posted(form url.Values, signature string) events.APIGatewayV2HTTPRequest {
 	event := read(webhook.Path, "", "content-type", "application/x-www-form-urlencoded", "x-twilio-signature", signature)
 	event.RequestContext.HTTP.Method, event.Body = "POST", form.Encode()
@@ -80,7 +80,7 @@ func signed(target, from, to string, n int, body string) (url.Values, string) {
 	return form, twilio.Signature(devstack.TwilioAuthToken, target, form)
 }
 
-// environment returns a function's, with DynamoDB elsewhere.
+// environment returns a function's environment, with another DynamoDB.
 func (b *bench) environment(name, dynamoDB string) ([]string, error) {
 	environment, err := b.server.FunctionEnvironment(name)
 	own := []string{"AWS_ENDPOINT_URL_DYNAMODB=" + dynamoDB, "WEBHOOK_URL=" + devstack.EventsWebhookURL, "SSL_CERT_FILE=" + b.roots.file}
@@ -90,12 +90,12 @@ func (b *bench) environment(name, dynamoDB string) ([]string, error) {
 	})...), err
 }
 
-// instance handles events: a function's process, or in tests the function itself.
+// instance handles events: the process of a function, or in tests the function itself.
 type instance interface {
 	Invoke(ctx context.Context, payload []byte) (lambdalocal.Result, error)
 }
 
-// recorded has an instance handle the event until it is warm, and returns the calls that it makes then.
+// recorded lets an instance handle events until it is warm, and returns the calls of an invocation after that.
 func recorded(ctx context.Context, of instance, calls *replay, event func(int) events.APIGatewayV2HTTPRequest) ([]call, error) {
 	for n := range 5 {
 		calls.rewind()
@@ -106,7 +106,7 @@ func recorded(ctx context.Context, of instance, calls *replay, event func(int) e
 	return calls.play(), nil
 }
 
-// invoke has an instance handle an event, and returns how long it took and the answer. It fails unless the answer is 200.
+// invoke lets an instance handle an event. It returns the duration and the answer, and fails unless the answer is 200.
 func invoke(ctx context.Context, of instance, event any) (time.Duration, []byte, error) {
 	encoded, err := json.Marshal(event)
 	if err != nil {
@@ -119,9 +119,9 @@ func invoke(ctx context.Context, of instance, event any) (time.Duration, []byte,
 	return result.Duration, result.Payload, err
 }
 
-// warmInvocations reports the duration of a function's invocations, and alternately of its baselines: a minimal handler that
-// makes the same calls at the same times and keeps its connections, the same handler with the unmodified SDK, and a handler
-// that makes the calls with a bare client.
+// warmInvocations reports the duration of a function's invocations. In turns with it, it measures three baselines: a minimal
+// handler that makes the same calls at the same times and keeps its connections, the same handler with the unmodified SDK,
+// and a handler that makes the calls with a bare client.
 func (b *bench) warmInvocations(ctx context.Context) error {
 	for _, i := range invocations {
 		if err := b.warm(ctx, i); err != nil {
@@ -131,27 +131,27 @@ func (b *bench) warmInvocations(ctx context.Context) error {
 	return nil
 }
 
-// mostEvents is how many events one warming up has at most.
+// mostEvents bounds the events of one warming up.
 const mostEvents = 100_000
 
-// warmed is a warm instance of a function, and the backend that answers it as it did.
+// warmed is a warm instance of a function, with the backend that replays its recorded calls.
 type warmed struct {
 	environment []string
 	instance    *lambdalocal.Instance
 	backend     *replay
-	calls       []call // of one invocation
-	expected    []byte // the answer
+	calls       []call // of one invocation, as recorded
+	expected    []byte // the right answer
 	event       func(n int) events.APIGatewayV2HTTPRequest
 	close       func()
 }
 
-// warmUp starts the function of an invocation, and has a backend record its calls.
+// warmUp starts the function of an invocation, and records its calls.
 func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
 	w := &warmed{backend: newReplay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = devstack.DynamoDBPath
 		b.server.ServeHTTP(w, r)
 	}))}
-	// Each warming up has messages of its own: the stack takes those of an earlier one for repeats.
+	// Each warming up has its own messages: the stack would take an earlier one's for repeats.
 	b.warmUps++
 	first := b.warmUps * mostEvents
 	w.event = func(n int) events.APIGatewayV2HTTPRequest { return i.event(first + n) }
@@ -176,13 +176,13 @@ func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
 	return w, nil
 }
 
-// expected returns the right answer to an event: that of another instance of the function, on the stack itself.
+// expected returns the right answer to an event: that of another instance of the function, which uses the stack itself.
 func (b *bench) expected(ctx context.Context, name string, event any) ([]byte, error) {
 	environment, err := b.server.FunctionEnvironment(name)
 	if err != nil {
 		return nil, err
 	}
-	// A process takes a variable's last value.
+	// If a variable is given twice, a process takes its last value.
 	fresh, err := b.start(ctx, function(name), append(environment, "WEBHOOK_URL="+devstack.EventsWebhookURL), io.Discard)
 	if err != nil {
 		return nil, err
@@ -192,8 +192,8 @@ func (b *bench) expected(ctx context.Context, name string, event any) ([]byte, e
 	return answer, err
 }
 
-// measured lets an instance handle an event, and returns the duration. Outside the timed part, it compares the answer with the
-// expected answer, if one is given, and the calls with the recorded ones: the answer to a message doesn't show whether it was
+// measured lets an instance handle an event, and returns the duration. Outside the measured time it compares the answer with
+// the expected one, if any, and the calls with the recorded ones: the answer to a message doesn't show whether it was
 // counted.
 func measured(ctx context.Context, of instance, backend *replay, event any, calls map[string]int, expected []byte) (time.Duration, error) {
 	backend.rewind()
@@ -233,7 +233,7 @@ func (b *bench) warm(ctx context.Context, i invocation) error {
 		for k, instance := range instances {
 			expected := w.expected
 			if k > 0 {
-				expected = nil // the baselines answer nothing
+				expected = nil // the baselines have no answer
 			}
 			d, err := measured(ctx, instance, w.backend, w.event(100+n), calls, expected)
 			if err != nil {
@@ -256,8 +256,8 @@ func waves(calls []call) int {
 	return calls[len(calls)-1].Wave + 1
 }
 
-// firstInvocations reports the duration of an instance's first invocation, in which it opens its connections, beside that of a
-// minimal handler that makes the calls of a warm invocation.
+// firstInvocations reports the duration of an instance's first invocation, in which it opens its connections. The baseline is
+// a minimal handler that makes the calls of a warm invocation.
 func (b *bench) firstInvocations(ctx context.Context) error {
 	for _, i := range invocations {
 		if err := b.first(ctx, i); err != nil {

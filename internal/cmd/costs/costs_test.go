@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// TestTrips counts calls of which some are made one after the other and some at the same time.
+// TestTrips counts calls, some successive and some simultaneous.
 func TestTrips(t *testing.T) {
 	t.Parallel()
 	m := &meter{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
@@ -48,13 +48,13 @@ func TestTrips(t *testing.T) {
 		}
 	}
 	last := m.stop()
-	call() // an uncounted call isn't held either
+	call() // a call that isn't counted isn't held
 	if got := m.stop(); got != last {
 		t.Errorf("%d round trips after counting ended, want the last count's %d", got, last)
 	}
 }
 
-// TestPricesAreOfWhatWasCounted holds the documents together without counting anew, which takes half a minute.
+// TestPricesAreOfWhatWasCounted compares the two documents with each other. To count anew would take half a minute.
 func TestPricesAreOfWhatWasCounted(t *testing.T) {
 	t.Parallel()
 	lines, err := os.ReadFile("../../../" + countedFile)

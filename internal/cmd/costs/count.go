@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// The restaurant that the operations are about, and the credentials that know it.
+// The restaurant that the operations concern, and the credentials that cover it.
 const (
 	busiest = "clxyz000007"
 	number  = "+966110000007"
@@ -33,13 +33,14 @@ const (
 	token   = "costs-dashboard-token"
 )
 
-// nearing is how many restaurants have nearly used their allowance up, more than a page of alerts.
+// nearing is the number of restaurants that have nearly used up their allowance: more than a page of alerts has.
 const nearing = 60
 
 // started is the time at which counting begins.
 var started = time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
 
-// count counts all operations with so many restaurants, and then the operations that use the cache with a cache in a table.
+// count counts all operations with the given number of restaurants. Then it counts the operations that use the cache with the
+// cache in a table.
 func count(ctx context.Context, restaurants int) ([]cost, error) {
 	parsed, err := sam.Load("template.yaml")
 	if err != nil {
@@ -49,7 +50,7 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 	if err != nil {
 		return nil, err
 	}
-	defined, err := devstack.Tables(withTable) // the cache's too
+	defined, err := devstack.Tables(withTable) // including the cache's table
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +73,9 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 	return costs, nil
 }
 
-// countOn counts operations on a stack with the loaded tables.
+// countOn counts operations on a stack with loaded tables.
 func countOn(ctx context.Context, parsed *sam.Definition, loaded *dynamolocal.Engine, defined []dynamolocal.Table, operations []operation) ([]cost, error) {
-	var clock atomic.Int64 // stands still, so that items have the same sizes each time
+	var clock atomic.Int64 // stands still, so that items always have the same sizes
 	clock.Store(started.UnixNano())
 	now := func() time.Time { return time.Unix(0, clock.Load()).UTC() }
 	m := new(meter)
@@ -87,7 +88,7 @@ func countOn(ctx context.Context, parsed *sam.Definition, loaded *dynamolocal.En
 		return nil, err
 	}
 	defer stack.Close()
-	stack.Twilio.Close() // callbacks would be counted with the next operation
+	stack.Twilio.Close() // otherwise late callbacks would be counted with the next operation
 	m.next = stack
 	s, err := newSubject(ctx, stack, now, func(d time.Duration) { clock.Add(int64(d)) })
 	if err != nil {
@@ -122,8 +123,8 @@ func countOn(ctx context.Context, parsed *sam.Definition, loaded *dynamolocal.En
 	return costs, nil
 }
 
-// load fills tables with restaurants: a tenth is inactive, some have nearly used their allowance up, and one has been busy for
-// half a year.
+// load fills tables with restaurants: a tenth is inactive, some have nearly used up their allowance, and one has been busy
+// for half a year.
 func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now time.Time) error {
 	config := awsconfig.New(devstack.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: engine.Transport()}

@@ -1,12 +1,12 @@
-// Command costs counts the cost of each operation: read and write units, and successive round trips of DynamoDB, with 100 and
-// with 100,000 restaurants. The compiled-in functions handle the operations' events. The stand-in that they call counts the
-// units, and a proxy before it the round trips. Nothing is estimated, and nothing taken from the functions' own code.
+// Command costs counts the cost of each operation, with 100 and with 100,000 restaurants: read and write units, and
+// successive round trips of DynamoDB. It runs the functions in its own process. DynamoDB's stand-in counts the units, and a
+// proxy in front of it the round trips. Nothing is estimated, and nothing relies on the functions' own code.
 //
 //	go run ./internal/cmd/costs [--json] [--write] [--check]
 //
-// It prints a table. --json prints a line of JSON for each operation instead. --write puts these lines into docs/costs.jsonl,
-// and the resulting prices into docs/OPERATIONS.md. --check fails if either differs from the count. Run it from the module's
-// root.
+// It prints a table. --json prints a line of JSON for each operation instead. --write writes these lines to docs/costs.jsonl,
+// and the resulting prices to docs/OPERATIONS.md. --check fails if either file differs from the count. Run it from the
+// module's root.
 package main
 
 import (
@@ -38,7 +38,7 @@ const (
 	pricesFile  = "docs/OPERATIONS.md"
 )
 
-// sizes are the numbers of restaurants that every operation is counted with.
+// sizes are the numbers of restaurants for which every operation is counted.
 var sizes = []int{100, 100_000}
 
 // cost is the cost of an operation.

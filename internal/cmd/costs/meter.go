@@ -12,23 +12,23 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// quiet is the time without a call after which all simultaneous calls have arrived. It is long, because another program may
-// have the processor; on an idle machine a thousandth would do.
+// quiet is the time without a further call after which all simultaneous calls must have arrived. It is long because other
+// programs may occupy the processor; an idle machine would need a thousandth of it.
 const quiet = 150 * time.Millisecond
 
-// meter stands before a stack and counts successive round trips of DynamoDB. It holds arriving calls until no further call
-// comes, and then lets all of them pass: such a wave is a round trip. Calls of a later wave were made after an answer of an
-// earlier one.
+// meter stands in front of a stack and counts successive round trips to DynamoDB. It holds calls until no further call
+// arrives, and then lets all of them pass. Such a wave is one round trip: a call of a later wave was made after an answer to
+// an earlier one.
 type meter struct {
 	next http.Handler
 
 	mu       sync.Mutex
 	counting bool
-	answered bool // the customer's answer has gone out
+	answered bool // the customer's answer was sent
 	trips    int
 	wave     *wave
 
-	under sync.WaitGroup // calls under way
+	under sync.WaitGroup // running calls
 }
 
 type wave struct {
@@ -36,15 +36,15 @@ type wave struct {
 	passes chan struct{}
 }
 
-// start begins to count.
+// start begins counting.
 func (m *meter) start() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counting, m.answered, m.trips = true, false, 0
 }
 
-// stop waits for the calls under way, ends the counting, and returns the number of round trips before the answer: the message to
-// the customer if there was one, else the reply to the caller.
+// stop waits for running calls, ends counting, and returns the number of round trips before the answer. The answer is the
+// message to the customer if there was one, otherwise the reply to the caller.
 func (m *meter) stop() int {
 	m.under.Wait()
 	m.mu.Lock()
@@ -56,7 +56,7 @@ func (m *meter) stop() int {
 func (m *meter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.TrimSuffix(r.URL.Path, "/") == devstack.DynamoDBPath:
-		// A call that its caller gives up is carried out all the same, and so counted.
+		// A call is carried out and counted even if its caller gives it up.
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
@@ -95,9 +95,9 @@ func (m *meter) wait() {
 func (m *meter) pass(w *wave) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.wave == w { // else it has passed: the timer fired while it was set anew
+	if m.wave == w { // otherwise it has passed: its timer fired while it was being reset
 		m.wave = nil
-		if !m.answered { // not when it began: an answer that goes out at the same time didn't wait for it
+		if !m.answered { // counted at the end of a wave: an answer sent during the wave didn't wait for it
 			m.trips++
 		}
 		close(w.passes)

@@ -28,8 +28,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// operation is a counted operation. Its preparation isn't counted: afterwards the instance knows the credential and the
-// restaurant, as in all but the first moments of its life.
+// operation is an operation whose cost is counted. before prepares it uncounted: afterwards the instance knows the credential
+// and the restaurant, as it does except right after its start.
 type operation struct {
 	name   string
 	before func(*subject) error
@@ -41,9 +41,9 @@ const (
 	unknown   = "message in a session, restaurant not cached"
 )
 
-// The writing customers. Each operation begins where the previous one ended.
+// The customers who write. Each operation begins in the state that the previous one left.
 const (
-	warmer    = "+966500000001" // writes messages that bring the instance's knowledge up to date
+	warmer    = "+966500000001" // writes messages that refresh the instance's knowledge
 	newcomer  = "+966500000002"
 	returning = "+966500000003"
 )
@@ -72,11 +72,11 @@ var operations = []operation{
 	{"refused credential", nothing, refused},
 }
 
-// inTable is behind the name of an operation that is counted with a cache in a table.
+// inTable ends the name of an operation that is counted with the cache in a table.
 const inTable = ", cache in a table"
 
-// inTableOperations are the operations that use the cache. The job comes first, since the cache must be empty before it. A welcome
-// uses no cache, but the stack then carries its job out beside the count.
+// inTableOperations returns the operations that use the cache. The job comes first, because the cache must be empty before
+// it. A welcome is not among them: it uses no cache, and the stack would carry out its job during the count.
 func inTableOperations() []operation {
 	return []operation{
 		{"bootstrap job" + inTable, nothing, job},
@@ -87,7 +87,7 @@ func inTableOperations() []operation {
 	}
 }
 
-// jobDone waits until the stack has carried a job out.
+// jobDone waits until the stack has carried out a job.
 func (s *subject) jobDone() error {
 	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(quiet) {
 		answer := httptest.NewRecorder()
@@ -99,7 +99,7 @@ func (s *subject) jobDone() error {
 	return errors.New("no job was carried out in a minute")
 }
 
-// subject is the functions under count, on a stack.
+// subject is the functions whose operations are counted, with their stack.
 type subject struct {
 	context.Context
 	stack     *devstack.Stack
@@ -108,11 +108,11 @@ type subject struct {
 	pass      func(time.Duration)
 	account   string // at Twilio
 	messages  int
-	latest    events.APIGatewayV2HTTPRequest // the latest message
-	cursor    string                         // where the second half of the list begins
+	latest    events.APIGatewayV2HTTPRequest // the latest message of a customer
+	cursor    string                         // of the second half of the list
 }
 
-// newSubject has the functions in this process, as instances that Lambda has started.
+// newSubject builds the functions in this process, like instances that Lambda has started.
 func newSubject(ctx context.Context, stack *devstack.Stack, now func() time.Time, pass func(time.Duration)) (*subject, error) {
 	s := &subject{Context: ctx, stack: stack, functions: make(map[string]lambda.Handler), now: now, pass: pass}
 	return s, errors.Join(
@@ -133,7 +133,7 @@ func start[H any](s *subject, name string, build func(config.Environment, func()
 	return err
 }
 
-// invoke has a function handle an event, and returns its answer.
+// invoke lets a function handle an event, and returns the answer.
 func (s *subject) invoke(function string, event any) ([]byte, error) {
 	encoded, err := json.Marshal(event)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *subject) invoke(function string, event any) ([]byte, error) {
 	return s.functions[function].Invoke(ctx, encoded)
 }
 
-// request has a function answer an HTTP request, with the status that is wanted and a body that has all of the parts.
+// request lets a function answer an HTTP request. It fails unless the answer has the wanted status and all of the parts.
 func (s *subject) request(function string, r events.APIGatewayV2HTTPRequest, status int, parts ...string) error {
 	answer, err := s.invoke(function, r)
 	if err != nil {
@@ -186,10 +186,10 @@ func pass(d time.Duration) func(*subject) error {
 	}
 }
 
-// say has a customer write to the busiest restaurant, and the message taken.
+// say lets a customer write to the busiest restaurant.
 func say(customer, text string) func(*subject) error {
 	return func(s *subject) error {
-		s.pass(time.Second) // no two messages come at the same moment
+		s.pass(time.Second) // so that no two messages come at the same moment
 		s.messages++
 		s.latest = s.signed(webhook.Path, url.Values{
 			"From": {"whatsapp:" + customer}, "To": {"whatsapp:" + number}, "MessageSid": {fmt.Sprintf("SM%032d", s.messages)}, "Body": {text},
@@ -199,7 +199,7 @@ func say(customer, text string) func(*subject) error {
 	}
 }
 
-// signed returns a form as Twilio posts it.
+// signed returns a form as Twilio posts and signs it.
 func (s *subject) signed(path string, form url.Values) events.APIGatewayV2HTTPRequest {
 	target := strings.TrimSuffix(devstack.EventsWebhookURL, webhook.Path) + path
 	return event(http.MethodPost, path, form.Encode(), map[string]string{
@@ -207,7 +207,7 @@ func (s *subject) signed(path string, form url.Values) events.APIGatewayV2HTTPRe
 	})
 }
 
-// repeat has Twilio deliver the latest message again.
+// repeat delivers the latest message again.
 func repeat(s *subject) error {
 	return s.request(processmessage.Name, s.latest, http.StatusOK)
 }
@@ -250,7 +250,7 @@ var (
 func get(target string, as map[string]string) func(*subject) error {
 	return func(s *subject) error {
 		parts := []string{busiest}
-		if strings.Contains(target, "limit=") { // a page that is full
+		if strings.Contains(target, "limit=") { // the page must be full
 			parts = []string{`"data":[{`, `"hasMore":true`}
 		}
 		if (strings.Contains(target, "limit=100") || strings.Contains(target, "cursor=")) && s.restaurants() == 100 {
@@ -260,7 +260,7 @@ func get(target string, as map[string]string) func(*subject) error {
 	}
 }
 
-// nextPage takes the cursor of the page that ends in the middle of the list.
+// nextPage takes the cursor at the end of the page in the middle of the list.
 func nextPage(s *subject) error {
 	target := fmt.Sprintf("/api/usage?limit=50&offset=%d", s.restaurants()/2-50)
 	answer, err := s.invoke(usageapi.Name, event(http.MethodGet, target, "", admin))

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// List prices in US dollars a million, of US East (N. Virginia); OPERATIONS.md has their date and the assumptions.
+// List prices in US dollars for a million, in US East (N. Virginia); docs/OPERATIONS.md has their date and the assumptions.
 const (
 	writeUnits = 0.625
 	readUnits  = 0.125
-	// X-Ray takes 5 $ for a million traces, and a twentieth of the invocations is traced.
+	// X-Ray costs 5 $ for a million traces, and one invocation in twenty is traced.
 	tracing = 5.0 / 20
 )
 
-// row is a line of the table of prices: the costs of operations besides their units.
+// row is a line of the table of prices: operations, and their costs other than units.
 type row struct {
 	name       string
 	operations []string
-	messages   int // of these the units to find a restaurant are added, as if none was cached
+	messages   int // of these: each also costs the units to find its restaurant, as if no instance remembered it
 	compute    float64
 	logs       float64
 	others     float64 // SQS and the NAT gateway
-	traces     float64 // invocations that may be traced
+	traces     float64 // invocations, some of which are traced
 }
 
 var rows = []row{
@@ -31,7 +31,7 @@ var rows = []row{
 	{"messages that open a conversation", []string{"message that opens a session"}, 1, 1.40, 0.90, 0, 1},
 	{"messages that are answered with a menu", []string{"menu from the cache"}, 1, 3.20, 1.25, 0.45, 1},
 	{"new customers: welcome and job", []string{"first message ever", "bootstrap job"}, 1, 6.73, 3.40, 3.45, 2},
-	// Without a NAT gateway, which is 0.45 of a menu and 2.25 of a new customer.
+	// Without the NAT gateway, whose share is 0.45 of a menu and 2.25 of a new customer.
 	{"messages that are answered with a menu, cache in a table", []string{"menu from the cache" + inTable}, 1, 3.20, 1.25, 0, 1},
 	{"new customers: welcome and job, cache in a table", []string{"first message ever", "bootstrap job" + inTable}, 1, 6.73, 3.40, 1.20, 2},
 	{"repeated deliveries", []string{"repeat of a message"}, 1, 1.40, 0.90, 0, 1},
@@ -45,14 +45,14 @@ var rows = []row{
 	{"refused guesses", []string{"refused credential"}, 0, 1.27, 0.65, 0, 1},
 }
 
-// The lines of the document between which the table is.
+// The lines of the document before and after the table.
 const (
 	begin = "<!-- made by `make costs ARGS=--write` -->\n"
 	end   = "<!-- end of what is made -->\n"
 )
 
-// withPrices returns the document with the table of prices for a million of each operation, with the largest counted number of
-// restaurants.
+// withPrices returns the document with the table of prices for a million of each operation, counted with the largest number
+// of restaurants.
 func withPrices(document []byte, counted []cost) ([]byte, error) {
 	before, rest, found := bytes.Cut(document, []byte(begin))
 	_, after, ends := bytes.Cut(rest, []byte(end))

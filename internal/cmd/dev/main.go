@@ -1,5 +1,5 @@
-// Command dev runs the whole system on this machine, with demo data: on stand-ins, with nothing to install but Go, or on
-// real engines, which it starts at fixed ports (-engines start) or finds there (-engines running).
+// Command dev runs the whole system on this machine, with demo data. It uses stand-ins, which need nothing but Go, or real
+// engines. Those it starts at fixed ports (-engines start) or expects there (-engines running).
 package main
 
 import (
@@ -29,11 +29,12 @@ func main() {
 	}
 }
 
-// cacheDir is where engines are kept between runs.
+// cacheDir is the folder in which engines are kept between runs.
 const cacheDir = ".cache/engines"
 
-// run serves the stack on PORT (default 8080) of HOST (default localhost) until ctx ends, counting in USAGE_TIME_ZONE and callable from pages of
-// ALLOWED_ORIGINS (default: any of this machine), with a cache of CACHE_KIND (default: template.yaml's). It announces itself on stdout; the functions' log lines go to log.
+// run serves the stack until ctx ends, at PORT (default 8080) of HOST (default localhost). It counts in USAGE_TIME_ZONE, can
+// be called from pages of ALLOWED_ORIGINS (default: any on this machine), and has a cache of CACHE_KIND (default:
+// template.yaml's). It announces itself on stdout; the functions' log lines go to log.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, log io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -87,7 +88,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	return server.Wait(ctx)
 }
 
-// onEngines are requests to a stack's engines, past the sandbox.
+// onEngines shows requests that reach a stack's engines directly, without the sandbox's faults.
 const onEngines = `
 # the engines, for a table browser, AWS's command line and others; any credentials and, for DynamoDB, any region do
 aws dynamodb scan --table-name $STACK-usage --endpoint-url $DYNAMODB
@@ -97,7 +98,7 @@ redis-cli -p $CACHE --scan
 sam local invoke UsageApiFunction -e events/usage-pat.json --env-vars events/env.json
 `
 
-// announce writes requests that can be copied, and then that the stack is ready.
+// announce prints requests to copy, and then that the stack is ready.
 func announce(w io.Writer, baseURL string, engine bool) {
 	more := ""
 	if engine {

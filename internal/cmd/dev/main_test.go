@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// until is a writer that calls a function when it is given the text.
+// until is a writer that calls a function when a certain text is written.
 type until struct {
 	text string
 	call func()

@@ -34,10 +34,10 @@ func main() {
 	}
 }
 
-// errFunction means that the function reported an error instead of an answer. The report has been printed.
+// errFunction says that the function reported an error, which has been printed.
 var errFunction = errors.New("the function failed")
 
-// environment returns a function's variables, and a func that stops the services behind them.
+// environment returns a function's variables, and a func that stops the services that they lead to.
 type environment func(ctx context.Context, function string) (env []string, stop func(), err error)
 
 func run(ctx context.Context, args []string, stdout io.Writer, environment environment) error {
@@ -130,7 +130,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// build compiles a function as it is deployed, into a directory under dir, and returns the binary.
+// build compiles a function as for deployment, into a directory below dir, and returns the binary.
 func build(ctx context.Context, function, dir string) (string, error) {
 	binary := filepath.Join(dir, function, "bootstrap")
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc",
@@ -142,10 +142,10 @@ func build(ctx context.Context, function, dir string) (string, error) {
 	return binary, nil
 }
 
-// invoke starts the function, sends it the event before, if there is one, and then the event repeat times, or until it
-// fails. The report says how far it came.
+// invoke starts the function, sends it the event before, if any, and then event repeat times, or until it fails. After a
+// failure the report has the results so far.
 func invoke(ctx context.Context, f lambdalocal.Function, before, event []byte, repeat int) (report, error) {
-	var log bytes.Buffer // the function's until the instance is closed
+	var log bytes.Buffer // the instance writes to it until it is closed
 	f.Stdout = &log
 
 	r := report{DurationsMS: []float64{}}
@@ -172,7 +172,7 @@ func (r *report) invoke(ctx context.Context, instance *lambdalocal.Instance, eve
 	r.DurationsMS = append(r.DurationsMS, milliseconds(result.Duration))
 	r.Payload, r.FunctionError = result.Payload, result.FunctionError
 	if !json.Valid(r.Payload) {
-		r.Payload, _ = json.Marshal(string(result.Payload)) // a string always can be
+		r.Payload, _ = json.Marshal(string(result.Payload)) // can't fail for a string
 	}
 	if r.FunctionError != "" {
 		return errFunction

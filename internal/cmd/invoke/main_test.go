@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/lambdalocal"
 )
 
-// TestRun is not parallel: it compiles testdata/functions/hello from the directory that holds it.
+// TestRun isn't parallel: it changes into the directory that has testdata/functions/hello, which it compiles.
 func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds a function")

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// report is printed for the invocations of an instance. After a failure it holds the earlier results.
+// report is the printed result of an instance's invocations. After a failure it has the earlier results.
 type report struct {
 	Function      string          `json:"function"`
 	InitMS        float64         `json:"initMs"`
@@ -45,7 +45,7 @@ func (r report) writeText(w io.Writer) error {
 	return err
 }
 
-// answer shows an answer for API Gateway as HTTP, and any other as JSON.
+// answer shows an answer to API Gateway as HTTP, and any other answer as JSON.
 func (r report) answer() string {
 	var answer events.APIGatewayV2HTTPResponse
 	if err := json.Unmarshal(r.Payload, &answer); err != nil || answer.StatusCode == 0 {
@@ -80,7 +80,7 @@ func bodyText(answer events.APIGatewayV2HTTPResponse) string {
 	return indent(body)
 }
 
-// indent formats JSON and leaves anything else as it is.
+// indent indents JSON and leaves anything else unchanged.
 func indent(data []byte) string {
 	var b bytes.Buffer
 	if err := json.Indent(&b, data, "", "  "); err != nil {
@@ -89,7 +89,7 @@ func indent(data []byte) string {
 	return b.String()
 }
 
-// timing is one line: the initialization, the first invocation and the median of the warm ones.
+// timing returns a line with the durations of the initialization and the first invocation, and the median of the warm ones.
 func (r report) timing() string {
 	line := fmt.Sprintf("init %.1f ms  duration %.1f ms", r.InitMS, r.DurationsMS[0])
 	if warm := slices.Sorted(slices.Values(r.DurationsMS[1:])); len(warm) > 0 {

@@ -1,9 +1,9 @@
-// Command message writes to a restaurant of a local stack like a customer over WhatsApp: it posts a webhook with Twilio's
-// signature, and shows the messages that the customer received in reply.
+// Command message writes to a restaurant of a local stack like a customer on WhatsApp: it posts a webhook with Twilio's
+// signature, and shows the messages that the customer gets in reply.
 //
 //	go run ./internal/cmd/message -from +966500000001 -body hello
 //
-// It exits with status 1 unless the webhook is answered with 200.
+// It exits with status 1 unless the webhook answers with 200.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// errRefused means that the webhook wasn't answered with 200. Its answer has been printed.
+// errRefused says that the webhook didn't answer with 200. Its answer has been printed.
 var errRefused = errors.New("the webhook did not accept the message")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -70,7 +70,7 @@ type options struct {
 	json                                                      bool
 }
 
-// Of a local stack.
+// The values of a local stack.
 const (
 	defaultURL   = "http://localhost:8080"
 	defaultToken = "local-twilio-token"
@@ -132,7 +132,7 @@ func (o options) form() url.Values {
 		"WaId": {strings.TrimPrefix(o.from, "+")}, "Body": {o.body},
 	}
 	if customer.IsUserID(o.from) {
-		form.Set("ExternalUserId", o.from) // which Twilio sends in either case
+		form.Set("ExternalUserId", o.from) // Twilio sends it whether the number is shown or hidden
 	}
 	if o.userID != "" {
 		form.Set("ExternalUserId", o.userID)

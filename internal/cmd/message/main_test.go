@@ -22,16 +22,16 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/twilio"
 )
 
-// local is as much of a local stack as the command sees: a webhook that answers with a text, and the customers' messages.
+// local is the part of a local stack that the command uses: a webhook that answers with a text, and the customers' messages.
 type local struct {
 	*httptest.Server
 	twilio *sandbox.Twilio
 	client *twilio.Client
 	status int
-	delay  time.Duration // before the text is sent; the answer doesn't wait for it
+	delay  time.Duration // before the text is sent, after the webhook has answered
 	last   *http.Request // with its form parsed
 	taken  atomic.Int64
-	late   sync.WaitGroup // of texts that are still to be sent
+	late   sync.WaitGroup // texts that are still to be sent
 }
 
 func serve(t *testing.T) *local {
@@ -81,7 +81,7 @@ func (l *local) receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "<Response/>")
 }
 
-// send sends two messages. It isn't cancelled with the test's context: the command may finish after the first message.
+// send sends two messages. It doesn't use the test's context, because the command may finish after the first.
 func (l *local) send(t *testing.T, r *http.Request) {
 	ctx := context.WithoutCancel(t.Context())
 	for _, m := range []twilio.Message{
@@ -134,7 +134,7 @@ The customer received from +966110000000:
 	}
 }
 
-// TestJSON also shows that only new messages are reported: the customer has older ones.
+// TestJSON: the report has only new messages, although the customer has older ones too.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	l := serve(t)
@@ -160,7 +160,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestLateMessages: messages sent after the answer are waited for.
+// TestLateMessages: the command waits for messages that are sent after the webhook's answer.
 func TestLateMessages(t *testing.T) {
 	t.Parallel()
 	l := serve(t)

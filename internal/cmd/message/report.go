@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// report is the effect of a message.
+// report describes the effect of a message.
 type report struct {
 	MessageID  string     `json:"messageId"`
 	Status     int        `json:"status"`
 	Answer     string     `json:"answer"`
 	DurationMS float64    `json:"durationMs"`
-	Received   []received `json:"received"` // by the customer, oldest first
+	Received   []received `json:"received"` // messages to the customer, oldest first
 }
 
 func (r report) writeJSON(w io.Writer) error {

@@ -22,13 +22,13 @@ const (
 	pollInterval   = 50 * time.Millisecond
 )
 
-// stack is a local stack that messages are delivered to.
+// stack is the local stack that messages are delivered to.
 type stack struct {
 	url, token string
 	client     *http.Client
 }
 
-// received is a message to the customer, as the stack's Twilio was asked to send it.
+// received is a message to the customer, as the sandbox's Twilio shows it.
 type received struct {
 	At               string            `json:"at"`
 	From             string            `json:"from"`
@@ -52,8 +52,8 @@ type listItem struct {
 	Description string `json:"description"`
 }
 
-// deliver posts the form and returns the answer, with the messages that the customer received since, oldest first. The function
-// sends before it answers. If it sent nothing, another delivery may be sending, so deliver waits.
+// deliver posts the form. It returns the answer and the messages that the customer got after that, oldest first. The function
+// sends before it answers. If the customer got none, another delivery of the message may be sending, so deliver waits.
 func (s stack) deliver(ctx context.Context, form url.Values, wait time.Duration) (report, error) {
 	customer := strings.TrimPrefix(form.Get("From"), "whatsapp:")
 	before, err := s.messages(ctx, customer)
@@ -84,7 +84,7 @@ func (s stack) deliver(ctx context.Context, form url.Values, wait time.Duration)
 	}
 }
 
-// post sends the form, signed, and returns the answer.
+// post signs and posts the form, and returns the answer.
 func (s stack) post(ctx context.Context, form url.Values) (status int, answer string, err error) {
 	address := s.url + webhookPath
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))

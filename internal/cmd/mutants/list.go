@@ -1,17 +1,17 @@
 package main
 
-// mutant is one line that was written wrong. from must be in the file exactly once.
+// mutant is a line of code with a fault. from must be in the file exactly once.
 type mutant struct {
-	what     string // goes wrong
+	what     string // goes wrong with this fault
 	file     string
 	from, to string
-	suites   []string // the packages with the tests that must notice
-	tests    string   // which of them, where all would take long; a regular expression
+	suites   []string // packages with the tests that must notice
+	tests    string   // regular expression that selects some of the tests, if all would take long
 }
 
-// list has lines of every kind of care that the system takes: conditions, bounds, retries, authorisation, secrecy.
+// list has a line of each kind of safeguard: conditions, bounds, retries, authorisation, secrecy.
 var list = []mutant{
-	// Reading rights.
+	// Access to usage.
 	{"a token covers every restaurant", "internal/credential/credential.go",
 		"slices.Contains(c.Restaurants, restaurantID)", "len(c.Restaurants) > 0", []string{"internal/credential", "internal/usagehttp"}, ""},
 	{"a token is good on the moment of its expiry", "internal/credential/credential.go",
@@ -100,7 +100,7 @@ var list = []mutant{
 	{"what remains of a month may be below 0", "internal/usage/quota.go",
 		"max(0, q.EffectiveLimit()-q.Used)", "q.EffectiveLimit() - q.Used", []string{"internal/usage"}, ""},
 
-	// Allowances that are added to, and watched.
+	// Top-ups and thresholds.
 	{"a top-up overwrites another one", "internal/dynamo/ranking/standing.go",
 		`e.Condition += fmt.Sprintf(" AND %s = :%s", name, name[1:])`,
 		`e.Condition += fmt.Sprintf(" AND (%s = :%s OR attribute_exists(%s))", name, name[1:], name)`, []string{"internal/local/stackstore"}, "TestTopUpsMeet"},
@@ -142,7 +142,7 @@ var list = []mutant{
 	{"a bot is set over one that has changed", "internal/dynamo/registry/registry.go",
 		"BotItem(restaurantID, bot), unchangedNames(old))", "BotItem(restaurantID, bot), table.Expression{})", []string{"internal/local/stackstore"}, "TestSetBotOvertaken"},
 
-	// Data from elsewhere.
+	// Imports.
 	{"an interrupted import goes on past rows that it skipped", "internal/local/transfer/transfer.go",
 		"return ctx.Err()\n}\n\n// ofRestaurants", "return nil\n}\n\n// ofRestaurants", []string{"internal/local/transfer"}, ""},
 	{"an answer that was sent before its process died is sent again", "internal/ledger/count.go",

@@ -1,5 +1,6 @@
-// Command mutants checks the tests. For each mutant it breaks one chosen line of the code, without touching any file, and runs
-// the tests that must notice. Mutants run side by side, as many as there are processors. A mutant fails if no test notices it, or if its line no longer exists.
+// Command mutants checks the tests. For each mutant it breaks one chosen line of the code, without changing any file, and
+// runs the tests that must notice. It runs as many mutants at the same time as there are processors. A mutant fails if no
+// test notices it, or if its line no longer exists.
 package main
 
 import (
@@ -37,15 +38,15 @@ func main() {
 type outcome int
 
 const (
-	noticed  outcome = iota // a test failed
-	survived                // no test did
-	broken                  // it doesn't compile, so that its tests prove nothing
+	noticed  outcome = iota // a test failed, as it must
+	survived                // no test failed
+	broken                  // it doesn't compile, so the tests prove nothing
 )
 
 func (o outcome) String() string { return [...]string{"noticed", "SURVIVED", "DOESN'T COMPILE"}[o] }
 
-// run checks the mutants of the module in a directory and writes a line for each as it ends. Its error says which weren't
-// noticed.
+// run checks the mutants of the module in a directory, and writes a line as each ends. Its error names the mutants that no
+// test noticed.
 func run(ctx context.Context, w io.Writer, directory string, mutants []mutant, only string) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
@@ -55,7 +56,7 @@ func run(ctx context.Context, w io.Writer, directory string, mutants []mutant, o
 	defer cancel(nil)
 	var (
 		wg     sync.WaitGroup
-		turns  = make(chan struct{}, runtime.NumCPU()) // linking a test, most of a mutant's time, takes one processor
+		turns  = make(chan struct{}, runtime.NumCPU()) // most of a mutant's time goes into linking a test, which takes one processor
 		mu     sync.Mutex
 		faults []error
 		table  = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -70,7 +71,7 @@ func run(ctx context.Context, w io.Writer, directory string, mutants []mutant, o
 			begin := time.Now()
 			o, err := m.check(ctx, directory)
 			if err != nil {
-				cancel(fmt.Errorf("%s: %w", m.what, err)) // the first fault ends the others
+				cancel(fmt.Errorf("%s: %w", m.what, err)) // ends all others
 				return
 			}
 			mu.Lock()
@@ -79,17 +80,17 @@ func run(ctx context.Context, w io.Writer, directory string, mutants []mutant, o
 				faults = append(faults, fmt.Errorf("%s: %s (%s)", o, m.what, m.file))
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%.0fs\n", o, m.what, m.file, time.Since(begin).Seconds())
-			_ = table.Flush() // at once: each takes some seconds
+			_ = table.Flush() // at once, because each mutant takes some seconds
 		})
 	}
 	wg.Wait()
 	return errors.Join(append(faults, context.Cause(ctx))...)
 }
 
-// timeout bounds one mutant's tests: a test that never ends has noticed, too.
+// timeout bounds a mutant's tests. A test that never ends has noticed the mutant.
 const timeout = 3 * time.Minute
 
-// check has the tests run on the mutant, which the compiler sees in place of the file.
+// check runs the tests with the mutant, which the compiler takes in place of the file.
 func (m mutant) check(ctx context.Context, directory string) (outcome, error) {
 	file, err := filepath.Abs(filepath.Join(directory, m.file))
 	if err != nil {
@@ -135,7 +136,7 @@ func (m mutant) check(ctx context.Context, directory string) (outcome, error) {
 	return noticed, nil
 }
 
-// apply returns the file with the mutant in it. It fails unless the line to break is there once.
+// apply returns the file's content with the mutant. It fails unless the line to be broken is there exactly once.
 func (m mutant) apply(file string) ([]byte, error) {
 	source, err := os.ReadFile(file)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestList: every line in the list exists, so that a change of the line must change the list too.
+// TestList: every line in the list exists in the code. Whoever changes the line must change the list too.
 func TestList(t *testing.T) {
 	t.Parallel()
 	for _, m := range list {
@@ -20,8 +20,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestOutcomes checks mutants of a small module: noticed by its test, not noticed, not compiling, without its line, and with
-// its line twice.
+// TestOutcomes checks mutants of a small module: one that its test notices, one that it doesn't, one that doesn't compile,
+// one whose line is missing, and one whose line is there twice.
 func TestOutcomes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds and runs tests")

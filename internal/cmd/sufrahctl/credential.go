@@ -24,7 +24,7 @@ type keyCommand struct {
 	Revoke revokeCredential `cmd:"" help:"Revoke an API key: functions refuse it within a minute."`
 }
 
-// termFlags are a credential's owner and lifetime.
+// termFlags are the flags for a credential's owner and lifetime.
 type termFlags struct {
 	Label   string        `help:"Owner and purpose."`
 	Expires time.Duration `help:"Lifetime, such as 2160h for 90 days. Default: until revoked."`
@@ -75,7 +75,7 @@ func (c *issueKey) Run(s *session) error {
 	return s.issued(s.credentials.Issue(s.ctx, g))
 }
 
-// shownCredential is a credential in JSON. Value is there only once, when it is issued.
+// shownCredential is a credential in JSON. It has Value only when it is issued.
 type shownCredential struct {
 	ID          string   `json:"id"`
 	Value       string   `json:"value,omitempty"`
@@ -103,7 +103,8 @@ func (s *session) shownCredential(c credential.Credential) shownCredential {
 	}
 }
 
-// issued shows a raw value, which exists nowhere else from now on: even where err came after it was issued.
+// issued shows a raw value, which exists nowhere else from now on. It does so even if err came after the credential was
+// issued.
 func (s *session) issued(raw string, c credential.Credential, err error) error {
 	if raw == "" {
 		return err

@@ -20,7 +20,7 @@ type dlqCommand struct {
 	Redrive redriveDeadLetters `cmd:"" help:"Send jobs back to the bootstrap queue, each with all its attempts. Messages that are no jobs stay."`
 }
 
-// queueName returns the name that template.yaml gives a stack's bootstrap queue, and deadLetterQueueName that of its
+// queueName returns the name of a stack's bootstrap queue in template.yaml; deadLetterQueueName returns that of its
 // dead-letter queue.
 func queueName(stack string) string           { return stack + "-bootstrap" }
 func deadLetterQueueName(stack string) string { return stack + "-bootstrap-dead-letters" }
@@ -48,14 +48,14 @@ type listDeadLetters struct {
 	Limit int `help:"Number of dead letters to show." default:"100"`
 }
 
-// unexplained is the reason of a letter that SQS moved by itself, without one: the worker's log has the cause.
+// unexplained is the reason of a letter that SQS moved by itself. The cause is in the worker's log.
 const unexplained = "every attempt failed; the saved query what-happened-to-a-welcome shows the cause by the job's id"
 
-// recipient finds customers' numbers and user ids in a body that is no job.
+// recipient matches customers' numbers and user ids in a body that isn't a job.
 var recipient = regexp.MustCompile(`\+?\d{8,15}\b|\b[A-Z]{2}\.[A-Za-z0-9]{6,128}\b`)
 
-// shownDeadLetter is a dead letter in JSON. Job is missing if the body is no job, which is then shown as it is. Customers are
-// masked, as in logs.
+// shownDeadLetter is a dead letter in JSON. If the body isn't a job, Job is missing and the body is shown unchanged.
+// Customers are masked, as in logs.
 type shownDeadLetter struct {
 	ID     string         `json:"id"`
 	Reason string         `json:"reason"`

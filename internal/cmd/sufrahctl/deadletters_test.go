@@ -17,7 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 )
 
-// TestDeadLetters lists letters, sends the jobs among them back, and leaves letters that can't succeed.
+// TestDeadLetters lists letters, sends jobs among them back to the queue, and leaves letters that can't succeed.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	jobs, dead := queueName(devstack.StackName), deadLetterQueueName(devstack.StackName)

@@ -32,13 +32,13 @@ type doctorCommand struct {
 // finding is the doctor's result for a part of the stack.
 type finding struct {
 	What  string `json:"what"`
-	Wrong string `json:"wrong,omitempty"` // "" if it is as it should be
+	Wrong string `json:"wrong,omitempty"` // "" if nothing is wrong
 	Mend  string `json:"mend,omitempty"`
-	// Warning is a state that needs a look, but can be right: the command succeeds.
+	// Warning is a state that somebody should look at, although it can be right. The command succeeds.
 	Warning string `json:"warning,omitempty"`
 }
 
-// errUnwell ends the command with a status that scripts notice.
+// errUnwell makes the command exit with a status that scripts notice.
 var errUnwell = errors.New("the stack is not complete")
 
 func (c *doctorCommand) Run(s *session) error {
@@ -90,7 +90,7 @@ func (c *doctorCommand) Run(s *session) error {
 	return err
 }
 
-// missing names the endpoints that a local stack needs and doesn't have.
+// missing names the endpoints that a local stack needs and that weren't given.
 func (c *doctorCommand) missing(s *session) string {
 	var names []string
 	if s.sqs == nil {
@@ -108,12 +108,12 @@ func (c *doctorCommand) missing(s *session) string {
 	return strings.Join(names, " and ") + " are missing"
 }
 
-// doctor looks at a stack's parts, and writes nothing.
+// doctor examines a stack's parts and writes nothing.
 type doctor struct {
 	*session
 	functions *lambda.Client
 	findings  []finding
-	looked    map[string]int // for how many parts of each kind
+	looked    map[string]int // number of parts looked up, by kind
 	failed    []failure
 }
 
@@ -130,7 +130,8 @@ const (
 	aFunction = "function"
 )
 
-// lost notes a part that couldn't be looked up. The advice to restore or deploy is given only for a part that is missing.
+// lost notes a part that couldn't be looked up. ifMissing, the advice to restore or deploy, is given only if the part doesn't
+// exist.
 func (d *doctor) lost(kind, what string, err error, ifMissing string) {
 	d.failed = append(d.failed, failure{kind, what, err})
 	advice := ifMissing
@@ -140,10 +141,10 @@ func (d *doctor) lost(kind, what string, err error, ifMissing string) {
 	d.say(what, code(err), advice)
 }
 
-// unreachable is the kind of a failure without an answer from AWS.
+// unreachable is the kind of failure in which AWS doesn't answer.
 const unreachable = "unreachable"
 
-// kindOfFailure returns the error code of a failed call to AWS, unreachable if there was no answer, and "" for other errors.
+// kindOfFailure returns the error code of a failed call to AWS, unreachable if AWS didn't answer, and "" for other errors.
 func kindOfFailure(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
@@ -154,7 +155,7 @@ func kindOfFailure(err error) string {
 	return ""
 }
 
-// isMissing reports whether an error code says that the part doesn't exist, in DynamoDB's and Lambda's words or in SQS's.
+// isMissing reports whether an error code of DynamoDB, Lambda or SQS says that the part doesn't exist.
 func isMissing(code string) bool {
 	return code == "ResourceNotFoundException" || strings.Contains(code, "QueueDoesNotExist") || strings.Contains(code, "NonExistentQueue")
 }
@@ -175,8 +176,9 @@ func (d *doctor) alike(kind string) bool {
 	return n > 0 && n == d.looked[kind]
 }
 
-// sumUp replaces the findings of all tables by one if no table could be looked up, for the same reason: the fault is then the
-// stack's name, the account, the region or the network. Queues and functions that failed alike too go into the same finding.
+// sumUp replaces the findings of all tables by a single one if no table could be looked up, for the same reason. The fault is
+// then the stack's name, the account, the region or the network. Queues and functions that failed in the same way go into
+// that finding too.
 func (d *doctor) sumUp() {
 	if !d.alike(aTable) {
 		return
@@ -217,8 +219,8 @@ func (d *doctor) say(what, wrong, mend string) {
 	d.findings = append(d.findings, finding{What: what, Wrong: wrong, Mend: strings.ReplaceAll(mend, "STACK", d.stack)})
 }
 
-// code returns the error code of a failed call to AWS, or its cause if it has none: without the operation and its address, so
-// that calls that fail alike read alike.
+// code returns the error code of a failed call to AWS, or its cause if it has none. It leaves out the operation and its
+// address, so that calls that fail alike give the same text.
 func code(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
@@ -233,7 +235,7 @@ func code(err error) string {
 
 const redeploy = "Deploy the stack again (make deploy STAGE=…). CloudFormation doesn't replace a resource that was deleted by hand: see \"Restoring tables\" in docs/OPERATIONS.md."
 
-// tables checks the tables' keys, indexes and expiry, and on AWS that they can be restored.
+// tables checks the tables' keys, indexes and expiry, and on AWS also that they can be restored.
 func (d *doctor) tables() {
 	names := schema.StackTables(d.stack)
 	for _, t := range []struct {
@@ -266,13 +268,13 @@ func (d *doctor) tables() {
 	}
 }
 
-// emptyUsage warns of a usage table without items beside restaurants: creating a
-// restaurant writes its rank there, so that the counts are probably lost.
+// emptyUsage warns if there are restaurants and the usage table has no items. Creating a restaurant writes its place in the
+// ranking there, so the counts are probably lost.
 func (d *doctor) emptyUsage() {
 	names := schema.StackTables(d.stack)
 	usage, err := d.hasItems(names.Usage)
 	if err != nil || usage {
-		return // a table that can't be read has a finding already
+		return // it has a finding already if it can't be read
 	}
 	if restaurants, err := d.hasItems(names.Restaurants); err != nil || !restaurants {
 		return
@@ -283,7 +285,7 @@ func (d *doctor) emptyUsage() {
 	})
 }
 
-// hasItems reads one item at most.
+// hasItems reports whether a table has an item. It reads at most one.
 func (d *doctor) hasItems(table string) (bool, error) {
 	answer, err := d.dynamodb.Scan(d.ctx, &dynamodb.ScanInput{TableName: &table, Limit: aws.Int32(1)})
 	if err != nil {
@@ -337,10 +339,11 @@ func (d *doctor) recovery(table string) {
 	d.say(what, wrong, "aws dynamodb update-continuous-backups --table-name "+table+" --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true")
 }
 
-// leastVisibility is six times the worker's time-out, as Lambda asks for (AWS, Lambda developer guide, "Using Lambda with SQS").
+// leastVisibility is six times the worker's time-out, as Lambda demands (AWS, Lambda developer guide, "Using Lambda with
+// SQS").
 const leastVisibility = 360
 
-// queues checks that jobs that fail go to the dead-letter queue.
+// queues checks that failing jobs go to the dead-letter queue.
 func (d *doctor) queues() {
 	arns := map[string]string{}
 	var redrive, visibility string
@@ -361,14 +364,14 @@ func (d *doctor) queues() {
 		}
 		d.say(what, "", "")
 		arns[name] = got.Attributes["QueueArn"]
-		redrive, visibility = got.Attributes["RedrivePolicy"], got.Attributes["VisibilityTimeout"] // of the last, the bootstrap queue
+		redrive, visibility = got.Attributes["RedrivePolicy"], got.Attributes["VisibilityTimeout"] // of the bootstrap queue, which comes last
 	}
 	if len(arns) < 2 {
 		return
 	}
 	var policy struct {
 		Target string          `json:"deadLetterTargetArn"`
-		Most   json.RawMessage `json:"maxReceiveCount"` // a number, which older SDKs write as a text
+		Most   json.RawMessage `json:"maxReceiveCount"` // a number, which older SDKs write as text
 	}
 	wrong := ""
 	switch err := json.Unmarshal([]byte(redrive), &policy); {
@@ -429,7 +432,7 @@ func (d *doctor) health() {
 	}
 }
 
-// mend says how to restore a function's missing resource.
+// mend returns how to restore a function's missing resource.
 func mend(check string) string {
 	switch {
 	case strings.HasPrefix(check, "table "), strings.HasPrefix(check, "index "):
@@ -459,10 +462,11 @@ func (d *doctor) examine(name string) (health.Report, error) {
 	return report, nil
 }
 
-// webhookPatience is how long the webhook may take; Twilio gives up after 15 s.
+// webhookPatience is how long the webhook may take to answer; Twilio gives up after 15 s.
 const webhookPatience = 10 * time.Second
 
-// webhook posts a message that nobody signed, which our webhook refuses in its own form and anybody else doesn't.
+// webhook posts an unsigned message to an address and returns the fault of the answer. Only our webhook refuses the message
+// in its own form.
 func (d *doctor) webhook(address string) string {
 	if !strings.HasPrefix(address, "https://") && d.endpoint == "" {
 		return "not an https address"
@@ -480,7 +484,7 @@ func (d *doctor) webhook(address string) string {
 	}
 	defer response.Body.Close()
 	var refusal struct{ Code string }
-	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // an unreadable answer has no code
+	_ = json.NewDecoder(io.LimitReader(response.Body, 4<<10)).Decode(&refusal) // an unreadable answer leaves the code empty
 	if response.StatusCode != http.StatusForbidden || refusal.Code != "forbidden" {
 		return fmt.Sprintf("another server answers at this address, with status %d", response.StatusCode)
 	}

@@ -24,10 +24,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 )
 
-// change replaces a text of the stack's definition.
+// change replaces a text in the stack's definition.
 type change struct{ from, to string }
 
-// serve serves a whole local stack with empty tables, of template.yaml with changes.
+// serve serves a local stack with empty tables, with a changed template.yaml.
 func serve(t *testing.T, changes []change, options ...func(*devstack.Options)) *devstack.Server {
 	t.Helper()
 	folder := t.TempDir()
@@ -66,7 +66,7 @@ func serve(t *testing.T, changes []change, options ...func(*devstack.Options)) *
 	return server
 }
 
-// examined runs sufrahctl doctor on a stack as an operator would, and returns its findings.
+// examined runs sufrahctl doctor on a stack and returns its findings.
 func examined(t *testing.T, server *devstack.Server) ([]finding, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -94,14 +94,15 @@ func TestDoctorOfAHealthyStack(t *testing.T) {
 	}
 }
 
-// refusal answers every call of AWS like an endpoint that doesn't know the credentials.
+// refusal answers every call like an AWS endpoint that doesn't know the credentials.
 func refusal(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-Amzn-ErrorType", "UnrecognizedClientException")
 	w.WriteHeader(http.StatusBadRequest)
 	_, _ = io.WriteString(w, `{"__type": "UnrecognizedClientException", "message": "The security token included in the request is invalid."}`)
 }
 
-// TestDoctorOutOfReach: if nothing can be looked up, the doctor reports one fault with its cause, and advises against restoring.
+// TestDoctorOutOfReach: if nothing can be looked up, the doctor reports a single fault with its cause, and doesn't advise to
+// restore anything.
 func TestDoctorOutOfReach(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(http.NotFoundHandler())
@@ -138,7 +139,7 @@ func TestDoctorOutOfReach(t *testing.T) {
 	}
 }
 
-// TestDoctorNamesMissingEndpoints: only the endpoints that weren't given are asked for.
+// TestDoctorNamesMissingEndpoints: the doctor asks only for endpoints that weren't given.
 func TestDoctorNamesMissingEndpoints(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_LAMBDA", "")
 	t.Setenv("AWS_ENDPOINT_URL_SQS", "")
@@ -154,7 +155,7 @@ func TestDoctorNamesMissingEndpoints(t *testing.T) {
 	}
 }
 
-// TestDoctorWarnsOfEmptyUsage: restaurants without any usage are a warning, and no fault.
+// TestDoctorWarnsOfEmptyUsage: restaurants without any usage give a warning, not a fault.
 func TestDoctorWarnsOfEmptyUsage(t *testing.T) {
 	t.Parallel()
 	server := serve(t, nil)
@@ -210,7 +211,7 @@ func put(t *testing.T, server *devstack.Server, path, body string) {
 	_ = response.Body.Close()
 }
 
-// TestDoctorFindsWhatIsMissing injects each fault that the doctor looks for, and expects it to name that fault only, and its
+// TestDoctorFindsWhatIsMissing injects each fault that the doctor can find. The doctor must name that fault only, with its
 // remedy.
 func TestDoctorFindsWhatIsMissing(t *testing.T) {
 	t.Parallel()
@@ -220,8 +221,8 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		changes []change
 		options func(*devstack.Options)
 		broken  func(t *testing.T, server *devstack.Server)
-		what    []string // each thing that is wrong
-		says    string   // fault that the first of them reports
+		what    []string // each part with a fault
+		says    string   // the fault that the first part reports
 		mend    string
 	}{
 		"a table was deleted": {

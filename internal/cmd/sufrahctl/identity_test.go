@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// callerOf answers like STS for the caller with the ARN.
+// callerOf answers like STS to the caller with an ARN.
 type callerOf string
 
 func (c callerOf) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
@@ -38,7 +38,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestNoRegionOrCredentials: without either, the command names the missing one, and calls nothing.
+// TestNoRegionOrCredentials: without a region or credentials, the command names the missing one and calls nothing.
 func TestNoRegionOrCredentials(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "none")
 	for name, value := range map[string]string{

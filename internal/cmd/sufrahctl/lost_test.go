@@ -15,8 +15,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
 )
 
-// TestLostTable deletes the table of months from a stack in use, and restores it like DynamoDB from its backup (the items of
-// its last moment, and its indexes). The manual's checks report that it is missing, and then that everything is there.
+// TestLostTable deletes the usage table of a stack in use. It restores it as DynamoDB restores a backup: with the items of
+// the last moment, and with its indexes. The manual's checks first report the missing table, and then that everything is
+// there.
 func TestLostTable(t *testing.T) {
 	t.Parallel()
 	server := serve(t, nil)

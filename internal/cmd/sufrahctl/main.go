@@ -1,4 +1,4 @@
-// Command sufrahctl manages a stack: its restaurants, their bots' limits, and the credentials that read usage.
+// Command sufrahctl manages a stack: its restaurants, their bots and limits, and the credentials for its API.
 package main
 
 import (
@@ -49,7 +49,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// commandLine is the command line, as kong reads it.
+// commandLine is the command line, as kong parses it.
 type commandLine struct {
 	Stack    string `help:"Name of the CloudFormation stack." env:"SUFRAH_STACK" required:""`
 	Endpoint string `help:"DynamoDB endpoint, for a local stack." env:"AWS_ENDPOINT_URL_DYNAMODB"`
@@ -67,23 +67,23 @@ type commandLine struct {
 	Export     exportCommand     `cmd:"" help:"Write restaurants, bots, monthly usage or conversations to a file that import reads."`
 }
 
-// session holds the state that every command uses.
+// session has the state that all commands share.
 type session struct {
 	ctx         context.Context
 	stack       string
-	endpoint    string // of DynamoDB, empty on AWS
+	endpoint    string // DynamoDB's URL, empty on AWS
 	store       *stackstore.Store
 	dynamodb    *dynamodb.Client
-	sqs         *sqs.Client // nil if the tables are local and no endpoint for queues is given
+	sqs         *sqs.Client // nil on a local stack if no endpoint for queues is given
 	credentials *credential.Manager
 	now         func() time.Time
 	out         printer
 	progress    io.Writer
 	log         *slog.Logger
-	identity    func(context.Context) (string, error) // the operator who runs the command
+	identity    func(context.Context) (string, error) // name of the operator who runs the command
 }
 
-// run carries out one command line and writes its result to out, and how far it has got meanwhile to progress.
+// run carries out a command line. It writes the result to out, and its progress to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var line commandLine
 	exited := false
@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		args = append(args[1:len(args):len(args)], "--help")
 	}
 	command, err := parser.Parse(args)
-	if exited { // help was asked for, and shown
+	if exited { // the help was asked for and has been shown
 		return nil
 	}
 	if err != nil {
@@ -137,8 +137,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return err
 }
 
-// missingTable returns the error of a command that DynamoDB refused because of a missing table. DynamoDB's answer to a transaction
-// doesn't name the table, so each table is looked up.
+// missingTable returns the error for a command that DynamoDB refused because a table is missing. DynamoDB's answer to a
+// transaction doesn't name the table, so each table is looked up.
 func missingTable(ctx context.Context, tables *dynamodb.Client, stack string) error {
 	names := schema.StackTables(stack)
 	all := []string{names.Restaurants, names.Bots, names.Usage, names.Conversations, names.AccessTokens, names.Directory}
@@ -152,7 +152,7 @@ func missingTable(ctx context.Context, tables *dynamodb.Client, stack string) er
 	switch len(gone) {
 	case len(all):
 		return fmt.Errorf("the stack %q has no tables here: check --stack, and the AWS account and region or --endpoint", stack)
-	case 0: // the operator may not look tables up, or an index is missing
+	case 0: // the operator may not look up tables, or an index is missing
 		return fmt.Errorf("a table of the stack %s is missing: run sufrahctl doctor", stack)
 	case 1:
 		return fmt.Errorf("table %s is missing: run sufrahctl doctor", gone[0])
@@ -160,7 +160,7 @@ func missingTable(ctx context.Context, tables *dynamodb.Client, stack string) er
 	return fmt.Errorf("tables %s are missing: run sufrahctl doctor", strings.Join(gone, ", "))
 }
 
-// helpFor returns the command, as far as it was understood, of a command line that can't be parsed.
+// helpFor returns the command in a command line that can't be parsed, as far as it is known.
 func helpFor(err error) string {
 	parse, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || parse.Context == nil {
@@ -175,7 +175,7 @@ func helpFor(err error) string {
 	return strings.Join(names, " ")
 }
 
-// awsConfig returns the operator's own AWS configuration (profile, SSO, environment). A local endpoint asks for none.
+// awsConfig returns the operator's own AWS configuration (profile, SSO, environment). A local endpoint needs none.
 func awsConfig(ctx context.Context, endpoint string) (aws.Config, error) {
 	if endpoint != "" {
 		local := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
@@ -202,8 +202,8 @@ type caller interface {
 	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
 }
 
-// identity returns the name in the operator's AWS identity: a user's, or that of a role's session, which is the person's where
-// people come by IAM Identity Center.
+// identity returns the name in the operator's AWS identity: the user's name, or the name of the role's session. With IAM
+// Identity Center, that is the person's name.
 func identity(ctx context.Context, client caller) (string, error) {
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -213,7 +213,7 @@ func identity(ctx context.Context, client caller) (string, error) {
 	return arn[strings.LastIndexAny(arn, ":/")+1:], nil
 }
 
-// keepConnections lets an import use its connections again: by default only ten of them are kept.
+// keepConnections lets an import reuse its connections; by default only ten of them are kept.
 func keepConnections(c *aws.Config) {
 	client, ok := c.HTTPClient.(*awshttp.BuildableClient)
 	if !ok {

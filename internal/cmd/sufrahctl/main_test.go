@@ -38,7 +38,7 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts anew")
 
-// stack is an empty stack's tables, behind an endpoint.
+// stack is a stack's empty tables, served at an endpoint.
 type stack struct {
 	engine   *dynamolocal.Engine
 	endpoint string
@@ -75,12 +75,12 @@ func (s stack) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	err := run(t.Context(), s.args(args), &out, io.Discard)
-	// Lists are sorted by creation times of milliseconds: no two commands run in the same one.
+	// Lists are sorted by creation time in milliseconds, so no two commands may run in the same millisecond.
 	time.Sleep(time.Millisecond)
 	return out.String(), err
 }
 
-// client reads the stack's tables beside the command.
+// client returns a client for the stack's tables.
 func (s stack) client() *dynamodb.Client {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
@@ -88,9 +88,9 @@ func (s stack) client() *dynamodb.Client {
 	return dynamodb.NewFromConfig(config)
 }
 
-// TestTranscripts runs the command lines in testdata, each file's on its own stack, and compares their output with the file. A
-// line that begins with "$" is a command line without --stack and --endpoint, and a line that begins with "#" is a comment. All
-// other lines are output, including the terminal's, and the exit status unless it is 0.
+// TestTranscripts runs the command lines in testdata, each file on a stack of its own, and compares their output with the
+// file. In a file, a line with "$" is a command line without --stack and --endpoint, and a line with "#" is a comment. All
+// other lines are output, on stdout and stderr, with the exit status unless it is 0.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -121,10 +121,10 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// prepared fills transcripts' stacks before their first command, with data that no command can create.
+// prepared fills the stacks of some transcripts with data that no command can create.
 var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs, "messages.txt": sendMessages}
 
-// shareIDs gives ids twice, as was possible before that was refused: an id to two bots, and a restaurant's id to a bot.
+// shareIDs gives ids twice, as older versions allowed: one to two bots, and a restaurant's id to a bot.
 func shareIDs(t *testing.T, s stack) {
 	t.Helper()
 	for i, id := range []string{"alpha", "bravo", "charlie"} {
@@ -145,7 +145,7 @@ func shareIDs(t *testing.T, s stack) {
 	}
 }
 
-// sendMessages has a restaurant send messages.
+// sendMessages lets a restaurant send messages.
 func sendMessages(t *testing.T, s stack) {
 	t.Helper()
 	one := restaurant.Restaurant{ID: "one", Name: "One", Active: true, CreatedAt: time.Now()}
@@ -172,12 +172,12 @@ func sendMessages(t *testing.T, s stack) {
 	}
 }
 
-// transcribe returns the transcript of a transcript's commands, carried out on a stack.
+// transcribe runs the commands in a transcript on a stack, and returns the new transcript.
 func transcribe(t *testing.T, stack stack, transcript string) string {
 	t.Helper()
 	var got, outputs strings.Builder
 	var secrets placeholders
-	begun := false // a block: comments, a command, its output
+	begun := false // within a block: comments, a command, its output
 	for line := range strings.Lines(transcript) {
 		command, isCommand := strings.CutPrefix(line, "$ ")
 		if !isCommand && !strings.HasPrefix(line, "#") {
@@ -193,7 +193,7 @@ func transcribe(t *testing.T, stack stack, transcript string) string {
 		}
 		var terminal bytes.Buffer
 		status := execute(t.Context(), stack.args(words(secrets.reveal(strings.TrimSpace(command)))), &terminal, &terminal)
-		time.Sleep(time.Millisecond) // as run does
+		time.Sleep(time.Millisecond) // for the same reason as in run
 		outputs.Write(terminal.Bytes())
 		got.WriteString(secrets.hide(terminal.String()))
 		if status != 0 {
@@ -208,7 +208,7 @@ func transcribe(t *testing.T, stack stack, transcript string) string {
 	return got.String()
 }
 
-// words splits a command line at spaces that are not between single quotes.
+// words splits a command line at spaces outside single quotes.
 func words(line string) []string {
 	var all []string
 	for i, part := range strings.Split(line, "'") {
@@ -221,8 +221,8 @@ func words(line string) []string {
 	return all
 }
 
-// placeholders replace values that differ from run to run: raw values and ids, in the order of their appearance, and times.
-// They have the same length, so that columns stay in place.
+// placeholders replace values that differ between runs: raw values and ids, in the order of their appearance, and times. They
+// are as long as the values, so that columns stay aligned.
 type placeholders struct{ values, ids []string }
 
 var (
@@ -252,7 +252,7 @@ func (p *placeholders) hide(text string) string {
 	})
 }
 
-// reveal puts the ids that were shown back.
+// reveal replaces the placeholders in a text by the ids.
 func (p *placeholders) reveal(text string) string {
 	for i, id := range p.ids {
 		text = strings.ReplaceAll(text, placeholder(i), id)
@@ -281,7 +281,7 @@ func (s stack) issue(t *testing.T, args ...string) issued {
 	return result
 }
 
-// check returns how a function would answer to a raw value after a time.
+// check returns a function's answer to a raw value after a time.
 func (s stack) check(t *testing.T, kind credential.Kind, raw string, after time.Duration) error {
 	t.Helper()
 	store := stackstore.New(s.client(), schema.StackTables(devstack.StackName), func() float64 { return 0 })
@@ -290,7 +290,8 @@ func (s stack) check(t *testing.T, kind credential.Kind, raw string, after time.
 	return err
 }
 
-// TestLifeOfACredential: both are good for as long as they overlap, then the successor alone, and none once revoked.
+// TestLifeOfACredential: a credential and its successor are both valid during their overlap, after that only the successor,
+// and neither once revoked.
 func TestLifeOfACredential(t *testing.T) {
 	t.Parallel()
 	for kind, words := range map[credential.Kind][]string{
@@ -313,7 +314,7 @@ func TestLifeOfACredential(t *testing.T) {
 				{0, nil, nil},
 				{2*time.Hour - time.Minute, nil, nil},
 				{2 * time.Hour, credential.ErrExpired, nil},
-				{30*day - time.Minute, credential.ErrExpired, nil}, // as long from now as the old credential's lifetime
+				{30*day - time.Minute, credential.ErrExpired, nil}, // the successor's lifetime is the old credential's, counted from now
 				{30 * day, credential.ErrExpired, credential.ErrExpired},
 			} {
 				if err := s.check(t, kind, old.Value, test.after); !errors.Is(err, test.wantOld) {
@@ -336,7 +337,7 @@ func TestLifeOfACredential(t *testing.T) {
 	}
 }
 
-// TestDefaultOverlap: without --overlap a rotation leaves a day.
+// TestDefaultOverlap: without --overlap, a rotated credential stays valid for a day.
 func TestDefaultOverlap(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -350,7 +351,7 @@ func TestDefaultOverlap(t *testing.T) {
 	}
 }
 
-// TestOnlyHashesAreStored looks for raw values in everything that the tables hold.
+// TestOnlyHashesAreStored looks for raw values in the whole content of the tables.
 func TestOnlyHashesAreStored(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -383,7 +384,7 @@ func TestOnlyHashesAreStored(t *testing.T) {
 	}
 }
 
-// TestPaging lists more restaurants than one page holds.
+// TestPaging lists more restaurants than a page has.
 func TestPaging(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -415,7 +416,7 @@ func TestPaging(t *testing.T) {
 	}
 }
 
-// TestUnknownStack: a mistyped stack's name is reported as such, by every command.
+// TestUnknownStack: every command reports a mistyped stack name as such.
 func TestUnknownStack(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -435,7 +436,7 @@ func TestUnknownStack(t *testing.T) {
 	}
 }
 
-// TestMissingTable: a command that needs a missing table names it, whether DynamoDB's answer does or not.
+// TestMissingTable: a command that needs a missing table names it, even if DynamoDB's answer doesn't.
 func TestMissingTable(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -451,7 +452,7 @@ func TestMissingTable(t *testing.T) {
 	}
 }
 
-// TestHelpNeedsNothing: help is no fault, and needs neither a stack nor the command's own arguments.
+// TestHelpNeedsNothing: asking for help is no error, and needs neither a stack nor the command's arguments.
 func TestHelpNeedsNothing(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"--help", "-h", "restaurant --help", "restaurant create --help", "token rotate -h", "key issue --help"} {
@@ -465,7 +466,7 @@ func TestHelpNeedsNothing(t *testing.T) {
 	}
 }
 
-// TestUnreachable: an endpoint where nobody listens is an error, soon.
+// TestUnreachable: if nobody listens at the endpoint, the command fails soon.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

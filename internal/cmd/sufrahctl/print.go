@@ -10,13 +10,13 @@ import (
 	"unicode"
 )
 
-// printer writes results: as tables and sentences for people, or as JSON.
+// printer writes results: as tables and sentences, or as JSON.
 type printer struct {
 	w    io.Writer
 	json bool
 }
 
-// result writes value as JSON, or has people write it for people.
+// result writes value as JSON, or calls people to write it for people.
 func (p printer) result(value any, people func(w io.Writer)) error {
 	if p.json {
 		encoder := json.NewEncoder(p.w)
@@ -40,7 +40,7 @@ func table(w io.Writer, header []string, rows [][]string) {
 	t.Flush()
 }
 
-// printable keeps stored text from controlling the terminal.
+// printable escapes the parts of a stored text that could control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -64,7 +64,7 @@ func limit(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// date shows a time in UTC, or alternative if there is none.
+// date returns a time in UTC, or alternative if there is none.
 func date(t time.Time, alternative string) string {
 	if t.IsZero() {
 		return alternative
@@ -72,7 +72,7 @@ func date(t time.Time, alternative string) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// jsonTime is a time in JSON; absent is null.
+// jsonTime returns a time in JSON; null if there is none.
 func jsonTime(t time.Time) *string {
 	if t.IsZero() {
 		return nil

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// progress shows how far something has got: as a bar that is drawn again and again on a terminal, and elsewhere, in a
-// log, as a line now and then.
+// progress shows how far a command has come: on a terminal as a bar that is drawn again and again, elsewhere as a line now
+// and then.
 type progress struct {
 	w        io.Writer
 	terminal bool
 	now      func() time.Time
 	what     string
-	size     int64 // bytes to read; 0 if that isn't known
+	size     int64 // bytes to read; 0 if unknown
 	begun    time.Time
 	shown    time.Time
-	rows     int64 // when it was begun, to tell the rate
+	rows     int64 // rows at the beginning, for the rate
 	drawn    bool
 }
 
@@ -37,9 +37,9 @@ func newProgress(w io.Writer, now func() time.Time, what string, size int64) *pr
 	return p
 }
 
-// show says that so many rows are done, and so many bytes read.
+// show shows the number of rows done and bytes read.
 func (p *progress) show(rows, bytes int64) {
-	if p.rows < 0 { // the first rows may have been done before
+	if p.rows < 0 { // an interrupted import begins with its earlier rows
 		p.rows, p.begun = rows, p.now()
 	}
 	interval := lineInterval
@@ -72,7 +72,7 @@ func (p *progress) show(rows, bytes int64) {
 	fmt.Fprint(p.w, "\r\x1b[K", line)
 }
 
-// end leaves the terminal as it was.
+// end restores the terminal.
 func (p *progress) end() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")

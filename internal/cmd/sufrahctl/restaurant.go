@@ -57,7 +57,7 @@ func (s shownRestaurant) row() []string {
 
 var restaurantColumns = []string{"ID", "NAME", "ACTIVE", "CREATED", "MERCHANT", "PHONE", "PER DAY", "PER MINUTE"}
 
-// botFlags are the settings of a bot. A flag that isn't given leaves its setting alone.
+// botFlags are the settings of a bot. A setting without its flag stays unchanged.
 type botFlags struct {
 	BotID      *string `name:"bot-id" help:"Id of the bot (default: bot-<restaurant>)."`
 	Phone      *string `help:"WhatsApp number of the bot, such as +966110000000."`
@@ -71,7 +71,7 @@ func (f botFlags) given() bool {
 	return f.BotID != nil || f.Phone != nil || f.AccountSID != nil || f.Owner != nil || f.PerDay != nil || f.PerMinute != nil
 }
 
-// apply changes the settings that were given.
+// apply changes the settings whose flags were given.
 func (f botFlags) apply(bot *restaurant.Bot) error {
 	set(&bot.ID, f.BotID)
 	set(&bot.TwilioAccountSID, f.AccountSID)
@@ -80,7 +80,7 @@ func (f botFlags) apply(bot *restaurant.Bot) error {
 	return errors.Join(setNumber(&bot.PhoneNumber, "--phone", f.Phone), setNumber(&bot.OwnerNumber, "--owner", f.Owner))
 }
 
-// setNumber sets a phone number to the given one, in the form in which numbers are stored.
+// setNumber sets a phone number, in its stored form, if one was given.
 func setNumber(target *string, name string, given *string) error {
 	if given == nil || *given == "" {
 		set(target, given)
@@ -100,7 +100,7 @@ func set[T any](target *T, given *T) {
 	}
 }
 
-// defaultFlags are the stack's default limits: of a restaurant without a bot, and of a new bot.
+// defaultFlags are the stack's default limits, for a restaurant without a bot and for a new bot.
 type defaultFlags struct {
 	PerDay    int64 `name:"default-per-day" help:"The stack's parameter DefaultMaxMessagesPerDay." env:"DEFAULT_MAX_MESSAGES_PER_DAY" default:"${perDay}"`
 	PerMinute int64 `name:"default-per-minute" help:"The stack's parameter DefaultMaxMessagesPerMin." env:"DEFAULT_MAX_MESSAGES_PER_MIN" default:"${perMinute}"`
@@ -110,7 +110,7 @@ func (f defaultFlags) limits() restaurant.Limits {
 	return restaurant.Limits{ConversationsPerDay: f.PerDay, AnswersPerMinute: f.PerMinute}
 }
 
-// newBot is a bot before any of its settings is given.
+// newBot returns a bot before its settings are applied.
 func newBot(restaurantID string, limits restaurant.Limits) restaurant.Bot {
 	return restaurant.Bot{ID: "bot-" + restaurantID, Limits: limits}
 }

@@ -28,9 +28,9 @@ type importCommand struct {
 	Concurrency int          `default:"16" help:"Number of writes at the same time, 1 to 256."`
 }
 
-// checkpoint is the content of the file beside the imported file.
+// checkpoint is the content of the checkpoint file next to the imported file.
 type checkpoint struct {
-	Target string `json:"target"` // stack and endpoint
+	Target string `json:"target"` // the stack and its endpoint
 	transfer.Checkpoint
 }
 
@@ -98,7 +98,7 @@ func (c *importCommand) Run(s *session) (err error) {
 	return nil
 }
 
-// maxConcurrency is how many connections a client may hold.
+// maxConcurrency bounds a client's connections.
 const maxConcurrency = 256
 
 func (c *importCommand) show(w io.Writer, s transfer.Summary, report *refusals) {
@@ -166,7 +166,7 @@ func formatOf(given, path string) (transfer.Format, error) {
 	return "", fmt.Errorf("the name %q doesn't show the format of the file: give --format", path)
 }
 
-// open opens a file and returns its size, 0 if it has none.
+// open opens a file and returns its size, 0 if it has no size.
 func open(path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(os.Stdin), 0, nil
@@ -182,8 +182,8 @@ func open(path string) (io.ReadCloser, int64, error) {
 	return file, info.Size(), nil
 }
 
-// replaceFile writes a file that is either there whole or as it was before. Customers' numbers may be in it: it is the
-// operator's alone.
+// replaceFile writes a file as a whole: if writing fails, the old file stays. The file may have customers' numbers, so only
+// the operator can read it.
 func replaceFile(path string, write func(io.Writer) error) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -199,10 +199,10 @@ func replaceFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// marks keeps the checkpoint of one import: nowhere, where path is empty.
+// marks stores the checkpoint of an import; an empty path stores nothing.
 type marks struct{ path, target string }
 
-// read returns where to go on: the beginning, if there is no checkpoint or restart is asked for.
+// read returns the checkpoint to continue from: the beginning if there is none, or if restart is set.
 func (m marks) read(restart bool) (transfer.Checkpoint, error) {
 	if m.path == "" || restart {
 		return transfer.Checkpoint{}, nil
@@ -239,18 +239,18 @@ func (m marks) remove() error {
 	return err
 }
 
-// refusals is the report of refused rows: in a file, or the first of them to be shown.
+// refusals reports refused rows: all of them in a file, or only the first on the terminal.
 type refusals struct {
-	file  *os.File // nil without one
+	file  *os.File // nil if there is no file
 	csv   *csv.Writer
 	first [][]string
 	more  bool
 }
 
-// shownRefusals is how many refusals are shown where they go to no file.
+// shownRefusals is the number of refused rows on the terminal.
 const shownRefusals = 10
 
-// newRefusals goes on with a report that is so long, or begins one.
+// newRefusals begins a report, or continues an existing one at the given length.
 func newRefusals(path string, length int64, resumed bool) (*refusals, error) {
 	if path == "" {
 		return &refusals{}, nil
@@ -260,7 +260,7 @@ func newRefusals(path string, length int64, resumed bool) (*refusals, error) {
 		return nil, err
 	}
 	r := &refusals{file: file, csv: csv.NewWriter(file)}
-	// Rows after the checkpoint will be refused again.
+	// Rows after the checkpoint are imported, and so reported, again.
 	err = file.Truncate(length)
 	if err == nil {
 		_, err = file.Seek(length, io.SeekStart)
@@ -287,7 +287,7 @@ func (r *refusals) add(refusal transfer.Refusal) error {
 	return nil
 }
 
-// flush returns how long the report is.
+// flush writes the report to its file and returns its length.
 func (r *refusals) flush() (int64, error) {
 	if r.file == nil {
 		return 0, nil

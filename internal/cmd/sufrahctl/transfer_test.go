@@ -31,7 +31,7 @@ func (s stack) store() *stackstore.Store {
 	return stackstore.New(s.client(), schema.StackTables(devstack.StackName), func() float64 { return 0 })
 }
 
-// TestImportDocumentation writes the files that docs/IMPORT.md shows and carries out its commands.
+// TestImportDocumentation writes the files in docs/IMPORT.md and runs its commands.
 func TestImportDocumentation(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../../docs/IMPORT.md")
@@ -76,13 +76,13 @@ func TestImportDocumentation(t *testing.T) {
 			fmt.Fprintf(&got, "error: %s\n", strings.ReplaceAll(err.Error(), dir+"/", ""))
 		}
 	}
-	// An export is in no order.
+	// An export has no fixed order.
 	if diff := cmp.Diff(sortedExports(console[0][1]), sortedExports(got.String())); diff != "" {
 		t.Errorf("transcript (-want +got):\n%s", diff)
 	}
 }
 
-// sortedExports returns a transcript with neighbouring lines of JSON in order.
+// sortedExports sorts consecutive lines of JSON in a transcript.
 func sortedExports(transcript string) []string {
 	lines := strings.Split(transcript, "\n")
 	for i := range lines {
@@ -93,7 +93,7 @@ func sortedExports(transcript string) []string {
 	return lines
 }
 
-// exportAll writes all of a stack to files in a format and returns their paths by kind.
+// exportAll exports a whole stack to files in a format, and returns their paths by kind.
 func (s stack) exportAll(t *testing.T, format string) map[string]string {
 	t.Helper()
 	paths := make(map[string]string)
@@ -116,7 +116,7 @@ func (s stack) importAll(t *testing.T, format string, paths map[string]string) {
 	}
 }
 
-// answers returns all that the usage API shows.
+// answers returns everything that the usage API shows.
 func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	t.Helper()
 	service := usage.NewService(s.store(), usage.NewCalendar(nil), restaurant.Limits{ConversationsPerDay: 77}, func() time.Time { return now })
@@ -147,7 +147,8 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 		if err != nil {
 			t.Fatalf("reading the details: %v", err)
 		}
-		// Not moved: single top-ups, the tally of messages, the ledger of sent messages, and the ids of messages that opened sessions.
+		// Not exported: single top-ups, the tally of messages, the ledger of sent messages, and the ids of the messages that
+		// opened sessions.
 		details.TopUps, details.Messages = nil, nil
 		for i := range details.Days {
 			details.Days[i].Messages = 0
@@ -170,8 +171,8 @@ func (s stack) answers(t *testing.T, now time.Time) map[string]any {
 	return all
 }
 
-// TestMove moves a stack in use into an empty stack, in each format: the new stack gives the same answers, and continues the
-// customers' sessions.
+// TestMove moves the data of a stack in use into an empty stack, in each format. The new stack gives the same answers, and
+// customers' sessions continue in it.
 func TestMove(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it imports all demo data six times")
@@ -251,8 +252,8 @@ func (s stack) conversations(t *testing.T, month usage.Month) int64 {
 	return record.Months[month].Conversations
 }
 
-// TestImportGoesOn: an import that is called off leaves a checkpoint, the same command goes on from there, and the report
-// holds each refused row once.
+// TestImportGoesOn: an interrupted import leaves a checkpoint. The same command continues from there, and its report has each
+// refused row once.
 func TestImportGoesOn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it imports thousands of restaurants")
@@ -273,7 +274,7 @@ func TestImportGoesOn(t *testing.T) {
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The stack fails in the second batch of 2,000 rows. Each batch takes 250 transactions.
+	// The stack fails in the second of two batches of 2,000 rows. A batch takes 250 transactions.
 	writes := 0
 	ctx, cancel := context.WithCancel(t.Context())
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +292,7 @@ func TestImportGoesOn(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "after 2000 rows") || out.Len() > 0 {
 		t.Fatalf("output %q, error %v", &out, err)
 	}
-	// It isn't another stack's, nor another file's.
+	// The checkpoint is refused for another stack and for another file.
 	other := append([]string{"--stack", devstack.StackName, "--endpoint", s.endpoint}, args[4:]...)
 	if err := run(t.Context(), other, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "another stack") {
 		t.Errorf("into another stack: error %v", err)
@@ -334,7 +335,7 @@ func TestImportGoesOn(t *testing.T) {
 	}
 }
 
-// TestImportRefusesCommandLine: contradictory arguments are reported before anything is done.
+// TestImportRefusesCommandLine: contradictory arguments are refused before anything is written.
 func TestImportRefusesCommandLine(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -356,7 +357,7 @@ func TestImportRefusesCommandLine(t *testing.T) {
 	}
 }
 
-// TestDirectoryCheck: the check names the differences that the rebuild then mends.
+// TestDirectoryCheck: the check names the differences, and the rebuild then mends them.
 func TestDirectoryCheck(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -368,7 +369,7 @@ func TestDirectoryCheck(t *testing.T) {
 		t.Fatalf("storing the restaurants: %v", err)
 	}
 	const difference = "RESTAURANT  DIFFERENCE\nlost        is not found by searching for \"lost\"\nlost        is not listed\n"
-	for range 2 { // checking mends nothing
+	for range 2 { // the first check mends nothing
 		output, err := s.run(t, "directory", "rebuild", "--check")
 		if err == nil || output != difference {
 			t.Errorf("check: %s, error %v", output, err)
@@ -390,7 +391,7 @@ func TestProgress(t *testing.T) {
 		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		p := newProgress(&out, func() time.Time { return now }, "import of x.csv", 1000)
 		p.terminal = terminal
-		for i := range 25 { // a portion a second, the first of them done before
+		for i := range 25 { // one portion a second; the first was done before
 			p.show(int64(1000*(i+1)), int64(40*(i+1)))
 			now = now.Add(time.Second)
 		}

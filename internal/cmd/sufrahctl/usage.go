@@ -29,7 +29,7 @@ type topUpUsage struct {
 	Stack  stackFlags `embed:"" group:"Parameters of the stack, if they differ from the defaults"`
 }
 
-// stackFlags are the stack's parameters that decide the current month, and the limits of a restaurant without a bot.
+// stackFlags are the stack's parameters for the current month, and for the limits of a restaurant without a bot.
 type stackFlags struct {
 	TimeZone string       `name:"time-zone" help:"The stack's parameter UsageTimeZone." env:"USAGE_TIME_ZONE" default:"UTC"`
 	Defaults defaultFlags `embed:""`
@@ -43,7 +43,7 @@ type shownQuota struct {
 	EffectiveLimit int64  `json:"effectiveLimit"`
 	ToppedUp       int64  `json:"adjustedBy"`
 	Remaining      int64  `json:"remaining"`
-	Repeat         bool   `json:"repeat"` // an earlier top-up had the key, and nothing was added now
+	Repeat         bool   `json:"repeat"` // an earlier top-up had this key, so nothing was added
 }
 
 func (c *topUpUsage) Run(s *session) error {
@@ -92,7 +92,7 @@ type shownMessages struct {
 	Total        shownCount                       `json:"total"`
 	ByKind       map[delivery.Kind]shownCount     `json:"byKind"`
 	ByCategory   map[delivery.Category]shownCount `json:"byCategory"`
-	Days         map[string]shownCount            `json:"days"` // those on which something was sent
+	Days         map[string]shownCount            `json:"days"` // only days with sent messages
 	Cost         *shownCost                       `json:"cost,omitempty"`
 }
 

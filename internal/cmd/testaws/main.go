@@ -1,6 +1,6 @@
-// Command testaws runs the suites that need real engines. It starts the engines, runs the tests of every file with a name that
-// ends in _aws_test.go (build tag aws, functions TestEngine…) against them, and stops them. An engine that can't be had is a
-// failure. Arguments are passed on to go test; packages among them are tested instead of all:
+// Command testaws runs the tests that need real engines. It starts the engines, runs the tests in all files whose names end
+// in _aws_test.go (build tag aws, functions TestEngine…), and stops the engines. It fails if an engine can't be started.
+// Arguments are passed on to go test; packages in them are tested in place of all packages:
 //
 //	go run ./internal/cmd/testaws -v ./internal/local/stackstore
 //
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// cacheDir is where engines are kept between runs.
+// cacheDir is the folder in which engines are kept between runs.
 const cacheDir = ".cache/engines"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -90,7 +90,7 @@ func test(ctx context.Context, args, environment []string, stdout, stderr io.Wri
 	}, args...)...)
 	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = io.MultiWriter(stdout, &printed), stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that the tests end with it
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that the tests end together with go test
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = time.Second
 	if err := command.Run(); err != nil {

@@ -22,7 +22,7 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-// TestNoTestIsAFailure: a package with a file for engines whose tests have other names must not pass unnoticed.
+// TestNoTestIsAFailure: a package whose file for engines has no test named TestEngine… must fail.
 func TestNoTestIsAFailure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds and runs tests")

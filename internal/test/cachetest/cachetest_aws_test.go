@@ -24,7 +24,7 @@ func TestEngineContract(t *testing.T) {
 	cachetest.Exercise(t, func(t *testing.T) cachetest.Server { return cachetest.OnEngine(t) })
 }
 
-// TestEngineUser: template.yaml's user of the cache may do all that a client does, in scripts too.
+// TestEngineUser: the cache's user in template.yaml may run all commands of a client, in scripts too.
 func TestEngineUser(t *testing.T) {
 	t.Parallel()
 	address, err := engines.Endpoint(engines.Cache)

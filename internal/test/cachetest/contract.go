@@ -20,7 +20,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// Exercise holds a server to the whole contract.
+// Exercise checks that a server keeps the whole contract.
 func Exercise(t *testing.T, open func(t *testing.T) Server) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Server){
@@ -34,7 +34,7 @@ func Exercise(t *testing.T, open func(t *testing.T) Server) {
 	}
 }
 
-// own returns a key that no other test has.
+// own returns a key that no other test uses.
 func own(part string) string { return "sufrah:v1:{" + rand.Text() + "}:" + part }
 
 func must(t *testing.T, err error) {
@@ -44,7 +44,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// expect compares the value of a key.
+// expect checks the value of a key.
 func expect(t *testing.T, c Client, key string, want []byte) {
 	t.Helper()
 	got, found, err := c.Get(t.Context(), key)
@@ -53,7 +53,7 @@ func expect(t *testing.T, c Client, key string, want []byte) {
 	}
 }
 
-// values follows a value from its writing to its end. Keys may be long, and values of any bytes.
+// values follows values from their writing to their expiry. Keys may be long, and values have any bytes.
 func values(t *testing.T, s Server) {
 	one, other := s.Client(t), s.Client(t)
 	for name, value := range map[string][]byte{
@@ -75,14 +75,14 @@ func values(t *testing.T, s Server) {
 	}
 }
 
-// incompressible returns bytes that no compression makes fewer.
+// incompressible returns bytes that can't be compressed.
 func incompressible(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b
 }
 
-// largeValues replaces values of up to 2 MB while they are read: a reader gets one of them, or none.
+// largeValues replaces values of up to 2 MB while they are read: a reader gets one of them whole, or none.
 func largeValues(t *testing.T, s Server) {
 	one, other := s.Client(t), s.Client(t)
 	key := own("large")
@@ -151,7 +151,7 @@ func locks(t *testing.T, s Server) {
 		}
 	}
 	take(c, "one", true)
-	take(c, "one", true) // after a lost answer, say
+	take(c, "one", true) // as after a lost answer
 	take(other, "other", false)
 	must(t, other.DeleteIfEquals(t.Context(), key, "other"))
 	take(other, "other", false)
@@ -163,7 +163,7 @@ func locks(t *testing.T, s Server) {
 	expect(t, c, key, []byte("one"))
 }
 
-// oneLock has fifty instances take a lock at once, free or expired.
+// oneLock lets fifty instances take a lock at once: a free lock, and an expired one.
 func oneLock(t *testing.T, s Server) {
 	for round := range 4 {
 		key := own("lock")
@@ -195,7 +195,7 @@ func oneLock(t *testing.T, s Server) {
 	}
 }
 
-// counts has three instances count at once: each count is given once.
+// counts lets three instances count at the same time: each count is returned once.
 func counts(t *testing.T, s Server) {
 	key, another := own("count"), own("count")
 	var mu sync.Mutex
@@ -233,7 +233,7 @@ func counts(t *testing.T, s Server) {
 	}
 }
 
-// circuits has a server and circuit's rule take the same calls and their outcomes.
+// circuits sends the same calls and outcomes to a server and to package circuit's rule, and compares the results.
 func circuits(t *testing.T, s Server) {
 	c, other := s.Client(t), s.Client(t)
 	now := Start
@@ -275,8 +275,8 @@ func circuits(t *testing.T, s Server) {
 	})
 }
 
-// probes has fifty calls ask a breaker at once, after its pause and after a probe's time: one of them probes. Failures are
-// forgotten in time.
+// probes lets fifty calls ask a breaker at once, after its pause, and after a probe's time has passed: one of them becomes
+// the probe. After some time, failures are forgotten.
 func probes(t *testing.T, s Server) {
 	key, c := own("breaker"), s.Client(t)
 	for range circuit.After {
@@ -313,8 +313,8 @@ func probes(t *testing.T, s Server) {
 	}
 }
 
-// starts has a server and startlog's rule answer the same requests, with clocks that go back and forth, logs that are lost, and
-// callers that know more than the log.
+// starts sends the same requests to a server and to package startlog's rule, and compares the answers. The clocks go back and
+// forth, logs are lost, and callers know more than the log.
 func starts(t *testing.T, s Server) {
 	c, other := s.Client(t), s.Client(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -326,7 +326,7 @@ func starts(t *testing.T, s Server) {
 		asked := false
 		for i := range rapid.IntRange(1, 60).Draw(t, "requests") {
 			later := rapid.SampledFrom([]int64{0, 1, 700_000, 3_000_000, 20_000_000, 45_000_000, -100_000, -5_000_000}).Draw(t, "later")
-			if !asked { // a caller that must offer does so at once
+			if !asked { // a caller that must offer its starts does so at once
 				now += later
 			}
 			s.SetTime(time.UnixMicro(now))
@@ -362,8 +362,8 @@ func starts(t *testing.T, s Server) {
 	})
 }
 
-// burst has six instances ask for sixty starts at once. Twenty start; twenty are given moments in the next period, and twenty in
-// the period after it.
+// burst lets six instances ask for sixty starts at once. Twenty start at once, twenty are given moments in the next period,
+// and twenty in the period after that.
 func burst(t *testing.T, s Server) {
 	key := own("starts")
 	var mu sync.Mutex
@@ -371,7 +371,7 @@ func burst(t *testing.T, s Server) {
 	var wg sync.WaitGroup
 	for instance := range 6 {
 		c := s.Client(t)
-		wg.Go(func() { // one after the other, as a limiter has them
+		wg.Go(func() { // one request at a time for each instance, as a limiter sends them
 			for i := range 10 {
 				r := startlog.Request{Name: fmt.Sprint(instance, "-", i), Rate: 20, Per: 60_000_000, Fresh: int64(instance + 1)}
 				answer, err := c.Start(t.Context(), key, r)
@@ -387,7 +387,7 @@ func burst(t *testing.T, s Server) {
 	wg.Wait()
 	first := int64(0)
 	if s.Margin() > 0 {
-		first = 1 // a period and its margin are more than 60 s
+		first = 1 // a period with its margin is longer than 60 s
 	}
 	want := map[int64]int{0: 20, first + 1: 20, first + 2: 20}
 	if diff := cmp.Diff(want, periods); diff != "" {

@@ -18,11 +18,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// patient is an HTTP client for an engine of a busy machine.
+// patient is an HTTP client with patience for an engine on a busy machine.
 var patient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// OnEngine returns an empty table on DynamoDB Local, which is deleted when the test ends. Nothing is deleted by time there, since
-// tests have a time of their own.
+// OnEngine returns an empty table on DynamoDB Local. It is deleted when the test ends. Its items are never deleted by time,
+// because tests have a clock of their own.
 func OnEngine(t *testing.T) *Table {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.DynamoDB)
@@ -35,8 +35,8 @@ func OnEngine(t *testing.T) *Table {
 	return s
 }
 
-// EachValkey runs a test on a real Valkey server, and on a cluster of them, by their own time. connect returns instances'
-// connections.
+// EachValkey runs a test on a real Valkey server and on a cluster, which use their own clocks. connect returns the connection
+// of an instance.
 func EachValkey(t *testing.T, test func(t *testing.T, connect func() *valkey.Client)) {
 	t.Helper()
 	for name, kind := range map[string]engines.Kind{"single": engines.Cache, "cluster": engines.CacheCluster} {
@@ -56,7 +56,7 @@ func EachValkey(t *testing.T, test func(t *testing.T, connect func() *valkey.Cli
 	}
 }
 
-// EachEngine runs a test as EachValkey does, and on DynamoDB Local by the machine's time.
+// EachEngine runs a test on the same servers as EachValkey, and on DynamoDB Local with the machine's clock.
 func EachEngine(t *testing.T, test func(t *testing.T, connect func() Client)) {
 	t.Helper()
 	EachValkey(t, func(t *testing.T, connect func() *valkey.Client) {

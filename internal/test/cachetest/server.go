@@ -1,5 +1,5 @@
-// Package cachetest gives tests the servers that the cache runs on, and holds each of them to the contract that the packages cache
-// and ratelimit rely on.
+// Package cachetest has the servers that the cache can run on, for tests, and the contract that packages cache and ratelimit
+// rely on.
 package cachetest
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// Client is an instance's connection to a server: all that the deployed code asks of the cache.
+// Client is an instance's connection to a server, with all operations that the deployed code uses.
 type Client interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
@@ -40,34 +40,34 @@ type Client interface {
 	Close()
 }
 
-// Server is a server of a test, at a time that the test sets.
+// Server is a server for tests, with a clock that the test sets.
 type Server interface {
-	// Client returns the connection of one more instance.
+	// Client returns the connection of a further instance.
 	Client(t *testing.T) Client
-	// Behind returns the connection of an instance with a clock that is behind by a part, from -1 to 1, of the most that the
-	// server puts up with.
+	// Behind returns the connection of an instance whose clock is behind. part is the share, from -1 to 1, of the largest
+	// difference that the server tolerates.
 	Behind(t *testing.T, part float64) Client
-	// SetTime sets the time, and has entries expire by it.
+	// SetTime sets the time, and lets entries expire by it.
 	SetTime(at time.Time)
-	// Keys returns the keys of the entries that count, in order.
+	// Keys returns the keys of all unexpired entries, in order.
 	Keys(t *testing.T) []string
-	// TTL returns the time for which an entry still counts.
+	// TTL returns the time until an entry expires.
 	TTL(t *testing.T, key string) time.Duration
-	// Clear takes all entries away.
+	// Clear deletes all entries.
 	Clear(t *testing.T)
-	// Margin is the time for which a start counts beyond its period where clocks differ.
+	// Margin is how much longer than its period a start counts, because instances' clocks differ.
 	Margin() time.Duration
-	// Seen returns a request for a start as the server applies startlog's rule to it.
+	// Seen returns a request for a start in the form in which the server applies startlog's rule to it.
 	Seen(r startlog.Request) startlog.Request
 }
 
-// Start is the time at which servers begin.
+// Start is the servers' time at first.
 var Start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// patience bounds waits for success in tests: a busy machine is not a broken cache.
+// patience bounds how long a test waits for success, so that a busy machine doesn't fail it.
 const patience = 10 * time.Second
 
-// Kinds are the kinds of servers, by name.
+// Kinds has a function for each kind of server, by name.
 var Kinds = map[string]func(t *testing.T) Server{
 	"valkey":   func(t *testing.T) Server { return NewValkey(t) },
 	"dynamodb": func(t *testing.T) Server { return NewTable(t) },
@@ -111,7 +111,7 @@ func (s *Valkey) Client(t *testing.T) Client {
 	return client
 }
 
-// Behind implements Server: the server's clock counts, whatever the instance's is.
+// Behind implements Server. The server's clock counts, whatever the instance's clock is.
 func (s *Valkey) Behind(t *testing.T, _ float64) Client {
 	t.Helper()
 	return s.Client(t)
@@ -143,7 +143,7 @@ func (s *Valkey) Margin() time.Duration { return 0 }
 // Seen implements Server.
 func (s *Valkey) Seen(r startlog.Request) startlog.Request { return r }
 
-// Table is a table of DynamoDB.
+// Table is the cache in a DynamoDB table.
 type Table struct {
 	Config aws.Config
 	Name   string
@@ -152,7 +152,7 @@ type Table struct {
 	at time.Time
 }
 
-// Definition is the table as template.yaml has it.
+// Definition is the definition of the table in template.yaml.
 var Definition = dynamolocal.Table{Name: "cache", PartitionKey: dynamolocal.Key{Name: "key", Type: "S"}, TimeToLive: "deleteAt"}
 
 // NewTable returns an empty table on DynamoDB's stand-in.
@@ -162,7 +162,7 @@ func NewTable(t *testing.T) *Table {
 	return Over(&http.Client{Transport: engine.Transport()}, "http://dynamodb.local", Definition.Name)
 }
 
-// Over returns a table behind an HTTP client.
+// Over returns a table that is reached with an HTTP client.
 func Over(client *http.Client, endpoint, name string) *Table {
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = &endpoint, client
@@ -175,7 +175,7 @@ func (s *Table) Client(t *testing.T) Client {
 	return s.Behind(t, 0)
 }
 
-// Behind implements Server. Two clocks differ by the margin at most, so that each is off by half of it.
+// Behind implements Server. Two clocks differ by the margin at most, so each is off by at most half of it.
 func (s *Table) Behind(_ *testing.T, part float64) Client {
 	by := time.Duration(part * float64(cachetable.ClockMargin) / 2)
 	return cachetable.New(s.Config, cachetable.Config{
@@ -196,7 +196,7 @@ func (s *Table) SetTime(at time.Time) {
 	s.at = at
 }
 
-// items returns the items with their keys and the time at which they expire.
+// items returns the items' keys and times of expiry.
 func (s *Table) items(t *testing.T) map[string]time.Time {
 	t.Helper()
 	items := make(map[string]time.Time)

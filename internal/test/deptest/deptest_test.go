@@ -16,31 +16,30 @@ import (
 
 const module = "github.com/sufrah/usage-bootstrap"
 
-// Groups of packages, named as the wings of internal/ and the rooms in them. Every package of the module is in exactly one
-// group. A pattern that ends in "/..." stands for the package and all below it; a pattern that begins with "./" is the
-// module's own.
+// The groups of packages. Every package of the module is in exactly one. A pattern that ends in "/..." stands for the package
+// and all below it; a pattern that begins with "./" is a package of the module itself.
 var (
-	// domain packages decide the system's behavior, independent of technology.
+	// domain packages decide the system's behavior, independently of technology.
 	domain = []string{
 		"./internal/usage", "./internal/restaurant", "./internal/credential", "./internal/outage",
 		"./internal/phone", "./internal/customer", "./internal/intent", "./internal/spelling", "./internal/search", "./internal/menu", "./internal/conversation", "./internal/bootstrap", "./internal/cache",
 		"./internal/ratelimit", "./internal/circuit", "./internal/startlog", "./internal/listpicker", "./internal/listcontent", "./internal/delivery", "./internal/ledger",
 	}
-	// edges take requests from outside and hand them to the domain.
+	// edges take requests from outside and pass them to the domain.
 	edges = []string{"./internal/httpedge", "./internal/usagehttp", "./internal/webhook"}
-	// adapters translate between the domain and a technology each. An adapter with rooms is still a single adapter.
+	// adapters translate between the domain and one technology each. An adapter of several packages is a single adapter.
 	adapters = []string{
 		"./internal/dynamo/...", "./internal/valkey", "./internal/twilio", "./internal/sufrah", "./internal/lambdahttp",
 		"./internal/secret", "./internal/sqsqueue", "./internal/lambdasqs",
 	}
-	// foundations serve every package above and know none of them.
+	// foundations can be used by every package above, and know none of them.
 	foundations = []string{
 		"./internal/clock", "./internal/config", "./internal/logging", "./internal/metrics", "./internal/outbound", "./internal/awsconfig", "./internal/ttl",
 		"./internal/task", "./internal/timing", "./internal/health",
 	}
-	// joiners choose adapters and put everything together.
+	// joiners choose adapters and put the system together.
 	joiners = []string{"./functions/...", "./internal/function/...", "./internal/cmd/..."}
-	// standIns imitate AWS's and others' services.
+	// standIns imitate the services of AWS and others.
 	standIns = []string{
 		"./internal/local/dynamolocal/...", "./internal/local/sqslocal/...", "./internal/local/apigateway", "./internal/local/lambdalocal",
 		"./internal/local/eventsource", "./internal/local/sandbox",
@@ -60,21 +59,21 @@ var (
 	// deployed is the wing that runs on AWS.
 	deployed = slices.Concat(domain, edges, adapters, foundations)
 
-	// drivers are other people's clients of the services that the system uses.
+	// drivers are the libraries with which the system reaches other services.
 	drivers = []string{
 		"github.com/aws/...", "github.com/awslabs/...", "github.com/valkey-io/...", "github.com/alicebob/miniredis/...",
 	}
 )
 
-// rule forbids imports to some packages.
+// rule forbids some packages to import others.
 type rule struct {
 	name     string
 	reason   string
-	from     []string // the packages that it binds,
-	except   []string // without these
+	from     []string // packages that the rule binds
+	except   []string // exceptions among them
 	to       []string // forbidden imports
-	indirect bool     // nor have anything import that they link,
-	atMost   int      // but for so many patterns of these
+	indirect bool     // forbids linking them too, that is importing them through others
+	atMost   int      // number of patterns in to that a package may import nevertheless
 }
 
 var rules = []rule{
@@ -143,8 +142,8 @@ var rules = []rule{
 // pkg is a package as `go list -json` describes it.
 type pkg struct {
 	ImportPath string
-	Imports    []string // directly, without its tests
-	Deps       []string // with all transitive ones
+	Imports    []string // direct imports, without those of tests
+	Deps       []string // direct and indirect imports
 }
 
 // matches reports whether an import path fits a pattern.
@@ -180,7 +179,7 @@ func (r rule) violations(packages []pkg) []string {
 		matched := make(map[string]bool)
 		for _, imported := range imports {
 			i := slices.IndexFunc(r.to, func(pattern string) bool { return matches(pattern, imported) })
-			if i >= 0 && !matches(r.to[i], p.ImportPath) { // rooms of one house know one another
+			if i >= 0 && !matches(r.to[i], p.ImportPath) { // packages of one pattern may import one another
 				matched[r.to[i]] = true
 				forbidden = append(forbidden, fmt.Sprintf("%s %s %s", p.ImportPath, verb, imported))
 			}
@@ -192,7 +191,7 @@ func (r rule) violations(packages []pkg) []string {
 	return found
 }
 
-// list returns the module's packages, as functions are built.
+// list returns the module's packages, with the build tags of functions.
 func list(t *testing.T) []pkg {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "list", "-tags", "lambda.norpc", "-json=ImportPath,Imports,Deps", module+"/...")
@@ -225,7 +224,7 @@ func TestImports(t *testing.T) {
 			for _, violation := range r.violations(packages) {
 				t.Errorf("%s: %s", violation, r.reason)
 			}
-			// A rule for a package that was renamed would hold for nothing.
+			// A pattern that fits no package, after a rename for example, would forbid nothing.
 			for _, pattern := range slices.Concat(r.from, r.except, r.to) {
 				isOwn := strings.HasPrefix(pattern, "./")
 				if isOwn && !slices.ContainsFunc(packages, func(p pkg) bool { return matches(pattern, p.ImportPath) }) {
@@ -248,7 +247,7 @@ func groupsOf(path string) []string {
 	return in
 }
 
-// TestGroups: a package in no group would be bound by no rule, and a package in two by rules that contradict each other.
+// TestGroups: no rule would bind a package in no group, and contradicting rules would bind a package in two.
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	packages := list(t)
@@ -274,7 +273,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestDeployedWing: every package directly below internal/ runs on AWS, so a listing shows the deployed code.
+// TestDeployedWing: every package directly below internal/ runs on AWS, so that a listing of the folder shows the deployed
+// code.
 func TestDeployedWing(t *testing.T) {
 	t.Parallel()
 	packages := list(t)
@@ -293,15 +293,15 @@ func TestDeployedWing(t *testing.T) {
 	}
 }
 
-// TestRulesCanBreak applies each rule to a package that breaks it, and to a package that only seems to.
+// TestRulesCanBreak applies each rule to a package that breaks it, and to a package that only seems to break it.
 func TestRulesCanBreak(t *testing.T) {
 	t.Parallel()
 	own := func(path string) string { return module + "/" + path }
 	for _, test := range []struct {
 		rule          string
 		from          string
-		imports, deps []string // deps besides imports
-		want          []string // the forbidden ones among them
+		imports, deps []string // deps are the indirect ones
+		want          []string // the forbidden imports
 	}{
 		{"the domain knows no technology", own("internal/usage"),
 			[]string{"time", own("internal/restaurant"), "github.com/aws/aws-lambda-go/events"}, nil,

@@ -1,2 +1,2 @@
-// Package deptest tests which of the project's packages may import which others, each rule with its reason.
+// Package deptest tests which packages may import which others. Each rule has its reason.
 package deptest

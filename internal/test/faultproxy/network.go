@@ -1,5 +1,5 @@
-// Package faultproxy puts a network with changeable weather between a client and a server: slow, silent, cut off. Tests use it
-// on real engines, which don't fail by themselves. No function links it.
+// Package faultproxy puts a network between a client and a server and lets it fail: slow, silent, cut off. Tests use it with
+// real engines, which don't fail by themselves. No deployed function links it.
 package faultproxy
 
 import (
@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Weather is how a network treats the connections through it. The zero Weather is fine.
+// Weather is how a network treats its connections. The zero Weather has no faults.
 type Weather struct {
-	Delay   time.Duration // of each piece of an answer
-	Silent  bool          // accepts requests and answers nothing; connections with such requests end with the silence
-	Reset   bool          // ends each connection when something is sent
-	Cut     int           // ends each answer after so many bytes; 0 lets all of it pass
-	Every   int           // Cut applies to one answer in so many; 0 applies it to all
-	Refuses bool          // refuses connections, and ends existing ones
+	Delay   time.Duration // before each piece of an answer
+	Silent  bool          // takes requests and answers nothing; connections with such requests end with the silence
+	Reset   bool          // ends a connection when something is sent over it
+	Cut     int           // bytes after which an answer ends; 0 lets all of it pass
+	Every   int           // Cut applies to every nth answer; 0 applies it to all
+	Refuses bool          // refuses new connections and ends existing ones
 }
 
-// Network lies between clients and a server. Its methods may be called concurrently.
+// Network is a network between clients and a server. It is safe for concurrent use.
 type Network struct {
 	address string
 
@@ -27,11 +27,11 @@ type Network struct {
 	server      string
 	weather     Weather
 	listener    net.Listener
-	connections map[*net.TCPConn]*Weather // the clients', each with its own weather if it isn't the network's
-	answers     int                       // pieces, ever
+	connections map[*net.TCPConn]*Weather // clients' connections; nil is the network's weather
+	answers     int                       // number of pieces of answers so far
 }
 
-// New returns a network to the server at an address, in fine weather. It must be closed.
+// New returns a network to the server at an address, without faults. The caller must close it.
 func New(server string) (*Network, error) {
 	n := &Network{server: server, connections: make(map[*net.TCPConn]*Weather)}
 	if err := n.listen("127.0.0.1:0"); err != nil {
@@ -41,10 +41,10 @@ func New(server string) (*Network, error) {
 	return n, nil
 }
 
-// Address is where clients reach the server.
+// Address returns the address at which clients reach the server.
 func (n *Network) Address() string { return n.address }
 
-// Close ends all connections, and takes no more.
+// Close ends all connections and refuses new ones.
 func (n *Network) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -76,8 +76,8 @@ func (n *Network) listen(address string) error {
 	return nil
 }
 
-// Turn changes the weather for all connections, existing and future. It fails if another program took the network's port while
-// it refused connections.
+// Turn changes the weather for all connections, existing and future. It fails if another program has taken the network's port
+// while it refused connections.
 func (n *Network) Turn(to Weather) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -86,7 +86,7 @@ func (n *Network) Turn(to Weather) error {
 	if to.Refuses && !before.Refuses {
 		_ = n.listener.Close()
 	}
-	if to.Refuses || before.Silent && !to.Silent { // requests sent into the silence are lost, and get no answer
+	if to.Refuses || before.Silent && !to.Silent { // requests sent during the silence are lost
 		n.disconnect()
 	}
 	if before.Refuses && !to.Refuses {
@@ -103,8 +103,8 @@ func (n *Network) Lead(server string) {
 	n.disconnect()
 }
 
-// Forget turns the connections that exist silent for ever, as a network does that has lost track of them, and returns how
-// many there are.
+// Forget makes the existing connections silent for ever, like a network that has lost track of them, and returns their
+// number.
 func (n *Network) Forget() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -146,7 +146,7 @@ func (n *Network) pass(client *net.TCPConn) {
 	_ = server.Close()
 }
 
-// answerTo sends a client the part of an answer that its weather lets pass.
+// answerTo sends a client the part of an answer that the weather lets pass.
 type answerTo struct {
 	client  *net.TCPConn
 	network *Network
@@ -165,7 +165,7 @@ func (a answerTo) Write(p []byte) (int, error) {
 	return a.client.Write(p)
 }
 
-// isNext says whether it is an answer's turn that comes round once in so many.
+// isNext reports whether this answer is the next in every nth; 0 means every answer.
 func (n *Network) isNext(every int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -173,7 +173,7 @@ func (n *Network) isNext(every int) bool {
 	return every == 0 || n.answers%every == 0
 }
 
-// requestFrom sends the server the part of a request that its client's weather lets pass.
+// requestFrom sends the server the part of a request that the weather lets pass.
 type requestFrom struct {
 	server  net.Conn
 	client  *net.TCPConn

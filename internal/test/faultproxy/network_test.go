@@ -37,7 +37,7 @@ func serve(t *testing.T, word string) string {
 	return listener.Addr().String()
 }
 
-// dial returns a func that sends a line over the same connection each time and returns the answer.
+// dial opens a connection. It returns a func that sends a line over it and returns the answer.
 func dial(t *testing.T, n *faultproxy.Network) func() (string, error) {
 	t.Helper()
 	connection, err := net.Dial("tcp", n.Address())
@@ -50,13 +50,13 @@ func dial(t *testing.T, n *faultproxy.Network) func() (string, error) {
 		if _, err := io.WriteString(connection, "hello\n"); err != nil {
 			return "", err
 		}
-		_ = connection.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // only a silent connection reaches it
+		_ = connection.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // only a silent connection takes so long
 		answer, err := answers.ReadString('\n')
 		return answer, err
 	}
 }
 
-// TestWeather: each weather comes over a connection and goes again; afterwards new connections work as before.
+// TestWeather: each weather affects a connection and ends again. Afterwards new connections work as before.
 func TestWeather(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -81,7 +81,7 @@ func TestWeather(t *testing.T) {
 			for {
 				if answer, err := ask(); err == nil && answer == "first hello\n" {
 					break
-				} else if !errors.Is(err, os.ErrDeadlineExceeded) { // the machine is busy
+				} else if !errors.Is(err, os.ErrDeadlineExceeded) { // otherwise this machine is busy
 					t.Fatalf("in fine weather: %q, %v", answer, err)
 				}
 				ask = dial(t, n)
@@ -107,7 +107,7 @@ func TestWeather(t *testing.T) {
 	}
 }
 
-// TestForget: existing connections lead nowhere, and new ones to the server.
+// TestForget: existing connections are dead, and new ones reach the server.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	n, err := faultproxy.New(serve(t, "first"))

@@ -1,4 +1,4 @@
-// Package habits_test holds the repository's own files to the rules of CONTRIBUTING.md that a machine can check.
+// Package habits_test checks the rules of CONTRIBUTING.md that a machine can check, on the repository's own files.
 package habits_test
 
 import (
@@ -27,10 +27,10 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// pinned matches an action named by its commit, with the commit's version in a comment. A tag could be moved to other code.
+// pinned matches an action that is named by its commit, with the version in a comment. A tag could be moved to other code.
 var pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(,.*)?$`)
 
-// unpinned returns the actions of a workflow that aren't pinned, and how many actions there are.
+// unpinned returns the actions of a workflow that aren't pinned, and the number of all its actions.
 func unpinned(workflow string) (found []string, all int) {
 	for _, use := range regexp.MustCompile(`(?m)^[ -]*uses:[ ]*(.*)$`).FindAllStringSubmatch(workflow, -1) {
 		all++
@@ -70,7 +70,7 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestDependenciesAreUpdated: each place in which the repository names dependencies is in Dependabot's configuration.
+// TestDependenciesAreUpdated: each file that names dependencies is in Dependabot's configuration.
 func TestDependenciesAreUpdated(t *testing.T) {
 	t.Parallel()
 	var config struct {
@@ -108,7 +108,7 @@ func TestDependenciesAreUpdated(t *testing.T) {
 	}
 }
 
-// files returns the repository's own files of a name, or with that ending, relative to its root.
+// files returns the repository's own files with a name or an ending, relative to its root.
 func files(t *testing.T, ending string) []string {
 	t.Helper()
 	var found []string
@@ -154,7 +154,7 @@ func TestDisabledLintersHaveReasons(t *testing.T) {
 	}
 }
 
-// maxReadme bounds the README's lines: a newcomer reads all of it, and looks the rest up in docs.
+// maxReadme bounds the lines of the README: a newcomer reads all of it, and looks up the rest in docs.
 const maxReadme = 130
 
 func TestReadmeIsShort(t *testing.T) {
@@ -164,7 +164,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// names are the repository's make targets and tests.
+// names has the repository's make targets and tests.
 type names struct {
 	targets map[string]bool
 	tests   []string
@@ -198,7 +198,8 @@ func TestDocumentsLeadSomewhere(t *testing.T) {
 	}
 }
 
-// astray returns the names and links of a document in a folder that lead nowhere. A test's name may be cut short, as -run allows.
+// astray returns the names and links in a document that lead nowhere. folder is the document's folder. A test's name may be
+// cut short, as -run allows.
 func astray(document, folder string, known names) (faults []string) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(document, -1) {
 		content := []byte(document)

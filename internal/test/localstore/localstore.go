@@ -1,5 +1,5 @@
-// Package localstore gives tests a stack's store on the DynamoDB stand-in: the code that runs on AWS, over the tables that
-// template.yaml defines, with nothing to be started and nothing shared between two tests.
+// Package localstore gives tests a stack's store on DynamoDB's stand-in: the code that runs on AWS, with the tables of
+// template.yaml. Nothing need be started, and tests share nothing.
 package localstore
 
 import (
@@ -24,7 +24,7 @@ import (
 // StackName is the stack with the tables of an Engine.
 const StackName = "sufrah-test"
 
-// tables reads the template once for all tests of a package: that takes longer than most of them.
+// tables reads the template once for all tests of a package, because that takes longer than most tests.
 var tables = sync.OnceValues(func() ([]dynamolocal.Table, error) {
 	path, err := template()
 	if err != nil {
@@ -38,7 +38,7 @@ var tables = sync.OnceValues(func() ([]dynamolocal.Table, error) {
 	return sam.StandIns(defined), err
 })
 
-// template returns the path of template.yaml, which lies beside go.mod, above the package under test.
+// template returns the path of template.yaml, which is next to go.mod, above the package under test.
 func template() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -55,7 +55,7 @@ func template() (string, error) {
 	}
 }
 
-// T is the part of a test or a property that this package uses.
+// T is the part of a test, or of a property test, that this package uses.
 type T interface {
 	Helper()
 	Fatal(args ...any)
@@ -71,9 +71,9 @@ func NewEngine(t T) *dynamolocal.Engine {
 	return dynamolocal.New(time.Now, defined...)
 }
 
-// Over returns a store with transport for its requests, such as an engine's or a wrapper of it.
+// Over returns a store that sends its requests through transport, such as an engine's or a wrapper of it.
 func Over(transport http.RoundTripper) *stackstore.Store {
-	// For a region that AWS doesn't have, the SDK would compile patterns of partitions for each request: a quarter of a
+	// An existing region of AWS: for any other, the SDK compiles patterns in each request, which takes a quarter of a
 	// request's time on the stand-in.
 	config := awsconfig.New("us-east-1", aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint = aws.String("http://dynamodb.local")
@@ -81,7 +81,7 @@ func Over(transport http.RoundTripper) *stackstore.Store {
 	return stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(StackName), rand.Float64)
 }
 
-// Filled returns a function that returns stores with the same content, each on an engine of its own. fill writes it once.
+// Filled returns a function that returns stores with the same content, each on its own engine. fill writes the content once.
 func Filled(fill func(*stackstore.Store) error) func(t T) *stackstore.Store {
 	filled := sync.OnceValues(func() (*dynamolocal.Engine, error) {
 		defined, err := tables()
@@ -101,7 +101,7 @@ func Filled(fill func(*stackstore.Store) error) func(t T) *stackstore.Store {
 	}
 }
 
-// New returns a store on an empty engine of its own.
+// New returns a store on its own, empty engine.
 func New(t T) *stackstore.Store {
 	t.Helper()
 	return Over(NewEngine(t).Transport())

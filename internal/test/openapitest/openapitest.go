@@ -23,17 +23,17 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// anyPath is the path that answers to unknown paths are compared with.
+// anyPath is the path whose description applies to the answers for unknown paths.
 const anyPath = "/api/usage"
 
-// Description is a description of the API that answers can be held to. It is safe for concurrent use.
+// Description is a description of the API with which answers can be compared. It is safe for concurrent use.
 type Description struct {
-	mu        sync.Mutex // the library renders schemas as it first needs them, and minds nobody else meanwhile
+	mu        sync.Mutex // the library renders a schema at its first use, and isn't safe for concurrent use then
 	document  *v3.Document
 	validator validator.Validator
 }
 
-// Load reads a description, and fails if it is not valid OpenAPI 3.1.
+// Load reads a description. It fails if it isn't valid OpenAPI 3.1.
 func Load(path string) (*Description, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -47,7 +47,7 @@ func Load(path string) (*Description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	// Strict: a field or header that the description doesn't have is a fault, though clients have to put up with it.
+	// Strict: a field or header that isn't in the description is a fault here, although clients must tolerate it.
 	v, faults := validator.NewValidator(document, config.WithFormatAssertions(), config.WithStrictMode(),
 		config.WithStrictIgnoredHeadersExtra("X-Content-Type-Options", "Apigw-Requestid"))
 	if len(faults) > 0 {
@@ -63,8 +63,8 @@ func Load(path string) (*Description, error) {
 	return &Description{document: &model.Model, validator: v}, nil
 }
 
-// Check returns the differences between the description and the answer to a request for a path, decoded and without the query,
-// or nil. An unknown path or method must be answered like the description's 404s and 405s.
+// Check returns the differences between an answer and the description, nil if there are none. path is the request's path,
+// decoded and without the query. For an unknown path or method, the answer must be like the description's 404s and 405s.
 func (d *Description) Check(method, path string, answer *http.Response, body []byte) error {
 	if method == http.MethodHead {
 		if len(body) > 0 {
@@ -74,7 +74,7 @@ func (d *Description) Check(method, path string, answer *http.Response, body []b
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	template, operations := d.find(strings.TrimSuffix(path, "/")) // which makes no difference
+	template, operations := d.find(strings.TrimSuffix(path, "/")) // a slash at the end makes no difference
 	described := method
 	if operations[method] == nil {
 		if answer.StatusCode < 400 {
@@ -105,8 +105,8 @@ func (d *Description) Check(method, path string, answer *http.Response, body []b
 
 var variable = regexp.MustCompile(`\{[^}]*\}`)
 
-// find returns the template that fits a path with its operations by method, or nothing. The template with the fewest variables
-// wins.
+// find returns the template that fits a path, with its operations by method, or nothing. If several fit, it returns the one
+// with the fewest variables.
 func (d *Description) find(path string) (template string, operations map[string]*v3.Operation) {
 	fewest := math.MaxInt
 	for candidate, item := range d.document.Paths.PathItems.FromOldest() {
@@ -122,7 +122,7 @@ func (d *Description) find(path string) (template string, operations map[string]
 	return template, operations
 }
 
-// stands reports whether a template stands for a path: a variable for one segment that isn't empty.
+// stands reports whether a template fits a path. A variable stands for one segment that isn't empty.
 func stands(template, path string) bool {
 	wanted, given := strings.Split(template, "/"), strings.Split(path, "/")
 	return slices.EqualFunc(wanted, given, func(want, got string) bool {
@@ -130,23 +130,23 @@ func stands(template, path string) bool {
 	})
 }
 
-// Example is an answer that the description shows, with the request that leads to it.
+// Example is an answer in the description, with the request that causes it.
 type Example struct {
 	Name    string // operation, status and name in the description
 	Status  int
 	Value   any      // as package json decodes it
-	Request *Request // nil if the answer is not the API's own
+	Request *Request // nil if the API itself doesn't give the answer
 }
 
-// Request is the extension x-request of an example. Its credentials and restaurants exist in usageapi's tests.
+// Request is the extension x-request of an example. Its credentials and restaurants exist in usagehttp's tests.
 type Request struct {
 	Method    string            `json:"method" yaml:"method"` // empty: GET
 	Path      string            `json:"path" yaml:"path"`     // with the query
 	Headers   map[string]string `json:"headers" yaml:"headers"`
 	Body      string            `json:"body" yaml:"body"`
-	BodyBytes int               `json:"bodyBytes" yaml:"bodyBytes"` // length of a body that says nothing
+	BodyBytes int               `json:"bodyBytes" yaml:"bodyBytes"` // length of a meaningless body
 	Fault     string            `json:"fault" yaml:"fault"`         // fault of the store: "unavailable" or "unexpected"
-	Given     string            `json:"given" yaml:"given"`         // earlier events: "renewed", "activity" or "nearing"
+	Given     string            `json:"given" yaml:"given"`         // what happened before: "renewed", "activity" or "nearing"
 }
 
 // Examples returns all examples of answers. It fails if a status has none.
@@ -200,7 +200,7 @@ func newExample(shown *base.Example) (Example, error) {
 	return example, nil
 }
 
-// Codes returns the codes of errors that the description knows.
+// Codes returns all error codes in the description.
 func (d *Description) Codes() []string {
 	schema, ok := d.document.Components.Schemas.Get("ErrorCode")
 	if !ok {

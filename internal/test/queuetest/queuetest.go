@@ -1,7 +1,7 @@
-// Package queuetest is the contract of every queue that the project runs on: the local stand-in and real SQS servers alike.
-// Each test talks to the queue through the SDK's client.
+// Package queuetest is the contract of every queue that the project runs on: the local stand-in and real SQS servers. The
+// tests use the queue through the SDK's client.
 //
-// The contract covers the behavior that this project relies on, no more. Where SQS leaves the outcome open, such as a delete
+// The contract has only the behavior that this project relies on. Where SQS leaves the outcome open, such as for a delete
 // with an old receipt handle, it demands nothing.
 package queuetest
 
@@ -22,23 +22,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The settings of the queue behind Fixture.QueueURL. They are short because a real server makes the tests wait.
+// The settings of the queue at Fixture.QueueURL. The times are short, because with a real server the tests really wait.
 const (
 	VisibilityTimeout = 2 * time.Second
 	MaxReceiveCount   = 3
 )
 
-// Fixture is an empty queue and the way to reach it.
+// Fixture is an empty queue with a client for it.
 type Fixture struct {
 	Client *sqs.Client
-	// QueueURL is a queue with the settings above, no delay, and DeadLetterURL's queue as its dead-letter queue.
+	// QueueURL is a queue with the settings above and no delay. Its dead-letter queue is at DeadLetterURL.
 	QueueURL      string
 	DeadLetterURL string
-	// Advance lets time pass for the queue: it moves the queue's clock, or sleeps where the clock is real.
+	// Advance lets time pass for the queue: it moves the queue's clock, or sleeps if the clock is real.
 	Advance func(time.Duration)
 }
 
-// Exercise runs the contract, each part against a fixture of its own from newQueue.
+// Exercise runs the contract. Each part gets a fixture of its own from newQueue.
 func Exercise(t *testing.T, newQueue func(t *testing.T) Fixture) {
 	t.Helper()
 	tests := map[string]func(*testing.T, Fixture){
@@ -253,9 +253,9 @@ func deletion(t *testing.T, f Fixture) {
 		}
 	}
 	remove(messages[0])
-	remove(messages[0]) // a repeat is no error
+	remove(messages[0]) // deleting again is no error
 	f.Advance(VisibilityTimeout)
-	remove(messages[1]) // visible again, but not received again
+	remove(messages[1]) // visible again, and not yet received again
 	wantEmpty(t, f, f.QueueURL)
 }
 
@@ -331,7 +331,7 @@ func longPollDelay(t *testing.T, f Fixture) {
 	}
 }
 
-// poll is a long poll for use beside the test's goroutine.
+// poll makes a long poll, from any goroutine.
 func poll(t *testing.T, f Fixture, seconds int32) []types.Message {
 	out, err := f.Client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &f.QueueURL, WaitTimeSeconds: seconds})
 	if err != nil {
@@ -341,7 +341,8 @@ func poll(t *testing.T, f Fixture, seconds int32) []types.Message {
 	return out.Messages
 }
 
-// concurrentReceivers asks for every message, not for each once: a standard queue may deliver one twice.
+// concurrentReceivers: simultaneous receivers together get every message. A message may come twice, as from any standard
+// queue.
 func concurrentReceivers(t *testing.T, f Fixture) {
 	const messages = 40
 	for i := range messages {
@@ -365,7 +366,7 @@ func concurrentReceivers(t *testing.T, f Fixture) {
 	}
 }
 
-// drain receives until there is nothing left, from any goroutine.
+// drain receives until nothing is left, from any goroutine.
 func drain(t *testing.T, f Fixture) []types.Message {
 	var all []types.Message
 	for {
@@ -449,7 +450,7 @@ func unknownQueue(t *testing.T, f Fixture) {
 	}
 }
 
-// wantRefusal checks that the server, not the network, refused the request.
+// wantRefusal checks that the server refused the request, rather than the network.
 func wantRefusal(t *testing.T, what string, err error) {
 	t.Helper()
 	if target := (smithy.APIError)(nil); !errors.As(err, &target) {

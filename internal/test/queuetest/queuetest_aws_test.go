@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/test/queuetest"
 )
 
-// TestEngineContract holds the contract itself to a server that others wrote, with queues of the template.
+// TestEngineContract checks the contract itself, with somebody else's server and the template's queues.
 func TestEngineContract(t *testing.T) {
 	t.Parallel()
 	endpoint, err := engines.Endpoint(engines.SQS)
@@ -31,7 +31,7 @@ func TestEngineContract(t *testing.T) {
 		f := queuetest.Fixture{Client: client, Advance: time.Sleep}
 		queues, err := parsed.Queues("test-" + rand.Text())
 		must(t, err)
-		for i := range queues { // all except the settings that make the tests wait
+		for i := range queues { // with shorter times than the template's
 			queues[i].VisibilityTimeout, queues[i].MaxReceiveCount = queuetest.VisibilityTimeout, queuetest.MaxReceiveCount
 		}
 		urls, err := engines.CreateQueues(t.Context(), client, queues)

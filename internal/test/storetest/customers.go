@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// ExerciseCustomers runs the suite of a recorder's knowledge of customers beside their sessions.
+// ExerciseCustomers tests a recorder's knowledge of customers: their ids, consent and welcomes.
 func ExerciseCustomers(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
 		"opting out opens nothing":                             testOptOutOpensNothing,
@@ -55,7 +55,7 @@ func saying(consent conversation.Consent, m conversation.Message) conversation.M
 	return m
 }
 
-// tell records a message that opts out or in, and compares the recorder's knowledge before and after it with the flags.
+// tell records a message that opts out or in. It compares the customer's consent before and after it with the flags.
 func (l Ledger) tell(t *testing.T, m conversation.Message, before, after bool) conversation.Recorded {
 	t.Helper()
 	recorded, err := l.Recorder.Record(t.Context(), m)
@@ -89,7 +89,7 @@ func testOptOutOpensNothing(t *testing.T, l Ledger) {
 func testOptOutInSession(t *testing.T, l Ledger) {
 	l.record(t, message("m1", customer, noon))
 	l.tell(t, saying(conversation.OptsOut, message("m2", customer, noon.Add(23*time.Hour))), false, true)
-	l.tell(t, message("m3", customer, noon.Add(25*time.Hour)), true, true) // opting out kept no session open
+	l.tell(t, message("m3", customer, noon.Add(25*time.Hour)), true, true) // opting out hasn't extended the session
 	l.wantConversations(t, 2)
 	l.tell(t, saying(conversation.OptsIn, message("m4", customer, noon.Add(26*time.Hour))), true, false)
 	l.tell(t, message("m5", customer, noon.Add(27*time.Hour)), false, false)
@@ -97,16 +97,16 @@ func testOptOutInSession(t *testing.T, l Ledger) {
 	l.tell(t, saying(conversation.OptsOut, message("m6", customer, noon.Add(27*time.Hour))), false, true)
 	l.tell(t, saying(conversation.OptsIn, message("m7", customer, noon.Add(99*time.Hour))), true, false) // opens a session
 	l.tell(t, saying(conversation.OptsOut, message("m8", customer, noon.Add(99*time.Hour))), false, true)
-	l.tell(t, saying(conversation.OptsIn, message("m9", customer, noon.Add(98*time.Hour))), true, false) // overtaken
+	l.tell(t, saying(conversation.OptsIn, message("m9", customer, noon.Add(98*time.Hour))), true, false) // overtaken by a later message
 	l.wantConversations(t, 3)
 }
 
-// testOptOutReplayed: a replayed webhook that opts out doesn't affect a customer after a later message that opts in.
+// testOptOutReplayed: a replayed opt-out has no effect on a customer who has opted in since.
 func testOptOutReplayed(t *testing.T, l Ledger) {
 	l.record(t, message("m0", customer, noon))
 	out, in := saying(conversation.OptsOut, message("m1", customer, noon)), saying(conversation.OptsIn, message("m2", customer, noon.Add(time.Second)))
 	l.tell(t, out, false, true)
-	for again := range 40 { // more than the ids that are kept
+	for again := range 40 { // more messages than ids are kept
 		l.tell(t, saying(conversation.OptsOut, message(fmt.Sprint("out", again), customer, noon.Add(time.Duration(again)*2*24*time.Hour))), true, true)
 	}
 	out = saying(conversation.OptsOut, message("out39", customer, noon.Add(80*24*time.Hour)))
@@ -123,7 +123,7 @@ func testOptOutReplayed(t *testing.T, l Ledger) {
 	l.tell(t, message("m3", customer, out.ReceivedAt.Add(time.Hour)), false, false)
 }
 
-// testOptOutBesideOpening: a crowd of messages that includes an opt-out opens one conversation.
+// testOptOutBesideOpening: simultaneous messages, one of them an opt-out, open one conversation.
 func testOptOutBesideOpening(t *testing.T, l Ledger) {
 	done := make(chan error)
 	const n = 6
@@ -165,7 +165,7 @@ func testWelcomeAfterOptIn(t *testing.T, l Ledger) {
 // userID is the BSUID of customer.
 const userID = "SA.13491208655302741918"
 
-// form is which of a customer's ids a message carries.
+// form says which of the customer's ids a message carries.
 type form int
 
 const (
@@ -174,7 +174,7 @@ const (
 	byBoth
 )
 
-// of returns a message that carries the ids of a person in a form.
+// of returns a message with the ids that the form carries.
 func (f form) of(id, number, user string, at time.Time) conversation.Message {
 	switch m := message(id, number, at); f {
 	case byUserID:
@@ -192,7 +192,7 @@ func (f form) message(id string, at time.Time) conversation.Message {
 	return f.of(id, customer, userID, at)
 }
 
-// goOn is a message as it is gone on with after it was recorded.
+// goOn returns a message as the further steps after recording take it.
 func goOn(m conversation.Message, r conversation.Recorded) conversation.Message {
 	m.Home = r.Home
 	return m
@@ -224,7 +224,7 @@ func testOneCustomer(t *testing.T, l Ledger) {
 	})
 }
 
-// testTwoBecomeOne: a customer with messages under each id had two conversations, and continues with a single session.
+// testTwoBecomeOne: a customer who wrote under each id had two conversations. They continue as a single session.
 func testTwoBecomeOne(t *testing.T, l Ledger) {
 	l.record(t, byNumber.message("m1", noon))
 	l.record(t, byUserID.message("m2", noon.Add(time.Hour)))
@@ -251,7 +251,7 @@ func testTwoBecomeOne(t *testing.T, l Ledger) {
 func testEndedBecomesOne(t *testing.T, l Ledger) {
 	l.record(t, byNumber.message("m1", noon))
 	l.record(t, byUserID.message("m2", noon.Add(50*time.Hour)))
-	l.record(t, byBoth.message("m3", noon.Add(51*time.Hour))) // the session of the user id goes on
+	l.record(t, byBoth.message("m3", noon.Add(51*time.Hour))) // continues the session of the user id
 	l.wantConversations(t, 2)
 	sessions, err := l.Store.Sessions(t.Context(), "r00001", 20)
 	must(t, err)
@@ -310,7 +310,8 @@ func testOneWelcome(t *testing.T, l Ledger) {
 	}
 }
 
-// testWelcomeMoves: a welcome that is being sent under the user id is settled after a message joined that with a number.
+// testWelcomeMoves: a welcome is being sent under the user id when another message joins that id with a number. The welcome
+// is still settled.
 func testWelcomeMoves(t *testing.T, l Ledger) {
 	m := byUserID.message("m1", noon)
 	sending := goOn(m, l.record(t, m))
@@ -325,7 +326,7 @@ func testWelcomeMoves(t *testing.T, l Ledger) {
 	}
 }
 
-// testNewOwner: a number with another BSUID is a new customer, and the former owner keeps the former owner's messages.
+// testNewOwner: a number that comes with another BSUID is a new customer, and the previous owner keeps their own messages.
 func testNewOwner(t *testing.T, l Ledger) {
 	l.record(t, byBoth.message("m1", noon))
 	const second, third = "SA.2", "SA.3"
@@ -346,7 +347,7 @@ func testNewOwner(t *testing.T, l Ledger) {
 			t.Errorf("message %d of the number's new owner is recorded as %+v, want the same customer and session", i, recorded)
 		}
 	}
-	// The former owner's webhook, captured and posted again, is a repeat for good, and takes the number from nobody.
+	// The previous owner's webhook, captured and posted again, stays a repeat, and doesn't take the number away.
 	for day := range 3 {
 		if again := l.record(t, owner(userID)("m1", time.Duration(day)*24*time.Hour)); !again.Repeat {
 			t.Errorf("the former owner's webhook, posted again on day %d, is recorded as %+v, want a repeat", day, again)
@@ -359,7 +360,7 @@ func testNewOwner(t *testing.T, l Ledger) {
 			t.Errorf("message %d of the new owner after the captured webhook is recorded as %+v, want the same customer at %s", i, recorded, customer)
 		}
 	}
-	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // a customer known by a user id gets the number
+	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // a customer who was known by a user id only now has the number
 	l.wantConversations(t, 3)
 	if recorded := l.record(t, owner(third)("t1", 6*time.Minute)); recorded.First || recorded.Opened || recorded.Home != customer {
 		t.Errorf("the third owner, known by a user id, is recorded as %+v, want no new conversation, and home %s", recorded, customer)
@@ -397,7 +398,7 @@ func testOptOutByEither(t *testing.T, l Ledger) {
 	l.tell(t, byUserID.of("n2", number, user, noon.Add(time.Minute)), true, true)
 	l.tell(t, byNumber.of("n3", number, user, noon.Add(time.Minute)), true, true)
 	l.wantConversations(t, 2)
-	// So it does where its delivery broke off in between, and came again.
+	// It also does if its delivery broke off in between and was repeated.
 	broken := saying(conversation.OptsOut, byBoth.of("b1", "+966500000007", "SA.7", noon))
 	if _, err := l.Recorder.Record(l.Break(t.Context(), 1), broken); err == nil {
 		t.Fatal("the opt-out was recorded whole, though the process died after its first write: this case proves nothing")
@@ -424,7 +425,7 @@ func testRepeatsOfBoth(t *testing.T, l Ledger) {
 
 func testCustomersFromElsewhere(t *testing.T, l Ledger) {
 	const other, quiet = "+966500000002", "SA.4"
-	l.record(t, byUserID.message("m0", noon.Add(-time.Hour))) // a customer known by the user id comes with a number too
+	l.record(t, byUserID.message("m0", noon.Add(-time.Hour))) // a customer known by the user id now comes with a number too
 	rows := []conversation.Session{
 		{RestaurantID: "r00001", Customer: customer, UserID: userID, OpenedAt: noon, LastMessageAt: noon.Add(time.Hour), Messages: 3, Welcomed: true},
 		{RestaurantID: "r00001", Customer: other, OpenedAt: noon, LastMessageAt: noon, Messages: 1, Welcomed: true, OptedOut: true},
@@ -448,18 +449,18 @@ func testCustomersFromElsewhere(t *testing.T, l Ledger) {
 		return nil
 	}))
 	slices.SortFunc(stored, func(a, b conversation.Session) int { return strings.Compare(a.Customer, b.Customer) })
-	rows[0].Welcomed = false // the welcome that m0 is owed
-	rows[3].Welcomed = true  // none is due
+	rows[0].Welcomed = false // m0's welcome is still due
+	rows[3].Welcomed = true  // no welcome is due
 	wantEqual(t, "sessions", stored, rows)
 	l.tell(t, byUserID.message("m1", noon.Add(2*time.Hour)), false, false)
 	l.tell(t, byNumber.of("m2", other, "", noon.Add(2*time.Hour)), true, true)
-	l.wantConversations(t, 1) // m0
+	l.wantConversations(t, 1) // that of m0
 	l.tell(t, byUserID.of("m3", "", quiet, noon.Add(2*time.Hour)), true, true)
 	l.wantConversations(t, 2)
 }
 
 // testBrokenOffBetween: a delivery with both ids dies after each of its writes, and messages of all forms come before it is
-// delivered again. Each conversation is counted once, whichever delivery counts it.
+// repeated. Each conversation is counted once, whichever delivery counts it.
 func testBrokenOffBetween(t *testing.T, l Ledger) {
 	want := int64(0)
 	for before, known := range map[string][]form{"new": nil, "by number": {byNumber}, "by user id": {byUserID}, "by either": {byNumber, byUserID}} {
@@ -496,14 +497,14 @@ func testBrokenOffBetween(t *testing.T, l Ledger) {
 	}
 }
 
-// person is a customer with both ids, as the model knows them.
+// person is a customer with both ids in the model.
 type person struct {
 	number, user string
-	last         [2]time.Time // of the sessions under the number and the BSUID
+	last         [2]time.Time // latest message under the number, and under the BSUID
 	joined       bool
 }
 
-// receive records a message of the person in the model, and reports whether it opens a session.
+// receive notes a person's message in the model, and reports whether it opens a session.
 func (p *person) receive(f form, at time.Time) bool {
 	if f == byBoth && !p.joined {
 		p.joined = true
@@ -518,8 +519,8 @@ func (p *person) receive(f form, at time.Time) bool {
 	return last.IsZero() || !at.Before(last.Add(conversation.SessionLength))
 }
 
-// streamOfCustomers has some customers write in any form and order, at the same time too, with repeats and processes that die:
-// each session of a customer, joined once a message has carried both ids, is counted once.
+// streamOfCustomers: some customers write in any form and order, also at the same time, with repeats and with processes that
+// die. Each session is counted once. Sessions of a customer are joined by the first message with both ids.
 func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usage.Calendar) Ledger) {
 	l := newLedger(t, usage.NewCalendar(nil))
 	create(t, l.Store, Restaurant(1), nil)
@@ -559,20 +560,20 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 		fresh := p.last[0].IsZero() && p.last[1].IsZero()
 		want += btoi(p.receive(f, now))
 		switch rapid.IntRange(0, 3).Draw(rt, "how") {
-		case 0: // dies, and is delivered again
+		case 0: // dies, and is repeated
 			if deliver(l.Break(context.Background(), rapid.IntRange(1, 5).Draw(rt, "writes")), m) == nil {
 				break
 			}
 			now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(rt, "until again"))
 			p.last[0], p.last[1] = moved(p, f, now)
-		case 1: // beside other messages, any of which may open the session
+		case 1: // at the same time as other messages, any of which may open the session
 			for range rapid.IntRange(1, 3).Draw(rt, "beside") {
 				another := f
 				if p.joined && (fresh || f != byBoth) {
 					another = rapid.SampledFrom([]form{f, byBoth}).Draw(rt, "another form")
 				}
 				beside := another.of(fmt.Sprint("m", i, "/", len(group)), p.number, p.user, now)
-				group = append(group, beside, m) // and a copy
+				group = append(group, beside, m) // with a copy
 				want += btoi(p.receive(another, now))
 			}
 		}
@@ -589,7 +590,7 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 	}
 }
 
-// moved returns the latest messages of a person after a delivery was repeated: the repeat may be the delivery that counts.
+// moved returns a person's latest messages after a repeated delivery: the repeat may be the delivery that counts.
 func moved(p *person, f form, at time.Time) (number, user time.Time) {
 	if f == byUserID && !p.joined {
 		return p.last[0], latest(p.last[1], at)

@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// fullest returns the ids of the restaurants at or above the share, the fullest first and then by id.
+// fullest returns the ids of the restaurants at or above the share, the fullest first, and by id if equal.
 func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaultLimit int64) []string {
 	t.Helper()
 	at := time.Date(month.Year, month.Month, 2, 0, 0, 0, 0, time.UTC)
@@ -33,8 +33,8 @@ func fullest(t *testing.T, s Store, month usage.Month, share usage.Share, defaul
 	return ids
 }
 
-// Watch does the work after a conversation was opened at the time: it returns the restaurant's quota, and updates the
-// restaurant's place in the ranking.
+// Watch does the work that follows the opening of a conversation: it returns the restaurant's quota, and updates its place in
+// the ranking.
 func Watch(ctx context.Context, q conversation.QuotaAlerter, restaurantID string, at time.Time) (conversation.QuotaState, error) {
 	state, err := q.QuotaState(ctx, restaurantID, at)
 	if err == nil && state.Place != nil {
@@ -44,7 +44,7 @@ func Watch(ctx context.Context, q conversation.QuotaAlerter, restaurantID string
 	return state, err
 }
 
-// dailyBots numbers the bots of daily: no two restaurants' may have the same id.
+// dailyBots numbers the bots that daily makes, because no two restaurants' bots may have the same id.
 var dailyBots atomic.Int64
 
 func daily(limit int64) *restaurant.Bot {
@@ -65,13 +65,13 @@ func testFullest(t *testing.T, s Store) {
 		{daily(10), 270}, // 90 %
 		{daily(10), 269},
 		{daily(10), 299},
-		{daily(10), 301}, // more than all
+		{daily(10), 301}, // more than the limit
 		{daily(1), 30},
-		{daily(0), 1},                // more than any
-		{daily(0), 0},                // none of none
+		{daily(0), 1},                // used, with a limit of zero
+		{daily(0), 0},                // unused, with a limit of zero
 		{daily(-1), 5000},            // unlimited
-		{nil, 270},                   // 90 % of the default's
-		{daily(1_000_000_000), 1000}, // next to nothing
+		{nil, 270},                   // 90 % of the default limit
+		{daily(1_000_000_000), 1000}, // hardly anything
 		{daily(10), 0},
 	} {
 		create(t, s, Restaurant(i), r.bot)
@@ -88,7 +88,7 @@ func testFullest(t *testing.T, s Store) {
 	wantEqual(t, "December", fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 1, defaultLimit), []string{})
 	wantEqual(t, "any in December", len(fullest(t, s, usage.Month{Year: 2026, Month: time.December}, 0, defaultLimit)), 10)
 
-	// The default is configured, and so may change without a write.
+	// The default limit is configured, so it may change without a write.
 	wantEqual(t, "90 %, no default", fullest(t, s, november, usage.AlertShare, usage.Unlimited), nearing[:5])
 	wantEqual(t, "any, no default", fullest(t, s, november, 0, usage.Unlimited),
 		[]string{"r00005", "r00003", "r00004", "r00002", "r00000", "r00001", "r00009", "r00006", "r00010"})
@@ -125,10 +125,10 @@ func testFullestFollows(t *testing.T, s Store) {
 	want("unlimited", 0, "r00002")
 	must(t, s.SetBot(t.Context(), "r00001", *daily(0))) // 280 of 100
 	want("nothing but the top-up", usage.Whole, "r00001")
-	must(t, s.SetBot(t.Context(), "r00002", *daily(1))) // 290 of 35: a bot for the restaurant without one
+	must(t, s.SetBot(t.Context(), "r00002", *daily(1))) // 290 of 35: the restaurant without a bot gets one
 	want("its first bot", usage.Whole, "r00002", "r00001")
 
-	// Usage imported before its restaurant, over existing usage, and of other months.
+	// Usage that is imported before its restaurant, over existing usage, and for other months.
 	use(t, s, "r00003", 30)
 	want("without a restaurant", usage.Whole, "r00002", "r00001")
 	create(t, s, Restaurant(3), daily(1))
@@ -142,7 +142,7 @@ func testFullestFollows(t *testing.T, s Store) {
 	want("created switched off", usage.Whole, "r00001", "r00003")
 }
 
-// testWatch has conversations fill a quota, and its limit change meanwhile.
+// testWatch fills a quota with conversations, and changes its limit meanwhile.
 func testWatch(t *testing.T, l Ledger) {
 	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
 	customers, unwatched := 0, 0
@@ -184,7 +184,7 @@ func testWatch(t *testing.T, l Ledger) {
 	wantShare(50*usage.Percent, true)
 	wantShare(50*usage.Percent+1, false)
 
-	// A place that a delivery didn't get to is made up for by the next one.
+	// If a delivery doesn't get to set the place, the next one sets it.
 	l.record(t, message("unwatched", "+966511111111", noon.Add(time.Hour)))
 	unwatched = 1
 	open(1) // 33 of 62
@@ -202,8 +202,8 @@ func testWatch(t *testing.T, l Ledger) {
 	}
 }
 
-// testFullestDuringRaces opens conversations while the limit changes, top-ups are made and the restaurant is switched on and
-// off. In the end the ranking has the sum of all of them.
+// testFullestDuringRaces opens conversations while the limit changes, top-ups are made, and the restaurant is switched on and
+// off. In the end its place shows all of them.
 func testFullestDuringRaces(t *testing.T, l Ledger) {
 	must(t, l.Store.SetBot(t.Context(), "r00001", *daily(1)))
 	const customers, changes = 24, 6
@@ -214,7 +214,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 			if _, err := Record(ctx, l.Recorder, m); err != nil {
 				return err
 			}
-			// A place that others keep changing is given up after a while, and made up for below.
+			// After a while Watch gives up a place that others keep changing. It is set below.
 			if _, err := Watch(ctx, l.QuotaAlerter, "r00001", noon); !errors.Is(err, outage.ErrUnavailable) {
 				return err
 			}
@@ -255,7 +255,7 @@ func testFullestDuringRaces(t *testing.T, l Ledger) {
 	wantEqual(t, "not reached", len(fullest(t, l.Store, november, exact+1, usage.Unlimited)), 0)
 }
 
-// testAlertsClaimed: of the deliveries that see a threshold passed, one tells of it.
+// testAlertsClaimed: of several deliveries that see a threshold passed, one reports it.
 func testAlertsClaimed(t *testing.T, l Ledger) {
 	first, second := message("m1", customer, noon), message("m2", "+966500000002", noon.Add(time.Second))
 	l.record(t, first)
@@ -272,21 +272,22 @@ func testAlertsClaimed(t *testing.T, l Ledger) {
 	claim(first, noon, none, true)
 	claim(first, noon, none, true)
 	claim(second, noon.Add(conversation.AlertLeaseLength-time.Millisecond), none, false)
-	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 100}, true)) // not its to tell
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 100}, true)) // it doesn't hold the lease
 	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, conversation.QuotaAlerts{Noted: 80}, false))
-	claim(second, noon.Add(conversation.AlertLeaseLength), conversation.QuotaAlerts{Noted: 80}, true) // the first one died
-	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, none, true))               // too late
+	claim(second, noon.Add(conversation.AlertLeaseLength), conversation.QuotaAlerts{Noted: 80}, true) // the first delivery has died
+	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), first, november, none, true))               // its lease is over
 	must(t, l.QuotaAlerter.SettleQuotaAlerts(t.Context(), second, november, conversation.QuotaAlerts{Noted: 90, Sent: 80}, true))
 	claim(first, noon.Add(conversation.AlertLeaseLength), conversation.QuotaAlerts{Noted: 90, Sent: 80}, true)
 	state, err := l.QuotaAlerter.QuotaState(t.Context(), "r00001", noon)
 	must(t, err)
 	wantEqual(t, "alerts", state.QuotaAlerts, conversation.QuotaAlerts{Noted: 90, Sent: 80})
 	_, err = l.QuotaAlerter.QuotaState(t.Context(), "r00002", noon)
-	must(t, err) // nothing was opened there
+	must(t, err) // nothing was opened in that month
 }
 
-// testAlertsToldAgain: a top-up that takes the use below a threshold makes it notify again, even while somebody is notifying of
-// it. A top-up that doesn't changes nothing.
+// testAlertsToldAgain: a top-up can take the used share below a threshold. When the share passes the threshold again, the
+// owner is notified again. That holds even if a delivery is just reporting the threshold. A top-up that leaves the share
+// above the threshold changes nothing.
 func testAlertsToldAgain(t *testing.T, l Ledger) {
 	m := message("m1", customer, noon)
 	l.record(t, m)
@@ -320,13 +321,13 @@ func testAlertsToldAgain(t *testing.T, l Ledger) {
 	want(100, 90)
 	change(3, 3) // 30 of 33: 90 %
 	want(90, 90)
-	change(-3, 0) // all of it is used again, and not told of yet
+	change(-3, 0) // all is used again, which isn't reported yet
 	want(90, 90)
 	claim()
 	settle(100, 90, false)
 	change(4, 4) // 30 of 34: 88 %
 	want(80, 80)
-	settle(100, 100, true) // by the previous holder of the lease
+	settle(100, 100, true) // by the previous holder of the lease, without effect
 	want(80, 80)
 	claim()      // nobody holds it any more
 	change(1, 5) // 30 of 35: still 80 %

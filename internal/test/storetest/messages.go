@@ -36,8 +36,8 @@ func wantMessages(t testing.TB, store Store, restaurantID string, month usage.Mo
 	}
 }
 
-// testMessages: messages are counted by day and class, by their furthest status, with reports in any order and repeated any
-// number of times.
+// testMessages: messages are counted by day and class, by their furthest status. Reports may come in any order and any number
+// of times.
 func testMessages(t *testing.T, store Store) {
 	ctx := t.Context()
 	wantMessages(t, store, "r1", november, ledger.Month{})
@@ -80,7 +80,7 @@ func testMessages(t *testing.T, store Store) {
 	wantMessages(t, store, "r1", usage.Month{Year: 2026, Month: time.December}, ledger.Month{1: {list: {Sent: 1}}})
 }
 
-// testMessagesAtOnce: callbacks of one page that come at the same moment are all kept.
+// testMessagesAtOnce: of simultaneous callbacks for one page, none is lost.
 func testMessagesAtOnce(t *testing.T, store Store) {
 	var group sync.WaitGroup
 	for number := range delivery.PageSize {
@@ -98,8 +98,8 @@ func testMessagesAtOnce(t *testing.T, store Store) {
 	}})
 }
 
-// testAnyCallbacks: a month's callbacks may be reordered, repeated and lost; the counts show each message's furthest
-// reported status.
+// testAnyCallbacks: a month's callbacks are reordered, repeated and lost. The counts show each message's furthest reported
+// status.
 func testAnyCallbacks(t *testing.T, store Store) {
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {

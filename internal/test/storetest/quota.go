@@ -18,8 +18,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// quotas is a random sequence of messages, top-ups, changes of limits, switches and month ends, with the expected figures:
-// everything is kept as it happened, and each figure is computed anew.
+// quotas is a random sequence of messages, top-ups, limit changes, switches and ends of months. It keeps everything as it
+// happened, and computes each expected figure anew from that.
 type quotas struct {
 	rt       *rapid.T
 	ledger   Ledger
@@ -143,7 +143,7 @@ func (q *quotas) topUp(ctx context.Context, tenant *quotaTenant) {
 	}
 }
 
-// quota works out how the current month stands.
+// quota computes the current month's quota.
 func (t *quotaTenant) quota(q *quotas) usage.Quota {
 	var used, added int64
 	for _, s := range t.sessions {
@@ -157,7 +157,7 @@ func (t *quotaTenant) quota(q *quotas) usage.Quota {
 	return usage.NewQuota(t.limit, used, added)
 }
 
-// details works out all that is shown of a restaurant.
+// details computes everything that is shown of a restaurant.
 func (t *quotaTenant) details(q *quotas) usage.Details {
 	month, quota := q.calendar.Month(q.now), t.quota(q)
 	d := usage.Details{
@@ -207,7 +207,7 @@ func (t *quotaTenant) details(q *quotas) usage.Details {
 	return d
 }
 
-// compare compares every figure of every route with the computed one.
+// compare compares every figure on every route with the computed one.
 func (q *quotas) compare() {
 	ctx := context.Background()
 	service := usage.NewService(q.ledger.Store, q.calendar, restaurant.Limits{ConversationsPerDay: defaultLimit}, func() time.Time { return q.now })

@@ -19,17 +19,17 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Ledger is a recorder with the store that shows its records.
+// Ledger is a recorder, with the store that shows what was recorded.
 type Ledger struct {
 	Store        Store
 	Recorder     conversation.Recorder
 	QuotaAlerter conversation.QuotaAlerter // over the same store
-	// Break returns a context in which the process dies right after a number of successful writes, without seeing the last
-	// answer. It is nil if a recorder can't break off.
+	// Break returns the context of a process that dies right after the given number of successful writes, without the answer
+	// to the last. It is nil if a recorder can't break off.
 	Break func(ctx context.Context, writes int) context.Context
 }
 
-// ExerciseRecorder runs the suite of recorders. newLedger returns an empty ledger that counts in the calendar.
+// ExerciseRecorder tests recorders. newLedger returns an empty ledger that counts in the calendar.
 func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.Calendar) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
 		"a session of 24 hours is one conversation":                    testSessions,
@@ -79,7 +79,7 @@ func ExerciseRecorder(t *testing.T, newLedger func(t testing.TB, calendar usage.
 	})
 }
 
-// noon is when the suite's messages begin.
+// noon is the time of the tests' first messages.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func message(id, customer string, at time.Time) conversation.Message {
@@ -90,7 +90,7 @@ func message(id, customer string, at time.Time) conversation.Message {
 
 const customer = "+966500000001"
 
-// Record records a message and all that it leaves to be counted, as a delivery does.
+// Record records a message and completes its counts, as a delivery does.
 func Record(ctx context.Context, r conversation.Recorder, m conversation.Message) (conversation.Recorded, error) {
 	recorded, err := r.Record(ctx, m)
 	if err == nil {
@@ -106,7 +106,7 @@ func (l Ledger) record(t *testing.T, m conversation.Message) conversation.Record
 	return recorded
 }
 
-// claim claims a reply at the time of the delivery.
+// claim claims a reply for a delivery at the time of that delivery.
 func (l Ledger) claim(t *testing.T, m conversation.Message, r conversation.Reply) conversation.ReplyState {
 	t.Helper()
 	state, err := l.Recorder.Claim(t.Context(), m, r, m.ReceivedAt)
@@ -130,14 +130,14 @@ func (l Ledger) wantConversations(t *testing.T, want int64) {
 	}
 }
 
-// testAnswersInLedger: once the ledger shows that Twilio took an answer, the answer is settled for every other delivery,
-// even if its sender died. If it failed or nothing is known, the next delivery after the end of the lease sends it.
+// testAnswersInLedger: once the ledger shows that Twilio took an answer, the answer is settled for all other deliveries, even
+// if its sender died. If the answer failed, or nothing is known, the next delivery after the lease sends it.
 func testAnswersInLedger(t *testing.T, l Ledger) {
 	for i, test := range []struct {
 		what          string
 		entered       delivery.Status
 		released      bool
-		before, after conversation.ReplyState // of a repeat: while the lease lasts, and when it is over
+		before, after conversation.ReplyState // of a repeat: during the lease, and after it
 	}{
 		{"nothing", delivery.Unknown, false, conversation.ReplyElsewhere, conversation.ReplyHeld},
 		{"sent", delivery.Sent, false, conversation.ReplySettled, conversation.ReplySettled},
@@ -170,7 +170,7 @@ func testAnswersInLedger(t *testing.T, l Ledger) {
 		if test.after != conversation.ReplyHeld {
 			continue
 		}
-		// The repeat's message is at a place of its own: the third delivery finds it there.
+		// The repeat's answer has a place of its own, where the third delivery finds it.
 		must(t, l.Store.Enter(t.Context(), first.RestaurantID, entry(23, pageTwo, i, delivery.Sent)))
 		third := repeat
 		third.Delivery, third.ReceivedAt = "a third", repeat.ReceivedAt.Add(time.Second)
@@ -180,7 +180,7 @@ func testAnswersInLedger(t *testing.T, l Ledger) {
 	}
 }
 
-// testFromAd: for 72 hours after a message from an ad messages to the customer are free, in every session and under each of
+// testFromAd: for 72 hours after a message from an ad, messages to the customer are free: in every session, and under both of
 // the customer's ids.
 func testFromAd(t *testing.T, l Ledger) {
 	const userID = "SA.13491208655302741918"
@@ -240,7 +240,7 @@ func testSessions(t *testing.T, l Ledger) {
 func testSeparateSessions(t *testing.T, l Ledger) {
 	l.record(t, message("m1", customer, noon))
 	l.record(t, message("m2", "+966500000002", noon.Add(time.Minute)))
-	other := message("m1", customer, noon.Add(2*time.Minute)) // ids are told apart by restaurant too
+	other := message("m1", customer, noon.Add(2*time.Minute)) // the same id counts for another restaurant
 	other.RestaurantID = "r00002"
 	if recorded := l.record(t, other); recorded.Repeat || !recorded.First {
 		t.Errorf("a message with an id that another restaurant's message has is recorded as %+v, want a first message", recorded)
@@ -264,15 +264,15 @@ func testRepeats(t *testing.T, l Ledger) {
 	after, activityAfter := l.count(t, "r00001")
 	wantEqual(t, "month", after, before)
 	wantEqual(t, "activity", activityAfter, activity)
-	// The repeats extended nothing: the session ends a day after m2.
+	// The repeats haven't extended the session: it ends a day after m2.
 	l.record(t, message("m3", customer, noon.Add(25*time.Hour)))
 	l.wantConversations(t, 2)
 }
 
-// testLateRepeats: the ids of a customer's latest 16 messages are known for good, and all ids of the last RepeatWindow, however
-// many.
+// testLateRepeats: the ids of a customer's latest 16 messages are known forever, and all ids of the last RepeatWindow,
+// however many.
 func testLateRepeats(t *testing.T, l Ledger) {
-	for i := range 60 { // more than are kept, within the window
+	for i := range 60 { // within the window, more ids than are kept forever
 		l.record(t, message(fmt.Sprint("m", i), customer, noon.Add(time.Duration(i)*time.Minute)))
 	}
 	for i := range 60 {
@@ -292,7 +292,7 @@ func testLateRepeats(t *testing.T, l Ledger) {
 	}
 	l.wantConversations(t, 2)
 	at := noon
-	for day := range int64(5) { // a message among these moves the ids to the earlier set
+	for day := range int64(5) { // one of these messages moves the ids to the earlier set
 		at = at.Add(30 * time.Hour)
 		for i := range 4 {
 			l.record(t, message(fmt.Sprint("day ", day, " ", i), customer, at.Add(time.Duration(i)*time.Minute)))
@@ -325,7 +325,7 @@ func testOutOfOrder(t *testing.T, l Ledger) {
 		t.Errorf("the times of the first and the latest message and conversation are wrong: month %+v, activity %+v", count, activity)
 	}
 	wantEqual(t, "tally", activity.Messages.Days, map[int]int64{23: 3})
-	// Nor did the session's end move backwards.
+	// The session's end hasn't moved back either.
 	l.record(t, message("m4", customer, noon.Add(conversation.SessionLength)))
 	l.wantConversations(t, 2)
 }
@@ -415,12 +415,12 @@ func testManyCustomers(t *testing.T, l Ledger) {
 
 func testWelcome(t *testing.T, l Ledger) {
 	first := message("m1", customer, noon)
-	// The write that records takes the right to send.
+	// The write that records the message also takes the lease on its welcome.
 	if recorded := l.record(t, first); recorded.Welcome != conversation.ReplyHeld {
 		t.Fatalf("a customer's first message is recorded as %+v, want the right to welcome with it", recorded)
 	}
 	wantEqual(t, "claim", l.claim(t, first, conversation.Welcome), conversation.ReplyHeld)
-	// While it is being sent, no other delivery is to send it.
+	// While the welcome is being sent, no other delivery may send it.
 	copied := message("m1", customer, noon.Add(time.Second))
 	second := message("m2", customer, noon.Add(2*time.Second))
 	for _, m := range []conversation.Message{copied, second} {
@@ -430,7 +430,7 @@ func testWelcome(t *testing.T, l Ledger) {
 		state, err := l.Recorder.Claim(t.Context(), m, conversation.Welcome, m.ReceivedAt)
 		must(t, err)
 		wantEqual(t, "claim", state, conversation.ReplyElsewhere)
-		must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // not theirs
+		must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // by a delivery that doesn't hold the lease
 	}
 	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome))
 	for i, after := range []time.Duration{3 * time.Second, time.Hour, 48 * time.Hour} {
@@ -482,7 +482,7 @@ func testWelcomeCounted(t *testing.T, l Ledger) {
 	must(t, l.Recorder.Complete(t.Context(), second, recorded))
 	l.wantConversations(t, 2)
 
-	// A conversation that began before another one that is counted already.
+	// A conversation that began before another one, which is counted already.
 	third, fourth := message("m3", "+966500000003", noon.Add(2*time.Minute)), message("m4", "+966500000004", noon.Add(3*time.Minute))
 	recorded, err = l.Recorder.Record(t.Context(), third)
 	must(t, err)
@@ -522,7 +522,7 @@ func testWelcomeRelease(t *testing.T, l Ledger) {
 	first, copied := message("m1", customer, noon), message("m1", customer, noon.Add(time.Second))
 	l.record(t, first)
 	l.claim(t, first, conversation.Welcome)
-	must(t, l.Recorder.Release(t.Context(), copied, conversation.Welcome)) // not its own
+	must(t, l.Recorder.Release(t.Context(), copied, conversation.Welcome)) // by a delivery that doesn't hold the lease
 	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyElsewhere {
 		t.Errorf("a delivery that doesn't hold the welcome released it: %+v", recorded)
 	}
@@ -530,7 +530,7 @@ func testWelcomeRelease(t *testing.T, l Ledger) {
 	if recorded := l.record(t, copied); recorded.Welcome != conversation.ReplyDue {
 		t.Errorf("after its release the welcome is recorded as %+v, want due", recorded)
 	}
-	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome)) // lost its lease
+	must(t, l.Recorder.Settle(t.Context(), first, conversation.Welcome)) // by a delivery that has lost the lease
 	state, err := l.Recorder.Claim(t.Context(), copied, conversation.Welcome, copied.ReceivedAt)
 	must(t, err)
 	wantEqual(t, "claim", state, conversation.ReplyHeld)
@@ -573,7 +573,7 @@ func testTally(t *testing.T, l Ledger) {
 		usage.Tally{Month: usage.Month{Year: 2026, Month: time.December}, Days: map[int]int64{2: 1}})
 }
 
-// stream is a random stream of messages, with its expected result.
+// stream is a random stream of messages with the expected result.
 type stream struct {
 	t        *testing.T
 	rt       *rapid.T
@@ -581,16 +581,16 @@ type stream struct {
 	calendar usage.Calendar
 	now      time.Time
 
-	messages []conversation.Message // all that were ever delivered
-	broken   []conversation.Message // their last delivery broke off
-	breaks   bool                   // whether any did
+	messages []conversation.Message // all messages delivered so far
+	broken   []conversation.Message // messages whose last delivery broke off
+	breaks   bool                   // whether deliveries break off at all
 	model    model
 }
 
-// model is the shortest program that counts conversations.
+// model is the simplest program that counts conversations.
 type model struct {
-	received map[string]time.Time // messages, by restaurant and id
-	last     map[string]time.Time // sessions' latest messages, by restaurant and customer
+	received map[string]time.Time // time of each message, by restaurant and id
+	last     map[string]time.Time // latest message, by restaurant and customer
 	tenants  map[string]*modelTenant
 }
 
@@ -612,8 +612,8 @@ func newModel(restaurantIDs ...string) model {
 	return m
 }
 
-// receive applies a delivery, which its first write records. A delivery that breaks off after that is repeated before the
-// comparison, so everything in the write will be counted.
+// receive applies a delivery to the model. A delivery that breaks off after its first write is repeated before the model is
+// compared, so by then it has had its whole effect.
 func (md model) receive(c usage.Calendar, m conversation.Message) {
 	key, at := m.RestaurantID+m.ID, m.ReceivedAt
 	if _, seen := md.received[key]; seen {
@@ -655,7 +655,7 @@ func streamOfMessages(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usag
 	}
 	s := &stream{
 		t: t, rt: rt, calendar: usage.NewCalendar(location), model: newModel("r00001", "r00002"),
-		now: time.Date(2026, 10, 30, 22, 0, 0, 0, time.UTC), // close to a month's end, and New York's 25-hour day
+		now: time.Date(2026, 10, 30, 22, 0, 0, 0, time.UTC), // close to a month's end, and to a day of 25 hours in New York
 	}
 	s.ledger = newLedger(t, s.calendar)
 	create(t, s.ledger.Store, Restaurant(1), nil)
@@ -673,14 +673,14 @@ func (s *stream) step() {
 		conversation.SessionLength, conversation.SessionLength + time.Millisecond, 30 * time.Hour, 400 * time.Hour,
 	}).Draw(s.rt, "pause")
 	if pause > conversation.RepeatWindow/8 {
-		s.mend() // repeats come within the window
+		s.mend() // so that repeats come within the window
 		s.compare()
 	}
 	s.now = s.now.Add(pause)
 
 	if rapid.IntRange(0, 3).Draw(s.rt, "kind") == 0 {
-		// A broken-off message has an older time than the messages beside it. Any of them may open the session, depending
-		// on their order, and each result is right.
+		// A message that broke off is older than the messages at the same time as its repeat. Any of them may open the
+		// session, and each of these results is right.
 		s.mend()
 		group := make([]conversation.Message, rapid.IntRange(2, 5).Draw(s.rt, "together"))
 		for i := range group {
@@ -697,12 +697,12 @@ func (s *stream) step() {
 	s.together([]conversation.Message{m})
 }
 
-// draw returns a delivery of a new message, of an old message, or of a message beside it.
+// draw returns a delivery of a new message, of an old one, or of one in beside.
 func (s *stream) draw(beside []conversation.Message) conversation.Message {
 	known := slices.Concat(s.messages, beside)
 	var m conversation.Message
 	if len(known) > 0 && rapid.IntRange(0, 2).Draw(s.rt, "repeat") == 0 {
-		m = rapid.SampledFrom(known[max(0, len(known)-16):]).Draw(s.rt, "message") // as many are known for good
+		m = rapid.SampledFrom(known[max(0, len(known)-16):]).Draw(s.rt, "message") // so many ids are known forever
 	} else {
 		m = conversation.Message{
 			ID:           fmt.Sprint("m", len(known)),
@@ -735,7 +735,7 @@ func (s *stream) together(group []conversation.Message) {
 
 func (s *stream) breakOff(m conversation.Message, writes int) {
 	_, err := Record(s.ledger.Break(context.Background(), writes), s.ledger.Recorder, m)
-	if err != nil { // otherwise it needed fewer writes
+	if err != nil { // otherwise it made fewer writes
 		s.broken = append(s.broken, m)
 		s.breaks = true
 	}
@@ -743,7 +743,7 @@ func (s *stream) breakOff(m conversation.Message, writes int) {
 	s.messages = append(s.messages, m)
 }
 
-// mend repeats broken-off deliveries.
+// mend repeats the deliveries that broke off.
 func (s *stream) mend() {
 	for len(s.broken) > 0 {
 		m := s.broken[0]
@@ -752,7 +752,7 @@ func (s *stream) mend() {
 	}
 }
 
-// compare holds every figure that the API shows to the model's.
+// compare compares every figure in the API with the model.
 func (s *stream) compare() {
 	service := usage.NewService(s.ledger.Store, s.calendar, restaurant.Limits{ConversationsPerDay: 1000}, func() time.Time { return s.now })
 	for id, tenant := range s.model.tenants {

@@ -36,7 +36,7 @@ func testSearch(t *testing.T, s Store) {
 		filter usage.Filter
 		want   []string // in any order
 	}{
-		{"keb", usage.All, []string{"KEB", "abc", "clxyz2"}}, // once, though two of its words match
+		{"keb", usage.All, []string{"KEB", "abc", "clxyz2"}}, // once, although two of its words match
 		{"ke", usage.ActiveOnly, []string{"KEB", "clxyz2"}},
 		{"ke", usage.InactiveOnly, []string{"abc"}},
 		{"kebab-k", usage.All, []string{"abc"}},
@@ -73,7 +73,8 @@ func testSearch(t *testing.T, s Store) {
 	}
 }
 
-// testPagingSearch: pages of a search are complete by offset, and by cursor while restaurants are created and switched.
+// testPagingSearch: the pages of a search have every match, by offset, and by cursor even while restaurants are created and
+// switched.
 func testPagingSearch(t *testing.T, s Store) {
 	const n, limit = 23, 4
 	for i := range n {
@@ -104,12 +105,12 @@ func testPagingSearch(t *testing.T, s Store) {
 			break
 		}
 		start = usage.Start{Behind: found.Next}
-		for _, at := range []int{page, len(seen), len(seen) + 2} { // before the place, at it and behind
+		for _, at := range []int{page, len(seen), len(seen) + 2} { // before the page's end, at it, and after it
 			id := all.IDs[min(at, n-1)]
 			must(t, s.SetActive(t.Context(), id, page%2 == 0))
 		}
 		newcomer := Restaurant(100 + page)
-		newcomer.ID, newcomer.Name = "a"+newcomer.ID, "Kebab newcomer" // before all
+		newcomer.ID, newcomer.Name = "a"+newcomer.ID, "Kebab newcomer" // sorts before all others
 		create(t, s, newcomer, nil)
 	}
 	wantEqual(t, "seen of those that were there throughout", slices.DeleteFunc(slices.Clone(seen), func(id string) bool { return id[0] == 'a' }), all.IDs)

@@ -8,7 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// activeAt returns how many sessions are open at a time.
+// activeAt returns the number of open sessions at a time.
 func (l Ledger) activeAt(t *testing.T, at time.Time) int64 {
 	t.Helper()
 	_, activity := l.count(t, "r00001")
@@ -80,7 +80,7 @@ func testActiveSessions(t *testing.T, l Ledger) {
 
 	record(5, noon.Add(200*time.Hour)) // long after all others
 	want("long after", noon.Add(200*time.Hour), 1)
-	record(6, noon.Add(224*time.Hour)) // exactly as many slots later as a session is long
+	record(6, noon.Add(224*time.Hour)) // as many slots later as a session lasts
 	want("a day after", noon.Add(224*time.Hour), 1)
 	record(6, noon.Add(247*time.Hour))
 	record(7, noon.Add(248*time.Hour))

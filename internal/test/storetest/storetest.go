@@ -1,4 +1,4 @@
-// Package storetest tests the promises of every store of restaurants, usage and credentials.
+// Package storetest tests that a store of restaurants, usage and credentials keeps its promises.
 package storetest
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Store is a store with all of its operations, for reading and for managing.
+// Store is a store with all its operations, for reading and for managing.
 type Store interface {
 	usage.Store
 	usage.TopUpStore
@@ -42,12 +42,12 @@ type Store interface {
 	Credentials(ctx context.Context) ([]credential.Credential, error)
 }
 
-// Start is when the suite's restaurants are created. It carries a fraction that stores don't keep.
+// Start is the creation time of the first restaurant. It has a fraction of a millisecond, which stores drop.
 var Start = time.Date(2026, 11, 23, 12, 0, 0, 123_456_789, time.UTC)
 
 var november = usage.Month{Year: 2026, Month: time.November}
 
-// Exercise runs the suite. newStore returns an empty store for the test that it is given.
+// Exercise runs the tests. newStore returns an empty store for each test.
 func Exercise(t *testing.T, newStore func(t *testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, Store){
 		"usage comes back as it was stored":                       testUsage,
@@ -99,7 +99,7 @@ func Restaurant(i int) restaurant.Restaurant {
 	}
 }
 
-// kept is a time as a store gives it back.
+// kept returns a time as stores return it.
 func kept(t time.Time) time.Time { return t.Truncate(time.Millisecond).UTC() }
 
 func create(t *testing.T, s Store, r restaurant.Restaurant, bot *restaurant.Bot) {
@@ -165,9 +165,9 @@ func testUnknownRestaurant(t *testing.T, s Store) {
 	if bot != nil {
 		t.Errorf("a restaurant that doesn't exist has the bot %+v", bot)
 	}
-	create(t, s, Restaurant(1), &restaurant.Bot{ID: "b", PhoneNumber: "+966110000001"}) // the failed SetBot left nothing
+	create(t, s, Restaurant(1), &restaurant.Bot{ID: "b", PhoneNumber: "+966110000001"}) // the number is free: the failed SetBot has written nothing
 
-	// Usage that is imported before its restaurant doesn't make it exist.
+	// Importing usage before its restaurant doesn't create the restaurant.
 	must(t, s.PutUsage(t.Context(), "r00002", usage.Activity{}, map[usage.Month]usage.MonthCount{november: {Conversations: 1}}))
 	_, err = s.Usage(t.Context(), "r00002", []usage.Month{november})
 	wantError(t, err, restaurant.ErrNotFound)
@@ -230,9 +230,9 @@ func testPhoneNumbers(t *testing.T, s Store) {
 	wantError(t, s.CreateRestaurant(t.Context(), Restaurant(2), &other), restaurant.ErrNumberTaken)
 	create(t, s, Restaurant(2), nil)
 	wantError(t, s.SetBot(t.Context(), "r00002", other), restaurant.ErrNumberTaken)
-	must(t, s.SetBot(t.Context(), "r00001", bot)) // its own number
+	must(t, s.SetBot(t.Context(), "r00001", bot)) // the bot's own number isn't taken
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", PhoneNumber: "+966110000009"}))
-	must(t, s.SetBot(t.Context(), "r00002", other)) // free now
+	must(t, s.SetBot(t.Context(), "r00002", other)) // the number is free now
 
 	for number, want := range map[string]string{"+966110000001": "r00002", "+966110000009": "r00001"} {
 		tenant, err := s.TenantByNumber(t.Context(), number)
@@ -288,7 +288,7 @@ func testBotIDs(t *testing.T, s Store) {
 	wantOwner("bot-1", "r00001")
 	wantOwner("bot-2", "r00002")
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "bot-3"}))
-	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // free now
+	must(t, s.SetBot(t.Context(), "r00002", restaurant.Bot{ID: "bot-1"})) // the id is free now
 	wantOwner("bot-1", "r00002")
 	wantOwner("bot-2", "")
 	wantOwner("bot-3", "r00001")
@@ -305,7 +305,7 @@ func total(t *testing.T, s Store, filter usage.Filter) int {
 	return directory.Total(filter)
 }
 
-// list returns the ids of a window of the list.
+// list returns the ids of a part of the list.
 func list(t *testing.T, s Store, filter usage.Filter, offset, limit int) []string {
 	t.Helper()
 	directory, err := s.Directory(t.Context())
@@ -323,7 +323,7 @@ func testListOrder(t *testing.T, s Store) {
 	at := func(id string, minutes int) restaurant.Restaurant {
 		return restaurant.Restaurant{ID: id, Name: id, Active: true, CreatedAt: Start.Add(time.Duration(minutes) * time.Minute)}
 	}
-	// Created out of order, and two pairs in the same millisecond.
+	// Not created in the order of their times, and two pairs have the same millisecond.
 	for _, r := range []restaurant.Restaurant{at("c", 1), at("a", 2), at("e", 0), at("b", 2), at("d", 1), at("f", -5)} {
 		create(t, s, r, nil)
 	}
@@ -368,8 +368,8 @@ func testListWindows(t *testing.T, s Store) {
 	}
 }
 
-// testPagingWhileChanging: a restaurant that is in the list from the first page to the last is on exactly one page, while
-// others are created and switched before and behind the place where the next page begins.
+// testPagingWhileChanging: a restaurant that is in the list all the time is on exactly one page, even if others are created
+// and switched before and behind the next page.
 func testPagingWhileChanging(t *testing.T, s Store) {
 	const n, limit = 40, 5
 	for i := range n {
@@ -378,7 +378,7 @@ func testPagingWhileChanging(t *testing.T, s Store) {
 		create(t, s, r, nil)
 	}
 	for filter, of := range map[usage.Filter]string{usage.All: "all", usage.ActiveOnly: "active", usage.InactiveOnly: "inactive"} {
-		t.Run(of, func(t *testing.T) { // one after the other: they share the store
+		t.Run(of, func(t *testing.T) { // not in parallel: they share the store
 			throughout := list(t, s, filter, 0, 1000)
 			switched := make(map[string]bool)
 			swap := func(at int) {
@@ -389,7 +389,7 @@ func testPagingWhileChanging(t *testing.T, s Store) {
 				must(t, s.SetActive(t.Context(), throughout[at], filter == usage.InactiveOnly))
 			}
 			var seen []string
-			place := usage.Place{CreatedAt: Start.AddDate(1, 0, 0)} // before all
+			place := usage.Place{CreatedAt: Start.AddDate(1, 0, 0)} // before all restaurants
 			for page := 0; ; page++ {
 				directory, err := s.Directory(t.Context())
 				must(t, err)
@@ -406,13 +406,13 @@ func testPagingWhileChanging(t *testing.T, s Store) {
 					t.Errorf("page %d has %d restaurants, and isn't the last", page, len(got.Records))
 				}
 				place = *got.Next
-				swap(page)          // seen already: with offsets, the next page would skip one
-				swap(len(seen))     // the restaurant that would be next
-				swap(len(seen) + 3) // and one behind
+				swap(page)          // on an earlier page: by offset, the next page would skip a restaurant
+				swap(len(seen))     // the next restaurant
+				swap(len(seen) + 3) // a later restaurant
 				for i, state := range []bool{true, false} {
 					newest := Restaurant(100_000 + 10*page + i)
 					newest.ID, newest.Active = of+newest.ID, state
-					create(t, s, newest, nil) // with offsets, one would come twice
+					create(t, s, newest, nil) // by offset, a restaurant would come twice
 					older := Restaurant(1 + 50*page + i)
 					older.ID, older.Active = of+older.ID, state
 					create(t, s, older, nil)
@@ -488,7 +488,7 @@ func testConcurrentSwitching(t *testing.T, s Store) {
 	wantEqual(t, "inactive", list(t, s, usage.InactiveOnly, 0, 10), []string{"r00001"})
 }
 
-// testAnySequence holds the store to a list that is sorted and filtered anew at each question.
+// testAnySequence compares the store with a list that is sorted and filtered anew for each question.
 func testAnySequence(t *testing.T, s Store) {
 	var model []restaurant.Restaurant
 	rapid.Check(t, func(t *rapid.T) {
@@ -544,7 +544,7 @@ func testAnySequence(t *testing.T, s Store) {
 			t.Fatalf("the list's page at %d shows (-want +got):\n%s", offset, diff)
 		}
 
-		// The same behind a place, which may be that of a restaurant that the filter doesn't admit, or of none.
+		// The same after a place. The place may be that of a restaurant that the filter doesn't admit, or of no restaurant.
 		place := usage.Place{CreatedAt: kept(Start.Add(time.Duration(rapid.IntRange(-1, 21).Draw(t, "place's minute")) * time.Minute)),
 			ID: Restaurant(rapid.IntRange(0, len(model)).Draw(t, "place's id")).ID}
 		offset = len(want)
@@ -606,9 +606,9 @@ func testChangeCredential(t *testing.T, s Store) {
 	wantError(t, s.ExpireCredential(t.Context(), "cr_9", later), credential.ErrNotFound)
 
 	must(t, s.ExpireCredential(t.Context(), "cr_1", later))
-	must(t, s.ExpireCredential(t.Context(), "cr_1", latest)) // never later than before
+	must(t, s.ExpireCredential(t.Context(), "cr_1", latest)) // it never expires later than before
 	must(t, s.RevokeCredential(t.Context(), "cr_1", latest))
-	must(t, s.RevokeCredential(t.Context(), "cr_1", latest.Add(time.Hour))) // the first time counts
+	must(t, s.RevokeCredential(t.Context(), "cr_1", latest.Add(time.Hour))) // the first revocation counts
 	got, err := s.FindCredential(t.Context(), token(1).Hash)
 	must(t, err)
 	if !got.ExpiresAt.Equal(later) || !got.RevokedAt.Equal(latest) {
@@ -619,7 +619,7 @@ func testChangeCredential(t *testing.T, s Store) {
 	if !other.ExpiresAt.IsZero() || !other.RevokedAt.IsZero() {
 		t.Errorf("expiring and revoking one credential changed another: %+v", other)
 	}
-	must(t, s.ExpireCredential(t.Context(), "cr_1", Start)) // but earlier
+	must(t, s.ExpireCredential(t.Context(), "cr_1", Start)) // it may expire earlier
 	got, err = s.FindCredential(t.Context(), token(1).Hash)
 	must(t, err)
 	if !got.ExpiresAt.Equal(kept(Start)) {

@@ -11,7 +11,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// defaultLimit is the daily limit of the suite's restaurants without a bot.
+// defaultLimit is the daily limit of restaurants without a bot in these tests.
 const defaultLimit = 10
 
 func topUp(i int, amount int64) usage.TopUp {
@@ -48,7 +48,7 @@ func testTopUp(t *testing.T, s Store) {
 
 	addTopUp(t, s, "r00001", topUp(1, 100), "", usage.Quota{Used: 45, Limit: 60, ToppedUp: 100})
 	addTopUp(t, s, "r00001", topUp(2, 1), "", usage.Quota{Used: 45, Limit: 60, ToppedUp: 101})
-	addTopUp(t, s, "r00002", topUp(3, 7), "", usage.Quota{Limit: 300, ToppedUp: 7}) // the first thing in its month
+	addTopUp(t, s, "r00002", topUp(3, 7), "", usage.Quota{Limit: 300, ToppedUp: 7}) // the month has no other data
 	record, err := s.Usage(t.Context(), "r00001", november.Last(2))
 	must(t, err)
 	count.ToppedUp = 101
@@ -79,18 +79,18 @@ func testTopUpOnce(t *testing.T, s Store) {
 	addTopUp(t, s, "r00001", topUp(1, 5), "key", first)
 	addTopUp(t, s, "r00001", topUp(2, 7), "", usage.Quota{Limit: 300, ToppedUp: 12})
 	must(t, s.SetBot(t.Context(), "r00001", restaurant.Bot{ID: "b", Limits: restaurant.Limits{ConversationsPerDay: usage.Unlimited}}))
-	addAgain(t, s, "r00001", topUp(3, 5), "key", usage.ToppedUp{Quota: first, Repeat: true}) // as it was then
+	addAgain(t, s, "r00001", topUp(3, 5), "key", usage.ToppedUp{Quota: first, Repeat: true}) // the result of the first top-up
 	for _, other := range []usage.TopUp{topUp(4, 6), {ID: "adj_5", Amount: 5, Reason: "another"}} {
 		_, err := s.AddTopUp(t.Context(), "r00001", november, other, "key", defaultLimit)
 		wantError(t, err, usage.ErrKeyReused)
 	}
-	// A later month's repeat is one too.
+	// A repeat in a later month is a repeat too.
 	again, err := s.AddTopUp(t.Context(), "r00001", usage.Month{Year: 2026, Month: time.December}, topUp(6, 5), "key", defaultLimit)
 	must(t, err)
 	wantEqual(t, "in December", again, usage.ToppedUp{Quota: first, Repeat: true})
 	wantToppedUp(t, s, "r00001", 12)
 
-	addTopUp(t, s, "r00002", topUp(1, 9), "key", usage.Quota{Limit: 300, ToppedUp: 9}) // another restaurant's key
+	addTopUp(t, s, "r00002", topUp(1, 9), "key", usage.Quota{Limit: 300, ToppedUp: 9}) // for another restaurant the same key is another key
 	addTopUp(t, s, "r00002", topUp(2, 9), "other key", usage.Quota{Limit: 300, ToppedUp: 18})
 }
 
@@ -106,7 +106,7 @@ func testTopUpRefused(t *testing.T, s Store) {
 	wantToppedUp(t, s, "r00001", 0)
 	wantToppedUp(t, s, "r00002", 0)
 
-	// A correction takes back no more than there is. A plan that shrank below an earlier plan can be topped up again.
+	// A correction takes back at most the effective limit. After the plan was lowered, a top-up still works.
 	create(t, s, Restaurant(3), &restaurant.Bot{ID: "c", Limits: restaurant.Limits{ConversationsPerDay: 2}})
 	addTopUp(t, s, "r00003", topUp(1, 5), "", usage.Quota{Limit: 60, ToppedUp: 5})
 	_, err = s.AddTopUp(t.Context(), "r00003", november, topUp(2, -66), "key", defaultLimit)
@@ -117,7 +117,7 @@ func testTopUpRefused(t *testing.T, s Store) {
 	wantError(t, err, usage.ErrBelowZero)
 	addTopUp(t, s, "r00003", topUp(5, 10), "", usage.Quota{Limit: 30, ToppedUp: -50})
 
-	must(t, s.SetActive(t.Context(), "r00002", false)) // no reason to refuse it
+	must(t, s.SetActive(t.Context(), "r00002", false)) // an inactive restaurant can be topped up
 	addTopUp(t, s, "r00002", topUp(2, 5), "key", usage.Quota{Limit: 300, ToppedUp: 5})
 }
 

@@ -63,7 +63,7 @@ func testAddRestaurants(t *testing.T, s Store) {
 	if err := s.AddRestaurants(t.Context(), []restaurant.Restaurant{Restaurant(8), {ID: "a/b"}}); err == nil {
 		t.Error("an invalid restaurant was added in bulk")
 	}
-	must(t, s.SetActive(t.Context(), "r00004", true)) // their entries are like all others
+	must(t, s.SetActive(t.Context(), "r00004", true)) // added restaurants have the same entries as all others
 	must(t, s.SetActive(t.Context(), "r00001", false))
 	wantEqual(t, "inactive", list(t, s, usage.InactiveOnly, 0, 10), []string{"r00001"})
 }
@@ -88,7 +88,7 @@ func testMergeUsage(t *testing.T, s Store) {
 			must(t, err)
 			activity, err := s.MergeActivity(t.Context(), "r00001", activities[i])
 			must(t, err)
-			wantMonth := want && i != 2 // the third knows less than the two before together
+			wantMonth := want && i != 2 // the third has nothing new
 			if changed != wantMonth || activity != want {
 				t.Errorf("merge %d changed the month: %t, want %t; and the activity: %t, want %t", i, changed, wantMonth, activity, want)
 			}
@@ -129,14 +129,14 @@ func testEachBot(t *testing.T, s Store) {
 	wantEqual(t, "bots", got, want)
 }
 
-// session is an imported session of the customer.
+// session returns an imported session of the customer.
 func session(opened, last time.Time) conversation.Session {
 	return conversation.Session{
 		RestaurantID: "r00001", Customer: customer, OpenedAt: opened, LastMessageAt: last, Messages: 3, Welcomed: true,
 	}
 }
 
-// merge imports a session of a restaurant with an imported activity.
+// merge imports a session and the activity of its restaurant.
 func (l Ledger) merge(t *testing.T, s conversation.Session, want bool) {
 	t.Helper()
 	activity := usage.Activity{First: s.OpenedAt, Last: s.LastMessageAt, LastConversation: s.OpenedAt}
@@ -165,14 +165,14 @@ func testOpenImport(t *testing.T, l Ledger) {
 		t.Errorf("the welcome of an imported, welcomed customer is %v, want settled: the customer would be welcomed again", state)
 	}
 	l.wantConversations(t, 45)
-	l.merge(t, imported, false) // nor does importing again shorten an extended session
+	l.merge(t, imported, false) // importing again doesn't shorten an extended session
 	l.record(t, message("m2", customer, noon.Add(conversation.SessionLength-time.Millisecond)))
 	l.wantConversations(t, 45)
 	l.record(t, message("m3", customer, noon.Add(2*conversation.SessionLength)))
 	l.wantConversations(t, 46)
 }
 
-// testClosedImport: a session that ended before it was imported leaves the next message to open one.
+// testClosedImport: after an imported session that has ended, the next message opens a conversation.
 func testClosedImport(t *testing.T, l Ledger) {
 	l.merge(t, session(noon.Add(-50*time.Hour), noon.Add(-conversation.SessionLength)), true)
 	recorded := l.record(t, message("m1", customer, noon))
@@ -184,7 +184,7 @@ func testClosedImport(t *testing.T, l Ledger) {
 	l.wantConversations(t, 1)
 }
 
-// testImportOverLive: sessions recorded here stay, and a session that continued elsewhere is imported.
+// testImportOverLive: sessions that were recorded here stay. If such a session continued elsewhere, that is imported.
 func testImportOverLive(t *testing.T, l Ledger) {
 	m := message("m1", customer, noon)
 	l.record(t, m)
@@ -196,7 +196,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	later := session(noon.Add(30*time.Hour), noon.Add(40*time.Hour))
 	l.merge(t, later, true)
 	l.merge(t, later, false)
-	must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // the lease outlives the import
+	must(t, l.Recorder.Settle(t.Context(), m, conversation.Welcome)) // the import hasn't ended the lease
 	recorded := l.record(t, message("m2", customer, noon.Add(60*time.Hour)))
 	if recorded.Welcome != conversation.ReplySettled {
 		t.Errorf("the welcome that was sent during an import is %v, want settled", recorded.Welcome)
@@ -212,7 +212,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	wantEqual(t, "sessions", got, []conversation.Session{later})
 }
 
-// testWelcomeImport: a customer with a due welcome gets it.
+// testWelcomeImport: an imported customer whose welcome is due gets it.
 func testWelcomeImport(t *testing.T, l Ledger) {
 	due := session(noon.Add(-time.Hour), noon.Add(-time.Hour))
 	due.Welcomed = false
@@ -227,7 +227,7 @@ func testWelcomeImport(t *testing.T, l Ledger) {
 	l.wantConversations(t, 0)
 }
 
-// testSessionsFromElsewhere: imported sessions are listed, and counted as open until they end.
+// testSessionsFromElsewhere: imported sessions are listed, and count as open until they end.
 func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 	want := func(what string, at time.Time, want int64) {
 		t.Helper()
@@ -249,7 +249,7 @@ func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 		l.merge(t, ended, changed)
 		want("one of each", noon.Add(time.Minute), 2)
 	}
-	l.merge(t, session(open.OpenedAt, noon.Add(2*time.Hour)), true) // goes on elsewhere
+	l.merge(t, session(open.OpenedAt, noon.Add(2*time.Hour)), true) // continued elsewhere
 	want("the same", noon.Add(2*time.Hour), 2)
 	want("one has ended", noon.Add(25*time.Hour), 1)
 	l.record(t, message("m2", customer, noon.Add(3*time.Hour)))
@@ -263,7 +263,7 @@ func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 		{Customer: other, OpenedAt: ended.OpenedAt, LastMessage: ended.LastMessageAt, Messages: 3},
 	})
 
-	// Counts of slots long past don't count for later ones.
+	// Old counts in a slot's place don't count for the later slot.
 	for i := range 4 {
 		last := noon.Add(time.Duration(20*(i+1)) * time.Hour)
 		l.merge(t, of(fmt.Sprintf("+96651000000%d", i), last, last), true)
@@ -276,7 +276,7 @@ func testSessionsFromElsewhere(t *testing.T, l Ledger) {
 	want("long after", far, 0)
 }
 
-// testMergeWhileCounting: neither the month's own counts nor imported ones are lost when they meet.
+// testMergeWhileCounting: if a month is imported while conversations are counted in it, no count is lost.
 func testMergeWhileCounting(t *testing.T, l Ledger) {
 	const customers = 20
 	group, ctx := errgroup.WithContext(t.Context())
