@@ -47,6 +47,12 @@ type Job struct {
 	TwilioAccountSID string `json:"twilioAccountSid,omitempty"`
 }
 
+// Age returns the time since the customer's welcome.
+func (j Job) Age(now time.Time) time.Duration { return now.Sub(j.EnqueuedAt) }
+
+// Late says whether the job is too old to be useful: its customer's menu was fetched on demand. A worker drops it without running it.
+func (j Job) Late(now time.Time, maxAge time.Duration) bool { return j.Age(now) > maxAge }
+
 // Validate returns every fault of j, joined and as ErrMalformed, or nil. Both sides of the queue call it.
 func (j Job) Validate() error {
 	var faults []error

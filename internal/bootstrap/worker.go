@@ -46,9 +46,8 @@ func (w *Worker) Handle(ctx context.Context, d Delivery) Outcome {
 	} else {
 		log = log.With(slog.String(FieldJobID, job.JobID), slog.String(FieldRestaurantID, job.RestaurantID),
 			slog.String(FieldMerchantID, job.MerchantID), logging.Customer(FieldCustomer, job.CustomerWa))
-		queued := start.Sub(job.EnqueuedAt)
-		log = log.With(slog.Int64(FieldQueued, queued.Milliseconds()))
-		if queued > w.MaxAge {
+		log = log.With(slog.Int64(FieldQueued, job.Age(start).Milliseconds()))
+		if job.Late(start, w.MaxAge) {
 			o = Outcome{Kind: Late, Reason: fmt.Sprintf("the job is older than %s: its customer's menu was fetched on demand", w.MaxAge)}
 		} else {
 			log.LogAttrs(ctx, slog.LevelInfo, MessageStarted)

@@ -554,7 +554,7 @@ func TestFailedThreeTimes(t *testing.T) {
 
 	s.fail(t, sandbox.Behavior{Status: 503})
 	s.pass(time.Minute)
-	if n, _, err := s.letters.Redrive(t.Context(), func(string) bool { return true }); n != 1 || err != nil {
+	if n, _, err := s.letters.Redrive(t.Context(), func(sqsqueue.DeadLetter) bool { return true }); n != 1 || err != nil {
 		t.Fatalf("Redrive = %d, %v, want 1", n, err)
 	}
 	s.until(t, "empty queues", func() bool { return s.counts("jobs") == [3]int{} && s.counts("dead") == [3]int{} })

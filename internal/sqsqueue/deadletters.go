@@ -170,9 +170,9 @@ func (d *DeadLetters) show(ctx context.Context, received []types.Message) error 
 // their number, and the number of letters that stay because they can't succeed and would only come back. A letter is sent
 // before it is deleted, so a broken-off redrive may repeat a job but loses none. SQS's own message move task would move every
 // letter, including the failures counted in a postponed job's attribute.
-func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(body string) bool) (moved, stay int, err error) {
+func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(DeadLetter) bool) (moved, stay int, err error) {
 	err = d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
-		if !canSucceed(aws.ToString(m.Body)) {
+		if !canSucceed(newDeadLetter(m)) {
 			stay++
 			return false, nil
 		}

@@ -154,7 +154,7 @@ func TestEngineDeadLetters(t *testing.T) {
 		}
 	}
 	const left = letters - 2
-	if n, _, err := s.letters.Redrive(t.Context(), func(string) bool { return true }); err != nil || n != left {
+	if n, _, err := s.letters.Redrive(t.Context(), func(sqsqueue.DeadLetter) bool { return true }); err != nil || n != left {
 		t.Errorf("Redrive = %d, %v, want %d", n, err, left)
 	}
 	if left := s.receive(t, s.deadLetterURL, 0); len(left) > 0 {

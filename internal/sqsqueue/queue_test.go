@@ -353,7 +353,7 @@ func TestRedrive(t *testing.T) {
 	if err := b.queue.DeadLetter(t.Context(), hopeless, "malformed"); err != nil {
 		t.Fatalf("moving the job to the dead-letter queue: %v", err)
 	}
-	canSucceed := func(body string) bool { return body != "hopeless" }
+	canSucceed := func(letter sqsqueue.DeadLetter) bool { return letter.Body != "hopeless" }
 	for _, want := range []int{3, 0} { // a letter that can't succeed stays, however often the others are sent back
 		if moved, stay, err := b.letters.Redrive(t.Context(), canSucceed); err != nil || moved != want || stay != 1 {
 			t.Errorf("Redrive = %d, %d, %v, want %d and 1", moved, stay, err, want)
@@ -407,7 +407,7 @@ func TestFaults(t *testing.T) {
 		const url, deadLetterURL = "http://q/0/jobs", "http://q/0/dead"
 		queue, letters := sqsqueue.New(client, url, deadLetterURL), sqsqueue.NewDeadLetters(client, url, deadLetterURL)
 		_, listErr := letters.List(t.Context(), 1)
-		_, _, redriveErr := letters.Redrive(t.Context(), func(string) bool { return true })
+		_, _, redriveErr := letters.Redrive(t.Context(), func(sqsqueue.DeadLetter) bool { return true })
 		for call, err := range map[string]error{
 			"Enqueue": queue.Enqueue(t.Context(), newJob()), "Delay": queue.Delay(t.Context(), "handle", time.Second),
 			"DeadLetter": queue.DeadLetter(t.Context(), original(), "reason"), "List": listErr, "Redrive": redriveErr,

@@ -180,7 +180,7 @@ var list = []mutant{
 	{"waiting uses up an attempt", "internal/lambdasqs/lambdasqs.go",
 		"c.queue.Postpone(ctx, m, o.Attempt-1, o.Delay)", "c.queue.Postpone(ctx, m, o.Attempt, o.Delay)", []string{"internal/lambdasqs"}, ""},
 	{"late jobs are carried out", "internal/bootstrap/worker.go",
-		"if queued > w.MaxAge {", "if false {", []string{"internal/bootstrap"}, ""},
+		"if job.Late(start, w.MaxAge) {", "if false {", []string{"internal/bootstrap"}, ""},
 	{"one answer more than the limit goes out", "internal/ratelimit/window.go",
 		"n, err == nil) <= limit", "n, err == nil) <= limit+1", []string{"internal/ratelimit"}, ""},
 

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 	"github.com/sufrah/usage-bootstrap/internal/local/devstack"
+	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/local/sqslocal"
 )
 
@@ -31,8 +35,10 @@ func TestDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatalf("finding the queue: %v", err)
 	}
-	const job = `{"version":1,"jobId":"job-SM1","restaurantId":"r1","merchantId":"merchant-1","customerWa":"+966500000001",` +
-		`"profileName":"Sara","enqueuedAt":"2026-11-23T12:00:00.000Z"}`
+	job := func(id string, age time.Duration) string {
+		return `{"version":1,"jobId":"` + id + `","restaurantId":"r1","merchantId":"merchant-1","customerWa":"+966500000001",` +
+			`"profileName":"Sara","enqueuedAt":"` + time.Now().Add(-age).UTC().Format(time.RFC3339Nano) + `"}`
+	}
 	send := func(body, reason string) {
 		t.Helper()
 		in := &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: &body}
@@ -43,8 +49,8 @@ func TestDeadLetters(t *testing.T) {
 			t.Fatalf("sending the message: %v", err)
 		}
 	}
-	send(job, "")
-	send(strings.Replace(job, "job-SM1", "job-SM2", 1), "neither list: status 401 from Sufrah")
+	send(job("job-SM1", 2*time.Hour), "")
+	send(job("job-SM2", time.Minute), "neither list: status 401 from Sufrah")
 	send(`{"customerWa":"+966500000002","user":"SA.13491208655302741918"}`, "malformed bootstrap job")
 	command := func(args ...string) string {
 		t.Helper()
@@ -68,13 +74,80 @@ func TestDeadLetters(t *testing.T) {
 			}
 		}
 	}
-	if got := command("dlq", "redrive"); got != "2 dead letters sent back to the queue.\n1 dead letter not sent back: not a bootstrap job. dlq list shows the reason, dlq delete removes a letter.\n" {
-		t.Errorf("redrive: %s", got)
+	resultOf := func(args ...string) (got redriveResult) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(command(append(args, "--json")...)), &got); err != nil {
+			t.Fatalf("decoding the result: %v", err)
+		}
+		return got
 	}
-	if got := command("dlq", "redrive", "--json"); got != `{"moved":0,"stay":1}`+"\n" {
-		t.Errorf("again: %s", got)
+	// A minute and two hours are more than a second and less than a day: the limit is the flag's.
+	for limit, want := range map[string]string{"": "run dropped stays", "1000": "dropped dropped stays", "86400000": "run run stays"} {
+		args := []string{"dlq", "list"}
+		if limit != "" {
+			args = append(args, "--max-age-ms", limit)
+		}
+		listed := command(args...)
+		if got := shownEffects(listed, "job-SM2", "job-SM1", "malformed bootstrap"); got != want {
+			t.Errorf("%s shows the effects %q, want %q:\n%s", args, got, want, listed)
+		}
+	}
+	for _, wrong := range []string{"0", "-1"} {
+		line := []string{"--stack", devstack.StackName, "--endpoint", server.URL, "--sqs-endpoint", server.URL, "dlq", "redrive", "--max-age-ms=" + wrong}
+		if err := run(t.Context(), line, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "1 or more") {
+			t.Errorf("the greatest age %s is taken: %v", wrong, err)
+		}
+	}
+	got := command("dlq", "redrive")
+	for _, want := range []string{
+		"2 dead letters sent back to the queue.\n", "1 job older than 10m will be dropped by the worker as late, without being run.\n",
+		"1 dead letter not sent back: not a bootstrap job. dlq list shows the reason, dlq delete removes a letter.\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("redrive lacks %q:\n%s", want, got)
+		}
+	}
+	if effects := shownEffects(got, "job-SM2", "job-SM1"); effects != "run dropped" {
+		t.Errorf("redrive shows the effects %q:\n%s", effects, got)
+	}
+	if got := resultOf("dlq", "redrive"); got.Moved != 0 || got.Late != 0 || got.Stay != 1 || len(got.Letters) != 1 || got.Letters[0].Redrive != stays {
+		t.Errorf("again: %+v", got)
 	}
 	if visible, _, _ := engine.Counts(jobs); visible != 2 {
 		t.Errorf("%d jobs are back", visible)
+	}
+}
+
+// shownEffects returns the first word of the effect in the table's line with each text.
+func shownEffects(table string, lines ...string) string {
+	var found []string
+	for _, with := range lines {
+		for line := range strings.Lines(table) {
+			if strings.Contains(line, with) {
+				found = append(found, redriveEffect.FindString(line))
+			}
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+var redriveEffect = regexp.MustCompile(`\b(run|dropped|stays)\b`)
+
+// TestMaxAgeIsTheTemplates: without a flag, sufrahctl names those jobs late that the worker of a stack with default parameters drops.
+func TestMaxAgeIsTheTemplates(t *testing.T) {
+	t.Parallel()
+	parsed, err := sam.Load("../../../template.yaml")
+	if err != nil {
+		t.Fatalf("loading the template: %v", err)
+	}
+	if parsed, err = parsed.With("TwilioAccountSid", "AC"+strings.Repeat("0", 32)); err != nil {
+		t.Fatalf("setting a parameter of the template: %v", err)
+	}
+	variables, err := parsed.FunctionEnvironment("WelcomeBootstrapFunction", devstack.StackName)
+	if err != nil {
+		t.Fatalf("reading the function's environment from the template: %v", err)
+	}
+	if got, want := variables["BOOTSTRAP_MAX_AGE_MS"], fmt.Sprint(defaultMaxAge.Milliseconds()); got != want {
+		t.Errorf("the worker drops jobs older than %s ms, sufrahctl assumes %s ms", got, want)
 	}
 }

@@ -91,6 +91,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		kong.Writers(out, out), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { exited = true }), kong.UsageOnError(),
 		kong.WithHyphenPrefixedParameters(true), kong.Vars{
+			"maxAge": fmt.Sprint(defaultMaxAge.Milliseconds()),
 			"perDay": fmt.Sprint(restaurant.DefaultLimits.ConversationsPerDay), "perMinute": fmt.Sprint(restaurant.DefaultLimits.AnswersPerMinute),
 		})
 	if err != nil {
