@@ -60,7 +60,7 @@ type commandLine struct {
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke personal access tokens."`
 	Key        keyCommand        `cmd:"" help:"Issue, list, rotate and revoke administrators' API keys."`
 	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List dead letters, delete them or send them back to the queue."`
-	Usage      usageCommand      `cmd:"" help:"Top up allowances, show messages and their costs, and rebuild the ranking."`
+	Usage      usageCommand      `cmd:"" help:"Show and top up allowances, show messages and their costs, and rebuild the ranking."`
 	Directory  directoryCommand  `cmd:"" help:"Check and repair the restaurant directory."`
 	Doctor     doctorCommand     `cmd:"" help:"Check that the stack is complete, and say how to mend each fault."`
 	Import     importCommand     `cmd:"" help:"Read restaurants, bots, monthly usage or conversations from a file. See docs/IMPORT.md."`

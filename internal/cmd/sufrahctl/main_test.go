@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
+	"github.com/sufrah/usage-bootstrap/internal/conversation"
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/schema"
@@ -34,6 +35,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sam"
 	"github.com/sufrah/usage-bootstrap/internal/local/stackstore"
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
+	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
 var update = flag.Bool("update", false, "write the transcripts anew")
@@ -122,7 +124,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // prepared fills the stacks of some transcripts with data that no command can create.
-var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs, "messages.txt": sendMessages}
+var prepared = map[string]func(*testing.T, stack){"sharedids.txt": shareIDs, "messages.txt": sendMessages, "show.txt": openConversations}
 
 // shareIDs gives ids twice, as older versions allowed: one to two bots, and a restaurant's id to a bot.
 func shareIDs(t *testing.T, s stack) {
@@ -168,6 +170,45 @@ func sendMessages(t *testing.T, s stack) {
 		})
 		if err != nil {
 			t.Fatalf("entering the sent message into the ledger: %v", err)
+		}
+	}
+}
+
+// openConversations gives restaurants conversations in a month long past and in a month to come, so that neither is the current one.
+func openConversations(t *testing.T, s stack) {
+	t.Helper()
+	past, future := usage.Month{Year: 2020, Month: time.February}, usage.Month{Year: 2099, Month: time.February}
+	months := map[usage.Month]usage.MonthCount{
+		past:   {Conversations: 280, LastConversation: time.Date(2020, 2, 20, 12, 0, 0, 0, time.UTC)},
+		future: {Conversations: 305, LastConversation: time.Date(2099, 2, 20, 12, 0, 0, 0, time.UTC)},
+	}
+	for id, bot := range map[string]*restaurant.Bot{
+		"one":       {ID: "bot-one", PhoneNumber: "+966110000001", OwnerNumber: "+966500000099", Limits: restaurant.Limits{ConversationsPerDay: 10, AnswersPerMinute: 30}},
+		"two":       nil,
+		"unlimited": {ID: "bot-unlimited", PhoneNumber: "+966110000003", Limits: restaurant.Limits{ConversationsPerDay: -1, AnswersPerMinute: -1}},
+	} {
+		if err := s.store().CreateRestaurant(t.Context(), restaurant.Restaurant{ID: id, Name: "Restaurant " + id, Active: id != "two", CreatedAt: time.Now()}, bot); err != nil {
+			t.Fatalf("creating the restaurant: %v", err)
+		}
+		activity := usage.Activity{Last: time.Date(2099, 2, 21, 12, 0, 0, 0, time.UTC)}
+		if err := s.store().PutUsage(t.Context(), id, activity, months); err != nil {
+			t.Fatalf("writing the usage: %v", err)
+		}
+	}
+	for i, kind := range []string{usage.TopUpType, usage.CorrectionType} {
+		topUp := usage.TopUp{ID: fmt.Sprint("adj_", i), Amount: int64(50 - 70*i), Type: kind, Reason: "Ramadan", CreatedBy: "noura", CreatedAt: time.Date(2099, 2, 1+i, 0, 0, 0, 0, time.UTC)}
+		if _, err := s.store().AddTopUp(t.Context(), "one", future, topUp, "", 0); err != nil {
+			t.Fatalf("topping up: %v", err)
+		}
+	}
+	recorder, told := s.store().Recorder(usage.NewCalendar(nil)), conversation.QuotaAlerts{Noted: 90, Sent: 80}
+	for _, id := range []string{"one", "two"} {
+		m := conversation.Message{RestaurantID: id, Delivery: "d"}
+		if _, held, err := recorder.ClaimQuotaAlerts(t.Context(), m, future, time.Now()); err != nil || !held {
+			t.Fatalf("claiming the quota alerts: %v, %v", held, err)
+		}
+		if err := recorder.SettleQuotaAlerts(t.Context(), m, future, told, true); err != nil {
+			t.Fatalf("settling the quota alerts: %v", err)
 		}
 	}
 }
@@ -506,5 +547,27 @@ func TestHelpWithoutDashes(t *testing.T) {
 		if word.Len() == 0 || word.String() != flag.String() {
 			t.Errorf("help of %q: %q, want %q", command, word.String(), flag.String())
 		}
+	}
+}
+
+// TestUsageShowsCurrentMonth: without --month, the month is the current one, in the time zone.
+func TestUsageShowsCurrentMonth(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	if out, err := s.run(t, "restaurant", "create", "one", "--name", "One"); err != nil {
+		t.Fatalf("creating the restaurant: %s, %v", out, err)
+	}
+	zone := time.FixedZone("", 14*60*60) // it begins months half a day before UTC
+	for {
+		before := usage.NewCalendar(zone).Month(time.Now())
+		out, err := s.run(t, "usage", "show", "one", "--json", "--time-zone", "Pacific/Kiritimati")
+		if usage.NewCalendar(zone).Month(time.Now()) != before {
+			continue // the month changed meanwhile
+		}
+		var got shownUsage
+		if err != nil || json.Unmarshal([]byte(out), &got) != nil || got.Month != before.String() || got.TimeZone != "Pacific/Kiritimati" {
+			t.Errorf("output %q, error %v; want the month %s", out, err, before)
+		}
+		return
 	}
 }

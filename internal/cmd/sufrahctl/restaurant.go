@@ -148,14 +148,20 @@ func (s *session) show(r restaurant.Restaurant, bot *restaurant.Bot) error {
 
 // find reads a restaurant and its bot.
 func (s *session) find(id string) (restaurant.Restaurant, *restaurant.Bot, error) {
+	record, err := s.record(id)
+	return record.Restaurant, record.Bot, err
+}
+
+// record reads a restaurant and its bot, activity and months.
+func (s *session) record(id string, months ...usage.Month) (usage.Record, error) {
 	if !restaurant.ValidID(id) {
-		return restaurant.Restaurant{}, nil, fmt.Errorf("restaurant %q: %w", id, restaurant.ErrNotFound)
+		return usage.Record{}, fmt.Errorf("restaurant %q: %w", id, restaurant.ErrNotFound)
 	}
-	record, err := s.store.Usage(s.ctx, id, nil)
+	record, err := s.store.Usage(s.ctx, id, months)
 	if err != nil {
-		return restaurant.Restaurant{}, nil, fmt.Errorf("restaurant %s: %w", id, err)
+		return usage.Record{}, fmt.Errorf("restaurant %s: %w", id, err)
 	}
-	return record.Restaurant, record.Bot, nil
+	return record, nil
 }
 
 type showRestaurant struct {

@@ -15,6 +15,7 @@ import (
 )
 
 type usageCommand struct {
+	Show     showUsage     `cmd:"" help:"Show a restaurant's month: conversations, plan, top-ups, the rest, quota alerts, its bot's limits and latest message."`
 	TopUp    topUpUsage    `cmd:"" name:"top-up" aliases:"renew" help:"Top up a restaurant's allowance of this month, or correct an earlier top-up."`
 	Messages messagesUsage `cmd:"" help:"Show how many of a restaurant's messages were sent, delivered, read and failed in a month, and their costs."`
 	Reindex  reindexUsage  `cmd:"" help:"Rebuild the ranking that alerts read. Safe while the stack is in use."`
@@ -78,6 +79,23 @@ func (c *topUpUsage) Run(s *session) error {
 	})
 }
 
+// monthIn returns the calendar of a time zone, and the month that was given or else the current one.
+func monthIn(now time.Time, timeZone, given string) (usage.Calendar, usage.Month, error) {
+	zone, err := time.LoadLocation(timeZone)
+	if err != nil {
+		return usage.Calendar{}, usage.Month{}, fmt.Errorf("--time-zone: %w", err)
+	}
+	calendar := usage.NewCalendar(zone)
+	if given == "" {
+		return calendar, calendar.Month(now), nil
+	}
+	month, err := usage.ParseMonth(given)
+	if err != nil {
+		return calendar, month, fmt.Errorf("--month: %w", err)
+	}
+	return calendar, month, nil
+}
+
 type messagesUsage struct {
 	ID       string `arg:"" help:"Id of the restaurant."`
 	Month    string `help:"Month, such as 2026-11. Default: the current month in the time zone." placeholder:"MONTH"`
@@ -109,15 +127,9 @@ type shownCost struct {
 }
 
 func (c *messagesUsage) Run(s *session) error {
-	zone, err := time.LoadLocation(c.TimeZone)
+	_, month, err := monthIn(s.now(), c.TimeZone, c.Month)
 	if err != nil {
-		return fmt.Errorf("--time-zone: %w", err)
-	}
-	month := usage.NewCalendar(zone).Month(s.now())
-	if c.Month != "" {
-		if month, err = usage.ParseMonth(c.Month); err != nil {
-			return fmt.Errorf("--month: %w", err)
-		}
+		return err
 	}
 	prices, err := ledger.ParsePrices(c.Prices)
 	if err != nil {
