@@ -8,7 +8,7 @@ import { type Demo, readDemo } from './stack.js';
 const views = ['owner', 'admin', 'chat'] as const;
 const themes = ['auto', 'light', 'dark'] as const;
 
-/** What the address says of how the page is shown. */
+/** The page's appearance, as its address has it. */
 interface Look {
   view: (typeof views)[number];
   lang: Locale;
@@ -25,14 +25,14 @@ function readLook(): Look {
   };
 }
 
-/** Returns the address of a look: where an administrator is stays in it. */
+/** Returns the address of a look. An administrator's place in the list stays in it. */
 function address(look: Look): string {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(look)) query.set(name, value);
   return `?${query}`;
 }
 
-/** Keeps how the page is shown in its address, so that every look has a link. */
+/** Keeps the page's look in its address, so that each look has a link of its own. */
 function useLook(): [Look, (look: Look) => void] {
   const [look, setLook] = useState(readLook);
   useEffect(() => {
@@ -47,7 +47,7 @@ function useLook(): [Look, (look: Look) => void] {
   return [look, go];
 }
 
-/** The page: the dashboard on the demo data, beside a customer's phone. */
+/** The page: the dashboard with the demo data, and a customer's phone. */
 export function Page() {
   const [look, go] = useLook();
   const text = pageMessages[look.lang];

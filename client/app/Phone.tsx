@@ -11,14 +11,16 @@ const profileName = 'Noura';
 /** Returns a number that no customer of the demo data has. */
 const newNumber = () => `+9665${String(crypto.getRandomValues(new Uint32Array(1))[0]! % 100_000_000).padStart(8, '0')}`;
 
-/** A customer's phone, in a chat with the example restaurant. answered is called whenever the service took a message. */
+/**
+ * A customer's phone with a chat with the example restaurant. answered is called whenever the service has answered a message.
+ */
 export function Phone({ demo, text, lang, answered }: { demo: Demo; text: PageMessages; lang: Locale; answered: () => void }) {
   const [customer, setCustomer] = useState(newNumber);
   const [entries, setEntries] = useState<Entry[]>([]);
   const [draft, setDraft] = useState('');
   const input = useRef<HTMLInputElement>(null);
   const log = useRef<HTMLDivElement>(null);
-  const chat = useRef<AbortController>(undefined); // ends with the customer
+  const chat = useRef<AbortController>(undefined); // aborted when the customer changes
 
   useEffect(() => {
     const controller = new AbortController();
@@ -30,7 +32,7 @@ export function Phone({ demo, text, lang, answered }: { demo: Demo; text: PageMe
     if (!shown) return;
     const toEnd = () => shown.scrollTo({ top: shown.scrollHeight });
     toEnd();
-    const resized = new ResizeObserver(toEnd); // as by a phone's keyboard
+    const resized = new ResizeObserver(toEnd); // such as by a phone's keyboard
     resized.observe(shown);
     return () => resized.disconnect();
   }, [entries]);
@@ -113,7 +115,7 @@ function SlowMenu({ label }: { label: string }) {
   useEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
-    readMenuLatency(signal).then((ms) => setSlow(ms > 0), () => signal.aborted || setSlow(false)); // as it usually is
+    readMenuLatency(signal).then((ms) => setSlow(ms > 0), () => signal.aborted || setSlow(false)); // if it can't be read, Sufrah counts as quick
     return () => controller.abort();
   }, []);
   const choose = (chosen: boolean) => {
@@ -184,7 +186,7 @@ function Bubble({ entry, demo, text, lang, press }: {
   }
 }
 
-/** What was pressed in place of writing: a button's payload, or a row's id. */
+/** The button's payload, or the row's id, if the customer tapped in place of writing. */
 interface Pressed {
   button?: string;
   row?: string;

@@ -1,13 +1,13 @@
 import { type Demo, type Job, readJobs, readMessages, type SentMessage } from './stack.js';
 import { type Incoming, post } from './webhook.js';
 
-/** What stands in a chat, oldest first. */
+/** An entry of a chat. */
 export type Entry =
   | { kind: 'sent'; key: string; text: string; outcome?: { status: number; ms: number } | 'unsent' | undefined }
   | { kind: 'received'; key: string; message: SentMessage; ms: number }
   | { kind: 'job'; key: string; job: Job };
 
-const replyWaitMs = 1_000; // the service sends before it answers; another delivery of the same may still be sending
+const replyWaitMs = 1_000; // for another delivery of the message: the service itself sends before it answers
 const jobWaitMs = 30_000;
 const pollMs = 100;
 
@@ -32,7 +32,7 @@ export async function deliver(
       const after = await readMessages(message.from);
       return after.slice(0, Math.max(0, after.length - before.length)).reverse();
     });
-    // What was there at the first look was sent before the webhook's answer.
+    // Messages found at the first look were sent before the webhook answered.
     const seenMs = performance.now() - start;
     replies.found.forEach((reply, i) =>
       tell({ kind: 'received', key: `${key}-${i}`, message: reply, ms: replies.tries === 1 ? outcome.ms : seenMs }));
@@ -42,11 +42,11 @@ export async function deliver(
     for (const job of jobs.found) tell({ kind: 'job', key: `${key}-job`, job });
   } catch (error) {
     if (!signal.aborted) tell({ ...sent, outcome: 'unsent' });
-    if (!(error instanceof TypeError || signal.aborted)) throw error; // a TypeError is fetch's for no answer
+    if (!(error instanceof TypeError || signal.aborted)) throw error; // fetch throws a TypeError if there is no answer
   }
 }
 
-/** Looks until it finds something or the time is over. */
+/** Looks again and again until it finds something or the time is over. */
 async function poll<T>(forMs: number, signal: AbortSignal, look: () => Promise<T[]>): Promise<{ found: T[]; tries: number }> {
   const end = performance.now() + forMs;
   for (let tries = 1; ; tries++) {

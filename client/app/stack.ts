@@ -7,7 +7,7 @@ export interface Demo {
   restaurantId: string;
   restaurantName: string;
   restaurantNumber: string;
-  /** The address that webhooks are signed for. */
+  /** The address for which webhooks are signed. */
   webhookUrl: string;
   twilioAuthToken: string;
   templates: Template[];
@@ -60,7 +60,7 @@ export interface Job {
 /** Returns the demo's credentials and numbers. */
 export const readDemo = (signal: AbortSignal): Promise<Demo> => read('/sandbox/demo', { signal });
 
-/** Returns the messages that a customer was sent so far, the newest first. */
+/** Returns the messages that a customer has been sent, newest first. */
 export const readMessages = (to: string): Promise<SentMessage[]> => read(`/sandbox/messages?to=${encodeURIComponent(to)}`);
 
 /** Returns the latest outcomes of jobs, the newest first. */

@@ -1,11 +1,11 @@
 import type { Demo } from './stack.js';
 
-/** What a customer writes: a text, a button's, or the title of a list's row. */
+/** A customer's message: a text, or the title of a tapped button or row. */
 export interface Incoming {
   from: string;
   profileName: string;
   text: string;
-  /** The payload of the button that was pressed. */
+  /** The payload of the tapped button. */
   button?: string | undefined;
   /** The id of the row that was tapped. */
   row?: string | undefined;
@@ -29,7 +29,7 @@ export function toForm(message: Incoming, to: string, id: string): URLSearchPara
   return form;
 }
 
-/** Returns Twilio's signature: HMAC-SHA1 of the URL and, sorted by their names, the parameters. */
+/** Returns Twilio's signature: HMAC-SHA1 of the URL followed by the sorted parameters. */
 export async function sign(token: string, url: string, form: URLSearchParams): Promise<string> {
   const text = url + [...form.keys()].sort().map((name) => name + form.get(name)).join('');
   const encoder = new TextEncoder();
@@ -37,7 +37,7 @@ export async function sign(token: string, url: string, form: URLSearchParams): P
   return btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(text)))));
 }
 
-/** Posts a message to the restaurant, as Twilio would, and returns the answer's status and how long it took. */
+/** Posts a message to the restaurant as Twilio does. Returns the answer's status and duration. */
 export async function post(message: Incoming, demo: Demo): Promise<{ status: number; ms: number }> {
   const form = toForm(message, demo.restaurantNumber, `SM${crypto.randomUUID().replaceAll('-', '')}`);
   const signature = await sign(demo.twilioAuthToken, demo.webhookUrl, form);

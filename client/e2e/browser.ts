@@ -4,7 +4,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 
 const executables = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'];
-const actionTimeoutMs = 120_000; // a slow machine may take its time
+const actionTimeoutMs = 120_000; // for slow machines
 
 /** The stack under test. */
 export const baseUrl = process.env['SUFRAH_API'] ?? 'http://localhost:8080';
@@ -15,7 +15,7 @@ export async function behave(standIn: 'store' | 'sufrah' | 'twilio', behavior: o
   expect(response.status).toBe(200);
 }
 
-/** How a page is opened. */
+/** The options of opening a page. */
 export interface Look {
   view?: 'owner' | 'admin' | 'chat';
   lang?: 'en' | 'ar';
@@ -23,8 +23,8 @@ export interface Look {
 }
 
 /**
- * Gives the tests of a file a shared browser. open returns the page in a window of its own, which the test's end closes. A
- * test fails if its page logs an error, violates its content security policy or sends another host any request.
+ * Gives the tests of a file a shared browser. open opens the page in a window of its own, which is closed at the end of the
+ * test. A test fails if its page logs an error, violates its content security policy, or sends a request to another host.
  */
 export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Promise<unknown>) => Promise<Page> } {
   let browser: Browser;
@@ -34,7 +34,7 @@ export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Pro
   beforeAll(async () => {
     const executablePath = executables.find((path) => path && existsSync(path));
     if (!executablePath) throw new Error('There is no Chromium: install it, or name it in CHROMIUM.');
-    // Chromium's own sandbox doesn't work for root, as which CI runs.
+    // Chromium's own sandbox doesn't work for root, and CI runs as root.
     browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [], timeout: actionTimeoutMs });
   });
   afterAll(() => browser?.close());
@@ -54,7 +54,7 @@ export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Pro
       const page = await context.newPage();
       page.on('pageerror', (error) => faults.push(error.message));
       page.on('console', (message) => {
-        // Chromium logs every answer that isn't a success; tests that cause failures check the page for them.
+        // Chromium logs every failing answer. Tests that cause failures check what the page shows.
         if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text());
       });
       page.on('request', (request) => {
@@ -67,7 +67,7 @@ export function useBrowser(): { open: (look?: Look, before?: (page: Page) => Pro
   };
 }
 
-/** Expects that axe finds nothing to object to by some of its rules, or by all of them, and that nothing is wider than the window. */
+/** Expects that axe finds no fault, by the given rules or by all of them, and that nothing is wider than the window. */
 export async function expectAccessible(page: Page, rules: string[] = []): Promise<void> {
   await page.evaluate(axe.source);
   const violations = await page.evaluate(async (rules) => {

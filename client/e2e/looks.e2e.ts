@@ -5,17 +5,17 @@ import { describe, test } from 'vitest';
 import { sentMessages } from '../test/fixtures.js';
 import { behave, expectAccessible, type Look as Opened, useBrowser } from './browser.js';
 
-// Every state of the page, in both languages, both themes and at two widths, shuts nobody out; and of each a picture is taken, to
-// be looked at.
+// Every state of the page, in both languages, both themes and at two widths, must be accessible. A picture is taken of each,
+// for people to look at.
 const pictures = fileURLToPath(new URL('../../.cache/screenshots', import.meta.url));
 mkdirSync(pictures, { recursive: true });
 
-/** A state of the page: how it is opened, and the steps until it shows. */
+/** A state of the page: its address, and the steps that lead to it. */
 interface State {
   view: NonNullable<Opened['view']>;
   before?: (page: Page) => Promise<unknown>;
   until: (page: Page) => Promise<void>;
-  /** The looks in which it differs from other states. Default: all. */
+  /** The looks in which the state is shown. Default: all. */
   looks?: (look: Look) => boolean;
 }
 
@@ -26,20 +26,20 @@ async function openRenewal(page: Page): Promise<void> {
   await page.locator('.sud-dialog').waitFor();
 }
 
-/** Has the details answered with messages that were sent, and their cost. */
+/** Answers requests for details with sent messages and their cost. */
 const withMessages = (page: Page) => page.route('**/details', async (route) => {
   const response = await route.fetch();
   await route.fulfill({ response, json: { ...await response.json() as object, sentMessages } });
 });
 
-/** How a state is looked at, and axe's rules that it is checked by: none named is all of them. */
+/** A look, with the rules that axe checks in it. An empty list means all rules. */
 interface Look {
   width: number;
   theme: string;
   rules: string[];
 }
 const isPlain = ({ width, theme }: Look) => width === 1440 && theme === 'light';
-const isChecked = ({ rules }: Look) => rules.length === 0; // by all
+const isChecked = ({ rules }: Look) => rules.length === 0; // by all rules
 
 const states: Record<string, State> = {
   owner: {
@@ -215,7 +215,7 @@ const states: Record<string, State> = {
   },
   'forced colours': {
     view: 'owner',
-    looks: isPlain, // the theme's colours don't show
+    looks: isPlain, // it has no colours of the theme
     before: async (page) => {
       await withMessages(page);
       await page.emulateMedia({ forcedColors: 'active' });
@@ -260,7 +260,7 @@ const states: Record<string, State> = {
   },
 };
 
-// A page's appearance changes with its width, and its colours with its theme: two of the four are enough for all rules.
+// The layout depends on the width, and the colours on the theme, so it is enough to check all rules in two of the four.
 const looks: Look[] = [
   { width: 1440, theme: 'light', rules: [] }, { width: 1440, theme: 'dark', rules: ['color-contrast'] },
   { width: 390, theme: 'dark', rules: [] }, { width: 390, theme: 'light', rules: ['color-contrast'] },
@@ -277,7 +277,7 @@ describe.each(['en', 'ar'] as const)('%s', (lang) => {
     for (const { width, theme, rules } of looks.filter(chosen)) {
       await page.setViewportSize({ width, height: width < 1000 ? 844 : 900 });
       await page.locator('.page-looks select').selectOption(theme);
-      // axe doesn't know forced colours, but only the style's colours.
+      // With forced colours, axe would check the style's own colours, which aren't shown.
       await expectAccessible(page, name === 'forced colours' ? structure : rules);
       await page.screenshot({ path: `${pictures}/${width}-${lang}-${theme}-${name.replaceAll(/,? /g, '-')}.png`, fullPage: true });
     }

@@ -8,19 +8,19 @@ const { open } = useBrowser();
 
 const example = 'clxyz123abc';
 
-/** The API's count of conversations for the example restaurant. */
+/** Returns the number of the example restaurant's conversations, from the API. */
 async function conversations(): Promise<number> {
   const response = await fetch(`${baseUrl}/api/usage/${example}`, { headers: { 'X-API-Key': 'local-admin-key' } });
   return ((await response.json()) as { conversationsThisMonth: number }).conversationsThisMonth;
 }
 
-/** The API's figures of the messages that it sent. */
+/** Returns the figures of the example restaurant's sent messages, from the API. */
 async function sentMessages(): Promise<SentMessages> {
   const response = await fetch(`${baseUrl}/api/usage/${example}/details`, { headers: { 'X-API-Key': 'local-admin-key' } });
   return ((await response.json()) as RestaurantDetails).sentMessages;
 }
 
-/** Returns the big figure. */
+/** Returns the page's large figure. */
 const figure = (page: Page) => page.locator('.sud-figure-main');
 
 /** Waits until a locator has the wanted text. */
@@ -94,7 +94,7 @@ test('an administrator finds who has nearly used up the allowance, and adds to i
   await add.press('Enter');
   const dialog = page.getByRole('dialog', { name: 'Add to this month’s allowance' });
   await dialog.getByRole('spinbutton', { name: 'Conversations' }).fill('0');
-  await page.keyboard.press('Enter'); // which the browser refuses
+  await page.keyboard.press('Enter'); // an invalid amount, which the browser refuses
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached' });
   expect(await add.evaluate((button) => button === document.activeElement)).toBe(true);
@@ -116,7 +116,7 @@ test('a renewal whose answer is lost is added once', async () => {
   const page = await open({ view: 'admin' }, (page) => page.route('**/renew', async (route) => {
     keys.push(await route.request().headerValue('Idempotency-Key'));
     if (keys.length > 1) return route.continue();
-    await route.fetch(); // it was carried out
+    await route.fetch(); // the API carries it out, but its answer is lost
     return route.abort();
   }));
   await page.locator('[data-restaurant="demo-142"]').click();
@@ -176,7 +176,7 @@ test('the theme is the system’s until one is chosen', async () => {
 test('what fails can be tried again', async () => {
   await behave('store', { failRate: 1, status: 503 });
   const page = await open({ view: 'admin' });
-  await page.getByRole('alert').filter({ hasText: 'Not available right now' }).waitFor(); // once the client has tried often enough
+  await page.getByRole('alert').filter({ hasText: 'Not available right now' }).waitFor(); // after the client's last retry
   await behave('store', {});
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByRole('table').waitFor();
@@ -185,7 +185,7 @@ test('what fails can be tried again', async () => {
   await behave('store', { failRate: 1, status: 500 });
   await page.getByRole('button', { name: 'Refresh' }).click();
   await page.getByRole('alert').filter({ hasText: 'Could not refresh' }).waitFor();
-  expect(await page.getByRole('row').count()).toBe(21); // still there
+  expect(await page.getByRole('row').count()).toBe(21); // the figures are still there
   await behave('store', {});
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByRole('alert').waitFor({ state: 'detached' });
@@ -208,7 +208,7 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
   await received.filter({ hasText: /مشويات/ }).waitFor();
   await received.last().getByText('عرض القائمة').click();
   await expectAccessible(page);
-  await page.getByRole('button', { name: /^مشويات/ }).click(); // a row: its dishes follow
+  await page.getByRole('button', { name: /^مشويات/ }).click(); // tapping a row shows its dishes
   await received.nth(2).getByText('عرض الأصناف').click();
   await received.nth(2).getByRole('button', { name: /^المزيد/ }).click(); // the next page
   await received.nth(3).getByText('عرض الأصناف').click();
@@ -218,7 +218,7 @@ test('a new customer’s message is welcomed and counted, and the menu follows',
   await received.nth(4).getByText('See the branches').click();
   await received.nth(4).getByRole('button', { name: /^Olaya branch/ }).click();
   await received.nth(5).filter({ hasText: 'https://maps.google.com/?q=24.6949,46.6853' }).waitFor();
-  expect(await conversations()).toBe(before + 1); // the session was open
+  expect(await conversations()).toBe(before + 1); // in the same session
   await expectAccessible(page);
 
   await page.getByRole('button', { name: 'New customer' }).click();
@@ -250,7 +250,7 @@ test('a chat stays at its end when the phone gets smaller', async () => {
     await page.getByRole('group', { name: 'Suggestions' }).getByRole('button', { name: words }).click();
     await page.locator('[data-kind="received"]').nth(n).waitFor();
   }
-  await page.setViewportSize({ width: 390, height: 560 }); // as by its keyboard
+  await page.setViewportSize({ width: 390, height: 560 }); // as if the keyboard were open
   await page.waitForFunction(() => {
     const { scrollTop, clientHeight, scrollHeight } = document.querySelector('.phone-log')!;
     return scrollHeight > clientHeight && Math.abs(scrollTop + clientHeight - scrollHeight) < 2;
@@ -345,7 +345,7 @@ test('an administrator finds restaurants by typing, in any spelling, and the add
   await box.fill('najd 2');
   await shows(page, '.sud-range', '1–2 of 2');
   await box.fill('demo-14');
-  await shows(page, '.sud-range', '1–6 of 6'); // by their ids
+  await shows(page, '.sud-range', '1–6 of 6'); // found by their ids
   await box.fill('مغلق');
   await shows(page, '.sud-range', '1–1 of 1');
   await page.getByRole('radio', { name: 'Active' }).check();

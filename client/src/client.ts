@@ -5,13 +5,13 @@ import type { AlertPage, Quota, RestaurantDetails, RestaurantUsage, RestaurantUs
 import { shapes } from './shape.js';
 import { type ClientOptions, type RequestOptions, Transport } from './transport.js';
 
-/** Which restaurants to list, and how the call behaves. */
+/** The restaurants to list, and options of the call. */
 export interface ListOptions extends RequestOptions {
   /** Restaurants on a page: 1 to 100. Default: 20. */
   limit?: number | undefined;
   /** Restaurants to skip. Default: 0. */
   offset?: number | undefined;
-  /** Instead of an offset: the `pagination.nextCursor` of the page before. */
+  /** The `pagination.nextCursor` of the page before, in place of an offset. */
   cursor?: string | undefined;
   /** true: only active restaurants; false: only inactive restaurants. Default: all. */
   isActive?: boolean | undefined;
@@ -22,9 +22,9 @@ export interface ListOptions extends RequestOptions {
   search?: string | undefined;
 }
 
-/** From which threshold on to list restaurants, and how the call behaves. */
+/** The threshold for the listed restaurants, and options of the call. */
 export interface AlertOptions extends RequestOptions {
-  /** The share of the month's allowance that they have used at least: 0 to 1, with six decimals at most. Default: 0.9. */
+  /** The least used share of the month's allowance: 0 to 1, with at most six decimals. Default: 0.9. */
   threshold?: number | undefined;
   /** Restaurants on a page: 1 to 200. Default: 50. */
   limit?: number | undefined;
@@ -34,13 +34,13 @@ export interface AlertOptions extends RequestOptions {
 
 /** The amount to add to an allowance, and the call's options. */
 export interface RenewOptions extends RequestOptions {
-  /** How many conversations: 1 to 1,000,000, or as many below 0 to correct an earlier top-up. Default: 1000. */
+  /** The conversations to add: 1 to 1,000,000, or negative to correct an earlier top-up. Default: 1000. */
   amount?: number | undefined;
-  /** Why, in one line of 500 characters at most. Default: "Manual renewal". */
+  /** The reason, one line of at most 500 characters. Default: "Manual renewal". */
   reason?: string | undefined;
   /**
-   * Of a restaurant's calls with the same key only the first adds anything. Pass a key if you may call again after a
-   * failure, and keep it for as long as the person means the same top-up. Default: a new key for each call, which covers the
+   * Of all calls for a restaurant with the same key, only the first adds anything. Pass a key if you may call again after a
+   * failure, and keep it as long as the person means the same top-up. Default: a new key for each call, which covers the
    * call's own repetitions.
    */
   idempotencyKey?: string | undefined;
@@ -51,7 +51,7 @@ export interface OwnerClient {
   readonly role: 'owner';
   /** Returns the restaurant's usage. */
   listUsage(options?: RequestOptions): Promise<RestaurantUsage>;
-  /** Returns the restaurant in all detail: its quota, months, days, sessions and top-ups. */
+  /** Returns all data about the restaurant: its quota, months, days, sessions and top-ups. */
   details(options?: RequestOptions): Promise<RestaurantDetails>;
 }
 
@@ -60,22 +60,25 @@ export interface AdministratorClient {
   readonly role: 'administrator';
   /** Returns one page of restaurants, the newest restaurant first. */
   listUsage(options?: ListOptions): Promise<UsagePage>;
-  /** Returns all pages from the requested page on: await it for the first page, or iterate over it. */
+  /** Returns all pages from the requested one on: await it for the first page, or iterate over it. */
   listAllUsage(options?: ListOptions): UsagePages;
   /** Returns one restaurant with its history of six months. */
   getUsage(restaurantId: string, options?: RequestOptions): Promise<RestaurantUsageWithHistory>;
-  /** Returns a restaurant in all detail: its quota, months, days, sessions and top-ups. */
+  /** Returns all data about a restaurant: its quota, months, days, sessions and top-ups. */
   details(restaurantId: string, options?: RequestOptions): Promise<RestaurantDetails>;
   /**
-   * Returns the active restaurants at or above the threshold of their allowance, the fullest first, as pages like
-   * listAllUsage.
+   * Returns the active restaurants that have used at least the threshold of their allowance, the fullest first, as pages like
+   * those of listAllUsage.
    */
   alerts(options?: AlertOptions): AlertPages;
-  /** Adds to a restaurant's allowance of this month, once however often it is tried, and returns the allowance right after. */
+  /**
+   * Adds to a restaurant's allowance of this month, exactly once even if the call is repeated. Returns the resulting
+   * allowance.
+   */
   renew(restaurantId: string, options?: RenewOptions): Promise<Quota>;
 }
 
-/** A client of either kind, which its role tells. */
+/** A client of either kind; its role says which. */
 export type UsageApiClient = OwnerClient | AdministratorClient;
 
 /** The kind of client follows from the credential. */
@@ -98,7 +101,7 @@ const ownDetailsPath = '/api/usage/details' satisfies keyof paths;
 const detailsPath = '/api/usage/{restaurantId}/details' satisfies keyof paths;
 const renewPath = '/api/admin/usage/{restaurantId}/renew' satisfies keyof paths;
 
-/** All calls. Which of them a client has, its role decides. */
+/** Has all calls. A client's role decides which of them can be used. */
 class Client {
   readonly role: UsageApiClient['role'];
   readonly #transport: Transport;
@@ -170,8 +173,8 @@ export const UsageApiClient = class UsageApiClient extends Client {
 } as unknown as UsageApiClientConstructor;
 
 /**
- * Returns a client without a credential, for a page with a server that mounts usageProxy. The base URL is the mounted path,
- * such as "/usage": the page's cookies are sent along, and only there.
+ * Returns a client without a credential, for pages of a server that mounts usageProxy. The base URL is the path at which it
+ * is mounted, such as "/usage". The page's cookies are sent to it, and to no other address.
  */
 export function proxiedClient(baseUrl: string, role: 'administrator', options?: ClientOptions): AdministratorClient;
 export function proxiedClient(baseUrl: string, role: 'owner', options?: ClientOptions): OwnerClient;
@@ -183,8 +186,8 @@ export function proxiedClient(baseUrl: string, role: UsageApiClient['role'], opt
 
 /** Returns the path of a restaurant. */
 function pathOf(path: string, method: string, restaurantId: unknown): string {
-  // The URL standard treats dots as steps within the path, and an empty id leads elsewhere too. The invalid value isn't
-  // quoted: it may be a credential in the wrong place.
+  // URLs treat dots as steps within the path, and an empty id leads elsewhere too. The error doesn't quote the invalid value,
+  // which may be a credential in the wrong place.
   if (typeof restaurantId !== 'string' || !restaurantId || restaurantId === '.' || restaurantId === '..') {
     throw new TypeError(`${method} needs a restaurant's id.`);
   }
@@ -206,7 +209,7 @@ function credentialHeaders(
   };
 }
 
-/** Returns a value that can be sent in a header. fetch would refuse any other one as well, and quote it in its error. */
+/** Returns a value that can be sent in a header. For any other value fetch would fail too, and quote it in its error. */
 function headerValue(value: unknown, what: string): string {
   if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
     throw new TypeError(`${what} has a character that can't be in one, such as a space or a line break.`);

@@ -1,12 +1,12 @@
 import type { components } from './generated/openapi.js';
 
-/** A code that the API answers. */
+/** An error code of the API. */
 export type ApiErrorCode = components['schemas']['ErrorCode'];
 
 /**
- * A code of the client itself, for failures without a code of the API: `timeout` and `network_error` if no answer came
- * (status 0), `invalid_response` for a success with invalid content, and `http_error` for an error that isn't the API's own,
- * such as API Gateway's 429 or a redirect.
+ * An error code of the client itself, if there is none of the API: `timeout` and `network_error` if no answer came (status
+ * 0), `invalid_response` for a success with invalid content, and `http_error` for an error that isn't the API's own, such as
+ * API Gateway's 429 or a redirect.
  */
 export type ClientErrorCode = 'timeout' | 'network_error' | 'invalid_response' | 'http_error';
 
@@ -20,16 +20,16 @@ export interface UsageApiErrorDetails {
   cause?: unknown;
 }
 
-/** Why a call has no result. The message is a sentence for a person. */
+/** The reason that a call has no result. The message is a sentence for a person. */
 export class UsageApiError extends Error {
   override readonly name = 'UsageApiError';
-  /** The HTTP status, or 0 where no answer came. */
+  /** The HTTP status, or 0 if no answer came. */
   readonly status: number;
   /** The reason, for a program. */
   readonly code: UsageApiErrorCode;
-  /** By which the request is found in the API's logs. */
+  /** The id of the request in the API's logs. */
   readonly requestId: string | undefined;
-  /** How long the API asked to wait before the next attempt. */
+  /** The wait that the API asked for before the next attempt. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, status: number, code: UsageApiErrorCode, details: UsageApiErrorDetails = {}) {

@@ -1,4 +1,4 @@
-/** Returns a key that nobody else has. Unlike crypto.randomUUID it is there on pages without TLS too. */
+/** Returns a unique key. Unlike crypto.randomUUID, it also works on pages without TLS. */
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,10 +1,10 @@
 import { UsageApiError } from './errors.js';
 import type { AlertPage, UsagePage } from './schemas.js';
 
-/** All restaurants with a nearly used allowance, page by page. */
+/** All restaurants above a threshold of their allowance, page by page. */
 export type AlertPages = UsagePages<AlertPage>;
 
-/** The page to read: the next page as named by the page before, or the page at an offset. */
+/** The page to read: at a cursor, or at an offset. */
 export interface PageAt {
   offset?: number | undefined;
   cursor?: string | undefined;
@@ -26,7 +26,7 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
   readonly #start: PageAt;
   #first: Promise<Page> | undefined;
 
-  /** Takes the function that reads a page, and the place of the first page. */
+  /** read reads a page; start is the first page. */
   constructor(read: (at: PageAt) => Promise<Page>, start: PageAt) {
     this.#read = read;
     this.#start = start;
@@ -68,7 +68,7 @@ export class UsagePages<Page extends UsagePage | AlertPage = UsagePage> implemen
 }
 
 /**
- * Returns the place of the page after this page, or undefined after the last. An empty page need not be the last: its
+ * Returns the place of the next page, or undefined after the last. A page may be empty without being the last: its
  * restaurants may have been switched off since they were counted.
  */
 function following({ data, pagination: { nextCursor, hasMore, offset, limit, total } }: UsagePage | AlertPage): PageAt | undefined {

@@ -1,19 +1,19 @@
-// A server's part: it holds the API key, so that pages need none.
+// The part for servers: it has the API key, so that pages need none.
 
-/** The restaurants that a signed-in user of the caller's server may see: all of them, or a single restaurant. */
+/** The access of a signed-in user of your server: all restaurants, or a single one. */
 export type UsageAccess = { role: 'administrator' } | { role: 'owner'; restaurantId: string };
 
-/** How a proxy behaves. */
+/** Options of a proxy. */
 export interface UsageProxyOptions {
   /** The API's base URL, as for a client. */
   baseUrl: string;
   /** The API key, which stays on this server. */
   apiKey: string;
-  /** Where the proxy is mounted, such as "/usage": its clients' base URL. Default: at the root. */
+  /** The path at which the proxy is mounted, such as "/usage", which is its clients' base URL. Default: the root. */
   mount?: string | undefined;
   /**
-   * Identifies the user, by the request's cookie or any other means of the server, and returns the user's access. null or
-   * undefined means that nobody is signed in; the response is 401.
+   * Identifies the user by the request's cookie, or in any other way, and returns the user's access. null or undefined means
+   * that nobody is signed in; the response is then 401.
    */
   access: (request: Request) => UsageAccess | null | undefined | Promise<UsageAccess | null | undefined>;
   /** How long the API may take. Default: 10 s. */
@@ -22,9 +22,9 @@ export interface UsageProxyOptions {
   fetch?: typeof globalThis.fetch | undefined;
 }
 
-const maxBodyBytes = 64 * 1024; // as the API has it
+const maxBodyBytes = 64 * 1024; // the API's limit
 
-/** A request that the API knows, by its method and path. */
+/** A request that the API knows, by method and path. */
 interface Route {
   kind: 'list' | 'alerts' | 'ownDetails' | 'restaurant' | 'details' | 'topUp';
   restaurantId?: string;
@@ -36,8 +36,8 @@ const parameters: Partial<Record<Route['kind'], string[]>> = {
 };
 
 /**
- * Returns a handler that a server mounts: a route of Next, Hono, Cloudflare's workers, or anything else that answers a Request
- * with a Response. It lets pages call the usage API with the rights that `access` gives them, and nothing but the usage API.
+ * Returns a handler for your server to mount: a route of Next, Hono, Cloudflare's workers, or anything else that answers a
+ * Request with a Response. Through it, pages can call the usage API, and only that, with the rights that `access` gives them.
  */
 export function usageProxy(options: UsageProxyOptions): (request: Request) => Promise<Response> {
   const { access, timeoutMs = 10_000, fetch: send = (input, init) => globalThis.fetch(input, init) } = options;
@@ -60,7 +60,8 @@ export function usageProxy(options: UsageProxyOptions): (request: Request) => Pr
     if (isTopUp ? request.method !== 'POST' : request.method !== 'GET' && request.method !== 'HEAD') {
       return refusal(405, 'method_not_allowed', 'This method is not allowed here.', { Allow: isTopUp ? 'POST' : 'GET, HEAD' });
     }
-    // A browser sends another site's form or script along with the user's cookies, but neither with this type without asking first.
+    // Another site's form or script can send a request with the user's cookies, but not with this content type, for which the
+    // browser first asks this server.
     if (isTopUp && !/^application\/json\s*(;|$)/i.test(request.headers.get('Content-Type') ?? '')) {
       return refusal(415, 'invalid_body', 'The body must be sent as application/json.');
     }
@@ -101,7 +102,7 @@ export function usageProxy(options: UsageProxyOptions): (request: Request) => Pr
       const value = answer.headers.get(name);
       if (value !== null) passed.set(name, value);
     }
-    // The API refused the proxy, not its user: signing in again would not help.
+    // The API refused the proxy, not its user: signing in again wouldn't help.
     if (answer.status === 401 || answer.status === 403 || (answer.status >= 300 && answer.status < 400)) {
       return refusal(502, 'proxy_refused', 'The usage API refused this server’s access.', Object.fromEntries(passed));
     }
@@ -131,20 +132,20 @@ function routeOf(path: string): Route | undefined {
   return undefined;
 }
 
-/** Returns the id in a path's segment, or undefined where it would lead elsewhere. */
+/** Returns the id in a path's segment, or undefined if it would lead to another path. */
 function idOf(segment: string | undefined): string | undefined {
   try {
     const id = decodeURIComponent(segment ?? '');
     return isId(id) ? id : undefined;
   } catch {
-    return undefined; // a broken escape
+    return undefined; // a malformed escape
   }
 }
 
-// Dots would be steps within the path, and the API's own words lead to others than a restaurant.
+// Dots would be steps within the path, and the API's own words aren't ids.
 const isId = (id: string): boolean => !['', '.', '..', 'alerts', 'details'].includes(id);
 
-/** Returns the API's path for a request with an administrator's key, or undefined where somebody may not make it. */
+/** Returns the API's path for a request made with the administrator's key, or undefined if the user has no right to it. */
 function pathFor({ kind, restaurantId = '' }: Route, allowed: UsageAccess): string | undefined {
   if (allowed.role === 'owner') {
     const own = `/api/usage/${encodeURIComponent(allowed.restaurantId)}`;

@@ -4,15 +4,15 @@ type Schemas = components['schemas'];
 
 /** The month that figures cover, in the API's time zone. */
 export type Period = Schemas['Period'];
-/** How much of its allowance one restaurant has used. */
+/** How much of its allowance a restaurant has used. */
 export type RestaurantUsage = Schemas['RestaurantUsage'];
-/** One restaurant's usage with its history. */
+/** A restaurant's usage with its history. */
 export type RestaurantUsageWithHistory = Schemas['RestaurantUsageWithHistory'];
-/** All that is shown of one restaurant. */
+/** All data about a restaurant. */
 export type RestaurantDetails = Schemas['RestaurantDetails'];
 /** How much of this month's allowance is used. */
 export type Quota = Schemas['Quota'];
-/** How many conversations a restaurant's plan has, and how many of them are left. -1 is no limit. */
+/** The conversations in a restaurant's plan, and how many of them are left. -1 is no limit. */
 export type Allowance = Schemas['Allowance'];
 /** One change of an allowance. */
 export type Adjustment = Schemas['Adjustment'];
@@ -22,15 +22,15 @@ export type DayUsage = Schemas['DayUsage'];
 export type Session = Schemas['Session'];
 /** The messages that a restaurant sent this month, and their statuses. */
 export type SentMessages = Schemas['SentMessages'];
-/** How many of some messages were sent, delivered, read, and failed. */
+/** The number of messages that were sent, delivered, read, and failed. */
 export type MessageCount = Schemas['MessageCount'];
 /** One month of a restaurant's history. */
 export type MonthUsage = Schemas['MonthUsage'];
-/** Where a page is among all restaurants. */
+/** A page's position among all restaurants. */
 export type Pagination = Schemas['Pagination'];
 /** One page of restaurants' usage. */
 export type UsagePage = Schemas['UsagePage'];
 /** A restaurant at or above a threshold of its allowance. */
 export type Alert = Schemas['Alert'];
-/** One page of such restaurants. */
+/** A page of restaurants at or above a threshold. */
 export type AlertPage = Schemas['AlertPage'];

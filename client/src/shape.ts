@@ -3,7 +3,10 @@ import type {
   RestaurantUsage, RestaurantUsageWithHistory, SentMessages, Session, UsagePage,
 } from './schemas.js';
 
-/** Returns where a value isn't the shape ("data[3].allowance is no object"), or undefined where it is. Never quotes a value. */
+/**
+ * Returns the first difference between a value and a shape ("data[3].allowance is no object"), undefined if there is none. It
+ * never quotes a value.
+ */
 export type Check = (value: unknown, path: string) => string | undefined;
 
 const is = (what: string, holds: (value: unknown) => boolean): Check => (value, path) =>
@@ -20,7 +23,7 @@ const time = is('time', (value) => typeof value === 'string' && !Number.isNaN(Da
 
 const nullable = (check: Check): Check => (value, path) => (value === null ? undefined : check(value, path));
 
-/** Lets a field be absent, as it is in the answers of a server that is older than the field. */
+/** Allows a field to be missing, because older servers don't answer it. */
 const optional = (check: Check): Check => (value, path) => (value === undefined ? undefined : check(value, path));
 
 function list(check: Check): Check {
@@ -35,8 +38,8 @@ function list(check: Check): Check {
 }
 
 /**
- * Checks an object's fields: all fields of the type, so that a field added to the API can't be forgotten here. Others may be
- * there.
+ * Checks an object's fields. All fields of the type must be listed, so that a field added to the API can't be forgotten here.
+ * The object may have others.
  */
 function object<T>(fields: { [Name in keyof Required<T>]: Check }): Check {
   return (value, path) => {
@@ -49,7 +52,7 @@ function object<T>(fields: { [Name in keyof Required<T>]: Check }): Check {
   };
 }
 
-// Servers of version 1.0 don't answer these.
+// Fields that servers of version 1.0 don't answer.
 const sinceVersion11 = {
   conversationsToday: optional(number),
   period: optional(object<Period>({ year, month, timeZone: text, startsAt: time, resetsAt: time })),
@@ -115,7 +118,7 @@ export const shapes = {
     firstActivity: nullable(time),
     lastActivity: nullable(time),
     ...sinceVersion11,
-    sentMessages: optional(sentMessages), // not answered by version 1.0 either
+    sentMessages: optional(sentMessages), // version 1.0 doesn't answer them
     quota: object<Quota>(quotaFields),
     monthlyUsage: list(monthUsage),
     dailyBreakdown: list(object<DayUsage>({ date: time, conversationsStarted: number, messages: number })),

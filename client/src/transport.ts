@@ -1,23 +1,26 @@
 import { UsageApiError } from './errors.js';
 import type { Check } from './shape.js';
 
-/** How a client behaves. */
+/** Options of a client. */
 export interface ClientOptions {
-  /** How long one attempt may take, its answer's body included. Default: 10 s. */
+  /** The longest time for one attempt, the answer's body included, in milliseconds. Default: 10 s. */
   timeoutMs?: number | undefined;
-  /** How often a request is repeated at most after a 429 or 503. Default: 2; 0 repeats none. */
+  /** The most repetitions of a request after a 429 or 503. Default: 2; 0 means none. */
   maxRetries?: number | undefined;
-  /** The longest wait before a repetition. If the API asks for a longer wait, the call fails at once. Default: 10 s. */
+  /**
+   * The longest wait before a repetition, in milliseconds. If the API asks for a longer wait, the call fails at once.
+   * Default: 10 s.
+   */
   maxRetryDelayMs?: number | undefined;
   /** Sends the requests. Default: the platform's own fetch. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** How one call behaves. */
+/** Options of a call. */
 export interface RequestOptions {
-  /** Ends the call, also while it waits for a repetition: it then fails with the signal's reason. */
+  /** Ends the call, even while it waits for a repetition. The call then fails with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** How long one attempt may take, instead of the client's. */
+  /** The longest time for one attempt, in place of the client's timeoutMs. */
   timeoutMs?: number | undefined;
 }
 
@@ -28,12 +31,12 @@ const longestTimer = 2 ** 31 - 1;
 const firstBackoffMs = 500;
 
 /**
- * Sends requests with a fixed set of headers, and repeats requests that the API had no time for. A proxied transport may
- * have the address of its own page's server, and sends that page's cookies there.
+ * Sends requests with fixed headers, and repeats a request after a 429 or 503. A proxied transport may have an address on the
+ * page's own server, and sends the page's cookies to it.
  */
 export class Transport {
   readonly #baseUrl: string;
-  readonly #headers: Headers; // private, so that logging a client doesn't show its credential
+  readonly #headers: Headers; // private, so that a logged client doesn't show its credential
   readonly #credentials: RequestCredentials;
   readonly #timeoutMs: number;
   readonly #maxRetries: number;
@@ -52,14 +55,14 @@ export class Transport {
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
-  /** Returns the JSON at a path, which is of the shape, or fails with a UsageApiError or the signal's reason. */
+  /** Returns the JSON at a path, checked against the shape. Fails with a UsageApiError or the signal's reason. */
   async get<T>(path: string, query: Query, shape: Check, options: RequestOptions): Promise<T> {
     return this.#send<T>(this.#url(path, query), { headers: this.#headers }, shape, options);
   }
 
   /**
-   * Posts JSON to a path, and returns the JSON of the answer or fails as get does. The body may arrive more than once: the
-   * key, which stays the same, makes the API carry it out once.
+   * Posts JSON to a path and returns the answer's JSON; fails as get does. The body may arrive more than once, always with
+   * the same key, so that the API carries it out once.
    */
   async post<T>(path: string, body: object, idempotencyKey: string, shape: Check, options: RequestOptions): Promise<T> {
     const headers = new Headers(this.#headers);
@@ -107,7 +110,7 @@ export class Transport {
         ...init,
         ...supported({ cache: 'no-store', credentials: this.#credentials }),
         signal: controller.signal,
-        redirect: 'manual', // a redirect would carry the API key to wherever it leads; workers refuse 'error'
+        redirect: 'manual', // following a redirect could send the API key to another host; workers refuse 'error'
       });
       return read<T>(response, await response.text(), shape);
     } catch (error) {
@@ -121,12 +124,12 @@ export class Transport {
     }
   }
 
-  /** Returns how long to wait before the next attempt, or undefined if there is to be none. */
+  /** Returns the wait before the next attempt, or undefined if there is none. */
   #delayAfter(error: unknown, attempt: number): number | undefined {
     if (!(error instanceof UsageApiError) || (error.status !== 429 && error.status !== 503)) return undefined;
     if (attempt >= this.#maxRetries) return undefined;
     if (error.retryAfterMs === undefined) {
-      // Half of it is left to chance, so that clients that failed together don't come back together.
+      // Half of the wait is random, so that clients that failed together don't come back together.
       return Math.min(firstBackoffMs * 2 ** attempt, this.#maxRetryDelayMs) * (0.5 + Math.random() / 2);
     }
     return error.retryAfterMs <= this.#maxRetryDelayMs ? error.retryAfterMs : undefined;
@@ -134,21 +137,21 @@ export class Transport {
 }
 
 /**
- * Returns the request's settings that the platform supports. Cloudflare's workers, which have neither cookies nor a cache to
- * avoid, fail for a setting that they don't implement (cloudflare/workers-sdk #2514, cloudflare/workerd #698).
+ * Returns the request's settings that the platform supports. Cloudflare's workers fail for settings that they don't implement
+ * (cloudflare/workers-sdk #2514, cloudflare/workerd #698); they have neither cookies nor a cache to avoid.
  */
 function supported(settings: Pick<RequestInit, 'cache' | 'credentials'>): RequestInit {
   const known = typeof Request === 'function' ? Request.prototype : {};
   return Object.fromEntries(Object.entries(settings).filter(([name]) => name in known));
 }
 
-/** Returns a time of so many milliseconds, of which setTimeout would take 0 and NaN for "at once". */
+/** Returns a duration in milliseconds if setTimeout can wait for it; 0 and NaN would mean "at once". */
 function duration(ms: unknown, name: string): number {
   if (typeof ms !== 'number' || !(ms > 0)) throw new TypeError(`${name} must be more than 0 milliseconds.`);
   return ms;
 }
 
-// The invalid value isn't quoted: it may be, or hold, a credential.
+// The error doesn't quote the invalid value, which may contain a credential.
 function parseBaseUrl(baseUrl: unknown, isProxied: boolean): string {
   if (isProxied && typeof baseUrl === 'string' && /^(\/[\w.~%-]+)*\/?$/.test(baseUrl)) return baseUrl.replace(/\/$/, '');
   const url = typeof baseUrl === 'string' && URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
@@ -173,7 +176,7 @@ function read<T>(response: Response, text: string, shape: Check): T {
     if (!fault) return body as T;
     throw new UsageApiError(`The usage API's answer can't be used: ${fault}.`, status, 'invalid_response', { requestId });
   }
-  // Browsers hide where a redirect leads, and its status with it.
+  // Browsers hide a redirect's target and status.
   if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
     throw new UsageApiError('The usage API answered with a redirect, which is not followed.', status, 'http_error', { requestId });
   }
@@ -186,14 +189,14 @@ function read<T>(response: Response, text: string, shape: Check): T {
   );
 }
 
-/** Reads Retry-After, which is either a number of seconds or a date. */
+/** Parses Retry-After, a number of seconds or a date. */
 function retryAfter(headers: Headers): number | undefined {
   const value = headers.get('Retry-After')?.trim();
   if (!value) return undefined;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   const until = Date.parse(value);
   if (Number.isNaN(until)) return undefined;
-  const now = Date.parse(headers.get('Date') ?? ''); // the API's clock, since this device's may be wrong
+  const now = Date.parse(headers.get('Date') ?? ''); // by the API's clock, because this device's may be wrong
   return Math.max(0, until - (Number.isNaN(now) ? Date.now() : now));
 }
 

@@ -107,7 +107,7 @@ describe('renew', () => {
     expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
     expect(keys[1]).toBe(keys[0]);
     expect(keys[2]).not.toBe(keys[0]);
-    expect(received[0]?.body).toBe('{}'); // the defaults are the API's
+    expect(received[0]?.body).toBe('{}'); // the API has the defaults
   });
 });
 

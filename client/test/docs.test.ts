@@ -8,7 +8,7 @@ test.each(taken)('the block in line $line is in $source', ({ source, code }) => 
   expect(readFileSync(join(root, 'src', source!), 'utf8')).toContain(code);
 });
 
-/** Compiles blocks, each of which sees the package as its users do, and returns the compiler's errors. */
+/** Compiles blocks, each with the package as its users see it, and returns the compiler's errors. */
 function compile(blocks: Block[]): string[] {
   const files = new Map(blocks.map((b) => [join(root, 'test', `docs-line-${b.line}.${b.language}`), b.code]));
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config;
@@ -21,7 +21,7 @@ function compile(blocks: Block[]): string[] {
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile } = host;
   host.fileExists = (name) => files.has(name) || fileExists(name);
-  host.readFile = (name) => files.get(name) ?? readFile(name); // which getSourceFile uses
+  host.readFile = (name) => files.get(name) ?? readFile(name); // getSourceFile uses it
   return ts.getPreEmitDiagnostics(ts.createProgram({ rootNames: [...files.keys()], options, host })).map((d) => {
     const line = d.file?.getLineAndCharacterOfPosition(d.start ?? 0).line ?? -1;
     return `${d.file?.fileName}:${line + 1}: ${ts.flattenDiagnosticMessageText(d.messageText, '\n')}`;

@@ -11,7 +11,7 @@ export const docs = readFileSync(join(root, '../docs/USAGE_API_CLIENT.md'), 'utf
 export interface Block {
   line: number;
   language: string;
-  /** The file below src that has the block word for word, if it claims so: ```ts from client.ts */
+  /** The file below src that has the same text, if the block names one: ```ts from client.ts */
   source: string | undefined;
   code: string;
 }

@@ -6,7 +6,7 @@ import { type Answer, json, serve } from './server.js';
 
 const none = { sent: 0, delivered: 0, read: 0, failed: 0 };
 
-/** Starts a server, and a client of its restaurant r1 that does not wait long. */
+/** Starts a server, and a client with short waits for its restaurant r1. */
 async function setup(answer: Answer, options: ClientOptions = {}) {
   const { url, received } = await serve(answer);
   const client = new UsageApiClient(url, 'pat', undefined, 'r1', { maxRetryDelayMs: 20, ...options });
@@ -216,7 +216,7 @@ describe('after 429 and 503', () => {
     }
   });
 
-  /** Returns how long the client waited after an answer with these headers. */
+  /** Returns the client's wait after an answer with these headers. */
   async function waited(headers: Record<string, string>): Promise<number> {
     const at: number[] = [];
     const { client } = await setup(
@@ -230,13 +230,13 @@ describe('after 429 and 503', () => {
     return at[1]! - at[0]!;
   }
 
-  const date = 'Mon, 20 Oct 2025 15:30:00 GMT'; // the API's clock need not be ours
+  const date = 'Mon, 20 Oct 2025 15:30:00 GMT'; // the API's clock may differ from ours
 
   test.concurrent.each([
     ['seconds', { 'Retry-After': '1' }],
     ['a date', { 'Retry-After': 'Mon, 20 Oct 2025 15:30:01 GMT', Date: date }],
   ])('the wait is as long as Retry-After has it, in %s', async (_, headers) => {
-    expect(await waited(headers)).toBeGreaterThan(990); // timers may be early by a moment
+    expect(await waited(headers)).toBeGreaterThan(990); // timers may be slightly early
   });
 
   test.each([

@@ -26,12 +26,12 @@ export function detail(restaurantId?: string): RestaurantUsageWithHistory {
   return { ...restaurant(restaurantId), history: [month] };
 }
 
-/** An allowance that was added to. */
+/** An allowance with a top-up. */
 export const quota: Quota = {
   used: 45, limit: 30000, effectiveLimit: 31000, adjustedBy: 1000, remaining: 30955, usagePercent: 0.14, isNearingQuota: false,
 };
 
-/** Sent messages, of which one hasn't arrived yet. */
+/** Sent messages, one of which hasn't arrived yet. */
 export const sentMessages: SentMessages = {
   sent: 1284, delivered: 1281, read: 903, failed: 2,
   byKind: {
@@ -52,7 +52,7 @@ export const sentMessages: SentMessages = {
   cost: { currency: 'SAR', amount: '26.495' },
 };
 
-/** The restaurant in all detail. */
+/** All data about the restaurant. */
 export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
   const { restaurantName, isActive, firstActivity, lastActivity, conversationsToday, period, hasAccess } = restaurant();
   return {
@@ -72,7 +72,7 @@ export function details(restaurantId = 'clxyz123abc'): RestaurantDetails {
   };
 }
 
-/** The page of `total` nearly used allowances that a query asks for. */
+/** Returns the page of `total` nearly used-up allowances that a query asks for. */
 export function alertPage(query: URLSearchParams, total: number): AlertPage {
   const { data, pagination } = page(query, total);
   const figures = { used: 95, limit: 100, remaining: 5, usagePercent: 95, isNearingQuota: true, adjustedBy: 0 };
@@ -82,7 +82,7 @@ export function alertPage(query: URLSearchParams, total: number): AlertPage {
   };
 }
 
-/** The page of `total` restaurants that a query asks for, as the API cuts it. */
+/** Returns the page of `total` restaurants that a query asks for. */
 export function page(query: URLSearchParams, total: number): UsagePage {
   const limit = Math.min(Number(query.get('limit') ?? 20), 100);
   const offset = Number(query.get('offset') ?? 0);

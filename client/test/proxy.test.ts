@@ -7,7 +7,7 @@ import { type Answer, json, serve } from './server.js';
 const administrator: UsageAccess = { role: 'administrator' };
 const owner: UsageAccess = { role: 'owner', restaurantId: 'r1' };
 
-/** Starts an API, and a proxy of it at /usage for users with the access. */
+/** Starts an API, and a proxy for it at /usage for users with the given access. */
 async function setup(access: UsageAccess | null, answer: Answer = (response) => json(response, 200, { ok: true }), options: Partial<UsageProxyOptions> = {}) {
   const api = await serve(answer);
   const handle = usageProxy({ baseUrl: api.url, apiKey: 'the-key', mount: '/usage', access: () => access, ...options });

@@ -10,10 +10,10 @@ export interface Received {
   body: string;
 }
 
-/** Responds to a request, given the number of requests before it. */
+/** Responds to a request. index is the number of earlier requests. */
 export type Answer = (response: ServerResponse, request: Received, index: number) => void;
 
-/** Starts an HTTP server of the test's own, which ends with the test. */
+/** Starts an HTTP server for a test, which ends with the test. */
 export async function serve(answer: Answer): Promise<{ url: string; received: Received[] }> {
   const received: Received[] = [];
   const server = createServer((request, response) => {

@@ -114,7 +114,7 @@ describe('on a local stack', () => {
     const lines: unknown[] = [];
     await AsyncFunction('require', 'exports', 'console', compiled.outputText)(() => client, {}, { log: (...line: unknown[]) => lines.push(line) });
     expect(lines).not.toEqual([]);
-    // The example prints the output that it claims.
+    // The example prints the output in its comments.
     const claimed = [...code.matchAll(/console\.log\(.*?\); \/\/ (\S+)$/gm)].map((match) => match[1]);
     expect(lines.map(String)).toEqual(expect.arrayContaining(claimed));
   });

@@ -15,7 +15,7 @@ import {
   type UsagePages,
 } from '../src/index.js';
 
-// These hold when the file compiles (npm run typecheck); nothing of it is to be called.
+// The compiler checks these calls (npm run typecheck); none of them is made.
 test('the credential decides the types', () => {
   expectTypeOf(() => new UsageApiClient('https://api.example.com', 'pat', undefined, 'restaurant-id')).returns.toEqualTypeOf<OwnerClient>();
   expectTypeOf(() => new UsageApiClient('https://api.example.com', undefined, 'key')).returns.toEqualTypeOf<AdministratorClient>();

@@ -15,18 +15,18 @@ import { useLoaded } from './useLoaded.js';
 
 type Go = (change: Partial<Place>, kind?: PlaceChange) => void;
 
-/** How many restaurants are read to be sorted: the API has them by creation only. */
+/** The most restaurants that are read in order to sort them, since the API sorts by creation only. */
 const mostSorted = 1000;
 const typingPauseMs = 250;
 
-/** Shows an administrator all restaurants, and the opened restaurant. Going back from it restores the list. */
+/** Shows an administrator all restaurants, or the opened one. Going back restores the list. */
 export function AdminView({ client, revision, place: given, onPlace }: {
   client: AdministratorClient; revision: unknown; place: Partial<Place> | undefined;
   onPlace: ((place: Place, change: PlaceChange) => void) | undefined;
 }) {
   const [own, setOwn] = useState(() => placeOf(given));
   const place = given === undefined ? own : placeOf(given);
-  const [left, setLeft] = useState<string>(); // the restaurant with the button that gets the focus back
+  const [left, setLeft] = useState<string>(); // the restaurant whose button gets the focus back
   const latest = useRef({ place, onPlace });
   latest.current = { place, onPlace };
   const go: Go = useCallback((change, kind = 'push') => {
@@ -35,7 +35,7 @@ export function AdminView({ client, revision, place: given, onPlace }: {
     setOwn(next);
     latest.current.onPlace?.(next, kind);
   }, []);
-  // Wherever the place came from, the list gives the focus back to the restaurant that was open.
+  // However the administrator went back, the list gives the focus to the restaurant that was open.
   const shown = useRef(place.restaurant);
   useEffect(() => {
     if (shown.current !== undefined && place.restaurant === undefined) setLeft(shown.current);
@@ -115,15 +115,15 @@ function OpenedRestaurant({ client, id, revision, close }: {
   );
 }
 
-/** The rows of a list, usages or alerts, and their place among all. */
+/** The rows of a list, usages or alerts, and their position among all. */
 interface Rows {
   usages?: Usage[];
   alerts?: Alert[];
   total: number;
-  /** Whether there may be more than the total. */
+  /** Whether the total may be too low. */
   atLeast?: boolean | undefined;
   offset: number;
-  /** Whether they are sorted as it was asked, which too many are not. */
+  /** Whether they are sorted as asked: too many restaurants are not. */
   isSorted: boolean;
 }
 
@@ -151,12 +151,12 @@ async function readRows(client: AdministratorClient, place: Place, locale: strin
   return { usages: data, total: pagination.total, atLeast: pagination.totalAtLeast, offset, isSorted: sort === 'newest' };
 }
 
-/** Returns whether the API accepts a text as a search: it needs a word of two letters. */
+/** Returns whether the API accepts a text as a search: it must have a word of two letters. */
 function isSearch(text: string): boolean {
   return /[\p{L}\p{Nd}]{2}/u.test(text.normalize('NFKD').replace(/[\p{Mn}\p{Cf}\u0640'’ʼ`]/gu, ''));
 }
 
-/** Returns restaurants in an order; where that leaves two alike, as they were. */
+/** Returns restaurants in an order. Equal ones keep theirs. */
 function sorted(usages: Usage[], sort: Sort, locale: string): Usage[] {
   const names = new Intl.Collator(locale, { numeric: true });
   const compare: Record<Exclude<Sort, 'newest'>, (a: Usage, b: Usage) => number> = {
@@ -197,7 +197,7 @@ function RestaurantList({ client, revision, place, go, focus }: {
   useEffect(() => {
     if (range !== undefined && !page.loading) announce(fill(text.shown, { what: range }));
   }, [range, page.loading, announce, text]);
-  useEffect(() => { // fewer match than did
+  useEffect(() => { // the page may be beyond the last one, if fewer restaurants match now
     if (!page.loading && rows && rows.total > 0 && shown.length === 0 && place.page > pages) go({ page: pages }, 'replace');
   });
 
@@ -283,7 +283,7 @@ function RestaurantList({ client, revision, place, go, focus }: {
   );
 }
 
-/** Returns which of how many restaurants a page holds: "21–40 of 150". */
+/** Returns the position of a page's restaurants among all: "21–40 of 150". */
 function rangeOf({ offset, total, atLeast }: Rows, length: number, text: Messages, number: (n: number) => string): string {
   if (length === 0) return text.noRestaurants;
   return fill(text.range, { from: number(offset + 1), to: number(offset + length), total: number(total) + (atLeast ? '+' : '') });
@@ -313,12 +313,12 @@ function alertsCsv(alerts: Alert[], text: Messages): string {
   ]);
 }
 
-/** Finds restaurants while somebody types, once they pause. */
+/** Finds restaurants while somebody types, after each pause. */
 function Search({ value, find }: { value: string; find: (words: string) => void }) {
   const { text } = useSurroundings();
   const [typed, setTyped] = useState(value);
   const sent = useRef(value);
-  useEffect(() => { // back, or another address
+  useEffect(() => { // the browser went back, or to another address
     if (value === sent.current) return;
     sent.current = value;
     setTyped(value);
@@ -339,7 +339,7 @@ function Search({ value, find }: { value: string; find: (words: string) => void 
   );
 }
 
-/** A choice among a few. */
+/** A choice among a few values. */
 function Choice({ label, value, choices, choose }: {
   label: string; value: string | number; choices: (readonly [string | number, string])[]; choose: (chosen: string) => void;
 }) {
@@ -374,7 +374,7 @@ function PageJump({ page, pages, jump }: { page: number; pages: number; jump: (p
   );
 }
 
-/** Turns a page. At the end it keeps the focus, which a disabled button would lose. */
+/** Turns a page. On the last page it isn't disabled, because it would lose the focus. */
 function PageButton({ direction, enabled, turn }: { direction: 'previous' | 'next'; enabled: boolean; turn: () => void }) {
   const { text } = useSurroundings();
   const arrow = <svg viewBox="0 0 16 16" aria-hidden="true"><path d={direction === 'next' ? 'm6 3 5 5-5 5' : 'M10 3 5 8l5 5'} /></svg>;
@@ -417,7 +417,7 @@ interface TableProps<Row> {
   renewed: () => void;
 }
 
-/** The restaurants of a page. On narrow screens each row is a card: the roles keep it a table for screen readers even then. */
+/** The restaurants of a page. On narrow screens each row is a card; the roles keep it a table for screen readers. */
 function RestaurantTable({ rows, dimmed, open, client, renewed }: TableProps<Usage>) {
   const { text, format } = useSurroundings();
   return (
@@ -458,7 +458,7 @@ function RestaurantTable({ rows, dimmed, open, client, renewed }: TableProps<Usa
   );
 }
 
-/** Names a restaurant, which can be opened there. */
+/** Shows a restaurant's name, as a button that opens it. */
 function NameCell({ of, open }: { of: { restaurantId: string; restaurantName: string }; open: (id: string) => void }) {
   return (
     <th role="rowheader" scope="row" className="sud-cell-name">
@@ -470,7 +470,7 @@ function NameCell({ of, open }: { of: { restaurantId: string; restaurantName: st
   );
 }
 
-/** Adds to a restaurant's allowance from its row. */
+/** Adds to a restaurant's allowance, from its row. */
 function AddCell({ client, of, limit, renewed }: {
   client: AdministratorClient; of: { restaurantId: string; restaurantName: string }; limit: number; renewed: () => void;
 }) {
@@ -500,7 +500,7 @@ function MonthCell({ month }: { month: Allowance }) {
   );
 }
 
-/** The restaurants over a threshold, the fullest first. */
+/** The restaurants above a threshold, the fullest first. */
 function AlertTable({ rows, dimmed, open, client, renewed }: TableProps<Alert>) {
   const { text, format } = useSurroundings();
   return (

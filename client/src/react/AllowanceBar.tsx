@@ -5,19 +5,19 @@ import { fill, type Plural } from './messages.js';
 /** How much of an allowance is used up. */
 export type Level = 'ok' | 'near' | 'full';
 
-/** From this share of the allowance on, it is nearly used up. */
+/** The used share from which an allowance is nearly used up. */
 const nearShare = 0.9;
 
-/** The API's word for no limit. */
+/** The API's value for no limit. */
 const unlimited = -1;
 
-/** An allowance, as a part of it was used: more than all of it, perhaps. */
+/** An allowance and the used part of it, which may exceed it. */
 export interface Allowance {
   used: number;
-  /** All that may be used, top-ups included. */
+  /** The whole allowance, top-ups included. */
   limit: number;
   remaining: number;
-  /** The used percentage, if the API gives it: then the API also decides the level. */
+  /** The used percentage, if the API gives it. The level is then the API's too. */
   percent?: number | undefined;
   isNearing?: boolean;
 }
@@ -40,7 +40,7 @@ export function UsedOfLimit({ allowance: { used, limit } }: { allowance: Allowan
   return <span>{fill(text.usedOfLimit, { used: format.number(used), limit: format.number(limit) })}</span>;
 }
 
-/** Shows how much of an allowance is used, as a bar that a screen reader reads in words. */
+/** Shows how much of an allowance is used: a bar, with words for screen readers. */
 export function AllowanceBar({ label, allowance, compact = false }: { label: string; allowance: Allowance; compact?: boolean }) {
   const { text, format } = useSurroundings();
   if (isUnlimited(allowance)) {
@@ -59,7 +59,7 @@ export function AllowanceBar({ label, allowance, compact = false }: { label: str
   );
 }
 
-/** Shows a number large, with its noun beside it. A form without the number in digits is large as a whole. */
+/** Shows a large number with its noun. If the noun's form contains no digits, all of it is large. */
 export function Figure({ value, forms, main = false }: { value: number; forms: Plural; main?: boolean }) {
   const { format } = useSurroundings();
   const { number, words } = format.parts(value, forms);
@@ -75,7 +75,7 @@ export function Figure({ value, forms, main = false }: { value: number; forms: P
   );
 }
 
-/** Shows an allowance on a card of its own: the bar and its figures. */
+/** Shows an allowance on a card: the bar and its figures. */
 export function AllowanceCard({ title, label, allowance, children }: {
   title: string; label: string; allowance: Allowance; children?: ReactNode;
 }) {

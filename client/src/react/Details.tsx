@@ -9,9 +9,9 @@ import { Ago } from './RestaurantUsage.js';
 import { Sent } from './SentMessages.js';
 import type { Loaded } from './useLoaded.js';
 
-/** Shows the details below a restaurant's figures: its messages, its sessions and its top-ups. */
+/** Shows the details below a restaurant's figures: messages, sessions and top-ups. */
 export function DetailPanels({ details, undo }: { details: RestaurantDetails; undo?: ((adjustment: Adjustment) => ReactNode) | undefined }) {
-  const sent = details.sentMessages as SentMessages | undefined; // which an older API doesn't answer
+  const sent = details.sentMessages as SentMessages | undefined; // an older API doesn't answer them
   return (
     <>
       {sent && <Sent messages={sent} />}
@@ -23,7 +23,7 @@ export function DetailPanels({ details, undo }: { details: RestaurantDetails; un
   );
 }
 
-/** Shows the days of the month, of which today is the API's. */
+/** Shows the days of the month. The API says which day is today. */
 export function Days({ details }: { details: RestaurantDetails }) {
   const { now } = useSurroundings();
   const { year, month, day } = dateIn(now(), details.period?.timeZone ?? 'UTC');
@@ -32,14 +32,17 @@ export function Days({ details }: { details: RestaurantDetails }) {
 
 const pad = (n: number) => String(n).padStart(2, '0');
 
-/** Says that the details could not be read, where they were not. */
+/** Says that the details couldn't be read, if so. */
 export function DetailsFailure({ details }: { details: Loaded<RestaurantDetails> }) {
   const { text } = useSurroundings();
   if (details.data || details.error === undefined) return null;
   return <Panel title={text.history}><p className="sud-note sud-history-empty">{text.historyFailed}</p></Panel>;
 }
 
-/** Shows the days of the month as bars, of which today's is marked, and as a table. Most days have no label: there are too many. */
+/**
+ * Shows the days of the month as bars, with today's marked, and as a table. Only some bars have labels, because there are too
+ * many.
+ */
 function DailyChart({ days, today }: { days: DayUsage[]; today: string }) {
   const { text, format } = useSurroundings();
   const highest = Math.max(...days.map((day) => day.conversationsStarted));
@@ -91,7 +94,7 @@ function DailyChart({ days, today }: { days: DayUsage[]; today: string }) {
 
 const isLabelled = (i: number) => i === 0 || (i + 1) % 5 === 0;
 
-/** Reports whether a label would run into that of a date. */
+/** Reports whether a day's label would overlap that of a date. */
 const isNextTo = (days: DayUsage[], i: number, date: string) => days[i - 1]?.date === date || days[i + 1]?.date === date;
 
 function Sessions({ open, recent }: { open: number; recent: Session[] }) {

@@ -4,7 +4,7 @@ import { useTick } from './useTick.js';
 import { fill } from './messages.js';
 import { ActiveBadge } from './RestaurantUsage.js';
 
-/** Heads one restaurant's figures: its name, and how fresh they are. */
+/** Shows a restaurant's name, and the time of its figures. */
 export function Heading({ title, id, isActive, at, busy, refresh, before, actions }: {
   title: string; id: string; isActive: boolean; at: Date | undefined; busy: boolean; refresh: () => void; before?: ReactNode; actions?: ReactNode;
 }) {
@@ -26,7 +26,7 @@ export function Heading({ title, id, isActive, at, busy, refresh, before, action
   );
 }
 
-/** Reads again, and says as of when the figures are. */
+/** Shows the time of the figures, and reads them again. */
 export function RefreshButton({ at, busy, refresh }: { at: Date | undefined; busy: boolean; refresh: () => void }) {
   const { text, format, now } = useSurroundings();
   useTick(10_000);

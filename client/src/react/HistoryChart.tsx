@@ -5,8 +5,8 @@ import type { Period } from '../index.js';
 import { currentMonth, lastMonths, type MonthCount } from './months.js';
 
 /**
- * Shows a history as bars, each with its figure, and as a table. Bars are plain boxes: that way they follow the direction of
- * the language, and letters keep their size at any width.
+ * Shows a history as bars with their figures, and as a table. Bars are plain boxes, so that they follow the language's
+ * direction, and text has its size at any width.
  */
 export function HistoryChart({ history, period }: { history: MonthCount[]; period: Period | undefined }) {
   const { text, format, now } = useSurroundings();

@@ -5,7 +5,7 @@ import { fill, type Messages } from './messages.js';
 const field = (error: unknown, name: string): unknown =>
   typeof error === 'object' && error !== null && name in error ? (error as Record<string, unknown>)[name] : undefined;
 
-/** Returns title and text for a failed read, by its error's status and code. */
+/** Returns the title and text for a failed read, by its error's status and code. */
 function describe(error: unknown, text: Messages): [title: string, detail: string] {
   if (field(error, 'code') === 'invalid_response' || !(error instanceof Error && field(error, 'status') !== undefined)) {
     return [text.failedTitle, field(error, 'requestId') === undefined ? text.failed : text.brokenAnswer];
@@ -21,10 +21,10 @@ function describe(error: unknown, text: Messages): [title: string, detail: strin
     case 0:
       if (typeof navigator === 'object' && navigator.onLine === false) return [text.offlineTitle, text.offline];
   }
-  return [text.unreachableTitle, text.unreachable]; // the network, a time-out, 429, 5xx: all pass
+  return [text.unreachableTitle, text.unreachable]; // no network, a time-out, 429 or 5xx: these pass
 }
 
-/** Says why something couldn't be read, with a button to try again. */
+/** Gives the reason that something couldn't be read, with a button to try again. */
 export function Failure({ error, retry, busy }: { error: unknown; retry: () => void; busy: boolean }) {
   const { text } = useSurroundings();
   const [title, detail] = describe(error, text);
@@ -55,7 +55,7 @@ export function Stale({ at, retry, busy }: { at: Date; retry: () => void; busy: 
   );
 }
 
-/** Shows a failure in the place of parts that can't be shown, so that the page doesn't go blank. */
+/** Shows a failure in place of parts that can't be rendered, so that the page doesn't go blank. */
 export class Safe extends Component<{ children: ReactNode }, { failed: boolean; error?: unknown }> {
   override state: { failed: boolean; error?: unknown } = { failed: false };
 
@@ -69,7 +69,7 @@ export class Safe extends Component<{ children: ReactNode }, { failed: boolean; 
   }
 }
 
-/** Stands in for figures that are being read for the first time. */
+/** Fills the place of figures until they are read for the first time. */
 export function Skeleton({ shape }: { shape: 'cards' | 'rows' }) {
   const { text } = useSurroundings();
   return (

@@ -8,14 +8,14 @@ import { Failure, Skeleton, Stale } from './Notices.js';
 import { RestaurantUsage } from './RestaurantUsage.js';
 import { useLoaded } from './useLoaded.js';
 
-/** Shows an owner the figures of the restaurant, and its details below them. */
+/** Shows an owner the restaurant's figures, and its details below them. */
 export function OwnerView({ client, revision }: { client: OwnerClient; revision: unknown }) {
   const surroundings = useSurroundings();
   const top = useRef<HTMLDivElement>(null);
   const usage = useLoaded({ source: client, key: 'usage', revision }, (signal) => client.listUsage({ signal }), surroundings);
   const details = useLoaded({ source: client, key: 'details', revision }, (signal) => client.details({ signal }), surroundings);
   const reload = () => {
-    top.current?.focus(); // the button that was pressed may go away
+    top.current?.focus(); // the pressed button may disappear
     usage.reload();
     details.reload();
   };

@@ -1,6 +1,6 @@
 import { type ReactNode, useId } from 'react';
 
-/** Shows something on a card of its own, below its title. */
+/** Shows its children on a card with a title. */
 export function Panel({ title, note, children }: { title: string; note?: string | undefined; children: ReactNode }) {
   const id = useId();
   const heading = <h3 className="sud-card-title" id={id}>{title}</h3>;

@@ -7,21 +7,22 @@ import { fill } from './messages.js';
 const usualAmount = 1000;
 const most = 1_000_000;
 
-/** The restaurant with the allowance to change, and its effective limit now. */
+/** The restaurant whose allowance is changed, and its effective limit now. */
 export interface Target {
   id: string;
   name: string;
   limit: number;
 }
 
-/** A top-up that a person intends. It keeps its key until its result is known, so that it is never added twice. */
+/** A top-up that a person intends. It keeps its key until its result is known, so that it can't be added twice. */
 interface Intent {
   amount: number;
   reason: string;
   idempotencyKey: string;
 }
 
-// Of each client, the top-ups of which it isn't known whether they were added, by restaurant. The dialog may have been closed.
+// By client and restaurant, top-ups of which nobody knows whether they were added. They outlast the dialog, which may be
+// closed.
 const uncertain = new WeakMap<AdministratorClient, Map<string, Intent>>();
 
 function uncertainOf(client: AdministratorClient): Map<string, Intent> {
@@ -30,7 +31,7 @@ function uncertainOf(client: AdministratorClient): Map<string, Intent> {
   return known;
 }
 
-/** Lets an administrator add to a restaurant's allowance: a button, and the dialog that it opens. */
+/** The button that opens the dialog for adding to a restaurant's allowance. */
 export function Renewal({ client, target, renewed, compact = false }: {
   client: AdministratorClient; target: Target; renewed: () => void; compact?: boolean;
 }) {
@@ -49,10 +50,13 @@ export function Renewal({ client, target, renewed, compact = false }: {
   );
 }
 
-/** The reason that a correction of a top-up has, by which it is known again. */
+/** The reason of a top-up's correction, by which the correction is recognised. */
 export const correctionOf = ({ id }: Adjustment): string => `Correction of ${id}`;
 
-/** Takes a top-up back, by a correction: once, however often it is pressed, since its key follows from the top-up. */
+/**
+ * Takes back a top-up with a correction. However often it is pressed, it does so once, because the correction's key follows
+ * from the top-up.
+ */
 export function Undo({ client, target, adjustment, renewed }: {
   client: AdministratorClient; target: Target; adjustment: Adjustment; renewed: () => void;
 }) {
@@ -83,7 +87,7 @@ function RenewalDialog({ client, target, renewed, close, undoes }: {
   const [state, setState] = useState<State>(left ? { failed: text.renewUnknown } : {});
   const [initial] = useState(undoes ? -undoes.amount : left?.amount ?? usualAmount);
   const [amount, setAmount] = useState(initial);
-  const [limit] = useState(target.limit); // as it was when the dialog was opened
+  const [limit] = useState(target.limit); // the limit when the dialog was opened
 
   useEffect(() => {
     const opener = document.activeElement;
@@ -93,7 +97,7 @@ function RenewalDialog({ client, target, renewed, close, undoes }: {
     };
   }, []);
   useEffect(() => {
-    if (state.quota) done.current?.focus(); // the button that was pressed is gone
+    if (state.quota) done.current?.focus(); // the pressed button is gone
   }, [state.quota]);
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
@@ -114,12 +118,12 @@ function RenewalDialog({ client, target, renewed, close, undoes }: {
     } catch (error) {
       const status = (error as { status?: unknown } | undefined)?.status;
       const isRefused = status === 400 || status === 403 || status === 404 || status === 409 || status === 422;
-      if (isRefused && !undoes) open.delete(target.id); // nothing was added: the next attempt is a new top-up
+      if (isRefused && !undoes) open.delete(target.id); // nothing was added, so the next attempt is a new top-up
       setState({ failed: status === 409 ? text.renewTooLow : isRefused || status === 401 ? text.renewRefused : text.renewUnknown });
     }
-    renewed(); // the figures include its result
+    renewed(); // the figures have changed
   };
-  // While it runs, cancelling calls it off; whether it was added is then not certain, which the dialog stays open to say.
+  // Cancelling aborts a running call. Whether the top-up was added is then unknown, and the dialog stays open to say so.
   const cancel = () => (state.busy ? state.busy.abort() : close());
 
   return (

@@ -91,14 +91,14 @@ function Counting({ usage }: { usage: Usage }) {
   );
 }
 
-/** Returns a restaurant's allowance of the month, with its top-ups. */
+/** Returns a restaurant's allowance for the month, with its top-ups. */
 export const monthOf = ({ allowance, adjustedBy, conversationsThisMonth, usagePercent, isNearingQuota }: Usage): Allowance => ({
   used: conversationsThisMonth,
   limit: isUnlimited({ limit: allowance.monthlyLimit }) ? allowance.monthlyLimit : Math.max(0, allowance.monthlyLimit + adjustedBy),
   remaining: allowance.monthlyRemaining, percent: usagePercent, isNearing: isNearingQuota,
 });
 
-/** Returns a restaurant's allowance of the day. An older API gives the used number only through the remainder. */
+/** Returns a restaurant's allowance for the day. From an older API, the used number is the limit less the remainder. */
 export const dayOf = ({ allowance: { dailyLimit, dailyRemaining }, conversationsToday }: Usage): Allowance => ({
   used: (conversationsToday as number | undefined) ?? Math.max(0, dailyLimit - dailyRemaining), limit: dailyLimit, remaining: dailyRemaining,
 });

@@ -5,12 +5,12 @@ import { useSurroundings } from './context.js';
 import type { Messages } from './messages.js';
 import { Panel } from './Panel.js';
 
-/** The text that names each kind, in the order in which they are shown. */
+/** The names of the kinds, in the order in which they are shown. */
 const kinds = {
   welcome: 'kindWelcome', list: 'kindList', text: 'kindText', quota_alert: 'kindQuotaAlert',
 } as const satisfies Record<keyof SentMessages['byKind'], keyof Messages>;
 
-/** The text that names each category. WhatsApp's own names, such as "utility", say nothing to an owner. */
+/** The names of the categories. WhatsApp's own names, such as "utility", mean nothing to an owner. */
 const categories = {
   service: 'categoryService', utility: 'categoryUtility', marketing: 'categoryMarketing', free_entry_point: 'categoryFreeEntryPoint',
 } as const satisfies Record<keyof SentMessages['byCategory'], keyof Messages>;
@@ -114,7 +114,7 @@ function Counts({ of, rows, caption, labelledBy }: { of: string; rows: Row[]; ca
   );
 }
 
-/** Shows the cost, and how many messages of which category it comes from. */
+/** Shows the cost, with the number of messages in each category. */
 function Cost({ cost, byCategory }: { cost: NonNullable<SentMessages['cost']>; byCategory: SentMessages['byCategory'] }) {
   const { text, format } = useSurroundings();
   const charged = keysOf(categories).flatMap((category) => {

@@ -10,10 +10,10 @@ import { alertPage, details, quota, sentMessages } from '../../test/fixtures.js'
 import { UsagePages } from '../index.js';
 import { placeToQuery, UsageDashboard } from './index.js';
 
-// jsdom has no modal dialogs: it is open or not.
+// jsdom has no modal dialogs: a dialog is open or closed.
 HTMLDialogElement.prototype.showModal = function showModal() { this.open = true; };
 
-configure({ asyncUtilTimeout: 30_000 }); // a slow machine may take its time
+configure({ asyncUtilTimeout: 30_000 }); // for slow machines
 afterEach(cleanup);
 
 const now = () => new Date('2026-11-24T12:00:00.000Z');
@@ -31,7 +31,7 @@ function restaurant(id: string, change: Partial<RestaurantUsage> = {}): Restaura
 
 const october: MonthUsage = { year: 2026, month: 10, conversationCount: 123, lastConversationAt: '2026-10-20T15:30:00.000Z' };
 
-/** Something that a test answers, or fails, when it wants to. */
+/** A promise that the test resolves or rejects. */
 function deferred<T>() {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
@@ -50,11 +50,11 @@ const ownerOf = (
   listUsage: OwnerClient['listUsage'], read: OwnerClient['details'] = async () => detailsOf('r1'),
 ): OwnerClient => ({ role: 'owner', listUsage, details: read });
 
-/** An administrator's client of count restaurants, of which every third is switched off. It records its calls. */
+/** An administrator's client with count restaurants, every third of them inactive. It records its calls. */
 function administrator(count: number) {
   const all = Array.from({ length: count }, (_, i) => restaurant(`r${i + 1}`, { isActive: i % 3 !== 2 }));
   const asked: ListOptions[] = [];
-  const renewals: RenewOptions[] = []; // of which the first fails
+  const renewals: RenewOptions[] = []; // the first one fails
   const client: AdministratorClient = {
     role: 'administrator',
     async listUsage(options: ListOptions = {}): Promise<UsagePage> {
@@ -157,7 +157,7 @@ describe('an owner', () => {
     expect(alert.textContent).toContain('Not available right now');
     expect(screen.queryByText('Loading…')).toBeNull();
     await user.click(screen.getByRole('button', { name: 'Try again' }));
-    expect(document.activeElement).not.toBe(document.body); // the button goes away, the focus stays
+    expect(document.activeElement).not.toBe(document.body); // although the button is gone
     answers[1]!.resolve(restaurant('r1'));
     expect(await screen.findByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
     expect(screen.queryByRole('alert')).toBeNull();
@@ -220,7 +220,7 @@ describe('an administrator', () => {
     await user.click(next);
     await screen.findByRole('button', { name: 'Restaurant r41' });
     expect(names()).toHaveLength(5);
-    await waitFor(() => expect(screen.getByText('Shown: 41–45 of 45')).toBeTruthy()); // for screen readers
+    await waitFor(() => expect(screen.getByText('Shown: 41–45 of 45')).toBeTruthy()); // announced to screen readers
     expect(next.getAttribute('aria-disabled')).toBe('true');
     await user.click(next);
     await user.click(previous);
@@ -294,7 +294,7 @@ describe('an administrator', () => {
         },
       }}
     />);
-    await user.click(await screen.findByRole('button', { name: 'Next' })); // never answered in time
+    await user.click(await screen.findByRole('button', { name: 'Next' })); // this call is never answered
     await user.click(screen.getByRole('radio', { name: 'Switched off' }));
     await screen.findByText('Shown: 1–15 of 15');
     expect(signals[1]?.aborted).toBe(true);
@@ -397,7 +397,7 @@ describe('the messages sent', () => {
   const owner = (sent: SentMessages | undefined) =>
     ownerOf(async () => restaurant('r1'), async () => ({ ...detailsOf('r1'), sentMessages: sent as SentMessages }));
 
-  /** Returns the section once it is there, and its lists' texts. */
+  /** Returns a section once it is rendered, with the texts of its lists. */
   async function section(name: string) {
     const found = await screen.findByRole('region', { name });
     const terms = [...found.querySelectorAll('dl > div')].map((div) => [...div.children].map((part) => part.textContent).join(' | '));
@@ -467,7 +467,7 @@ describe('the messages sent', () => {
 });
 
 test('what can’t be shown leaves a message and no blank page', async () => {
-  const broken = { restaurantId: 'r1' } as RestaurantUsage; // a client of the host's own, which checks nothing
+  const broken = { restaurantId: 'r1' } as RestaurantUsage; // from a client of the host's own, which checks nothing
   const error = console.error;
   console.error = () => {};
   try {
@@ -512,7 +512,7 @@ describe('an administrator’s place', () => {
     await screen.findByText('11–20 of 45');
     await user.type(screen.getByRole('searchbox', { name: 'Search restaurants' }), 'rest');
     await waitFor(() => expect(steps).toEqual(['replace search=rest&limit=10']));
-    expect(screen.getByText('11–20 of 45')).toBeTruthy(); // the router's to decide
+    expect(screen.getByText('11–20 of 45')).toBeTruthy(); // only the router changes the place
     rerender(<UsageDashboard client={client} now={now} place={{ search: 'rest', limit: 10 }} onPlace={onPlace} />);
     await screen.findByText('1–10 of 45');
     expect(asked.at(-1)).toMatchObject({ search: 'rest', limit: 10, offset: 0 });
@@ -605,7 +605,7 @@ describe('a top-up', () => {
     await screen.findByText(/could not confirm this change/);
     await user.click(screen.getByRole('button', { name: 'Cancel' }));
     await openDialog(user);
-    expect(screen.getByText(/could not confirm this change/)).toBeTruthy(); // still not known
+    expect(screen.getByText(/could not confirm this change/)).toBeTruthy(); // still unknown
     await user.click(screen.getByRole('button', { name: 'Add' }));
     await user.click(await screen.findByRole('button', { name: 'Done' }));
     await openDialog(user);
@@ -655,7 +655,7 @@ describe('a top-up', () => {
     const undone: AdministratorClient = { ...client, details: async (id) => ({ ...detailsOf(id), adjustments: [correction, ...detailsOf(id).adjustments] }) };
     render(<UsageDashboard client={undone} now={now} place={{ restaurant: 'r1' }} />);
     expect(await screen.findByText('Undone')).toBeTruthy();
-    expect(screen.getByText('Correction of an earlier top-up')).toBeTruthy(); // without its id, which says nothing to a person
+    expect(screen.getByText('Correction of an earlier top-up')).toBeTruthy(); // without its id, which means nothing to a person
     expect(screen.queryByRole('button', { name: 'Undo' })).toBeNull();
   });
 });

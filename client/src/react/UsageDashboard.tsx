@@ -8,7 +8,7 @@ import { Safe } from './Notices.js';
 import { OwnerView } from './OwnerView.js';
 import type { Place, PlaceChange } from './place.js';
 
-/** How the dashboard is shown. */
+/** The dashboard's appearance. */
 export interface Appearance {
   /** The language; Arabic is laid out from right to left. Default: English. */
   locale?: Locale | undefined;
@@ -30,17 +30,17 @@ export interface Appearance {
 
 /** An owner's dashboard: one restaurant. */
 export interface OwnerDashboard {
-  /** A client with an access token. Keep it from one rendering to the next: a different client causes a new read. */
+  /** A client with an access token. Keep the same client for all renderings: another one causes a new read. */
   client: OwnerClient;
 }
 
 /** An administrator's dashboard: all restaurants. */
 export interface AdminDashboard {
-  /** A client with an API key. Keep it from one rendering to the next. */
+  /** A client with an API key. Keep the same client for all renderings. */
   client: AdministratorClient;
-  /** Where the administrator is: search, filter, page, open restaurant. Default: the dashboard keeps it itself. */
+  /** The administrator's place: search, filter, page, open restaurant. Default: the dashboard keeps it itself. */
   place?: Partial<Place> | undefined;
-  /** Is told of each other place that the administrator goes to, for place or a router. */
+  /** Called with each new place, for `place` or a router. */
   onPlace?: ((place: Place, change: PlaceChange) => void) | undefined;
 }
 

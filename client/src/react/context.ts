@@ -2,7 +2,7 @@ import { createContext, useContext } from 'react';
 import { type Format, makeFormat } from './format.js';
 import { type Messages, messages } from './messages.js';
 
-/** Texts for owners beside the figures, in the host's own words. */
+/** Texts for owners next to the figures, in the host's own words. */
 export interface Help {
   /** The effect of a used-up allowance. */
   whenUsedUp?: string | undefined;
@@ -10,22 +10,22 @@ export interface Help {
   contact?: { name: string; href?: string | undefined } | undefined;
 }
 
-/** The context of every part of the dashboard. */
+/** The context that all parts of the dashboard have. */
 export interface Surroundings {
   text: Messages;
   format: Format;
   now: () => Date;
   help: Help;
-  /** How often everything is read again, if it is. */
+  /** The interval at which everything is read again, if it is. */
   refreshMs: number | undefined;
-  /** Has a screen reader say something that the eye sees anyway. */
+  /** Makes a screen reader say what others can see. */
   announce: (what: string) => void;
 }
 
-/** Surrounds the dashboard's parts. */
+/** Gives the dashboard's parts their context. */
 export const Surrounding = createContext<Surroundings>({
   text: messages.en, format: makeFormat('en'), now: () => new Date(), help: {}, refreshMs: undefined, announce: () => {},
 });
 
-/** Returns the context of the part. */
+/** Returns the context of a part. */
 export const useSurroundings = (): Surroundings => useContext(Surrounding);

@@ -1,6 +1,6 @@
 /**
- * Returns rows as a CSV file that spreadsheets open as it is meant: with a mark for UTF-8, and without formulas, which a text that
- * begins as one would become (owasp.org/www-community/attacks/CSV_Injection).
+ * Returns rows as a CSV file for spreadsheets: with a mark for UTF-8, and with texts kept from becoming formulas
+ * (owasp.org/www-community/attacks/CSV_Injection).
  */
 export function toCsv(rows: (string | number | boolean | null)[][]): string {
   return '\ufeff' + rows.map((row) => row.map(cell).join(',') + '\r\n').join('');
@@ -12,12 +12,12 @@ function cell(value: string | number | boolean | null): string {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-/** Has the browser save a text as a file. */
+/** Makes the browser save a text as a file. */
 export function save(name: string, type: string, content: string): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000); // once it has surely begun
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // by then the download has begun
 }

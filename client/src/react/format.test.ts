@@ -6,7 +6,7 @@ const now = new Date('2026-11-24T12:00:00.000Z');
 
 test.each([
   ['2026-11-24T11:59:31.000Z', 'now', 'الآن'],
-  ['2026-11-24T12:10:00.000Z', 'now', 'الآن'], // a clock that goes ahead: never "in 10 minutes"
+  ['2026-11-24T12:10:00.000Z', 'now', 'الآن'], // the clock is ahead: never "in 10 minutes"
   ['2026-11-24T11:15:00.000Z', '45 minutes ago', 'قبل 45 دقيقة'],
   ['2026-11-24T01:00:00.000Z', '11 hours ago', 'قبل 11 ساعة'],
   ['2026-11-23T23:00:00.000Z', 'yesterday', 'أمس'],
@@ -72,8 +72,8 @@ test.each([
   ['SAR', '1', '1.00 Saudi riyals', '1.00 ريال سعودي'],
   ['SAR', '1234567.00', '1,234,567.00 Saudi riyals', '1,234,567.00 ريال سعودي'],
   ['SAR', '0.00', '0.00 Saudi riyals', '0.00 ريال سعودي'],
-  ['SAR', '0.000065', '0.000065 Saudi riyals', '0.000065 ريال سعودي'], // not 0.00, which is free
-  ['KWD', '2.5', '2.500 Kuwaiti dinars', '2.500 دينار كويتي'], // of 1,000 fils
+  ['SAR', '0.000065', '0.000065 Saudi riyals', '0.000065 ريال سعودي'], // not 0.00, which would be free
+  ['KWD', '2.5', '2.500 Kuwaiti dinars', '2.500 دينار كويتي'], // a dinar has 1,000 fils
 ])('writes money: %s %s', (currency, amount, english, arabic) => {
   expect(makeFormat('en').money({ currency, amount })).toBe(english);
   expect(makeFormat('ar').money({ currency, amount })).toBe(arabic);

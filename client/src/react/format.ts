@@ -4,32 +4,35 @@ import { fill } from './messages.js';
 /** The digits of a language: Latin as in 123, or Arabic-Indic as in ١٢٣. */
 export type NumberingSystem = 'latn' | 'arab';
 
-/** How numbers and times are written in a language. */
+/** How a language writes numbers and times. */
 export interface Format {
   number(value: number): string;
   /** A change of an allowance, with its sign. */
   signed(value: number): string;
-  /** A share from 0 to 1, rounded down: anything below 100 % never shows as 100 %. */
+  /** A share from 0 to 1, rounded down, so that only all of it is 100 %. */
   percent(share: number): string;
-  /** A number with its noun, in the form that the language has for it. {n} is the number. */
+  /** A number with its noun, in the language's form for this number. {n} is the number. */
   counted(value: number, forms: Plural): string;
-  /** The same in parts: the number, or undefined where the form says it in words, and the rest. */
+  /** The same in parts: the number, undefined if the form says it in words, and the rest. */
   parts(value: number, forms: Plural): { number: string | undefined; words: string };
   /** A day with the time of day. */
   dateTime(at: string): string;
-  /** A moment as the clocks of a zone of its own show it, with the zone's name. */
+  /** A moment by the clocks of another zone, with the zone's name. */
   inZone(at: string, timeZone: string): string;
   time(at: Date): string;
-  /** The age in calendar days: "yesterday", "3 days ago". A time in the future, from a clock that is ahead, is "now". */
+  /** The age in calendar days: "yesterday", "3 days ago". A future time, from a clock that is ahead, is "now". */
   ago(at: string, now: Date): string;
-  /** The age in seconds or minutes, for figures that were just read. */
+  /** The age in seconds or minutes, for figures that were read a short time ago. */
   since(at: Date, now: Date): string;
-  /** A month's name, short or in full with its year. */
+  /** A month's short name, or its full name with the year. */
   month(of: { year: number; month: number }, style: 'short' | 'long'): string;
-  /** A day of the form 2026-11-24, with its month. */
+  /** A day of the form 2026-11-24, with its month's name. */
   day(date: string): string;
   list(parts: string[]): string;
-  /** An amount of money in words, "12.35 Saudi riyals". Below 1 it has all its digits: a few messages cost less than the smallest coin. */
+  /**
+   * An amount of money in words, "12.35 Saudi riyals". An amount below 1 has all its digits, because a few messages cost less
+   * than the smallest coin.
+   */
   money(of: { currency: string; amount: string }): string;
 }
 
@@ -37,7 +40,7 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 
-/** Returns a zone if this platform knows it, or undefined, which is the platform's own. */
+/** Returns a zone if this platform knows it, otherwise undefined, which stands for the platform's own zone. */
 export function knownZone(timeZone: string | undefined): string | undefined {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
@@ -47,16 +50,16 @@ export function knownZone(timeZone: string | undefined): string | undefined {
   }
 }
 
-/** Returns the date of a moment as a zone's calendars show it. */
+/** Returns the date of a moment in a zone. */
 export function dateIn(at: Date, timeZone: string | undefined): { year: number; month: number; day: number } {
   const parts = new Intl.DateTimeFormat('en-u-ca-gregory-nu-latn', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' }).formatToParts(at);
   const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
   return { year: part('year'), month: part('month'), day: part('day') };
 }
 
-/** Returns how a language writes, with times as the clocks of a zone show them (default: the browser's). */
+/** Returns the format of a language, with times in a zone (default: the browser's). */
 export function makeFormat(locale: Locale, zone?: string, numberingSystem: NumberingSystem = 'latn'): Format {
-  // Months are Gregorian: the API counts by them, while Arabic as in Saudi Arabia would write the Islamic calendar's.
+  // Months are Gregorian, as the API's are. For Saudi Arabia, the platform's default would be the Islamic calendar.
   const tag = locale === 'ar' ? `ar-SA-u-ca-gregory-nu-${numberingSystem}` : 'en-GB';
   const hour = locale === 'ar' ? 'numeric' : '2-digit';
   const timeZone = knownZone(zone);

@@ -1,4 +1,4 @@
-'use client'; // Next's App Router renders components with state in the browser too only below a module that says so
+'use client'; // Next's App Router runs components with state in the browser only if a module says so
 
 export type { Help } from './context.js';
 export type { NumberingSystem } from './format.js';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { fill, messages, type Plural } from './messages.js';
 
-// In words, a number may do without its placeholder: "one conversation".
+// A form that says the number in words needs no placeholder: "one conversation".
 const placeholders = (text: string | Plural) =>
   [...(typeof text === 'string' ? text : text.other).matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 

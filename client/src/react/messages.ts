@@ -1,7 +1,7 @@
 /** The languages that the dashboard speaks. */
 export type Locale = 'en' | 'ar';
 
-/** A text for each form that a language's numbers have (Intl.PluralRules). {n} stands for the number. */
+/** A text for each of a language's plural forms (Intl.PluralRules). {n} stands for the number. */
 export type Plural = { [Form in Intl.LDMLPluralRule]?: string } & { other: string };
 
 const english = {
@@ -320,7 +320,7 @@ const arabic: Messages = {
 /** The texts of each language. */
 export const messages: Record<Locale, Messages> = { en: english, ar: arabic };
 
-/** Fills values in for the {names} of a text. */
+/** Replaces the {names} in a text by values. */
 export function fill(text: string, values: Record<string, string>): string {
   return text.replace(/\{(\w+)\}/g, (name: string, key: string) => values[key] ?? name);
 }

@@ -23,7 +23,7 @@ const november = {
 };
 
 test('goes by the API’s month, whatever the clock says', () => {
-  const inRiyadh = new Date('2026-10-31T22:00:00.000Z'); // 01:00 on 1 November there
+  const inRiyadh = new Date('2026-10-31T22:00:00.000Z'); // 01:00 on 1 November in Riyadh
   expect(currentMonth(november, inRiyadh)).toMatchObject({ year: 2026, month: 11 });
   expect(lastMonths([], currentMonth(november, inRiyadh)).at(-1)).toMatchObject({ year: 2026, month: 11 });
 });

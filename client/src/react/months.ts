@@ -4,16 +4,15 @@ import { dateIn } from './format.js';
 /** A month's conversations. */
 export type MonthCount = Pick<MonthUsage, 'year' | 'month' | 'conversationCount'>;
 
-/** How many months a history shows. */
+/** The number of months in a history. */
 export const historyMonths = 6;
 
-/** Returns the month that the API counts, never the browser's; an API that doesn't say counts in UTC by default. */
+/** Returns the current month as the API counts it, not the browser's. An API that doesn't say counts in UTC. */
 export const currentMonth = (period: Period | undefined, now: Date): { year: number; month: number } => period ?? dateIn(now, 'UTC');
 
 /**
- * Returns the months that end with the current month, oldest first. A month without a record had no conversation. If a
- * record is newer than the current month as it was read, a new month has begun, and the newest record is the current
- * month.
+ * Returns the months up to the current one, oldest first. A month without a record had no conversation. If a record is newer
+ * than the current month that was read, a new month has begun since, and that record is the current month.
  */
 export function lastMonths(history: MonthCount[], current: { year: number; month: number }): MonthCount[] {
   const index = ({ year, month }: { year: number; month: number }) => year * 12 + month - 1;
@@ -25,19 +24,16 @@ export function lastMonths(history: MonthCount[], current: { year: number; month
   });
 }
 
-/** A month's projected use if it continues as it began. */
+/** A month's expected use if it goes on as so far. */
 export interface Projection {
   conversations: number;
-  /** When the limit is reached at that pace, if it is within the month and not yet. */
+  /** The time at which the limit will be reached, if that is within the month and hasn't happened yet. */
   usedUpAt: Date | undefined;
 }
 
 const dayMs = 24 * 3600 * 1000;
 
-/**
- * Returns a month's projection, or undefined for a month that is over and in a month's first day, which says too
- * little.
- */
+/** Returns a month's projection. It is undefined for a past month, and on a month's first day, which says too little. */
 export function project(used: number, limit: number | undefined, period: Period, now: Date): Projection | undefined {
   const [start, end] = [Date.parse(period.startsAt ?? ''), Date.parse(period.resetsAt ?? '')];
   const elapsed = now.getTime() - start;

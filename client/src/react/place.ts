@@ -3,22 +3,22 @@ import { useCallback, useEffect, useState } from 'react';
 /** The order of a list of restaurants. */
 export type Sort = 'newest' | 'name' | 'use' | 'activity';
 
-/** Where an administrator is. */
+/** An administrator's place in the dashboard. */
 export interface Place {
   search: string;
   filter: 'all' | 'active' | 'inactive' | 'nearing';
-  /** For the restaurants near their limit: the least used share. */
+  /** For the restaurants near their limit: the least used share that is listed. */
   threshold: number;
   sort: Sort;
   /** Restaurants on a page. */
   limit: number;
-  /** The page, from 1 on. */
+  /** The page, counted from 1. */
   page: number;
-  /** The id of the opened restaurant, if there is one. */
+  /** The id of the open restaurant, if any. */
   restaurant: string | undefined;
 }
 
-/** Whether a place is another step of the history, or the same one changed, as while somebody types. */
+/** Whether a place is a new step of the browser's history, or changes the current step, as while somebody types. */
 export type PlaceChange = 'push' | 'replace';
 
 export const pageSizes = [10, 20, 50, 100];
@@ -28,12 +28,12 @@ export const sorts = ['newest', 'name', 'use', 'activity'] as const;
 
 const start: Place = { search: '', filter: 'all', threshold: 0.9, sort: 'newest', limit: 20, page: 1, restaurant: undefined };
 
-/** Returns a place in full. */
+/** Returns a place with all its parts. */
 export const placeOf = (place: Partial<Place> | undefined): Place => ({
   ...start, ...Object.fromEntries(Object.entries(place ?? {}).filter(([, value]) => value !== undefined)),
 });
 
-/** Returns the place in an address's query. Missing and invalid parts have their initial values. */
+/** Returns the place in the query of an address. Missing and invalid parts have their initial values. */
 export function placeFromQuery(query: URLSearchParams): Place {
   const one = <T extends string | number>(name: string, choices: readonly T[], fallback: T): T =>
     choices.find((choice) => String(choice) === query.get(name)) ?? fallback;
@@ -49,7 +49,7 @@ export function placeFromQuery(query: URLSearchParams): Place {
   };
 }
 
-/** Writes the place's differences from the initial place into a query. The query's other parameters stay. */
+/** Writes the place's differences from the initial place into a query, and leaves its other parameters alone. */
 export function placeToQuery(place: Partial<Place>, query: URLSearchParams = new URLSearchParams()): URLSearchParams {
   const written = new URLSearchParams(query);
   for (const [name, value] of Object.entries(placeOf(place))) {
@@ -60,8 +60,8 @@ export function placeToQuery(place: Partial<Place>, query: URLSearchParams = new
 }
 
 /**
- * Keeps the place in the page's address, for pages without a router: back, forward and reload restore the place. While a
- * server renders, and for the first rendering in the browser, the place is the initial place.
+ * Keeps the place in the page's address, for pages without a router: back, forward and reload restore it. On a server, and in
+ * the browser's first rendering, the place is the initial one.
  */
 export function usePlaceInAddress(): { place: Place; onPlace: (place: Place, change: PlaceChange) => void } {
   const [place, setPlace] = useState(start);

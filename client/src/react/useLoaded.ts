@@ -3,11 +3,11 @@ import type { Surroundings } from './context.js';
 
 /** The state of a read. */
 export interface Loaded<T> {
-  /** The latest that the source gave; while another key is read, still that of the key before it. */
+  /** The latest result of the source; while another key is being read, still the result for the previous key. */
   data: T | undefined;
-  /** When it was read. */
+  /** When data was read. */
   at: Date | undefined;
-  /** Why the latest read failed. Data beside it is of the same key, and older. */
+  /** The reason that the latest read failed. data, if any, is older and has the same key. */
   error: unknown;
   loading: boolean;
   reload: () => void;
@@ -17,7 +17,7 @@ export interface Loaded<T> {
 interface Wanted {
   source: unknown;
   key: string;
-  /** When it changes, the same is read again. */
+  /** Any value: when it changes, the key is read again. */
   revision: unknown;
 }
 
@@ -29,8 +29,8 @@ interface State<T> extends Pick<Wanted, 'source' | 'key'> {
 }
 
 /**
- * Reads a key from a source, again whenever the key, the source or the revision changes, or reload is called. A read that is
- * no longer wanted is cancelled, and its result ignored.
+ * Reads a key from a source. It reads again when the key, the source or the revision changes, or reload is called. A read
+ * that is no longer wanted is cancelled, and its result ignored.
  */
 export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Promise<T>, { now, refreshMs }: Pick<Surroundings, 'now' | 'refreshMs'>): Loaded<T> {
   const { source, key, revision } = wanted;
@@ -61,7 +61,7 @@ export function useLoaded<T>(wanted: Wanted, read: (signal: AbortSignal) => Prom
   return { data, at, error, loading, reload };
 }
 
-/** Reads again every so often while somebody can see it, and once a lost connection is back. */
+/** Reads again at an interval while somebody can see it, and when a lost connection is back. */
 function useRefresh(reload: () => void, everyMs: number | undefined, hasFailed: boolean): void {
   useEffect(() => {
     if (everyMs === undefined || !(everyMs > 0)) return;

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 
-/** Renders a component again at an interval, because its texts depend on the time. */
+/** Renders a component again at an interval, for texts that depend on the time. */
 export function useTick(everyMs: number): void {
   const [, tick] = useState(0);
   useEffect(() => {
