@@ -116,10 +116,15 @@ function RenewalDialog({ client, target, renewed, close, undoes }: {
       if (!undoes) open.delete(target.id);
       setState({ quota });
     } catch (error) {
-      const status = (error as { status?: unknown } | undefined)?.status;
+      const { status, code } = (error ?? {}) as { status?: unknown; code?: unknown };
       const isRefused = status === 400 || status === 403 || status === 404 || status === 409 || status === 422;
       if (isRefused && !undoes) open.delete(target.id); // nothing was added, so the next attempt is a new top-up
-      setState({ failed: status === 409 ? text.renewTooLow : isRefused || status === 401 ? text.renewRefused : text.renewUnknown });
+      setState({
+        failed: code === 'unlimited_allowance' ? text.renewUnlimited
+          : code === 'limit_below_zero' ? text.renewTooLow
+          : isRefused || status === 401 ? text.renewRefused
+          : text.renewUnknown,
+      });
     }
     renewed(); // the figures have changed
   };

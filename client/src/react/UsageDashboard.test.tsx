@@ -7,7 +7,7 @@ import type {
   RestaurantUsageWithHistory, SentMessages, UsagePage,
 } from '../index.js';
 import { alertPage, details, quota, sentMessages } from '../../test/fixtures.js';
-import { UsagePages } from '../index.js';
+import { UsageApiError, UsagePages } from '../index.js';
 import { placeToQuery, UsageDashboard } from './index.js';
 
 // jsdom has no modal dialogs: a dialog is open or closed.
@@ -636,6 +636,22 @@ describe('a top-up', () => {
     expect(await screen.findByText(/could not confirm this change/)).toBeTruthy();
     await user.click(screen.getByRole('button', { name: 'Cancel' }));
     expect(screen.queryByRole('dialog')).toBeNull();
+  });
+
+  test.each([
+    [409, 'unlimited_allowance', 'This restaurant’s plan has no limit, so there is nothing to add to.'],
+    [409, 'limit_below_zero', 'This would take the limit below 0, so nothing was changed.'],
+    [422, 'idempotency_key_reused', 'This change was not accepted. Please check the amount and the reason.'],
+    [409, 'some_later_reason', 'This change was not accepted. Please check the amount and the reason.'],
+    [503, 'unavailable', /could not confirm this change/],
+  ])('that the API refuses with %i %s says why', async (status, code, said) => {
+    const user = userEvent.setup();
+    const { client } = administrator(3);
+    const refusing: AdministratorClient = { ...client, renew: async () => { throw new UsageApiError('refused', status, code); } };
+    render(<UsageDashboard client={refusing} now={now} />);
+    await openDialog(user);
+    await user.click(screen.getByRole('button', { name: 'Add' }));
+    expect(await screen.findByText(said)).toBeTruthy();
   });
 
   test('is undone by a correction, whose key follows from it', async () => {
