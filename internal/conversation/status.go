@@ -62,13 +62,22 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	}
 	log := s.Log.With(slog.String("requestId", s.RequestID(ctx)), logging.Restaurant("restaurantId", t.Restaurant.ID),
 		logging.Customer("customer", r.Customer))
-	code := delivery.CodeOf(r.ErrorCode)
+	code := r.Code()
 	level := slog.LevelWarn
 	if code.Alarm {
 		level = slog.LevelError
 	}
-	log.LogAttrs(ctx, level, "message not delivered", slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
-		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means))
+	attrs := []slog.Attr{slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
+		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means)}
+	if r.Origin.Template {
+		// Callbacks don't name the template. The kind's current SID is also the SID of the message, unless the stack was
+		// deployed with another SID meanwhile.
+		keys := map[delivery.Kind]string{delivery.Welcome: TemplateWelcome, delivery.QuotaAlert: TemplateQuotaAlert}
+		if sid, known := s.Templates.SID(ctx, keys[r.Origin.Kind]); known {
+			attrs = append(attrs, slog.String("contentSid", sid))
+		}
+	}
+	log.LogAttrs(ctx, level, "message not delivered", attrs...)
 	if r.Origin.Kind != delivery.Welcome {
 		return nil
 	}
@@ -76,7 +85,7 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 		noText(ctx, log, r.MessageID, "the text itself was not delivered")
 		return nil
 	}
-	if code.Fault != delivery.FaultTemplate && code.Fault != delivery.FaultUnknown {
+	if code.Fault != delivery.FaultContent && code.Fault != delivery.FaultUnknown {
 		noText(ctx, log, r.MessageID, "a text would fail too")
 		return nil
 	}

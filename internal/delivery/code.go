@@ -7,7 +7,8 @@ type Fault string
 const (
 	FaultUnknown  Fault = "unknown"
 	FaultPassing  Fault = "passing"  // the same message may go through later
-	FaultTemplate Fault = "template" // the content can't be sent so: the same in plain words may well be
+	FaultContent  Fault = "content"  // the template or the text can't be sent so: the same in plain words may well be
+	FaultWindow   Fault = "window"   // the customer's 24 hours are over: a text goes through once the customer has written again
 	FaultReceiver Fault = "receiver" // no message reaches this receiver
 	FaultOperator Fault = "operator" // an operator has to act before any message goes through
 )
@@ -50,18 +51,34 @@ var codes = map[int]Code{
 	63032: {FaultReceiver, false, "WhatsApp does not let this user be written to: part of an experiment (Meta 472)"},
 	63033: {FaultReceiver, false, "the receiver can't get messages (Meta 1007; deprecated)"},
 
-	21655: {FaultTemplate, true, "the ContentSid is invalid: mistyped, deleted, or of another account"},
-	21656: {FaultTemplate, true, "the ContentVariables are invalid, such as an empty value or one with a line break"},
-	21658: {FaultTemplate, true, "a parameter, such as a variable's value, is too long"},
-	63005: {FaultTemplate, false, "channel did not accept the content (Meta 1000)"},
-	63013: {FaultTemplate, false, "against the channel's policy, such as an empty variable or more than four spaces in one (Meta 1008, 1009)"},
-	63016: {FaultTemplate, true, "outside the 24 hours in which this content may be sent, or a template that is not approved (Meta 470)"},
-	63021: {FaultTemplate, false, "content that the channel rejects, such as a template that its variables make too long (Meta 1001)"},
-	63027: {FaultTemplate, true, "the template does not exist for a language and locale (Meta 2001, 2003)"},
-	63028: {FaultTemplate, true, "the number of variables is not the template's (Meta 2000)"},
-	63029: {FaultTemplate, false, "the receiver failed to download the template (Meta 2002)"},
-	63030: {FaultTemplate, true, "a parameter that the content does not have (Meta 1010)"},
-	63049: {FaultTemplate, false, "Meta chose not to deliver a marketing template"},
+	21655: {FaultContent, true, "the ContentSid is invalid: mistyped, deleted, or of another account"},
+	21656: {FaultContent, true, "the ContentVariables are invalid, such as an empty value or one with a line break"},
+	21658: {FaultContent, true, "a parameter, such as a variable's value, is too long"},
+	63005: {FaultContent, false, "channel did not accept the content (Meta 1000)"},
+	63013: {FaultContent, false, "against the channel's policy, such as an empty variable or more than four spaces in one (Meta 1008, 1009)"},
+	63016: {FaultContent, true, "outside the 24 hours in which this content may be sent, or a template that is not approved (Meta 470)"},
+	63021: {FaultContent, false, "content that the channel rejects, such as a template that its variables make too long (Meta 1001)"},
+	63027: {FaultContent, true, "the template does not exist for a language and locale (Meta 2001, 2003)"},
+	63028: {FaultContent, true, "the number of variables is not the template's (Meta 2000)"},
+	63029: {FaultContent, false, "the receiver failed to download the template (Meta 2002)"},
+	63030: {FaultContent, true, "a parameter that the content does not have (Meta 1010)"},
+	63049: {FaultContent, false, "Meta chose not to deliver a marketing template"},
+}
+
+// outsideWindow is the code of a free-form message sent "more than 24 hours after the user's last inbound message", and of
+// a template that can't begin a conversation then (https://www.twilio.com/docs/api/errors/63016).
+const outsideWindow = 63016
+
+// Code returns our reaction to a report of a failed message. It knows more than CodeOf, because the origin says whether the
+// message was a template.
+func (r Report) Code() Code {
+	switch {
+	case r.ErrorCode != outsideWindow || !r.Origin.Known():
+		return CodeOf(r.ErrorCode)
+	case r.Origin.Template:
+		return Code{FaultContent, true, "the template is not approved, or of a type that can't begin a conversation: it only arrives within the receiver's 24 hours (Meta 470)"}
+	}
+	return Code{FaultWindow, false, "the customer's 24 hours are over: only a template arrives until the customer writes again (Meta 470)"}
 }
 
 // CodeOf returns our reaction to a code. For a code outside the table, and for none (0), the fault is unknown.

@@ -63,10 +63,33 @@ func TestTwiliosStatusesAreKnown(t *testing.T) {
 	}
 }
 
+// TestOutsideTheWindowIsNoFaultOfATemplate: error 63016 of a text says that the customer's 24 hours are over.
+func TestOutsideTheWindowIsNoFaultOfATemplate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		report delivery.Report
+		fault  delivery.Fault
+		alarm  bool
+		means  string
+	}{
+		"template":         {delivery.Report{ErrorCode: 63016, Origin: delivery.Origin{Kind: delivery.Welcome, Template: true}}, delivery.FaultContent, true, "not approved"},
+		"welcome as text":  {delivery.Report{ErrorCode: 63016, Origin: delivery.Origin{Kind: delivery.Welcome}}, delivery.FaultWindow, false, "24 hours are over"},
+		"list":             {delivery.Report{ErrorCode: 63016, Origin: delivery.Origin{Kind: delivery.List}}, delivery.FaultWindow, false, "24 hours are over"},
+		"text":             {delivery.Report{ErrorCode: 63016, Origin: delivery.Origin{Kind: delivery.Text}}, delivery.FaultWindow, false, "24 hours are over"},
+		"unknown":          {delivery.Report{ErrorCode: 63016}, delivery.FaultContent, true, "or a template"},
+		"text, other code": {delivery.Report{ErrorCode: 63013, Origin: delivery.Origin{Kind: delivery.Text}}, delivery.FaultContent, false, "policy"},
+	} {
+		got := test.report.Code()
+		if got.Fault != test.fault || got.Alarm != test.alarm || !strings.Contains(got.Means, test.means) {
+			t.Errorf("%s: error %d is taken for %+v, want a fault of %s (alarm: %t) that means %q", name, test.report.ErrorCode, got, test.fault, test.alarm, test.means)
+		}
+	}
+}
+
 func TestErrorCodeNamesWhoseFaultItIs(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]delivery.Fault{
-		63016: delivery.FaultTemplate, 63024: delivery.FaultReceiver, 63032: delivery.FaultReceiver, 21610: delivery.FaultReceiver,
+		63016: delivery.FaultContent, 63024: delivery.FaultReceiver, 63032: delivery.FaultReceiver, 21610: delivery.FaultReceiver,
 		63018: delivery.FaultPassing, 20003: delivery.FaultOperator, 0: delivery.FaultUnknown, 99999: delivery.FaultUnknown,
 	} {
 		if got := delivery.CodeOf(code); got.Fault != want || (got.Means == "") != (want == delivery.FaultUnknown) {

@@ -79,7 +79,8 @@ const (
 	UndeliveredText       Name = "UndeliveredText"
 	UndeliveredQuotaAlert Name = "UndeliveredQuotaAlert"
 	// Undelivered messages by the party at fault.
-	FaultOfTemplate Name = "FaultOfTemplate"
+	FaultOfContent  Name = "FaultOfContent"
+	FaultOfWindow   Name = "FaultOfWindow" // the customer's 24 hours are over
 	FaultOfReceiver Name = "FaultOfReceiver"
 	FaultOfOperator Name = "FaultOfOperator"
 	FaultPassing    Name = "FaultPassing"

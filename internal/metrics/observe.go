@@ -59,10 +59,10 @@ func (w *Writer) MessageReported(r delivery.Report) {
 			delivery.QuotaAlert: UndeliveredQuotaAlert,
 		}
 		faults := map[delivery.Fault]Name{
-			delivery.FaultTemplate: FaultOfTemplate, delivery.FaultReceiver: FaultOfReceiver, delivery.FaultOperator: FaultOfOperator,
-			delivery.FaultPassing: FaultPassing, delivery.FaultUnknown: FaultUnknown,
+			delivery.FaultContent: FaultOfContent, delivery.FaultReceiver: FaultOfReceiver, delivery.FaultOperator: FaultOfOperator,
+			delivery.FaultWindow: FaultOfWindow, delivery.FaultPassing: FaultPassing, delivery.FaultUnknown: FaultUnknown,
 		}
-		w.Write(Count(names[r.Origin.Kind], 1), Count(faults[delivery.CodeOf(r.ErrorCode).Fault], 1))
+		w.Write(Count(names[r.Origin.Kind], 1), Count(faults[r.Code().Fault], 1))
 	}
 }
 

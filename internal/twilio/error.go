@@ -107,7 +107,7 @@ func (e *Error) kind() kind {
 		return passing
 	case delivery.FaultReceiver:
 		return receiverRefused
-	case delivery.FaultTemplate:
+	case delivery.FaultContent:
 		return templateRefused
 	}
 	return e.kindOfStatus()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -234,6 +235,35 @@ func TestWelcomeByOutcome(t *testing.T) {
 					time.Sleep(time.Minute)
 					w.write("m2") // no reply is due any more
 					w.want(1, test.texts, test.reason)
+				}
+			})
+		})
+	}
+}
+
+// TestUndeliveredMessageIsExplainedInTheLog: the line of a template names it, and a text outside the customer's 24 hours isn't called a
+// template's fault.
+func TestUndeliveredMessageIsExplainedInTheLog(t *testing.T) {
+	t.Parallel()
+	for kind, test := range map[delivery.Kind]struct {
+		template        bool
+		want, wantNever string
+	}{
+		delivery.Welcome:    {true, `level=ERROR msg="message not delivered" .* fault=content means=".*not approved.*" contentSid=HX1`, "window"},
+		delivery.QuotaAlert: {true, `level=ERROR msg="message not delivered" .* fault=content`, "contentSid"}, // the stack has no such template any more
+		delivery.List:       {false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
+		delivery.Text:       {false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWelcomed(t)
+				w.write("m1")
+				w.log.Reset()
+				w.receive(report(63016, func(r *delivery.Report) { r.Origin.Kind, r.Origin.Template = kind, test.template }))
+				line, _, _ := strings.Cut(w.log.String(), "\n")
+				if !regexp.MustCompile(test.want).MatchString(line) || strings.Contains(line, test.wantNever) {
+					t.Errorf("logged %q, want %s without %q", line, test.want, test.wantNever)
 				}
 			})
 		})
