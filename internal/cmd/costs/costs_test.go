@@ -95,11 +95,25 @@ func TestPricesAreOfWhatWasCounted(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	if err := printTable(&out, []cost{{"a", 100, 1, 2, 3}, {"b", 100, 0.5, 0, 1}, {"a", 100_000, 4, 5, 6}, {"b", 100_000, 1.5, 0, 1}}); err != nil {
+	if err := printTable(&out, []cost{{"a", 100, 1, 2, 3}, {"b", 100, 0.5, 0, 1}, {"a", 100_000, 4, 5, 6}, {"b", 100_000, 1.5, 0, 1}}, sizes); err != nil {
 		t.Fatalf("writing the table: %v", err)
 	}
 	lines := strings.Split(out.String(), "\n")
 	if got := strings.Fields(lines[1]); len(lines) != 4 || strings.Join(got, " ") != "a 1 2 3 4 5 6" {
 		t.Errorf("printed:\n%s", &out)
+	}
+}
+
+// TestPartialCountIsRefusedAsTheWhole: a count of some operations must not overwrite the documents, or pass for a check of all.
+func TestPartialCountIsRefusedAsTheWhole(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--check", "--run", "search"}, {"--write", "--run", "search"}, {"--check", "--restaurants", "100"}, {"--restaurants", "99"},
+		{"--restaurants", "1000001"}, {"--run", "("},
+	} {
+		var out strings.Builder
+		if err := run(t.Context(), args, &out); err == nil || out.Len() > 0 {
+			t.Errorf("%v was carried out: error %v, output %q", args, err, &out)
+		}
 	}
 }

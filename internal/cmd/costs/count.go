@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +42,9 @@ const nearing = 60
 // started is the time at which counting begins.
 var started = time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
 
-// count counts all operations with the given number of restaurants. Then it counts the operations that use the cache with the
-// cache in a table.
-func count(ctx context.Context, restaurants int) ([]cost, error) {
+// count counts the operations with matching names, with the given number of restaurants. Then it counts those that use the
+// cache with the cache in a table.
+func count(ctx context.Context, restaurants int, matching *regexp.Regexp) ([]cost, error) {
 	parsed, err := sam.Load("template.yaml")
 	if err != nil {
 		return nil, err
@@ -55,14 +58,18 @@ func count(ctx context.Context, restaurants int) ([]cost, error) {
 		return nil, err
 	}
 	loaded := dynamolocal.New(func() time.Time { return started }, defined...)
-	if err := load(ctx, loaded, restaurants, started); err != nil {
+	asked := func(all []operation) []operation {
+		return slices.DeleteFunc(slices.Clone(all), func(o operation) bool { return !matching.MatchString(o.name) })
+	}
+	ranked := slices.ContainsFunc(asked(operations), func(o operation) bool { return strings.HasPrefix(o.name, "alerts") })
+	if err := load(ctx, loaded, restaurants, started, ranked); err != nil {
 		return nil, fmt.Errorf("loading restaurants: %w", err)
 	}
-	costs, err := countOn(ctx, parsed, loaded, defined, operations)
+	costs, err := countOn(ctx, parsed, loaded, defined, asked(operations))
 	if err != nil {
 		return nil, err
 	}
-	inTable, err := countOn(ctx, withTable, loaded, defined, inTableOperations())
+	inTable, err := countOn(ctx, withTable, loaded, defined, asked(inTableOperations()))
 	if err != nil {
 		return nil, fmt.Errorf("with a cache in a table: %w", err)
 	}
@@ -124,8 +131,8 @@ func countOn(ctx context.Context, parsed *sam.Definition, loaded *dynamolocal.En
 }
 
 // load fills tables with restaurants: a tenth is inactive, some have nearly used up their allowance, and one has been busy
-// for half a year.
-func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now time.Time) error {
+// for half a year. Alerts find only ranked restaurants.
+func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now time.Time, ranked bool) error {
 	config := awsconfig.New(devstack.Region, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"})
 	config.BaseEndpoint, config.HTTPClient = aws.String("http://dynamodb.local"), &http.Client{Transport: engine.Transport()}
 	store := stackstore.New(dynamodb.NewFromConfig(config), schema.StackTables(devstack.StackName), func() float64 { return 0 })
@@ -141,8 +148,10 @@ func load(ctx context.Context, engine *dynamolocal.Engine, restaurants int, now 
 	if _, err := store.RebuildDirectory(ctx); err != nil {
 		return err
 	}
-	if _, err := store.Reindex(ctx); err != nil {
-		return err
+	if ranked {
+		if _, err := store.Reindex(ctx); err != nil {
+			return err
+		}
 	}
 	bot := restaurant.Bot{ID: "bot-7", PhoneNumber: number, Limits: restaurant.Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}}
 	if err := store.SetBot(ctx, busiest, bot); err != nil {

@@ -2,11 +2,12 @@
 // successive round trips of DynamoDB. It runs the functions in its own process. DynamoDB's stand-in counts the units, and a
 // proxy in front of it the round trips. Nothing is estimated, and nothing relies on the functions' own code.
 //
-//	go run ./internal/cmd/costs [--json] [--write] [--check]
+//	go run ./internal/cmd/costs [--json] [--write] [--check] [--restaurants N] [--run PATTERN]
 //
 // It prints a table. --json prints a line of JSON for each operation instead. --write writes these lines to docs/costs.jsonl,
-// and the resulting prices to docs/OPERATIONS.md. --check fails if either file differs from the count. Run it from the
-// module's root.
+// and the resulting prices to docs/OPERATIONS.md. --check fails if either file differs from the count. --restaurants counts
+// with another number of restaurants, and --run counts only the operations with names that match a regular expression. A
+// million restaurants take some 8 GB of memory. Run it from the module's root.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"text/tabwriter"
 )
 
@@ -58,12 +60,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	asJSON := flags.Bool("json", false, "print a line of JSON for each operation")
 	write := flags.Bool("write", false, "write the results to "+countedFile+" and "+pricesFile)
 	check := flags.Bool("check", false, "fail if "+countedFile+" or "+pricesFile+" is out of date")
+	only := flags.Int("restaurants", 0, "count with this number of restaurants, from 100 to 1000000")
+	pattern := flags.String("run", "", "count only the operations with names that match this regular expression")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	matching, err := regexp.Compile(*pattern)
+	if err != nil {
+		return fmt.Errorf("--run: %w", err)
+	}
+	sizes := sizes
+	if *only != 0 {
+		if *only < 100 || *only > 1_000_000 {
+			return errors.New("--restaurants must be from 100 to 1000000")
+		}
+		sizes = []int{*only}
+	}
+	if (*write || *check) && (*only != 0 || *pattern != "") {
+		return errors.New("--write and --check need all operations and sizes: leave out --restaurants and --run")
+	}
 	var counted []cost
 	for _, restaurants := range sizes {
-		costs, err := count(ctx, restaurants)
+		costs, err := count(ctx, restaurants, matching)
 		if err != nil {
 			return fmt.Errorf("counting with %d restaurants: %w", restaurants, err)
 		}
@@ -76,13 +94,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
-	var err error
 	if *asJSON {
 		_, err = out.Write(lines.Bytes())
 	} else {
-		err = printTable(out, counted)
+		err = printTable(out, counted, sizes)
 	}
-	if err != nil {
+	if err != nil || *only != 0 || *pattern != "" {
 		return err
 	}
 	document, err := os.ReadFile(pricesFile)
@@ -109,7 +126,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // printTable prints a row for each operation, with few restaurants and with many.
-func printTable(out io.Writer, counted []cost) error {
+func printTable(out io.Writer, counted []cost, sizes []int) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "operation\t")
 	for _, n := range sizes {
