@@ -10,13 +10,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/ttl"
 )
 
-// MaxCacheAge is how long an instance may go on accepting a credential after it was revoked.
+// MaxCacheAge is how long an instance may accept a credential after it was revoked.
 const MaxCacheAge = 60 * time.Second
 
-// maxCached bounds the memory that cached credentials take.
+// maxCached bounds the remembered credentials, and so their memory.
 const maxCached = 1000
 
-// Finder looks credentials up. Its answers are strongly consistent: a credential revoked before the call is revoked in the
+// Finder looks up credentials. Its answers are strongly consistent: a credential revoked before the call is revoked in the
 // answer.
 type Finder interface {
 	// FindCredential returns the credential with the hash. It fails with ErrUnknown if there is none, and with
@@ -24,8 +24,8 @@ type Finder interface {
 	FindCredential(ctx context.Context, hash Hash) (Credential, error)
 }
 
-// Authenticator verifies raw values. It remembers the credentials that it finds for MaxCacheAge, and unknown values not at
-// all, so that a new token works at once. It is safe for concurrent use.
+// Authenticator verifies raw values. It remembers credentials for MaxCacheAge. It doesn't remember unknown values, so that a
+// new token works at once. It is safe for concurrent use.
 type Authenticator struct {
 	finder Finder
 	now    func() time.Time
@@ -38,14 +38,14 @@ func NewAuthenticator(finder Finder, now func() time.Time) *Authenticator {
 }
 
 // Authenticate returns the credential with the value raw. It fails with ErrRefused (more exactly ErrUnknown, ErrExpired or
-// ErrRevoked; a value of the other kind is unknown), or with outage.ErrUnavailable: nobody gets in unverified. The refusal of a
-// credential that was issued is a *RefusedError.
+// ErrRevoked; a value of the other kind is unknown) or with outage.ErrUnavailable: if the store fails, nobody gets in
+// unverified. The refusal of a credential that we issued is a *RefusedError.
 func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string) (Credential, error) {
 	if raw == "" || len(raw) > maxRawLength {
 		return Credential{}, ErrUnknown
 	}
 	hash := HashOf(raw)
-	now := a.now().Round(0) // the wall clock's: the monotonic one may stand still while the instance is frozen
+	now := a.now().Round(0) // by the wall clock: the monotonic clock may stand still while the instance is frozen
 	c, ok := a.cached.Get(hash, now, MaxCacheAge)
 	if !ok {
 		var err error
@@ -58,8 +58,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 		}
 		a.cached.Put(c.Hash, c, now)
 	}
-	// The store found the row by its key; the comparison keeps that from being the only thing between a caller and
-	// a restaurant's figures, and takes the same time wherever the two differ.
+	// The store has found the credential by its hash. This comparison is a second safeguard, should the store return another
+	// credential. It takes the same time wherever the two hashes differ.
 	if subtle.ConstantTimeCompare(c.Hash[:], hash[:]) != 1 {
 		return Credential{}, ErrUnknown
 	}
@@ -72,8 +72,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, kind Kind, raw string)
 	return c, nil
 }
 
-// Seen returns the credential as this instance last saw it, if it was good then and hasn't expired since. It asks nobody, and
-// is no verification: the credential may have been revoked since.
+// Seen returns the credential that this instance last saw for the value, if it was valid then and hasn't expired since. It
+// asks nobody and verifies nothing: the credential may have been revoked since.
 func (a *Authenticator) Seen(kind Kind, raw string) (Credential, bool) {
 	if len(raw) > maxRawLength {
 		return Credential{}, false

@@ -38,7 +38,7 @@ func (c *clock) set(offset time.Duration) {
 	c.now = start.Add(offset)
 }
 
-// finder counts the look-ups in a store, or lets find answer in its place.
+// finder counts the look-ups in a store. If find is set, it answers in the store's place.
 type finder struct {
 	*stackstore.Store
 	lookups atomic.Int64
@@ -77,7 +77,7 @@ func (f *fixture) issued(t *testing.T, g credential.Grant) (string, credential.C
 	return raw, c
 }
 
-// want checks how a raw value fares; a nil error means that it is accepted.
+// want checks whether a raw value is accepted; a nil error means that it is.
 func (f *fixture) want(t *testing.T, kind credential.Kind, raw string, want error) {
 	t.Helper()
 	c, err := f.Authenticate(t.Context(), kind, raw)
@@ -177,7 +177,7 @@ func TestCredentialsAreRememberedForAMinute(t *testing.T) {
 		lookups int64
 	}{
 		{0, 1}, {0, 1}, {30 * time.Second, 1}, {60*time.Second - 1, 1},
-		{60 * time.Second, 2}, // using a credential doesn't prolong its caching
+		{60 * time.Second, 2}, // using a credential doesn't make it remembered for longer
 		{119 * time.Second, 2}, {24 * time.Hour, 3},
 	} {
 		f.clock.set(step.at)
@@ -194,7 +194,7 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	if err := f.finder.RevokeCredential(t.Context(), c.ID, start.Add(time.Millisecond)); err != nil {
 		t.Fatalf("revoking the credential: %v", err)
 	}
-	for second := range 60 { // busy: the credential is used all the time
+	for second := range 60 { // the credential is in use all the time
 		f.clock.set(time.Duration(second) * time.Second)
 		if _, err := f.Authenticate(t.Context(), credential.APIKey, raw); err != nil && !errors.Is(err, credential.ErrRevoked) {
 			t.Errorf("after %d s the error is %v", second, err)
@@ -206,7 +206,7 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	}
 }
 
-// A slow answer is as old as its question: it may miss a revocation that came meanwhile.
+// A slow answer is as old as its question: the credential may have been revoked while it was on its way.
 func TestAgeCountsFromTheQuestion(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -225,7 +225,7 @@ func TestAgeCountsFromTheQuestion(t *testing.T) {
 	f.wantLookups(t, 2)
 }
 
-// The expiry is known beforehand, so no cache may put it off.
+// The expiry is known beforehand, so remembering a credential must not delay it.
 func TestExpiryTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -238,7 +238,7 @@ func TestExpiryTakesEffectAtOnce(t *testing.T) {
 	f.wantLookups(t, 1)
 }
 
-// A clock that is set back must not prolong the caching.
+// A clock that is set back must not make a credential remembered for longer.
 func TestClockMovedBackwards(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -280,7 +280,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 	}
 	f.wantLookups(t, many)
 	f.want(t, credential.APIKey, raws[many-1], nil)
-	f.wantLookups(t, many) // the latest is remembered still
+	f.wantLookups(t, many) // the latest one is still remembered
 	for _, raw := range raws {
 		f.want(t, credential.APIKey, raw, nil)
 	}
@@ -289,7 +289,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 	}
 }
 
-// The store's key alone must not admit a credential.
+// That the store finds a credential is not enough to accept it.
 func TestAnotherRowIsRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -330,7 +330,7 @@ func TestOutageIsNotARefusal(t *testing.T) {
 			}
 			f.want(t, credential.APIKey, known, nil) // remembered
 			f.clock.set(credential.MaxCacheAge)
-			f.want(t, credential.APIKey, known, want) // nobody gets in unverified
+			f.want(t, credential.APIKey, known, want) // no longer remembered, and nobody gets in unverified
 
 			f.finder.find = nil
 			f.want(t, credential.APIKey, known, nil)
@@ -364,7 +364,7 @@ func TestConcurrentUse(t *testing.T) {
 		group.Go(func() error {
 			for i := range 200 {
 				if i%50 == 0 {
-					f.clock.set(time.Duration(worker*i) * time.Second) // now and again the cache is too old
+					f.clock.set(time.Duration(worker*i) * time.Second) // now and then, remembered credentials are too old
 				}
 				raw := good[(worker+i)%len(good)]
 				c, err := f.Authenticate(t.Context(), credential.APIKey, raw)
@@ -383,8 +383,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestSeen: an instance remembers that it has seen a credential valid for longer than it trusts it unverified, and remembers
-// nothing else.
+// TestSeen: an instance remembers longer that a credential was valid than it accepts the credential without reading it. It
+// remembers nothing else.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

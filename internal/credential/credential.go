@@ -1,9 +1,9 @@
 // Package credential decides which restaurants a caller may read.
 //
-// There are two kinds. A personal access token (PAT) reads the restaurants that it is bound to, or all of them if it belongs to
-// the dashboard's own server. An API key reads as an administrator. Both are opaque random values, shown once when they are
-// issued. Only their SHA-256 is stored, so that a reader of the store can't impersonate anyone. SHA-256 without salt or
-// stretching suffices because nobody can guess 256 random bits.
+// There are two kinds. A personal access token (PAT) reads the restaurants that it is bound to, or all of them if it belongs
+// to the dashboard's own server. An API key reads as an administrator. Both are opaque random values, shown once when they
+// are issued. Only their SHA-256 is stored, so that nobody who reads the store can use them. SHA-256 without salt or
+// stretching is enough, because nobody can guess 256 random bits.
 package credential
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Reasons for refusing a credential. Each of them is also ErrRefused; a caller from outside is told no more than that.
+// The reasons for refusing a credential. Each is also ErrRefused, and outside callers are told only that.
 var (
 	ErrRefused = errors.New("credential refused")
 	ErrUnknown = fmt.Errorf("%w: unknown", ErrRefused)
@@ -29,10 +29,10 @@ var (
 	errOtherKind = fmt.Errorf("%w as this kind of credential", ErrUnknown)
 )
 
-// RefusedError names the refused credential, if it is one that was issued.
+// RefusedError is the refusal of a credential that we issued, with its id.
 type RefusedError struct {
-	ID  string // the credential's
-	Err error  // an ErrRefused
+	ID  string // the credential's id
+	Err error  // the reason, an ErrRefused
 }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
@@ -57,7 +57,7 @@ const (
 	APIKey Kind = "api_key" // the administrator's
 )
 
-// prefixes make a leaked value recognisable, to people and to secret scanners.
+// prefixes let people and secret scanners recognise a leaked value.
 var prefixes = map[Kind]string{PAT: "sufrah_pat_", APIKey: "sufrah_key_"}
 
 const (
@@ -65,7 +65,7 @@ const (
 	idBytes        = 9
 	maxRawLength   = 256
 	maxLabelLength = 100
-	maxRestaurants = 500 // keeps a token far below DynamoDB's 400 KB for an item
+	maxRestaurants = 500 // keeps a token's item far below DynamoDB's 400 KB
 )
 
 // Hash is stored in place of a raw value.
@@ -87,17 +87,17 @@ func ParseHash(s string) (Hash, error) {
 	return Hash(b), nil
 }
 
-// Credential is an issued value's record, without the value itself.
+// Credential is the stored record of an issued value. It doesn't contain the value.
 type Credential struct {
 	ID          string // public: shown in lists and logs, names the credential when it is revoked
 	Hash        Hash
 	Kind        Kind
-	Restaurants []string // a PAT's; empty if AllRestaurants
+	Restaurants []string // of a PAT; empty if All is set
 	All         bool     // a PAT for every restaurant
 	Label       string   // for people: owner and purpose
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // zero: never
-	RevokedAt   time.Time // zero: it was not
+	RevokedAt   time.Time // zero: it wasn't revoked
 }
 
 // Covers reports whether the credential may read the restaurant.
@@ -105,7 +105,7 @@ func (c Credential) Covers(restaurantID string) bool {
 	return c.Kind == APIKey || c.All || c.Names(restaurantID)
 }
 
-// Names reports whether a token was issued for this restaurant by name.
+// Names reports whether the token was issued for this restaurant in particular.
 func (c Credential) Names(restaurantID string) bool {
 	return slices.Contains(c.Restaurants, restaurantID)
 }
@@ -115,7 +115,7 @@ func (c Credential) SameAccess(other Credential) bool {
 	return c.Kind == other.Kind && c.All == other.All && slices.Equal(c.Restaurants, other.Restaurants)
 }
 
-// Check returns ErrRevoked or ErrExpired if the credential is no longer good at now, else nil.
+// Check returns ErrRevoked or ErrExpired if the credential is no longer valid at now, otherwise nil.
 func (c Credential) Check(now time.Time) error {
 	switch {
 	case !c.RevokedAt.IsZero() && !now.Before(c.RevokedAt):
@@ -129,7 +129,7 @@ func (c Credential) Check(now time.Time) error {
 // Grant describes a credential to be issued.
 type Grant struct {
 	Kind        Kind
-	Restaurants []string // of a PAT; or
+	Restaurants []string // of a PAT, unless All is set
 	All         bool     // for a PAT: all restaurants
 	Label       string
 	ExpiresAt   time.Time // zero: never
@@ -167,8 +167,8 @@ func (g Grant) Validate(now time.Time) error {
 	return errors.Join(faults...)
 }
 
-// Issue draws a new raw value from random and returns it with the credential to store. Nothing can show the raw value
-// again. It fails only if the grant is invalid or random does.
+// Issue draws a new raw value from random, and returns it with the credential to store. Nothing can show the raw value again.
+// It fails if the grant is invalid or random fails.
 func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, err error) {
 	if err := g.Validate(now); err != nil {
 		return "", Credential{}, err
@@ -181,8 +181,8 @@ func Issue(random io.Reader, now time.Time, g Grant) (raw string, c Credential, 
 	return raw, g.Credential(raw, "cr_"+base64.RawURLEncoding.EncodeToString(buffer[secretBytes:]), now), nil
 }
 
-// Credential returns the record to be stored for a raw value issued for g at now under the public id. Issue calls it with
-// random values; demo data calls it with values that a person can type.
+// Credential returns the record to store for a raw value that is issued for g at now. id is its public id. Issue calls it
+// with random values, demo data with values that a person can type.
 func (g Grant) Credential(raw, id string, now time.Time) Credential {
 	return Credential{
 		ID: id, Hash: HashOf(raw), Kind: g.Kind, Restaurants: slices.Clone(g.Restaurants), All: g.All, Label: g.Label,

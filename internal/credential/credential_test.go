@@ -72,7 +72,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// A reader of a log or the store sees nothing of the raw value, not even in the public id.
+// Somebody who reads the log or the store learns nothing of the raw value, not even from the public id.
 func TestOnlyTheHashIsStored(t *testing.T) {
 	t.Parallel()
 	raw, c := issue(t, tokenGrant)

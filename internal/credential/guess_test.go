@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/credential"
 )
 
-// guesses returns ever better guesses of a raw value: each shares one character more with it.
+// guesses returns ever better guesses of a raw value: each has one more character in common with it.
 func guesses(raw string) []string {
 	all := make([]string, len(raw))
 	for i := range all {
@@ -23,9 +23,9 @@ func guesses(raw string) []string {
 	return all
 }
 
-// TestGuessesTellNothing: a nearly right guess costs the same look-up as any other, and the hash that is looked up and compared
-// is no nearer to the right hash: about half of its bits differ, for every guess. So neither the number of steps nor their time
-// reveals how near a guess is.
+// TestGuessesTellNothing: a nearly right guess costs the same look-up as any other. Its hash, which is looked up and
+// compared, is no closer to the right hash: about half of its bits differ, for every guess. So neither the number of steps
+// nor their time tells how close a guess is.
 func TestGuessesTellNothing(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -45,14 +45,14 @@ func TestGuessesTellNothing(t *testing.T) {
 		for i, b := range asked[before] {
 			differing += bits.OnesCount8(b ^ c.Hash[i])
 		}
-		// Eight standard deviations from the middle: no hash in this test's life will be.
+		// Eight standard deviations from the middle: no hash will ever be so far off.
 		if middle := 4 * len(c.Hash); differing < middle-64 || differing > middle+64 {
 			t.Errorf("what is looked up for %q differs from the right one in %d bits", guess, differing)
 		}
 	}
 }
 
-// BenchmarkGuess measures the worst and the best guess in turn, and reports the ratio of their medians. A ratio of 1 reveals
+// BenchmarkGuess measures the worst and the best guess in turns, and reports the ratio of their medians. A ratio of 1 reveals
 // nothing.
 func BenchmarkGuess(b *testing.B) {
 	f := setup(b)

@@ -10,10 +10,10 @@ import (
 
 // Vault stores credentials.
 type Vault interface {
-	// AddCredential stores a credential. It fails with ErrExists if one with its hash exists.
+	// AddCredential stores a credential. It fails with ErrExists if there is one with the same hash.
 	AddCredential(ctx context.Context, c Credential) error
-	// ExpireCredential makes a credential expire at the time, unless it does so earlier already, and RevokeCredential
-	// makes it worthless from the time on, the first of which counts. Both fail with ErrNotFound.
+	// ExpireCredential makes a credential expire at a time, unless it expires earlier already. RevokeCredential makes it
+	// invalid from a time on; if it is called again, the first time stays. Both fail with ErrNotFound.
 	ExpireCredential(ctx context.Context, id string, at time.Time) error
 	RevokeCredential(ctx context.Context, id string, at time.Time) error
 	// Credentials returns every credential, newest first.
@@ -27,7 +27,8 @@ type Manager struct {
 	now    func() time.Time
 }
 
-// NewManager returns a Manager over vault that draws values from random, which must be cryptographically secure.
+// NewManager returns a Manager that stores credentials in vault. It draws values from random, which must be cryptographically
+// secure.
 func NewManager(vault Vault, random io.Reader, now func() time.Time) *Manager {
 	return &Manager{vault: vault, random: random, now: now}
 }
@@ -44,9 +45,9 @@ func (m *Manager) Issue(ctx context.Context, g Grant) (raw string, c Credential,
 	return raw, c, nil
 }
 
-// Rotate issues a successor with the permissions of the credential with the id, and with the old credential's lifetime, counted
-// from now. The old credential expires after overlap; until then both are valid. It fails with ErrNotFound, or with ErrRefused
-// if the old credential is worthless already.
+// Rotate issues a successor of the credential with the id. It has the same permissions, and the same lifetime counted from
+// now. The old credential expires after overlap; until then both are valid. Rotate fails with ErrNotFound, or with ErrRefused
+// if the old credential is no longer valid.
 func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) (raw string, c Credential, err error) {
 	all, err := m.vault.Credentials(ctx)
 	if err != nil {
@@ -67,15 +68,14 @@ func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) 
 	if raw, c, err = m.Issue(ctx, g); err != nil {
 		return "", Credential{}, err
 	}
-	// The successor exists, even if the next step fails: two valid credentials are better than none.
+	// The successor stays even if this step fails: two valid credentials are better than none.
 	if err := m.vault.ExpireCredential(ctx, id, now.Add(overlap)); err != nil {
 		return raw, c, fmt.Errorf("the new credential is issued, but the old one keeps its expiry: %w", err)
 	}
 	return raw, c, nil
 }
 
-// Revoke makes a credential worthless at once; instances that remember it follow within MaxCacheAge. It fails with
-// ErrNotFound.
+// Revoke makes a credential invalid at once; instances that remember it follow within MaxCacheAge. It fails with ErrNotFound.
 func (m *Manager) Revoke(ctx context.Context, id string) error {
 	return m.vault.RevokeCredential(ctx, id, m.now())
 }

@@ -1,28 +1,28 @@
 package delivery
 
-// Fault names the party at fault when a message wasn't sent or didn't arrive. It decides how we react.
+// Fault is the party at fault if a message wasn't sent or didn't arrive. It decides our reaction.
 type Fault string
 
 // The faults.
 const (
 	FaultUnknown  Fault = "unknown"
-	FaultPassing  Fault = "passing"  // the same message may go through later
+	FaultPassing  Fault = "passing"  // the same message may succeed later
 	FaultContent  Fault = "content"  // the template or the text can't be sent so: the same in plain words may well be
-	FaultWindow   Fault = "window"   // the customer's 24 hours are over: a text goes through once the customer has written again
+	FaultWindow   Fault = "window"   // the customer's 24 hours are over: a text arrives once the customer has written again
 	FaultReceiver Fault = "receiver" // no message reaches this receiver
-	FaultOperator Fault = "operator" // an operator has to act before any message goes through
+	FaultOperator Fault = "operator" // no message succeeds until an operator has acted
 )
 
-// Code is our reaction to an error code of Twilio's.
+// Code is our reaction to an error code of Twilio.
 type Code struct {
 	Fault Fault
-	Alarm bool   // an operator should know of a single occurrence
-	Means string // as https://www.twilio.com/docs/api/errors/<code> has it
+	Alarm bool   // a single occurrence must be reported to an operator
+	Means string // meaning, from https://www.twilio.com/docs/api/errors/<code>
 }
 
-// codes are the error codes of messages over WhatsApp, as https://www.twilio.com/docs/api/errors/<code> describes each.
-// Codes that stand for a number of Meta's follow Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
-// (https://www.twilio.com/docs/whatsapp/api/error-code-mapping). Twilio reports a fault in its response to a send or in a
+// codes are the error codes of WhatsApp messages, as described at https://www.twilio.com/docs/api/errors/<code>. For codes
+// that stand for a number of Meta's, see Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
+// (https://www.twilio.com/docs/whatsapp/api/error-code-mapping). Twilio reports a code in its answer to a send, or later in a
 // status callback, depending on how soon it finds the fault.
 var codes = map[int]Code{
 	10001: {FaultOperator, true, "account is not active"},
@@ -81,7 +81,7 @@ func (r Report) Code() Code {
 	return Code{FaultWindow, false, "the customer's 24 hours are over: only a template arrives until the customer writes again (Meta 470)"}
 }
 
-// CodeOf returns our reaction to a code. For a code outside the table, and for none (0), the fault is unknown.
+// CodeOf returns our reaction to a code. If the code isn't in the table, or is 0 (none), the fault is unknown.
 func CodeOf(code int) Code {
 	if known, ok := codes[code]; ok {
 		return known

@@ -1,9 +1,9 @@
 // Package delivery defines the statuses of the messages that we send, and our reaction to each error code.
 //
-// Twilio's response to a send only says that Twilio took the message. Its further statuses come in status callbacks, which
-// are late, repeated and out of order. The message's purpose is part of its callback's address (Origin), which Twilio signs.
-// So a callback is complete by itself, even if the response to the send was lost, and nothing has to be stored before the
-// message is sent.
+// Twilio's answer to a send only says that Twilio took the message. Further statuses come in callbacks, which are late,
+// repeated and out of order. A callback's address has the message's purpose (Origin), and Twilio signs the address. So a
+// callback needs nothing that was stored before the message was sent, and is complete even if the answer to the send was
+// lost.
 package delivery
 
 import (
@@ -24,15 +24,15 @@ const (
 	QuotaAlert Kind = "quota_alert"
 )
 
-// Kinds are all of them.
+// Kinds lists all kinds.
 var Kinds = []Kind{Welcome, List, Text, QuotaAlert}
 
-// Category is a message's price category at WhatsApp, by which Meta charges it once it is delivered (Meta, "Pricing on the
+// Category is a message's price category at WhatsApp. Meta charges a delivered message by its category (Meta, "Pricing on the
 // WhatsApp Business Platform").
 type Category string
 
-// The categories. Free-form messages, lists among them, are Service: "Service messages are billed under the SERVICE pricing
-// category" (Meta, "Service messages"). A template has the category that it was approved with.
+// The categories. Free-form messages, including lists, are Service: "Service messages are billed under the SERVICE pricing
+// category" (Meta, "Service messages"). A template has the category that it was approved in.
 const (
 	Service        Category = "service"
 	Utility        Category = "utility"
@@ -40,24 +40,24 @@ const (
 	FreeEntryPoint Category = "free_entry_point" // within 72 hours of a customer's tap on an ad or a page's button
 )
 
-// Categories are all of them.
+// Categories lists all categories.
 var Categories = []Category{Service, Utility, Marketing, FreeEntryPoint}
 
-// Origin is the information about a message in its callback's address. It names no customer.
+// Origin is the data about a message in its callback's address. It doesn't contain the customer.
 type Origin struct {
 	Kind     Kind
 	Category Category
-	Template bool      // it was sent as a template that WhatsApp approved
-	Instead  bool      // it is text in place of a template that failed after Twilio had taken it
-	Place    Place     // where the ledger keeps it
+	Template bool      // it was sent as an approved template
+	Instead  bool      // it is the text that replaces a template that failed after Twilio had taken it
+	Place    Place     // its place in the ledger
 	SentAt   time.Time // to the second
 }
 
-// Known reports whether there is anything to say: a callback that isn't at an address of ours has no origin.
+// Known reports whether there is an origin. A callback to another address than ours has none.
 func (o Origin) Known() bool { return o.Kind != "" }
 
-// Query returns the query of the callback's address. Its last parameter consists of digits alone, so that an address to
-// which signed parameters of the form were moved can't be parsed.
+// Query returns the query of the callback's address. Its last parameter has only digits. So if an attacker moves parameters
+// from the signed form to the end of the address, the address can't be parsed.
 func (o Origin) Query() string {
 	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + flag(o.Template) + "&instead=" + flag(o.Instead) +
 		"&place=" + o.Place.String() + "&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)
@@ -70,8 +70,8 @@ func flag(set bool) string {
 	return "0"
 }
 
-// ParseQuery returns the origin in the query of a callback's address; the zero Origin if there is none in exactly the form
-// that Query gives it.
+// ParseQuery returns the origin in the query of a callback's address. It returns the zero Origin unless the query has exactly
+// the form that Query gives it.
 func ParseQuery(query string) Origin {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -95,11 +95,11 @@ func ParseQuery(query string) Origin {
 //	Sent ──> Delivered ──> Read
 //	  └────> Failed
 //
-// A later status in this order replaces an earlier status, in any order of arrival. Failed is final: it stands for Twilio's
-// failed (never left Twilio) and undelivered (left it, and did not arrive).
+// A status further along replaces an earlier one, in whatever order they arrive. Failed is final. It stands for two of
+// Twilio's statuses: failed (the message never left Twilio) and undelivered (it left and didn't arrive).
 type Status int
 
-// The statuses. Queued and the others that precede Sent are Accepted.
+// The statuses. Accepted stands for queued and Twilio's other statuses before sent.
 const (
 	Unknown Status = iota
 	Accepted
@@ -130,8 +130,8 @@ func ParseStatus(s string) Status {
 // Report is the content of a callback.
 type Report struct {
 	MessageID string // Twilio's SID
-	Customer  string // the customer that the message went to
+	Customer  string // the customer whom the message was sent to
 	Status    Status
-	ErrorCode int // of a message that failed; 0 where none was given
+	ErrorCode int // of a failed message; 0 if none was given
 	Origin    Origin
 }

@@ -32,7 +32,7 @@ func TestOriginComesBackWithTheStatus(t *testing.T) {
 	}
 }
 
-// An attacker with a signed callback can move text between its address and its form: only the original address may be
+// An attacker with a signed callback can move text between its address and its form. Only the original address may be
 // accepted.
 func TestForeignAddressIsNoOrigin(t *testing.T) {
 	t.Parallel()

@@ -9,13 +9,13 @@ import (
 // PageSize is the number of messages on a page of the ledger. Their statuses take less than 1 KB, which is one write unit.
 const PageSize = 100
 
-// PageName is how many characters the name of a page has.
+// PageName is the number of characters in a page's name.
 const PageName = 10
 
-// Place is a message's place in the ledger. It is chosen before the message is sent, and never given to another message. The
-// zero Place means that there is no place.
+// Place is a message's place in the ledger. It is chosen before the message is sent, and no other message ever gets it. The
+// zero Place means none.
 type Place struct {
-	Day    time.Time // its date alone counts: the day in the calendar that usage is counted in
+	Day    time.Time // a day in the calendar that usage is counted in; only the date counts
 	Page   string    // PageName lower-case letters or digits, at random
 	Number int       // 0 to PageSize-1
 }
@@ -29,7 +29,7 @@ func (p Place) IsZero() bool { return p.Page == "" }
 // SamePage reports whether two places are on the same page.
 func (p Place) SamePage(q Place) bool { return p.Page == q.Page && p.Day.Equal(q.Day) }
 
-// String returns the place as callback addresses have it, "" for none.
+// String returns the place as it is in callback addresses, "" if there is none.
 func (p Place) String() string {
 	if p.IsZero() {
 		return ""

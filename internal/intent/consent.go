@@ -7,19 +7,19 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
-// Consent is a text's decision about being written to.
+// Consent is a text's decision about getting messages.
 type Consent int
 
 // The consents.
 const (
 	Unchanged Consent = iota
 	OptOut            // the customer wants no more messages
-	OptIn             // the customer takes that back
+	OptIn             // the customer wants messages again
 )
 
-// The whole text is such a phrase, as Twilio's keywords are (help.twilio.com, "How to track opt-out messages using the OptOutType
-// parameter": "Stop" opts out, "Stop please" doesn't). "cancel", "end", "quit" and "yes", which Twilio takes in text messages, are
-// about an order here.
+// The whole text must be such a phrase, as with Twilio's keywords (help.twilio.com, "How to track opt-out messages using the
+// OptOutType parameter": "Stop" opts out, "Stop please" doesn't). "cancel", "end", "quit" and "yes" are keywords of Twilio's
+// in text messages; here they are about an order.
 var consents = func() map[string]Consent {
 	all := make(map[string]Consent)
 	for consent, phrases := range map[Consent][]string{
@@ -43,11 +43,11 @@ var consents = func() map[string]Consent {
 	return all
 }()
 
-// maxPhrase bounds the text that is looked at, in bytes.
+// maxPhrase bounds the text that is examined, in bytes.
 const maxPhrase = 200
 
-// ConsentOf returns a text's decision about being written to. Only a whole text decides, in any case, spelling and punctuation:
-// a sentence with such a word in it is about something else.
+// ConsentOf returns a text's decision about getting messages. Only the whole text counts, in any case, spelling and
+// punctuation: a sentence that contains such a word is about something else.
 func ConsentOf(text string) Consent {
 	if len(text) > maxPhrase {
 		return Unchanged

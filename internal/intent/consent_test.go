@@ -22,7 +22,7 @@ func TestConsentOf(t *testing.T) {
 	}
 }
 
-// TestConsentAsksForNothing: a text that opts out or in is no wish, and no wish of the corpus opts out or in.
+// TestConsentAsksForNothing: a text that opts out or in asks for nothing, and no request in the corpus opts out or in.
 func TestConsentAsksForNothing(t *testing.T) {
 	t.Parallel()
 	for phrase := range consents {

@@ -28,8 +28,9 @@ func corpus(t *testing.T, name string) (messages []string, labels []Intent) {
 	return messages, labels
 }
 
-// TestCorpus checks the share of understood messages, and the share of answered messages that asked for nothing. messages.tsv
-// was given; more.tsv was written without looking at the rules, and the rules were then extended for its missed messages.
+// TestCorpus checks the share of requests that are understood, and the share of other messages that are answered.
+// messages.tsv was given. more.tsv was written without looking at the rules, which were then extended for the requests that
+// they missed.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -57,7 +58,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestLength: lengths are in characters, not in bytes.
+// TestLength: lengths are counted in characters, not in bytes.
 func TestLength(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -91,7 +92,8 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// FuzzFold: folding a text again changes nothing, invisible characters make no difference anywhere, and every text can be read.
+// FuzzFold: folding a text twice gives the same as once, invisible characters make no difference, and every text has an
+// intent.
 func FuzzFold(f *testing.F) {
 	for _, seed := range []string{"menu", "الفُروع", "القا\u200cئمة", "ﺍﻟﻤﻨﻴﻮ", "\xff", "İ", "ﷺ", "ǅ", "يا", "http://", "ß", "كم سعر", "ﾠ"} {
 		f.Add(seed, 3)

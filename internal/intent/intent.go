@@ -1,12 +1,12 @@
-// Package intent finds the wish in a message's text.
+// Package intent finds the request in a message's text.
 //
-// A text asks for a list when it names a topic in a way that asks: alone ("menu?", "الفروع"), or governed by a word that asks
-// for it ("send me the menu", "وين فروعكم"). A text that only mentions a topic asks for nothing: as the place of an event ("in
-// the branch"), as the object of an unknown verb, or as the subject of a statement ("the branch is closed"). So an unknown word
-// is a reason to keep quiet, unless it stands in the place of a name or of a wish's details.
+// A text asks for a list if it names a topic in one of two ways: alone ("menu?", "الفروع"), or after a word that asks for it
+// ("send me the menu", "وين فروعكم"). A text that merely mentions a topic asks for nothing: as the place of an event ("in the
+// branch"), as the object of an unknown verb, or as the subject of a statement ("the branch is closed"). So an unknown word
+// is a reason not to answer, unless it is a name or a detail of a request.
 //
-// Different spellings are made equal first (package spelling). Then a lexicon gives each word its class, and the rules below
-// see classes only.
+// Different spellings are made equal first (package spelling). Then a lexicon gives each word its class, and the rules use
+// only the classes.
 package intent
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/spelling"
 )
 
-// Intent is a message's wish.
+// Intent is a message's request.
 type Intent int
 
 // The intents that are answered automatically.
@@ -25,10 +25,10 @@ const (
 	Branches
 )
 
-// maxLength bounds the examined text, in characters: a longer text asks for something else.
+// maxLength bounds the examined text, in characters. A longer text is about something else.
 const maxLength = 500
 
-// Of returns the first wish in a text.
+// Of returns the first request in a text.
 func Of(text string) Intent {
 	if utf8.RuneCountInString(text) > maxLength {
 		return None
@@ -47,7 +47,7 @@ func Of(text string) Intent {
 			}
 		}
 	}
-	// Beside a report, or much that isn't understood, a topic alone is no wish.
+	// In a text with a report, or with many unknown words, a topic alone is no request.
 	quiet := !reports && unknowns <= maxStray
 	for _, s := range read {
 		if intent := s.intent(quiet); intent != None {
@@ -58,15 +58,15 @@ func Of(text string) Intent {
 }
 
 const (
-	maxStray   = 3 // unknown words of a text in which a topic alone is still a wish
-	maxDetails = 4 // unknown words behind a topic that is asked for: a name, a place
-	maxPurpose = 8 // unknown words behind a requested menu: its purpose
+	maxStray   = 3 // unknown words with which a topic alone is still a request
+	maxDetails = 4 // unknown words after a requested topic: a name, a place
+	maxPurpose = 8 // unknown words after a requested menu: its purpose
 )
 
-// sentence is a clause's words.
+// sentence has the words of a clause.
 type sentence []word
 
-// split cuts a clause at its conjunctions.
+// split splits a clause at its conjunctions.
 func split(words []word) []sentence {
 	var all []sentence
 	start := 0
@@ -97,7 +97,7 @@ func (s sentence) intent(quiet bool) Intent {
 	return None
 }
 
-// asks returns the wish for the topic at i, if there is a topic and the text asks for it.
+// asks returns the request for the topic at i, or None if there is no topic or the text doesn't ask for it.
 func (s sentence) asks(i int, w word, quiet bool) Intent {
 	before, after := s.before(i), s.after(i)
 	if after.reports || after.later && !before.by[wish] || w.mine || before.mine {
@@ -149,7 +149,7 @@ func (s sentence) asksForMenu(i int, w word, before, after context, quiet bool) 
 	return quiet && before.unknown == 1 && before.rest && after.unknown == 0 && !w.arabic // "kids menu"
 }
 
-// asksForList finds the subject of a list: a restaurant's list is its menu, unless something else is listed.
+// asksForList returns the request for a list: a restaurant's list is its menu, unless the text says what it lists.
 func (s sentence) asksForList(i int, w word, before, after context, quiet bool) Intent {
 	if before.refused() || before.at && !before.by[what] {
 		return None
@@ -212,7 +212,7 @@ func (s sentence) asksForBranch(i int, w word, before, after context, quiet bool
 	return after.unknown <= 2 && (after.at || i+1 < len(s) && s[i+1].perhaps || w.arabic && !w.definite && i+1 < len(s) && !s.predicate(i))
 }
 
-// predicate reports whether the word behind a topic states something of it: in Arabic, an indefinite word behind a definite
+// predicate reports whether the word after a topic makes a statement about it: in Arabic, an indefinite word after a definite
 // one.
 func (s sentence) predicate(i int) bool {
 	next := s[i+1:]
@@ -221,14 +221,14 @@ func (s sentence) predicate(i int) bool {
 
 // context is the text on one side of a topic.
 type context struct {
-	by      [matter + 1]bool // the classes that govern the topic: nothing but fillers stand between
+	by      [matter + 1]bool // classes that govern the topic, with only fillers in between
 	has     [matter + 1]bool
-	at      bool // a preposition of place leads to the topic (before) or on from it (after)
-	clean   bool // nothing but fillers and governors stands before
-	rest    bool // unknown words stand right before the topic, with nothing else but fillers
+	at      bool // a preposition of place stands before the topic, or right after it
+	clean   bool // only fillers and governors stand there
+	rest    bool // unknown words stand next to the topic, otherwise only fillers
 	mine    bool
-	reports bool // a report is made
-	later   bool // another time is told
+	reports bool // it reports something
+	later   bool // it names another time
 	governs bool
 	unknown int
 }
@@ -237,7 +237,8 @@ func (c context) governed() bool {
 	return c.by[wish] || c.by[where] || c.by[have] || c.by[what] || c.by[which] || c.by[how] || c.by[howMuch] || c.by[nearest]
 }
 
-// refused reports a negation that isn't a question's: "don't send the menu", but "ما عندكم منيو" and "ما هي القائمة".
+// refused reports a negation that isn't part of a question: "don't send the menu", but not "ما عندكم منيو" or "ما هي
+// القائمة".
 func (c context) refused() bool { return c.by[not] && !c.by[have] && !c.by[be] }
 
 func (s sentence) before(i int) context {
@@ -296,7 +297,7 @@ func (s sentence) after(i int) context {
 	return c
 }
 
-// named returns the sentence without up to n unknown words that may be a place's name: words behind "in" or ب.
+// named returns the sentence without up to n unknown words that may be a place's name: words after "in" or ب.
 func (s sentence) named(n int) sentence {
 	var rest sentence
 	for i, w := range s {
@@ -309,7 +310,7 @@ func (s sentence) named(n int) sentence {
 	return rest
 }
 
-// only reports whether all of a sentence's words are of these classes.
+// only reports whether all words of a sentence are of these classes.
 func (s sentence) only(classes ...class) bool {
 	for _, w := range s {
 		found := false

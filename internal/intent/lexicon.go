@@ -14,14 +14,14 @@ type class int
 
 const (
 	unknown  class = iota
-	filler         // says nothing about the wish: greetings, pronouns, articles, politeness
+	filler         // irrelevant to the request: greetings, pronouns, articles, politeness
 	about          // a preposition that leads to a topic: of, for, عن
 	at             // a preposition of place or origin: the next word is a place, not a wish
 	quantity       // a number
 
-	// Topics of wishes.
+	// Topics of requests.
 	menuNoun
-	listNoun // a list; the words around it name its subject
+	listNoun // a list; the words around it say of what
 	priceNoun
 	foodNoun
 	orderVerb
@@ -34,7 +34,7 @@ const (
 	where    // asks for a place
 	whereYou // asks where the restaurant is
 	have     // do you have, is there
-	what     // asks for the things there are
+	what     // asks for things
 	which    // which, how many
 	how      // asks how to do something
 	howMuch  // asks for a price
@@ -46,12 +46,12 @@ const (
 	not    // negation
 	vocat  // يا: a name follows
 	clause // joins two clauses: but
-	aside  // a time or a number: a report of its own, or a detail of a wish
-	matter // a complaint, praise, an order's state, the past: the message reports something
+	aside  // a time or a number, in a report or as a detail of a request
+	matter // a complaint, praise, an order's state, the past: the message is a report
 )
 
-// lexicon has the words of each class as people write them. fold makes their spellings equal, and analyse removes Arabic
-// prefixes and suffixes. A phrase is written with underscores.
+// lexicon has the words of each class as people write them. fold makes spellings equal, and analyse removes Arabic prefixes
+// and suffixes. The words of a phrase are joined by underscores.
 var lexicon = map[class]string{
 	filler: `
 		ولا_لا ام_لا او_لا فكره الاقي القي اوصل اوصلكم اوصلك اجيكم نجيكم ready idea ال لو لاهنت لاهنتم هنت هنتوا طال عمرك عمركم تكفي تكفون ياليت يا_ليت لو_تكرمتي سمحتي سمحتو لوسمحتي رابط لينك نسخه ملف عدد بالضبط بالزبط بالظبط القريبه القريبين link copy kind kinds type exactly guide
@@ -137,14 +137,14 @@ var lexicon = map[class]string{
 	aside: `رقم ارقام تلفون هاتف جوال جوالي number phone قبل بعدين لاحقا بكره بكرا later later_on tomorrow time times hours`,
 }
 
-// entry is a word that the lexicon has.
+// entry is a word in the lexicon.
 type entry struct {
 	class class
-	more  [][]string // phrases that begin with the word: the words after it
-	kinds []class    // of each phrase
+	more  [][]string // the further words of phrases that begin with the word
+	kinds []class    // class of each phrase
 }
 
-// entries returns the lexicon by first words. It is made when the first text is looked at.
+// entries returns the lexicon by first word. It is made when the first text is examined.
 var entries = sync.OnceValue(func() map[string]entry {
 	all := make(map[string]entry)
 	for kind, words := range lexicon {
@@ -152,7 +152,7 @@ var entries = sync.OnceValue(func() map[string]entry {
 			parts := strings.Split(word, "_")
 			e := all[parts[0]]
 			if len(parts) == 1 {
-				e.class = max(e.class, kind) // where a word is listed twice, the class that says more
+				e.class = max(e.class, kind) // of a word in two classes, the class that says more
 			} else {
 				e.more, e.kinds = append(e.more, parts[1:]), append(e.kinds, kind)
 			}
@@ -166,13 +166,14 @@ var entries = sync.OnceValue(func() map[string]entry {
 type word struct {
 	class    class
 	definite bool // ال, or a possessive
-	prefixed bool // ب or ل in front: where something is
-	perhaps  bool // ب in front of an unknown word: a place's name, perhaps
+	prefixed bool // ب or ل in front, for a place
+	perhaps  bool // ب in front of an unknown word, which may be a place's name
 	mine     bool // belongs to the customer: طلبي
 	arabic   bool
 }
 
-// The attachments of Arabic: conjunctions and prepositions in front, with the article or without, possessives behind.
+// The prefixes and suffixes of Arabic: conjunctions and prepositions in front, with or without the article, and possessives
+// at the end.
 var (
 	prefixes = []struct {
 		text               string
@@ -191,7 +192,7 @@ var (
 	}
 )
 
-// attachable reports whether words of a class take attachments.
+// attachable reports whether words of a class take prefixes and suffixes.
 func (c class) attachable() bool {
 	switch c {
 	case menuNoun, listNoun, priceNoun, foodNoun, orderNoun, branchNoun, placeNoun:
@@ -225,7 +226,7 @@ func analyse(text string) word {
 		perhaps: strings.HasPrefix(text, "ب"), arabic: true}
 }
 
-// minStem is the shortest stem, in bytes: three letters of Arabic.
+// minStem is the length of the shortest stem in bytes: three Arabic letters.
 const minStem = 6
 
 func detach(text string) (word, bool) {
@@ -277,7 +278,7 @@ func isArabic(text string) bool {
 	return false
 }
 
-// readWords returns the words of a clause. Phrases become a single word, and a name after يا is part of the address.
+// readWords returns the words of a clause. A phrase becomes a single word. A name after يا belongs to the address.
 func readWords(texts []string) []word {
 	words := make([]word, 0, len(texts))
 	for i := 0; i < len(texts); {

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// clauses returns the words of a folded text, cut where a clause ends. An address (a link, an e-mail) is a single word.
+// clauses returns the words of a folded text, split at the ends of clauses. A link or an e-mail address is a single word.
 func clauses(text string) [][]string {
 	var all [][]string
 	var clause []string
@@ -51,7 +51,7 @@ func isAddress(chunk string) bool {
 	return strings.Contains(chunk, "://") || strings.HasPrefix(chunk, "www.") || strings.Contains(strings.Trim(chunk, "@"), "@")
 }
 
-// unstretched returns the word with each letter that is repeated for emphasis ("menuuu") written at most n times.
+// unstretched returns the word with at most n copies of a letter that is repeated for emphasis ("menuuu").
 func unstretched(word string, n int) string {
 	var b strings.Builder
 	var last rune

@@ -1,10 +1,10 @@
-// Package listcontent keeps the lists that customers tap as contents at Twilio. Each is made once, found again by a name
+// Package listcontent stores the lists that customers tap as contents at Twilio. Each is made once, found again by a name
 // derived from its content, and deleted when it is old.
 //
 //	SID ──> this instance's memory ──> the cache ──> Twilio, by name ──> made
 //
-// A content is used until MaxAge after it was made, and deleted after ExpiredAfter. So no content in use is deleted, and no use
-// has to be noted. Later requests for the same list make a new content, mostly in a bootstrap job.
+// A content is used until MaxAge after it was made, and deleted after ExpiredAfter. So no content in use is ever deleted,
+// although nobody notes its uses. After MaxAge, the list gets a new content, mostly in a bootstrap job.
 package listcontent
 
 import (
@@ -18,40 +18,44 @@ import (
 )
 
 const (
-	// MaxAge is the age up to which a content is found again.
+	// MaxAge is the age until which a content is used.
 	MaxAge = 30 * 24 * time.Hour
-	// freshFor and staleFor are how long the cache keeps a SID, and how much longer while Twilio doesn't answer.
+	// freshFor is how long a SID is fresh in the cache, and staleFor how much longer it is kept for when Twilio doesn't
+	// answer.
 	freshFor = 24 * time.Hour
 	staleFor = 3 * 24 * time.Hour
-	// rememberFor is how long an instance keeps a SID.
+	// rememberFor is how long an instance remembers a SID.
 	rememberFor = 10 * time.Minute
-	// ExpiredAfter is the age at which a content is deleted: longer than MaxAge, freshFor, staleFor and rememberFor together.
+	// ExpiredAfter is the age at which a content is deleted. It is greater than MaxAge, freshFor, staleFor and rememberFor
+	// together.
 	ExpiredAfter = 35 * 24 * time.Hour
 
-	// pruneEvery is how often an account's old contents are looked for. Where there were more than pruned at once, the next
-	// job goes on.
+	// pruneEvery is how often an account's old contents are looked for. If there are more than one call deletes, the next job
+	// continues.
 	pruneEvery = 24 * time.Hour
 	prunedOnce = 20
 
-	// After a failed call an account is left alone for a while, so that its customers don't each wait for the same failure: for
-	// failurePause, or for refusalPause if trying again is useless, as without the Content API.
+	// After a failed call, an account isn't called for a while, so that each of its customers doesn't wait for the same
+	// failure. The pause is failurePause, or refusalPause if trying again is useless, as for an account without the Content
+	// API.
 	failurePause = 10 * time.Second
 	refusalPause = 5 * time.Minute
 
 	maxRemembered = 2000
 )
 
-// ErrPaused says that the account's calls failed a moment ago, and that none was made.
+// ErrPaused says that no call was made, because the account's calls failed a moment ago.
 var ErrPaused = errors.New("the Twilio account can't make lists at the moment")
 
-// Contents are the contents of Twilio accounts; the account "" is Sufrah's own. An error is permanent if it has a method Retryable
-// that returns false.
+// Contents has the contents of Twilio accounts; the account "" is Sufrah's own. An error with a method Retryable that returns
+// false is permanent.
 type Contents interface {
-	// Find returns the SID of a content of the name that was made after a time; "" if there is none.
+	// Find returns the SID of a content with the name that was made after a time, "" if there is none.
 	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)
-	// Create makes the list's content, under its name, and returns its SID. Creating twice makes two.
+	// Create makes a content for the list, under its name, and returns its SID. A second call makes a second content.
 	Create(ctx context.Context, accountSID string, list listpicker.List) (string, error)
-	// Older returns SIDs of contents made before a time whose names begin with the prefix, not necessarily all of them.
+	// Older returns SIDs of contents whose names begin with the prefix and that were made before a time. It need not return
+	// all of them.
 	Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error)
 	// Delete deletes a content; a missing content counts as deleted.
 	Delete(ctx context.Context, accountSID, contentSID string) error
@@ -66,7 +70,7 @@ type Store struct {
 
 	mu         sync.Mutex
 	remembered map[string]memory    // by cache key
-	paused     map[string]time.Time // until when, by account
+	paused     map[string]time.Time // end of the pause, by account
 }
 
 type memory struct {
@@ -74,7 +78,7 @@ type memory struct {
 	until time.Time
 }
 
-// New returns a store that keeps SIDs in the options' server, for times of its own.
+// New returns a store that keeps SIDs on the options' server, for times of its own.
 func New(contents Contents, options cache.Options) *Store {
 	options.TTL, options.StaleFor = freshFor, staleFor
 	return &Store{
@@ -85,8 +89,8 @@ func New(contents Contents, options cache.Options) *Store {
 
 func key(accountSID, name string) string { return cache.Key("twilio/"+accountSID, "list:"+name) }
 
-// SID returns the SID of the account's content that shows the list, which it makes if there is none. Simultaneous callers
-// of all instances make it once.
+// SID returns the SID of the account's content for the list, and makes the content if there is none. Simultaneous callers of
+// all instances make it once.
 func (s *Store) SID(ctx context.Context, accountSID string, list listpicker.List) (string, error) {
 	k := key(accountSID, list.Name())
 	sid, err := s.recall(accountSID, k)
@@ -104,7 +108,7 @@ func (s *Store) SID(ctx context.Context, accountSID string, list listpicker.List
 	return sid, err
 }
 
-// recall returns this instance's SID of a content, or ErrPaused.
+// recall returns the SID that this instance remembers, "" if none, or ErrPaused.
 func (s *Store) recall(accountSID, k string) (string, error) {
 	now := s.now()
 	s.mu.Lock()
@@ -141,8 +145,8 @@ func (s *Store) note(accountSID, k, sid string, err error) {
 	s.remembered[k] = memory{sid, now.Add(rememberFor)}
 }
 
-// Forget has the next caller look for the list's content at Twilio: the SID that SID returned can't be sent, as after somebody
-// deleted the content.
+// Forget makes the next caller look for the list's content at Twilio. It is for a SID that can't be sent, because somebody
+// has deleted the content for example.
 func (s *Store) Forget(ctx context.Context, accountSID string, list listpicker.List) error {
 	k := key(accountSID, list.Name())
 	s.mu.Lock()
@@ -151,8 +155,8 @@ func (s *Store) Forget(ctx context.Context, accountSID string, list listpicker.L
 	return s.server.Set(ctx, k, nil, time.Second) // an unreadable entry counts as missing
 }
 
-// Prune deletes some of the account's contents that have expired, at most once a day while there is nothing more to delete. It
-// returns how many it deleted.
+// Prune deletes some of the account's expired contents and returns their number. Once nothing is left to delete, it looks
+// again a day later.
 func (s *Store) Prune(ctx context.Context, accountSID string) (int, error) {
 	lock := cache.Key("twilio/"+accountSID, "lists:pruned")
 	token := s.now().UTC().Format(time.RFC3339Nano)

@@ -16,11 +16,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// contents are the contents of all accounts. before is called by each call, and may fail it.
+// contents has the contents of all accounts. Each call first calls before, which may make it fail.
 type contents struct {
 	mu            sync.Mutex
 	made          map[string]time.Time // by SID
-	names         map[string]string    // by SID, with the account in front
+	names         map[string]string    // by SID; begins with the account
 	finds, create int
 	before        func() error
 }
@@ -48,7 +48,7 @@ func (c *contents) Find(_ context.Context, account, name string, after time.Time
 }
 
 func (c *contents) Create(_ context.Context, account string, list listpicker.List) (string, error) {
-	time.Sleep(100 * time.Millisecond) // so that calls at the same time overlap
+	time.Sleep(100 * time.Millisecond) // so that simultaneous calls overlap
 	if err := c.call(); err != nil {
 		return "", err
 	}
@@ -127,7 +127,7 @@ func (s *server) DeleteIfEquals(_ context.Context, key, value string) error {
 	return nil
 }
 
-// setup returns contents, a cache, and instances over both.
+// setup returns contents, a cache, and instances that use both.
 func setup(instances int) (*contents, *server, []*listcontent.Store) {
 	c := &contents{made: map[string]time.Time{}, names: map[string]string{}}
 	s := &server{values: map[string]string{}, until: map[string]time.Time{}}
@@ -166,12 +166,12 @@ func TestMadeOnce(t *testing.T) {
 		if c.create != 1 {
 			t.Errorf("made %d times", c.create)
 		}
-		mustSID(t, stores[0], "AC1", "Grills", "HX2") // another account's own
+		mustSID(t, stores[0], "AC1", "Grills", "HX2") // each account has its own
 		mustSID(t, stores[0], "", "Drinks", "HX3")
 	})
 }
 
-// TestFoundAgain holds that neither a cache that lost everything nor a new instance makes a list anew, until it is old.
+// TestFoundAgain: neither an emptied cache nor a new instance makes a list anew, until the list is old.
 func TestFoundAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// TestPrune: a deleted list is no longer given to anybody, and other lists stay.
+// TestPrune: a deleted list's SID is no longer returned, and other lists stay.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,8 @@
-// Package listpicker makes the lists that customers tap from menus, branches and products, within WhatsApp's limits, and
-// reads the row ids that come back.
+// Package listpicker makes the lists that customers tap of menus, branches and products, within WhatsApp's limits. It parses
+// the row ids that come back.
 //
-// A List is one page. More than MaxItems entries are paged: every page but the last ends with a row that leads to the next.
+// A List is a single page. More than MaxItems entries take several pages: every page but the last ends with a row that leads
+// to the next.
 package listpicker
 
 import (
@@ -15,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Limits of a list-picker. The button's limit is WhatsApp's, the others are Twilio's as well. Neither defines a character: the
-// lengths here are in UTF-16 units, which are never fewer than code points.
+// Limits of a list-picker. The button's limit is WhatsApp's; the others are Twilio's too. Neither source defines a character.
+// The lengths here are in UTF-16 units, which are never fewer than code points.
 //
 // Sources: https://www.twilio.com/docs/content/twiliolist-picker and
 // https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-list-messages
@@ -37,20 +38,20 @@ type List struct {
 	Items    []Item
 }
 
-// Item is one row. Its description is never empty: Twilio's reference calls it required.
+// Item is a row. Its description is never empty, because Twilio's reference calls it required.
 type Item struct {
 	Title       string
 	Description string
 	ID          string
 }
 
-// contentVersion changes with the meaning of a List's fields, so that lists of another version are not found by their names.
+// contentVersion must change with the meaning of a List's fields, so that lists of another version aren't found by name.
 const contentVersion = "1"
 
-// NamePrefix begins the name of every list.
+// NamePrefix is the prefix of every list's name.
 const NamePrefix = "sufrah-list-"
 
-// Name returns the name of the list's content: equal for lists that show the same, and different for all others.
+// Name returns the name of the list's content. Equal lists have equal names, and different lists have different names.
 func (l List) Name() string {
 	body, err := json.Marshal(l)
 	if err != nil {
@@ -128,8 +129,8 @@ func Branches(branches []menu.Branch, language menu.Language) []List {
 	return pages(language, w.branchBody, w.button, entries, Row{Language: language, Kind: KindBranches})
 }
 
-// Products returns the pages of a category's products at a branch; none if there are no products. The keys are CategoryKeys and
-// BranchKeys.
+// Products returns the pages of a category's products at a branch, none if there are no products. category and branch are
+// keys, of CategoryKeys and BranchKeys.
 func Products(
 	category menu.Category, categoryKey, branchKey string, products []menu.Product, language menu.Language,
 ) []List {
@@ -148,7 +149,7 @@ func Products(
 	return pages(language, fmt.Sprintf(w.dishBody, category.Name.In(language)), w.dishButton, entries, at)
 }
 
-// Facts returns a product's facts besides its name: its availability and its price.
+// Facts returns a product's availability and price as a text.
 func Facts(p menu.Product, language menu.Language) string {
 	w := wordsOf(language)
 	var facts []string
@@ -165,7 +166,7 @@ func Facts(p menu.Product, language menu.Language) string {
 	return strings.Join(facts, separator)
 }
 
-// otherName returns a name in the language that the customer doesn't read, if it differs.
+// otherName returns a name in the other language, "" if it is the same.
 func otherName(name menu.Text, language menu.Language) string {
 	other := menu.LanguageEnglish
 	if language == menu.LanguageEnglish {
@@ -177,7 +178,7 @@ func otherName(name menu.Text, language menu.Language) string {
 	return ""
 }
 
-// maxEntries bounds the costs of a broken list. No menu is that long.
+// maxEntries bounds the cost of a faulty menu. No real menu is that long.
 const maxEntries = 1000
 
 // separator stands between the parts of a description.
@@ -187,12 +188,12 @@ const separator = " · "
 type entry struct {
 	name    string
 	facts   string   // shown before anything else
-	details []string // shown as far as there is room
-	hint    string   // stands if there is nothing else to say
+	details []string // shown if there is room
+	hint    string   // shown if there is nothing else
 	row     Row
 }
 
-// pages spreads entries over lists. paging is the row that leads to a page, without its number.
+// pages distributes entries over lists. paging is the row that leads to another page, without its number.
 func pages(language menu.Language, body, button string, entries []entry, paging Row) []List {
 	w := wordsOf(language)
 	entries = entries[:min(len(entries), maxEntries)]
@@ -220,15 +221,15 @@ func pages(language menu.Language, body, button string, entries []entry, paging 
 	return lists
 }
 
-// pageCount returns how many pages hold n entries: the last one as many as MaxItems, each other one fewer.
+// pageCount returns the number of pages for n entries. The last page has up to MaxItems entries, every other one fewer.
 func pageCount(n int) int {
 	if n <= MaxItems {
 		return 1
 	}
-	return 1 + (n-2)/(MaxItems-1) // all but the last MaxItems, in pages of one fewer, rounded up
+	return 1 + (n-2)/(MaxItems-1) // besides the last MaxItems entries, pages of one fewer, rounded up
 }
 
-// itemsOf returns a row for each entry, no two of which have titles that look the same, on whichever pages they are.
+// itemsOf returns a row for each entry. No two titles look the same, on any of the pages.
 func itemsOf(entries []entry, more string) []Item {
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -241,12 +242,12 @@ func itemsOf(entries []entry, more string) []Item {
 	return items
 }
 
-// Titles returns the names as titles of rows that don't look the same.
+// Titles returns titles for the names, no two of which look the same.
 func Titles(names []string) []string { return titles(names, "") }
 
 func titles(names []string, reserved string) []string {
 	taken := map[string]bool{look(reserved): true}
-	next := map[string]int{} // the first number that names of a look may not have yet
+	next := map[string]int{} // by look, the lowest number that may be free
 	titles := make([]string, len(names))
 	for i, name := range names {
 		name = visible(name, i)
@@ -262,7 +263,7 @@ func titles(names []string, reserved string) []string {
 	return titles
 }
 
-// visible returns a cleaned name, a number where nothing of it can be seen.
+// visible returns the cleaned name, or a number if nothing of the name can be seen.
 func visible(name string, index int) string {
 	if name = clean(name); name == "" {
 		return fmt.Sprintf("#%d", index+1)
@@ -270,7 +271,7 @@ func visible(name string, index int) string {
 	return name
 }
 
-// description returns the text below a title: the facts, then the name if the title doesn't show all of it, then the details.
+// description returns the text below a title: the facts, then the name if the title is cut, then the details.
 func (e entry) description(name, title string) string {
 	parts := []string{clean(e.facts)}
 	if !strings.HasPrefix(title, name) {
@@ -291,7 +292,7 @@ func (e entry) description(name, title string) string {
 	return cut(strings.Join(shown, separator), MaxDescription)
 }
 
-// length returns how many characters a text has, as the limits count them.
+// length returns the length of a text as the limits count it.
 func length(s string) int {
 	n := 0
 	for _, r := range s {

@@ -17,7 +17,7 @@ import (
 )
 
 // name draws names that menus have, and names that they shouldn't have: equal names, long words, emoji of many code points,
-// marks without end, nothing visible, line breaks, and text that Twilio takes for a variable.
+// endless marks, invisible characters, line breaks, and text that looks like a variable to Twilio.
 func name() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{
@@ -51,7 +51,7 @@ func language() *rapid.Generator[menu.Language] {
 	return rapid.SampledFrom([]menu.Language{menu.LanguageArabic, menu.LanguageEnglish})
 }
 
-// units counts characters as the limits do, by another way than the package's.
+// units counts characters as the limits do, with another method than the package.
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
 
 var more = map[menu.Language]string{menu.LanguageArabic: "المزيد", menu.LanguageEnglish: "More"}
@@ -66,7 +66,7 @@ func appearance(s string) string {
 	}, s)
 }
 
-// check fails unless the pages keep every limit and lead to n entries, by rows of the kind, and to one another.
+// check fails unless the pages keep every limit, have rows of the kind for n entries, and lead to one another.
 func check(t *rapid.T, pages []listpicker.List, n int, kind, paging listpicker.Kind) {
 	if n == 0 {
 		if len(pages) != 0 {
@@ -171,7 +171,7 @@ func TestCutsBetweenGraphemes(t *testing.T) {
 			var grapheme string
 			grapheme, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
 			if units(grapheme) > 16 {
-				return // is left out, so that positions differ
+				return // a cleaned text may be shorter, so positions differ
 			}
 			end += len(grapheme)
 			boundaries[whole[:end]] = true
@@ -262,7 +262,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestNames holds that a list's name is that of all it shows and of nothing else.
+// TestNames: a list's name depends on everything that the list shows, and on nothing else.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	list := func() listpicker.List {
@@ -283,7 +283,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestEndlessMenus holds that a menu that went wrong costs little, and less than all of it is shown.
+// TestEndlessMenus: a faulty, endless menu costs little, and only a part of it is shown.
 func TestEndlessMenus(t *testing.T) {
 	t.Parallel()
 	endless := make([]menu.Category, 5000)

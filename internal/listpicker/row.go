@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Kind is the target of a row.
+// Kind is the kind of page that a row leads to.
 type Kind string
 
 // The kinds of rows, as their ids name them.
@@ -22,7 +22,7 @@ const (
 	KindBranch   Kind = "branch"   // a branch's details
 )
 
-// Row is the request behind a tap on a row. The form of its id shows which fields each kind has:
+// Row is the request that a tap on a row makes. The form of its id shows the fields of each kind:
 //
 //	v1/<ar|en>/menu/<page>
 //	v1/<ar|en>/branches/<page>
@@ -31,7 +31,7 @@ const (
 //	v1/<ar|en>/product/<category>/<branch>/<product>
 //	v1/<ar|en>/branch/<branch>
 //
-// Categories, branches and products are named by keys. The language is the list's, because a tap sends only a row's title,
+// Categories, branches and products are given by their keys. The language is the list's: a tap sends only the row's title,
 // which may be in the other language.
 type Row struct {
 	Language                  menu.Language
@@ -43,10 +43,10 @@ type Row struct {
 // NoBranch is the key that stands for a branch if a restaurant has none.
 const NoBranch = "-"
 
-// version is that of the form of row ids.
+// version is the version of the form of row ids.
 const version = "v1"
 
-// maxPage bounds the page in an id, far above any menu's pages.
+// maxPage bounds the page number in an id. No menu has so many pages.
 const maxPage = 999
 
 // ID returns the row's id, of at most MaxID characters.
@@ -67,8 +67,8 @@ func (r Row) ID() string {
 	return strings.Join(parts, "/")
 }
 
-// ParseRow reads a row's id. It returns false for an id that ID never returns: it may be of an older version, or forged. The
-// named category, branch or product need not exist.
+// ParseRow parses a row's id. It returns false for a text that ID never returns, from another version or a forger. The
+// category, branch or product in the id may not exist.
 func ParseRow(id string) (Row, bool) {
 	if len(id) > MaxID {
 		return Row{}, false
@@ -96,7 +96,7 @@ func ParseRow(id string) (Row, bool) {
 	return r, r.valid() && r.ID() == id
 }
 
-// valid reports whether a row of a known kind has fields that an id can hold.
+// valid reports whether a row's fields fit its kind and an id.
 func (r Row) valid() bool {
 	if r.Language != menu.LanguageArabic && r.Language != menu.LanguageEnglish {
 		return false
@@ -125,10 +125,10 @@ func page(s string) int {
 	return n
 }
 
-// maxKey leaves three keys room in an id.
+// maxKey is the greatest length of a key: an id has room for three.
 const maxKey = 56
 
-// CategoryKeys returns a key for each category, by which a row's id names it.
+// CategoryKeys returns a key for each category, which stands for it in row ids.
 func CategoryKeys(categories []menu.Category) []string {
 	return keysOf(categories, func(c menu.Category) (string, menu.Text) { return c.ID, c.Name })
 }
@@ -143,8 +143,8 @@ func ProductKeys(products []menu.Product) []string {
 	return keysOf(products, func(p menu.Product) (string, menu.Text) { return p.ID, p.Name })
 }
 
-// keysOf returns the entries' ids if ids can be keys, and otherwise hashes of the ids, or of the names of entries without ids.
-// No two are the same.
+// keysOf returns a key for each entry: its id if that can be a key, otherwise a hash of the id, or of the name if it has no
+// id. No two keys are the same.
 func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string {
 	keys := make([]string, len(entries))
 	taken := make(map[string]bool, len(entries))
@@ -168,7 +168,7 @@ func keysOf[T any](entries []T, of func(T) (id string, name menu.Text)) []string
 	return keys
 }
 
-// hashMark begins the keys that are hashes. No id that is a key itself contains it.
+// hashMark is the prefix of keys that are hashes. No other key contains it.
 const hashMark = "~"
 
 func hashKey(text string) string {

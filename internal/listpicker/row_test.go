@@ -35,7 +35,7 @@ func TestParseRow(t *testing.T) {
 	}
 }
 
-// FuzzParseRow holds that there is one id for each row, and that no other text is taken for one.
+// FuzzParseRow: each row has exactly one id, and no other text is accepted as an id.
 func FuzzParseRow(f *testing.F) {
 	for _, id := range []string{"v1/ar/menu/2", "v1/en/products/c/-/3", "v1/en/product/~a/b/c", "v1/en/branch/x", "", "v1/ar/menu/01"} {
 		f.Add(id)

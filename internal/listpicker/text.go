@@ -7,18 +7,18 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// maxGrapheme bounds a visible character. With more marks than this, nobody can read it, and it would fit into no title. The
-// longest emoji of families and flags have 14 UTF-16 units.
+// maxGrapheme bounds a visible character, in UTF-16 units. A character with more marks is unreadable, and fits into no title.
+// The longest emoji of families and flags have 14.
 const maxGrapheme = 16
 
-// maxText bounds the examined part of a text, in bytes: more than any limit can show.
+// maxText bounds the examined part of a text, in bytes. It is more than any limit allows to show.
 const maxText = 4 * MaxBody
 
 const ellipsis = "…"
 
-// clean returns a text on one line, its white space collapsed, without control characters and overlong graphemes, and
-// without the braces that Twilio would take for a variable
-// (https://www.twilio.com/docs/content/using-variables-with-content-api). It is "" if nothing could be seen.
+// clean returns a text on one line with single spaces. It removes control characters, overlong graphemes, and the braces that
+// Twilio would take for a variable (https://www.twilio.com/docs/content/using-variables-with-content-api). It returns "" if
+// nothing visible is left.
 func clean(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]
@@ -36,7 +36,7 @@ func clean(s string) string {
 			marks++
 		}
 	}
-	if marks < maxGrapheme { // no grapheme can be too long: each has one letter at most
+	if marks < maxGrapheme { // no grapheme is too long, since each has at most one letter
 		return s
 	}
 	var kept strings.Builder
@@ -53,14 +53,14 @@ func clean(s string) string {
 	return clean(kept.String()) // the rest may begin with a space or be invisible
 }
 
-// cut returns a cleaned text, or the beginning of it and an ellipsis, in at most limit characters. It cuts between words if
-// that leaves more than half, and never inside a grapheme.
+// cut returns a cleaned text, shortened to at most limit characters with an ellipsis. It cuts between words if that leaves
+// more than half, and never inside a grapheme.
 func cut(s string, limit int) string {
 	if length(s) <= limit {
 		return s
 	}
 	room := limit - length(ellipsis)
-	end, word, used := 0, 0, 0 // byte offsets of where the text can end, at all and after a word
+	end, word, used := 0, 0, 0 // byte offsets at which the text can end: at all, and after a word
 	for rest, state := s, -1; rest != ""; {
 		var grapheme string
 		grapheme, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
@@ -81,7 +81,7 @@ func cut(s string, limit int) string {
 	return strings.TrimRight(s[:end], " ،,;:.-–·") + ellipsis
 }
 
-// look returns the text without invisible differences: letter case, spaces and invisible characters.
+// look returns a text's look: without letter case, spaces and invisible characters.
 func look(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Cc, unicode.Variation_Selector) || blank(r) {
@@ -91,7 +91,7 @@ func look(s string) string {
 	}, s)
 }
 
-// blank reports whether a letter has no ink: the fillers of Hangul, the blank of Braille, the joiner of graphemes.
+// blank reports whether a letter is invisible: a filler of Hangul, the blank of Braille, the joiner of graphemes.
 func blank(r rune) bool {
 	switch r {
 	case '\u115f', '\u1160', '\u3164', '\uffa0', '\u2800', '\u034f':

@@ -1,4 +1,4 @@
-// Package sufrah reads merchants' categories and branches from the Sufrah API.
+// Package sufrah reads merchants' categories, branches and products from the Sufrah API.
 package sufrah
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Defaults of a Config.
+// The values of a Config's zero fields.
 const (
 	DefaultMaxBodyBytes = 4 << 20
 	DefaultTimeout      = 5 * time.Second
@@ -23,22 +23,22 @@ const (
 // maxMerchantID bounds the length of a merchant's id.
 const maxMerchantID = 128
 
-// keyScheme precedes Sufrah's keys in the Authorization header.
+// keyScheme is the scheme of Sufrah's keys in the Authorization header.
 const keyScheme = "ApiToken"
 
-// Config says how to reach Sufrah.
+// Config has Sufrah's address and key, and the limits of calls.
 type Config struct {
 	BaseURL      string        // such as https://api.sufrah.sa/api/v1/external
 	APIKey       string        // with or without "ApiToken " in front
-	HTTPClient   *http.Client  // nil takes outbound.NewTransport; its CheckRedirect is not used
-	MaxBodyBytes int64         // of an answer, after decompression; 0 takes DefaultMaxBodyBytes
-	Timeout      time.Duration // of one call, where its context doesn't end earlier; 0 takes DefaultTimeout
+	HTTPClient   *http.Client  // nil means outbound.NewTransport; its CheckRedirect is not used
+	MaxBodyBytes int64         // of an answer, after decompression; 0 means DefaultMaxBodyBytes
+	Timeout      time.Duration // of a call, unless its context ends earlier; 0 means DefaultTimeout
 }
 
 // Client calls the Sufrah API. It is safe for concurrent use.
 //
-// Its calls fail with an *Error. They are not repeated by it: net/http does so where a reused connection turns out to
-// be dead, and everything else is for the caller to try again.
+// A call fails with an *Error. The client itself doesn't repeat calls: net/http does so if a reused connection is dead, and
+// anything else is left to the caller.
 type Client struct {
 	baseURL       string
 	authorization string
@@ -74,7 +74,7 @@ func New(config Config) (*Client, error) {
 	return client, nil
 }
 
-// authorizationOf returns the header for a key that may already follow its scheme, in any letter case.
+// authorizationOf returns the Authorization header for a key. The key may include its scheme, in any letter case.
 func authorizationOf(key string) (string, error) {
 	words := strings.Fields(key)
 	if len(words) > 0 && strings.EqualFold(words[0], keyScheme) {
@@ -91,8 +91,8 @@ func authorizationOf(key string) (string, error) {
 	return keyScheme + " " + words[0], nil
 }
 
-// Categories returns the merchant's categories in their display order; the list may be empty. It leaves out categories without
-// a name in either language, and of two with the same id the later.
+// Categories returns the merchant's categories in their display order; the list may be empty. It leaves out a category
+// without a name in either language, and the later of two with the same id.
 func (c *Client) Categories(ctx context.Context, merchantID string) ([]menu.Category, error) {
 	categories, err := list(ctx, c, "categories", merchantID, category)
 	if err != nil {
@@ -102,15 +102,15 @@ func (c *Client) Categories(ctx context.Context, merchantID string) ([]menu.Cate
 	return categories, nil
 }
 
-// Branches returns the merchant's branches in Sufrah's order; the list may be empty. It leaves out branches without a name in
-// either language, and of two with the same id the later.
+// Branches returns the merchant's branches in Sufrah's order; the list may be empty. It leaves out a branch without a name in
+// either language, and the later of two with the same id.
 func (c *Client) Branches(ctx context.Context, merchantID string) ([]menu.Branch, error) {
 	return list(ctx, c, "branches", merchantID, branch)
 }
 
 // Products returns the products of a merchant's category at a branch, in Sufrah's order; the list may be empty. It leaves out
-// products without a name in either language, and of two with the same id the later. An empty branchID asks for products of no
-// branch in particular.
+// a product without a name in either language, and the later of two with the same id. An empty branchID asks for products
+// without regard to a branch.
 func (c *Client) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error) {
 	if !validID(categoryID) || branchID != "" && !validID(branchID) {
 		return nil, &Error{Op: opProducts, MerchantID: merchantID, Permanent: true, Err: errProductsID}
@@ -136,7 +136,7 @@ func list[T any](ctx context.Context, c *Client, op, merchantID string, entry fu
 	return listAt(ctx, c, op, merchantID, "/merchants/"+url.PathEscape(merchantID)+"/"+op, entry)
 }
 
-// listAt is list for a path.
+// listAt fetches and parses the list at a path. Its error is always an *Error.
 func listAt[T any](
 	ctx context.Context, c *Client, op, merchantID, path string, entry func(object) (T, string, bool),
 ) ([]T, error) {
@@ -152,7 +152,7 @@ func listAt[T any](
 	return nil, failure
 }
 
-// get returns the body of a list, "null" if the answer has none.
+// get returns the body of an answer, "null" for an answer without content.
 func (c *Client) get(ctx context.Context, path string) ([]byte, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -182,8 +182,8 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, *Error) {
 	return body, nil
 }
 
-// validID says whether the id can be a part of a path and mean nothing else there: letters, digits and a few
-// signs of ASCII, and not dots alone.
+// validID reports whether an id can be a part of a path without any other meaning there: it has only ASCII letters, digits
+// and a few signs, and isn't dots alone.
 func validID(id string) bool {
 	if id == "" || len(id) > maxMerchantID || strings.Trim(id, ".") == "" {
 		return false

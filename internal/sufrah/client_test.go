@@ -74,7 +74,7 @@ func TestNew(t *testing.T) {
 	const base = "https://api.sufrah.sa/api/v1/external"
 	tests := map[string]struct {
 		config Config
-		want   string // the Authorization header; "" for an error
+		want   string // expected Authorization header; "" for an error
 	}{
 		"a bare key":                       {Config{BaseURL: base, APIKey: "s3cret"}, "ApiToken s3cret"},
 		"a key with its scheme":            {Config{BaseURL: base, APIKey: "ApiToken s3cret"}, "ApiToken s3cret"},
@@ -368,7 +368,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// The key is for one host: a redirect elsewhere must be neither followed nor told.
+// The key is for one host: a redirect to another must not be followed, nor quoted in the error.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	var strayed atomic.Int32
@@ -437,7 +437,7 @@ func asError(t *testing.T, err error) *Error {
 	return e
 }
 
-// TestProductsOnTheWire checks the requested addresses, and that ids which could lead elsewhere are never requested.
+// TestProductsOnTheWire checks the requested addresses. An id that could lead elsewhere must never be requested.
 func TestProductsOnTheWire(t *testing.T) {
 	t.Parallel()
 	var asked string

@@ -9,10 +9,10 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
 )
 
-// ErrUnknownMerchant says that Sufrah knows no merchant of the id.
+// ErrUnknownMerchant says that Sufrah doesn't know the merchant.
 var ErrUnknownMerchant = errors.New("unknown merchant")
 
-// ErrUnknownCategory says that Sufrah knows no category of the id, or not at that branch.
+// ErrUnknownCategory says that Sufrah doesn't know the category, or not at that branch.
 var ErrUnknownCategory = errors.New("unknown category or branch")
 
 var (
@@ -21,18 +21,18 @@ var (
 	errRedirected = errors.New("redirected to another host")
 )
 
-// Error is a call that failed. Its text holds neither the key nor anything of the answer's body.
+// Error is a failed call. Its text contains neither the key nor any part of the answer's body.
 type Error struct {
 	Op         string        // the requested list: "categories", "branches" or "products"
-	MerchantID string        // the list's owner
-	StatusCode int           // 0 if nothing was answered
-	RetryAfter time.Duration // how long Sufrah asked to wait; 0 if it didn't
+	MerchantID string        // the merchant whose list was requested
+	StatusCode int           // 0 if there was no answer
+	RetryAfter time.Duration // the wait that Sufrah asked for; 0 if none
 	Permanent  bool          // the same call can't succeed later
-	Err        error         // the cause; nil if the status says all
+	Err        error         // the cause; nil if the status is the cause
 }
 
-// Retryable says whether the same call may succeed later: after a time-out, a broken connection, too many requests, a
-// fault of the server, or an answer that is not Sufrah's (a proxy's page, say).
+// Retryable reports whether the same call may succeed later: after a time-out, a broken connection, too many requests, a
+// fault of the server, or an answer that isn't Sufrah's, such as a proxy's page.
 func (e *Error) Retryable() bool {
 	return !e.Permanent
 }
@@ -54,7 +54,7 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// refusal returns the error that a status other than 200 and 204 stands for.
+// refusal returns the error for a status other than 200 and 204.
 func refusal(response *http.Response) *Error {
 	e := &Error{StatusCode: response.StatusCode}
 	switch status := response.StatusCode; {

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// answers is a Transport that gives one answer to every call.
+// answers is a transport that gives every call the same answer.
 type answers func(*http.Request) *http.Response
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
-// FuzzAnswer: every answer of Sufrah becomes either entries that can be shown, or an error that says whether to try again.
-// Neither exceeds its limits.
+// FuzzAnswer: every answer gives either entries that can be shown, or an error that says whether to try again. Both keep
+// their limits.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
 		`[{"id":1,"nameAr":"شاي"}]`, `{"id":"1","nameEn":"Tea"}`, `null`, ``, `[[[[`, `[{"id":1,"id":2}]`, `{"error":"k-1234567890-secret"}`,
@@ -31,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(204, "", "", []byte("x"))
 	f.Fuzz(func(t *testing.T, status int, contentType, retryAfter string, body []byte) {
 		if status < 100 || status > 999 {
-			return // an HTTP client never returns it
+			return // an HTTP client never returns this
 		}
 		client, err := New(Config{BaseURL: "https://sufrah.example", APIKey: testKey, MaxBodyBytes: 4 << 10, HTTPClient: &http.Client{
 			Transport: answers(func(r *http.Request) *http.Response {

@@ -9,24 +9,24 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outbound"
 )
 
-// Keys knows the API key, which may change from call to call.
+// Keys returns the API key, which may change between calls.
 type Keys interface {
 	APIKey(ctx context.Context) (string, error)
 }
 
-// KeyedClient is a Client that looks its key up when it is needed, and not before. It is safe for concurrent use.
+// KeyedClient is a Client that looks its key up at each call. It is safe for concurrent use.
 type KeyedClient struct {
 	config Config
 	keys   Keys
 
 	mu      sync.Mutex
 	key     string
-	current *Client // for the key; nil before the first call
+	current *Client // with the latest key; nil before the first call
 }
 
-// NewKeyed returns a client that takes its key from keys, and all but its key from config. It fails if New does.
+// NewKeyed returns a client that takes its key from keys, and everything else from config. It fails if New does.
 func NewKeyed(config Config, keys Keys) (*KeyedClient, error) {
-	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // a single client for all keys
+	config.HTTPClient = outbound.NewClient(config.HTTPClient, outbound.SameOrigin) // shared by the clients of all keys
 	config.APIKey = "none-yet"
 	if _, err := New(config); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func NewKeyed(config Config, keys Keys) (*KeyedClient, error) {
 	return &KeyedClient{config: config, keys: keys}, nil
 }
 
-// Categories is Client.Categories. A key that can't be looked up, or is none, is a fault that may pass.
+// Categories is Client.Categories. If the key can't be looked up or is malformed, the error is retryable.
 func (k *KeyedClient) Categories(ctx context.Context, merchantID string) ([]menu.Category, error) {
 	c, err := k.client(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (k *KeyedClient) Categories(ctx context.Context, merchantID string) ([]menu
 	return c.Categories(ctx, merchantID)
 }
 
-// Branches is Client.Branches. A key that can't be looked up, or is none, is a fault that may pass.
+// Branches is Client.Branches. If the key can't be looked up or is malformed, the error is retryable.
 func (k *KeyedClient) Branches(ctx context.Context, merchantID string) ([]menu.Branch, error) {
 	c, err := k.client(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func (k *KeyedClient) Branches(ctx context.Context, merchantID string) ([]menu.B
 	return c.Branches(ctx, merchantID)
 }
 
-// Products is Client.Products. A key that can't be looked up, or is none, is a fault that may pass.
+// Products is Client.Products. If the key can't be looked up or is malformed, the error is retryable.
 func (k *KeyedClient) Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, error) {
 	c, err := k.client(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func (k *KeyedClient) Products(ctx context.Context, merchantID, categoryID, bran
 	return c.Products(ctx, merchantID, categoryID, branchID)
 }
 
-// client returns the client for the present key.
+// client returns a client with the current key.
 func (k *KeyedClient) client(ctx context.Context) (*Client, error) {
 	key, err := k.keys.APIKey(ctx)
 	if err != nil {

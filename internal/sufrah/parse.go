@@ -15,22 +15,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Limits of a list, far above any restaurant's needs and far below a function's memory.
+// Limits of a list: far more than any restaurant needs, and far less than a function's memory.
 const (
 	maxEntries = 5000
 	maxFields  = 100 // of one object
 )
 
-// errMalformed means that an answer is not a list. It is often a proxy's page, so the next answer may be right. The errors that
-// wrap it name the place where it stops being a list, and never quote it.
+// errMalformed says that an answer isn't a list. It is often a proxy's page, so the next answer may be right. Errors that
+// wrap it say where the answer stops being a list, and never quote it.
 var errMalformed = errors.New("the answer is not a list of objects")
 
-// object is one JSON object, its fields not read yet: most of them are of no interest, and any may be null, missing or
-// of a type other than the documented one.
+// object is a JSON object with unparsed fields. Most fields are irrelevant, and any may be null, missing, or of another type
+// than documented.
 type object map[string]json.RawMessage
 
-// parseList returns the entries of a body: a list of objects, a single object (a list of one), or null (an empty list). entry
-// returns an object's entry, its id, and false to leave it out.
+// parseList returns the entries in a body. The body is a list of objects, a single object (a list of one), or null (an empty
+// list). entry returns an object's entry and its id; false leaves the object out.
 func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, error) {
 	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
 	entries := []T{}
@@ -40,7 +40,7 @@ func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, e
 		if !ok || seen[id] {
 			return
 		}
-		seen[id] = id != "" // entries without an id are all different
+		seen[id] = id != "" // entries without an id never count as equal
 		entries = append(entries, value)
 	})
 	if err == nil {
@@ -48,7 +48,7 @@ func parseList[T any](body []byte, entry func(object) (T, string, bool)) ([]T, e
 	}
 	if err != nil {
 		if !errors.Is(err, errMalformed) {
-			err = errMalformed // the decoder's own errors quote the body
+			err = errMalformed // the decoder's own error would quote the body
 		}
 		return nil, fmt.Errorf("%w (byte %d)", err, decoder.InputOffset())
 	}
@@ -63,7 +63,7 @@ func readEnd(decoder *json.Decoder) error {
 	return nil
 }
 
-// readObjects hands every object of a body to use, which must not keep it.
+// readObjects calls use with every object in a body. use must not keep the object.
 func readObjects(decoder *json.Decoder, use func(object)) error {
 	start, err := decoder.Token()
 	if err != nil {
@@ -81,7 +81,7 @@ func readObjects(decoder *json.Decoder, use func(object)) error {
 	}
 }
 
-// readRestOfList reads a list after its opening bracket.
+// readRestOfList reads a list from after its opening bracket.
 func readRestOfList(decoder *json.Decoder, use func(object)) error {
 	o := make(object)
 	for n := 0; decoder.More(); n++ {
@@ -93,7 +93,7 @@ func readRestOfList(decoder *json.Decoder, use func(object)) error {
 		case err != nil:
 			return err
 		case start == nil:
-			continue // a null for an entry
+			continue // null in place of an entry
 		case start != json.Delim('{'):
 			return errMalformed
 		}
@@ -107,8 +107,8 @@ func readRestOfList(decoder *json.Decoder, use func(object)) error {
 	return err
 }
 
-// readOnlyObject reads a single object, as a list of one, after its opening brace. An object without an id is something else,
-// such as an error answered with status 200, and must not pass for an empty list.
+// readOnlyObject reads a single object, a list of one, from after its opening brace. An object without an id is something
+// else, such as an error with status 200, and must not look like an empty list.
 func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 	o := make(object)
 	if err := readFields(decoder, o); err != nil {
@@ -121,8 +121,8 @@ func readOnlyObject(decoder *json.Decoder, use func(object)) error {
 	return nil
 }
 
-// readFields reads the rest of an object into o, which is empty. A field that comes twice is refused, because nobody knows
-// which of the two is meant.
+// readFields reads the rest of an object into o, which is empty. A field that occurs twice is refused, because nobody knows
+// which of the two is right.
 func readFields(decoder *json.Decoder, o object) error {
 	for decoder.More() {
 		if len(o) == maxFields {
@@ -132,7 +132,7 @@ func readFields(decoder *json.Decoder, o object) error {
 		if err != nil {
 			return err
 		}
-		name, _ := token.(string) // the decoder lets nothing else be a field's name
+		name, _ := token.(string) // a field's name is always a string
 		if _, twice := o[name]; twice {
 			return fmt.Errorf("%w: an object has a field twice", errMalformed)
 		}
@@ -146,8 +146,8 @@ func readFields(decoder *json.Decoder, o object) error {
 	return err
 }
 
-// scalar returns a string's value or a number as it is written, without white space round it; "" for everything else,
-// and for strings in which there is nothing to see.
+// scalar returns the value of a string, or a number as it is written, without surrounding white space. It returns "" for
+// anything else, and for a string without visible characters.
 func (o object) scalar(name string) string {
 	raw := o[name]
 	if len(raw) == 0 {
@@ -164,12 +164,12 @@ func (o object) scalar(name string) string {
 }
 
 // shown is scalar for texts that customers read. Sufrah's editor escapes names for HTML ("Burgers &amp; Fries"), and a chat
-// shows entities unchanged.
+// would show the entities.
 func (o object) shown(name string) string {
 	return strings.TrimSpace(html.UnescapeString(o.scalar(name)))
 }
 
-// id returns the entry's id, "" for 0 too: Sufrah gives it to every entry that has none yet.
+// id returns the entry's id. It returns "" for 0, which Sufrah gives to every entry without an id.
 func (o object) id() string {
 	if id := o.scalar("id"); id != "0" {
 		return id
@@ -181,7 +181,7 @@ func visible(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r)
 }
 
-// object returns a field that is an object itself; nil, in which every field is missing, for everything else.
+// object returns a field that is an object. For anything else it returns nil, in which every field is missing.
 func (o object) object(name string) object {
 	decoder := json.NewDecoder(bytes.NewReader(o[name]))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
@@ -199,7 +199,7 @@ func (o object) text(prefix string) menu.Text {
 	return menu.Text{Arabic: o.shown(prefix + "Ar"), English: o.shown(prefix + "En")}
 }
 
-// degrees returns a coordinate, written as a number or a string; nil if it is unknown or not on the globe.
+// degrees returns a coordinate, written as a number or a string. It returns nil if the coordinate is missing or out of range.
 func (o object) degrees(name string, limit float64) *float64 {
 	value, err := strconv.ParseFloat(o.scalar(name), 64)
 	if err != nil || math.IsNaN(value) || math.Abs(value) > limit {
@@ -242,7 +242,7 @@ func branch(o object) (menu.Branch, string, bool) {
 	return b, o.id(), !b.Name.Blank()
 }
 
-// withUnmarked puts a text without a language into the language of its script, if that one is empty.
+// withUnmarked puts a text without a language into the language of its script, if that language has no text.
 func withUnmarked(t menu.Text, unmarked string) menu.Text {
 	place := &t.English
 	if strings.ContainsFunc(unmarked, func(r rune) bool { return unicode.Is(unicode.Arabic, r) }) {
@@ -254,19 +254,19 @@ func withUnmarked(t menu.Text, unmarked string) menu.Text {
 	return t
 }
 
-// maxAmount is far above the price of a dish in any currency; a larger amount is a fault of the source.
+// maxAmount is far above any dish's price in any currency. A larger amount is a fault of the source.
 const maxAmount = 1e9
 
 // amount returns a positive amount of money, written as a number or a string; 0 if there is none.
 func (o object) amount(name string) float64 {
 	value, err := strconv.ParseFloat(o.scalar(name), 64)
-	if err != nil || !(value > 0 && value <= maxAmount) { // not the other way round: NaN is neither
+	if err != nil || !(value > 0 && value <= maxAmount) { // not written as <= and >, because NaN must be refused too
 		return 0
 	}
 	return value
 }
 
-// product reads a product. A reduced price that is no reduction is none.
+// product parses a product. A reduced price that isn't lower is ignored.
 func product(o object) (menu.Product, string, bool) {
 	p := menu.Product{
 		ID:           o.scalar("id"),
@@ -283,8 +283,8 @@ func product(o object) (menu.Product, string, bool) {
 	return p, p.ID, !p.Name.Blank()
 }
 
-// unavailable reports whether a product can't be had: by isAvailable or, if that is missing, by every other field with that
-// prefix.
+// unavailable reports whether a product can't be ordered: by isAvailable, or if that is missing, by all other fields with the
+// same prefix.
 func (o object) unavailable() bool {
 	if value, known := o.boolean("isAvailable"); known {
 		return !value
@@ -301,7 +301,7 @@ func (o object) unavailable() bool {
 	return said
 }
 
-// boolean returns a truth value, written as one, as a string or as 0 or 1, and whether there is one.
+// boolean returns a truth value, written as a boolean, a string, or 0 or 1. known is false if there is none.
 func (o object) boolean(name string) (value, known bool) {
 	text := o.scalar(name)
 	if raw := string(o[name]); raw == "true" || raw == "false" {

@@ -114,8 +114,8 @@ func TestBranchAddresses(t *testing.T) {
 	}
 }
 
-// An answer within the size limit can still be built to fill the memory. The limit on the parsed size is far above a real
-// list's needs and far below a function's memory.
+// An answer within the size limit can still be made to fill the memory. The limit of the parsed size is far above a real
+// list's size and far below a function's memory.
 func TestBombs(t *testing.T) {
 	tests := map[string]string{
 		"deep lists":                    strings.Repeat("[", DefaultMaxBodyBytes),
@@ -159,7 +159,7 @@ func manyFields(n int) string {
 	return b.String()
 }
 
-// However the entries are written, every named one comes out once and in the order of the list.
+// In whatever form the entries are written, every entry with a name is returned once, in the list's order.
 func TestEveryNamedEntryComesOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -17,41 +17,40 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Defaults of a Config.
+// The values of a Config's zero fields.
 const (
 	DefaultBaseURL = "https://api.twilio.com"
 	DefaultTimeout = 5 * time.Second
 )
 
-// channel is put in front of the numbers of WhatsApp's users and senders.
+// channel is the prefix of WhatsApp's numbers at Twilio.
 const channel = "whatsapp:"
 
-// maxAnswer bounds the part of an answer that is read; Twilio's take about 1 KiB.
+// maxAnswer bounds the part of an answer that is read, in bytes. Twilio's answers have about 1 KiB.
 const maxAnswer = 64 << 10
 
-// Config says how to reach Twilio.
+// Config has Twilio's address and the limits of calls.
 type Config struct {
-	BaseURL    string        // "" takes DefaultBaseURL
-	HTTPClient *http.Client  // nil takes outbound.NewTransport; its CheckRedirect is not used
-	Timeout    time.Duration // of one call, where its context doesn't end earlier; 0 takes DefaultTimeout
+	BaseURL    string        // "" means DefaultBaseURL
+	HTTPClient *http.Client  // nil means outbound.NewTransport; its CheckRedirect is not used
+	Timeout    time.Duration // of a call, unless its context ends earlier; 0 means DefaultTimeout
 }
 
-// Account sends, and pays.
+// Account is the account that sends a message and pays for it.
 type Account struct {
 	SID       string // AC and 32 hexadecimal digits
 	AuthToken string
 }
 
-// Message is one WhatsApp message: a content template, or a text. The numbers are in E.164, "whatsapp:" being added
-// where it is missing.
+// Message is a WhatsApp message: a template or a text. Its numbers are in E.164 form, with or without "whatsapp:".
 type Message struct {
 	From                string            // the sender; may be "" with a MessagingServiceSID
 	To                  string            // the receiver
-	MessagingServiceSID string            // picks the sender, where it is given
-	ContentSID          string            // the template
-	ContentVariables    map[string]string // the template's, by their numbers
+	MessagingServiceSID string            // chooses the sender, if it is set
+	ContentSID          string            // of the template
+	ContentVariables    map[string]string // of the template, by their numbers
 	Body                string            // the text of a message without a template, at most 1,600 characters
-	StatusCallback      string            // where its statuses are reported to; "" is nowhere
+	StatusCallback      string            // address for status callbacks; "" means none
 }
 
 // Client calls the Messages API. It is safe for concurrent use.
@@ -80,13 +79,13 @@ func New(config Config) (*Client, error) {
 	return &Client{baseURL: baseURL, http: client, timeout: config.Timeout}, nil
 }
 
-// Send asks Twilio to send the message and returns its SID. Having accepted it, Twilio sends it later; whether it
-// arrives is told in status callbacks. The SID is "" if Twilio accepted the message and the rest of its answer was
-// lost: an error would have it sent twice.
+// Send asks Twilio to send the message and returns its SID. Twilio then sends it later, and status callbacks tell whether it
+// arrived. The SID is "" if Twilio accepted the message and its answer was cut off: with an error, the caller would send it
+// twice.
 //
-// The error is an *Error. After a time-out or a broken connection Twilio may still have accepted the message, so nothing
-// here sends it again: the caller decides whether twice is better than never. A message that Twilio takes and calls failed at
-// once has both a SID and an error.
+// The error is an *Error. After a time-out or a broken connection, Twilio may still have accepted the message. So Send
+// doesn't repeat it: the caller decides whether twice is better than never. If Twilio takes a message and says that it failed
+// at once, Send returns both a SID and an error.
 func (c *Client) Send(ctx context.Context, account Account, message Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -110,7 +109,7 @@ func (c *Client) Send(ctx context.Context, account Account, message Message) (st
 	return "", failure
 }
 
-// request returns the call that sends the message, or says why there can't be one.
+// request returns the HTTP request that sends the message, or the reason that the message is invalid.
 func (c *Client) request(ctx context.Context, account Account, message Message) (*http.Request, *Error) {
 	if !alphanumeric(account.SID) || account.AuthToken == "" {
 		return nil, &Error{Err: errCredentials}
@@ -171,13 +170,13 @@ func (m Message) form() (url.Values, error) {
 	return form, nil
 }
 
-// e164 says whether the number is a plus sign and 7 to 15 digits, the first one not 0.
+// e164 reports whether the number is a plus sign and 7 to 15 digits, the first of them not 0.
 func e164(number string) bool {
 	digits, plus := strings.CutPrefix(number, "+")
 	return plus && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && strings.Trim(digits, "0123456789") == ""
 }
 
-// alphanumeric says whether the SID is one, and can therefore be a part of a path.
+// alphanumeric reports whether a SID has only letters and digits, so that it can be part of a path.
 func alphanumeric(sid string) bool {
 	for _, c := range []byte(sid) {
 		if letter := c | 0x20; (letter < 'a' || letter > 'z') && (c < '0' || c > '9') {
@@ -187,8 +186,9 @@ func alphanumeric(sid string) bool {
 	return sid != ""
 }
 
-// taken returns the SID of a message that Twilio took, "" if there is none, and an *Error if it failed at once: its answer
-// is 201 all the same, with the status and the error's code in the message (https://www.twilio.com/docs/messaging/api/message-resource).
+// taken returns the SID of a message that Twilio took, "" if the answer has none. If the message failed at once, it also
+// returns an *Error: the answer is 201 all the same, and has the status and the error code
+// (https://www.twilio.com/docs/messaging/api/message-resource).
 func taken(body []byte) (string, error) {
 	var answer struct {
 		SID       string `json:"sid"`
@@ -197,7 +197,7 @@ func taken(body []byte) (string, error) {
 		Message   string `json:"error_message"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return sid(body), nil // an unreadable answer is no proof of a failure
+		return sid(body), nil // an unreadable answer doesn't prove a failure
 	}
 	if delivery.ParseStatus(answer.Status) == delivery.Failed {
 		return answer.SID, &Error{StatusCode: http.StatusCreated, Code: answer.ErrorCode, Message: printable(answer.Message), Failed: true}

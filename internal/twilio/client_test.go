@@ -186,7 +186,7 @@ func TestTwiliosAnswerIsUnderstood(t *testing.T) {
 func TestSlowTwilioIsWaitedForOnlySoLong(t *testing.T) {
 	t.Parallel()
 	slow := func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the server notices only then that the client goes
+		_, _ = io.Copy(io.Discard, r.Body) // until then, the server doesn't notice that the client has gone
 		select {
 		case <-r.Context().Done():
 		case <-time.After(10 * time.Second):

@@ -16,26 +16,26 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// DefaultContentBaseURL is where the Content API is.
+// DefaultContentBaseURL is the address of the Content API.
 const DefaultContentBaseURL = "https://content.twilio.com"
 
-// maxContentAnswer bounds the part of an answer that is read: a page of contentPage lists takes some 150 KiB.
+// maxContentAnswer bounds the part of an answer that is read, in bytes. A page of contentPage lists has some 150 KiB.
 const (
 	maxContentAnswer = 1 << 20
 	contentPage      = 50
 )
 
-// Contents makes, finds and deletes the lists of accounts over the Content API
-// (https://www.twilio.com/docs/content/content-api-resources), each with its own account's token. Lists are found by their
-// names, so Twilio keeps them and we need no table for them. Twilio limits the number of approved contents of an account; a
-// list-picker is never approved, so an account may have any number of lists. It is safe for concurrent use.
+// Contents makes, finds and deletes lists with the Content API (https://www.twilio.com/docs/content/content-api-resources),
+// each with its account's own token. Lists are found by name, so no table of ours is needed for them. Twilio limits an
+// account's approved contents only. A list-picker is never approved, so an account may have any number of lists. It is safe
+// for concurrent use.
 type Contents struct {
 	client    *Client
 	tokens    Tokens
 	masterSID string
 }
 
-// NewContents returns the contents of accounts; an empty account stands for the master's. It fails if New does.
+// NewContents returns the contents of accounts; an empty account is masterSID's. It fails if New does.
 func NewContents(config Config, tokens Tokens, masterSID string) (*Contents, error) {
 	if config.BaseURL == "" {
 		config.BaseURL = DefaultContentBaseURL
@@ -54,7 +54,7 @@ type content struct {
 	Created time.Time `json:"date_created"`
 }
 
-// Find returns the SID of the newest content of a name that was made after a time, or "" if there is none.
+// Find returns the SID of the newest content with a name that was made after a time, "" if there is none.
 func (c *Contents) Find(ctx context.Context, accountSID, name string, after time.Time) (string, error) {
 	found, err := c.search(ctx, accountSID, url.Values{
 		"ContentName": {"^" + name + "$"}, "DateCreatedAfter": {after.UTC().Format(time.RFC3339)},
@@ -64,7 +64,7 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	}
 	newest := content{}
 	for _, f := range found {
-		// Twilio's filters are regular expressions and dates of its own making, so each match is checked.
+		// Twilio's filters are regular expressions and dates in its own form, so each match is checked here.
 		if f.Name == name && f.Created.After(after) && f.Created.After(newest.Created) {
 			newest = f
 		}
@@ -72,7 +72,8 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	return newest.SID, nil
 }
 
-// Older returns SIDs of contents made before a time whose names begin with a prefix, and whether there may be more.
+// Older returns SIDs of contents whose names begin with a prefix and that were made before a time. It need not return all of
+// them.
 func (c *Contents) Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error) {
 	found, err := c.search(ctx, accountSID, url.Values{
 		"ContentName": {"^" + prefix}, "DateCreatedBefore": {before.UTC().Format(time.RFC3339)},
@@ -151,7 +152,7 @@ func (c *Contents) Delete(ctx context.Context, accountSID, contentSID string) er
 	return nil
 }
 
-// call makes one call and returns the body of its answer. It fails with an *Error, or if the token can't be read.
+// call makes a call and returns the answer's body. It fails with an *Error, or if the token can't be read.
 func (c *Contents) call(ctx context.Context, accountSID, method, path string, body []byte, want int) ([]byte, error) {
 	if accountSID == "" {
 		accountSID = c.masterSID

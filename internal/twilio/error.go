@@ -19,20 +19,20 @@ var (
 	errCredentials = errors.New("no usable auth token is stored for the account")
 )
 
-// maxMessageRunes bounds the kept part of Twilio's own message.
+// maxMessageRunes bounds the part of Twilio's own message that is kept, in characters.
 const maxMessageRunes = 300
 
-// Error is a message that Twilio did not accept. Its text holds no credential and no phone number in full.
+// Error is a message that Twilio didn't accept. Its text contains no credential and no whole phone number.
 //
 // It is either Retryable or Permanent. ReceiverRejected and TemplateRejected are kinds of Permanent, and AuthenticationFailed
 // is a kind of Retryable.
 type Error struct {
-	StatusCode int           // 0 if nothing was answered
-	Code       int           // of Twilio's error dictionary; 0 if none was given
-	Message    string        // Twilio's words, shortened, phone numbers masked; "" if there were none
-	RetryAfter time.Duration // how long Twilio asked to wait; 0 if it didn't
-	Failed     bool          // Twilio took the message, and called it failed
-	Err        error         // the cause, where it is not the answer
+	StatusCode int           // 0 if there was no answer
+	Code       int           // Twilio's error code; 0 if none was given
+	Message    string        // Twilio's message, shortened, with masked phone numbers; "" if there was none
+	RetryAfter time.Duration // the wait that Twilio asked for; 0 if none
+	Failed     bool          // Twilio took the message and said that it failed
+	Err        error         // the cause, if it isn't an answer of Twilio's
 }
 
 // Error returns Twilio's answer, or the reason that there was none.
@@ -60,13 +60,13 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// Retryable says whether the same message may be accepted later: after a time-out, a broken connection, too many
-// messages, a fault of Twilio's, or once an operator has put the credentials right.
+// Retryable reports whether the same message may be accepted later: after a time-out, a broken connection, too many messages
+// or a fault of Twilio's, or once an operator has corrected the credentials.
 func (e *Error) Retryable() bool {
 	return !e.Permanent()
 }
 
-// Permanent says whether the same message will never be accepted: its receiver can't get it, or it is not right.
+// Permanent reports whether the same message will never be accepted: its receiver can't get it, or it is invalid.
 func (e *Error) Permanent() bool {
 	kind := e.kind()
 	return kind == refused || kind == receiverRefused || kind == templateRefused
@@ -77,12 +77,12 @@ func (e *Error) ReceiverRejected() bool {
 	return e.kind() == receiverRefused
 }
 
-// TemplateRejected says whether it is the template that can't be sent, so that the same in plain words may well be.
+// TemplateRejected reports whether only the template can't be sent: its text in plain words may be accepted.
 func (e *Error) TemplateRejected() bool {
 	return e.kind() == templateRefused
 }
 
-// AuthenticationFailed says whether Twilio doesn't accept the account, its token or its sender: an operator's fault, no customer's.
+// AuthenticationFailed reports whether Twilio refused the account, its token or its sender. Only an operator can mend that.
 func (e *Error) AuthenticationFailed() bool {
 	return e.kind() == unauthenticated
 }
@@ -98,7 +98,7 @@ const (
 	templateRefused             // never accepted, but a text may be
 )
 
-// kind goes by Twilio's code, and by the status if the code is not known.
+// kind derives the kind from Twilio's code, or from the status if the code is unknown.
 func (e *Error) kind() kind {
 	switch delivery.CodeOf(e.Code).Fault {
 	case delivery.FaultOperator:
@@ -126,7 +126,7 @@ func (e *Error) kindOfStatus() kind {
 	}
 }
 
-// parseError returns the error for an answer with any body. Words that repeat one of the secrets are left out.
+// parseError returns the error for an answer with any body. It leaves out a message that contains one of the secrets.
 func parseError(status int, header http.Header, body []byte, secrets ...string) *Error {
 	e := &Error{StatusCode: status, RetryAfter: outbound.RetryAfter(header)}
 	var answer struct {
@@ -142,7 +142,7 @@ func parseError(status int, header http.Header, body []byte, secrets ...string) 
 	return e
 }
 
-// printable returns the text on one line, shortened, with the phone numbers in it masked: Twilio likes to quote them.
+// printable returns a text on one line, shortened, with masked phone numbers: Twilio often quotes them.
 func printable(text string) string {
 	runes := []rune(text)
 	if len(runes) > maxMessageRunes {
@@ -177,7 +177,7 @@ func endOfNumber(runes []rune, start int) int {
 	return end
 }
 
-// maskNumber hides all but the last four digits of a text with at least a phone number's digits.
+// maskNumber masks all but the last four digits of a text that has as many digits as a phone number.
 func maskNumber(number []rune) {
 	const shortest, shown = 7, 4
 	digits := 0

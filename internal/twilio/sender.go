@@ -14,7 +14,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// Tokens knows the auth tokens of accounts.
+// Tokens has the auth tokens of accounts.
 type Tokens interface {
 	// AuthToken returns the token of an account, or "" if the account isn't known.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
@@ -29,20 +29,20 @@ type Sender struct {
 type SenderConfig struct {
 	Client *Client
 	Tokens Tokens
-	// MasterSID is the account of bots without their own.
+	// MasterSID is the account for bots without one of their own.
 	MasterSID string
-	// StatusURL is the public address that statuses are reported to, without a query.
+	// StatusURL is the public address for status callbacks, without a query.
 	StatusURL string
 	Log       *slog.Logger
 	Now       func() time.Time
 }
 
-// NewSender returns a sender for bots with their own accounts; other bots send from the master's.
+// NewSender returns a sender. Bots send from their own accounts, or from MasterSID if they have none.
 func NewSender(config SenderConfig) *Sender { return &Sender{config} }
 
-// callbackOverrides have Twilio post a callback again that isn't answered with 200, five times within 15 s. Without them it
-// tries once more, and only if it couldn't connect (Twilio, "Webhooks: Connection Overrides"). A fragment is neither sent
-// nor signed.
+// callbackOverrides makes Twilio post a callback again until it is answered with 200, five times within 15 s. Without it,
+// Twilio tries once more, and only if it couldn't connect (Twilio, "Webhooks: Connection Overrides"). A fragment is neither
+// sent nor signed.
 const callbackOverrides = "#rc=5&rp=all"
 
 // Send implements conversation.Sender.
@@ -68,15 +68,15 @@ func (s *Sender) Send(ctx context.Context, t conversation.Tenant, o conversation
 	return sid, s.translate(ctx, t, account.SID, m, err)
 }
 
-// invalidTo is Twilio's code for a receiver that it can't send to. A sender that isn't enabled for user ids answers it to each of
-// them (nyaruka/courier #1083).
+// invalidTo is Twilio's code for an invalid receiver. A sender that isn't enabled for user ids gets it for every user id
+// (nyaruka/courier #1083).
 const invalidTo = 21211
 
-// translate returns a failure's meaning for a conversation.
+// translate returns the conversation's error for a failure.
 //
-// Only failures of the receiver's making are final. Failures that an operator must mend (a sender that isn't registered, a
-// wrong account or token, anything that Twilio refuses for a reason of its own) must not use up the customer's welcome: it
-// stays due, and goes out with the next delivery after the mending.
+// Only failures caused by the receiver are final. Failures that an operator must mend (an unregistered sender, a wrong
+// account or token, anything that Twilio refuses for reasons of its own) must not use up the customer's welcome. It stays
+// due, and is sent with the next delivery after the mending.
 func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSID string, m Message, err error) error {
 	failure, ok := errors.AsType[*Error](err)
 	switch {
@@ -89,8 +89,8 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		}
 		return fmt.Errorf("%w: %w", conversation.ErrUndeliverable, err)
 	case m.ContentSID != "" && failure.Permanent():
-		// Twilio has many codes for templates that can't be sent, and adds more. Where the fault is another, the text
-		// that is sent instead is refused as well, and tells.
+		// Twilio has many codes for templates that can't be sent, and adds more. If the fault is another, the text that
+		// replaces the template is refused too, and shows the real fault.
 		return fmt.Errorf("%w: %w", conversation.ErrTemplateRejected, err)
 	case failure.Permanent(), failure.AuthenticationFailed():
 		s.Log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: an operator must mend the bot or its account",

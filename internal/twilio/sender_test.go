@@ -33,7 +33,7 @@ const (
 	customer   = "+966500000001"
 )
 
-// tokens are the accounts' tokens; failing ones can't be asked.
+// tokens has the accounts' tokens. If it is failing, no token can be read.
 type tokens struct {
 	of  map[string]string
 	err error
@@ -45,7 +45,7 @@ func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) 
 
 var known = tokens{of: map[string]string{masterSID: "master-token", ownSID: "own-token"}}
 
-// setupSender returns a sender with the handler as its Twilio, and its log.
+// setupSender returns a sender whose Twilio is the handler, and its log.
 func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twilio.Sender, *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -70,7 +70,7 @@ func textTo(to string) conversation.Outgoing {
 	return conversation.Outgoing{To: to, Kind: delivery.Text, Category: delivery.Service, Text: "hello"}
 }
 
-// attempt sends a message of which only the failure is of interest.
+// attempt sends a message and returns its failure.
 func attempt(t *testing.T, sender *twilio.Sender, accountSID string, m conversation.Outgoing) error {
 	t.Helper()
 	_, err := sender.Send(t.Context(), tenant(accountSID), m)
@@ -120,7 +120,7 @@ func TestSenderSendsFromTheBotsNumberAndAccount(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfTwilioAreToldApart has the refusals that the stand-in knows.
+// TestRefusalsOfTwilioAreToldApart covers the refusals of Twilio's stand-in.
 func TestRefusalsOfTwilioAreToldApart(t *testing.T) {
 	t.Parallel()
 	standIn := sandbox.NewTwilio(time.Now, func() float64 { return 0 })
@@ -146,7 +146,7 @@ func TestRefusalsOfTwilioAreToldApart(t *testing.T) {
 	}
 }
 
-// The kinds of errors of a Sender, beside none.
+// The kinds of errors of a Sender, besides none.
 const (
 	undeliverable    = "undeliverable"
 	templateRejected = "template rejected"
@@ -173,7 +173,7 @@ func TestTwiliosErrorsMeanWhatTheBotDoesNext(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status, code   int
-		template, text string // its meaning for each
+		template, text string // expected kind for each
 	}{
 		"invalid receiver":             {400, 21211, undeliverable, undeliverable},
 		"unsubscribed":                 {400, 21610, undeliverable, undeliverable},
@@ -247,7 +247,7 @@ func TestTwiliosErrorsMeanWhatTheBotDoesNext(t *testing.T) {
 	}
 }
 
-// TestSenderThatTakesNoUserIDsIsLogged: it is the sender that can't be written from to user ids, and the log says so.
+// TestSenderThatTakesNoUserIDsIsLogged: if a sender isn't enabled for user ids, the log says so.
 func TestSenderThatTakesNoUserIDsIsLogged(t *testing.T) {
 	t.Parallel()
 	for to, want := range map[string]bool{"SA.13491208655302741918": true, customer: false} {
@@ -264,7 +264,7 @@ func TestSenderThatTakesNoUserIDsIsLogged(t *testing.T) {
 	}
 }
 
-// TestEverySendNamesItsStatusCallback: the address describes the message, and names no customer.
+// TestEverySendNamesItsStatusCallback: the callback's address describes the message, and doesn't name the customer.
 func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	t.Parallel()
 	const base = "https://bot.example.com/webhooks/whatsapp/status?kind="
@@ -292,7 +292,7 @@ func TestEverySendNamesItsStatusCallback(t *testing.T) {
 	}
 }
 
-// A message that Twilio takes and calls failed has a SID, under which callbacks may come.
+// A message that Twilio takes and calls failed has a SID, and callbacks with that SID may come.
 func TestMessageThatFailsAtOnceHasASID(t *testing.T) {
 	t.Parallel()
 	sender, _ := setupSender(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -352,7 +352,7 @@ func TestTwilioThatDoesNotAnswerIsAnOutage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	sender, _ = setupSender(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+		_, _ = io.Copy(io.Discard, r.Body) // until then, the server doesn't notice that the client has gone
 		<-r.Context().Done()
 	}), known)
 	if _, err := sender.Send(ctx, tenant(""), textTo(customer)); !errors.Is(err, outage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {

@@ -9,12 +9,12 @@ import (
 	"slices"
 )
 
-// Signature returns Twilio's X-Twilio-Signature for posting the form to the URL: the base64 of an HMAC-SHA1, keyed with the
-// account's auth token, of the configured URL followed by each parameter's name and value, ordered by name and by value, each
-// pair once.
+// Signature returns Twilio's X-Twilio-Signature for posting the form to the URL. It is the base64 of an HMAC-SHA1 with the
+// account's auth token as the key. The text is the configured URL followed by each parameter's name and value, sorted by name
+// and by value; equal pairs count once.
 //
-// Twilio's Go library is not used for it: it signs only the first value of a name that comes twice, unlike Twilio's libraries
-// for other languages, and adds 0.2 MB to a function.
+// Twilio's Go library is not used. If a name comes twice it signs only the first value, unlike Twilio's libraries for other
+// languages, and it adds 0.2 MB to a function.
 func Signature(authToken, url string, form url.Values) string {
 	names := make([]string, 0, len(form))
 	for name := range form {
@@ -32,8 +32,8 @@ func Signature(authToken, url string, form url.Values) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// ValidSignature says whether the signature is that of a form posted to the URL, with its port or without: Twilio is
-// not consistent in that. The comparison takes constant time. An empty token or signature is never valid.
+// ValidSignature reports whether a signature is valid for a form posted to the URL, with its port or without: Twilio isn't
+// consistent about the port. The comparison takes constant time. An empty token or signature is never valid.
 func ValidSignature(authToken, url string, form url.Values, signature string) bool {
 	if authToken == "" || signature == "" {
 		return false
@@ -46,7 +46,7 @@ func ValidSignature(authToken, url string, form url.Values, signature string) bo
 	return valid == 1
 }
 
-// otherPort returns the URL without its port, or with the scheme's own if it has none.
+// otherPort returns the URL without its port, or with the scheme's default port if it has none.
 func otherPort(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {

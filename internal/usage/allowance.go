@@ -1,12 +1,12 @@
 package usage
 
-// Unlimited is the limit of a bot that may hold as many conversations as it likes.
+// Unlimited is the limit of a bot without a limit.
 const Unlimited = -1
 
-// daysPerMonth turns a daily limit into a monthly one, for months of any length: a plan's price doesn't follow the calendar.
+// daysPerMonth is the ratio of the monthly to the daily limit. It is the same for months of any length, as is a plan's price.
 const daysPerMonth = 30
 
-// Allowance is the plan's limits and how many conversations are left. All four are Unlimited where the plan has no limit.
+// Allowance has the plan's limits, and the numbers of conversations left. All four are Unlimited if the plan has no limit.
 type Allowance struct {
 	DailyLimit       int64
 	DailyRemaining   int64
@@ -14,9 +14,9 @@ type Allowance struct {
 	MonthlyRemaining int64
 }
 
-// NewAllowance returns the allowance of a bot with dailyLimit conversations a day, of which today are opened, and with the
-// month's quota. The limits are the plan's, without top-ups; MonthlyRemaining includes the month's top-ups. Remainders are
-// never below 0; a negative dailyLimit means Unlimited.
+// NewAllowance returns the allowance of a bot. dailyLimit is its conversations a day, today the number opened today, and
+// month the month's quota. The limits are the plan's, without top-ups; MonthlyRemaining includes top-ups. Remainders are
+// never below 0. A negative dailyLimit means Unlimited.
 func NewAllowance(dailyLimit, today int64, month Quota) Allowance {
 	if dailyLimit < 0 {
 		return Allowance{Unlimited, Unlimited, Unlimited, Unlimited}

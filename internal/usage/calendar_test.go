@@ -3,7 +3,7 @@ package usage_test
 import (
 	"testing"
 	"time"
-	_ "time/tzdata" // the tests' zones, independent of the machine's
+	_ "time/tzdata" // the tests' time zones, which this machine may lack
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -96,7 +96,7 @@ func TestCalendarWithoutZoneIsUTC(t *testing.T) {
 	}
 }
 
-// No hour may fall out of the count or be counted for a day that doesn't follow.
+// Every hour belongs to a day, and each day follows the one before.
 func TestDaysFollowOneAnother(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -136,7 +136,7 @@ func TestPeriodBeginsAndEndsAtTheZonesMidnight(t *testing.T) {
 	}
 }
 
-// TestPeriodHasAllMomentsOfItsMonth: a period has all instants of its month, and no other.
+// TestPeriodHasAllMomentsOfItsMonth: a period has exactly the instants of its month.
 func TestPeriodHasAllMomentsOfItsMonth(t *testing.T) {
 	t.Parallel()
 	zones := append([]string{"America/Asuncion", "America/Havana", "Asia/Amman", "Asia/Beirut", "Africa/Cairo"}, zones...)
@@ -183,7 +183,7 @@ func TestMonthsBeforeAMonth(t *testing.T) {
 	}
 }
 
-// Stores sort months by their text, so the text has to sort as time passes.
+// Stores sort months by their text, which must therefore sort in the order of time.
 func TestMonthsSortAsTimePasses(t *testing.T) {
 	t.Parallel()
 	anyMonth := rapid.Custom(func(t *rapid.T) usage.Month {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// SessionSlot is how exactly it is known when open sessions' latest messages came.
+	// SessionSlot is the precision with which the times of open sessions' latest messages are known.
 	SessionSlot = 30 * time.Minute
-	// SessionSlots is how many slots a session stays open after a message: 24 hours.
+	// SessionSlots is the number of slots for which a session stays open after a message: 24 hours.
 	SessionSlots = 48
 
-	// RecentSessions is how many sessions the details show, and maxTopUps how many top-ups.
+	// RecentSessions is the number of sessions in the details, and maxTopUps that of top-ups.
 	RecentSessions = 20
 	maxTopUps      = 100
 )
 
-// SlotOf returns the slot that a time falls in, numbered since 1970.
+// SlotOf returns the slot that a time is in, numbered since 1970.
 func SlotOf(t time.Time) int64 { return t.Unix() / int64(SessionSlot/time.Second) }
 
-// ActiveSessions returns the number of open sessions at the time, given the sessions by slot. At the end of a slot, all
-// sessions with their latest message in the slot 24 hours before end together: up to SessionSlot early, and never late.
+// ActiveSessions returns the number of open sessions at a time, given the sessions by slot. All sessions of a slot end
+// together, 24 hours after the slot began: up to SessionSlot early, and never late.
 func ActiveSessions(sessions map[int64]int64, now time.Time) int64 {
 	var active int64
 	for slot, n := range sessions {
@@ -39,20 +39,20 @@ func ActiveSessions(sessions map[int64]int64, now time.Time) int64 {
 
 // Session is a customer's session with a restaurant.
 type Session struct {
-	ID          string // of the message that opened it; empty where that came to another system
+	ID          string // id of the message that opened it; empty if another system received that message
 	Customer    string // E.164
 	OpenedAt    time.Time
 	LastMessage time.Time
 	Messages    int64
 }
 
-// NewestFirst is the order of sessions, by when they were opened.
+// NewestFirst orders sessions by the time of opening, newest first.
 func NewestFirst(a, b Session) int {
 	return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.Customer, a.Customer))
 }
 
-// nameImported gives each session from another system a unique id. The sessions must be in order, so that sessions opened at
-// the same moment follow one another.
+// nameImported gives each session from another system a unique id. Sessions opened at the same moment must follow one
+// another.
 func nameImported(sessions []Session) {
 	same := 0 // number of earlier sessions opened at the same moment
 	for i := range sessions {
@@ -76,10 +76,10 @@ type DayReport struct {
 	Messages      int64
 }
 
-// Details is all that is shown of one restaurant.
+// Details is all data about one restaurant.
 type Details struct {
 	Report
-	Month          Month // the current one
+	Month          Month // the current month
 	History        []MonthReport
 	ActiveSessions int64
 	Days           []DayReport  // each day of the current month, including days to come
@@ -89,7 +89,7 @@ type Details struct {
 	Cost           *ledger.Cost // of the delivered messages; nil if the month has no prices
 }
 
-// Details returns all that is shown of one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+// Details returns all data about one restaurant. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) Details(ctx context.Context, restaurantID string) (Details, error) {
 	if !restaurant.ValidID(restaurantID) {
 		return Details{}, restaurant.ErrNotFound

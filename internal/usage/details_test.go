@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestImportedSessionsHaveUniqueLastingIDs: sessions from another system have unique ids too, even if they were opened at the same moment, and keep
-// the same ids whenever they are shown.
+// TestImportedSessionsHaveUniqueLastingIDs: sessions from another system have unique ids, even if they were opened at the
+// same moment, and the same ids each time that they are shown.
 func TestImportedSessionsHaveUniqueLastingIDs(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

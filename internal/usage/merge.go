@@ -2,10 +2,10 @@ package usage
 
 import "time"
 
-// Merge combines two sources' knowledge of a month. For each day the larger count wins, and in all the larger count too, but no
-// less than the sum of the days; for the top-ups' sum, the larger wins. Merging a source again, or a source that knows less,
-// changes nothing. If both sources tell the truth, the result never exceeds the truth. Conversations that only one source
-// counted, on a day on which both counted some, are lost, because nobody can tell them from the same conversations.
+// Merge combines the counts of two sources for a month. For each day, and for the top-ups, the larger count wins.
+// The total is the larger total, but not less than the sum of the days. Merging a source again, or a source that knows less,
+// changes nothing. If both sources are right, the result never exceeds the truth. If both counted some conversations of a
+// day, those that only one of them counted may be lost, because nobody can tell them from the others.
 func (c MonthCount) Merge(other MonthCount) MonthCount {
 	merged := MonthCount{
 		Conversations:    max(c.Conversations, other.Conversations),
@@ -26,7 +26,7 @@ func (c MonthCount) Merge(other MonthCount) MonthCount {
 	return merged
 }
 
-// Merge returns the activity that two sources together know of. The tally of messages is a's own.
+// Merge combines the times that two sources know. The tally of messages stays a's own.
 func (a Activity) Merge(other Activity) Activity {
 	if a.First.IsZero() || !other.First.IsZero() && other.First.Before(a.First) {
 		a.First = other.First

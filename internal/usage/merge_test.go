@@ -22,7 +22,7 @@ func TestMergedMonthsCountNothingTwice(t *testing.T) {
 			usage.MonthCount{Conversations: 45, Days: days{3: 40}, LastConversation: early},
 			usage.MonthCount{Conversations: 45, Days: days{3: 40}, LastConversation: early},
 		},
-		"days of each": { // counted elsewhere until the 20th, and here since
+		"days of each": { // counted elsewhere until the 20th, and here from then on
 			usage.MonthCount{Conversations: 3, Days: days{23: 3}, LastConversation: late},
 			usage.MonthCount{Conversations: 45, Days: days{3: 40, 20: 5}, LastConversation: early},
 			usage.MonthCount{Conversations: 48, Days: days{3: 40, 20: 5, 23: 3}, LastConversation: late},
@@ -49,7 +49,8 @@ func TestMergedMonthsCountNothingTwice(t *testing.T) {
 	}
 }
 
-// TestMergingInAnyOrderCountsNothingTwice: merging sources in any order, and any number of times, lowers nothing and counts nothing twice.
+// TestMergingInAnyOrderCountsNothingTwice: merging sources in any order, any number of times, lowers no count and counts
+// nothing twice.
 func TestMergingInAnyOrderCountsNothingTwice(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -58,7 +59,7 @@ func TestMergingInAnyOrderCountsNothingTwice(t *testing.T) {
 		for _, n := range truth {
 			total += n
 		}
-		// A source saw some conversations of each day, and may know of more than it has days for.
+		// A source saw some conversations of each day. Its total may be higher than the sum of its days.
 		source := func(name string) usage.MonthCount {
 			c := usage.MonthCount{Days: make(map[int]int64)}
 			for _, day := range rapid.SliceOfDistinct(rapid.IntRange(1, 30), rapid.ID[int]).Draw(t, name+" days") {

@@ -5,15 +5,15 @@ import (
 	"math/bits"
 )
 
-// Quota is one month's allowance: how much the plan and the top-ups allow, and how much of it is used.
+// Quota is a month's allowance: the plan, the top-ups, and the used part.
 type Quota struct {
 	Used     int64 // conversations opened in the month
 	Limit    int64 // the plan's monthly limit, or Unlimited
-	ToppedUp int64 // the sum of the month's top-ups; negative where corrections took more than top-ups gave
+	ToppedUp int64 // sum of the month's top-ups; negative if corrections took back more than top-ups added
 }
 
-// NewQuota returns the quota of a bot that may open dailyLimit conversations a day. A negative dailyLimit means Unlimited.
-// A negative count of used conversations is a fault of the stored data, and counts as 0.
+// NewQuota returns the quota of a bot with dailyLimit conversations a day. A negative dailyLimit means Unlimited. A negative
+// number of used conversations is a fault of the stored data, and counts as 0.
 func NewQuota(dailyLimit, used, toppedUp int64) Quota {
 	q := Quota{Used: max(0, used), Limit: Unlimited, ToppedUp: toppedUp}
 	if dailyLimit >= 0 {
@@ -22,11 +22,11 @@ func NewQuota(dailyLimit, used, toppedUp int64) Quota {
 	return q
 }
 
-// IsUnlimited reports whether the plan has no limit. Top-ups make no difference to it then.
+// IsUnlimited reports whether the plan has no limit. Top-ups then have no effect.
 func (q Quota) IsUnlimited() bool { return q.Limit < 0 }
 
-// EffectiveLimit returns the plan's limit plus the top-ups, or Unlimited. It is never below 0, which it would be where the
-// plan was reduced after a correction.
+// EffectiveLimit returns the plan's limit plus the top-ups, or Unlimited. If the plan was lowered after a correction the sum
+// may be negative; it returns 0 then.
 func (q Quota) EffectiveLimit() int64 {
 	if q.IsUnlimited() {
 		return Unlimited
@@ -34,8 +34,8 @@ func (q Quota) EffectiveLimit() int64 {
 	return max(0, q.Limit+q.ToppedUp)
 }
 
-// Add returns the quota after a top-up, or after a correction where the amount is negative. It fails with ErrUnlimited, and
-// with ErrBelowZero where a correction would take the effective limit below 0.
+// Add returns the quota after a top-up, or after a correction if the amount is negative. It fails with ErrUnlimited, or with
+// ErrBelowZero if a correction would take the effective limit below 0.
 func (q Quota) Add(amount int64) (Quota, error) {
 	if q.IsUnlimited() {
 		return q, ErrUnlimited
@@ -47,7 +47,7 @@ func (q Quota) Add(amount int64) (Quota, error) {
 	return q, nil
 }
 
-// Remaining returns how many conversations are left, never fewer than 0, or Unlimited.
+// Remaining returns the number of conversations left, never below 0, or Unlimited.
 func (q Quota) Remaining() int64 {
 	if q.IsUnlimited() {
 		return Unlimited
@@ -55,13 +55,13 @@ func (q Quota) Remaining() int64 {
 	return max(0, q.EffectiveLimit()-q.Used)
 }
 
-// HasAccess reports whether a further conversation is covered: the quota is unlimited, or something of it remains.
+// HasAccess reports whether a further conversation is covered: the quota is unlimited, or a part of it is left.
 func (q Quota) HasAccess() bool { return q.Remaining() != 0 }
 
 // Share is a part of an allowance, in millionths.
 type Share int64
 
-// Shares that have a meaning of their own.
+// Shares with a meaning of their own.
 const (
 	Whole   Share = 1_000_000
 	Percent Share = Whole / 100
@@ -69,9 +69,9 @@ const (
 	AlertShare = 90 * Percent
 )
 
-// Reaches reports whether at least the share of the quota is used, in whole numbers: nothing is rounded. An unlimited
-// quota reaches none, and every other one a share of 0. Of a limit of 0 nothing is used before the first conversation,
-// and more than all of it from then on.
+// Reaches reports whether at least the share of the quota is used. It is computed in whole numbers, without rounding. An
+// unlimited quota reaches no share; any other reaches 0. With a limit of 0, nothing is used before the first conversation,
+// and more than everything after it.
 func (q Quota) Reaches(share Share) bool {
 	switch {
 	case q.IsUnlimited():
@@ -82,14 +82,14 @@ func (q Quota) Reaches(share Share) bool {
 	return compareProducts(q.Used, int64(Whole), q.EffectiveLimit(), int64(share)) >= 0
 }
 
-// InAlert reports whether the quota is nearly used up, or more than that.
+// InAlert reports whether the quota is nearly or wholly used up.
 func (q Quota) InAlert() bool { return q.Reaches(AlertShare) }
 
-// Thresholds are the percentages of the effective limit at which an owner is told: each once a month, and again where a
-// top-up took the use below it.
+// Thresholds are the percentages of the effective limit at which the owner is notified, once a month each, and again after a
+// top-up took the used share below the threshold.
 var Thresholds = []int64{80, 90, 100}
 
-// Threshold returns the highest of Thresholds that the quota has reached, or 0.
+// Threshold returns the highest of Thresholds that the quota has reached, 0 if none.
 func (q Quota) Threshold() int64 {
 	var highest int64
 	for _, threshold := range Thresholds {
@@ -100,8 +100,8 @@ func (q Quota) Threshold() int64 {
 	return highest
 }
 
-// PercentHundredths returns the used share in hundredths of a percent, at most 10,000, and false without a limit. It is rounded
-// down: a quota that shows as 90 % or 100 % has reached it.
+// PercentHundredths returns the used share in hundredths of a percent, at most 10,000. It returns false without a limit. It
+// rounds down, so that a quota that shows as 90 % or 100 % has really reached it.
 func (q Quota) PercentHundredths() (int64, bool) {
 	const all = 100 * 100
 	limit := q.EffectiveLimit()
@@ -118,8 +118,8 @@ func (q Quota) PercentHundredths() (int64, bool) {
 	return int64(quotient), true
 }
 
-// WholePercent returns how many whole percent are used, at most most: it is p or more exactly where the quota reaches p percent.
-// Of a limit of 0 it is 0 before the first conversation, and most from then on. It isn't asked of an unlimited quota.
+// WholePercent returns the used whole percent, but at most most. It is at least p exactly if the quota reaches p percent.
+// With a limit of 0 it is 0 before the first conversation, and most after it. The quota must not be unlimited.
 func (q Quota) WholePercent(most int64) int64 {
 	limit := q.EffectiveLimit()
 	if q.Used == 0 {
@@ -133,8 +133,8 @@ func (q Quota) WholePercent(most int64) int64 {
 	return int64(min(percent, uint64(most)))
 }
 
-// CompareUse returns -1 where less of q than of other is used in proportion to its limit, 0 where as much, and 1
-// where more. Both are limited.
+// CompareUse compares the used shares of two limited quotas: it returns -1 if q's is smaller, 0 if they are equal, and 1 if
+// q's is larger.
 func (q Quota) CompareUse(other Quota) int {
 	if q.Used == 0 || other.Used == 0 { // for any limits
 		return cmp.Compare(q.Used, other.Used)
@@ -142,7 +142,7 @@ func (q Quota) CompareUse(other Quota) int {
 	return compareProducts(q.Used, other.EffectiveLimit(), other.Used, q.EffectiveLimit())
 }
 
-// compareProducts compares a*b with c*d, for factors of any size that aren't negative.
+// compareProducts compares a*b with c*d. The factors may be of any size, but not negative.
 func compareProducts(a, b, c, d int64) int {
 	high1, low1 := bits.Mul64(uint64(a), uint64(b))
 	high2, low2 := bits.Mul64(uint64(c), uint64(d))

@@ -15,8 +15,8 @@ func TestQuotaSaysWhatIsLeftAndWhetherTheOwnerIsAlerted(t *testing.T) {
 	for name, test := range map[string]struct {
 		daily, used, added             int64
 		limit, effective, remaining    int64
-		hundredths                     int64 // -1: there is none
-		nearing, reachesAll, reachesIt bool  // 90 %, all, and a share of 0
+		hundredths                     int64 // -1: without a limit
+		nearing, reachesAll, reachesIt bool  // whether it reaches 90 %, 100 % and 0
 	}{
 		"unused":                        {1000, 0, 0, 30000, 30000, 30000, 0, false, false, true},
 		"one of many":                   {1000, 1, 0, 30000, 30000, 29999, 0, false, false, true},
@@ -73,7 +73,7 @@ func TestQuotaSaysWhatIsLeftAndWhetherTheOwnerIsAlerted(t *testing.T) {
 	}
 }
 
-// TestNegativeCountIsNone: a negative count, left in the store by a fault, shows as 0, never as a huge percentage.
+// TestNegativeCountIsNone: a negative count, stored by a fault, shows as 0 and not as a huge percentage.
 func TestNegativeCountIsNone(t *testing.T) {
 	t.Parallel()
 	for _, used := range []int64{-1, -300, math.MinInt64} {
@@ -84,7 +84,7 @@ func TestNegativeCountIsNone(t *testing.T) {
 	}
 }
 
-// TestQuotaComparesExactly holds the figures to fractions of any size.
+// TestQuotaComparesExactly compares the figures with exact fractions of any size.
 func TestQuotaComparesExactly(t *testing.T) {
 	t.Parallel()
 	limits := rapid.OneOf(rapid.Int64Range(1, 40), rapid.Int64Range(1, 1_000_000_000))

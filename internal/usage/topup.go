@@ -12,7 +12,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Bounds and defaults of a top-up.
+// The bounds and defaults of a top-up.
 const (
 	DefaultTopUp       = 1000
 	maxTopUp           = 1_000_000
@@ -20,7 +20,7 @@ const (
 	maxRepeatKeyLength = 255
 )
 
-// DefaultReason returns the reason of a top-up that has none of its own.
+// DefaultReason returns the reason of a top-up that was given none.
 func DefaultReason(amount int64) string {
 	if amount < 0 {
 		return "Manual correction"
@@ -30,11 +30,11 @@ func DefaultReason(amount int64) string {
 
 // Faults of a top-up.
 var (
-	// ErrUnlimited says that a restaurant's plan has no limit that could be added to.
+	// ErrUnlimited says that a plan without a limit can't be topped up.
 	ErrUnlimited = errors.New("the allowance is unlimited")
 	// ErrBelowZero says that a correction would take the effective limit below 0.
 	ErrBelowZero = errors.New("the effective limit would fall below 0")
-	// ErrKeyReused says that another top-up of the restaurant had the same key.
+	// ErrKeyReused says that an earlier, different top-up of the restaurant had the same key.
 	ErrKeyReused = errors.New("the key was used for a top-up with another amount or reason")
 )
 
@@ -51,7 +51,7 @@ type TopUp struct {
 	Type      string
 	Reason    string
 	CreatedAt time.Time
-	CreatedBy string // the credential's public id, or another name of the author
+	CreatedBy string // the author: a credential's public id, or another name
 }
 
 // TopUpRequest is a request to add to a restaurant's allowance of the current month.
@@ -59,16 +59,16 @@ type TopUpRequest struct {
 	RestaurantID string
 	Amount       int64
 	Reason       string
-	// Key is the idempotency key: of a restaurant's top-ups with the same key only the first is carried out, at any time and
-	// for any sender. Without a key each top-up is carried out.
+	// Key is the idempotency key: of all top-ups of a restaurant with the same key, by whomever and whenever, only the first
+	// is carried out. Without a key, each top-up is carried out.
 	Key string
 	By  string
 }
 
 // ToppedUp is the result of a top-up.
 type ToppedUp struct {
-	Quota  Quota // right after it
-	Repeat bool  // an earlier top-up had the same key: nothing was added now, and Quota is the earlier result
+	Quota  Quota // as it is after the top-up
+	Repeat bool  // an earlier top-up had the same key: nothing was added now, and Quota is that top-up's result
 }
 
 // TopUpFault names an invalid part of a top-up.
@@ -84,7 +84,7 @@ func (r TopUpRequest) Validate() error {
 	case strings.TrimSpace(r.Reason) == "" || !restaurant.Printable(r.Reason, maxReasonLength):
 		return &TopUpFault{"reason", fmt.Sprintf("must be a text of one line and at most %d characters", maxReasonLength)}
 	case len(r.Key) > maxRepeatKeyLength || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' }):
-		// Commas join several keys on their way.
+		// On their way, several keys are joined by commas.
 		return &TopUpFault{"Idempotency-Key", fmt.Sprintf("must be one key of 1 to %d printable ASCII characters, without spaces and commas", maxRepeatKeyLength)}
 	}
 	return nil
@@ -92,12 +92,12 @@ func (r TopUpRequest) Validate() error {
 
 // TopUpStore changes allowances.
 type TopUpStore interface {
-	// AddTopUp adds to a restaurant's allowance of the month and keeps the top-up, both or neither, and returns the month's
-	// quota right after. If the restaurant has no bot, its limit is defaultLimit.
+	// AddTopUp adds to a restaurant's allowance for the month and stores the top-up, both or neither. It returns the month's
+	// resulting quota. If the restaurant has no bot, its limit is defaultLimit.
 	//
-	// With a repeatKey, only the first top-up of that key is made. For another with the same amount and reason AddTopUp returns
-	// the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with restaurant.ErrNotFound, the
-	// faults of Quota.Add, or outage.ErrUnavailable.
+	// With a repeatKey, only the first top-up with that key is made. For another with the same amount and reason, AddTopUp
+	// returns the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with
+	// restaurant.ErrNotFound, outage.ErrUnavailable or the errors of Quota.Add.
 	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (ToppedUp, error)
 }
 
@@ -110,14 +110,14 @@ type TopUpService struct {
 	newID    func() string
 }
 
-// NewTopUpService returns a TopUpService of the calendar's current month. newID returns ids that are never the same.
+// NewTopUpService returns a TopUpService for the calendar's current month. newID returns a new id at each call.
 func NewTopUpService(store TopUpStore, calendar Calendar, defaults restaurant.Limits, now func() time.Time, newID func() string) *TopUpService {
 	return &TopUpService{store: store, calendar: calendar, defaults: defaults, now: now, newID: newID}
 }
 
-// Add carries out a top-up, or finds it carried out already. It fails with *TopUpFault, restaurant.ErrNotFound,
-// ErrUnlimited, ErrBelowZero, ErrKeyReused or outage.ErrUnavailable. After the last it isn't known whether it was carried out: only with
-// a key is it safe to try again.
+// Add makes a top-up, or finds that it was made already. It fails with *TopUpFault, restaurant.ErrNotFound, ErrUnlimited,
+// ErrBelowZero, ErrKeyReused or outage.ErrUnavailable. After outage.ErrUnavailable, the top-up may have been made: it is safe
+// to try again only with a key.
 func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (ToppedUp, error) {
 	if err := r.Validate(); err != nil {
 		return ToppedUp{}, err
@@ -138,7 +138,7 @@ func (n *TopUpService) Add(ctx context.Context, r TopUpRequest) (ToppedUp, error
 	return done, nil
 }
 
-// repeatKey is the stored form of a key: callers may put text into a key that nobody else should read.
+// repeatKey returns the stored form of a key, a hash: callers may put text into a key that nobody else should read.
 func repeatKey(key string) string {
 	if key == "" {
 		return ""

@@ -46,7 +46,7 @@ func TestTopUpsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 	renewer := usage.NewTopUpService(localstore.New(t), usage.NewCalendar(nil), defaults, time.Now, func() string { return "1" })
 	for name, test := range map[string]struct {
 		spoil func(*usage.TopUpRequest)
-		want  string // the named fault
+		want  string // the name in the fault
 	}{
 		"too much":                  {func(r *usage.TopUpRequest) { r.Amount = 1_000_001 }, "amount"},
 		"no reason":                 {func(r *usage.TopUpRequest) { r.Reason = " " }, "reason"},

@@ -1,8 +1,8 @@
-// Package usage shows how much of its conversation allowance a restaurant has used, and adds to it. A Service only ever reads;
-// a TopUpService adds.
+// Package usage shows how much of its conversation allowance a restaurant has used, and adds to the allowance. A Service only
+// reads; a TopUpService adds.
 //
-// A conversation is a 24-hour session that a customer's message opens and each further message extends; only the opening
-// counts. Package conversation counts them, this one shows the figures.
+// A conversation is a 24-hour session. A customer's message opens it, and each further message extends it; only the opening
+// counts. Package conversation counts conversations, and this package shows the figures.
 package usage
 
 import (
@@ -17,44 +17,44 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/search"
 )
 
-// HistoryMonths is how many months a restaurant's history covers, the current one included.
+// HistoryMonths is the number of months in a restaurant's history, including the current one.
 const HistoryMonths = 6
 
-// Record is a store's data of a restaurant, before any rule is applied.
+// Record is the stored data of a restaurant.
 type Record struct {
 	Restaurant restaurant.Restaurant
-	Bot        *restaurant.Bot // nil where the restaurant has no bot configuration
+	Bot        *restaurant.Bot // nil if the restaurant has no bot
 	Activity   Activity
-	Months     map[Month]MonthCount // the requested months that have a record
+	Months     map[Month]MonthCount // those of the requested months that have a record
 }
 
-// Activity holds the times of a restaurant's messages; a zero time means that there was none.
+// Activity has the times of a restaurant's messages. A zero time means that there was none.
 type Activity struct {
 	First            time.Time // the first message ever
 	Last             time.Time // the latest message
-	LastConversation time.Time // when the latest conversation was opened, in whichever month
+	LastConversation time.Time // the latest opening of a conversation, in any month
 	Messages         Tally
-	// Sessions counts customers by the slot (half an hour) of their latest message, for slots that can have open sessions. Like
-	// Messages, the numbers are informative.
+	// Sessions counts customers by the slot (half hour) of their latest message, for the slots in which sessions can be open.
+	// Like Messages, the numbers are informative.
 	Sessions map[int64]int64
 }
 
-// Tally holds how many messages came on each day of one month: the month of the latest message. It is informative,
-// where conversations are exact.
+// Tally counts the messages of each day, in the month of the latest message. It is informative, whereas conversations are
+// counted exactly.
 type Tally struct {
 	Month Month
-	Days  map[int]int64 // by day of the month; days without a message are absent
+	Days  map[int]int64 // by day of the month; days without a message are missing
 }
 
-// MonthCount holds the conversations opened in one month.
+// MonthCount counts the conversations that were opened in a month.
 type MonthCount struct {
 	Conversations    int64
-	Days             map[int]int64 // by day of the month; days without a conversation are absent
+	Days             map[int]int64 // by day of the month; days without a conversation are missing
 	LastConversation time.Time
-	ToppedUp         int64 // the sum of the month's top-ups
+	ToppedUp         int64 // sum of the month's top-ups
 }
 
-// Filter chooses restaurants by whether they are active.
+// Filter selects active or inactive restaurants, or all.
 type Filter int
 
 // The filters of the list.
@@ -64,121 +64,124 @@ const (
 	InactiveOnly
 )
 
-// Admits reports whether the filter lets a restaurant through.
+// Admits reports whether the filter selects a restaurant.
 func (f Filter) Admits(active bool) bool {
 	return f == All || (f == ActiveOnly) == active
 }
 
-// Store is all that a Service reads. Its answers are strongly consistent, but where it says otherwise: a conversation
-// counted before the call is in them. A store that cannot answer now fails with outage.ErrUnavailable.
+// Store is everything that a Service reads. Unless a method says otherwise, it is strongly consistent: a conversation counted
+// before the call is in the answer. A store that can't answer fails with outage.ErrUnavailable.
 type Store interface {
 	Registry
 	Ranking
 	Journal
 }
 
-// Registry knows every restaurant's record.
+// Registry has the records of all restaurants.
 type Registry interface {
-	// Usage returns a restaurant's record with the existing months among the given ones. It fails with restaurant.ErrNotFound
-	// if there is no such restaurant.
+	// Usage returns a restaurant's record, with those of the given months that exist. It fails with restaurant.ErrNotFound if
+	// the restaurant doesn't exist.
 	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
 
-	// RestaurantOfBot returns the restaurant of the bot with the id. It fails with restaurant.ErrNotFound if no bot or several
-	// have it: an id that isn't unique names nobody.
+	// RestaurantOfBot returns the restaurant of the bot with an id. It fails with restaurant.ErrNotFound if no bot or several
+	// bots have the id.
 	RestaurantOfBot(ctx context.Context, botID string) (string, error)
 
-	// Search returns the restaurants that match a query, which isn't zero, and the filter, in the order of the matching words.
-	// Its answer may be some moments old. Its cost depends neither on the number of restaurants nor on the number of matches,
-	// so matches beyond a thousand aren't counted. An offset beyond that leads nowhere, while Next continues to the end.
+	// Search returns the restaurants that match a query and the filter, in the order of the matching words. The query must
+	// not be zero. The answer may be some moments old. The cost depends neither on the number of restaurants nor on the
+	// number of matches. For that reason matches beyond a thousand aren't counted, and a page at an offset beyond them is
+	// empty. Next continues to the last match.
 	Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error)
 
-	// Directory returns where all restaurants are. It reads one small thing, however many restaurants there are.
+	// Directory returns the list of all restaurants. It reads one small item, however many restaurants there are.
 	Directory(ctx context.Context) (Directory, error)
 }
 
 // Ranking orders restaurants by the used share of their quota. Its answers may be some moments old.
 type Ranking interface {
-	// Ranks returns how many restaurants have used how much of the month's quota. It reads the same, however many there are.
+	// Ranks returns the number of restaurants by their used share of the month's quota. Its cost doesn't depend on their
+	// number.
 	Ranks(ctx context.Context, month Month) (Ranks, error)
 
-	// Records returns the records of the existing restaurants, in the order of the ids, each with the month's count if there is
-	// one.
+	// Records returns the records of the restaurants that exist, in the order of the ids, each with the month's count if
+	// there is one.
 	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
 }
 
-// Journal has the history of a restaurant.
+// Journal has a restaurant's history.
 type Journal interface {
-	// Sessions returns the restaurant's newest sessions, the newest first, at most so many. Which ones they are may be some
-	// moments old, and sessions that ended long ago may be missing; it costs the same however many there are.
+	// Sessions returns at most most of the restaurant's sessions, newest first. The very latest may be missing for some
+	// moments, and sessions that ended long ago may be missing. Its cost doesn't depend on their number.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
 
-	// Messages returns the numbers of messages that the restaurant sent in the month, by status. It may be some moments old.
+	// Messages returns the numbers of the restaurant's sent messages in a month, by status. They may be some moments old.
 	Messages(ctx context.Context, restaurantID string, month Month) (ledger.Month, error)
 
-	// TopUps returns the newest top-ups of the month, the newest first, at most so many.
+	// TopUps returns at most most of the month's top-ups, newest first.
 	TopUps(ctx context.Context, restaurantID string, month Month, most int) ([]TopUp, error)
 }
 
 // Ranks is a snapshot of a month's ranking, from which pages can be read.
 type Ranks interface {
-	// Page returns a page of the active restaurants at or above the share of the month's quota, the fullest first by whole
-	// percent, and their number. With share 0 it includes restaurants that have used nothing. Restaurants without a limit are
-	// never included, and restaurants without a bot have the default limit. The cost depends on limit, and neither on the
-	// offset nor on the number of matches. A share between two whole percentages also costs a read for each restaurant between
-	// the two.
+	// Page returns a page of the active restaurants at or above a share of the month's quota, and their total number. The
+	// fullest come first, by whole percent. Share 0 includes restaurants that have used nothing. Restaurants without a limit
+	// are never included. A restaurant without a bot has the limit defaultLimit. The cost depends on limit, but not on the
+	// offset or the number of matches. If the share isn't a whole percent, each restaurant at that percent costs a read more.
 	Page(ctx context.Context, share Share, defaultLimit int64, offset, limit int) (ids []string, total int, err error)
 }
 
-// Directory is a snapshot of which restaurants there are, from which their records can be read.
+// Directory is a snapshot of the list of restaurants, from which their records can be read.
 type Directory interface {
-	// Total returns how many restaurants the filter admits.
+	// Total returns the number of restaurants that the filter admits.
 	Total(filter Filter) int
 
-	// Page returns the records of the restaurants that the filter admits, newest first by creation and then by id,
-	// after skipping offset of them and at most limit, each with the month's count where there is one. Its number of
-	// sequential reads depends neither on offset nor on how many restaurants there are.
+	// Page returns the records of at most limit restaurants that the filter admits, after skipping offset of them, each with
+	// the month's count if there is one. The order is newest first, and by id for equal times. The number of successive reads
+	// depends neither on offset nor on the number of restaurants.
 	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
 
-	// After returns the same as Page, beginning behind a place. Successive calls, each of which begins where the previous one
-	// ended, return every restaurant exactly once that the filter admits all the while, even if others are created or switched.
+	// After returns the same as Page, but the restaurants that follow a place. If each call begins where the previous one
+	// ended, a restaurant that the filter admits all the time is returned exactly once, even if others are created or
+	// switched meanwhile.
 	After(ctx context.Context, filter Filter, place Place, limit int, month Month) (Stretch, error)
 }
 
-// Place is where a restaurant is in the list, whether it exists or not: newest first by creation, then by id.
+// Place is a place in the list, of a restaurant that may or may not exist. The list's order is newest first, and by id for
+// equal times.
 type Place struct {
 	CreatedAt time.Time
 	ID        string
 }
 
-// Stretch is a part of the list. Its records may be fewer than there was room for, or none, where restaurants were switched
-// while it was read.
+// Stretch is a part of the list. It may have fewer records than were asked for, or none, if restaurants were switched while
+// it was read.
 type Stretch struct {
 	Records []Record
-	Offset  int    // restaurants before it
-	Next    *Place // behind which the list goes on; nil where it ends
+	Offset  int    // number of restaurants before it
+	Next    *Place // the place after which the list continues; nil at its end
 }
 
-// Start is where a page of the list begins.
+// Start is the beginning of a page of the list.
 type Start struct {
 	Offset int
-	After  *Place // instead of the offset, in the list
-	Behind *Hit   // instead of the offset, in a search
+	After  *Place // in place of the offset, in the list
+	Behind *Hit   // in place of the offset, in a search
 }
 
-// Hit is where a search found a restaurant.
+// Hit is a restaurant that a search has found.
 type Hit struct {
 	Word   string // the first of the restaurant's words that matches
 	ID     string
-	Before int // number of restaurants on the pages before; up to and including the hit to continue behind
+	Before int // number of restaurants on the pages before; in a hit to continue after, up to and including it
 }
 
-// Found is a page of a search. Like a Stretch, it may have fewer restaurants than it has room for.
+// Found is a page of a search. Like a Stretch, it may have fewer restaurants than were asked for.
 type Found struct {
 	IDs     []string
 	Offset  int
 	Total   int  // number of matches
-	AtLeast bool // Total is only the count so far, and more may match
-	Next    *Hit // behind which the next page begins; nil on the last one
+	AtLeast bool // Total is the number counted so far, and more may match
+	Next    *Hit // the hit after which the next page begins; nil on the last page
 }
 
 // Report is one restaurant's usage now. Zero times mean never.
@@ -203,15 +206,15 @@ type MonthReport struct {
 	LastConversationAt time.Time
 }
 
-// Listing is one page of all restaurants' usage.
+// Listing is a page of restaurants' usage.
 type Listing struct {
 	Reports []Report
-	Total   int    // of the restaurants that the filter admits
-	Offset  int    // of the first of them
-	AtLeast bool   // Total is only the count so far, and more may match
+	Total   int    // number of restaurants that the filter admits
+	Offset  int    // number of restaurants before the first one
+	AtLeast bool   // Total is the number counted so far, and more may match
 	More    bool   // whether another page follows
-	Next    *Place // behind which it begins; nil where none follows, in alerts and in searches
-	Behind  *Hit   // the same in a search
+	Next    *Place // the place after which the next page begins; nil on the last page, in alerts and in searches
+	Behind  *Hit   // the same for a search
 }
 
 // Service applies the rules of the allowance to a Store's data.
@@ -223,19 +226,20 @@ type Service struct {
 	now      func() time.Time
 }
 
-// NewService returns a Service that reads from store, counts in calendar's months and days, and gives restaurants
-// without a bot configuration the default limits.
+// NewService returns a Service that reads from store, counts in calendar's months and days, and gives restaurants without a
+// bot the default limits.
 func NewService(store Store, calendar Calendar, defaults restaurant.Limits, now func() time.Time) *Service {
 	return &Service{store: store, calendar: calendar, defaults: defaults, now: now}
 }
 
-// WithPrices returns the Service with prices of messages.
+// WithPrices returns the Service with prices of messages, for costs.
 func (s Service) WithPrices(prices ledger.Prices) *Service {
 	s.prices = prices
 	return &s
 }
 
-// RestaurantOfBot returns the restaurant of the bot with the id. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+// RestaurantOfBot returns the restaurant of the bot with an id. It fails with restaurant.ErrNotFound or
+// outage.ErrUnavailable.
 func (s *Service) RestaurantOfBot(ctx context.Context, botID string) (string, error) {
 	if !restaurant.ValidID(botID) {
 		return "", restaurant.ErrNotFound
@@ -253,8 +257,8 @@ func (s *Service) Report(ctx context.Context, restaurantID string) (Report, erro
 	return s.report(record, now), nil
 }
 
-// History returns one restaurant's usage and its months with a record: the current one and the five before it, the
-// newest first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+// History returns a restaurant's usage, and those of the current month and the five before it that have a record, newest
+// first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) History(ctx context.Context, restaurantID string) (Report, []MonthReport, error) {
 	now := s.now()
 	record, err := s.record(ctx, restaurantID, s.calendar.Month(now).Last(HistoryMonths))
@@ -264,12 +268,12 @@ func (s *Service) History(ctx context.Context, restaurantID string) (Report, []M
 	return s.report(record, now), s.history(record, now), nil
 }
 
-// history returns the months in which conversations were counted, of the current one and the five before it.
+// history returns those of the current month and the five before it in which conversations were counted.
 func (s *Service) history(record Record, now time.Time) []MonthReport {
 	months := s.calendar.Month(now).Last(HistoryMonths)
 	history := make([]MonthReport, 0, len(months))
 	for _, month := range months {
-		// A month with top-ups alone makes no history, also where a correction took them back.
+		// A month that has only top-ups isn't shown.
 		if count, ok := record.Months[month]; ok && count.Conversations != 0 {
 			history = append(history, MonthReport{month, max(0, count.Conversations), count.LastConversation})
 		}
@@ -277,7 +281,7 @@ func (s *Service) history(record Record, now time.Time) []MonthReport {
 	return history
 }
 
-// Directory returns the input of List. It is a separate step so that a caller can take it while the credential is still being
+// Directory returns the input of List. It is a separate step: a caller can read it while the credential is still being
 // verified, before anything costly is read. It fails with outage.ErrUnavailable.
 func (s *Service) Directory(ctx context.Context) (Directory, error) {
 	directory, err := s.store.Directory(ctx)
@@ -287,8 +291,8 @@ func (s *Service) Directory(ctx context.Context) (Directory, error) {
 	return directory, nil
 }
 
-// List returns a page of restaurants' usage, newest restaurant first. An offset past the end gives an empty page with
-// the exact total. It fails with outage.ErrUnavailable.
+// List returns a page of restaurants' usage, newest restaurant first. Past the end, the page is empty and the total exact. It
+// fails with outage.ErrUnavailable.
 func (s *Service) List(ctx context.Context, directory Directory, filter Filter, start Start, limit int) (Listing, error) {
 	now := s.now()
 	total := directory.Total(filter)
@@ -343,15 +347,15 @@ func stretch(ctx context.Context, directory Directory, filter Filter, start Star
 	return page, err
 }
 
-// Ranks returns the input of Alerts. It is a separate step so that a caller can take it while the credential is still being
+// Ranks returns the input of Alerts. It is a separate step: a caller can read it while the credential is still being
 // verified. It fails with outage.ErrUnavailable.
 func (s *Service) Ranks(ctx context.Context) (Ranks, error) {
 	return s.store.Ranks(ctx, s.calendar.Month(s.now()))
 }
 
-// Alerts returns a page of the active restaurants at or above the share of this month's quota, the fullest first by whole
-// percent. The page itself is in the exact order, then by id. An offset past the end gives an empty page with the exact total.
-// It fails with outage.ErrUnavailable.
+// Alerts returns a page of the active restaurants at or above a share of this month's quota. The fullest come first, by whole
+// percent; within the page the order is exact, and by id if equal. Past the end, the page is empty and the total exact. It
+// fails with outage.ErrUnavailable.
 //
 // The list may be some moments old; the figures are current.
 func (s *Service) Alerts(ctx context.Context, ranks Ranks, share Share, offset, limit int) (Listing, error) {

@@ -18,17 +18,17 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// defaults differ from every bot's limits, so that the figures show which limits were applied.
+// defaults differ from every bot's limits, so that the figures show which limits apply.
 var defaults = restaurant.Limits{ConversationsPerDay: 500, AnswersPerMinute: 30}
 
 type months = map[usage.Month]usage.MonthCount
 
-// newService returns a Service that counts in a zone and for which it is always the same moment.
+// newService returns a Service that counts in a zone, with a clock that stands still.
 func newService(store usage.Store, zone, now string) *usage.Service {
 	return usage.NewService(store, usage.NewCalendar(location(zone)), defaults, func() time.Time { return at(now) })
 }
 
-// create adds a restaurant to store; a day's limit of 0 stands for no bot.
+// create adds a restaurant to store. A daily limit of 0 stands for no bot.
 func create(t *testing.T, store *stackstore.Store, r restaurant.Restaurant, dailyLimit int64) {
 	t.Helper()
 	var bot *restaurant.Bot
@@ -52,7 +52,7 @@ func named(id, name string) restaurant.Restaurant {
 	return restaurant.Restaurant{ID: id, Name: name, Active: true, CreatedAt: at("2025-08-15T10:00:00Z")}
 }
 
-// example returns a store with the restaurant that the API's documentation shows.
+// example returns a store with the restaurant in the API's documentation.
 func example(t *testing.T) *stackstore.Store {
 	t.Helper()
 	store := localstore.New(t)
@@ -71,7 +71,7 @@ var october = usage.Period{
 	Month: month("2025-10"), TimeZone: "UTC", StartsAt: at("2025-10-01T00:00:00Z"), ResetsAt: at("2025-11-01T00:00:00Z"),
 }
 
-// exampleReport has the documentation's figures of the day after.
+// exampleReport has the documentation's figures on the day after.
 var exampleReport = usage.Report{
 	RestaurantID: "clxyz123abc", RestaurantName: "Example Restaurant",
 	ConversationsThisMonth: 45, LastConversationAt: at("2025-10-20T15:30:00Z"),
@@ -143,7 +143,7 @@ func TestReportAtTheEdgesOfDaysAndMonths(t *testing.T) {
 	}
 }
 
-// A report that begins before midnight belongs to the old month throughout, however late it ends.
+// A report that begins before midnight is the old month's, however late it ends.
 func TestReportIsOfOneMoment(t *testing.T) {
 	t.Parallel()
 	moments := []time.Time{at("2025-10-31T23:59:59Z"), at("2025-11-01T00:00:00Z")}
@@ -164,7 +164,7 @@ func TestReportWithoutUsage(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		dailyLimit int64
-		want       int64 // the daily limit that holds
+		want       int64 // the daily limit that applies
 	}{
 		"without a bot the defaults hold": {0, defaults.ConversationsPerDay},
 		"with a bot its limits hold":      {7, 7},
@@ -192,7 +192,7 @@ func TestReportWithoutUsage(t *testing.T) {
 	}
 }
 
-// A bot that may open no conversation at all is not a bot without a configuration.
+// A bot with a limit of 0 conversations is not a restaurant without a bot.
 func TestLimitOfZeroIsNotTheDefault(t *testing.T) {
 	t.Parallel()
 	store := localstore.New(t)
@@ -263,7 +263,7 @@ func TestHistoryHasSixMonthsNewestFirst(t *testing.T) {
 	}
 }
 
-// chain returns a store of five restaurants, r1 the oldest, of which r2 and r4 are inactive, ri with i conversations.
+// chain returns a store of five restaurants, r1 the oldest. r2 and r4 are inactive, and ri has i conversations.
 func chain(t *testing.T) *stackstore.Store {
 	t.Helper()
 	store := localstore.New(t)
@@ -285,7 +285,7 @@ func TestListHasThePageAndTheExactTotal(t *testing.T) {
 	tests := map[string]struct {
 		filter        usage.Filter
 		offset, limit int
-		want          string // the ids
+		want          string // the wanted ids
 		total         int
 	}{
 		"all":                 {usage.All, 0, 20, "r5 r4 r3 r2 r1", 5},
@@ -321,7 +321,7 @@ func TestListHasThePageAndTheExactTotal(t *testing.T) {
 	}
 }
 
-// Pages that begin where the previous page ended have every restaurant once, and their place in the list.
+// If each page begins where the previous one ended, the pages have every restaurant once, and their offsets are right.
 func TestFollowedPagesHaveEveryRestaurantOnce(t *testing.T) {
 	t.Parallel()
 	service := newService(chain(t), "UTC", "2025-10-21T09:00:00Z")
@@ -390,7 +390,7 @@ func TestFiltersAdmitTheirRestaurants(t *testing.T) {
 	}
 }
 
-// broken is a store that loses its answers: its methods fail with err, and count their calls.
+// broken is a store whose methods fail with err and count their calls.
 type broken struct {
 	usage.Store
 	err   error
@@ -417,7 +417,7 @@ func (b *broken) Directory(context.Context) (usage.Directory, error) {
 	return nil, b.err
 }
 
-// brokenPage is a directory that loses its pages.
+// brokenPage is a directory whose pages can't be read.
 type brokenPage struct {
 	usage.Directory
 	err error
