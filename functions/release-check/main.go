@@ -1,4 +1,4 @@
-// Command release-check is the Lambda function that CodeDeploy calls before it sends a new version its first traffic.
+// Command release-check is the Lambda function that CodeDeploy calls before a new version gets traffic.
 package main
 
 import (

@@ -3,7 +3,7 @@ package main
 
 import (
 	"os"
-	_ "time/tzdata" // the function's machine image has no time zones of its own
+	_ "time/tzdata" // the function's machine image has no time zones
 
 	"github.com/sufrah/usage-bootstrap/internal/function"
 	"github.com/sufrah/usage-bootstrap/internal/function/usageapi"

@@ -1,7 +1,7 @@
 // Package awsconfig builds the SDK's configuration in a Lambda function.
 //
-// Lambda puts the region and the credentials into the environment. Taking them from there, instead of linking the SDK's own
-// config package with its profiles, SSO and instance metadata, saves some 2 ms of every cold start.
+// Lambda puts the region and the credentials into the environment. The SDK's own config package is not linked: without its
+// profiles, SSO and instance metadata, every cold start is some 2 ms shorter.
 package awsconfig
 
 import (
@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// Three attempts within some 300 ms: a throttled or failing table is then reported while the caller, with retries of its
-	// own, still waits.
+	// Three attempts take some 300 ms, so that a caller with retries of its own hears of a throttled or failing table while
+	// it still waits.
 	attempts   = 3
 	maxBackoff = 150 * time.Millisecond
-	// A connection that can't be had in a second won't be had: inside one region a handshake takes milliseconds.
+	// A connection that takes longer than a second won't come at all: inside a region, a handshake takes milliseconds.
 	dialTimeout = time.Second
-	// A stalled answer leaves time for the other attempts within an invocation.
+	// After a stalled answer, an invocation still has time for the other attempts.
 	answerTimeout = 2 * time.Second
 )
 
@@ -42,8 +42,8 @@ func New(region string, credentials aws.Credentials) aws.Config {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = attempts
 				o.MaxBackoff = maxBackoff
-				// The SDK's quota of retries refills only by successes: an instance that has been through an outage would
-				// go without retries long after it. The attempts are bounded, and so is the caller's time.
+				// Only successes refill the SDK's quota of retries, so that an instance would go without retries long after
+				// an outage. The number of attempts and the caller's time are bounds enough.
 				o.RateLimiter = ratelimit.None
 			})
 		},
@@ -52,10 +52,10 @@ func New(region string, credentials aws.Credentials) aws.Config {
 
 // reusing is an HTTP client that keeps connections which the SDK would lose.
 //
-// The SDK closes a request's body as soon as it has the answer. Its bodies are io.WriterTo, which then fail with io.EOF in place
-// of writing nothing. Where the answer overtakes the transport's last look for more of the body, the transport takes that for a
-// failed request and gives the connection up: of calls to a near and fast service every fifth dialed anew. A body that can only
-// be read ends as it should.
+// The SDK closes a request's body as soon as it has the answer. Its bodies are io.WriterTo, and once closed they fail with
+// io.EOF in place of writing nothing. If the answer arrives before the transport has looked for the end of the body, the
+// transport takes that error for a failed request and gives the connection up. With a close and fast service, every fifth
+// call dialed anew. A body that can only be read ends without an error.
 type reusing struct{ client aws.HTTPClient }
 
 // Do implements aws.HTTPClient.

@@ -30,7 +30,7 @@ func answer(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// client returns the real client, made by the configuration under test and talking to handler.
+// client returns a real client with the configuration under test, whose server is handler.
 func client(t *testing.T, handler http.HandlerFunc) *dynamodb.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -117,7 +117,7 @@ func TestATransientFailureIsNotSeen(t *testing.T) {
 	}
 }
 
-// TestAnOutageCostsNoLaterRetries: after an outage an instance answers like a fresh one.
+// TestAnOutageCostsNoLaterRetries: after an outage, an instance retries like a new one.
 func TestAnOutageCostsNoLaterRetries(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
@@ -130,7 +130,7 @@ func TestAnOutageCostsNoLaterRetries(t *testing.T) {
 		answer(w, http.StatusOK, `{"TableNames":[]}`)
 	})
 	down.Store(true)
-	const calls = 150 // with 300 retries, three times the SDK's quota
+	const calls = 150 // they take 300 retries, three times the SDK's quota
 	var group sync.WaitGroup
 	for range calls {
 		group.Go(func() {
@@ -151,7 +151,7 @@ func TestAnOutageCostsNoLaterRetries(t *testing.T) {
 	}
 }
 
-// Each client has its own budget of retries: a failing table must not use up another client's.
+// Each client has its own retries, so that a failing table doesn't use up another client's.
 func TestClientsDoNotShareRetries(t *testing.T) {
 	t.Parallel()
 	config := awsconfig.New("eu-central-1", aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3cr3t"})

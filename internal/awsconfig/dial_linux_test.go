@@ -15,8 +15,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/awsconfig"
 )
 
-// blackhole returns a loopback address at which connecting gets no answer at all: its listener accepts nothing and its queue is
-// full, so that the kernel drops further packets, like a network without a route.
+// blackhole returns a loopback address at which a connection gets no answer at all, as without a route: its listener accepts
+// nothing and its queue is full, so that the kernel drops all packets.
 func blackhole(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

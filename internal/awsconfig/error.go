@@ -10,8 +10,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Transient reports whether a call that failed with the error may succeed later: it was throttled, the service or the network
-// failed, or time ran out.
+// Transient reports whether a call that failed may succeed later: it was throttled, the service or the network failed, or
+// time ran out.
 func Transient(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
@@ -22,7 +22,7 @@ func Transient(err error) bool {
 	}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
-		return true // no answer at all, or none that could be read
+		return true // no answer, or an unreadable one
 	}
 	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
 	return throttled || api.ErrorFault() == smithy.FaultServer

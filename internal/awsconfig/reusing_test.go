@@ -11,13 +11,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// doer is an HTTP client of one function.
+// doer is a function that is an HTTP client.
 type doer func(*http.Request) (*http.Response, error)
 
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
-// TestBodiesEndAsTheyShould: after the SDK has closed a request, the transport reads an end of file in every way of reading,
-// and so has no reason to give the connection up.
+// TestBodiesEndAsTheyShould: after the SDK has closed a request's body, every way of reading it gives an end of file, so that
+// the transport has no reason to give the connection up.
 func TestBodiesEndAsTheyShould(t *testing.T) {
 	t.Parallel()
 	var body io.ReadCloser
@@ -37,7 +37,7 @@ func TestBodiesEndAsTheyShould(t *testing.T) {
 	}
 }
 
-// TestRequestsWithoutABody stay without one.
+// TestRequestsWithoutABody: a request without a body stays without one.
 func TestRequestsWithoutABody(t *testing.T) {
 	t.Parallel()
 	for _, body := range []io.ReadCloser{nil, http.NoBody} {

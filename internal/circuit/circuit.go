@@ -1,64 +1,66 @@
-// Package circuit has the rule of a breaker: after some failures in a row there are no calls of an origin for a while, then one
-// at a time tries, until one succeeds.
+// Package circuit has the rule of a circuit breaker. After some failures in a row, an origin isn't called for a while. Then
+// one call at a time tries it, until one succeeds.
 //
 //	closed ──> After failures in a row, or a Retry-After ──> open for a while, longer each time
 //	  ▲                                                         │ the while is over
 //	  └── it succeeds ── one call, for ProbeTime alone <────────┤
 //	                         └── it fails ──────────────────────┘
 //
-// The state of a breaker is kept where all instances reach it. A store that can compute, such as Valkey, applies the same rule in
-// its own language; any other reads a State, has it computed here, and writes it unless it has changed.
+// All instances share a breaker's state. A store that can compute, such as Valkey, applies the same rule in its own language.
+// With any other store, the instance reads the State, computes the new one with this package, and writes it unless it has
+// changed meanwhile.
 package circuit
 
 import "time"
 
 const (
-	// After is the number of failures in a row that open the breaker. A tenth as many calls fail if the origin fails three of ten.
+	// After is the number of failures in a row that open the breaker. If three of ten calls fail, five in a row are rare.
 	After = 5
-	// FirstPause and LongestPause bound the time without calls. A job waits for the longest at most after the origin is back.
+	// FirstPause and LongestPause bound the time without calls. Once the origin is back, a job waits for at most
+	// LongestPause.
 	FirstPause   = time.Second
 	LongestPause = 8 * time.Second
-	// ProbeTime is the time that a probing call may take before another call probes.
+	// ProbeTime is how long a probing call may take before another call may probe.
 	ProbeTime = 6 * time.Second
-	// KeepFor is the time after the latest failure, and after the wait that it asked for, from which on no failure is remembered.
+	// KeepFor is how long failures are remembered after the latest one, and after the wait that it asked for.
 	KeepFor = 10 * time.Minute
 )
 
-// Pass is a breaker's answer to a call.
+// Pass is a breaker's decision about a call.
 type Pass int
 
-// The answers.
+// The decisions.
 const (
-	Passed  Pass = iota // nothing has failed
-	Watched             // something has: a success is to be told
-	Probing             // this call alone tries
+	Passed  Pass = iota // the call may be made; nothing has failed
+	Watched             // the call may be made; something has failed, so a success must be reported
+	Probing             // the call may be made, and no other at the same time
 	Stopped             // the call may not be made
 )
 
-// Event is the end of a call that a breaker let through.
+// Event is the result of a call that a breaker let through.
 type Event int
 
 // The events.
 const (
-	Failed   Event = iota // by the origin's fault
-	Answered              // the origin is well
-	NotMade               // the next call may probe in its place
+	Failed   Event = iota // the call failed by the origin's fault
+	Answered              // the origin answered
+	NotMade               // the call wasn't made; the next one may probe in its place
 )
 
 // Outcome is an event with the details of a failure.
 type Outcome struct {
 	Event   Event
-	Asked   time.Duration // the wait that the origin asked for; 0 if it asked for none
-	Percent int64         // of the usual pause, so that instances don't keep step
+	Asked   time.Duration // wait that the origin asked for; 0 if none
+	Percent int64         // of the usual pause; random, so that instances don't keep step
 }
 
-// State is a breaker's state; its zero value is that of a breaker that knows of no failure. Times are in whole milliseconds.
+// State is a breaker's state. The zero State knows of no failure. Times are in whole milliseconds.
 type State struct {
 	Failures int64     // in a row
-	Until    time.Time // of the pause, or of the probing call's time
+	Until    time.Time // end of the pause, or of the probing call's time
 }
 
-// Ask answers a call, and returns the state after it and the time for which there are no calls if it is stopped.
+// Ask decides about a call. It returns the state after that, the decision, and the time without calls if the call is stopped.
 func (s State) Ask(now time.Time) (State, Pass, time.Duration) {
 	now = now.Truncate(time.Millisecond)
 	switch wait := s.Until.Sub(now); {
@@ -73,7 +75,7 @@ func (s State) Ask(now time.Time) (State, Pass, time.Duration) {
 	return s, Probing, 0
 }
 
-// Fail counts a failure, and returns the state after it and for how long calls stop; 0 if they don't.
+// Fail counts a failure. It returns the state after that, and for how long calls stop; 0 if they don't.
 func (s State) Fail(now time.Time, asked time.Duration, percent int64) (State, time.Duration) {
 	now = now.Truncate(time.Millisecond)
 	if s.Failures++; asked > 0 {
@@ -85,13 +87,13 @@ func (s State) Fail(now time.Time, asked time.Duration, percent int64) (State, t
 	pause := max(asked, min(LongestPause, FirstPause<<min(s.Failures-After, 20))*time.Duration(percent)/100).Truncate(time.Millisecond)
 	until := now.Add(pause)
 	if asked > 0 && s.Until.After(until) {
-		until = s.Until // another failure asked for a longer wait
+		until = s.Until // another failure has asked for a longer wait
 	}
 	s.Until = until
 	return s, pause
 }
 
-// Retract lets the next call probe.
+// Retract returns the state after a probing call wasn't made: the next call may probe.
 func (s State) Retract() State {
 	s.Until = time.Time{}
 	return s

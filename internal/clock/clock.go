@@ -8,7 +8,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Sleep waits for d, or fails with the context's error where that ends first.
+// Sleep waits for d. If the context ends first, it returns the context's error.
 func Sleep(ctx context.Context, d time.Duration) error {
 	defer timing.Start(ctx, timing.Wait)()
 	timer := time.NewTimer(d)

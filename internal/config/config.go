@@ -1,5 +1,5 @@
-// Package config reads the functions' configuration from the environment: once, at start, and with all faults reported
-// together. No other code reads the environment.
+// Package config reads the functions' configuration from the environment, once, at the start. It reports all faults together.
+// No other code reads the environment.
 package config
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Environment lists variables as "NAME=value"; os.Environ returns one. If a name is there twice, the first one counts.
+// Environment lists variables as "NAME=value", like os.Environ. If a name occurs twice, the first value counts.
 type Environment []string
 
 // Get returns a variable, or "" if it isn't set.
@@ -37,7 +37,7 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Variable + " " + f.Problem }
 
-// environment reads variables and collects their faults. Where a variable is faulty, the zero value is returned.
+// environment reads variables and collects their faults. For a faulty variable it returns the zero value.
 type environment struct {
 	given  Environment
 	faults []error
@@ -55,12 +55,12 @@ func (e *environment) err() error {
 	return fmt.Errorf("configuration: %w", errors.Join(e.faults...))
 }
 
-// optional returns a variable, or fallback if it is not set or empty: SAM sets an unset parameter to "".
+// optional returns a variable, or fallback if it is missing or empty: SAM sets an unset parameter to "".
 func (e *environment) optional(name, fallback string) string {
 	return cmp.Or(e.given.Get(name), fallback)
 }
 
-// functionName is Lambda's name of the function: the functions of two stacks in the same account have different names.
+// functionName returns the function's name at Lambda, which differs between the stacks of an account.
 func (e *environment) functionName(fallback string) string {
 	return e.optional("AWS_LAMBDA_FUNCTION_NAME", fallback)
 }
@@ -85,7 +85,7 @@ func (e *environment) integer(name string, fallback, least, most int64) int64 {
 
 func (e *environment) location(name string) *time.Location {
 	location, err := time.LoadLocation(e.optional(name, "UTC"))
-	// "Local" would count by the machine's zone, which nobody chose.
+	// "Local" would stand for the machine's zone, which nobody has chosen.
 	if err != nil || location == time.Local {
 		e.fault(name, "must be an IANA time zone such as Asia/Riyadh")
 		return time.UTC
@@ -113,7 +113,7 @@ func (e *environment) prices(name string) ledger.Prices {
 	return prices
 }
 
-// basePath is a path that a custom domain puts in front of every route: "" or "/name".
+// basePath returns the path that a custom domain puts in front of every route: "" or "/name".
 func (e *environment) basePath(name string) string {
 	given := e.optional(name, "/")
 	if given == "/" {
@@ -127,8 +127,8 @@ func (e *environment) basePath(name string) string {
 	return value
 }
 
-// limits are the limits of a restaurant without a bot, and the limits that sufrahctl, which reads the same variables, gives a
-// new bot. A restaurant without a bot has no number, so its per-minute limit never applies.
+// limits returns the limits of a restaurant without a bot. sufrahctl reads the same variables for a new bot. A restaurant
+// without a bot has no number, so its per-minute limit never applies.
 func (e *environment) limits() restaurant.Limits {
 	const most = 1_000_000_000
 	return restaurant.Limits{
@@ -139,7 +139,7 @@ func (e *environment) limits() restaurant.Limits {
 
 // UsageAPI is the configuration of the function usage-api.
 type UsageAPI struct {
-	FunctionName       string // as it is deployed
+	FunctionName       string // its name at Lambda
 	RestaurantsTable   string
 	BotsTable          string
 	UsageTable         string

@@ -18,7 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// required holds the variables of usage-api that have no default.
+// required returns the variables of usage-api that have no default.
 func required() map[string]string {
 	return map[string]string{
 		"RESTAURANTS_TABLE": "t-restaurants", "BOTS_TABLE": "t-bots", "USAGE_TABLE": "t-usage",
@@ -28,7 +28,7 @@ func required() map[string]string {
 	}
 }
 
-// load returns the configuration of the required variables with changes.
+// load returns the configuration for the required variables with changes.
 func load(changes map[string]string) (config.UsageAPI, error) {
 	environment := required()
 	maps.Copy(environment, changes)
@@ -43,7 +43,7 @@ func environ(variables map[string]string) config.Environment {
 	return list
 }
 
-// faulty returns the names of the variables that err complains of, sorted.
+// faulty returns the variables in err's faults, sorted.
 func faulty(err error) []string {
 	var names []string
 	switch e := err.(type) {
@@ -175,7 +175,7 @@ func TestMissingVariableIsNamed(t *testing.T) {
 	}
 }
 
-// impossible holds values that each variable must refuse.
+// impossible returns values that each variable must refuse.
 func impossible() map[string][]string {
 	numbers := []string{"-2", "1000000001", "99999999999999999999", "1.5", "1e3", "0x10", " 1", "1 ", "1,000", "١٠", "ten", "-"}
 	return map[string][]string{
@@ -228,8 +228,8 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-// FuzzBasePath: an accepted base path begins every route behind it. It has no slash at its end and no double slash, because no
-// request would match.
+// FuzzBasePath: an accepted base path is a prefix of every route's path. It has no slash at its end and no double slash,
+// because no request would match.
 func FuzzBasePath(f *testing.F) {
 	for _, seed := range []string{"", "/", "/usage", "/usage/v1/", "//", "//usage", "/usage//", "/a//b", "usage", "/a b", "/?"} {
 		f.Add(seed)
@@ -249,7 +249,8 @@ func FuzzBasePath(f *testing.F) {
 	})
 }
 
-// TestUsageAdminReadsItsVariables: usage-admin reads the same as usage-api, except the directory and the conversations.
+// TestUsageAdminReadsItsVariables: usage-admin reads the variables of usage-api, except for the directory and the
+// conversations.
 func TestUsageAdminReadsItsVariables(t *testing.T) {
 	t.Parallel()
 	environment := required()

@@ -12,7 +12,7 @@ import (
 
 // ProcessMessage is the configuration of the function process-message.
 type ProcessMessage struct {
-	FunctionName       string // as it is deployed
+	FunctionName       string // its name at Lambda
 	RestaurantsTable   string
 	BotsTable          string
 	UsageTable         string
@@ -21,14 +21,14 @@ type ProcessMessage struct {
 	TimeZone           *time.Location
 	BasePath           string
 	LogLevel           slog.Level
-	WebhookURL         string // the public address that Twilio signs
+	WebhookURL         string // the public address for which Twilio signs
 	BootstrapQueueURL  string
 	AWS
 	Twilio
 	Sufrah
 	Cache
 	TemplateSIDs       map[string]string            // of content templates, by key
-	TemplateCategories map[string]delivery.Category // WhatsApp's, by SID, of those that say so
+	TemplateCategories map[string]delivery.Category // WhatsApp's, by SID; only templates that have one
 }
 
 // LoadProcessMessage returns the configuration of process-message, or every fault of it, joined.
@@ -52,17 +52,16 @@ func LoadProcessMessage(given Environment) (ProcessMessage, error) {
 		TemplateSIDs:       e.templateSIDs(),
 		TemplateCategories: cache.ParseTemplateCategories(given),
 	}
-	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // a faulty address says nothing about the token
+	c.Twilio = e.twilio(c.WebhookURL == "" || e.servedHere(c.WebhookURL)) // an invalid address must not add a fault of the token
 	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()
 	c.Twilio.APIBase = e.serviceURL("TWILIO_API_BASE", "https://api.twilio.com")
 	return c, e.err()
 }
 
-// webhookPath is the function's path for messages, below any prefix of a stage or a custom domain.
+// webhookPath is the path of messages, without the prefix of a stage or a custom domain.
 const webhookPath = "/webhooks/whatsapp"
 
-// webhookURL is the webhook's public address. An address with another ending is refused, because every signature would be
-// wrong.
+// webhookURL returns the webhook's public address. It must end in webhookPath: otherwise every signature would be wrong.
 func (e *environment) webhookURL(name string) string {
 	value := e.serviceURL(name, "")
 	if value != "" && !strings.HasSuffix(value, webhookPath) {
@@ -71,7 +70,7 @@ func (e *environment) webhookURL(name string) string {
 	return value
 }
 
-// servedHere reports whether an address can be reached from this machine only.
+// servedHere reports whether an address is on this machine.
 func (e *environment) servedHere(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && e.localHost(u.Hostname())

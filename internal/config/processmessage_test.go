@@ -22,7 +22,7 @@ const (
 	welcome   = "HX0123456789abcdef0123456789abcdef"
 )
 
-// ofProcessMessage holds the variables of process-message that have no default, as a deployed stack has them.
+// ofProcessMessage returns the variables of process-message without a default, as in a deployed stack.
 func ofProcessMessage() map[string]string {
 	return map[string]string{
 		"RESTAURANTS_TABLE": "t-restaurants", "BOTS_TABLE": "t-bots", "USAGE_TABLE": "t-usage",
@@ -42,7 +42,7 @@ func ofWelcomeBootstrap() map[string]string {
 	}
 }
 
-// local has a local stack's differences: everything on this machine, and the secrets in the environment.
+// local returns the variables in which a local stack differs: everything on this machine, and secrets in the environment.
 func local() map[string]string {
 	return map[string]string{
 		"WEBHOOK_URL": "http://localhost:8080/webhooks/whatsapp", "TWILIO_SECRET_ARN": "", "TWILIO_AUTH_TOKEN": "local-twilio-token",
@@ -86,7 +86,7 @@ func processMessageDefaults() config.ProcessMessage {
 	}
 }
 
-// optionalOfServices are the shared variables that have defaults.
+// optionalOfServices are the variables with defaults that several functions have.
 var optionalOfServices = []string{
 	"TWILIO_API_BASE", "TWILIO_CONTENT_API_BASE", "CACHE_TLS", "CACHE_CLUSTER", "CACHE_USER", "CACHE_NAME", "SUFRAH_API_BASE", "SUFRAH_CACHE_TTL_MS",
 	"SUFRAH_API_KEY", "TWILIO_AUTH_TOKEN", "CONTENT_SID_WELCOME", "LOG_LEVEL", "BASE_PATH", "USAGE_TIME_ZONE",
@@ -250,9 +250,9 @@ func TestFaultyValueOfAServiceNamesItsVariable(t *testing.T) {
 	}
 	changes := map[string][]map[string]string{
 		"CACHE_ENDPOINT": cacheOver("cache.example.com", ":6379", "cache.example.com:", "[::1:6379", "https://cache.example.com:6379"),
-		"CACHE_TABLE":    {{"CACHE_TABLE": "t-cache"}}, // beside an endpoint
+		"CACHE_TABLE":    {{"CACHE_TABLE": "t-cache"}}, // with an endpoint too
 		"CACHE_TLS": {
-			{"CACHE_TLS": "false"}, // to another machine
+			{"CACHE_TLS": "false"}, // with another machine's endpoint
 			{"CACHE_TLS": "yes"}, {"CACHE_TLS": "1"}, {"CACHE_TLS": "TRUE"},
 			{"CACHE_TLS": "false", "CACHE_ENDPOINT": "localhost:6379", "CACHE_USER": "u", "CACHE_NAME": "n"},
 		},
@@ -264,9 +264,9 @@ func TestFaultyValueOfAServiceNamesItsVariable(t *testing.T) {
 			{"TWILIO_ACCOUNT_SID": masterSID[:33] + "g"},
 		},
 		"TWILIO_AUTH_TOKEN": {
-			{"TWILIO_AUTH_TOKEN": "s3cr3t"}, // both
+			{"TWILIO_AUTH_TOKEN": "s3cr3t"}, // with a secret's ARN too
 			{"TWILIO_AUTH_TOKEN": "s3cr3t", "TWILIO_SECRET_ARN": "", "AWS_SAM_LOCAL": "false"},
-			{"TWILIO_AUTH_TOKEN": "s3cr3t", "TWILIO_SECRET_ARN": ""}, // deployed
+			{"TWILIO_AUTH_TOKEN": "s3cr3t", "TWILIO_SECRET_ARN": ""}, // in a deployed stack
 			{"TWILIO_AUTH_TOKEN": "s3cr3t", "TWILIO_SECRET_ARN": "", "WEBHOOK_URL": "https://localhost.example.com/webhooks/whatsapp"},
 		},
 		"SUFRAH_API_KEY": {{"SUFRAH_API_KEY": "s3cr3t"}},
@@ -346,7 +346,7 @@ func TestAllFaultsOfServicesAreReportedAtOnce(t *testing.T) {
 	for _, name := range slices.Concat(optionalOfServices, slices.Collect(maps.Keys(ofProcessMessage())), slices.Collect(maps.Keys(ofWelcomeBootstrap()))) {
 		environment[name] = "s3cr3t value?"
 	}
-	for _, free := range []string{"AWS_SAM_LOCAL", "CACHE_USER", "CACHE_NAME"} { // anything goes
+	for _, free := range []string{"AWS_SAM_LOCAL", "CACHE_USER", "CACHE_NAME"} { // every value is allowed
 		delete(environment, free)
 	}
 	_, messageErr := loadProcessMessage(environment)

@@ -4,9 +4,9 @@ import "log/slog"
 
 // ReleaseCheck is the configuration of the function release-check.
 type ReleaseCheck struct {
-	FunctionName string // as it is deployed
+	FunctionName string // its name at Lambda
 	LogLevel     slog.Level
-	CodeDeploy   string // endpoint; "" is AWS's own
+	CodeDeploy   string // CodeDeploy's endpoint; "" is AWS's own
 	Lambda       string
 	AWS
 }

@@ -13,24 +13,24 @@ import (
 // Twilio has Twilio's addresses and the account. Exactly one of SecretARN and AuthToken is set.
 type Twilio struct {
 	AccountSID     string // Sufrah's own account
-	SecretARN      string // of the secret with every account's auth token
-	AuthToken      string // of Sufrah's own account, in a local stack
-	APIBase        string // of functions that send messages
+	SecretARN      string // secret with the auth tokens of all accounts
+	AuthToken      string // auth token of Sufrah's own account, in a local stack
+	APIBase        string // only of functions that send messages
 	ContentAPIBase string
 }
 
 // Sufrah has the Sufrah API's address and key. Exactly one of SecretARN and APIKey is set.
 type Sufrah struct {
 	APIBase   string
-	SecretARN string // of the secret with the key
+	SecretARN string // secret with the key
 	APIKey    string
-	CacheTTL  time.Duration // time for which an answer is fresh
+	CacheTTL  time.Duration // how long an answer is fresh
 }
 
-// Cache says how to reach the cache. Exactly one of Endpoint and Table is set; the others are for an endpoint. User and Name are
-// either both empty, which connects without a password, or the user's and the cache's names for IAM.
+// Cache has the address of the cache. Exactly one of Endpoint and Table is set; the other fields belong to Endpoint. User and
+// Name are the user's and the cache's names for IAM; if both are empty, the cache needs no password.
 type Cache struct {
-	Table    string // of DynamoDB
+	Table    string // name of a DynamoDB table
 	Endpoint string // host:port of a server that speaks Valkey's protocol
 	TLS      bool
 	Cluster  bool
@@ -38,8 +38,8 @@ type Cache struct {
 	Name     string
 }
 
-// AWS has the addresses of a function's AWS, and the function's credentials. Lambda sets the region and the credentials. The
-// endpoints are stand-ins'; "" is AWS's own.
+// AWS has a function's region, credentials and endpoints. Lambda sets the region and the credentials. An endpoint is a
+// stand-in's; "" is AWS's own.
 type AWS struct {
 	Region          string
 	AccessKeyID     string
@@ -51,7 +51,7 @@ type AWS struct {
 	XRayDaemon      string // host:port; "" if there is none
 }
 
-// aws reads the function's region and credentials. The functions that call a service read its endpoint.
+// aws returns the function's region and credentials. The functions that call a service read its endpoint themselves.
 func (e *environment) aws() AWS {
 	return AWS{
 		Region:          e.required("AWS_REGION"),
@@ -66,7 +66,7 @@ func (e *environment) dynamoDB() string       { return e.endpoint("AWS_ENDPOINT_
 func (e *environment) sqs() string            { return e.endpoint("AWS_ENDPOINT_URL_SQS") }
 func (e *environment) secretsManager() string { return e.endpoint("AWS_ENDPOINT_URL_SECRETSMANAGER") }
 
-// endpoint is a service's URL, or "".
+// endpoint returns a service's URL, or "".
 func (e *environment) endpoint(name string) string {
 	if e.optional(name, "") == "" {
 		return ""
@@ -135,14 +135,14 @@ func validAccountSID(sid string) bool {
 	return ok && len(digits) == 32 && strings.Trim(digits, "0123456789abcdefABCDEF") == ""
 }
 
-// validSecretARN reports whether arn is of the form arn:aws:secretsmanager:<region>:<account>:secret:<name>.
+// validSecretARN reports whether arn has the form arn:aws:secretsmanager:<region>:<account>:secret:<name>.
 func validSecretARN(arn string) bool {
 	parts := strings.Split(arn, ":")
 	return len(parts) == 7 && !slices.Contains(parts, "") && !strings.ContainsAny(arn, " \t\r\n") &&
 		parts[0] == "arn" && parts[2] == "secretsmanager" && parts[5] == "secret"
 }
 
-// secret returns the ARN of a secret or its plain value. Exactly one of them must be set.
+// secret returns a secret's ARN, or its value in plain. Exactly one of the variables must be set.
 func (e *environment) secret(arnVariable, plainVariable string) (arn, plain string) {
 	arn, plain = e.optional(arnVariable, ""), e.optional(plainVariable, "")
 	switch {
@@ -156,7 +156,7 @@ func (e *environment) secret(arnVariable, plainVariable string) (arn, plain stri
 	return arn, plain
 }
 
-// serviceURL is an absolute URL without credentials, query or fragment, over TLS unless it leads to this machine.
+// serviceURL returns an absolute URL without credentials, query or fragment. It must use TLS unless the host is this machine.
 func (e *environment) serviceURL(name, fallback string) string {
 	value := e.optional(name, fallback)
 	if value == "" {
@@ -172,7 +172,7 @@ func (e *environment) serviceURL(name, fallback string) string {
 	return value
 }
 
-// localHost reports whether a host is this machine. Inside the container of `sam local` every host may be.
+// localHost reports whether a host is this machine. In a container of `sam local`, every host may be.
 func (e *environment) localHost(host string) bool {
 	if e.samLocal() || host == "localhost" {
 		return true
@@ -201,7 +201,7 @@ func (e *environment) milliseconds(name string, fallback, least, most time.Durat
 	return time.Duration(e.integer(name, fallback.Milliseconds(), least.Milliseconds(), most.Milliseconds())) * time.Millisecond
 }
 
-// templateSIDs returns the SIDs of content templates by key. Any variable that begins with CONTENT_SID_ is one.
+// templateSIDs returns the SIDs of content templates by key, from all variables that begin with CONTENT_SID.
 func (e *environment) templateSIDs() map[string]string {
 	sids, err := cache.ParseTemplateSIDs(e.given)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // UsageAdmin is the configuration of the function usage-admin.
 type UsageAdmin struct {
-	FunctionName      string // as it is deployed
+	FunctionName      string // its name at Lambda
 	RestaurantsTable  string
 	BotsTable         string
 	UsageTable        string

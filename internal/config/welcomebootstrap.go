@@ -7,16 +7,16 @@ import (
 
 // WelcomeBootstrap is the configuration of the function welcome-bootstrap.
 type WelcomeBootstrap struct {
-	FunctionName       string // as it is deployed
+	FunctionName       string // its name at Lambda
 	BootstrapQueueURL  string
 	DeadLetterQueueURL string
-	BackoffDelay       time.Duration // before the second attempt at a job; doubled before each further one
-	Attempts           int64         // at a job, before the queue moves it to the dead-letter queue
-	JobsPerMinute      int64         // that may call Sufrah, over all instances
-	MaxAge             time.Duration // of a job that is still worth carrying out
+	BackoffDelay       time.Duration // wait before the second attempt at a job; doubled before each further one
+	Attempts           int64         // attempts after which the queue moves a job to the dead-letter queue
+	JobsPerMinute      int64         // jobs that may call Sufrah in a minute, in all instances together
+	MaxAge             time.Duration // an older job is no longer worth carrying out
 	LogLevel           slog.Level
 	AWS
-	ProductCalls int64 // to Sufrah for products, of one job; 0 prefetches none
+	ProductCalls int64 // a job's calls to Sufrah for products; 0 prefetches none
 	Twilio
 	Sufrah
 	Cache
@@ -30,9 +30,9 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		FunctionName:       e.functionName("welcome-bootstrap"),
 		BootstrapQueueURL:  e.serviceURL("BOOTSTRAP_QUEUE_URL", ""),
 		DeadLetterQueueURL: e.serviceURL("DEAD_LETTER_QUEUE_URL", ""),
-		// Twelve hours is the longest that SQS hides a message.
+		// SQS hides a message for at most twelve hours.
 		BackoffDelay:  e.milliseconds("QUEUE_BACKOFF_DELAY", 5*time.Second, 0, 12*time.Hour),
-		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // as many as a redrive policy may have
+		Attempts:      e.integer("QUEUE_RETRY_ATTEMPTS", 3, 1, 1000), // the limit of a redrive policy
 		JobsPerMinute: e.integer("JOB_RATE_PER_MINUTE", 20, 1, 60_000),
 		MaxAge:        e.milliseconds("BOOTSTRAP_MAX_AGE_MS", 10*time.Minute, time.Second, 24*time.Hour),
 		ProductCalls:  e.integer("BOOTSTRAP_PRODUCT_CALLS", 3, 0, 100),
@@ -43,6 +43,6 @@ func LoadWelcomeBootstrap(given Environment) (WelcomeBootstrap, error) {
 		TemplateSIDs:  e.templateSIDs(),
 	}
 	c.DynamoDB, c.SQS, c.SecretsManager = e.dynamoDB(), e.sqs(), e.secretsManager()
-	c.Twilio = e.twilio(c.BootstrapQueueURL == "" || e.servedHere(c.BootstrapQueueURL)) // a faulty address says nothing about the token
+	c.Twilio = e.twilio(c.BootstrapQueueURL == "" || e.servedHere(c.BootstrapQueueURL)) // an invalid address must not add a fault of the token
 	return c, e.err()
 }

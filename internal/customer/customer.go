@@ -1,8 +1,8 @@
-// Package customer knows the ids by which customers are known: a phone number in E.164 form, or a business-scoped user id
-// (BSUID), which WhatsApp gives a user for one business. A user with a username may show no number at all.
+// Package customer defines the two ids of a customer: a phone number in E.164 form, and a business-scoped user id (BSUID),
+// which WhatsApp gives a user for one business. A user with a username may hide the number.
 //
-// Meta, "Business-scoped user IDs" (developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids):
-// the two letters of a country, a dot, and 1 to 128 letters and digits, such as US.13491208655302741918.
+// A BSUID is the two letters of a country, a dot, and 1 to 128 letters and digits, such as US.13491208655302741918 (Meta,
+// "Business-scoped user IDs", developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids).
 package customer
 
 import (
@@ -18,10 +18,10 @@ var ErrInvalid = errors.New("neither an international phone number, such as +966
 const (
 	whatsApp      = "whatsapp:"
 	countryLength = len("SA.")
-	maxUserID     = 128 // behind the country
+	maxUserID     = 128 // without the country and the dot
 )
 
-// Parse returns a customer's id: a number in E.164 form, in whichever way phone.Parse takes it, or a BSUID. Either may have
+// Parse returns a customer's id: a number in E.164 form, from any form that phone.Parse accepts, or a BSUID. Either may have
 // "whatsapp:" in front.
 func Parse(text string) (string, error) {
 	if id := strings.TrimPrefix(strings.TrimSpace(text), whatsApp); IsUserID(id) {
@@ -57,6 +57,6 @@ func Valid(text string) bool {
 	return err == nil && id == text
 }
 
-// Address returns where WhatsApp messages to a customer go: a number keeps its plus sign, and a BSUID has none
+// Address returns the address of WhatsApp messages to a customer. A number keeps its plus sign, and a BSUID has none
 // (nyaruka/courier #1083).
 func Address(id string) string { return whatsApp + id }

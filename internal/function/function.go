@@ -24,11 +24,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// Build returns the handler that all invocations share. It makes no call, so that a cold start is short and an outage
-// elsewhere keeps no instance from starting. If the environment is faulty, the error names every fault.
+// Build returns the handler for all invocations. It makes no call, so that a cold start is short, and an instance starts even
+// during an outage. If the environment is faulty, the error has every fault.
 type Build[H any] func(environ config.Environment, now func() time.Time, log io.Writer) (H, error)
 
-// AWS returns the SDK's configuration for a service at the endpoint; "" is AWS's own.
+// AWS returns the SDK's configuration for a service at an endpoint; "" is AWS's own.
 func AWS(settings config.AWS, endpoint string) aws.Config {
 	c := awsconfig.New(settings.Region, aws.Credentials{
 		AccessKeyID: settings.AccessKeyID, SecretAccessKey: settings.SecretAccessKey, SessionToken: settings.SessionToken,
@@ -40,14 +40,14 @@ func AWS(settings config.AWS, endpoint string) aws.Config {
 	return c
 }
 
-// Tracer returns the sender of an invocation's calls to X-Ray, nil if no daemon takes them.
+// Tracer returns the tracer that sends an invocation's calls to X-Ray, nil if there is no daemon.
 func Tracer(settings config.AWS) *timing.Tracer {
 	return timing.NewTracer(settings.XRayDaemon, rand.Uint64)
 }
 
-// A function's heap is a few megabytes, so with Go's default every fiftieth invocation or so would pay for a collection. The
-// heap may grow to this percentage of the live data, and the limit keeps it below the function's memory, because the binary and
-// stacks need a part too.
+// A function's heap has a few megabytes, so with Go's default every fiftieth invocation or so would pay for a collection.
+// Therefore the heap may grow to this percentage of the live data. The limit keeps it below the function's memory, which must
+// also hold the binary and the stacks.
 const (
 	heapGrowth   = 400
 	heapPart     = 3
@@ -55,7 +55,7 @@ const (
 	bytesPerMega = 1 << 20
 )
 
-// setHeap sets the garbage collector for small heaps that may grow. GOGC and GOMEMLIMIT, where they are set, win.
+// setHeap sets the garbage collector for small heaps that may grow. GOGC and GOMEMLIMIT take precedence if they are set.
 func setHeap(environ config.Environment) {
 	if environ.Get("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
@@ -65,23 +65,24 @@ func setHeap(environ config.Environment) {
 	}
 }
 
-// loadRoots reads the system's root certificates, which the first connection would do otherwise. Parsing some 145 of them takes
-// milliseconds of a whole processor, which Lambda gives a function while it starts, and several times as long in an invocation:
-// 512 MB are 0.29 of a processor (AWS, Lambda developer guide). The channel is closed when they have been read.
+// loadRoots parses the system's root certificates, which otherwise the first connection would do. Parsing some 145 of them
+// takes milliseconds of a whole processor. Lambda gives a function a whole processor while it starts, but only a part of one
+// in an invocation: 0.29 at 512 MB (AWS, Lambda developer guide). The channel is closed when they have been parsed.
 func loadRoots() <-chan struct{} {
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		_, _ = x509.SystemCertPool() // a user of the certificates is told if there are none
+		_, _ = x509.SystemCertPool() // if there are none, the first connection fails and says so
 	}()
 	return loaded
 }
 
-// Health returns a function's checks. It is called for each health event, and makes clients of its own, because an instance's
-// cached values, such as a secret's, may be out of date.
+// Health returns a function's checks. It is called for each health event and makes new clients, because an instance's cached
+// values, such as a secret's, may be out of date.
 type Health func(environ config.Environment, now func() time.Time, log io.Writer) (health.Subject, error)
 
-// Handler returns a handler of the function's invocations: its build's handler, and health events.
+// Handler returns the handler of a function's invocations. It answers health events, and passes all others to the handler
+// that build returns.
 func Handler[H any](build Build[H], check Health, environ config.Environment, now func() time.Time, log io.Writer) (lambda.Handler, error) {
 	handler, err := build(environ, now, log)
 	if err != nil {
@@ -90,7 +91,7 @@ func Handler[H any](build Build[H], check Health, environ config.Environment, no
 	return examined{lambda.NewHandler(handler), func() (health.Subject, error) { return check(environ, now, log) }, environ.Get("RELEASE")}, nil
 }
 
-// examined answers health events, and hands on all others.
+// examined answers health events, and passes all others on.
 type examined struct {
 	lambda.Handler
 	subject func() (health.Subject, error)
@@ -115,14 +116,14 @@ func (e examined) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 }
 
 // Run builds the function's handler and serves invocations until Lambda ends the process. It returns only if the handler
-// can't be built, after it has logged why.
+// can't be built, after it has logged the reason.
 func Run[H any](name string, build Build[H], check Health, environ config.Environment, log io.Writer) error {
 	setHeap(environ)
 	roots := loadRoots()
 	handler, err := Handler(build, check, environ, time.Now, log)
 	<-roots
 	if err != nil {
-		// Alarms find a function's lines by the name that it is deployed under.
+		// Alarms find a function's log lines by its name at Lambda.
 		deployed := cmp.Or(environ.Get("AWS_LAMBDA_FUNCTION_NAME"), name)
 		logging.New(log, slog.LevelError, deployed).Error("start failed", slog.Any("error", err))
 		return err

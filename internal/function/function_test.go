@@ -26,7 +26,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/welcomebootstrap"
 )
 
-// asFunction, followed by a function's name, makes the test's program run as that function's main.
+// asFunction, followed by a function's name, makes this test's program run as that function.
 const asFunction = "-as-function"
 
 func TestMain(m *testing.M) {
@@ -51,7 +51,7 @@ func run(name string, environ []string, log io.Writer) error {
 	}
 }
 
-// TestHeap isn't parallel: the garbage collector is the process's.
+// TestHeap isn't parallel, because the garbage collector belongs to the whole process.
 func TestHeap(t *testing.T) {
 	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64)
 	t.Cleanup(func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) })
@@ -76,8 +76,8 @@ func TestHeap(t *testing.T) {
 	}
 }
 
-// TestEmptyEnvironment starts each function as `env -i` does. One line names all that is missing, so that nobody has to start
-// it again to learn of the next variable.
+// TestEmptyEnvironment starts each function with an empty environment. A single line names everything that is missing, so
+// that nobody has to start the function again to learn of the next variable.
 func TestEmptyEnvironment(t *testing.T) {
 	t.Parallel()
 	account := []string{"AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"}
@@ -98,7 +98,7 @@ func TestEmptyEnvironment(t *testing.T) {
 			defer cancel()
 			var stdout, stderr bytes.Buffer
 			command := exec.CommandContext(ctx, self, asFunction, name)
-			command.Env, command.Stdout, command.Stderr = []string{}, &stdout, &stderr // an empty list, where nil would inherit
+			command.Env, command.Stdout, command.Stderr = []string{}, &stdout, &stderr // nil would inherit this process's environment
 			if exit, ok := errors.AsType[*exec.ExitError](command.Run()); !ok || exit.ExitCode() != 1 {
 				t.Fatalf("it ended with %v, want status 1; it wrote %s %s", exit, &stdout, &stderr)
 			}
@@ -122,7 +122,7 @@ func TestEmptyEnvironment(t *testing.T) {
 	}
 }
 
-// TestFaultsNameTheFunction: the line goes by the name that the function is deployed under, which alarms look for.
+// TestFaultsNameTheFunction: the log line has the function's name at Lambda, by which alarms find it.
 func TestFaultsNameTheFunction(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

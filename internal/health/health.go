@@ -1,8 +1,8 @@
 // Package health lets a release, or an operator, ask a deployed function whether it can do its work.
 //
-// A health event has a form that only a direct invocation can have, {"check": "health"} and nothing else. Events of API Gateway
-// and SQS always have other members beside a client's text, so neither can carry a health event: asking needs
-// lambda:InvokeFunction. The report names missing parts, and never a value of a secret or an item.
+// A health event is {"check": "health"} and nothing else. Only a direct invocation can send it, which needs
+// lambda:InvokeFunction: an event of API Gateway or SQS always has other members too, whatever text a client sends. The
+// report names missing parts, and never contains a secret's or an item's value.
 package health
 
 import (
@@ -20,7 +20,8 @@ import (
 // Event is the payload that asks for a report.
 const Event = `{"check": "health"}`
 
-// maxEvent bounds the examined event: the smallest event of API Gateway or SQS is several times as long.
+// maxEvent bounds the length of an event that is examined. Even the smallest event of API Gateway or SQS is several times as
+// long.
 const maxEvent = 64
 
 // Asked reports whether a payload is a health event.
@@ -36,13 +37,14 @@ func Asked(payload []byte) bool {
 	return decoder.Decode(&event) == nil && event.Check == "health" && !decoder.More()
 }
 
-// Check is one thing that a function can't do without.
+// Check checks one thing that a function needs.
 type Check struct {
 	Name string // "table sufrah-prod-usage", "cache", "secret of Sufrah's key"
 	Run  func(context.Context) error
 }
 
-// Settings are the parts of a function's configuration that must agree with other functions', or with settings elsewhere.
+// Settings are the parts of a function's configuration that must agree with other functions' settings, or with settings
+// elsewhere.
 type Settings struct {
 	Release    string `json:"release,omitempty"`
 	TimeZone   string `json:"timeZone,omitempty"`
@@ -53,7 +55,7 @@ type Settings struct {
 type Subject struct {
 	Settings Settings
 	Checks   []Check
-	Close    func() // releases the checks' connections; nil for none
+	Close    func() // closes the checks' connections; may be nil
 }
 
 // Report is the answer to a health event.
@@ -70,10 +72,10 @@ type Result struct {
 	DurationMs float64 `json:"durationMs"`
 }
 
-// timeout bounds each check. It is longer than any client's own, and shorter than the shortest time of an invocation.
+// timeout bounds each check. It is longer than any client's own time-out, and shorter than any function's.
 const timeout = 7 * time.Second
 
-// Examine carries out a subject's checks, all at the same time.
+// Examine carries out a subject's checks at the same time.
 func Examine(ctx context.Context, s Subject) Report {
 	if s.Close != nil {
 		defer s.Close()
@@ -104,7 +106,7 @@ func carryOut(ctx context.Context, c Check) (err error) {
 	return c.Run(ctx)
 }
 
-// Faults returns the faults, a sentence for each; nil if there are none.
+// Faults returns a sentence for each fault, nil if there are none.
 func (r Report) Faults() (faults []string) {
 	for _, c := range r.Checks {
 		if c.Error != "" {

@@ -1,8 +1,8 @@
-// Package httpedge is the entrance of every HTTP request: it finds the route, answers refusals and panics in our APIs' common
-// form, names the request and writes its log line. Handlers return a value or an error and know nothing of either.
+// Package httpedge is the entrance of every HTTP request. It finds the route, names the request, and writes its log line.
+// Refusals and panics are answered in the form that our APIs share. A handler only returns a value or an error.
 //
-// A trailing slash makes no difference, on any route and with any method. A path that isn't in its shortest form ("//", "..")
-// is unknown: the standard library's redirect to the clean path would turn a POST into a GET.
+// A trailing slash makes no difference, on any route and with any method. A path with "//" or ".." is unknown: the standard
+// library would redirect to the clean path, which turns a POST into a GET.
 package httpedge
 
 import (
@@ -24,15 +24,15 @@ import (
 
 // Options configure an Edge.
 type Options struct {
-	// Log gets one line for each request.
+	// Log gets a line for each request.
 	Log *slog.Logger
 	Now func() time.Time
 	// RequestID names the request in the log and in the answer's X-Request-Id header; an empty name is left out.
 	RequestID func(context.Context) string
-	// Translate returns the refusal that an error of a handler leads to, nil if it is a fault of ours. It isn't asked
-	// about errors that are or wrap a *Refusal.
+	// Translate returns the refusal for a handler's error, nil if the error is a fault of ours. It isn't called for an error
+	// that is or wraps a *Refusal.
 	Translate func(error) *Refusal
-	// Answered, if it isn't nil, is told of each request's end: nil, or the error that led to a refusal. For metrics.
+	// Answered is called at the end of each request, for metrics, with nil or the error that was refused. It may be nil.
 	Answered func(err error)
 }
 
@@ -40,14 +40,14 @@ type Options struct {
 type Route struct {
 	Pattern string // a path pattern of http.ServeMux, without a method
 	Methods []string
-	// Answer returns the value that is sent as JSON with status 200 (a Document as it is), or an error.
+	// Answer returns an error, or the value to be sent as JSON with status 200. A Document is sent unchanged.
 	Answer func(*Call) (any, error)
 }
 
 // Document is an answer that isn't JSON.
 type Document struct{ ContentType, Body string }
 
-// Call is one request on its way through a handler.
+// Call is a request that a handler answers.
 type Call struct {
 	*http.Request
 	noted []slog.Attr
@@ -145,8 +145,8 @@ func (e *Edge) refusal(err error) *Refusal {
 	return errInternal
 }
 
-// levelOf returns the level of a refused request's line: the error's level if it has one, otherwise ERROR for our fault and
-// WARN for the caller's.
+// levelOf returns the log level of a refused request. An error may have a level of its own; otherwise our faults are ERROR,
+// and the caller's are WARN.
 func levelOf(status int, err error) slog.Level {
 	var leveled interface{ LogLevel() slog.Level }
 	switch {
@@ -160,7 +160,7 @@ func levelOf(status int, err error) slog.Level {
 
 func write(w http.ResponseWriter, method string, status int, body any) {
 	header := w.Header()
-	header.Set("Cache-Control", "no-store") // figures change with every message, and differ by caller
+	header.Set("Cache-Control", "no-store") // figures change with every message, and depend on the caller
 	header.Set("X-Content-Type-Options", "nosniff")
 	document, isDocument := body.(Document)
 	header.Set("Content-Type", cmp.Or(document.ContentType, "application/json"))
@@ -168,7 +168,7 @@ func write(w http.ResponseWriter, method string, status int, body any) {
 	if method == http.MethodHead {
 		return
 	}
-	// The only errors are failed writes to a caller that has gone away.
+	// Writing fails only if the caller has gone.
 	if isDocument {
 		_, _ = io.WriteString(w, document.Body)
 		return

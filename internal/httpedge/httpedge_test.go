@@ -22,15 +22,14 @@ import (
 
 var errBusy = errors.New("busy")
 
-// operators is an error that an operator must be told of.
+// operators is an error that must be reported to an operator.
 type operators struct{ error }
 
 func (e operators) Unwrap() error { return e.error }
 
 func (operators) LogLevel() slog.Level { return slog.LevelError }
 
-// do sends a request to an edge of which each route fails, or answers, in its way, and returns the answer and the only log
-// line.
+// do sends a request to an edge whose routes fail or answer in different ways. It returns the answer and the only log line.
 func do(t *testing.T, method, path string) (*httptest.ResponseRecorder, map[string]any) {
 	t.Helper()
 	answers := map[string]func(*httpedge.Call) (any, error){

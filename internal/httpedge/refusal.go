@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Refusal is an answer other than 200, and the error behind it: a sentence for a person and a code for a program. The rest of
-// the error stays inside, in the log.
+// Refusal is an answer with an error status. It has a sentence for a person and a code for a program. The error that caused
+// it is only logged.
 type Refusal struct {
 	Status  int               `json:"-"`
 	Message string            `json:"error"`
 	Code    string            `json:"code"`
-	Header  map[string]string `json:"-"` // sent along
+	Header  map[string]string `json:"-"` // additional headers of the answer
 }
 
-// Error returns the message without its full stop: in the log, the cause follows after a colon.
+// Error returns the message without its full stop, because in the log a colon and the cause follow.
 func (r *Refusal) Error() string { return strings.TrimSuffix(r.Message, ".") }
 
 var (
@@ -32,14 +32,14 @@ func methodRefused(allowed []string) *Refusal {
 	}
 }
 
-// InvalidParameter refuses a parameter's value. The problem completes "Parameter 'name' …".
+// InvalidParameter refuses a parameter's value. problem completes the sentence "Parameter 'name' …".
 func InvalidParameter(name, problem string) *Refusal {
 	return &Refusal{
 		Status: http.StatusBadRequest, Message: fmt.Sprintf("Parameter '%s' %s.", name, problem), Code: "invalid_parameter",
 	}
 }
 
-// Unavailable tells the caller to try again after so many seconds.
+// Unavailable tells the caller to try again after a number of seconds.
 func Unavailable(message, seconds string) *Refusal {
 	return &Refusal{
 		Status: http.StatusServiceUnavailable, Message: message, Code: "unavailable", Header: map[string]string{"Retry-After": seconds},

@@ -36,36 +36,36 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/timing"
 )
 
-// DefaultMaxBodyBytes is the largest request body, after base64 decoding, when Options does not say.
+// DefaultMaxBodyBytes bounds a request's body, after base64 decoding, unless Options has another limit.
 const DefaultMaxBodyBytes = 64 << 10
 
-// Options says how events become requests.
+// Options configure the translation of events into requests.
 type Options struct {
-	// BasePath is the part of the path that a custom domain puts before the API's own paths ("/usage" or "usage/v1").
-	// A path without it is served as it is, since the API's default endpoint has no base path. Empty: none.
+	// BasePath is the path that a custom domain puts before the API's own paths ("/usage" or "usage/v1"). A path without it
+	// is served unchanged, because the API's default endpoint has no base path. Empty: none.
 	BasePath string
 
-	// MaxBodyBytes bounds the decoded request body; more is answered 413. Zero or less: DefaultMaxBodyBytes.
+	// MaxBodyBytes bounds the decoded body; a longer one is answered with 413. Zero or less: DefaultMaxBodyBytes.
 	MaxBodyBytes int
 
 	// Tracer sends a request's calls to X-Ray; nil sends nothing.
 	Tracer *timing.Tracer
 
-	// Missed is told the path of each request that missed the service level: it was answered with 5xx, or after Within. It may
-	// be nil.
+	// Missed is called with the path of each request that misses the service level: it is answered with 5xx, or after more
+	// than Within. It may be nil.
 	Missed func(path string)
 	Within time.Duration
 
-	// Logger gets one line for every event that could not be served as it should have been. It must not be nil.
+	// Logger gets a line for every event that couldn't be served properly. It must not be nil.
 	Logger *slog.Logger
 }
 
 // Handler is a Lambda handler of API Gateway's events.
 type Handler = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
 
-// New returns a Lambda handler that serves API Gateway's events with h. Its error is always nil: an event that is no
-// HTTP request is answered 400, a body over the limit 413, and a handler that panics 500, each with a JSON body
-// {"error": …, "code": …}. A request's context carries its RequestID and ends shortly before the invocation does.
+// New returns a Lambda handler that serves API Gateway's events with h. It never returns an error. An event that isn't an
+// HTTP request is answered with 400, a body over the limit with 413, and a panic of h with 500, each with a JSON body
+// {"error": …, "code": …}. A request's context has its RequestID, and ends shortly before the invocation does.
 func New(h http.Handler, opts Options) Handler {
 	s := &server{
 		basePath:     strings.Trim(opts.BasePath, "/"),
@@ -84,8 +84,8 @@ func New(h http.Handler, opts Options) Handler {
 
 type requestIDKey struct{}
 
-// RequestID returns the id by which a request is found in the logs: API Gateway's, or Lambda's where the invocation did
-// not come through New. It is empty outside an invocation.
+// RequestID returns the id of a request in the logs: API Gateway's, or Lambda's if the invocation wasn't served by New. It is
+// empty outside an invocation.
 func RequestID(ctx context.Context) string {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
 		return id
@@ -96,8 +96,8 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// answerMargin is the time between the end of the request's context and the invocation's end. In it, a waiting request can be
-// answered as unavailable; at the invocation's own end the caller would get API Gateway's bare 500.
+// answerMargin is the time between the end of the request's context and the end of the invocation. It is enough to answer a
+// waiting request as unavailable. Otherwise the caller would get API Gateway's bare 500.
 const answerMargin = 500 * time.Millisecond
 
 type server struct {
@@ -169,8 +169,8 @@ var (
 	errNoMethod     = errors.New("the event has no HTTP method: it is not of payload format 2.0")
 )
 
-// normalize returns the event in the form that the adapter converts without an error and without a loss, or an error
-// that names no part of the request but the faulty one.
+// normalize returns the event in a form that the adapter converts without error or loss. Its own error quotes only the faulty
+// part of the request.
 func (s *server) normalize(event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPRequest, error) {
 	body, err := s.decodeBody(event)
 	if err != nil {
@@ -178,8 +178,8 @@ func (s *server) normalize(event events.APIGatewayV2HTTPRequest) (events.APIGate
 	}
 	event.Body, event.IsBase64Encoded = body, false
 
-	// API Gateway decodes the path but not the query. The adapter parses both as parts of one URL, where a "%" or "?"
-	// of the decoded path, or a "#" of either, would mean something else.
+	// API Gateway decodes the path but not the query. The adapter parses both together as a URL, in which a "%" or "?" of the
+	// decoded path, or a "#" of either, would have another meaning.
 	event.RawPath = (&url.URL{Path: s.path(event)}).EscapedPath()
 	event.RawQueryString = strings.ReplaceAll(event.RawQueryString, "#", "%23")
 
@@ -201,13 +201,13 @@ func (s *server) decodeBody(event events.APIGatewayV2HTTPRequest) (string, error
 	return body, nil
 }
 
-// path returns the path of the API that the event is for.
+// path returns the event's path within the API.
 func (s *server) path(event events.APIGatewayV2HTTPRequest) string {
 	return s.trimPath(cmp.Or(event.RawPath, event.RequestContext.HTTP.Path), event.RequestContext.Stage)
 }
 
-// trimPath cuts the stage and then the base path off path. API Gateway puts a named stage in front of every path, on
-// the default endpoint as on a custom domain; the $default stage leaves none.
+// trimPath cuts the stage and then the base path off a path. API Gateway puts a named stage in front of every path, on the
+// default endpoint and on custom domains. It doesn't do so for the stage $default.
 func (s *server) trimPath(path, stage string) string {
 	if stage != "$default" {
 		path = cutSegments(path, stage)
@@ -219,8 +219,8 @@ func (s *server) trimPath(path, stage string) string {
 	return path
 }
 
-// cutSegments removes prefix, which has no slashes at its ends, where path begins with its segments as wholes: "api" is
-// cut off "/api/usage" but not off "/apiary".
+// cutSegments removes prefix from path if path begins with its whole segments: "api" is cut off "/api/usage" but not off
+// "/apiary". prefix has no slash at its ends.
 func cutSegments(path, prefix string) string {
 	if prefix == "" {
 		return path
@@ -232,8 +232,8 @@ func cutSegments(path, prefix string) string {
 	return path
 }
 
-// checkRequest builds the request as the adapter is about to, since the adapter's own failure would print the request
-// to standard output and fail the invocation.
+// checkRequest builds the request in the same way as the adapter. If the adapter itself failed, it would print the request to
+// standard output and fail the invocation.
 func checkRequest(event events.APIGatewayV2HTTPRequest) error {
 	method := event.RequestContext.HTTP.Method
 	if method == "" {
@@ -245,7 +245,7 @@ func checkRequest(event events.APIGatewayV2HTTPRequest) error {
 	}
 	if _, err := http.NewRequestWithContext(context.Background(), strings.ToUpper(method), target, nil); err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
-			err = parse.Err // the outer error repeats the whole URL
+			err = parse.Err // the outer error has the whole URL
 		}
 		return fmt.Errorf("building the request: %w", err)
 	}
@@ -263,7 +263,7 @@ func internalError() events.APIGatewayV2HTTPResponse {
 	return failure(http.StatusInternalServerError, "Something went wrong on our side.", "internal_error")
 }
 
-// failure returns an error answer. Sentence and code are constants that need no JSON escaping.
+// failure returns an error answer. sentence and code must need no JSON escaping.
 func failure(status int, sentence, code string) events.APIGatewayV2HTTPResponse {
 	return events.APIGatewayV2HTTPResponse{
 		StatusCode: status,

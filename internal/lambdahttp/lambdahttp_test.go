@@ -31,7 +31,7 @@ type seen struct {
 	Cookies                                                []string
 }
 
-// observe is a handler that answers 204 and notes its request.
+// observe is a handler that notes its request and answers 204.
 func observe(got *seen) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -46,7 +46,7 @@ func observe(got *seen) http.Handler {
 	})
 }
 
-// handle sends one event through h and fails the test if the invocation fails.
+// handle sends an event to h. It fails the test if the invocation fails.
 func handle(
 	t *testing.T, h http.Handler, opts lambdahttp.Options, event events.APIGatewayV2HTTPRequest,
 ) events.APIGatewayV2HTTPResponse {
@@ -300,7 +300,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRefusalHidesRequest keeps a query, which may hold something private, out of the log.
+// TestRefusalHidesRequest: a query, which may be private, doesn't appear in the log.
 func TestRefusalHidesRequest(t *testing.T) {
 	t.Parallel()
 	event := request("GET", "/")
@@ -496,7 +496,7 @@ func TestHandlerEndsBeforeTheInvocation(t *testing.T) {
 	}
 }
 
-// failOnError is a log handler that fails the test on an error: one would mean that the adapter failed or panicked.
+// failOnError is a log handler that fails the test on an error, which would mean that the adapter failed or panicked.
 type failOnError struct {
 	slog.Handler
 	t *testing.T
@@ -566,7 +566,7 @@ func ExampleNew() {
 	// Output: 200 usage of clxyz123abc <nil>
 }
 
-// TestMissed: a request misses the service level by its status, or by its time.
+// TestMissed: a request misses the service level by its status or by its duration.
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

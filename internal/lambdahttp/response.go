@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// strict gives h a ResponseWriter that answers as net/http's server does where the adapter's own does not: the first
-// status counts, later ones are ignored, an answer without any is 200, and headers are final once the status is.
+// strict gives h a ResponseWriter that behaves like that of net/http's server, as the adapter's own doesn't. Only the first
+// status counts, an answer without a status is 200, and headers are final once the status is set.
 func strict(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		strict := &response{out: w, header: http.Header{}}
@@ -22,11 +22,11 @@ type response struct {
 	wroteHeader bool
 }
 
-// Header returns the headers that the first call of WriteHeader or Write sends.
+// Header returns the headers. The first call of WriteHeader or Write makes them final.
 func (r *response) Header() http.Header { return r.header }
 
-// WriteHeader sets the status of the answer, once. Informational statuses have no meaning in a Lambda answer and are
-// ignored. Like net/http's it panics on a code that is no HTTP status, which is a mistake in the handler.
+// WriteHeader sets the status of the answer, once. It ignores informational statuses, which a Lambda answer can't have. Like
+// net/http's, it panics for a code that isn't an HTTP status, because that is a mistake in the handler.
 func (r *response) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid status code %d", status))
@@ -39,11 +39,11 @@ func (r *response) WriteHeader(status int) {
 	r.out.WriteHeader(status)
 }
 
-// Write adds to the body, with status 200 if none was set before.
+// Write appends to the body. If no status was set, it sets 200.
 func (r *response) Write(body []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	if len(body) == 0 {
-		return 0, nil // the adapter would guess a content type from nothing
+		return 0, nil // the adapter would guess a content type for the empty body
 	}
 	return r.out.Write(body)
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
 )
 
-// always has a slot for every job.
+// always gives every job a slot.
 type always struct{}
 
 func (always) Start(context.Context, string) (time.Duration, error) { return 0, nil }
 
-// FuzzMessages: for any content of the queue, Lambda accepts the report, and each message either runs as the job that it is, or
-// goes to the dead-letter queue with a reason of a single line.
+// FuzzMessages: for any content of the queue, Lambda accepts the report. Each message is carried out as a job, or goes to the
+// dead-letter queue with a reason of one line.
 func FuzzMessages(f *testing.F) {
 	const job = `{"version":1,"jobId":"job-1","restaurantId":"r","merchantId":"m","customerWa":"+966500000001","profileName":"Guest",` +
 		`"enqueuedAt":"2026-11-23T12:00:00Z"}`

@@ -17,7 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/lambdasqs"
 )
 
-// workerFunc is a worker of one function.
+// workerFunc is a function that is a worker.
 type workerFunc func(ctx context.Context, d bootstrap.Delivery) bootstrap.Outcome
 
 func (f workerFunc) Handle(ctx context.Context, d bootstrap.Delivery) bootstrap.Outcome {
@@ -50,7 +50,7 @@ func scripted(_ context.Context, d bootstrap.Delivery) bootstrap.Outcome {
 type ledger struct {
 	entries []string
 	fault   error
-	left    time.Duration // of the context of the last call
+	left    time.Duration // time that the context of the last call had left
 }
 
 func (l *ledger) Delay(ctx context.Context, handle string, d time.Duration) error {
@@ -73,7 +73,7 @@ func (l *ledger) note(ctx context.Context, entry string) error {
 	return errors.Join(l.fault, ctx.Err())
 }
 
-// event holds messages of the given bodies; each message's id is its body, or the part before a colon.
+// event returns an event with a message for each body. A message's id is its body, or the part before a colon.
 func event(bodies ...string) events.SQSEvent {
 	var e events.SQSEvent
 	for i, body := range bodies {
@@ -88,7 +88,7 @@ func event(bodies ...string) events.SQSEvent {
 	return e
 }
 
-// carrying is an event with a message that carries a number of failures.
+// carrying returns an event with a message that carries a number of failures.
 func carrying(body, failures string) events.SQSEvent {
 	e := event(body)
 	e.Records[0].MessageAttributes = map[string]events.SQSMessageAttribute{
@@ -192,7 +192,8 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestCarriedAttempts: the attempts of a job that was sent anew are its failures before and the message's receipts.
+// TestCarriedAttempts: the attempt at a job that was sent anew is the number of its earlier failures plus the message's
+// receives.
 func TestCarriedAttempts(t *testing.T) {
 	t.Parallel()
 	for carried, want := range map[string]int{"0": 2, "1": 3, "2": 4, "-7": 2, "many": 2, "": 2} {
@@ -207,7 +208,8 @@ func TestCarriedAttempts(t *testing.T) {
 	}
 }
 
-// TestTime: a worker gets the invocation but for a margin, in which the message is settled, however the worker's time ended.
+// TestTime: a worker gets the invocation's time less a margin. In that margin its message is settled, even if the worker ran
+// out of time.
 func TestTime(t *testing.T) {
 	t.Parallel()
 	for name, calledOff := range map[string]bool{"the time is over": false, "the invocation is called off": true} {

@@ -17,22 +17,22 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/local/sandbox"
 )
 
-// skews are the clock errors of the instances, at most 2 s.
+// skews are the errors of the instances' clocks, at most 2 s.
 var skews = []time.Duration{0, 2 * time.Second, -2 * time.Second, time.Second, -time.Second}
 
-// TestSimulation: new customers of as many merchants come in virtual time, at once or over some minutes, to instances with
-// different clocks, while the cache is emptied, Sufrah is down or instances are killed. No minute has more than twenty jobs
-// that call Sufrah, no job is lost, and none fails unless Sufrah does. The log has the waits for menus, beside those of the
-// original's rule: twenty at the start of each fixed minute.
+// TestSimulation: in virtual time, new customers of as many merchants come to instances with different clocks, at once or
+// over some minutes. Meanwhile the cache is emptied, Sufrah is down, or instances are killed. In no minute do more than
+// twenty jobs call Sufrah, no job is lost, and none fails unless Sufrah does. The log compares the waits for menus with those
+// under the original rule: twenty at the start of each fixed minute.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		jobs    int
-		over    time.Duration    // that they come in, at random moments; 0 is all at once
-		emptied []time.Duration  // when the cache is, after the start
-		down    [2]time.Duration // when Sufrah is, from and to
-		killed  bool             // each tenth invocation, after it has done its work
-		late    time.Duration    // that a job may be after the first moment at which the rule lets it start
+		over    time.Duration    // period in which they come, at random moments; 0 is all at once
+		emptied []time.Duration  // times at which the cache is emptied, after the start
+		down    [2]time.Duration // beginning and end of Sufrah's outage
+		killed  bool             // every tenth invocation is killed after its work
+		late    time.Duration    // longest allowed delay of a job after the first moment at which the rule lets it start
 	}{
 		"20 at once":                    {jobs: 20},
 		"40 at once":                    {jobs: 40},
@@ -123,8 +123,9 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestOutage: many jobs come as Sufrah goes down, and some during the half hour of the outage. One call at a time tries Sufrah,
-// only the first attempts fail, and a job at the end is done within 15 s, because jobs that are ten minutes old take no slot.
+// TestOutage: many jobs come as Sufrah goes down, and some during the outage of half an hour. One call at a time tries
+// Sufrah, and only the first attempts fail. A job that comes at the end is done within 15 s, because jobs older than ten
+// minutes take no slot.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	const every = 2 * time.Minute
@@ -172,7 +173,7 @@ func TestOutage(t *testing.T) {
 	t.Logf("%d calls in vain in %v; the job after it waited for %v; %v", calls, outage, seen.prefetched["merchant-after"].Sub(start.Add(outage)), ended)
 }
 
-// firsts returns the first moments at which jobs that arrive at these may begin: twenty in any minute.
+// firsts returns the first moments at which jobs that arrive at the given times may begin: twenty in any minute.
 func firsts(arrivals []time.Time) []time.Time {
 	first := slices.Clone(arrivals)
 	for i := 20; i < len(first); i++ {
@@ -183,7 +184,8 @@ func firsts(arrivals []time.Time) []time.Time {
 	return first
 }
 
-// originals returns when jobs that arrive at these begin by the original's rule: twenty in each minute after the start.
+// originals returns the moments at which jobs that arrive at the given times begin under the original rule: twenty in each
+// minute after the start.
 func originals(start time.Time, arrivals []time.Time) (all []time.Time) {
 	begun := map[time.Duration]int{} // by minute
 	for _, at := range arrivals {
@@ -196,15 +198,15 @@ func originals(start time.Time, arrivals []time.Time) (all []time.Time) {
 	return all
 }
 
-// traffic is the calls that Sufrah receives.
+// traffic has the calls that Sufrah gets.
 type traffic struct {
 	mu         sync.Mutex
 	calls      int
-	began      map[string][]time.Time // of each attempt, by merchant
-	prefetched map[string]time.Time   // when the latest list was
+	began      map[string][]time.Time // beginning of each attempt, by merchant
+	prefetched map[string]time.Time   // time of the latest list, by merchant
 }
 
-// watch notes the calls of Sufrah from now on.
+// watch notes the calls to Sufrah from now on.
 func (s *system) watch() *traffic {
 	seen := &traffic{began: map[string][]time.Time{}, prefetched: map[string]time.Time{}}
 	s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -213,7 +215,7 @@ func (s *system) watch() *traffic {
 		s.sufrah.ServeHTTP(recorder, r)
 		seen.mu.Lock()
 		seen.calls++
-		// The calls of an attempt are no further apart than it may sleep.
+		// Two calls of an attempt are never further apart than an attempt may sleep.
 		if began := seen.began[merchantID]; len(began) == 0 || s.Now().Sub(began[len(began)-1]) >= bootstrap.MaxSleep {
 			seen.began[merchantID] = append(began, s.Now())
 		}
@@ -228,7 +230,7 @@ func (s *system) watch() *traffic {
 	return seen
 }
 
-// starts returns when attempts that called Sufrah began, in order.
+// starts returns the times at which attempts that called Sufrah began, in order.
 func (t *traffic) starts() (all []time.Time) {
 	for _, began := range t.began {
 		all = append(all, began...)

@@ -42,11 +42,11 @@ import (
 const (
 	endpoint    = "http://sqs.local"
 	concurrency = 5
-	patience    = time.Minute // how long a test waits before it calls something stuck
+	patience    = time.Minute // how long a test waits for something before it fails
 	visibility  = 6 * time.Minute
 )
 
-// stopped is the time of everything but the invocations' own deadlines.
+// stopped is a clock that stands still between moves. Everything uses it, except the invocations' own deadlines.
 type stopped struct {
 	mu       sync.Mutex
 	now      time.Time
@@ -89,7 +89,7 @@ func (c *stopped) advance(d time.Duration) {
 	}
 }
 
-// alarms returns the times at which sleepers are to be woken.
+// alarms returns the times at which sleepers must be woken.
 func (c *stopped) alarms() []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +114,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// system is the production code from the queue to Sufrah, with stand-ins at its ends.
+// system is the production code from the queue to Sufrah, with stand-ins at both ends.
 type system struct {
 	*stopped
 	engine    *sqslocal.Engine
@@ -123,36 +123,36 @@ type system struct {
 	letters   *sqsqueue.DeadLetters
 	redis     *miniredis.Miniredis
 	sufrah    *sandbox.Sufrah
-	front     http.Handler // of Sufrah
+	front     http.Handler // stands in front of Sufrah
 	out       *output
 	instances chan eventsource.Invoke // the idle ones
 	wiring    wiring
-	plan      []planned // in the order of its moments
+	plan      []planned // in the order of their times
 
 	mu       sync.Mutex
 	outcomes []bootstrap.Outcome
-	parked   map[string]string // the receive count of each message at its latest failure, by id
+	parked   map[string]string // by id, each message's receive count at its latest failure
 	running  int
-	most     int // that ran at once
+	most     int // most simultaneous invocations so far
 }
 
-// planned is an event at a moment while a system settles.
+// planned is an event that happens at a time while a system settles.
 type planned struct {
 	at time.Time
 	do func()
 }
 
-// wiring is how the instances of a system are configured.
+// wiring configures the instances of a system.
 type wiring struct {
-	rate int // of jobs a minute
-	// skews are the clock errors of the instances. If there are any, the cache's clock gives the shared moments, and its keys
-	// expire in time, as on AWS.
+	rate int // jobs a minute
+	// skews are the errors of the instances' clocks. If there are any, the cache's clock gives the shared times, and its keys
+	// expire by it, as on AWS.
 	skews []time.Duration
-	// guarded has failures shared and calls stopped while Sufrah is down.
+	// guarded lets instances share failures, and stops calls while Sufrah is down.
 	guarded bool
 }
 
-// designed is the rate of jobs; unlimited is a rate that delays no test.
+// designed is the real rate of jobs; unlimited is a rate that delays no test.
 const (
 	designed  = 20
 	unlimited = 1_000_000
@@ -198,7 +198,7 @@ func setupAs(t testing.TB, w wiring) *system {
 	return s
 }
 
-// RoundTrip is the way from the instances to Sufrah.
+// RoundTrip carries a request from an instance to Sufrah.
 func (s *system) RoundTrip(r *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
 	s.front.ServeHTTP(recorder, r)
@@ -214,7 +214,7 @@ func (s *system) instance(t testing.TB, now func() time.Time) eventsource.Invoke
 	log := logging.New(s.out, slog.LevelInfo, "welcome-bootstrap")
 	counted := metrics.New(s.out, "welcome-bootstrap", now)
 	server, err := valkey.New(valkey.Config{
-		Address: s.redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // a busy machine is not a broken cache
+		Address: s.redis.Addr(), DialTimeout: patience, CommandTimeout: patience, // with patience for a busy machine
 	})
 	if err != nil {
 		t.Fatalf("making the cache client: %v", err)
@@ -265,7 +265,7 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// invoke runs an event in an idle instance.
+// invoke passes an event to an idle instance.
 func (s *system) invoke(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
 	s.mu.Lock()
 	s.running++
@@ -281,7 +281,7 @@ func (s *system) invoke(ctx context.Context, e events.SQSEvent) (events.SQSEvent
 	return instance(ctx, e)
 }
 
-// dying is invoke for instances of which every so many invocations is killed after its work.
+// dying returns an invoke in which every nth invocation is killed after its work.
 func (s *system) dying(every int64) eventsource.Invoke {
 	var n atomic.Int64
 	return func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
@@ -293,7 +293,7 @@ func (s *system) dying(every int64) eventsource.Invoke {
 	}
 }
 
-// park has settle know of messages that nobody is at work on any more, although they are in flight.
+// park tells settle of messages that are in flight although nobody works on them any more.
 func (s *system) park(e events.SQSEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -338,7 +338,7 @@ func (s *system) pass(d time.Duration) {
 	s.engine.Wake()
 }
 
-// until waits for a state, and lets no time pass on the clock.
+// until waits for a state without moving the clock.
 func (s *system) until(t testing.TB, what string, reached func() bool) {
 	t.Helper()
 	for late := time.Now().Add(patience); !reached(); time.Sleep(100 * time.Microsecond) {
@@ -350,8 +350,8 @@ func (s *system) until(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// settle lets time pass, moment by moment and only while everyone waits, until the queue is empty and nothing is planned. A job
-// sleeps only once, whatever it waits for.
+// settle moves the clock from one due moment to the next, whenever everybody waits, until the queue is empty and nothing is
+// planned. A job sleeps only once, whatever it waits for.
 func (s *system) settle(t testing.TB) {
 	t.Helper()
 	for passed := true; passed; {
@@ -379,7 +379,8 @@ func (s *system) settle(t testing.TB) {
 	}
 }
 
-// due returns the moments at which sleepers and hidden messages are due, and whether anything goes on without time passing.
+// due returns the moments at which sleepers and hidden messages are due, and whether anything is going on without the clock
+// being moved.
 func (s *system) due(messages []sqslocal.Message) (due []time.Time, busy bool) {
 	due = s.alarms()
 	asleep, visible, active := len(due), 0, 0
@@ -450,7 +451,7 @@ const (
 	branchesPath   = sandbox.SufrahBasePath + "/merchants/%s/branches"
 )
 
-// calls returns how often the lists of a merchant were fetched.
+// calls returns the number of fetches of each of a merchant's lists.
 func (s *system) calls(merchantID string) [2]int {
 	calls := s.sufrah.Calls()
 	return [2]int{calls[fmt.Sprintf(categoriesPath, merchantID)], calls[fmt.Sprintf(branchesPath, merchantID)]}
@@ -484,7 +485,7 @@ func TestCompleted(t *testing.T) {
 	}
 }
 
-// only fails calls to paths with the ending.
+// only fails calls to paths with an ending.
 func (s *system) only(ending string, status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, ending) {
@@ -523,7 +524,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestFailedThreeTimes: three attempts, 5 s and 10 s apart, and then the queue's own redrive; and back again.
+// TestFailedThreeTimes: a job fails three times, 5 s and 10 s apart, and the queue itself moves it to the dead-letter queue.
+// A redrive brings it back.
 func TestFailedThreeTimes(t *testing.T) {
 	t.Parallel()
 	s := setup(t, designed)
@@ -580,7 +582,7 @@ func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		body, reason string
-		status       int // of Sufrah's answers
+		status       int // status of Sufrah's answers
 	}{
 		"malformed": {"no job", "malformed bootstrap job: not a JSON object with a job's fields", 0},
 		"unknown merchant": {"nobody", `categories: sufrah: categories of merchant "nobody": status 404: unknown merchant; ` +
@@ -639,7 +641,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestOneMerchant: a thousand jobs of one merchant fetch each list once.
+// TestOneMerchant: a thousand jobs for one merchant fetch each list once.
 func TestOneMerchant(t *testing.T) {
 	t.Parallel()
 	s := setup(t, designed)
@@ -660,8 +662,8 @@ func TestOneMerchant(t *testing.T) {
 	}
 }
 
-// TestPace: of sixty jobs of as many merchants, twenty begin at once, twenty after a minute and twenty after two, five at
-// once, each on its first attempt.
+// TestPace: of sixty jobs for as many merchants, twenty begin at once, twenty after a minute and twenty after two minutes,
+// each at its first attempt. Five run at the same time.
 func TestPace(t *testing.T) {
 	t.Parallel()
 	s := setup(t, designed)
@@ -712,8 +714,8 @@ func TestPace(t *testing.T) {
 
 var errKilled = errors.New("killed")
 
-// TestNothingIsLost has Sufrah fail, the cache restart, and instances die: every job has an end, and none is
-// dead before its third attempt.
+// TestNothingIsLost: Sufrah fails, the cache restarts, and instances die. Every job ends, and none becomes a dead letter
+// before its third attempt.
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	s := setup(t, unlimited)
@@ -764,7 +766,7 @@ func TestNothingIsLost(t *testing.T) {
 		if err != nil {
 			t.Fatalf("reading the job of the dead letter: %v", err)
 		}
-		// An invocation that was killed counts as an attempt, and a job that was sent anew carries its failures.
+		// A killed invocation counts as an attempt. A job that was sent anew carries its earlier failures.
 		carried, _ := strconv.Atoi(letter.Attributes[bootstrap.AttributeFailures].StringValue)
 		if letter.DeadLetterSource != "" && letter.ReceiveCount+carried < 3 {
 			t.Errorf("dead letter %+v: it was not tried three times", letter)
@@ -777,7 +779,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Logf("%d invocations, %d dead", invocations, len(letters))
 }
 
-// BenchmarkJob measures a job's time beyond Sufrah's answer, which takes 100 ms.
+// BenchmarkJob measures how much longer a job takes than Sufrah's answer, which takes 100 ms.
 func BenchmarkJob(b *testing.B) {
 	s := setup(b, unlimited)
 	const latency = 100 * time.Millisecond

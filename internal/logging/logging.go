@@ -1,5 +1,5 @@
-// Package logging writes the structured lines that operators search in CloudWatch: a JSON object for each line, with the keys
-// "timestamp", "level", "message" and "function", and the event's own keys.
+// Package logging writes structured lines for CloudWatch. A line is a JSON object with the keys "timestamp", "level",
+// "message" and "function", and keys of its own.
 package logging
 
 import (
@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// New returns a function's logger, which writes lines of level and above to w.
+// New returns a function's logger, which writes lines of at least a level to w.
 func New(w io.Writer, level slog.Level, function string) *slog.Logger {
 	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: rename})
 	return slog.New(handler).With(slog.String("function", function))
 }
 
-// rename gives the standard keys the names in Lambda's own JSON lines, so that the same query finds both.
+// rename gives the standard keys the names that Lambda's own JSON lines have, so that the same query finds both.
 func rename(groups []string, attr slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return attr
@@ -26,7 +26,7 @@ func rename(groups []string, attr slog.Attr) slog.Attr {
 		attr.Key = "message"
 	case "restaurantId":
 		attr.Value = slog.StringValue(MaskRestaurant(attr.Value.String()))
-	case "error", "reason": // which name restaurants
+	case "error", "reason": // these may contain a restaurant's id
 		if attr.Value.Any() != nil {
 			attr.Value = slog.StringValue(maskNumbers(attr.Value.String()))
 		}
@@ -34,8 +34,8 @@ func rename(groups []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// maskNumbers masks every word of a text with the digits of a phone number: a restaurant's id may be somebody's number. A part
-// of a longer word, of a time or of an address with a port is not masked.
+// maskNumbers masks every word in a text that has the digits of a phone number, because a restaurant's id may be somebody's
+// number. It leaves alone a part of a longer word, of a time, or of an address with a port.
 func maskNumbers(text string) string {
 	for end := 0; end < len(text); {
 		start := end
@@ -60,17 +60,17 @@ func maskNumbers(text string) string {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// joins reports whether a character joins the text on its two sides into a word.
+// joins reports whether a character joins the texts on its two sides into one word.
 func joins(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_' || c == '.'
 }
 
-// Phone returns an attribute with a phone number of which only the country code and the last two digits can be read: enough to
-// tell two customers apart in a log, too little to call one.
+// Phone returns an attribute with a masked phone number. Its country code and last two digits stay readable: enough to tell
+// two customers apart in a log, and too little to call one.
 func Phone(key, number string) slog.Attr { return slog.String(key, MaskPhone(number)) }
 
-// MaskPhone replaces all digits of an E.164 number by asterisks, except the country code (of Saudi Arabia's length) and the
-// last two. A number too short to hide at least four digits is masked whole.
+// MaskPhone replaces the digits of an E.164 number by asterisks, except the country code (of Saudi Arabia's length) and the
+// last two. If that would hide fewer than four digits, it masks the whole number.
 func MaskPhone(number string) string {
 	const kept, last, hidden = len("+966"), 2, 4
 	if len(number) < kept+last+hidden {
@@ -79,8 +79,8 @@ func MaskPhone(number string) string {
 	return number[:kept] + strings.Repeat("*", len(number)-kept-last) + number[len(number)-last:]
 }
 
-// Customer returns an attribute with a customer's id masked: a phone number as Phone does it, a business-scoped user id but
-// for its country and the last two characters.
+// Customer returns an attribute with a customer's masked id. A phone number is masked as by Phone. Of a business-scoped user
+// id, the country and the last two characters stay readable.
 func Customer(key, id string) slog.Attr { return slog.String(key, MaskCustomer(id)) }
 
 // MaskCustomer masks a customer's id.
@@ -95,11 +95,11 @@ func MaskCustomer(id string) string {
 	return id[:country] + strings.Repeat("*", len(id)-country-last) + id[len(id)-last:]
 }
 
-// Restaurant returns an attribute with a restaurant's id. An id in the form of a phone number may be somebody's number, and is
-// masked.
+// Restaurant returns an attribute with a restaurant's id. An id in the form of a phone number may be somebody's number, so it
+// is masked.
 func Restaurant(key, id string) slog.Attr { return slog.String(key, MaskRestaurant(id)) }
 
-// MaskRestaurant masks a restaurant's id where it has nothing but the digits of a phone number, with a plus sign or without.
+// MaskRestaurant masks a restaurant's id that has only the digits of a phone number, with or without a plus sign.
 func MaskRestaurant(id string) string {
 	digits := strings.TrimPrefix(id, "+")
 	if len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {

@@ -114,7 +114,7 @@ func TestMaskPhone(t *testing.T) {
 	}
 }
 
-// Of any logged number, at most the four characters of the country code and the last two digits show.
+// Of any logged number, at most the country code (four characters with its plus sign) and the last two digits show.
 func TestMaskPhoneNeverRevealsMore(t *testing.T) {
 	t.Parallel()
 	numbers := rapid.OneOf(rapid.StringMatching(`\+[1-9][0-9]{0,14}`), rapid.StringMatching(`[0-9 +-]{0,20}`), rapid.String())

@@ -1,4 +1,4 @@
-// Package menu describes a restaurant's offer to its customers: the categories of its menu and its branches, each with texts in
+// Package menu describes a restaurant's offer: the categories and products of its menu, and its branches, with texts in
 // Arabic and English.
 package menu
 
@@ -24,8 +24,8 @@ type Text struct {
 	English string
 }
 
-// In returns the text in the language, or else in the other one; "" if both are blank. An unknown language is
-// taken for Arabic.
+// In returns the text in a language, or in the other one if it is blank; "" if both are. An unknown language counts as
+// Arabic.
 func (t Text) In(language Language) string {
 	first, second := t.Arabic, t.English
 	if language == LanguageEnglish {
@@ -37,7 +37,7 @@ func (t Text) In(language Language) string {
 	return strings.TrimSpace(first)
 }
 
-// Blank says whether there is nothing to read in either language.
+// Blank reports whether the text is blank in both languages.
 func (t Text) Blank() bool {
 	return t.In(LanguageArabic) == ""
 }
@@ -63,7 +63,7 @@ type Branch struct {
 	City      Text
 }
 
-// SortCategories puts the categories into the order in which customers see them: by display order, then by id.
+// SortCategories sorts the categories as customers see them: by display order, then by id.
 func SortCategories(categories []Category) {
 	slices.SortStableFunc(categories, func(a, b Category) int {
 		return cmp.Or(cmp.Compare(a.DisplayOrder, b.DisplayOrder), cmp.Compare(a.ID, b.ID))
@@ -76,12 +76,12 @@ type Product struct {
 	Name         Text
 	Description  Text
 	Price        float64 // in Currency; 0 if unknown
-	ReducedPrice float64 // lower than Price, and to be paid instead; 0 if there is no discount
+	ReducedPrice float64 // lower than Price, and paid in its place; 0 if there is no discount
 	Currency     string  // ISO 4217; "" if the source gave none
-	Unavailable  bool    // the source says that it can't be had now
+	Unavailable  bool    // the source says that it can't be ordered now
 }
 
-// Money returns an amount with its currency as the language writes it; "" if the amount is 0.
+// Money returns an amount with its currency, written in a language; "" if the amount is 0.
 func Money(amount float64, currency string, language Language) string {
 	if amount == 0 {
 		return ""

@@ -54,7 +54,7 @@ func TestSortCategories(t *testing.T) {
 	}
 }
 
-// The order must not depend on the source's order of categories: customers who ask again see the same list.
+// The order must not depend on the source's order: customers who ask again must see the same list.
 func TestSortCategoriesDoesNotDependOnTheSource(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,5 +1,5 @@
-// Package metrics writes the functions' counts as lines of the CloudWatch embedded metric format, into the functions' log.
-// CloudWatch makes metrics of them by itself, without a call.
+// Package metrics writes the functions' counts into their logs, as lines of the CloudWatch embedded metric format. CloudWatch
+// turns these lines into metrics without being called.
 package metrics
 
 import (
@@ -10,62 +10,61 @@ import (
 	"time"
 )
 
-// Namespace and Dimension are how CloudWatch finds the metrics: all have one dimension, the function's name as it is
-// deployed.
+// Namespace and Dimension identify the metrics in CloudWatch. All have one dimension, the function's name at Lambda.
 const (
 	Namespace = "Sufrah"
 	Dimension = "Function"
 )
 
-// Name names a metric. Dashboards and alarms use the names.
+// Name names a metric. Dashboards and alarms use these names.
 type Name string
 
-// The metrics. All are counts, except the ones named after a duration, which are in milliseconds.
+// The metrics. All are counts, except those named after a duration, which are in milliseconds.
 const (
 	JobCompleted    Name = "JobCompleted"
 	JobPartial      Name = "JobPartial"
-	JobFailed       Name = "JobFailed" // an attempt; after the last attempt the queue dead-letters the job
+	JobFailed       Name = "JobFailed" // a failed attempt; after the last one the job is a dead letter
 	JobDeadLettered Name = "JobDeadLettered"
-	JobWaiting      Name = "JobWaiting"  // sent anew, since it might not call Sufrah yet
-	JobLate         Name = "JobLate"     // acknowledged without a call, for its age
+	JobWaiting      Name = "JobWaiting"  // sent anew, because it may not call Sufrah yet
+	JobLate         Name = "JobLate"     // acknowledged without a call, because of its age
 	JobDuration     Name = "JobDuration" // of an attempt, without the wait for its slot
-	JobWaited       Name = "JobWaited"   // a duration: asleep
+	JobWaited       Name = "JobWaited"   // a duration: time slept
 
 	CacheHit    Name = "CacheHit"
 	CacheMiss   Name = "CacheMiss"   // fetched
-	CacheStale  Name = "CacheStale"  // not fetched: an old value was served
-	CacheFailed Name = "CacheFailed" // not fetched, and nothing was kept
+	CacheStale  Name = "CacheStale"  // fetching failed: an old value was served
+	CacheFailed Name = "CacheFailed" // fetching failed, and there was no old value
 
-	SufrahStopped Name = "SufrahStopped" // the breaker stopped calls to the Sufrah API for a while
+	SufrahStopped Name = "SufrahStopped" // the breaker has stopped calls to the Sufrah API for a while
 
-	CacheCommandFailed Name = "CacheCommandFailed" // by the server itself
+	CacheCommandFailed Name = "CacheCommandFailed" // the cache server failed a command
 
-	MessageTaken     Name = "MessageTaken"     // a delivery of a message that was answered with 200
+	MessageTaken     Name = "MessageTaken"     // a delivery of a message, answered with 200
 	MessageNotSigned Name = "MessageNotSigned" // a message refused for its signature
-	// Deliveries that were answered with 200 without being a customer's message, by their kind.
+	// By kind, deliveries answered with 200 that are no customer's message.
 	IgnoredStatus   Name = "IgnoredStatus"
 	IgnoredSMS      Name = "IgnoredSMS"
 	IgnoredOther    Name = "IgnoredOther"
 	IgnoredReaction Name = "IgnoredReaction"
 	IgnoredSystem   Name = "IgnoredSystem"
-	IgnoredOwn      Name = "IgnoredOwn" // from the number of a bot of ours
+	IgnoredOwn      Name = "IgnoredOwn" // from one of our own bots' numbers
 	IgnoredInactive Name = "IgnoredInactive"
 
-	// A missed service level: a message or a request for figures that was answered with 5xx or too late, or a welcome that was not
-	// sent in time.
+	// A missed service level: a message, or a request for figures, that was answered with 5xx or too late; or a welcome that
+	// was sent too late.
 	LevelMissed   Name = "LevelMissed"
 	WelcomeMissed Name = "WelcomeMissed"
 
 	WelcomeSent   Name = "WelcomeSent"
-	WelcomeAsText Name = "WelcomeAsText" // in place of a template that failed after Twilio had taken it
+	WelcomeAsText Name = "WelcomeAsText" // replaces a template that failed after Twilio had taken it
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
 	OptedOut      Name = "OptedOut" // customers who opted out
 	OptedIn       Name = "OptedIn"  // customers who opted in again
 
-	// Statuses of messages, by kind: taken by Twilio, and then as callbacks report. A repeated callback counts again, so shares
-	// of these are near the truth and sums are not.
+	// Statuses of messages, by kind: taken by Twilio, and as callbacks report. A repeated callback counts again, so shares of
+	// these numbers are nearly right and sums are not.
 	SentWelcome           Name = "SentWelcome"
 	SentList              Name = "SentList"
 	SentText              Name = "SentText"
@@ -86,7 +85,7 @@ const (
 	FaultPassing    Name = "FaultPassing"
 	FaultUnknown    Name = "FaultUnknown"
 
-	// Restaurants that passed a threshold of their month's allowance, each once a month.
+	// Restaurants that have passed a threshold of their month's quota, each once a month.
 	QuotaAlert80  Name = "QuotaAlert80"
 	QuotaAlert90  Name = "QuotaAlert90"
 	QuotaAlert100 Name = "QuotaAlert100"
@@ -96,13 +95,13 @@ const (
 type Metric struct {
 	name   Name
 	unit   string
-	micros int64 // the value in millionths, so that every value is a number
+	micros int64 // the value in millionths, which are always a whole number
 }
 
-// Count returns a metric that happened n times.
+// Count returns a metric that counts n.
 func Count(name Name, n int64) Metric { return Metric{name, "Count", n * 1_000_000} }
 
-// Duration returns a metric of a time, in milliseconds.
+// Duration returns a metric with a time in milliseconds.
 func Duration(name Name, d time.Duration) Metric {
 	return Metric{name, "Milliseconds", d.Nanoseconds()}
 }
@@ -117,13 +116,13 @@ type Writer struct {
 	line []byte
 }
 
-// New returns a writer of lines to w, each in one call of Write.
+// New returns a writer that writes lines to w, one in each Write.
 func New(w io.Writer, function string, now func() time.Time) *Writer {
-	name, _ := json.Marshal(function) // a string can always be encoded
+	name, _ := json.Marshal(function) // can't fail for a string
 	return &Writer{now: now, function: name, w: w}
 }
 
-// Write writes one event: at most a hundred metrics, each of its own name. A line that can't be written is lost.
+// Write writes a line with at most a hundred metrics, each with a name of its own. A line that can't be written is lost.
 func (w *Writer) Write(metrics ...Metric) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -25,7 +25,7 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 123_456_789, time.UTC)
 
 func clock() time.Time { return now }
 
-// document is the part of an embedded metric format document that its specification describes.
+// document is a line of the embedded metric format, as far as its specification describes it.
 type document struct {
 	AWS *struct {
 		Timestamp         *int64
@@ -40,11 +40,11 @@ type document struct {
 	} `json:"_aws"`
 }
 
-// units are the specification's MetricUnits that this package uses.
+// units are those of the specification's units that this package uses.
 var units = []string{"Count", "Milliseconds"}
 
-// validate returns the violations of CloudWatch's specification of the embedded metric format in a line: of its JSON schema,
-// and of its rules for the members that a directive refers to.
+// validate returns the faults of a line by CloudWatch's specification of the embedded metric format: by its JSON schema, and
+// by its rules for the members that a directive refers to.
 func validate(line []byte) error {
 	var d document
 	var root map[string]any
@@ -106,7 +106,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// TestValidateRefuses: the check of the format refuses documents that CloudWatch would ignore.
+// TestValidateRefuses: validate refuses lines that CloudWatch would ignore.
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	const valid = `{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],` +
@@ -158,7 +158,7 @@ func TestObservers(t *testing.T) {
 	for source := cache.None; source <= cache.Stale; source++ {
 		w.CacheLoaded("key", source)
 	}
-	for _, percent := range []int64{80, 90, 100, 95} { // the last isn't a threshold
+	for _, percent := range []int64{80, 90, 100, 95} { // 95 isn't a threshold
 		w.QuotaAlert(percent)
 	}
 	var got [][]string
@@ -188,7 +188,7 @@ func TestObservers(t *testing.T) {
 	}
 }
 
-// whole fails a test when it is given anything but whole lines.
+// whole is a writer that fails the test unless it is given whole lines.
 type whole struct {
 	t     *testing.T
 	lines int

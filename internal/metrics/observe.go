@@ -6,7 +6,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/delivery"
 )
 
-// JobEnded counts an attempt at a bootstrap job. It is a bootstrap.Worker's Observe.
+// JobEnded counts an attempt at a bootstrap job, for bootstrap.Worker's Observe.
 func (w *Writer) JobEnded(o bootstrap.Outcome) {
 	names := map[bootstrap.Kind]Name{
 		bootstrap.Completed: JobCompleted, bootstrap.Partial: JobPartial, bootstrap.Failed: JobFailed,
@@ -15,7 +15,7 @@ func (w *Writer) JobEnded(o bootstrap.Outcome) {
 	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration), Duration(JobWaited, o.Waited))
 }
 
-// CacheLoaded counts where a value came from. It is a cache.Observer's Loaded.
+// CacheLoaded counts a value's source, for cache.Observer's Loaded.
 func (w *Writer) CacheLoaded(_ string, source cache.Source) {
 	names := map[cache.Source]Name{
 		cache.Fresh: CacheHit, cache.Fetched: CacheMiss, cache.Stale: CacheStale, cache.None: CacheFailed,
@@ -23,8 +23,7 @@ func (w *Writer) CacheLoaded(_ string, source cache.Source) {
 	w.Write(Count(names[source], 1))
 }
 
-// QuotaAlert counts a restaurant that passed a threshold of its allowance, in percent. It is a conversation.Events'
-// QuotaAlert.
+// QuotaAlert counts a restaurant that has passed a threshold, for conversation.Events. percent is the threshold.
 func (w *Writer) QuotaAlert(percent int64) {
 	names := map[int64]Name{80: QuotaAlert80, 90: QuotaAlert90, 100: QuotaAlert100}
 	if name, ok := names[percent]; ok {
@@ -32,7 +31,7 @@ func (w *Writer) QuotaAlert(percent int64) {
 	}
 }
 
-// MessageSent counts a message that Twilio took. It is a conversation.Events' MessageSent.
+// MessageSent counts a message that Twilio took, for conversation.Events.
 func (w *Writer) MessageSent(kind delivery.Kind) {
 	names := map[delivery.Kind]Name{
 		delivery.Welcome: SentWelcome, delivery.List: SentList, delivery.Text: SentText, delivery.QuotaAlert: SentQuotaAlert,
@@ -40,8 +39,7 @@ func (w *Writer) MessageSent(kind delivery.Kind) {
 	w.Write(Count(names[kind], 1))
 }
 
-// MessageReported counts a callback's report that a message was delivered, or wasn't. It is a conversation.Events'
-// MessageReported.
+// MessageReported counts a callback's report that a message was or wasn't delivered, for conversation.Events.
 func (w *Writer) MessageReported(r delivery.Report) {
 	if !r.Origin.Known() {
 		return
@@ -66,8 +64,7 @@ func (w *Writer) MessageReported(r delivery.Report) {
 	}
 }
 
-// Ignored counts a delivery that was acknowledged without being a customer's message, by its kind. It is a webhook.Config's
-// Ignored.
+// Ignored counts an acknowledged delivery that is no customer's message, by its kind, for webhook.Config.
 func (w *Writer) Ignored(kind string) {
 	names := map[string]Name{
 		"status": IgnoredStatus, "sms": IgnoredSMS, "other": IgnoredOther, "reaction": IgnoredReaction, "system": IgnoredSystem,

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Attempt runs an operation unless the context's time is over, and returns its error with the name before it. The error wraps
-// the context's if that has ended, and else ErrUnavailable. failed is told of the second kind only: a caller that has no
-// time left says nothing about the service. It may be nil.
+// Attempt runs an operation unless the context's time is over, and returns its error with the name in front. The error wraps
+// the context's error if the context has ended, and ErrUnavailable otherwise. failed is called only in the second case,
+// because a caller without time says nothing about the service; it may be nil.
 func Attempt(ctx context.Context, name string, failed func(), operation func() error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -27,8 +27,8 @@ func Attempt(ctx context.Context, name string, failed func(), operation func() e
 	return fmt.Errorf("%s: %w: %w", name, ErrUnavailable, err)
 }
 
-// Ended reports whether the context's time is over. Connections keep deadlines with timers of their own, which may fire before
-// the context's.
+// Ended reports whether the context's time is over. It compares the deadline too: a connection has a timer of its own for the
+// deadline, which may fire before the context's.
 func Ended(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)

@@ -1,8 +1,8 @@
-// Package outage names the failure that all stores share and that passes by itself.
+// Package outage names the failure that all stores share, and that passes by itself.
 package outage
 
 import "errors"
 
-// ErrUnavailable means that a service is throttled, down or out of time: the same request may succeed later. Adapters wrap it
-// around their own error after their retries; callers find it with errors.Is.
+// ErrUnavailable says that a service is throttled, down or too slow: the same request may succeed later. Adapters wrap it
+// around their own error after their last retry; callers look for it with errors.Is.
 var ErrUnavailable = errors.New("temporarily unavailable")

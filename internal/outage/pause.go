@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Pause leaves a service alone for a while after a failure, and then has one call at a time ask, until one is answered. So a
-// service that doesn't answer costs one time-out, and nothing in the while after it. The zero value admits calls.
+// Pause leaves a service alone for a while after a failure. After that it admits one call at a time, until one is answered.
+// So a service that doesn't answer costs one time-out, and nothing in the while after it. The zero Pause admits calls.
 type Pause struct {
 	mu    sync.Mutex
-	until time.Time // the service is left alone until then; zero while it answers
+	until time.Time // end of the pause; zero while the service answers
 }
 
-// Admits reports whether the service may be asked by a call that takes try at most.
+// Admits reports whether a call may ask the service. try is the longest time that the call takes.
 func (p *Pause) Admits(try time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -26,7 +26,7 @@ func (p *Pause) Admits(try time.Duration) bool {
 	return true
 }
 
-// Judge ends the pause after an answer, or begins one.
+// Judge ends the pause if the service has answered, and otherwise begins one.
 func (p *Pause) Judge(answered bool, pause time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

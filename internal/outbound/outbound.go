@@ -1,5 +1,5 @@
-// Package outbound is shared by the clients of outside HTTP services: connections that survive the freezing and thawing of a
-// Lambda process, redirects that take no credentials elsewhere, bounded bodies, and the reading of statuses and Retry-After.
+// Package outbound has the parts that clients of HTTP services share: connections that survive the freezing and thawing of a
+// Lambda process, redirects that take no credentials elsewhere, bounded bodies, and the parsing of statuses and Retry-After.
 package outbound
 
 import (
@@ -14,41 +14,41 @@ import (
 	"time"
 )
 
-// Limits of the connections. An instance of a function serves one request at a time, and a frozen instance loses its
-// connections without noticing.
+// Limits of the connections. An instance serves one request at a time, and loses its connections unnoticed while it is
+// frozen.
 const (
 	dialTimeout         = 2 * time.Second
 	tlsHandshakeTimeout = 3 * time.Second
 	maxIdlePerHost      = 2
 
-	// idleTimeout is below the minute after which load balancers usually close a connection. The transport measures it by the
-	// wall clock when it takes a connection, so a connection is not used after a longer freeze.
+	// idleTimeout is below the minute after which load balancers usually close a connection. The transport compares it with
+	// the wall clock when it takes a connection, so that no connection is used after a longer freeze.
 	idleTimeout = 30 * time.Second
 )
 
-// maxRedirects bounds how often one call is sent elsewhere on its own host.
+// maxRedirects bounds how often a call is redirected on its own host.
 const maxRedirects = 3
 
-// maxRetryAfter bounds a service's Retry-After, so that a mistake in its clock doesn't stop a job for ever.
+// maxRetryAfter bounds a service's Retry-After, so that a mistake there doesn't stop a job for ever.
 const maxRetryAfter = 24 * time.Hour
 
-// maxDrained is how much of an unread body is read so that its connection can be used again.
+// maxDrained is the part of an unread body that is read, in bytes, so that its connection can be used again.
 const maxDrained = 4 << 10
 
-// ErrBodyTooLarge says that an answer is longer than its client reads.
+// ErrBodyTooLarge says that an answer is longer than its client allows.
 var ErrBodyTooLarge = errors.New("the answer is too large")
 
-// NewTransport returns a transport for calls out of a function: few idle connections, and a dial that gives up long
+// NewTransport returns a transport for calls out of a function. It keeps few idle connections, and its dial gives up long
 // before the call does.
 //
-// There are no retries on top of it: net/http itself repeats a request on a new connection when a reused one turns out
-// to have been closed before a byte was answered, as long as the request is idempotent or was not sent at all. It does
-// not repeat a POST that may have arrived, and nor must its callers.
+// It adds no retries to those of net/http. If a reused connection turns out to be closed, net/http repeats the request on a
+// new one, provided that the request is idempotent or was never sent. It doesn't repeat a POST that may have arrived, and
+// callers must not do so either.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
-		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off otherwise
+		ForceAttemptHTTP2:      true, // a custom DialContext would turn it off
 		MaxIdleConns:           2 * maxIdlePerHost,
 		MaxIdleConnsPerHost:    maxIdlePerHost,
 		IdleConnTimeout:        idleTimeout,
@@ -56,8 +56,8 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// NewClient returns a copy of client that follows redirects only as checkRedirect says, over NewTransport where client
-// is nil. The given client is not changed.
+// NewClient returns a copy of client that follows redirects only as checkRedirect allows. A nil client means one with
+// NewTransport. The given client isn't changed.
 func NewClient(client *http.Client, checkRedirect func(*http.Request, []*http.Request) error) *http.Client {
 	if client == nil {
 		client = &http.Client{Transport: NewTransport()}
@@ -67,8 +67,8 @@ func NewClient(client *http.Client, checkRedirect func(*http.Request, []*http.Re
 	return &copied
 }
 
-// SameOrigin lets a redirect be followed only to the scheme and host that the call went to; any other is answered to
-// the caller as it is. Credentials thus never leave the host that they are for.
+// SameOrigin allows a redirect to the call's own scheme and host. The caller gets any other redirect as the answer. So
+// credentials never reach another host.
 func SameOrigin(next *http.Request, sent []*http.Request) error {
 	origin := sent[0].URL
 	if len(sent) > maxRedirects || next.URL.Scheme != origin.Scheme || next.URL.Host != origin.Host {
@@ -77,13 +77,13 @@ func SameOrigin(next *http.Request, sent []*http.Request) error {
 	return nil
 }
 
-// NoRedirect lets no redirect be followed: the answer is the redirect itself.
+// NoRedirect allows no redirect: the caller gets it as the answer.
 func NoRedirect(*http.Request, []*http.Request) error {
 	return http.ErrUseLastResponse
 }
 
-// ParseBaseURL returns the URL under which a service's paths lie, without a slash at its end. It takes absolute http
-// and https URLs with neither credentials nor query nor fragment; the error doesn't repeat the URL.
+// ParseBaseURL returns the URL to which a service's paths are appended, without a slash at its end. It accepts absolute http
+// and https URLs without credentials, query or fragment. Its error doesn't quote the URL.
 func ParseBaseURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
@@ -98,7 +98,7 @@ func ParseBaseURL(raw string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
-// ReadBody returns the whole body, or fails with ErrBodyTooLarge if it is longer than limit bytes.
+// ReadBody returns the whole body. It fails with ErrBodyTooLarge if the body has more than limit bytes.
 func ReadBody(response *http.Response, limit int64) ([]byte, error) {
 	if response.ContentLength > limit {
 		return nil, ErrBodyTooLarge
@@ -113,14 +113,14 @@ func ReadBody(response *http.Response, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// Close ends an answer without reading the rest, so that a short answer leaves its connection usable.
+// Close closes an answer's body. It reads a short rest of it, so that the connection can be used again.
 func Close(response *http.Response) {
 	_, _ = io.CopyN(io.Discard, response.Body, maxDrained)
 	_ = response.Body.Close()
 }
 
-// Cause returns the cause of a call's failure, without net/http's method and URL: the URL may hold data that must not be
-// logged, such as an account.
+// Cause returns the cause of a failed call, without the method and URL that net/http adds: the URL may contain data that must
+// not be logged, such as an account.
 func Cause(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
@@ -128,14 +128,14 @@ func Cause(err error) error {
 	return err
 }
 
-// Transient says whether a call that was answered with the status may succeed later: too many requests, time-outs and
-// faults of the server may.
+// Transient reports whether a call that was answered with a status may succeed later: after too many requests, a time-out or
+// a fault of the server.
 func Transient(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500
 }
 
-// RetryAfter returns how long the answer asks to wait before the next call, from 0 (it doesn't say) to a day. A date is
-// taken relative to the answer's own Date, so that neither clock need be right.
+// RetryAfter returns the wait that an answer asks for before the next call, at most a day; 0 if it asks for none. A date is
+// compared with the answer's own Date, so that neither clock need be right.
 func RetryAfter(header http.Header) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {

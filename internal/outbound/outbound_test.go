@@ -91,7 +91,7 @@ func TestReadBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/chunked" {
-			w.(http.Flusher).Flush() // no Content-Length
+			w.(http.Flusher).Flush() // sent without a Content-Length
 		}
 		_, _ = io.WriteString(w, "0123456789")
 	}))
@@ -136,8 +136,8 @@ func TestNewClientLeavesTheGivenOneAlone(t *testing.T) {
 	}
 }
 
-// A process that was frozen finds that its connections have been closed meanwhile. The transport's own repetition has
-// to hide that from a GET, and must not repeat a POST that may have arrived.
+// A process that was frozen finds its connections closed. The transport must repeat a GET unnoticed, and must not repeat a
+// POST that may have arrived.
 func TestConnectionsClosedMeanwhile(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -147,13 +147,13 @@ func TestConnectionsClosedMeanwhile(t *testing.T) {
 	}{
 		"GET": {
 			func(c *http.Client, url string) (*http.Response, error) { return c.Get(url) },
-			false, 3, // the first, the lost one, its repetition
+			false, 3, // the first call, the lost one, and its repetition
 		},
 		"POST": {
 			func(c *http.Client, url string) (*http.Response, error) {
 				return c.Post(url, "text/plain", strings.NewReader("once"))
 			},
-			true, 2, // the first, the lost one
+			true, 2, // the first call, and the lost one
 		},
 	}
 	for name, test := range tests {
@@ -178,7 +178,7 @@ func TestConnectionsClosedMeanwhile(t *testing.T) {
 	}
 }
 
-// startForgetfulServer answers the first call of each connection, and closes it upon the second.
+// startForgetfulServer starts a server that answers a connection's first call, and closes it at the second.
 func startForgetfulServer(t *testing.T) (address string, calls *atomic.Int32) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -213,7 +213,7 @@ func startForgetfulServer(t *testing.T) (address string, calls *atomic.Int32) {
 	return listener.Addr().String(), calls
 }
 
-// The wall clock decides whether an idle connection is still used; the transport must therefore have a limit at all.
+// The wall clock decides whether an idle connection is still used, so the transport must have a limit.
 func TestTransportIsBounded(t *testing.T) {
 	t.Parallel()
 	transport := NewTransport()

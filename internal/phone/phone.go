@@ -1,4 +1,4 @@
-// Package phone reads phone numbers.
+// Package phone parses phone numbers.
 package phone
 
 import (
@@ -9,7 +9,7 @@ import (
 // ErrInvalid says that a text is not a phone number in international form.
 var ErrInvalid = errors.New("not an international phone number, such as +966500000001")
 
-// E.164 allows fifteen digits with the country code; no country has numbers of fewer than seven.
+// E.164 allows at most fifteen digits, country code included. No country has numbers of fewer than seven.
 const (
 	minDigits = 7
 	maxDigits = 15
@@ -18,10 +18,10 @@ const (
 // whatsApp is Twilio's prefix of a WhatsApp number.
 const whatsApp = "whatsapp:"
 
-// Parse returns a number in E.164 form. It takes the forms that people and Twilio write: with or without "whatsapp:" in
-// front, with + or 00, with spaces, hyphens, dots or parentheses between digits. A number without its country code is
-// refused, since guessing one could find another person's number; so are digits other than ASCII's, which look alike
-// but compare differently.
+// Parse returns a number in E.164 form. It accepts the forms that people and Twilio write: with or without "whatsapp:" in
+// front, with + or 00, and with spaces, hyphens, dots or parentheses between digits. A number without its country code is
+// refused, because a guess could be another person's number. So are digits outside ASCII, which look alike but compare as
+// different.
 func Parse(s string) (string, error) {
 	s = bare(s)
 	digits, ok := strings.CutPrefix(s, "+")
@@ -49,7 +49,7 @@ func Parse(s string) (string, error) {
 	return e164, nil
 }
 
-// bare returns the text without the prefix "whatsapp:".
+// bare returns the text without "whatsapp:" in front.
 func bare(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) >= len(whatsApp) && strings.EqualFold(s[:len(whatsApp)], whatsApp) {
@@ -58,8 +58,8 @@ func bare(s string) string {
 	return s
 }
 
-// ParseIn is Parse for sources that leave the plus sign out, as in 966502045939: a text that begins with the calling code of the
-// given country ("966"), and is long enough to go on with a number in it, has it. An empty country is Parse.
+// ParseIn is Parse for sources that leave out the plus sign, as in 966502045939. It adds the plus sign to a text that begins
+// with the country's calling code ("966") and is long enough to have a number after it. With an empty country it is Parse.
 func ParseIn(country, s string) (string, error) {
 	number, err := Parse(s)
 	if err == nil || country == "" || !strings.HasPrefix(bare(s), country) {
@@ -71,5 +71,5 @@ func ParseIn(country, s string) (string, error) {
 	return number, err
 }
 
-// minNational is how many digits a number has at least behind its country's code. Short codes and local numbers have fewer.
+// minNational is the fewest digits of a number after its country code. Short codes and local numbers have fewer.
 const minNational = 7

@@ -1,4 +1,4 @@
-// Package restaurant describes Sufrah's customers: restaurants, and the WhatsApp bots that answer for them.
+// Package restaurant describes Sufrah's customers: restaurants, and their WhatsApp bots.
 package restaurant
 
 import (
@@ -12,30 +12,30 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 )
 
-// Faults that every store of restaurants reports with these values, however it finds them.
+// The errors of every store of restaurants.
 var (
 	// ErrNotFound says that no restaurant has the id.
 	ErrNotFound = errors.New("restaurant not found")
-	// ErrExists says that another restaurant has the id already.
+	// ErrExists says that there is a restaurant with the id already.
 	ErrExists = errors.New("restaurant already exists")
-	// ErrIDTaken says that another restaurant or its bot has the id: a restaurant may be asked for by either.
+	// ErrIDTaken says that another restaurant or its bot has the id. Callers may ask for a restaurant by either id.
 	ErrIDTaken = errors.New("id belongs to another restaurant or its bot")
-	// ErrNumberTaken says that another restaurant's bot answers at the phone number already.
+	// ErrNumberTaken says that another restaurant's bot has the phone number.
 	ErrNumberTaken = errors.New("phone number belongs to another restaurant's bot")
 )
 
 const (
 	maxIDLength   = 64
 	maxNameLength = 200
-	// maxLimit keeps thirty days of the largest limit far inside JavaScript's exact integers (2^53).
+	// maxLimit keeps thirty times the largest limit far below JavaScript's largest exact integer (2^53).
 	maxLimit = 1_000_000_000
 )
 
-// Restaurant is one tenant. Restaurants are never deleted, only deactivated: their usage is billing data.
+// Restaurant is a tenant. Restaurants are never deleted, only deactivated, because their usage is billing data.
 type Restaurant struct {
 	ID         string
 	Name       string
-	MerchantID string // the id that the Sufrah API knows the restaurant by; empty until it has a menu there
+	MerchantID string // its id in the Sufrah API; empty until it has a menu there
 	Active     bool
 	CreatedAt  time.Time
 }
@@ -61,7 +61,7 @@ func (r Restaurant) Validate() error {
 	return errors.Join(faults...)
 }
 
-// ValidID reports whether id can be a restaurant's id. Stores are never asked for any other.
+// ValidID reports whether id can be a restaurant's id. Stores are never asked for another.
 func ValidID(id string) bool {
 	if id == "" || len(id) > maxIDLength {
 		return false
@@ -74,10 +74,10 @@ func ValidID(id string) bool {
 	return true
 }
 
-// Reserved reports whether an id would be taken for a part of the API's paths, as in GET /api/usage/alerts.
+// Reserved reports whether an id is also a part of the API's paths, as in GET /api/usage/alerts.
 func Reserved(id string) bool { return id == "alerts" || id == "details" }
 
-// Printable reports whether s is a text of at most most characters that can be shown on one line.
+// Printable reports whether s has at most most characters and can be shown on one line.
 func Printable(s string, most int) bool {
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
 }
@@ -85,9 +85,9 @@ func Printable(s string, most int) bool {
 // Bot is the configuration of a restaurant's WhatsApp bot.
 type Bot struct {
 	ID               string
-	PhoneNumber      string // E.164, the number customers write to; empty while the bot has none
+	PhoneNumber      string // E.164, the number that customers write to; empty while the bot has none
 	TwilioAccountSID string // empty: Sufrah's own account
-	OwnerNumber      string // E.164, notified by the bot when the allowance is nearly used up; empty: nobody
+	OwnerNumber      string // E.164, gets quota alerts from the bot; empty: nobody does
 	Limits           Limits
 }
 
@@ -109,13 +109,13 @@ func (b Bot) Validate() error {
 	return errors.Join(append(faults, b.Limits.Validate())...)
 }
 
-// Limits bound a bot's answers and conversations. A restaurant without a bot has the configured defaults.
+// Limits bound a bot's conversations and answers. A restaurant without a bot has the configured defaults.
 type Limits struct {
-	ConversationsPerDay int64 // conversations that a day's allowance holds; -1 means unlimited
+	ConversationsPerDay int64 // allowance for a day; -1 means unlimited
 	AnswersPerMinute    int64 // automated answers in a minute; -1 means unlimited
 }
 
-// DefaultLimits apply if nothing else is configured.
+// DefaultLimits are the limits if nothing else is configured.
 var DefaultLimits = Limits{ConversationsPerDay: 1000, AnswersPerMinute: 60}
 
 // Validate returns every fault of l, joined, or nil.

@@ -1,6 +1,6 @@
 // Package search finds restaurants by the beginnings of the words in their names, and of their ids.
 //
-// Different spellings are made equal first, as in customers' messages. A search may have several terms ("kebab ri"): a
+// Different spellings are made equal first, as in customers' messages. A search may have several terms ("kebab ri"). A
 // restaurant matches if each term begins one of its words, so each further term narrows the search.
 package search
 
@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// MaxText is how many characters a search may have.
+	// MaxText is the most characters of a search.
 	MaxText = 100
-	// MinTerm is how many characters the longest term of a search has at least. A single letter begins a word of nearly every
-	// name, and finds nothing that a page of all restaurants doesn't show.
+	// MinTerm is the fewest characters of a search's longest term. A single letter begins a word of nearly every name, so a
+	// search for it would find as much as a page of all restaurants shows.
 	MinTerm = 2
 
 	maxAsked     = 3
-	maxNameWords = 8  // of a name, from its start
-	maxWord      = 64 // characters of a word that are looked at: all of an id
+	maxNameWords = 8  // the first words of a name
+	maxWord      = 64 // the first characters of a word; an id has no more
 )
 
 // Faults of a search.
@@ -35,7 +35,7 @@ var (
 // Query is a search. The zero Query matches every restaurant.
 type Query struct{ terms []string } // the longest first
 
-// Parse reads a search. Blanks alone are the zero Query. It fails with ErrTooLong or ErrTooShort.
+// Parse parses a search. A text of blanks is the zero Query. It fails with ErrTooLong or ErrTooShort.
 func Parse(text string) (Query, error) {
 	if strings.TrimSpace(text) == "" {
 		return Query{}, nil
@@ -59,11 +59,11 @@ func Parse(text string) (Query, error) {
 	return q, nil
 }
 
-// IsZero reports whether q admits all.
+// IsZero reports whether q matches every restaurant.
 func (q Query) IsZero() bool { return len(q.terms) == 0 }
 
-// Terms returns the terms that an index can be asked for, the longest first: at most three, each of MinTerm characters or more. None
-// begins another.
+// Terms returns the terms that an index can be asked for, the longest first. There are at most three, each of MinTerm
+// characters or more, and none is the beginning of another.
 func (q Query) Terms() []string {
 	asked := q.terms[:min(len(q.terms), maxAsked)]
 	for len(asked) > 0 && utf8.RuneCountInString(asked[len(asked)-1]) < MinTerm {
@@ -72,7 +72,7 @@ func (q Query) Terms() []string {
 	return asked
 }
 
-// TermOf returns which of Terms begins a word, "" if none does.
+// TermOf returns the one of Terms that begins a word, "" if none does.
 func (q Query) TermOf(word string) string {
 	for _, term := range q.Terms() {
 		if strings.HasPrefix(word, term) {
@@ -93,7 +93,7 @@ func (q Query) Matches(words []string) bool {
 }
 
 // Words returns the words by which a restaurant is found, in order and without repeats: the first words of its name, and its
-// id. The parts of a joined word count as well: "al-baik" is found by "baik".
+// id. The parts of a joined word are words too: "al-baik" is found by "baik".
 func Words(name, id string) []string {
 	words := []string{clipped(spelling.Fold(id))}
 	of := 0
@@ -108,15 +108,15 @@ func Words(name, id string) []string {
 	return slices.Compact(words)
 }
 
-// First returns the first of the words that begins with the prefix, in their order. There must be one.
+// First returns the first of the words that begin with the prefix. There must be one.
 func First(words []string, prefix string) string {
 	return words[slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, prefix) })]
 }
 
-// joints hold a word together, in names as in ids.
+// joints are the characters that join the parts of a word, in names and ids.
 const joints = "-_"
 
-// chunks returns the parts of a text between blanks and punctuation, with their joints.
+// chunks splits a text at blanks and punctuation, but not at joints.
 func chunks(text string) []string {
 	return strings.FieldsFunc(spelling.Fold(text), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(joints, r)

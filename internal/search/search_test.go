@@ -65,7 +65,7 @@ func TestSearch(t *testing.T) {
 		{"al baik", "Al-Baik", "x", true},
 		{"(jed", "Al-Baik (Jeddah)", "x", true},
 		{"café", "Cafe", "x", true},
-		{strings.Repeat("a", 90), strings.Repeat("a", 80), "x", true}, // both are longer than the examined part
+		{strings.Repeat("a", 90), strings.Repeat("a", 80), "x", true}, // both exceed the examined part of a word
 	} {
 		q, err := search.Parse(test.text)
 		if err != nil || q.IsZero() {
@@ -108,7 +108,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzSearch: any beginning of a restaurant's name or id finds the restaurant, and words stay within their bounds.
+// FuzzSearch: any beginning of a restaurant's name or id finds the restaurant, and words keep their limits.
 func FuzzSearch(f *testing.F) {
 	for _, name := range []string{"Example Restaurant", "مطعم الأصالة", "Al-Baik (Jeddah), no_1", "a-b--c", "\xff\xfe", "ﷺ ﷲ", "İstanbul ẞ"} {
 		f.Add(name, 7)

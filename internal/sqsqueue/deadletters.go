@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	maxReceived = 10 // messages of one receive, entries of one batch
-	// listVisibility is the time for which listed messages stay hidden if the listing can't show them again itself.
+	maxReceived = 10 // messages in a receive, and entries in a batch
+	// listVisibility is how long listed messages stay hidden if the listing can't make them visible again itself.
 	listVisibility = 30 * time.Second
-	// listWait has SQS look at all of its servers: without a wait it may find nothing although there is something.
+	// listWait makes SQS look on all of its servers: without a wait, it may overlook messages.
 	listWait = time.Second
 )
 
-// OperatorClient is the part of an SQS client that DeadLetters uses; *sqs.Client has it. It is apart from Client so that
-// functions don't link operators' code.
+// OperatorClient is the part of an SQS client that DeadLetters uses; *sqs.Client has it. It is separate from Client so that
+// functions don't link the operators' code.
 type OperatorClient interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
@@ -35,32 +35,33 @@ type OperatorClient interface {
 	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
 }
 
-// DeadLetter is a message that could not be carried out.
+// DeadLetter is a message whose job could not be carried out.
 type DeadLetter struct {
 	MessageID string // in the dead-letter queue
-	// Reason says why no further attempt was made; "" if the message was tried as often as the queue allows.
+	// Reason is the reason that no further attempt was made, "" if the message was tried as often as the queue allows.
 	Reason string
-	SentAt time.Time // to the dead-letter queue, or, where the queue moved the message, to that queue
+	SentAt time.Time // time of sending: to the dead-letter queue, or, if SQS moved the message, to its first queue
 	Body   string
 }
 
-// DeadLetters shows operators the dead-letter queue of a queue, and clears it.
+// DeadLetters lets operators list, delete and redrive a queue's dead letters.
 type DeadLetters struct {
 	client        OperatorClient
 	url           string
 	deadLetterURL string
 }
 
-// NewDeadLetters returns the dead letters of the queue of a URL.
+// NewDeadLetters returns the dead letters of the queue at a URL.
 func NewDeadLetters(client OperatorClient, url, deadLetterURL string) *DeadLetters {
 	return &DeadLetters{client: client, url: url, deadLetterURL: deadLetterURL}
 }
 
-// ErrNoLetter says that there is no dead letter of an id, or that somebody else has it at the moment.
+// ErrNoLetter says that no dead letter has the id, or that another caller is receiving it at the moment.
 var ErrNoLetter = errors.New("no dead letter has this id: it is gone, or another command hides it for half a minute")
 
-// List returns at most limit dead letters, oldest first. They stay in the queue: they are hidden during the listing and shown
-// again at its end, or else half a minute after they were listed. Messages hidden by another listing are missing.
+// List returns at most limit dead letters, oldest first. They stay in the queue. They are hidden during the listing, and
+// become visible at its end, or at the latest half a minute after they were listed. Messages that another listing hides are
+// missing.
 func (d *DeadLetters) List(ctx context.Context, limit int) ([]DeadLetter, error) {
 	var letters []DeadLetter
 	err := d.each(ctx, limit, func(m types.Message) (bool, error) {
@@ -76,7 +77,7 @@ func (d *DeadLetters) List(ctx context.Context, limit int) ([]DeadLetter, error)
 	return letters, nil
 }
 
-// Delete deletes one dead letter for good, and hides others no longer than List does. It fails with ErrNoLetter.
+// Delete deletes a dead letter for good. It fails with ErrNoLetter. It hides the others no longer than List does.
 func (d *DeadLetters) Delete(ctx context.Context, messageID string) error {
 	deleted := false
 	err := d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
@@ -93,8 +94,8 @@ func (d *DeadLetters) Delete(ctx context.Context, messageID string) error {
 	return err
 }
 
-// each hands at most limit dead letters to visit, in no order and each once, until it is done or fails; then it shows them
-// again.
+// each calls visit with at most limit dead letters, in no order and each once, until visit is done or fails. Then it makes
+// them visible again.
 func (d *DeadLetters) each(ctx context.Context, limit int, visit func(types.Message) (done bool, err error)) (err error) {
 	var received []types.Message
 	defer func() {
@@ -129,7 +130,7 @@ func (d *DeadLetters) each(ctx context.Context, limit int, visit func(types.Mess
 				return err
 			}
 		}
-		if !news { // the end, or a listing so long that its first messages show up again
+		if !news { // the end, or a listing so long that its first messages have become visible again
 			return nil
 		}
 	}
@@ -144,8 +145,8 @@ func newDeadLetter(m types.Message) DeadLetter {
 	}
 }
 
-// show makes received messages visible again, even if the listing was broken off. Single failures are ignored, because those
-// messages become visible by themselves.
+// show makes received messages visible again, even if the listing broke off. It ignores failures of single messages, which
+// become visible by themselves.
 func (d *DeadLetters) show(ctx context.Context, received []types.Message) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*CallTimeout)
 	defer cancel()
@@ -166,10 +167,10 @@ func (d *DeadLetters) show(ctx context.Context, received []types.Message) error 
 	return nil
 }
 
-// Redrive sends the dead letters that can succeed back into the queue, each as a new message with all its attempts. It returns
-// their number, and the number of letters that stay because they can't succeed and would only come back. A letter is sent
-// before it is deleted, so a broken-off redrive may repeat a job but loses none. SQS's own message move task would move every
-// letter, including the failures counted in a postponed job's attribute.
+// Redrive sends the dead letters that can succeed back to the queue, each as a new message with all its attempts. It returns
+// their number, and the number of letters that stay because they can't succeed. A letter is sent before it is deleted, so a
+// redrive that breaks off may repeat a job but loses none. SQS's own message move task isn't used: it would move every
+// letter, and keep the count of failures in a postponed job's attribute.
 func (d *DeadLetters) Redrive(ctx context.Context, canSucceed func(DeadLetter) bool) (moved, stay int, err error) {
 	err = d.each(ctx, math.MaxInt, func(m types.Message) (bool, error) {
 		if !canSucceed(newDeadLetter(m)) {

@@ -24,8 +24,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/sqsqueue"
 )
 
-// server is a stack's queues on the SQS server, empty and a test's own, reached as the functions and operators reach
-// theirs.
+// server is a stack's queues on the SQS server, empty and only for one test. They are reached in the same way as by functions
+// and operators.
 type server struct {
 	queue              *sqsqueue.Queue
 	letters            *sqsqueue.DeadLetters
@@ -33,7 +33,7 @@ type server struct {
 	url, deadLetterURL string
 }
 
-// newServer creates the template's queues. Received messages stay hidden for longer than a test waits.
+// newServer creates the template's queues, in which a received message stays hidden for longer than a test takes.
 func newServer(t *testing.T) server {
 	t.Helper()
 	endpoint, err := engines.Endpoint(engines.SQS)
@@ -58,7 +58,7 @@ func newServer(t *testing.T) server {
 	return s
 }
 
-// receive returns the messages that a queue shows within a time.
+// receive returns the messages that become visible in a queue within a time.
 func (s server) receive(t *testing.T, url string, wait time.Duration) []types.Message {
 	t.Helper()
 	out, err := s.client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
@@ -79,7 +79,7 @@ func must(t *testing.T, err error) {
 // patience bounds the wait for an expected message.
 const patience = 20 * time.Second
 
-// TestEngineJob follows a job from its sender to its worker and back, as far as it is delayed.
+// TestEngineJob follows a job from its sender to its worker, and back until it is delayed.
 func TestEngineJob(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -123,7 +123,7 @@ func TestEngineJob(t *testing.T) {
 func TestEngineDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	const letters = 12 // more than one receive has
+	const letters = 12 // more than a receive returns
 	var want []string
 	for i := range letters {
 		m := original()
@@ -132,19 +132,19 @@ func TestEngineDeadLetters(t *testing.T) {
 		must(t, s.queue.DeadLetter(t.Context(), m, reason))
 		want = append(want, m.Body+": "+reason)
 	}
-	for range 2 { // listing changes nothing
+	for range 2 { // the first listing must change nothing
 		listed, err := s.letters.List(t.Context(), 100)
 		must(t, err)
 		var got []string
 		for _, letter := range listed {
 			got = append(got, letter.Body+": "+letter.Reason)
 		}
-		slices.Sort(got) // some may have been sent within a millisecond
+		slices.Sort(got) // some were sent within the same millisecond
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("letters (-want +got):\n%s", diff)
 		}
 	}
-	for _, letter := range []string{"d", "k"} { // wherever they are
+	for _, letter := range []string{"d", "k"} { // anywhere in the queue
 		listed, err := s.letters.List(t.Context(), 100)
 		must(t, err)
 		at := slices.IndexFunc(listed, func(l sqsqueue.DeadLetter) bool { return l.Body == letter })

@@ -91,7 +91,7 @@ func newJob() bootstrap.Job {
 	}
 }
 
-// traced returns a context as Lambda's runtime makes them.
+// traced returns a context with a trace, as Lambda's runtime makes it.
 func traced(ctx context.Context, trace string) context.Context {
 	return context.WithValue(ctx, "x-amzn-trace-id", trace) //nolint:staticcheck // the runtime has no other key
 }
@@ -244,12 +244,12 @@ func TestReasonsAlwaysFit(t *testing.T) {
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testList) // the end of a listing is a wait
+	synctest.Test(t, testList) // at the end of a listing there is a wait
 }
 
 func testList(t *testing.T) {
 	b := setup()
-	if err := b.queue.Enqueue(t.Context(), newJob()); err != nil { // dies of its attempts, and was sent first
+	if err := b.queue.Enqueue(t.Context(), newJob()); err != nil { // sent first; becomes a dead letter by its attempts
 		t.Fatalf("enqueuing the job: %v", err)
 	}
 	for i := range 13 {
@@ -267,7 +267,7 @@ func testList(t *testing.T) {
 	if err != nil || len(out.Messages) != 0 {
 		t.Fatalf("ReceiveMessage = %+v, %v, want the job moved", out, err)
 	}
-	for range 2 { // listing changes nothing
+	for range 2 { // the first listing must change nothing
 		got, err := b.letters.List(t.Context(), 100)
 		if err != nil || len(got) != 14 {
 			t.Fatalf("List = %d letters, %v, want 14", len(got), err)
@@ -304,7 +304,7 @@ func TestListOfNothing(t *testing.T) {
 	})
 }
 
-// TestDelete deletes one of more letters than a receive has, and the others become visible unchanged.
+// TestDelete: of more letters than a receive returns, one is deleted. The others become visible unchanged.
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -354,7 +354,7 @@ func TestRedrive(t *testing.T) {
 		t.Fatalf("moving the job to the dead-letter queue: %v", err)
 	}
 	canSucceed := func(letter sqsqueue.DeadLetter) bool { return letter.Body != "hopeless" }
-	for _, want := range []int{3, 0} { // a letter that can't succeed stays, however often the others are sent back
+	for _, want := range []int{3, 0} { // a letter that can't succeed stays at every redrive
 		if moved, stay, err := b.letters.Redrive(t.Context(), canSucceed); err != nil || moved != want || stay != 1 {
 			t.Errorf("Redrive = %d, %d, %v, want %d and 1", moved, stay, err, want)
 		}
@@ -373,7 +373,7 @@ func TestRedrive(t *testing.T) {
 	}
 }
 
-// answering is a server with one answer.
+// answering is a server that always gives the same answer.
 type answering struct {
 	status int
 	code   string

@@ -1,10 +1,11 @@
-// Package startlog has the rule of a rate that all instances share: at most Rate starts in any Per, wherever it begins, each at
-// the first moment that this allows. For that a log keeps the latest starts, and the callers that wait.
+// Package startlog has the rule of a rate that all instances share: at most Rate starts in any period of length Per, each at
+// the first moment that this allows. To apply it, a log keeps the latest starts and the waiting callers.
 //
-// The log is kept where all instances reach it. A store that can compute, such as Valkey, applies the same rule in its own
-// language; any other reads a Log, has it computed here, and writes it unless it has changed.
+// All instances share the log. A store that can compute, such as Valkey, applies the same rule in its own language. With any
+// other store, the instance reads the Log, computes the new one with this package, and writes it unless it has changed
+// meanwhile.
 //
-// All times are Unix times in microseconds, and all durations microseconds.
+// Times are Unix times in microseconds, and durations are in microseconds.
 package startlog
 
 import (
@@ -12,58 +13,58 @@ import (
 	"slices"
 )
 
-// Offer says which starts a caller tells.
+// Offer says which starts a caller tells the log.
 type Offer string
 
 // The offers.
 const (
-	Nothing Offer = ""       // the log asks for them if it needs them
-	Starts  Offer = "starts" // that the log wasn't told of
-	All     Offer = "all"    // that the caller knows
+	Nothing Offer = ""       // none; the log asks if it needs them
+	Starts  Offer = "starts" // the starts that the log wasn't told of
+	All     Offer = "all"    // all starts that the caller knows
 )
 
 // Request asks for a start.
 type Request struct {
 	Name  string // callers with the same name wait for the same moment
-	Rate  int    // starts in any Per
+	Rate  int    // most starts in any Per
 	Per   int64
-	At    int64   // the time, for clocks that are moved by hand; 0 takes the store's
-	Epoch int64   // of the log that the caller knows starts of; 0 if it knows of no start that counts
+	At    int64   // the time, for clocks that are moved by hand; 0 means the store's time
+	Epoch int64   // of the log in which the caller knows starts; 0 if it knows of no start within Per
 	Fresh int64   // a random number of up to 50 bits, for a new epoch
-	Offer Offer   // which starts Ages has
-	Ages  []int64 // of starts
-	Older int     // starts beyond Ages that count and that are not younger; for All
+	Offer Offer   // the starts that Ages has
+	Ages  []int64 // ages of starts
+	Older int     // with All: number of further starts within Per, older than those in Ages
 }
 
 // Answer is the answer to a request.
 type Answer struct {
-	MustOffer bool    // the log has lost its content: the caller must offer all that it knows. Nothing else is set.
-	Wait      int64   // 0 for a start
+	MustOffer bool    // the log has lost its content: the caller must offer all starts that it knows; nothing else is set
+	Wait      int64   // time to wait; 0 if the caller starts now
 	Epoch     int64   // of the log
 	Now       int64   // the store's time
-	Taken     int     // starts in the log
-	Latest    []int64 // at most Told of them, newest first
+	Taken     int     // number of starts in the log
+	Latest    []int64 // the latest of them, at most Told, newest first
 }
 
 const (
-	// Told is how many starts an answer tells: the cost of a start doesn't grow with the rate.
+	// Told is the most starts in an answer, so that a start's cost doesn't grow with the rate.
 	Told = 32
-	// WaitsFor is the time after its moment for which a waiting caller is expected.
+	// WaitsFor is how long after its moment a waiting caller is still expected.
 	WaitsFor = 10_000_000
-	// ahead is how far in the future a start may be. A clock was put back if it is further.
+	// ahead is how far in the future a start may lie. If it lies further, a clock was put back.
 	ahead = 1_000_000
 )
 
-// Log is the log of the latest starts. Its zero value is a log that has lost its content, or never had any.
+// Log has the latest starts. The zero Log has lost its content, or never had any.
 type Log struct {
-	// Epoch is 0 only in the zero value. It changes when the content was lost, and is even if it was seeded by an instance that
-	// knew of starts.
+	// Epoch changes when the content was lost. It is 0 only in the zero Log, and even if an instance that knew starts seeded
+	// the log.
 	Epoch   int64
 	Starts  []int64  // newest first
 	Waiting []Waiter // by their moments, then by name
 }
 
-// Waiter is a waiting caller with the moment that it was given.
+// Waiter is a waiting caller, with the moment that it was given.
 type Waiter struct {
 	Name string
 	At   int64
@@ -74,8 +75,8 @@ type Waiter struct {
 //	the log's epoch is the instance's ─────────────> the log counts
 //	another epoch, seeded with known starts ───────> the log counts
 //	no epoch, or one seeded without known starts
-//	   └─ the instance knows of starts in this Per ──> it seeds: the log is its own knowledge, and as many starts at
-//	                                                   this very moment as the rule could have allowed others
+//	   └─ the instance knows of starts in this Per ──> it seeds the log with these, and with as many starts at this
+//	                                                   very moment as the rule could have allowed others
 func (l *Log) Ask(now int64, r Request) Answer {
 	lost := r.Epoch != 0 && l.Epoch != r.Epoch && (l.Epoch == 0 || l.Epoch%2 == 1)
 	switch {
@@ -108,11 +109,11 @@ func (l *Log) Ask(now int64, r Request) Answer {
 	}
 }
 
-// seed puts the starts that are offered into the log. A lost log also gets those that the caller can't know of.
+// seed puts the offered starts into the log. If the log was lost, it adds the starts of others that the caller can't know.
 func (l *Log) seed(now int64, r Request, lost bool) {
 	starts := make([]int64, 0, len(l.Starts)+len(r.Ages))
 	for _, at := range l.Starts {
-		starts = append(starts, min(at, now)) // a start in the future is from before the clock was put back
+		starts = append(starts, min(at, now)) // a start in the future is from before a clock was put back
 	}
 	for _, age := range r.Ages {
 		starts = append(starts, now-age)
@@ -130,8 +131,8 @@ func (l *Log) seed(now int64, r Request, lost bool) {
 	l.Starts = append(slices.Repeat([]int64{now}, unknown), starts[:min(len(starts), r.Rate-unknown)]...)
 }
 
-// enlist enters a caller that can't start yet among the waiting callers. Its place decides the moment of its start; enlist returns
-// the time until that moment. A place below 0 is the end.
+// enlist enters a caller that can't start yet among the waiting callers, at a place; a negative place is the end. It returns
+// the time until the moment that this place has.
 func (l *Log) enlist(now int64, r Request, place int) int64 {
 	rank := place
 	if place < 0 {

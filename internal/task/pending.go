@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// Pending tracks the tasks that outlast the requests that started them. The zero Pending is ready for use.
+// Pending tracks tasks that outlast the requests that started them. The zero Pending is ready for use.
 type Pending struct {
 	mu      sync.Mutex
 	pending map[chan struct{}]bool
 }
 
-// Add notes something that done ends. done is to be called once.
+// Add notes the beginning of a task. Call done once, at its end.
 func (p *Pending) Add() (done func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,7 +28,7 @@ func (p *Pending) Add() (done func()) {
 	}
 }
 
-// Wait waits until all that was added before the call has ended, or the context has.
+// Wait waits until all tasks that were added before the call have ended, or until the context ends.
 func (p *Pending) Wait(ctx context.Context) {
 	p.mu.Lock()
 	var running []chan struct{}

@@ -25,7 +25,7 @@ func IsPanic(err error) bool {
 	return ok
 }
 
-// Recover is to be deferred: it has the surrounding function return a *PanicError if it panics.
+// Recover turns a panic of the surrounding function into its error, a *PanicError. Call it with defer.
 func Recover(err *error) {
 	if value := recover(); value != nil {
 		*err = &PanicError{Value: value, Stack: string(debug.Stack())}
@@ -56,10 +56,10 @@ func (t *Task[T]) Wait() (T, error) {
 	return t.value, t.err
 }
 
-// Group is an errgroup.Group that returns a panic from Wait as an error, like any other failure.
+// Group is an errgroup.Group whose Wait returns a panic as an error.
 type Group struct{ group *errgroup.Group }
 
-// WithContext returns a Group, and a context that ends when its first function fails or all have returned.
+// WithContext returns a Group and its context, which ends when a function fails or all have returned.
 func WithContext(ctx context.Context) (Group, context.Context) {
 	group, ctx := errgroup.WithContext(ctx)
 	return Group{group}, ctx

@@ -1,6 +1,6 @@
-// Package timing measures an invocation's time in calls of DynamoDB, the cache, the Sufrah API, Twilio, SQS and Secrets
-// Manager, and in waits. Adapters report their calls without knowing the invocation, and the line at the end of a message, a
-// request or a job shows the sums.
+// Package timing measures how much of an invocation's time goes into calls (of DynamoDB, the cache, the Sufrah API, Twilio,
+// SQS and Secrets Manager) and into waits. Adapters report their calls without knowing the invocation. The last log line of a
+// message, a request or a job has the sums.
 package timing
 
 import (
@@ -15,7 +15,7 @@ import (
 // Kind is a kind of waiting.
 type Kind int
 
-// Kinds of calls, and Wait for deliberate sleep: for a job's slot, another delivery, another writer.
+// The kinds of calls, and Wait for deliberate sleep: for a job's slot, another delivery, another writer.
 const (
 	Store Kind = iota
 	Cache
@@ -27,30 +27,30 @@ const (
 	kinds
 )
 
-// fields are the log's names of the sums, in milliseconds.
+// fields are the sums' names in the log. They are in milliseconds.
 var fields = [kinds]string{"storeMs", "cacheMs", "sufrahMs", "twilioMs", "queueMs", "secretsMs", "waitedMs"}
 
-// runtimeTrace is the key of the trace header in the contexts of Lambda's runtime client.
+// runtimeTrace is the key of the trace header in contexts of Lambda's runtime client.
 const runtimeTrace = "x-amzn-trace-id"
 
 type key struct{}
 
-// Invocation is one invocation under way. It is safe for concurrent use.
+// Invocation is a running invocation. It is safe for concurrent use.
 type Invocation struct {
 	requestID string
 	trace     string // X-Ray's header: Root=…;Parent=…;Sampled=…
-	keep      bool   // whether each call is kept, for X-Ray
+	keep      bool   // whether calls are kept for X-Ray
 
 	mu    sync.Mutex
 	sums  [kinds]sum
 	calls []call
 }
 
-// sum is the time in which at least one call of a kind was under way: calls at the same time count once, so that no sum
-// exceeds the invocation's duration.
+// sum is the time during which at least one call of a kind was running. Simultaneous calls count once, so that no sum exceeds
+// the invocation's duration.
 type sum struct {
 	underWay int
-	since    time.Time // when underWay rose from 0
+	since    time.Time // time at which underWay rose from 0
 	total    time.Duration
 	used     bool
 }
@@ -61,19 +61,19 @@ type call struct {
 	start, end time.Time
 }
 
-// Begin returns a context that measures its calls, and a func that ends the measurement and sends the calls to X-Ray, if the
-// invocation is sampled and tracer isn't nil. requestID is Lambda's own.
+// Begin returns a context in which calls are measured, and a func that ends the measurement. If the invocation is sampled and
+// tracer isn't nil, that func sends the calls to X-Ray. requestID is Lambda's own.
 func Begin(ctx context.Context, requestID string, tracer *Tracer) (context.Context, func()) {
 	trace, _ := ctx.Value(runtimeTrace).(string)
 	i := &Invocation{requestID: requestID, trace: trace, keep: tracer != nil && strings.Contains(trace, "Sampled=1")}
 	end := func() {}
 	if i.keep {
-		end = func() { tracer.send(context.WithoutCancel(ctx), i) } // also the calls that ran out of time
+		end = func() { tracer.send(context.WithoutCancel(ctx), i) } // includes calls that ran out of time
 	}
 	return context.WithValue(ctx, key{}, i), end
 }
 
-// Start notes that a call begins, and returns a func that notes its end. Outside of an invocation both do nothing.
+// Start notes the beginning of a call, and returns a func that notes its end. Outside an invocation both do nothing.
 func Start(ctx context.Context, k Kind) (end func()) {
 	i, ok := ctx.Value(key{}).(*Invocation)
 	if !ok {
@@ -100,9 +100,9 @@ func Start(ctx context.Context, k Kind) (end func()) {
 	}
 }
 
-// Attrs returns the attributes of an invocation's last line: Lambda's request id and X-Ray's trace, which lead to the
-// platform's records and to the trace, and the milliseconds in each kind of call, except kinds that the line has already. It
-// returns nil outside of an invocation.
+// Attrs returns the attributes of an invocation's last log line: Lambda's request id, which leads to the platform's records;
+// X-Ray's trace id; and the milliseconds in each kind of call, except in those of without. It returns nil outside an
+// invocation.
 func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 	i, ok := ctx.Value(key{}).(*Invocation)
 	if !ok {
@@ -122,7 +122,7 @@ func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 		if !s.used || slices.Contains(without, Kind(k)) {
 			continue
 		}
-		if s.underWay > 0 { // a call that nobody waits for goes on
+		if s.underWay > 0 { // a call that nobody waits for is still running
 			s.total += now.Sub(s.since)
 		}
 		attrs = append(attrs, slog.Float64(fields[k], float64(s.total.Microseconds())/1000))
@@ -130,7 +130,7 @@ func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 	return attrs
 }
 
-// traceID returns the trace's id of X-Ray's header, or "".
+// traceID returns the trace's id in X-Ray's header, or "".
 func traceID(header string) string { return part(header, "Root=") }
 
 // part returns the value of a part of a trace header.

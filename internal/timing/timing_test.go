@@ -17,12 +17,12 @@ import (
 
 const sampled = "Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1"
 
-// traced returns a context as Lambda's runtime makes them.
+// traced returns a context with a trace, as Lambda's runtime makes it.
 func traced(ctx context.Context, trace string) context.Context {
 	return context.WithValue(ctx, runtimeTrace, trace) //nolint:staticcheck // the runtime has no other key
 }
 
-// line returns the log line of the attributes.
+// line returns the log line with the attributes.
 func line(t *testing.T, attrs []slog.Attr) map[string]any {
 	t.Helper()
 	var b bytes.Buffer
@@ -37,7 +37,7 @@ func line(t *testing.T, attrs []slog.Attr) map[string]any {
 	return fields
 }
 
-// TestSums has calls one after the other, at the same time and unfinished: a sum is the time in which there was one.
+// TestSums makes successive, simultaneous and unfinished calls. A sum is the time during which any of them was running.
 func TestSums(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestSums(t *testing.T) {
 		defer end()
 		first := Start(ctx, Store)
 		time.Sleep(10 * time.Millisecond)
-		second := Start(context.WithoutCancel(ctx), Store) // a call that outlives its caller belongs to the invocation too
+		second := Start(context.WithoutCancel(ctx), Store) // a call that outlives its caller still belongs to the invocation
 		time.Sleep(20 * time.Millisecond)
 		first()
 		time.Sleep(5 * time.Millisecond)
@@ -54,8 +54,8 @@ func TestSums(t *testing.T) {
 		third := Start(ctx, Store)
 		time.Sleep(time.Millisecond)
 		third()
-		Start(ctx, Cache)() // took no time, and there was one
-		Start(ctx, Twilio)  // isn't over
+		Start(ctx, Cache)() // a call that takes no time is counted
+		Start(ctx, Twilio)  // not ended yet
 		time.Sleep(1500 * time.Microsecond)
 		waited := Start(ctx, Wait)
 		time.Sleep(time.Second)
@@ -88,7 +88,7 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// daemon is X-Ray's daemon: it takes datagrams of a header and a document.
+// daemon is X-Ray's daemon, which takes datagrams with a header and a document.
 type daemon struct{ net.PacketConn }
 
 func newDaemon(t testing.TB) daemon {
@@ -110,7 +110,7 @@ type document struct {
 	Subsegments               []document
 }
 
-// receive returns the next document, and fails the test if X-Ray would refuse it.
+// receive returns the next document. It fails the test if X-Ray would refuse it.
 func (d daemon) receive(t *testing.T) document {
 	t.Helper()
 	buffer := make([]byte, 64<<10)
@@ -146,7 +146,7 @@ func (d daemon) receive(t *testing.T) document {
 	return got
 }
 
-// counting returns ids 1, 2, …: short ones, which have to be filled up.
+// counting returns ids 1, 2, …, which are short and must be padded.
 func counting() func() uint64 {
 	n := uint64(0)
 	return func() uint64 { n++; return n }
@@ -156,7 +156,7 @@ func TestTracer(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t)
 	tracer := NewTracer(d.LocalAddr().String(), counting())
-	for range 2 { // the second on the same socket
+	for range 2 { // the second one uses the same socket
 		ctx, end := Begin(traced(t.Context(), sampled), "lambda-1", tracer)
 		outer := Start(ctx, Twilio)
 		Start(ctx, Store)()
@@ -180,7 +180,7 @@ func TestTracer(t *testing.T) {
 	}
 }
 
-// TestNotTraced has invocations without a trace, and after them one with a trace.
+// TestNotTraced: invocations without a trace send nothing; a later one with a trace does.
 func TestNotTraced(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t)
@@ -190,7 +190,7 @@ func TestNotTraced(t *testing.T) {
 		Start(ctx, Store)()
 		end()
 	}
-	_, end := Begin(traced(t.Context(), sampled), "", tracer) // no calls
+	_, end := Begin(traced(t.Context(), sampled), "", tracer) // without calls
 	end()
 	ctx, end := Begin(traced(t.Context(), sampled), "", tracer)
 	for range 3 * maxCalls {
@@ -203,10 +203,10 @@ func TestNotTraced(t *testing.T) {
 	if NewTracer("", counting()) != nil {
 		t.Error("a tracer without a daemon")
 	}
-	NewTracer("nowhere", counting()).send(t.Context(), &Invocation{trace: sampled, calls: []call{{}}}) // can't be dialed, which is nobody's fault
+	NewTracer("nowhere", counting()).send(t.Context(), &Invocation{trace: sampled, calls: []call{{}}}) // an address that can't be dialed is no error
 }
 
-// BenchmarkTracer measures X-Ray's share of an invocation with a welcome's ten calls, sampled and not.
+// BenchmarkTracer measures how long X-Ray takes for an invocation with the ten calls of a welcome, sampled and not sampled.
 func BenchmarkTracer(b *testing.B) {
 	d := newDaemon(b)
 	tracer := NewTracer(d.LocalAddr().String(), counting())

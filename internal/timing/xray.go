@@ -9,11 +9,11 @@ import (
 )
 
 // Tracer sends the calls of sampled invocations to X-Ray's daemon, as subsegments of the function's own segment. Lambda runs
-// the daemon beside the function and names its address in AWS_XRAY_DAEMON_ADDRESS (AWS, Lambda developer guide, "Defined runtime environment
-// variables"); X-Ray's SDK isn't needed for it, which would add more to a cold start than the calls cost.
+// the daemon next to the function and gives its address in AWS_XRAY_DAEMON_ADDRESS (AWS, Lambda developer guide, "Defined
+// runtime environment variables"). X-Ray's SDK isn't needed, and would add more to a cold start than the calls cost.
 //
-// All calls of an invocation are one datagram: a subsegment that has them as its own subsegments (AWS, X-Ray developer guide,
-// "X-Ray segment documents"). One takes some microseconds (BenchmarkTracer), and an invocation that isn't sampled none.
+// All calls of an invocation are one datagram: a subsegment with the calls as its subsegments (AWS, X-Ray developer guide,
+// "X-Ray segment documents"). It takes some microseconds (BenchmarkTracer); an invocation that isn't sampled takes none.
 type Tracer struct {
 	address string
 	random  func() uint64
@@ -31,19 +31,19 @@ func NewTracer(address string, random func() uint64) *Tracer {
 }
 
 const (
-	// header comes before each document, on a line of its own (AWS, X-Ray developer guide, "Sending trace data to X-Ray").
+	// header is the line before each document (AWS, X-Ray developer guide, "Sending trace data to X-Ray").
 	header = `{"format": "json", "version": 1}` + "\n"
-	// maxCalls keeps a datagram below the 64 KB that a document may have.
+	// maxCalls keeps a datagram below X-Ray's limit of 64 KB for a document.
 	maxCalls = 400
 )
 
-// names and namespaces of the calls: X-Ray draws a node for each name, and the namespace names its owner.
+// The names and namespaces of the calls. X-Ray draws a node for each name; the namespace says whose service it is.
 var (
 	nodes      = [kinds]string{"DynamoDB", "ElastiCache", "Sufrah API", "Twilio", "SQS", "Secrets Manager", "wait"}
 	namespaces = [kinds]string{"aws", "remote", "remote", "remote", "aws", "aws", ""}
 )
 
-// send sends the invocation's calls. Unsent calls are lost, at no cost for the invocation.
+// send sends the invocation's calls. If it can't, they are lost, and the invocation isn't affected.
 func (t *Tracer) send(ctx context.Context, i *Invocation) {
 	i.mu.Lock()
 	calls := i.calls[:min(len(i.calls), maxCalls)]
@@ -102,7 +102,7 @@ func (t *Tracer) document(trace, parent string, calls []call) []byte {
 	return append(b, "]}"...)
 }
 
-// span appends an id of 16 hexadecimal digits and the times, in seconds with fractions.
+// span appends an id of 16 hexadecimal digits, and the times in seconds with fractions.
 func (t *Tracer) span(b []byte, start, end time.Time) []byte {
 	id := strconv.FormatUint(t.random(), 16)
 	b = append(b, `,"id":"`...)

@@ -1,4 +1,4 @@
-// Package ttl remembers values in an instance for as long as they may be served.
+// Package ttl remembers values in an instance for a limited time.
 package ttl
 
 import (
@@ -8,8 +8,8 @@ import (
 
 // Cache holds values by key, each with the time at which it was read. It is safe for concurrent use.
 //
-// Ages are the wall clock's: the monotonic one may stand still while an instance is frozen. A value from the future, which a
-// clock that was put back leaves behind, is of no age and not returned.
+// Ages are measured by the wall clock, because the monotonic clock may stand still while an instance is frozen. If a clock
+// was put back, a value's time lies in the future: its age is unknown, and it is not returned.
 type Cache[K comparable, V any] struct {
 	most int
 
@@ -22,12 +22,12 @@ type entry[V any] struct {
 	at    time.Time
 }
 
-// New returns a cache with a maximum number of values. A full cache is emptied, and the next look-ups fill it.
+// New returns a cache for a maximum number of values. When it is full it is emptied, and later look-ups fill it again.
 func New[K comparable, V any](most int) *Cache[K, V] {
 	return &Cache[K, V]{most: most, entries: make(map[K]entry[V])}
 }
 
-// Get returns the key's value, or false if there is none that is younger than maxAge.
+// Get returns the key's value; ok is false if there is none younger than maxAge.
 func (c *Cache[K, V]) Get(key K, now time.Time, maxAge time.Duration) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,7 @@ func (c *Cache[K, V]) Get(key K, now time.Time, maxAge time.Duration) (V, bool) 
 	return e.value, true
 }
 
-// Last returns the key's value of any age, or false if it never had a value.
+// Last returns the key's value of any age; ok is false if it never had one.
 func (c *Cache[K, V]) Last(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +47,7 @@ func (c *Cache[K, V]) Last(key K) (V, bool) {
 	return e.value, ok
 }
 
-// Put remembers a value that was read at the time.
+// Put remembers a value that was read at a time.
 func (c *Cache[K, V]) Put(key K, value V, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

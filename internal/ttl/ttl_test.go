@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 	}
 	c.Put("a", 2, start)
 	c.Put("b", 3, start)
-	c.Put("b", 4, start) // of a key that is there
+	c.Put("b", 4, start) // the key has a value already
 	if value, ok := c.Get("a", start, time.Minute); !ok || value != 2 {
 		t.Errorf("a full cache has %d, %t", value, ok)
 	}

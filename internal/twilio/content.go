@@ -72,8 +72,8 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	return newest.SID, nil
 }
 
-// Older returns SIDs of contents whose names begin with a prefix and that were made before a time. It need not return all of
-// them.
+// Older returns SIDs of contents whose names begin with a prefix and that were made before a time. more says
+// whether there may be others.
 func (c *Contents) Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error) {
 	found, err := c.search(ctx, accountSID, url.Values{
 		"ContentName": {"^" + prefix}, "DateCreatedBefore": {before.UTC().Format(time.RFC3339)},

@@ -1,4 +1,4 @@
-// Package backend builds the clients that several functions need, from the same settings in each.
+// Package backend builds the clients that several functions need, in each from the same settings.
 package backend
 
 import (
@@ -25,17 +25,18 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// StaleFor is how much longer than fresh a menu is kept, for when Sufrah doesn't answer: yesterday's is better than none.
+// StaleFor is how long a menu is kept after it was fresh, for when Sufrah doesn't answer: yesterday's menu is better than
+// none.
 const StaleFor = 24 * time.Hour
 
 const (
-	// jitter is the part of a menu's time to live by which menus that were fetched together don't expire together.
+	// jitter is the random part of a menu's time to live, so that menus fetched together don't expire together.
 	jitter = 0.1
-	// hold is about how long a first failure of Sufrah is shared.
+	// hold is roughly how long a first failure of Sufrah is shared.
 	hold = time.Second
 )
 
-// RetryAfter returns for how long Sufrah asked to be left alone.
+// RetryAfter returns the pause that Sufrah asked for in an error, 0 if none.
 func RetryAfter(err error) time.Duration {
 	if failure, ok := errors.AsType[*sufrah.Error](err); ok {
 		return failure.RetryAfter
@@ -43,7 +44,7 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// CacheServer is a client of the cache: of a Valkey server, or of a table.
+// CacheServer is a client of the cache, on a Valkey server or in a table.
 type CacheServer interface {
 	cache.Server
 	cache.TemplateServer
@@ -53,7 +54,7 @@ type CacheServer interface {
 	Close()
 }
 
-// Cache returns the client of the cache, which has metrics written of its failures. Nothing is dialed yet.
+// Cache returns the client of the cache, whose failures are counted in a metric. It doesn't dial yet.
 func Cache(settings config.Cache, account config.AWS, now func() time.Time, meter *metrics.Writer) (CacheServer, error) {
 	failed := func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) }
 	if settings.Table != "" {
@@ -68,9 +69,9 @@ func Cache(settings config.Cache, account config.AWS, now func() time.Time, mete
 	if settings.User != "" {
 		c.Token = valkey.IAM{
 			Credentials: function.AWS(account, "").Credentials, Region: account.Region, CacheName: settings.Name, UserID: settings.User,
-			// The endpoints of serverless caches are below a name of their own.
+			// The endpoint of a serverless cache contains ".serverless.".
 			Serverless: strings.Contains(settings.Endpoint, ".serverless."),
-			Now:        time.Now, // AWS's, not a local stack's
+			Now:        time.Now, // AWS's time, not a local stack's
 		}.Token
 	}
 	client, err := valkey.New(c)
@@ -80,7 +81,7 @@ func Cache(settings config.Cache, account config.AWS, now func() time.Time, mete
 	return client, nil
 }
 
-// CacheOptions returns how menus are kept in the cache.
+// CacheOptions returns the options with which menus are cached.
 func CacheOptions(
 	server CacheServer, settings config.Sufrah, now func() time.Time, log *slog.Logger, meter *metrics.Writer,
 ) cache.Options {
@@ -103,7 +104,7 @@ func Sufrah(settings config.Sufrah, account config.AWS, now func() time.Time, lo
 	return client, nil
 }
 
-// SufrahKeys returns the key of the Sufrah API. It is read when it is asked for.
+// SufrahKeys returns the key of the Sufrah API. It is read only when it is needed.
 func SufrahKeys(settings config.Sufrah, account config.AWS, now func() time.Time, log *slog.Logger) sufrah.Keys {
 	if settings.SecretARN == "" {
 		return secret.StaticKey(settings.APIKey)
@@ -111,7 +112,7 @@ func SufrahKeys(settings config.Sufrah, account config.AWS, now func() time.Time
 	return secret.NewSufrahKey(manager(account).Secret(settings.SecretARN), now, log)
 }
 
-// manager returns where deployed functions have their secrets.
+// manager returns the secrets of a deployed function.
 func manager(account config.AWS) *secret.Manager {
 	return secret.NewManager(secretsmanager.NewFromConfig(function.AWS(account, account.SecretsManager)))
 }
@@ -125,13 +126,13 @@ func Contents(settings config.Twilio, tokens Tokens) (*twilio.Contents, error) {
 	return contents, nil
 }
 
-// Tokens are the auth tokens of Twilio accounts, as both webhooks and senders need them.
+// Tokens has the auth tokens of Twilio accounts, for webhooks and senders.
 type Tokens interface {
 	AuthToken(ctx context.Context, accountSID string) (string, error)
 	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 
-// TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first is asked for.
+// TwilioTokens returns the auth tokens of Twilio accounts. They are read when the first one is needed.
 func TwilioTokens(settings config.Twilio, account config.AWS, now func() time.Time, log *slog.Logger) Tokens {
 	if settings.SecretARN == "" {
 		return secret.StaticTokens{AccountSID: settings.AccountSID, Token: settings.AuthToken}

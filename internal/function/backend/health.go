@@ -19,12 +19,12 @@ var (
 	errNoKey   = errors.New("the key can't be sent in a header of a request")
 )
 
-// Checks returns the checks of the parts shared by the two functions that talk to customers: the cache, and both secrets, read
+// Checks returns the checks for the two functions that talk to customers: of the cache, and of both secrets, which it reads
 // anew. done closes their connections.
 func Checks(
 	cache config.Cache, account config.Twilio, api config.Sufrah, aws config.AWS, now func() time.Time,
 ) (checks []health.Check, done func(), err error) {
-	silent := slog.New(slog.DiscardHandler) // the report says it
+	silent := slog.New(slog.DiscardHandler) // the report has the failures
 	server, err := Cache(cache, aws, now, metrics.New(io.Discard, "", now))
 	if err != nil {
 		return nil, nil, err

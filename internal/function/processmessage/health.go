@@ -23,7 +23,7 @@ func Health(environ config.Environment, now func() time.Time, _ io.Writer) (heal
 	}
 	names := tables(settings)
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
-	names.Conversations = "" // the role may read its items singly, not in batches: the write below tells as much
+	names.Conversations = "" // the role may read its items one by one, not in batches; the write below checks the table
 	checks := append(probe.Reads(db, names), probe.Writes(db, settings.ConversationsTable))
 	shared, done, err := backend.Checks(settings.Cache, settings.Twilio, settings.Sufrah, settings.AWS, now)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package processmessage assembles the function process-message from its environment: for its main, and for local stacks,
-// which run the very same with another clock.
+// Package processmessage assembles the function process-message from its environment. The function's main starts it, and so
+// do local stacks, with a clock of their own.
 package processmessage
 
 import (
@@ -38,10 +38,10 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "process-message"
 
-// within is the service level: Twilio, and the customer's next message, wait for the answer.
+// within is the service level for an answer: Twilio waits for it, and so does the customer's next message.
 const within = 2 * time.Second
 
-// twilioTimeout is nearly an invocation's time: if Twilio takes a message after a time-out, the message goes out twice.
+// twilioTimeout is nearly an invocation's time, because a message that Twilio takes after a time-out is sent twice.
 const twilioTimeout = 10 * time.Second
 
 // New is a function.Build.
@@ -73,8 +73,8 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	db := table.New(dynamodb.NewFromConfig(function.AWS(settings.AWS, settings.DynamoDB)), rand.Float64)
 	options := backend.CacheOptions(server, settings.Sufrah, now, logger, meter)
 	lists := options
-	lists.Observer = cache.Observer{}                         // metrics are of menus
-	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // they are Sufrah's, and lists are made at Twilio
+	lists.Observer = cache.Observer{}                         // the metrics are about menus
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // these concern Sufrah, and lists are made at Twilio
 	calendar := usage.NewCalendar(settings.TimeZone)
 	recorder := recording.New(db, names, calendar)
 	service := &conversation.Service{
@@ -112,7 +112,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	return lambdahttp.New(handler, lambdahttp.Options{
 		BasePath: settings.BasePath, Logger: logger, Tracer: function.Tracer(settings.AWS),
 		Missed: func(path string) {
-			if strings.TrimSuffix(path, "/") == webhook.Path { // nobody waits for the answer to a status callback
+			if strings.TrimSuffix(path, "/") == webhook.Path { // the service level doesn't cover status callbacks, which nobody waits for
 				meter.Write(metrics.Count(metrics.LevelMissed, 1))
 			}
 		},
@@ -120,7 +120,7 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (lambd
 	}), nil
 }
 
-// events writes metrics of the service's events.
+// events returns the service's events, which are counted in metrics.
 func events(meter *metrics.Writer) conversation.Events {
 	return conversation.Events{
 		WelcomeSent:     counting(meter, metrics.WelcomeSent),
@@ -137,7 +137,7 @@ func events(meter *metrics.Writer) conversation.Events {
 	}
 }
 
-// counting has a metric written each time that it is called.
+// counting returns a func that counts its calls in a metric.
 func counting(meter *metrics.Writer, name metrics.Name) func() {
 	return func() { meter.Write(metrics.Count(name, 1)) }
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/function/processmessage"
 )
 
-// deployed is the environment of a deployed function, with a single address for AWS.
+// deployed returns the environment of a deployed function, with one endpoint for all of AWS.
 func deployed(endpoint string) map[string]string {
 	return map[string]string{
 		"AWS_REGION": "me-south-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t",
@@ -34,8 +34,8 @@ func environ(variables map[string]string) (list []string) {
 	return list
 }
 
-// TestStartsWithoutACall: nothing is asked for before the first message, so that a cold start is short and an outage
-// elsewhere keeps no instance from starting.
+// TestStartsWithoutACall: the function makes no call before its first message, so that a cold start is short, and an instance
+// starts even during an outage.
 func TestStartsWithoutACall(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
-// Package releasecheck tries a new version of a function before it gets customers. CodeDeploy calls it before it moves the alias
-// (hook BeforeAllowTraffic). It sends the version a health event and tells CodeDeploy whether to go on. So a version that doesn't
-// start, or lacks a table, a secret or the cache, is taken back, even if nobody would have called it for hours.
+// Package releasecheck checks a new version of a function before it gets traffic. CodeDeploy calls it before it moves the
+// alias (hook BeforeAllowTraffic). It sends the version a health event, and tells CodeDeploy whether to go on. So a version
+// that doesn't start, or that misses a table, a secret or the cache, is taken back, even if nobody would have called it for
+// hours.
 package releasecheck
 
 import (
@@ -27,20 +28,22 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "release-check"
 
-// Hook is CodeDeploy's input to a hook (AWS, CodeDeploy user guide, "AppSpec 'hooks' section for an AWS Lambda deployment").
+// Hook is the input that CodeDeploy gives a hook (AWS, CodeDeploy user guide, "AppSpec 'hooks' section for an AWS Lambda
+// deployment").
 type Hook struct {
 	DeploymentID string `json:"DeploymentId"`
 	ExecutionID  string `json:"LifecycleEventHookExecutionId"`
 }
 
-// Handler is a Lambda handler of CodeDeploy's hooks. Its error says that CodeDeploy couldn't be told.
+// Handler is a Lambda handler for CodeDeploy's hooks. It fails if it couldn't answer CodeDeploy.
 type Handler = func(context.Context, Hook) error
 
-// A version is asked several times, because new permissions reach IAM, and the version its network, within seconds.
+// A version is checked several times, because within seconds new permissions reach IAM, and the version its network.
 const (
 	attempts = 4
 	pause    = 5 * time.Second
-	// answerMargin is the rest of the invocation for answering CodeDeploy, which otherwise waits for an hour.
+	// answerMargin is the part of the invocation that is kept for answering CodeDeploy, which would otherwise wait for an
+	// hour.
 	answerMargin = 5 * time.Second
 )
 
@@ -60,7 +63,7 @@ func newChecker(environ config.Environment, log io.Writer) (*checker, error) {
 	}
 	account := function.AWS(settings.AWS, "")
 	patient := account
-	patient.HTTPClient = nil // the SDK's own, which waits: an invocation may take as long as its function's time-out
+	patient.HTTPClient = nil // the SDK's own client, without our short time-outs: the version may take its function's whole time-out
 	return &checker{
 		deployments: codedeploy.NewFromConfig(account, func(o *codedeploy.Options) { o.BaseEndpoint = endpoint(settings.CodeDeploy) }),
 		functions:   lambda.NewFromConfig(patient, func(o *lambda.Options) { o.BaseEndpoint = endpoint(settings.Lambda) }),
@@ -76,7 +79,7 @@ func endpoint(url string) *string {
 	return &url
 }
 
-// Health is a function.Health: the function needs nothing that it could check of itself.
+// Health is a function.Health. The function needs nothing that it could check.
 func Health(environ config.Environment, _ func() time.Time, _ io.Writer) (health.Subject, error) {
 	_, err := config.LoadReleaseCheck(environ)
 	return health.Subject{}, err
@@ -127,7 +130,7 @@ func (c *checker) check(ctx context.Context, hook Hook) error {
 
 var errNoVersion = errors.New("the deployment has no function version to check")
 
-// versions returns the functions of a deployment, each with the version that is to get the traffic, as name:version.
+// versions returns the functions of a deployment, each with its new version, as name:version.
 func (c *checker) versions(ctx context.Context, deployment string) ([]string, error) {
 	listed, err := c.deployments.ListDeploymentTargets(ctx, &codedeploy.ListDeploymentTargetsInput{DeploymentId: &deployment})
 	if err != nil {
@@ -155,7 +158,7 @@ func (c *checker) versions(ctx context.Context, deployment string) ([]string, er
 	return versions, nil
 }
 
-// healthy asks a version until it is well, for some times.
+// healthy checks a version until it is healthy, a limited number of times.
 func (c *checker) healthy(ctx context.Context, version string) error {
 	for attempt := 1; ; attempt++ {
 		err := c.ask(ctx, version)

@@ -17,7 +17,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/health"
 )
 
-// account is CodeDeploy with one deployment, and Lambda with its function's version.
+// account stands for CodeDeploy with one deployment, and Lambda with the deployment's version.
 type account struct {
 	targets  string // of the deployment, as JSON
 	version  func(attempt int) (status int, functionError, payload string)
@@ -130,7 +130,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// TestNobodyIsTold: if CodeDeploy can't be told, the invocation fails, which Lambda repeats.
+// TestNobodyIsTold: if CodeDeploy can't be answered, the invocation fails, so that Lambda repeats it.
 func TestNobodyIsTold(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

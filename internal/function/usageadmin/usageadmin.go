@@ -1,5 +1,5 @@
-// Package usageadmin assembles the function usage-admin from its environment: for its main, and for local stacks, which run
-// the very same with another clock.
+// Package usageadmin assembles the function usage-admin from its environment. The function's main starts it, and so do local
+// stacks, with a clock of their own.
 package usageadmin
 
 import (

@@ -29,7 +29,7 @@ import (
 // Name is the function's name, in its log and under functions.
 const Name = "usage-api"
 
-// within is the service level of the figures.
+// within is the service level for figures.
 const within = 500 * time.Millisecond
 
 // New is a function.Build.

@@ -1,5 +1,5 @@
-// Package welcomebootstrap assembles the function welcome-bootstrap from its environment: for its main, and for local
-// stacks, which run the very same with another clock.
+// Package welcomebootstrap assembles the function welcome-bootstrap from its environment. The function's main starts it, and
+// so do local stacks, with a clock of their own.
 package welcomebootstrap
 
 import (
@@ -31,11 +31,12 @@ import (
 const Name = "welcome-bootstrap"
 
 const (
-	// startSpread is added to the minute of the rate. The rule binds the calls that Sufrah sees, and the time from a job's
-	// start to its first call differs by some milliseconds: without it, a quick call may follow a slow one in under a minute.
+	// startSpread is added to the minute of the rate. The rate is about the calls that Sufrah sees, and the time between a
+	// job's start and its first call varies by some milliseconds. Without the addition, a quick first call could follow a
+	// slow one within less than a minute.
 	startSpread = 200 * time.Millisecond
-	// atOnce is how many jobs run at once over all instances: the template's MaximumConcurrency. While the cache is down, each
-	// instance keeps to its part of the rate.
+	// atOnce is the number of simultaneous jobs in all instances: the template's MaximumConcurrency. While the cache is down,
+	// each instance keeps a fifth of the rate.
 	atOnce = 5
 )
 
@@ -72,8 +73,8 @@ func New(environ config.Environment, now func() time.Time, log io.Writer) (Handl
 		return nil, err
 	}
 	lists := options
-	lists.Observer = cache.Observer{}                         // metrics are of menus
-	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // they are Sufrah's, and lists are made at Twilio
+	lists.Observer = cache.Observer{}                         // the metrics are about menus
+	lists.Breaker, lists.RetryAfter, lists.Hold = nil, nil, 0 // these concern Sufrah, and lists are made at Twilio
 	parts := append(
 		bootstrap.Parts(menu, cache.NewTemplates(server, settings.TemplateSIDs, settings.Sufrah.CacheTTL, logger), settings.TemplateSIDs),
 		bootstrap.ListPart(menu, listcontent.New(contents, lists)))
