@@ -40,7 +40,7 @@ type Source int
 // The sources.
 const (
 	None    Source = iota // there is no value
-	Fresh                 // fetched just now
+	Fresh                 // the cache, within its time to live
 	Fetched               // fetched just now
 	Stale                 // the cache, past its time to live: a new value is being fetched, or can't be
 )
@@ -60,8 +60,9 @@ func (s Source) String() string {
 
 // Observer receives the cache's events, for metrics. Its functions may be nil. They are called concurrently.
 type Observer struct {
-	// Loaded is called with a value's source. Fresh is a hit; Fetched is a miss; Stale is a miss after which fetching failed;
-	// None is the same without even an old value. Callers that share a load count once.
+	// Loaded is called with a value's source. Fresh is a hit; Fetched is a miss; Stale is an old value, served while a new
+	// one was fetched or after the fetch failed; None is a failed fetch without an old value. Callers that share a load count
+	// once.
 	Loaded func(key string, source Source)
 	// Failed is called when the server fails an operation ("read", "write", "lock", "unlock").
 	Failed func(operation, key string, err error)

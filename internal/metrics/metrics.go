@@ -30,14 +30,15 @@ const (
 	JobDuration     Name = "JobDuration" // of an attempt, without the wait for its slot
 	JobWaited       Name = "JobWaited"   // a duration: time slept
 
-	CacheHit    Name = "CacheHit"
-	CacheMiss   Name = "CacheMiss"   // fetched
-	CacheStale  Name = "CacheStale"  // fetching failed: an old value was served
-	CacheFailed Name = "CacheFailed" // fetching failed, and there was no old value
+	// Look-ups of menus, products and branches, by their result.
+	CacheHit        Name = "CacheHit"
+	CacheMiss       Name = "CacheMiss"       // fetched from the Sufrah API
+	CacheStale      Name = "CacheStale"      // an old value was served: a new one was being fetched, or the fetch failed
+	MenuUnavailable Name = "MenuUnavailable" // the fetch failed, and the cache had no old value
 
 	SufrahStopped Name = "SufrahStopped" // the breaker has stopped calls to the Sufrah API for a while
 
-	CacheCommandFailed Name = "CacheCommandFailed" // the cache server failed a command
+	CacheCommandFailed Name = "CacheCommandFailed" // failed by the cache's server or table, or not sent because of an earlier failure
 
 	MessageTaken     Name = "MessageTaken"     // a delivery of a message, answered with 200
 	MessageNotSigned Name = "MessageNotSigned" // a message refused for its signature

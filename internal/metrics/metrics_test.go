@@ -180,7 +180,7 @@ func TestObservers(t *testing.T) {
 		{"JobCompleted", "JobDuration", "JobWaited"}, {"JobPartial", "JobDuration", "JobWaited"}, {"JobFailed", "JobDuration", "JobWaited"},
 		{"JobDeadLettered", "JobDuration", "JobWaited"}, {"JobWaiting", "JobDuration", "JobWaited"},
 		{"JobLate", "JobDuration", "JobWaited"},
-		{"CacheFailed"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
+		{"MenuUnavailable"}, {"CacheHit"}, {"CacheMiss"}, {"CacheStale"},
 		{"QuotaAlert80"}, {"QuotaAlert90"}, {"QuotaAlert100"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

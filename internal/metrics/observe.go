@@ -15,10 +15,10 @@ func (w *Writer) JobEnded(o bootstrap.Outcome) {
 	w.Write(Count(names[o.Kind], 1), Duration(JobDuration, o.Duration), Duration(JobWaited, o.Waited))
 }
 
-// CacheLoaded counts a value's source, for cache.Observer's Loaded.
+// CacheLoaded counts a look-up of a menu by its result, for cache.Observer's Loaded.
 func (w *Writer) CacheLoaded(_ string, source cache.Source) {
 	names := map[cache.Source]Name{
-		cache.Fresh: CacheHit, cache.Fetched: CacheMiss, cache.Stale: CacheStale, cache.None: CacheFailed,
+		cache.Fresh: CacheHit, cache.Fetched: CacheMiss, cache.Stale: CacheStale, cache.None: MenuUnavailable,
 	}
 	w.Write(Count(names[source], 1))
 }
