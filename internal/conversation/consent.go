@@ -20,8 +20,8 @@ const (
 )
 
 // consentOf returns a message's effect on the customer's permission to be written to. Twilio's own finding counts before
-// ours: its keywords can be configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). The payload of a
-// row or a button is no keyword.
+// ours, because Twilio's keywords can be configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). The
+// text of a tapped row or button is no keyword.
 func consentOf(in Incoming) Consent {
 	switch strings.ToUpper(strings.TrimSpace(in.OptOutType)) {
 	case "STOP":
@@ -32,7 +32,7 @@ func consentOf(in Incoming) Consent {
 		return NoConsent
 	}
 	if in.ListID != "" {
-		return NoConsent // its title may be any dish's name
+		return NoConsent // a row's title may be any dish's name
 	}
 	return intent.ConsentOf(in.Body)
 }
@@ -50,8 +50,8 @@ func (s *Service) noteConsent(ctx context.Context, log *slog.Logger, m Message, 
 	}
 }
 
-// keepQuiet sends nothing to an opted-out customer. A welcome stays due, so that it goes out once the customer opts
-// in. An answer that was withheld isn't given later.
+// keepQuiet sends nothing to an opted-out customer. A welcome stays due, and is sent once the customer opts in. A withheld
+// answer is never sent.
 func (s *Service) keepQuiet(ctx context.Context, log *slog.Logger, m Message, recorded Recorded) error {
 	log.LogAttrs(ctx, slog.LevelInfo, "nothing sent: the customer has opted out")
 	var err error

@@ -9,7 +9,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
 )
 
-// consents is a working recorder that keeps one customer's opting out.
+// consents is a working recorder that keeps the consent of one customer.
 type consents struct {
 	conversation.Recorder
 	out bool
@@ -75,7 +75,7 @@ func TestOptOutBeforeTheWelcome(t *testing.T) {
 	f.mustReceive(t, "m3", "menu")
 	f.mustReceive(t, "m4", "start")
 	f.wantReceived(t, welcome)
-	f.mustReceive(t, "m3", "menu") // an answer that was withheld stays withheld
+	f.mustReceive(t, "m3", "menu") // the withheld answer isn't sent now
 	f.wantReceived(t, welcome)
 	if len(f.queue.jobs) != 1 {
 		t.Errorf("after opting in there are the bootstrap jobs %v, want one", f.queue.jobs)

@@ -28,20 +28,21 @@ import (
 const (
 	// SessionLength is how long a session stays open after a message.
 	SessionLength = 24 * time.Hour
-	// RepeatWindow is how long a message is remembered: its repeats within that time change nothing.
+	// RepeatWindow is how long a message is remembered: a repeat within that time changes nothing.
 	RepeatWindow = 24 * time.Hour
-	// LeaseLength is how long the right to send a reply lasts unless it is renewed, as the delivery that holds it does until
-	// the reply is noted. A process that dies leaves the rest of it: less than the 15 s within which Twilio repeats a delivery
-	// (Twilio, "Webhooks: connection overrides"), so that a repeat gets the reply out. By instances' clocks, which ClockSkew
-	// bounds, it lasts long enough for a renewal to come before anybody takes it for ended.
+	// LeaseLength is how long the right to send a reply lasts. The delivery that holds it renews it until the reply is noted.
+	// If the process dies, the lease ends within the 15 s after which Twilio repeats a delivery (Twilio, "Webhooks:
+	// connection overrides"), so that the repeat sends the reply. The lease is long enough to be renewed before it ends by
+	// any instance's clock, given ClockSkew.
 	LeaseLength = 10 * time.Second
 	// ClockSkew is how far an instance's clock may be off.
 	ClockSkew = 2 * time.Second
-	// FreeEntryPoint is how long messages are free after a customer wrote from an ad or a page's button, and was answered within 24
-	// hours, as the bot does at once (Meta, "Pricing on the WhatsApp Business Platform", free entry points).
+	// FreeEntryPoint is how long messages are free after a customer has written from an ad or a page's button and has been
+	// answered within 24 hours; the bot answers at once (Meta, "Pricing on the WhatsApp Business Platform", free entry
+	// points).
 	FreeEntryPoint = 72 * time.Hour
-	// AlertLeaseLength is the same for quota alerts. Their lease is not renewed: it is longer than an invocation may take,
-	// and the restaurant's next conversation completes an alert that wasn't finished.
+	// AlertLeaseLength is how long the right to send quota alerts lasts. It isn't renewed, since it is longer than any
+	// invocation. An unfinished alert is completed by the restaurant's next conversation.
 	AlertLeaseLength = 30 * time.Second
 )
 
@@ -49,23 +50,23 @@ const (
 type Message struct {
 	ID           string // Twilio's MessageSid, the same for every delivery
 	RestaurantID string
-	Customer     string // E.164, or a BSUID if the number isn't known
+	Customer     string // E.164, or a BSUID if the number is unknown
 	UserID       string // the BSUID that came beside the number, or ""
-	// Home is the id that the customer is stored under, as Record found it; "" stands for Customer. The caller of Record
-	// sets it before it continues with the message.
+	// Home is the id that the customer is stored under; "" stands for Customer. The caller of Record sets it to Recorded.Home
+	// before the message's other calls.
 	Home       string
 	ReceivedAt time.Time
-	Asks       bool // it asks for an answer
+	Asks       bool // the message asks for an answer
 	Consent    Consent
-	FromAd     bool // the customer tapped an ad or a page's button to write it
-	// Place is where the ledger is to keep the answer, if the message Asks for one and this delivery sends it. An answer that is
-	// entered there is settled, even if the process died before it called Settle.
+	FromAd     bool // the customer came from an ad or a page's button
+	// Place is the ledger's place for the answer that this delivery may send, if the message Asks for an answer. An entry
+	// there settles the answer, even if the process died before it called Settle.
 	Place delivery.Place
-	// Delivery tells the deliveries of one message apart: random, and never the same for two.
+	// Delivery is a random id of this delivery: two deliveries of a message have different ones.
 	Delivery string
 }
 
-// ReplyState is the state of a reply as seen by a delivery: may it send the reply, or is that done or not needed?
+// ReplyState is the state of a reply for one delivery: whether the delivery may send the reply, or has nothing to send.
 type ReplyState int
 
 // The states of a reply.
@@ -77,43 +78,45 @@ type ReplyState int
 //
 // A held reply is ReplyHeld to the delivery that holds it, and ReplyElsewhere to all others.
 const (
-	ReplySettled   ReplyState = iota // sent, or it never can be, or there never was one
-	ReplyDue                         // nobody is sending it
-	ReplyHeld                        // this delivery is to send it
-	ReplyElsewhere                   // another delivery is sending it
+	ReplySettled   ReplyState = iota // the reply was sent, can never be sent, or was never needed
+	ReplyDue                         // no delivery is sending the reply
+	ReplyHeld                        // this delivery has to send the reply
+	ReplyElsewhere                   // another delivery is sending the reply
 )
 
 // Recorded is a Recorder's result for a delivery.
 type Recorded struct {
-	// At is when the message was received. Of a repeat it is when it opened its session, or else when the session's latest
-	// message came.
+	// At is when the message was received. For a repeat, it is when the message opened its session, or otherwise when the
+	// session's latest message came.
 	At      time.Time
 	Repeat  bool       // an earlier delivery of the message was seen
 	First   bool       // the customer's first message ever, or a repeat of it
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
-	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: a welcome that is due is due as text.
+	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: if the welcome is due, it is due as
+	// text.
 	WelcomeFailed bool
-	// FreeUntil is until when messages to the customer are free, zero if they aren't: FreeEntryPoint after the latest message
-	// FromAd.
+	// FreeUntil is the end of the time in which messages to the customer are free, FreeEntryPoint after the latest message
+	// FromAd. It is zero if there was no such message.
 	FreeUntil time.Time
-	// OptedOut says that the customer is to be sent nothing, after this message. OptedBefore says the same of before it.
+	// OptedOut says that after this message the customer must be sent nothing. OptedBefore says the same of the time before
+	// the message.
 	OptedOut, OptedBefore bool
 	// Home is the id that the customer is stored under: the number, if it is known.
 	Home string
 
-	// The input of Complete: when the session was opened, whether the opening is still to be counted, and whether the
-	// message moved the session's end, from the time of the message before (zero if it opened the session).
+	// Input of Complete: when the session was opened, whether the opening is still to be counted, and whether the message
+	// extended the session, from the message before, received at From.
 	OpenedAt  time.Time
 	Uncounted bool
 	Moved     bool
 	From      time.Time
-	Ended     usage.Session // the session before, replaced by this opening; it is stored before counting
-	Unlinked  string        // the BSUID that may not lead to the customer yet, which comes before counting
+	Ended     usage.Session // the session before this one; it is stored before the opening is counted
+	Unlinked  string        // a BSUID that may not lead to the customer yet; it is linked before the opening is counted
 }
 
-// After returns the customer's consent after a message with the effect said, which may be none.
+// After returns the result with the customer's consent before the message, and after it.
 func (r Recorded) After(optedBefore bool, said Consent) Recorded {
 	r.OptedBefore = optedBefore
 	r.OptedOut = said == OptsOut || optedBefore && said != OptsIn
@@ -125,72 +128,72 @@ type Reply int
 
 // The replies to a message.
 const (
-	Welcome Reply = iota // belongs to the customer: due since the first message, whichever message gets it out
-	Answer               // belongs to the message
+	Welcome Reply = iota // of the customer: due from the first message on, and sent with any message
+	Answer               // of the message
 )
 
-// Recorder records messages and the leases on their replies. All of it is atomic with respect to other deliveries. It
-// fails with outage.ErrUnavailable if the store can't answer; the delivery can then be recorded again, with the same
-// result as if it had been recorded once.
+// Recorder records messages and the leases on their replies. Every call is atomic with respect to other deliveries, and fails
+// with outage.ErrUnavailable if the store doesn't answer. The delivery can then be recorded again, with the same result.
 type Recorder interface {
-	// Record opens or extends the customer's session, once for each message ID of a restaurant, and returns the state of the
+	// Record opens or extends the customer's session, once for each message ID of a restaurant, and returns the states of the
 	// replies. Once a message has carried both a number and a BSUID, either id finds the same customer: two customers known
-	// until then become a single customer. A message that opts out neither opens nor extends a session and asks for nothing:
-	// it only sets the customer's flag, until a message opts in. If a welcome has no holder, this delivery holds its lease
-	// from then on, as if claimed; so it does for the answer to a message that Asks. Repeats are recognised for
-	// RepeatWindow, and repeats of a customer's latest 16 messages without limit. Times never move backwards.
+	// until then become one. A message that opts out neither opens nor extends a session and gets no answer: it only sets the
+	// customer's flag, until a message opts in. If no delivery holds the lease on the welcome, this delivery gets it, and the
+	// same holds for the answer to a message that Asks. Repeats are recognised for RepeatWindow, and those of a customer's
+	// latest 16 messages without limit. Times never move backwards.
 	Record(ctx context.Context, m Message) (Recorded, error)
 
 	// Complete counts the opening of a recorded message, each opening exactly once, and notes the restaurant's activity. It
-	// may run concurrently with the replies. If a delivery breaks off before Complete, the next delivery of the message or
-	// the customer's next message completes it. The tally of messages is informative: breaking off may lose a message.
+	// may run beside the replies. If a delivery breaks off before Complete, the next delivery of the message or the
+	// customer's next message completes it. Only the tally of messages may miss a message then: it is informative.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
-	// CountWelcomed counts the opening of a recorded message and settles its welcome, both by a single write. It makes a single
-	// attempt, so that the welcome doesn't wait while other customers of the restaurant are counted. If it returns false, the
-	// caller has to call Settle and Complete. If it returns true, Complete is called with Uncounted false.
+	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It makes one attempt only,
+	// so that the welcome doesn't wait for the counts of other customers. If it returns false, the caller has to call Settle
+	// and Complete; if true, Complete with Uncounted false.
 	CountWelcomed(ctx context.Context, m Message, recorded Recorded) bool
 
-	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld.
-	// Otherwise it returns the reply's state. The holder of the lease renews it by claiming again.
+	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld. Otherwise it
+	// returns the reply's state. The holder renews the lease by claiming it again.
 	Claim(ctx context.Context, m Message, r Reply, now time.Time) (ReplyState, error)
 
-	// Settle notes that a reply went out or never can. An answer with an entry at its Place needs no Settle. Release gives
-	// the lease back. Neither has an effect if the delivery doesn't hold the lease.
+	// Settle notes that a reply was sent or can never be sent. An answer with an entry at its Place needs no Settle. Release
+	// gives the lease back. Neither has an effect if the delivery doesn't hold the lease.
 	Settle(ctx context.Context, m Message, r Reply) error
 	Release(ctx context.Context, m Message, r Reply) error
 }
 
-// QuotaState is how a restaurant stood in a month after a conversation was opened in it.
+// QuotaState is a restaurant's quota in a month, after a conversation was opened in it.
 type QuotaState struct {
 	Month       usage.Month
 	Quota       usage.Quota
 	QuotaAlerts QuotaAlerts
-	// Place brings the restaurant's place in the ranking up to date; nil if it is up to date. Its work is bounded; the rest
-	// is done after a later opening.
+	// Place updates the restaurant's place in the ranking; nil if the place is right. Its work is bounded: a later opening
+	// does the rest.
 	Place func(context.Context) error
 }
 
-// QuotaAlerts says which thresholds of a month's allowance were told of, as the highest one's percentage; 0 is none.
+// QuotaAlerts are the highest thresholds of a month's allowance that were reported, in percent; 0 is none.
 type QuotaAlerts struct {
-	Noted int64 // in the log and in metrics
-	Sent  int64 // to the restaurant's owner, or it never can be
+	Noted int64 // reported in the log and in metrics
+	Sent  int64 // sent to the restaurant's owner, or given up
 }
 
-// QuotaAlerter reads quotas and hands out the right to send quota alerts. Every call may be repeated. It fails with outage.ErrUnavailable.
+// QuotaAlerter reads quotas and leases the right to send quota alerts. Every call may be repeated. It fails with
+// outage.ErrUnavailable.
 type QuotaAlerter interface {
-	// QuotaState returns how the restaurant stands in the month of a conversation that was opened at the time and recorded.
+	// QuotaState returns the restaurant's quota in the month of a recorded conversation, given when it was opened.
 	QuotaState(ctx context.Context, restaurantID string, at time.Time) (QuotaState, error)
 
-	// ClaimQuotaAlerts gives the delivery the right to tell of the month's thresholds, until now + AlertLeaseLength, and returns
-	// which ones have been told of by then; or false while another delivery has that right.
+	// ClaimQuotaAlerts gives the delivery the right to report the month's thresholds, until now + AlertLeaseLength, and
+	// returns the thresholds that were reported. It returns false while another delivery has that right.
 	ClaimQuotaAlerts(ctx context.Context, m Message, month usage.Month, now time.Time) (QuotaAlerts, bool, error)
 
-	// SettleQuotaAlerts notes which thresholds have been told of, and with done gives the right back. It does nothing where
-	// the delivery doesn't have it.
+	// SettleQuotaAlerts notes the reported thresholds and, with done, gives the right back. It does nothing if the delivery
+	// doesn't have the right.
 	SettleQuotaAlerts(ctx context.Context, m Message, month usage.Month, told QuotaAlerts, done bool) error
 }
 
-// ErrElsewhere says that another delivery of the same message is sending its reply. Whether that succeeds isn't known
-// yet, so the message should be delivered again.
+// ErrElsewhere says that another delivery of the message is sending its reply. As that may fail, the message should be
+// delivered again.
 var ErrElsewhere = errors.New("another delivery of the message is sending its reply")

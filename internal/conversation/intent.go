@@ -24,7 +24,7 @@ var payloads = map[string]Intent{
 	"branches": AsksForBranches, "view_branches": AsksForBranches, "branch_list": AsksForBranches,
 }
 
-// IntentOf returns a message's intent. The payload of a button or of a list's row counts before the text that it shows.
+// IntentOf returns a message's intent. The payload of a tapped button or row counts before its text.
 func IntentOf(in Incoming) Intent {
 	for _, payload := range []string{in.ButtonPayload, in.ListID} {
 		if asked, ok := payloads[strings.ToLower(strings.TrimSpace(payload))]; ok {
@@ -39,7 +39,7 @@ func IntentOf(in Incoming) Intent {
 	return NoIntent
 }
 
-// LanguageOf returns the language that a message is written in: Arabic if it has an Arabic letter or none at all.
+// LanguageOf returns the language of a message: Arabic if it has an Arabic letter, or no Latin one.
 func LanguageOf(in Incoming) menu.Language {
 	latin := false
 	for _, r := range in.ButtonText + in.ListTitle + in.Body {

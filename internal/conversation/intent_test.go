@@ -27,11 +27,11 @@ func TestQuestionsForMenuAndBranchesAreRecognized(t *testing.T) {
 		{button("branches", ""), wantsBranches},
 		{button("branch_list", ""), wantsBranches},
 		{button("view_branches", "القائمة"), wantsBranches}, // the payload counts before the text
-		{button("rate_us", "المنيو"), wantsMenu},            // an unknown payload leaves the decision to the text
+		{button("rate_us", "المنيو"), wantsMenu},            // for an unknown payload, the text decides
 		{button("rate_us", "قيّمنا"), none},
 		{button("browse menu", ""), none},
 		{conversation.Incoming{ListID: "view_branches", ListTitle: "فروعنا"}, wantsBranches},
-		{conversation.Incoming{ListID: "row-7", ListTitle: "المنيو"}, wantsMenu}, // an unknown row leaves it to the text
+		{conversation.Incoming{ListID: "row-7", ListTitle: "المنيو"}, wantsMenu}, // for an unknown row, the text decides
 		{conversation.Incoming{ListID: "row-7", ListTitle: "برجر", Body: "برجر"}, none},
 
 		{text("menu"), wantsMenu},
@@ -47,7 +47,7 @@ func TestQuestionsForMenuAndBranchesAreRecognized(t *testing.T) {
 
 		{text("قائمة"), wantsMenu},
 		{text("القائمة"), wantsMenu},
-		{text("القائمه"), wantsMenu},            // as many write it
+		{text("القائمه"), wantsMenu},            // a common misspelling
 		{text("قَائِمَةٌ"), wantsMenu},          // with vowel signs
 		{text("القـــائمة"), wantsMenu},         // stretched
 		{text("ممكن المنيو؟"), wantsMenu},       // an Arabic question mark
@@ -66,7 +66,7 @@ func TestQuestionsForMenuAndBranchesAreRecognized(t *testing.T) {
 		{text(" \n"), none},
 		{text("hello"), none},
 		{text("السلام عليكم"), none},
-		{text("my order is late"), none}, // a phrase only when it is all of it
+		{text("my order is late"), none}, // a phrase counts only as the whole text
 		{text("أين طلبي"), none},
 		{text("طلب توظيف"), none},
 		{text("menus"), wantsMenu},
@@ -74,8 +74,8 @@ func TestQuestionsForMenuAndBranchesAreRecognized(t *testing.T) {
 		{text("12345"), none},
 		{text("👍🏽"), none},
 		{text("m e n u"), none},
-		{text("menu " + strings.Repeat("x", 500)), none}, // too much for a wish
-		{text("\xff\xfemenu"), wantsMenu},                // bytes that are no text are spaces
+		{text("menu " + strings.Repeat("x", 500)), none}, // too long for a request
+		{text("\xff\xfemenu"), wantsMenu},                // invalid bytes count as spaces
 	} {
 		if got := conversation.IntentOf(test.in); got != test.want {
 			t.Errorf("%+v is taken for intent %d, want %d (0 none, 1 menu, 2 branches)", test.in, got, test.want)

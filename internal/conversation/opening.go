@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// countWithin is how long the count of a conversation waits for its welcome. Twilio usually takes a message sooner. A slow
-// Twilio doesn't hold up the count for longer.
+// countWithin is how long the count of a conversation waits for the welcome. Twilio usually takes a message sooner, and a
+// slow Twilio doesn't delay the count for longer.
 const countWithin = time.Second
 
 // opening lets a single write count a conversation and settle its welcome, which saves a write for each new customer. The
 // count waits for the welcome, but the welcome never waits for other customers' counts: if the restaurant's month is busy,
-// the two are written separately. A nil opening never has its welcome settled by the count.
+// two writes are made. A nil opening always takes two.
 type opening struct {
-	sent chan chan<- bool // takes over a welcome that was sent; the answer says whether it is settled
+	sent chan chan<- bool // hands a sent welcome to the count, which answers whether the welcome is settled
 	over chan struct{}    // closed when the count no longer waits for the welcome
 	done chan struct{}    // closed when the welcome no longer needs the count
 }
 
-// newOpening returns the opening of a recorded delivery that is to send the welcome and to count the conversation, or nil.
+// newOpening returns the opening of a recorded delivery that has to send the welcome and to count the conversation; nil for
+// any other.
 func newOpening(recorded Recorded) *opening {
 	if recorded.OptedOut || recorded.Welcome != ReplyHeld || !recorded.Uncounted {
 		return nil
@@ -26,14 +27,14 @@ func newOpening(recorded Recorded) *opening {
 	return &opening{sent: make(chan chan<- bool), over: make(chan struct{}), done: make(chan struct{})}
 }
 
-// end says that the welcome was settled, or wasn't sent.
+// end says that the welcome was settled, or that it wasn't sent.
 func (o *opening) end() {
 	if o != nil {
 		close(o.done)
 	}
 }
 
-// settles hands a welcome that was sent over to the count, and reports whether that settled it.
+// settles hands a sent welcome to the count, and reports whether the count settled the welcome.
 func (o *opening) settles() bool {
 	if o == nil {
 		return false
@@ -62,7 +63,7 @@ func (s *Service) countWelcomed(ctx context.Context, m Message, recorded Recorde
 	defer timer.Stop()
 	select {
 	case settled := <-o.sent:
-		defer func() { settled <- counted }() // also if the Recorder panics: the welcome waits for it
+		defer func() { settled <- counted }() // even if the Recorder panics, since the welcome waits
 		return s.Recorder.CountWelcomed(ctx, m, recorded)
 	case <-o.done:
 	case <-timer.C:

@@ -10,7 +10,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TestCountOfAConversationSettlesItsWelcome: a new customer's welcome takes no write of its own, and isn't sent again.
+// TestCountOfAConversationSettlesItsWelcome: a new customer's welcome needs no write of its own, and isn't sent again.
 func TestCountOfAConversationSettlesItsWelcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestCountOfAConversationSettlesItsWelcome(t *testing.T) {
 	})
 }
 
-// TestBusyMonthDoesNotHoldUpAWelcome: while other customers are counted, the welcome is settled by a write of its own, before
+// TestBusyMonthDoesNotHoldUpAWelcome: while other customers are counted, the welcome is settled by a separate write, before
 // the conversation is counted.
 func TestBusyMonthDoesNotHoldUpAWelcome(t *testing.T) {
 	t.Parallel()
@@ -35,7 +35,7 @@ func TestBusyMonthDoesNotHoldUpAWelcome(t *testing.T) {
 		f := setup(t).ticking()
 		f.recorder.busy = true
 		f.recorder.complete = func(recorded conversation.Recorded) {
-			time.Sleep(5 * time.Second) // its turn comes late
+			time.Sleep(5 * time.Second) // other customers are counted first
 			if !recorded.Uncounted {
 				t.Error("an uncounted conversation was completed as a counted one: the restaurant isn't billed for it")
 			}
@@ -51,8 +51,8 @@ func TestBusyMonthDoesNotHoldUpAWelcome(t *testing.T) {
 	})
 }
 
-// TestSlowTwilioDoesNotHoldUpTheCount: a conversation is counted while its welcome is still being sent, also if the welcome is
-// never sent.
+// TestSlowTwilioDoesNotHoldUpTheCount: a conversation is counted while its welcome is still being sent, and also if the
+// welcome is never sent.
 func TestSlowTwilioDoesNotHoldUpTheCount(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -11,11 +11,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TemplateQuotaAlert is the key of the template that tells a restaurant's owner of a threshold: 1 is the restaurant, 2 the
-// threshold in percent, 3 how many conversations are used and 4 of how many.
+// TemplateQuotaAlert is the key of the template that reports a threshold to a restaurant's owner. Its variables: 1 is the
+// restaurant, 2 the threshold in percent, 3 the used conversations, 4 the limit.
 const TemplateQuotaAlert = "quota_alert"
 
-// passed returns the thresholds above told that a quota has passed.
+// passed returns the thresholds above told that the quota has reached.
 func passed(q usage.Quota, told int64) []int64 {
 	var above []int64
 	for _, threshold := range usage.Thresholds {
@@ -26,10 +26,9 @@ func passed(q usage.Quota, told int64) []int64 {
 	return above
 }
 
-// alertQuota reads the restaurant's allowance after a conversation was opened and reports the thresholds that it has passed,
-// each once a month: in the log and in metrics, and then to the owner. A failure here is logged and doesn't fail the
-// customer's message: the restaurant's next conversation repeats the attempt. Afterwards the restaurant's place in the
-// ranking is brought up to date.
+// alertQuota reads the restaurant's allowance after a conversation was opened and reports each passed threshold, once a
+// month: in the log and in metrics, and then to the owner. A failure is logged and doesn't fail the customer's message: the
+// restaurant's next conversation tries again. At the end, alertQuota updates the restaurant's place in the ranking.
 //
 // The reporting delivery holds a lease. The log line is written between two writes to the store, claiming and settling. A
 // process that dies during either write neither loses nor repeats the line; only a death between the two writes causes a
@@ -41,7 +40,7 @@ func (s *Service) alertQuota(ctx context.Context, log *slog.Logger, t Tenant, m 
 		return
 	}
 	if state.Place != nil {
-		defer func() { // not meanwhile: a process that dies at a write dies between claiming and settling then
+		defer func() { // at the end: no write may come between claiming and settling
 			if err := state.Place(ctx); err != nil {
 				log.LogAttrs(ctx, slog.LevelWarn, "ranking not updated: the restaurant's next conversation updates it", slog.Any("error", err))
 			}
@@ -80,7 +79,7 @@ func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Messag
 			return errors.Join(err, s.settleQuotaAlerts(ctx, m, state.Month, told, true))
 		}
 		told.Sent = threshold
-		last := i == len(unsent)-1 // its note gives the lease back as well
+		last := i == len(unsent)-1 // this note also gives the lease back
 		if err := s.settleQuotaAlerts(ctx, m, state.Month, told, last); err != nil || last {
 			return err
 		}
@@ -88,7 +87,7 @@ func (s *Service) tell(ctx context.Context, log *slog.Logger, t Tenant, m Messag
 	return s.settleQuotaAlerts(ctx, m, state.Month, told, true)
 }
 
-// alertOwner sends the owner the template, if there are both. It fails if sending it may succeed later.
+// alertOwner sends the template to the owner, if both exist. It fails if a later attempt may succeed.
 func (s *Service) alertOwner(ctx context.Context, log *slog.Logger, t Tenant, q usage.Quota, threshold int64) error {
 	sid, known := s.Templates.SID(ctx, TemplateQuotaAlert)
 	if !known || t.Bot.OwnerNumber == "" {

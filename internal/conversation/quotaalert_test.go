@@ -19,7 +19,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// faultyAlerter is a working QuotaAlerter, except that each call fails while its error is set.
+// faultyAlerter is a working QuotaAlerter. Each call fails while its error is set.
 type faultyAlerter struct {
 	conversation.QuotaAlerter
 	state, claim, settle error
@@ -55,8 +55,8 @@ const (
 	alertSID = "HX00000000000000000000000000000009"
 )
 
-// limited returns a fixture with a restaurant that may open perDay conversations a day, thirty times as many a month,
-// and that has an owner to be alerted.
+// limited returns a fixture with a restaurant that may open perDay conversations a day and thirty times as many a month, and
+// that has an owner's number.
 func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	t.Helper()
 	f.tenant.Bot.Limits.ConversationsPerDay, f.tenant.Bot.OwnerNumber = perDay, owner
@@ -67,7 +67,7 @@ func (f *fixture) limited(t *testing.T, perDay int64) *fixture {
 	return f
 }
 
-// open has new customers open the conversations from first to last, a second apart.
+// open lets new customers, numbered first to last, each open a conversation, a second apart.
 func (f *fixture) open(t *testing.T, first, last int) {
 	t.Helper()
 	for i := first; i <= last; i++ {
@@ -83,7 +83,7 @@ func (f *fixture) openOne(i int) error {
 	return f.Receive(context.Background(), f.tenant, in)
 }
 
-// alerted returns the owner's alerts: the threshold, the used conversations, and the limit.
+// alerted returns the alerts that the owner got: threshold, used conversations, and limit.
 func (f *fixture) alerted() []string {
 	var alerts []string
 	for _, m := range f.phones.received {
@@ -133,7 +133,7 @@ func TestOwnerIsToldOnceOfEachThreshold(t *testing.T) {
 	all := []string{"true Example 80% 24/30", "true Example 90% 27/30", "true Example 100% 30/30"}
 	f.wantTold(t, []int{80, 90, 100}, all...)
 
-	// After a top-up, 40 of 45 are used: thresholds above that are passed again, and reported again.
+	// After a top-up, 40 of 45 are used: the thresholds above that are passed and reported again.
 	a := usage.TopUp{ID: "adj_1", Amount: 15}
 	if _, err := f.store.AddTopUp(t.Context(), f.tenant.Restaurant.ID, usage.Month{Year: 2026, Month: time.November}, a, "", 0); err != nil {
 		t.Fatalf("adding the top-up: %v", err)
@@ -155,7 +155,8 @@ func TestOwnerIsToldOnceOfEachThreshold(t *testing.T) {
 	f.wantTold(t, []int{80}, "true Example 80% 24/30")
 }
 
-// TestLowerPlanReportsItsThresholdsAtTheNextConversation: a smaller limit is found at the next conversation.
+// TestLowerPlanReportsItsThresholdsAtTheNextConversation: thresholds of a lowered limit are reported with the next
+// conversation.
 func TestLowerPlanReportsItsThresholdsAtTheNextConversation(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 2)
@@ -167,7 +168,7 @@ func TestLowerPlanReportsItsThresholdsAtTheNextConversation(t *testing.T) {
 	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 30/30", "true Example 90% 30/30", "true Example 100% 30/30")
 }
 
-// TestThresholdsAreReportedWithoutAnOwner: there are events all the same.
+// TestThresholdsAreReportedWithoutAnOwner: without an owner, the thresholds are in the log and in metrics.
 func TestThresholdsAreReportedWithoutAnOwner(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*fixture){
@@ -191,7 +192,8 @@ func TestNoThresholdsWithoutALimit(t *testing.T) {
 	f.wantTold(t, nil)
 }
 
-// TestFailedAlertIsSentWithTheNextConversation: the customers notice nothing, and the next conversation makes up for it.
+// TestFailedAlertIsSentWithTheNextConversation: a failed alert doesn't fail the customer's message, and is sent with the next
+// conversation.
 func TestFailedAlertIsSentWithTheNextConversation(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 1)
@@ -212,7 +214,7 @@ func TestFailedAlertIsSentWithTheNextConversation(t *testing.T) {
 	f.wantTold(t, []int{80, 90, 100}, "true Example 80% 29/30", "true Example 90% 29/30", "true Example 100% 30/30")
 }
 
-// TestAlertThatNeverCanBeSentIsTriedOnce isn't tried again.
+// TestAlertThatNeverCanBeSentIsTriedOnce: an alert is given up if the owner's number or the template is refused.
 func TestAlertThatNeverCanBeSentIsTriedOnce(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{conversation.ErrUndeliverable, conversation.ErrTemplateRejected} {
@@ -234,12 +236,12 @@ func TestAlertThatNeverCanBeSentIsTriedOnce(t *testing.T) {
 	}
 }
 
-// TestCustomersAreWelcomedWhileAlertsFail: the customers notice nothing of it either.
+// TestCustomersAreWelcomedWhileAlertsFail: customers are welcomed even if the allowance can't be read or noted.
 func TestCustomersAreWelcomedWhileAlertsFail(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		set    func(*faultyAlerter, error)
-		events []int // that there are meanwhile
+		events []int // thresholds reported while the call fails
 	}{
 		"state":  {func(w *faultyAlerter, err error) { w.state = err }, nil},
 		"claim":  {func(w *faultyAlerter, err error) { w.claim = err }, nil},
@@ -255,7 +257,7 @@ func TestCustomersAreWelcomedWhileAlertsFail(t *testing.T) {
 				f.wantTold(t, test.events)
 				test.set(f.alerter, nil)
 				f.now = f.now.Add(conversation.AlertLeaseLength)
-				clear(f.events) // an alert that couldn't be noted is sent again
+				clear(f.events) // if an alert couldn't be noted, it is sent again
 				f.log.Reset()
 				f.open(t, 25, 25)
 				f.wantTold(t, []int{80}, "true Example 80% 25/30")
@@ -267,7 +269,8 @@ func TestCustomersAreWelcomedWhileAlertsFail(t *testing.T) {
 	}
 }
 
-// TestOwnerIsToldOnceWhenConversationsOpenAtOnce has all conversations opened at once.
+// TestOwnerIsToldOnceWhenConversationsOpenAtOnce: thirty-one conversations that open at once give one alert for each
+// threshold.
 func TestOwnerIsToldOnceWhenConversationsOpenAtOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t).limited(t, 1)
@@ -280,7 +283,7 @@ func TestOwnerIsToldOnceWhenConversationsOpenAtOnce(t *testing.T) {
 	if err := errors.Join(failures...); err != nil {
 		t.Fatalf("opening the conversations at once: %v", err)
 	}
-	f.open(t, 32, 32) // a delivery that passed a threshold during another's report left it to the next
+	f.open(t, 32, 32) // reports a threshold that was passed while another delivery was reporting
 	var told []string
 	for _, alert := range f.alerted() {
 		told = append(told, strings.Fields(alert)[2])

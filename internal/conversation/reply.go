@@ -12,11 +12,11 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// Content is a reply in up to three forms: a template, a list to tap, and plain text. The first form that exists and can be
+// Content is a reply in up to three forms: a template, a list to tap, and plain text. The first existing form that can be
 // sent is sent.
 type Content struct {
 	TemplateSID string            // empty: there is no template
-	Variables   map[string]string // the template's, by their numbers
+	Variables   map[string]string // the template's, by number
 	List        *listpicker.List  // nil: there is no list
 	Texts       []string          // each at most MaxTextLength characters
 }
@@ -24,22 +24,22 @@ type Content struct {
 const (
 	// MaxTextLength is how many characters WhatsApp takes in one message.
 	MaxTextLength = 1600
-	// maxTexts is the largest number of messages in an answer. It keeps a faulty list of any length from flooding a
-	// customer, and from running up the bill. No menu is that long.
+	// maxTexts is the largest number of messages in an answer. No menu is that long: the bound keeps a faulty list from
+	// flooding a customer and running up the bill.
 	maxTexts = 10
 	// maxListTemplate is how many entries a list template shows: WhatsApp allows ten.
 	maxListTemplate = 10
 	maxVariable     = 100
 )
 
-// Keys of the templates, as their CONTENT_SID_<KEY> variables name them.
+// Keys of the templates: <KEY> in the CONTENT_SID_<KEY> variables.
 const (
 	TemplateWelcome    = "welcome"
 	TemplateCategories = "categories"
 	TemplateBranches   = "branch_list"
 )
 
-// welcomeContent greets a customer in both languages: the customer's language isn't known yet.
+// welcomeContent greets a customer in both languages, since the customer's language isn't known yet.
 func welcomeContent(restaurantName, guest, sid string) Content {
 	guest = variable(guest)
 	arabicGuest, englishGuest := guest, guest
@@ -57,8 +57,8 @@ func welcomeContent(restaurantName, guest, sid string) Content {
 	}
 }
 
-// isolated keeps a name of either direction together in a sentence of the other: without it, the signs that a name begins or ends
-// with move to the sentence's other side (https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates).
+// isolated keeps a name in one piece within a sentence of the other direction. Otherwise signs at the name's beginning or end
+// would move to the other side of the sentence (https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates).
 func isolated(name string) string { return "\u2068" + name + "\u2069" }
 
 // listContent shows entries under a title, numbered.
@@ -112,7 +112,7 @@ func branchesContent(restaurantName, sid string, language menu.Language, branche
 	return listContent(name, "فروع "+name+":", "لا توجد فروع لعرضها حاليًا. يُرجى المحاولة لاحقًا.", sid, entries)
 }
 
-// split joins lines below a title into texts of at most MaxTextLength characters, between lines if it can.
+// split joins lines below a title into texts of at most MaxTextLength characters, and divides only between lines if possible.
 func split(title string, lines []string) []string {
 	var texts []string
 	current := title
@@ -140,17 +140,17 @@ func pieces(line string) []string {
 	return append(cut, line)
 }
 
-// variable makes a text fit for a template, which takes neither line breaks nor control characters.
+// variable makes a text fit for a template, which accepts neither line breaks nor control characters.
 func variable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Bidi_Control, r) && r != '\u200E' && r != '\u200F' && r != '\u061C' {
-			return -1 // an override would reverse the text after the name
+			return -1 // a direction override would reverse the text after the name
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if !strings.ContainsFunc(s, visible) {
-		return "" // nothing that can be seen
+		return "" // nothing visible
 	}
 	if runes := []rune(s); len(runes) > maxVariable {
 		s = strings.TrimSpace(string(runes[:maxVariable]))
@@ -158,8 +158,8 @@ func variable(s string) string {
 	return s
 }
 
-// visible reports whether a character shows anything: neither a format character, nor a filler that Unicode counts as a letter
-// (Default_Ignorable_Code_Point in DerivedCoreProperties.txt), nor a blank.
+// visible reports whether a character shows anything. A format character, a blank, and a filler that Unicode counts as a
+// letter (Default_Ignorable_Code_Point in DerivedCoreProperties.txt) show nothing.
 func visible(r rune) bool {
 	switch r {
 	case '\u115F', '\u1160', '\u3164', '\uFFA0', '\u2800', '\u034F', '\u17B4', '\u17B5':
@@ -168,7 +168,7 @@ func visible(r rune) bool {
 	return !unicode.Is(unicode.Cf, r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Variation_Selector, r)
 }
 
-// titles returns the entries' first lines as a list's rows take them.
+// titles returns the entries' first lines, in the form of a list's rows.
 func titles(entries []string) []string {
 	names := make([]string, len(entries))
 	for i, entry := range entries {
@@ -193,7 +193,7 @@ func productsContent(category menu.Category, language menu.Language, products []
 	return listContent("", variable(title), empty, "", entries)
 }
 
-// productContent shows all that is known of a product.
+// productContent shows all known data of a product.
 func productContent(p menu.Product, language menu.Language) Content {
 	return paragraph(p.Name.In(language), listpicker.Facts(p, language), p.Description.In(language))
 }
@@ -212,7 +212,7 @@ func branchContent(b menu.Branch, language menu.Language) Content {
 
 func degrees(d float64) string { return strconv.FormatFloat(d, 'f', -1, 64) }
 
-// paragraph is a text of the lines that aren't empty, cut to one message.
+// paragraph returns a text of the lines that aren't empty, cut to one message.
 func paragraph(lines ...string) Content {
 	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 	return Content{Texts: split(pieces(lines[0])[0], lines[1:])[:1]}

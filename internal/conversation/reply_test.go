@@ -28,7 +28,7 @@ func TestWelcomeNamesTheRestaurantAndTheGuest(t *testing.T) {
 	}
 }
 
-// TestNamesKeepTheirSigns: the signs of a name stay beside it, where a sentence of the other direction would move them.
+// TestNamesKeepTheirSigns: signs at a name's ends stay beside the name, in a sentence of the other direction too.
 func TestNamesKeepTheirSigns(t *testing.T) {
 	t.Parallel()
 	welcome := welcomeContent("مطعم المثال (جدة)", "Sara :)", "").Texts[0]
@@ -138,7 +138,7 @@ func TestTextsAreSplitAtTheLimit(t *testing.T) {
 	}
 }
 
-// TestSplitTextLosesNothing: no text is over the limit or empty, nothing is lost, and lines that fit stay whole.
+// TestSplitTextLosesNothing: no text is empty or over the limit, nothing is lost, and lines that fit stay whole.
 func TestSplitTextLosesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -185,7 +185,7 @@ func TestNamesFitIntoATemplate(t *testing.T) {
 	}
 }
 
-// TestAnyNameFitsIntoATemplate: WhatsApp accepts any name as a variable.
+// TestAnyNameFitsIntoATemplate: any name becomes a variable that WhatsApp accepts.
 func TestAnyNameFitsIntoATemplate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -201,7 +201,7 @@ func TestAnyNameFitsIntoATemplate(t *testing.T) {
 	})
 }
 
-// TestAnyListFitsIntoMessages: no list, however odd, makes a text over the limit, or a template with an empty variable.
+// TestAnyListFitsIntoMessages: no list, however odd, makes a text over the limit or a template with an empty variable.
 func TestAnyListFitsIntoMessages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

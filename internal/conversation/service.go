@@ -32,7 +32,7 @@ type Tenant struct {
 // Incoming is a customer's message as Twilio delivers it.
 type Incoming struct {
 	MessageID     string // MessageSid
-	Customer      string // E.164, or a BSUID if the number isn't known
+	Customer      string // E.164, or a BSUID if the number is unknown
 	UserID        string // the BSUID that came beside the number, or ""
 	ProfileName   string
 	Body          string
@@ -40,28 +40,28 @@ type Incoming struct {
 	ButtonText    string
 	ListID        string
 	ListTitle     string
-	OptOutType    string // STOP, START or HELP, if Twilio found such a keyword of its own
-	FromAd        bool   // the customer tapped an ad or a page's button to write it
+	OptOutType    string // STOP, START or HELP, if Twilio found one of its keywords
+	FromAd        bool   // the customer came from an ad or a page's button
 }
 
-// Faults of sending. Any other error of a Sender may pass: sending can be tried again.
+// Faults of sending. Any other error of a Sender may pass, so that a later attempt may succeed.
 var (
 	// ErrUndeliverable says that the customer's number can't receive messages.
 	ErrUndeliverable = errors.New("the customer can't receive messages")
-	// ErrTemplateRejected says that the template can't be sent, as it is or to this customer now.
+	// ErrTemplateRejected says that the template can't be sent in this form, or to this customer now.
 	ErrTemplateRejected = errors.New("the template can't be sent")
 )
 
-// Outgoing is a message to be sent: a content, or else a text of at most MaxTextLength characters.
+// Outgoing is a message to be sent: a content, or a text of at most MaxTextLength characters.
 type Outgoing struct {
 	To         string
 	Kind       delivery.Kind
 	Category   delivery.Category
 	ContentSID string
-	Variables  map[string]string // the content's, by their numbers
+	Variables  map[string]string // the content's, by number
 	Text       string
-	Instead    bool           // the text is in place of a template that Twilio took and that failed
-	Place      delivery.Place // where the ledger keeps it
+	Instead    bool           // the text replaces a template that failed after Twilio had taken it
+	Place      delivery.Place // the message's place in the ledger
 	noted      *note
 }
 
@@ -69,17 +69,17 @@ type Outgoing struct {
 type receiver struct {
 	id        string    // E.164 or a BSUID
 	freeUntil time.Time // end of the time in which messages are free, for a customer from an ad
-	noted     *note     // of an answer
+	noted     *note     // of an answer; nil for other messages
 }
 
-// note settles an answer by the entries of its messages in the ledger. The first message that Twilio takes has the place that
-// the Recorder knows. So a single write notes the answer and enters all of its messages.
+// note settles an answer by the ledger entries of its messages. The first message that Twilio takes gets the place that the
+// Recorder knows, so that a single write enters all messages and settles the answer.
 type note struct {
-	place   delivery.Place // the place of the next message; zero once a message has used it
+	place   delivery.Place // place of the next message; zero after its use
 	entries []ledger.Entry // of the messages that Twilio took
 }
 
-// template is a message that is sent as a template, in the category that it was approved with.
+// template returns a template's message, in the template's approved category.
 func (s *Service) template(kind delivery.Kind, to receiver, sid string, variables map[string]string) Outgoing {
 	category, known := s.Categories[sid]
 	if !known {
@@ -88,7 +88,7 @@ func (s *Service) template(kind delivery.Kind, to receiver, sid string, variable
 	return s.outgoing(to, Outgoing{Kind: kind, Category: category, ContentSID: sid, Variables: variables})
 }
 
-// outgoing addresses a message. While messages to the receiver are free, its category is that.
+// outgoing addresses a message. While messages to the receiver are free, the message gets the free category.
 func (s *Service) outgoing(to receiver, m Outgoing) Outgoing {
 	m.To, m.noted = to.id, to.noted
 	if s.Now().Before(to.freeUntil) {
@@ -97,11 +97,11 @@ func (s *Service) outgoing(to receiver, m Outgoing) Outgoing {
 	return m
 }
 
-// Sender sends WhatsApp messages on a tenant's behalf. Sending twice sends two messages.
+// Sender sends WhatsApp messages on a tenant's behalf. Two calls send two messages.
 type Sender interface {
-	// Send sends a message and returns its SID at Twilio, or "" if Twilio didn't take it or its response was lost. It may
-	// fail with ErrUndeliverable, or with ErrTemplateRejected if the message is a content. A failure with a SID means that
-	// Twilio took the message: status callbacks may follow.
+	// Send sends a message and returns its SID at Twilio, or "" if Twilio didn't take it or the response was lost. It may
+	// fail with ErrUndeliverable, or for a content with ErrTemplateRejected. If a failed Send returns a SID, Twilio took the
+	// message, and status callbacks may follow.
 	Send(ctx context.Context, t Tenant, m Outgoing) (sid string, err error)
 }
 
@@ -114,11 +114,11 @@ type Queue interface {
 type Menu interface {
 	Categories(ctx context.Context, merchantID string) ([]menu.Category, cache.Source, error)
 	Branches(ctx context.Context, merchantID string) ([]menu.Branch, cache.Source, error)
-	// Renewed waits until lists that were returned out of date are refreshed, or their refresh has failed.
+	// Renewed waits until the lists that were returned out of date are refreshed, or can't be.
 	Renewed(ctx context.Context)
 }
 
-// Templates knows the ids of content templates by their keys.
+// Templates returns the SIDs of content templates by key.
 type Templates interface {
 	SID(ctx context.Context, key string) (sid string, known bool)
 }
@@ -127,42 +127,42 @@ type Templates interface {
 type Ledger interface {
 	// Place returns a place for a message that a restaurant is about to send.
 	Place(restaurantID string, at time.Time) delivery.Place
-	// Taken enters meanwhile that Twilio took a message. Entered waits for that.
+	// Taken enters, in the background, that Twilio took a message. Entered waits for the entry.
 	Taken(ctx context.Context, restaurantID string, e ledger.Entry)
 	Entered(ctx context.Context)
 	// Report enters a callback's report of a message. It fails with outage.ErrUnavailable.
 	Report(ctx context.Context, restaurantID string, r delivery.Report) error
-	// Enter enters that Twilio took messages, in their order. It fails with outage.ErrUnavailable; the last entries may be
-	// missing then.
+	// Enter enters, in order, that Twilio took the messages. It fails with outage.ErrUnavailable; the last entries may then
+	// be missing.
 	Enter(ctx context.Context, restaurantID string, entries []ledger.Entry) error
 }
 
-// Limiter counts automated answers in the current minute, for a restaurant or for a single customer of it.
+// Limiter counts automated answers in the current minute, of a restaurant or of one of its customers.
 type Limiter interface {
-	// Allow counts one more and reports whether it is within the limit; -1 is no limit.
+	// Allow counts an answer and reports whether the count is within the limit; -1 is no limit.
 	Allow(ctx context.Context, whose string, limit int64) bool
 }
 
-// Events are told to metrics. Each func may be nil.
+// Events are reported to metrics. Each func may be nil.
 type Events struct {
 	WelcomeSent   func()
-	WelcomeAsText func() // in place of a template that failed after Twilio had taken it
-	// MessageSent is called for each message that Twilio took, MessageReported for each callback of one.
+	WelcomeAsText func() // a text replaced a template that failed after Twilio had taken it
+	// MessageSent is called for each message that Twilio took, and MessageReported for each status callback.
 	MessageSent     func(delivery.Kind)
 	MessageReported func(delivery.Report)
-	// WelcomeMissed is called for each try at a welcome that is over WelcomeWithin after its message came, or that fails and
-	// not for the customer's reasons.
+	// WelcomeMissed is called for each attempt at a welcome that ends later than WelcomeWithin after the message came, or
+	// that fails although the customer can receive messages.
 	WelcomeMissed func()
 	EnqueueFailed func()
 	AnswerSent    func(source cache.Source, took time.Duration)
 	AnswerLimited func()
-	// OptedOut and OptedIn are called once for each message that makes a difference.
+	// OptedOut and OptedIn are called once for each message that changes the customer's consent.
 	OptedOut, OptedIn func()
-	// QuotaAlert is called once in a month for each of a restaurant's thresholds, 80, 90 and 100 percent.
+	// QuotaAlert is called once a month for each threshold of a restaurant: 80, 90 and 100 percent.
 	QuotaAlert func(percent int64)
 }
 
-// Service takes messages. All fields are needed, except the fields of Events.
+// Service takes messages. All fields are needed, apart from the fields of Events.
 type Service struct {
 	Recorder        Recorder
 	WelcomeFailures WelcomeFailures
@@ -172,44 +172,44 @@ type Service struct {
 	Queue           Queue
 	Menu            Menu
 	Templates       Templates
-	// Products, Lists and Choices may be nil: then a category leads back to the menu, all lists are text, and a category
-	// shows the products of the first branch.
+	// Products, Lists and Choices may be nil. Without Products, a category leads back to the menu; without Lists, all lists
+	// are text; without Choices, a category shows the first branch's products.
 	Products Products
 	Lists    Lists
 	Choices  Choices
-	// ListTemplates are the SIDs of templates that show a menu or branches, by TemplateCategories or TemplateBranches, an
-	// underscore and the number of their rows; without a number they have ten.
+	// ListTemplates are the SIDs of list templates. A key is TemplateCategories or TemplateBranches, an underscore and the
+	// number of rows; the number is left out for ten rows.
 	ListTemplates map[string]string
-	// Categories are WhatsApp's of templates, by SID; of others it is Utility.
+	// Categories are WhatsApp's categories of templates, by SID. A template without an entry counts as Utility.
 	Categories map[string]delivery.Category
 
 	Limiter   Limiter
 	Now       func() time.Time
-	NewID     func() string                // random, for deliveries
-	RequestID func(context.Context) string // names the request in the log
+	NewID     func() string                // returns a random id for a delivery
+	RequestID func(context.Context) string // returns the request's id for the log
 	Log       *slog.Logger
 	Events    Events
 }
 
-// WelcomeWithin is the service level of welcomes: Twilio has taken them so long after the message came.
+// WelcomeWithin is the service level of welcomes: the longest time from a message to Twilio's taking the welcome.
 const WelcomeWithin = 10 * time.Second
 
 // Bounds of a delivery's waiting.
 const (
 	// enqueueTimeout keeps a queue that doesn't answer from holding up the answer to Twilio.
 	enqueueTimeout = 2 * time.Second
-	// Another delivery of the same message takes no longer than its call to Twilio: waiting for it spares Twilio an error
-	// and another delivery. The first wait doubles up to the last; together they are some three seconds.
+	// While another delivery of the message calls Twilio, this delivery waits for the result, which spares Twilio an error
+	// and a repeat. The waits double from the first to the last, and take about three seconds in all.
 	firstWait, lastWait = 50 * time.Millisecond, 1600 * time.Millisecond
-	// Settling is tried for long: a welcome that went out without being noted would go out again.
+	// Settling is tried many times: a sent welcome that isn't noted would be sent again.
 	settleAttempts = 6
-	// noteTime is the part of an invocation that sending leaves for noting its result.
+	// noteTime is the part of an invocation that remains after sending, for noting the result.
 	noteTime        = 2 * time.Second
 	settleFirstWait = 50 * time.Millisecond
 )
 
-// Receive takes a delivery of a message: it records it, and sends the replies. It fails with ErrElsewhere,
-// outage.ErrUnavailable or the error that kept a reply from being sent; the message should then be delivered again.
+// Receive records a delivery of a message, and sends the replies. It fails with ErrElsewhere, with outage.ErrUnavailable, or
+// with the error that kept a reply from being sent; the message should then be delivered again.
 func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	_, asks := wishOf(in)
 	m := Message{
@@ -228,7 +228,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	log.LogAttrs(ctx, slog.LevelInfo, "message recorded", slog.Bool("repeat", recorded.Repeat), slog.Bool("first", recorded.First))
 	m.Home = recorded.Home
 	if recorded.Home != "" && known.IsUserID(in.Customer) {
-		in.Customer = recorded.Home // replies go to the number where it is known
+		in.Customer = recorded.Home // replies go to the number, if it is known
 	}
 	s.noteConsent(ctx, log, m, recorded)
 	if m.Consent == OptsOut {
@@ -237,7 +237,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 	defer s.Menu.Renewed(ctx) // an instance is frozen once it has answered
 	defer s.Ledger.Entered(ctx)
-	var completing sync.WaitGroup // beside the replies: the customer comes first
+	var completing sync.WaitGroup // runs beside the replies, so that the customer doesn't wait for it
 	var completeErr error
 	o := newOpening(recorded)
 	completing.Go(func() { completeErr = s.complete(ctx, m, recorded, o) })
@@ -272,7 +272,7 @@ func (s *Service) replyTo(
 		}
 		return err
 	}
-	// The message before may have just taken the lease on this customer's welcome, and then sends nothing.
+	// If the customer's earlier message has just taken the lease on the welcome, a later message doesn't wait.
 	patient := recorded.First || m.Consent == OptsIn
 	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, func(ctx context.Context) error {
 		if o.settles() {
@@ -282,7 +282,7 @@ func (s *Service) replyTo(
 	})
 	o.end()
 	if errors.Is(err, ErrElsewhere) && !patient {
-		err = nil // the holder of the lease sends it
+		err = nil // the delivery with the lease sends the welcome
 	}
 	if err != nil {
 		err = fmt.Errorf("welcoming: %w", err)
@@ -291,7 +291,7 @@ func (s *Service) replyTo(
 	if recorded.First || !asks {
 		return err
 	}
-	// A customer can have the menu even if the welcome can't be sent.
+	// The customer gets the menu even if the welcome can't be sent.
 	to.noted = &note{place: m.Place}
 	answer := func(ctx context.Context) error { return s.answer(ctx, log, t, to, wish, recorded.Repeat) }
 	settle := func(ctx context.Context) error {
@@ -306,13 +306,13 @@ func (s *Service) replyTo(
 	return err
 }
 
-// settling returns a function that notes in the Recorder that a reply went out.
+// settling returns a function that notes in the Recorder that a reply was sent.
 func (s *Service) settling(m Message, r Reply) func(context.Context) error {
 	return func(ctx context.Context) error { return s.Recorder.Settle(ctx, m, r) }
 }
 
-// reply has send send a reply if it is this delivery's to send, and then settle note it, which is tried for long. Where sending
-// fails, the lease is given back.
+// reply calls send if this delivery is to send the reply, and then settle, repeatedly if need be. If send fails, reply gives
+// the lease back.
 func (s *Service) reply(
 	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, patient bool, send, settle func(context.Context) error,
 ) error {
@@ -326,9 +326,9 @@ func (s *Service) reply(
 	err = send(sending)
 	cancel()
 	if err != nil && !errors.Is(err, ErrUndeliverable) {
-		stop() // a lease that is renewed after its release would be held by nobody
+		stop() // a renewal after the release would leave the lease with no holder
 		if releaseErr := s.Recorder.Release(ctx, m, r); releaseErr != nil {
-			log.LogAttrs(ctx, slog.LevelWarn, "lease on the reply not released: the reply waits until the lease expires", slog.Any("error", releaseErr)) // it ends by itself
+			log.LogAttrs(ctx, slog.LevelWarn, "lease on the reply not released: the reply waits until the lease expires", slog.Any("error", releaseErr)) // the lease ends by itself
 		}
 		return err
 	}
@@ -336,14 +336,15 @@ func (s *Service) reply(
 		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached: the reply is given up", slog.Any("error", err))
 	}
 	if err := insist(ctx, func() error { return settle(ctx) }); err != nil {
-		// It went out. Asking for another delivery would send it again; saying nothing may, if ever.
+		// The reply was sent. An error would cause another delivery, which would send it again; without an error, there is
+		// hardly ever one.
 		log.LogAttrs(ctx, slog.LevelError, "reply not settled: another delivery may send it again", slog.Any("error", err))
 	}
 	return nil
 }
 
-// renew keeps the lease on a reply alive until it is told to stop. A lease that can't be kept, or that somebody else has taken,
-// breaks the sending off: two would be sending.
+// renew keeps the lease on a reply until stop is called. If the lease can't be renewed, or another delivery has taken it,
+// renew breaks off the sending, since otherwise two deliveries would send the reply.
 func (s *Service) renew(ctx context.Context, m Message, r Reply, breakOff func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
@@ -375,10 +376,10 @@ func (s *Service) renew(ctx context.Context, m Message, r Reply, breakOff func()
 	}
 }
 
-// renewEvery is how often a lease is renewed. Sending is broken off before the lease ends by a clock that is ahead.
+// renewEvery is how often a lease is renewed. Sending is broken off before the lease ends by the fastest clock.
 const renewEvery = time.Second
 
-// leaving returns a context that ends so long before ctx does.
+// leaving returns a context that ends earlier than ctx, by rest.
 func leaving(ctx context.Context, rest time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-rest))
@@ -386,8 +387,8 @@ func leaving(ctx context.Context, rest time.Duration) (context.Context, context.
 	return context.WithCancel(ctx)
 }
 
-// hold returns whether the reply is this delivery's to send, which it waits to learn while another delivery of the same
-// message is sending it. It fails with ErrElsewhere when that takes too long, and at once if it isn't patient.
+// hold reports whether this delivery is to send the reply. While another delivery of the message is sending it, a patient
+// hold waits for the result, and fails with ErrElsewhere if that takes too long; an impatient hold fails at once.
 func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState, patient bool) (bool, error) {
 	for wait := firstWait; ; wait *= 2 {
 		switch state {
@@ -410,7 +411,7 @@ func (s *Service) hold(ctx context.Context, m Message, r Reply, state ReplyState
 	}
 }
 
-// insist repeats note until it succeeds, for a long time: without the note, the noted work would be done again.
+// insist repeats note many times until it succeeds: without the note, the finished work would be done again.
 func insist(ctx context.Context, note func() error) error {
 	for attempt, wait := 1, settleFirstWait; ; attempt, wait = attempt+1, 2*wait {
 		err := note()
@@ -423,8 +424,8 @@ func insist(ctx context.Context, note func() error) error {
 	}
 }
 
-// welcome greets a new customer and, at the same time, enqueues the job that prefetches the customer's likely next
-// requests. If the job can't be enqueued, the customer is greeted all the same.
+// welcome greets a new customer and, at the same time, enqueues the job that prefetches the lists which the customer will
+// probably ask for. If enqueuing fails, the customer is greeted all the same.
 func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, to receiver) error {
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
@@ -451,7 +452,7 @@ func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Mes
 }
 
 func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in Incoming) (err error) {
-	defer task.Recover(&err) // no failure of the queue, not even a panic, costs a welcome
+	defer task.Recover(&err) // no failure of the queue, not even a panic, prevents a welcome
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
 	j := bootstrap.Job{
@@ -472,10 +473,10 @@ func (s *Service) enqueue(ctx context.Context, log *slog.Logger, t Tenant, in In
 
 func jobID(in Incoming) string { return "job-" + in.MessageID }
 
-// answer sends the list that a message asks for, unless the restaurant has reached its limit of answers in this minute. A
-// repeat of a message isn't counted again if its answer wasn't sent.
+// answer sends the list that a message asks for, unless the customer or the restaurant has reached the limit of answers in
+// this minute. A repeat isn't counted again, since its answer wasn't sent.
 func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to receiver, wish listpicker.Row, repeat bool) error {
-	// The customer's own limit comes first: a customer above it uses up none of the other customers' answers.
+	// The customer's own limit comes first: a customer who has reached it uses up none of the restaurant's answers.
 	if !repeat && !s.Limiter.Allow(ctx, customersAnswers(t.Restaurant.ID, to.id), AnswersPerCustomer) {
 		log.LogAttrs(ctx, slog.LevelWarn, "answer withheld: over the customer's limit of answers a minute",
 			slog.Int64("limit", AnswersPerCustomer))
@@ -505,8 +506,8 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to rec
 	return nil
 }
 
-// AnswersPerCustomer is how many automated answers one customer gets in a minute, within the restaurant's limit: a machine that
-// answers ours doesn't go on for long, and leaves answers for others.
+// AnswersPerCustomer is how many automated answers a customer gets in a minute, within the restaurant's limit. It stops two
+// machines from answering each other, and leaves answers for other customers.
 const AnswersPerCustomer = 10
 
 // customersAnswers names the counter of a customer's answers, without the customer's number.
@@ -518,7 +519,7 @@ func customersAnswers(restaurantID, customer string) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// permanent is an error that trying again doesn't change, such as *sufrah.Error if the merchant is unknown.
+// permanent is an error that may exclude a successful repeat, such as *sufrah.Error for an unknown merchant.
 type permanent interface{ Retryable() bool }
 
 func retryable(err error) bool {
@@ -527,8 +528,8 @@ func retryable(err error) bool {
 }
 
 // send sends a content as its template, or else as its list, or else as text. A list that is sent as text has the kind Text.
-// If Twilio took a welcome's template and called it failed, send returns ErrTemplateRejected with the SID: a callback may
-// report the failure as well, and only the first of the two reports may send text.
+// If Twilio took a welcome's template but called it failed, send returns ErrTemplateRejected with the SID, and sends no text:
+// a callback may report the failure too, and only the first of the two reports may send text.
 func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to receiver, kind delivery.Kind, c Content) (taken string, err error) {
 	if c.TemplateSID != "" {
 		taken, err := s.sendOne(ctx, log, t, s.template(kind, to, c.TemplateSID, c.Variables))
@@ -548,7 +549,7 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to recei
 	for i, text := range c.Texts {
 		_, err := s.sendOne(ctx, log, t, s.outgoing(to, Outgoing{Kind: kind, Category: delivery.Service, Text: text}))
 		if err != nil && i > 0 {
-			// Another delivery would send the first texts again, and perhaps get no further.
+			// Another delivery would send the first texts again, and might fail again.
 			log.LogAttrs(ctx, slog.LevelError, "answer cut short: its remaining texts are not sent",
 				slog.Int("sent", i), slog.Int("texts", len(c.Texts)), slog.Any("error", err))
 			return "", nil
@@ -560,7 +561,7 @@ func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to recei
 	return "", nil
 }
 
-// sendOne sends one message, and has the log say under which SID its statuses are reported.
+// sendOne sends one message, and logs the SID by which Twilio will report its statuses.
 func (s *Service) sendOne(ctx context.Context, log *slog.Logger, t Tenant, m Outgoing) (sid string, err error) {
 	settles := m.noted != nil && !m.noted.place.IsZero()
 	if settles {

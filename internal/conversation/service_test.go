@@ -32,15 +32,15 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// faultyRecorder is a working recorder, except that each call fails while its error is set.
+// faultyRecorder is a working recorder. Each call fails while its error is set.
 type faultyRecorder struct {
 	conversation.Recorder
 	mu                     sync.Mutex
 	record, claim, release error
-	settleFailures         int                         // how many more calls of Settle fail
-	settled                int                         // calls of Settle
-	busy                   bool                        // the month is written by others: CountWelcomed does nothing
-	complete               func(conversation.Recorded) // is called before each Complete
+	settleFailures         int                         // number of further calls of Settle that fail
+	settled                int                         // number of calls of Settle
+	busy                   bool                        // other deliveries are writing the month: CountWelcomed does nothing
+	complete               func(conversation.Recorded) // called before each Complete
 }
 
 var errDown = fmt.Errorf("store: %w", outage.ErrUnavailable)
@@ -99,7 +99,8 @@ type sent struct {
 	Text      string
 }
 
-// phones are the customers', as the Sender reaches them. before is called by each attempt, and may fail it.
+// phones are the customers' phones, and the Sender that reaches them. Each attempt to send calls before, which may fail the
+// attempt.
 type phones struct {
 	mu       sync.Mutex
 	received []sent
@@ -130,7 +131,7 @@ func (p *phones) send(ctx context.Context, m sent) error {
 	return nil
 }
 
-// queue keeps jobs that are valid.
+// queue keeps the jobs, and refuses invalid ones.
 type queue struct {
 	mu     sync.Mutex
 	jobs   []bootstrap.Job
@@ -152,7 +153,7 @@ func (q *queue) Enqueue(ctx context.Context, j bootstrap.Job) error {
 	return nil
 }
 
-// menus are the same for all merchants.
+// menus returns the same lists for all merchants.
 type menus struct {
 	err   error
 	asked []string
@@ -170,7 +171,7 @@ func (m *menus) Branches(_ context.Context, merchantID string) ([]menu.Branch, c
 	return []menu.Branch{{Name: menu.Text{Arabic: "العليا", English: "Olaya"}}}, cache.Fetched, m.err
 }
 
-// templates are SIDs by key.
+// templates holds SIDs by key.
 type templates map[string]string
 
 func (t templates) SID(_ context.Context, key string) (string, bool) {
@@ -178,14 +179,14 @@ func (t templates) SID(_ context.Context, key string) (string, bool) {
 	return sid, ok
 }
 
-// noCounters is a cache that is down: each instance counts its answers alone.
+// noCounters is a cache that is down, so that each instance counts answers alone.
 type noCounters struct{}
 
 func (noCounters) Count(context.Context, string, time.Duration) (int64, error) {
 	return 0, outage.ErrUnavailable
 }
 
-// fixture is a service over a store on the DynamoDB stand-in, and everything around it.
+// fixture is a service over a store on the DynamoDB stand-in, with stand-ins for everything that it calls.
 type fixture struct {
 	*conversation.Service
 	store     *stackstore.Store
@@ -196,7 +197,7 @@ type fixture struct {
 	menus     *menus
 	templates templates
 	tenant    conversation.Tenant
-	now       time.Time // of stopped clocks
+	now       time.Time // the time, while the clock stands still
 	log       *bytes.Buffer
 	events    map[string]int
 }
@@ -256,7 +257,7 @@ func setup(t testing.TB) *fixture {
 	return f
 }
 
-// ticking has the service go by the time of the test's bubble.
+// ticking makes the service use the clock of the test's bubble.
 func (f *fixture) ticking() *fixture {
 	f.Now = time.Now
 	return f
@@ -273,7 +274,7 @@ func (f *fixture) mustReceive(t *testing.T, id, body string) {
 	}
 }
 
-// welcomed greets the customer, and then clears the fixture's records of it.
+// welcomed greets the customer, and clears the fixture's records of the welcome.
 func (f *fixture) welcomed(t *testing.T) *fixture {
 	t.Helper()
 	f.mustReceive(t, "m0", "hello")
@@ -347,16 +348,16 @@ func TestFirstMessageIsWelcomedAndCountedOnce(t *testing.T) {
 	}
 }
 
-// TestFirstMessageIsWelcomedOnly: a first message that asks for the menu gets only the welcome, which shows how to ask.
+// TestFirstMessageIsWelcomedOnly: a first message that asks for the menu gets only the welcome, which says how to ask.
 func TestFirstMessageIsWelcomedOnly(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.mustReceive(t, "m1", "menu")
-	f.mustReceive(t, "m1", "menu") // a repeat of the first is the first
+	f.mustReceive(t, "m1", "menu") // a repeat of the first message counts as first
 	f.wantReceived(t, welcome)
 }
 
-// TestWelcomeAndJobGoOutAtOnce: each of the two goes on only once the other has begun.
+// TestWelcomeAndJobGoOutAtOnce: the welcome and the job are sent at the same time; each waits here until the other has begun.
 func TestWelcomeAndJobGoOutAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -388,7 +389,7 @@ func TestWelcomeGoesOutWhileTheQueueIsDown(t *testing.T) {
 	testQueueFailure(t, f)
 }
 
-// TestWelcomeGoesOutWhenTheQueuePanics: a panic beside the welcome ends neither it nor the process.
+// TestWelcomeGoesOutWhenTheQueuePanics: a panic of the queue ends neither the welcome nor the process.
 func TestWelcomeGoesOutWhenTheQueuePanics(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -406,11 +407,12 @@ func testQueueFailure(t *testing.T, f *fixture) {
 	f.wantReceived(t, welcome)
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 	f.wantLogged(t, "ERROR", "bootstrap job not enqueued")
-	f.mustReceive(t, "m1", "hello") // settled work isn't repeated, not even the job
+	f.mustReceive(t, "m1", "hello") // finished work isn't repeated, not even the job
 	f.wantEvents(t, map[string]int{"welcome sent": 1, "enqueue failed": 1})
 }
 
-// TestWelcomeDoesNotWaitForAQueueThatHangs: the welcome doesn't wait for the queue at all, and the answer to Twilio only for two seconds.
+// TestWelcomeDoesNotWaitForAQueueThatHangs: the welcome doesn't wait for the queue, and the answer to Twilio waits only two
+// seconds.
 func TestWelcomeDoesNotWaitForAQueueThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -436,12 +438,12 @@ func TestWelcomeThatTwilioDidNotTakeGoesOutWithTheRepeat(t *testing.T) {
 	}
 	f.wantReceived(t)
 	f.phones.before = nil
-	for range 3 { // at the same moment: the lease was given back
+	for range 3 { // possible at the same moment, since the lease was given back
 		f.mustReceive(t, "m1", "hello")
 	}
 	f.wantReceived(t, welcome)
 	f.wantEvents(t, map[string]int{"welcome sent": 1})
-	for _, j := range f.queue.jobs { // with each attempt one, by the same name
+	for _, j := range f.queue.jobs { // each attempt enqueues one, with the same id
 		if j.JobID != "job-m1" {
 			t.Errorf("a repeat enqueued the job under another name, so it runs twice: %+v, want job-m1", j)
 		}
@@ -451,7 +453,8 @@ func TestWelcomeThatTwilioDidNotTakeGoesOutWithTheRepeat(t *testing.T) {
 	}
 }
 
-// TestOperatorsFaultKeepsTheWelcomeDue: an error that is neither the template's nor the customer's settles nothing.
+// TestOperatorsFaultKeepsTheWelcomeDue: an error that comes from neither the template nor the customer's number leaves the
+// welcome due.
 func TestOperatorsFaultKeepsTheWelcomeDue(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -465,7 +468,8 @@ func TestOperatorsFaultKeepsTheWelcomeDue(t *testing.T) {
 	f.wantReceived(t, welcome)
 }
 
-// TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds: with the store down too, a repeat at once is to come again, and one after the lease welcomes.
+// TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds: if the lease couldn't be given back either, an immediate repeat must come
+// again, and a repeat after the lease's end sends the welcome.
 func TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -486,7 +490,8 @@ func TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds(t *testing.T) {
 	})
 }
 
-// TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce gives one welcome, and holds up nobody but its sender.
+// TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce: eight messages give one welcome, and only the delivery that sends it
+// waits.
 func TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -504,7 +509,7 @@ func TestCustomerWhoWritesEightTimesAtOnceIsWelcomedOnce(t *testing.T) {
 	})
 }
 
-// TestWebhookRepeatedAtOnceWelcomesOnce: the later ones wait for the first, and needn't be repeated.
+// TestWebhookRepeatedAtOnceWelcomesOnce: simultaneous repeats wait for the first delivery, and needn't come again.
 func TestWebhookRepeatedAtOnceWelcomesOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -522,7 +527,7 @@ func TestWebhookRepeatedAtOnceWelcomesOnce(t *testing.T) {
 	})
 }
 
-// TestWaitingRepeatTakesOverAFailedWelcome: the other one, which has waited, takes over.
+// TestWaitingRepeatTakesOverAFailedWelcome: if the first delivery fails to send the welcome, the repeat that waits sends it.
 func TestWaitingRepeatTakesOverAFailedWelcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -554,7 +559,7 @@ func TestWaitingRepeatTakesOverAFailedWelcome(t *testing.T) {
 	})
 }
 
-// TestRepeatWaitsOnlyAWhileForAStuckWelcome: patience has an end.
+// TestRepeatWaitsOnlyAWhileForAStuckWelcome: a repeat waits only a few seconds for a welcome that hangs in another delivery.
 func TestRepeatWaitsOnlyAWhileForAStuckWelcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -569,13 +574,13 @@ func TestRepeatWaitsOnlyAWhileForAStuckWelcome(t *testing.T) {
 		if took := time.Since(start); !errors.Is(err, conversation.ErrElsewhere) || took < 3*time.Second || took > 4*time.Second {
 			t.Errorf("a repeat behind a stuck welcome fails with %v after %v, want ErrElsewhere after 3s to 4s", err, took)
 		}
-		// A request that doesn't wait for the same message isn't delayed.
+		// Another message of the customer isn't delayed.
 		start = time.Now()
 		f.mustReceive(t, "m2", "hello again")
 		if took := time.Since(start); took > 0 {
 			t.Errorf("the customer's next message waited %v for the stuck welcome of the first, want no wait", took)
 		}
-		// Nor does anyone wait for longer than he has time.
+		// A repeat doesn't wait beyond its own time either.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err = f.Receive(ctx, f.tenant, conversation.Incoming{MessageID: "m1", Customer: customer, Body: "hello"})
@@ -602,7 +607,8 @@ func TestSentWelcomeIsNotedThoughTheStoreFailsFiveTimes(t *testing.T) {
 	})
 }
 
-// TestSentWelcomeThatCannotBeNotedIsNoFailure: a welcome that went out is not reported as a failure, which would have it sent again for sure.
+// TestSentWelcomeThatCannotBeNotedIsNoFailure: a sent welcome isn't reported as a failure, since the report would certainly
+// cause a second welcome.
 func TestSentWelcomeThatCannotBeNotedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -659,7 +665,7 @@ func TestWelcomeWithoutATemplateIsText(t *testing.T) {
 	}
 }
 
-// TestUnsentWelcomeGoesOutWithALaterMessage: a welcome that was never sent goes out with the next message, which is answered too.
+// TestUnsentWelcomeGoesOutWithALaterMessage: an unsent welcome is sent with the next message, which is answered too.
 func TestUnsentWelcomeGoesOutWithALaterMessage(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -738,7 +744,7 @@ func TestAnswersAreCountedByTheirSource(t *testing.T) {
 	f.wantLogged(t, "INFO", "answer sent")
 }
 
-// TestUnsentAnswerGoesOutWithTheRepeat: an answer that wasn't sent is, with the repeat.
+// TestUnsentAnswerGoesOutWithTheRepeat: an answer that couldn't be sent is sent when the message is repeated.
 func TestUnsentAnswerGoesOutWithTheRepeat(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
@@ -750,7 +756,7 @@ func TestUnsentAnswerGoesOutWithTheRepeat(t *testing.T) {
 	f.mustReceive(t, "m1", "menu")
 	f.mustReceive(t, "m1", "menu")
 	f.wantReceived(t, englishMenu)
-	f.mustReceive(t, "m2", "menu") // another wish of the same kind is another message
+	f.mustReceive(t, "m2", "menu") // the same request in another message is answered
 	f.wantReceived(t, englishMenu, englishMenu)
 }
 
@@ -780,7 +786,7 @@ func TestQuestionIsAnsweredOnceSufrahIsBack(t *testing.T) {
 	f.wantReceived(t, englishMenu)
 }
 
-// TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu: delivering the message again wouldn't help, so the customer is told.
+// TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu: a repeat of the message wouldn't help, so the customer is answered.
 func TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
@@ -792,7 +798,7 @@ func TestCustomerOfAnUnknownMerchantIsToldThatThereIsNoMenu(t *testing.T) {
 	f.wantLogged(t, "ERROR", "merchant refused by the Sufrah API: the customer is shown an empty list")
 }
 
-// emptyMenus fail with nothing to show.
+// emptyMenus fails permanently, with no list.
 type emptyMenus struct{ *menus }
 
 func (m emptyMenus) Categories(ctx context.Context, id string) ([]menu.Category, cache.Source, error) {
@@ -825,7 +831,7 @@ func TestAnswersOfAMinuteAreLimited(t *testing.T) {
 			t.Parallel()
 			f := setup(t)
 			f.tenant.Bot.Limits.AnswersPerMinute = limit
-			f.mustReceive(t, "m0", "hello") // the welcome is exempt, and doesn't count
+			f.mustReceive(t, "m0", "hello") // the limit doesn't count the welcome
 			f.wantReceived(t, welcome)
 			for i := range 5 {
 				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
@@ -833,7 +839,7 @@ func TestAnswersOfAMinuteAreLimited(t *testing.T) {
 			if got := len(f.phones.received) - 1; got != want || f.events["answer limited"] != 5-want {
 				t.Errorf("five questions in a minute with a limit of %d: %d answered and %d withheld, want %d answered", limit, got, f.events["answer limited"], want)
 			}
-			// A withheld answer stays withheld: the repeat is recorded, and not answered.
+			// A withheld answer is never sent: a repeat of its message gets none.
 			f.now = f.now.Add(time.Minute)
 			for i := range 5 {
 				f.mustReceive(t, fmt.Sprint("m", i+1), "menu")
@@ -877,7 +883,7 @@ func TestCustomerIsWelcomedOnceTheStoreIsBack(t *testing.T) {
 	f.wantReceived(t, welcome)
 }
 
-// TestAnyNameGivesAJob: the job is valid with any customer's name.
+// TestAnyNameGivesAJob: any customer's name gives a valid job.
 func TestAnyNameGivesAJob(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -890,8 +896,8 @@ func TestAnyNameGivesAJob(t *testing.T) {
 	})
 }
 
-// TestOneCustomerCannotUseUpTheAnswersOfOthers: a customer who asks without end gets ten answers a minute, and the other customers still get
-// theirs.
+// TestOneCustomerCannotUseUpTheAnswersOfOthers: a customer who asks without end gets ten answers a minute, and other
+// customers still get theirs.
 func TestOneCustomerCannotUseUpTheAnswersOfOthers(t *testing.T) {
 	t.Parallel()
 	f := setup(t).welcomed(t)
@@ -920,8 +926,8 @@ func TestOneCustomerCannotUseUpTheAnswersOfOthers(t *testing.T) {
 	}
 }
 
-// TestWelcomeOfADeadProcessGoesOutWithin15Seconds: a process that dies before Twilio took the welcome leaves its lease, and a repeat within Twilio's 15
-// seconds gets the welcome out. A sending that takes long keeps its lease meanwhile.
+// TestWelcomeOfADeadProcessGoesOutWithin15Seconds: if a process dies before Twilio took the welcome, its lease ends in time
+// for Twilio's repeat after 15 seconds to send the welcome. A slow sending keeps its lease.
 func TestWelcomeOfADeadProcessGoesOutWithin15Seconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -967,7 +973,7 @@ func TestWelcomeOfADeadProcessGoesOutWithin15Seconds(t *testing.T) {
 	})
 }
 
-// unrenewable is a working recorder that gives a lease once.
+// unrenewable is a working recorder that gives each lease only once.
 type unrenewable struct {
 	conversation.Recorder
 	claims atomic.Int64
@@ -1002,7 +1008,7 @@ func TestSendingStopsBeforeItsLeaseEnds(t *testing.T) {
 	})
 }
 
-// joined is a working recorder that keeps a customer under a number, and takes a user id for it.
+// joined is a working recorder that stores the customer under the number, whichever id a message carries.
 type joined struct {
 	conversation.Recorder
 	seen []conversation.Message
@@ -1021,7 +1027,7 @@ func (j *joined) Settle(ctx context.Context, m conversation.Message, r conversat
 	return j.Recorder.Settle(ctx, m, r)
 }
 
-// TestRepliesGoToTheNumber: a customer who writes under a user id is answered at the number if it is known, and the job has
+// TestRepliesGoToTheNumber: a customer who writes under a BSUID is answered at the number if it is known, and the job has
 // that number.
 func TestRepliesGoToTheNumber(t *testing.T) {
 	t.Parallel()

@@ -19,24 +19,24 @@ type Products interface {
 	Products(ctx context.Context, merchantID, categoryID, branchID string) ([]menu.Product, cache.Source, error)
 }
 
-// Lists knows the contents that show lists, by a Twilio account, "" being Sufrah's own.
+// Lists keeps the contents that show lists in a Twilio account; "" is Sufrah's own account.
 type Lists interface {
-	// SID returns the SID of the account's content that shows the list, which it makes if there is none.
+	// SID returns the SID of the account's content for the list, and creates the content if there is none.
 	SID(ctx context.Context, accountSID string, list listpicker.List) (string, error)
-	// Forget says that the SID can't be sent.
+	// Forget drops the list's SID, because its content couldn't be sent.
 	Forget(ctx context.Context, accountSID string, list listpicker.List) error
 }
 
-// Choices remembers which branch a customer chose, by its key, for about as long as a session. It may forget.
+// Choices keeps the key of the branch that a customer chose, for about as long as a session. It may forget.
 type Choices interface {
 	Choose(ctx context.Context, restaurantID, customer, branch string)
 	Chosen(ctx context.Context, restaurantID, customer string) (branch string)
 }
 
-// listPatience is how long a customer waits for a list to be made before text goes out.
+// listPatience is how long a customer waits for a list to be created before text is sent instead.
 const listPatience = 1500 * time.Millisecond
 
-// templateRows is the number of entries of a list template without a number in its key.
+// templateRows is the number of rows of a list template with no number in its key.
 const templateRows = 10
 
 // shower gathers the data that an answer shows.
@@ -46,7 +46,7 @@ type shower struct {
 	tenant   Tenant
 	customer string
 	language menu.Language
-	source   cache.Source // the largest among the reads: the least fresh
+	source   cache.Source // the least fresh source of all reads, which is the largest value
 }
 
 // show returns the content for a row, and the source of its data.
@@ -94,7 +94,7 @@ func (sh *shower) readBranches(ctx context.Context) ([]menu.Branch, error) {
 	return read(ctx, sh, branches, source, err)
 }
 
-// onPage adds the list of a page to a content, the first one's if there is no such page.
+// onPage adds the list of a page to a content. If there is no such page, it adds the first page's list.
 func onPage(c Content, pages []listpicker.List, page int) Content {
 	if len(pages) == 0 {
 		return c
@@ -104,12 +104,12 @@ func onPage(c Content, pages []listpicker.List, page int) Content {
 	}
 	c.List = &pages[page-1]
 	if page > 1 {
-		c.TemplateSID, c.Variables = "", nil // a template has one page
+		c.TemplateSID, c.Variables = "", nil // a template shows only the first page
 	}
 	return c
 }
 
-// template returns the SID of the list template with so many rows; "" if there is none.
+// template returns the SID of the list template with that number of rows; "" if there is none.
 func (sh *shower) template(key string, rows int) string {
 	if sid := sh.ListTemplates[key+"_"+strconv.Itoa(rows)]; sid != "" {
 		return sid
@@ -181,8 +181,8 @@ func (sh *shower) products(ctx context.Context, row listpicker.Row) (Content, er
 	return onPage(c, pages, max(row.Page, 1)), nil
 }
 
-// branchFor returns the key and the id of the branch that a row names or, if it names none, that the customer chose; the first
-// one if there is no such branch, and none where branches can't be read: a category is shown all the same.
+// branchFor returns the key and id of the branch that the row names, or otherwise of the branch that the customer chose. An
+// unknown branch becomes the first branch. If branches can't be read, the category is shown for no particular branch.
 func (sh *shower) branchFor(ctx context.Context, row listpicker.Row) (key, id string) {
 	branches, err := sh.readBranches(ctx)
 	if err != nil {
@@ -200,7 +200,7 @@ func (sh *shower) branchFor(ctx context.Context, row listpicker.Row) (key, id st
 	return keys[i], branches[i].ID
 }
 
-// sendList sends a list, and returns false where text is to go out in its place.
+// sendList sends a list, and returns false if text should be sent instead.
 func (s *Service) sendList(ctx context.Context, log *slog.Logger, t Tenant, to receiver, list listpicker.List) (bool, error) {
 	if s.Lists == nil {
 		return false, nil

@@ -18,7 +18,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/menu"
 )
 
-// lists give each list a SID, by which the test finds it again.
+// lists gives each list a SID, by which the test finds the list again.
 type lists struct {
 	bySID     map[string]listpicker.List
 	before    func(context.Context) error
@@ -59,7 +59,7 @@ func (o *offer) Products(_ context.Context, merchant, category, branch string) (
 	return o.products, cache.Fresh, nil
 }
 
-// choices remember one customer's.
+// choices holds one customer's choices.
 type choices map[string]string
 
 func (c choices) Choose(_ context.Context, restaurant, customer, branch string) {
@@ -95,12 +95,11 @@ func tapping(t *testing.T, o *offer) (*fixture, *lists) {
 	return f, l
 }
 
-// tap has the customer send a message with a row's id, and returns the only message that comes back: its text, or its list's
-// titles.
+// tap sends the customer's message with a row's id, and returns the single reply: its text, or its list's titles.
 func (f *fixture) tap(t interface{ Fatalf(string, ...any) }, l *lists, in conversation.Incoming) string {
 	before := len(f.phones.received)
 	in.MessageID, in.Customer = fmt.Sprint("tap-", before), customer
-	f.now = f.now.Add(time.Minute / conversation.AnswersPerCustomer) // no machine taps
+	f.now = f.now.Add(time.Minute / conversation.AnswersPerCustomer) // slow enough for the customer's limit
 	if err := f.Receive(context.Background(), f.tenant, in); err != nil {
 		t.Fatalf("receiving %+v: %v", in, err)
 	}
@@ -179,7 +178,7 @@ func TestCategoryShowsTheProductsOfTheChosenBranch(t *testing.T) {
 	}
 }
 
-// TestListThatCannotBeMadeGoesOutAsText holds that text goes out, after a second and a half at most, where a list can't be made or sent.
+// TestListThatCannotBeMadeGoesOutAsText: if a list can't be created or sent, text is sent after a second and a half at most.
 func TestListThatCannotBeMadeGoesOutAsText(t *testing.T) {
 	t.Parallel()
 	const text = "Branches of Example:\n1. Olaya\nOlaya Street\n2. Malqa"
@@ -217,7 +216,8 @@ func TestListThatCannotBeMadeGoesOutAsText(t *testing.T) {
 	}
 }
 
-// TestEveryCategoryOfALongMenuCanBeReached asks for random menus, follows every row that leads to a page, and reaches every category.
+// TestEveryCategoryOfALongMenuCanBeReached: from a random menu's first list, the rows that lead to further pages reach every
+// category.
 func TestEveryCategoryOfALongMenuCanBeReached(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -14,45 +14,45 @@ import (
 
 // WelcomeFailure is the state of a welcome after the failure of its template was noted.
 type WelcomeFailure struct {
-	// State is the state of the welcome as text. If it is ReplySettled, no text is to be sent: a text was sent already, or
-	// the other fields give the reason.
+	// State is the state of the welcome as text. If it is ReplySettled, no text may be sent: either a text was sent, or
+	// another field gives the reason.
 	State     ReplyState
-	Noted     string // the failure that an earlier call noted, as the message's SID; "" if this call noted it
+	Noted     string // SID of the message with an earlier noted failure; "" if this call noted the failure
 	Unknown   bool   // the customer has no session
 	Closed    bool   // the customer's 24 hours are over: WhatsApp takes no text (63016)
 	OptedOut  bool
-	Home      string    // the id that the customer is kept under
-	FreeUntil time.Time // until when messages to the customer are free
+	Home      string    // the id that the customer is stored under
+	FreeUntil time.Time // end of the time in which messages to the customer are free
 }
 
-// WelcomeFailures notes that templates of welcomes fail after Twilio took them.
+// WelcomeFailures notes that welcomes' templates failed after Twilio had taken them.
 type WelcomeFailures interface {
-	// FailWelcome makes a customer's welcome due again, as text, and gives the delivery the lease on it, in place of the
-	// template's sender: once for each customer, within 24 hours of the customer's latest message. The message is the
-	// welcome itself. Every further call returns the current state of the text; a ReplyDue can be claimed.
+	// FailWelcome makes a customer's welcome due again, as text, and gives the lease on it to the delivery instead of the
+	// template's sender: once for each customer, within 24 hours of the customer's latest message. The message m is the
+	// welcome itself. Further calls return the text's current state; a ReplyDue can be claimed.
 	FailWelcome(ctx context.Context, welcome Message, now time.Time) (WelcomeFailure, error)
 
-	// SettleFailedWelcome notes that Twilio took the text of a welcome that FailWelcome made due, for any holder of the
-	// lease. If no text is due, it does nothing and writes nothing.
+	// SettleFailedWelcome notes that Twilio took the text of a failed welcome, whichever delivery holds the lease. If no text
+	// is due, it writes nothing.
 	SettleFailedWelcome(ctx context.Context, restaurantID, customer string) error
 }
 
-// ReceiveStatus takes a callback's report of a message: it enters the report in the ledger, and sends a welcome as text if
-// its template failed. If it fails, another callback should repeat the attempt.
+// ReceiveStatus enters a callback's report of a message in the ledger, and sends a welcome as text if its template failed. If
+// ReceiveStatus fails, another callback should try again.
 func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report) error {
 	if s.Events.MessageReported != nil {
 		s.Events.MessageReported(r)
 	}
-	defer s.Ledger.Entered(ctx) // of the text
+	defer s.Ledger.Entered(ctx) // waits for the text's entry
 	entered := task.Start(func() (struct{}, error) { return struct{}{}, s.Ledger.Report(ctx, t.Restaurant.ID, r) })
 	err := s.actOn(ctx, t, r)
 	_, enterErr := entered.Wait()
 	return errors.Join(err, enterErr)
 }
 
-// actOn carries out the action that a message's status demands.
+// actOn does what a message's status requires.
 func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error {
-	if r.Origin.Instead { // the sender may have died before noting this: no other delivery may send it again
+	if r.Origin.Instead { // the sender may have died before it noted the text; now no other delivery sends it again
 		if err := s.WelcomeFailures.SettleFailedWelcome(ctx, t.Restaurant.ID, r.Customer); err != nil {
 			return fmt.Errorf("settling the welcome that was sent as text: %w", err)
 		}
@@ -70,8 +70,8 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	attrs := []slog.Attr{slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
 		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means)}
 	if r.Origin.Template {
-		// Callbacks don't name the template. The kind's current SID is also the SID of the message, unless the stack was
-		// deployed with another SID meanwhile.
+		// Callbacks don't name the template. Its SID is the current one of the message's kind, unless the stack was deployed
+		// with another SID in the meantime.
 		keys := map[delivery.Kind]string{delivery.Welcome: TemplateWelcome, delivery.QuotaAlert: TemplateQuotaAlert}
 		if sid, known := s.Templates.SID(ctx, keys[r.Origin.Kind]); known {
 			attrs = append(attrs, slog.String("contentSid", sid))
@@ -98,12 +98,12 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	return nil
 }
 
-// noText says in the log why a customer gets no text in place of the welcome with a SID, which failed.
+// noText logs the reason for not replacing a failed welcome by text.
 func noText(ctx context.Context, log *slog.Logger, sid, reason string) {
 	log.LogAttrs(ctx, slog.LevelWarn, "welcome not sent as text", slog.String("sid", sid), slog.String("reason", reason))
 }
 
-// whyNoText returns why the welcome with a SID gets no text, "" if a text is due.
+// whyNoText returns the reason for not replacing the welcome with the SID by text; "" if a text is due.
 func (f WelcomeFailure) whyNoText(sid string) string {
 	settled := f.State == ReplySettled
 	switch {
@@ -121,7 +121,7 @@ func (f WelcomeFailure) whyNoText(sid string) string {
 	return ""
 }
 
-// textAfterFailure sends the welcome m as text, unless somebody else does or has.
+// textAfterFailure sends the welcome m as text, unless another delivery sends it or has sent it.
 func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tenant, m Message) error {
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
 	if err != nil {
@@ -138,8 +138,8 @@ func (s *Service) textAfterFailure(ctx context.Context, log *slog.Logger, t Tena
 	}, s.settling(m, Welcome))
 }
 
-// textAfterAnswer sends the welcome m as text for the delivery that holds its lease, after Twilio answered that it took the template
-// and that it failed. A callback that reported the failure first has taken the lease, and sends the text.
+// textAfterAnswer sends the welcome m as text for the delivery with the lease, after Twilio's answer said that the template
+// was taken and failed. If a callback reported the failure first, the callback has taken the lease and sends the text.
 func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenant, m Message, to receiver, guest string) error {
 	log.LogAttrs(ctx, slog.LevelWarn, "welcome's template failed at once: the welcome is tried as text", slog.String("sid", m.ID))
 	failure, err := s.WelcomeFailures.FailWelcome(ctx, m, s.Now())
@@ -156,12 +156,12 @@ func (s *Service) textAfterAnswer(ctx context.Context, log *slog.Logger, t Tenan
 	return ErrElsewhere
 }
 
-// replacing returns the logger of a text in place of the welcome m. The text's own SID is "sid".
+// replacing returns the logger for a text that replaces the welcome m. The text's own SID is "sid".
 func replacing(log *slog.Logger, m Message) *slog.Logger {
 	return log.With(slog.String("replacesSid", m.ID))
 }
 
-// welcomeAsText sends the welcome as text, in place of a template that failed.
+// welcomeAsText sends the welcome as text, instead of a failed template.
 func (s *Service) welcomeAsText(ctx context.Context, log *slog.Logger, t Tenant, to receiver, guest string) error {
 	for _, text := range welcomeContent(t.Restaurant.Name, guest, "").Texts {
 		m := s.outgoing(to, Outgoing{Kind: delivery.Welcome, Category: delivery.Service, Text: text, Instead: true})

@@ -7,13 +7,13 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/listpicker"
 )
 
-// ourRow is the form of row ids of any version.
+// ourRow matches row ids of our lists, in any version.
 var ourRow = regexp.MustCompile(`^v[0-9]+/`)
 
-// wishOf returns a message's request as the row that asks for the same, or false if it asks for nothing. A tapped row that
-// isn't ours, or no longer is, gets the current list.
+// wishOf returns a message's request as the row that asks for the same; false if it asks for nothing. If a tapped row isn't
+// ours, or no longer exists, the customer gets the current list.
 func wishOf(in Incoming) (listpicker.Row, bool) {
-	if in.OptOutType != "" { // Twilio has answered its keyword
+	if in.OptOutType != "" { // Twilio has answered the keyword
 		return listpicker.Row{}, false
 	}
 	if row, ok := listpicker.ParseRow(in.ListID); ok {
@@ -21,7 +21,7 @@ func wishOf(in Incoming) (listpicker.Row, bool) {
 	}
 	row := listpicker.Row{Language: LanguageOf(in), Kind: listpicker.KindMenu, Page: 1}
 	intent := NoIntent
-	if !ourRow.MatchString(in.ListID) { // the title of a row of ours is a dish's name, and no wish
+	if !ourRow.MatchString(in.ListID) { // the title of our row is a dish's name, which requests nothing
 		intent = IntentOf(in)
 	}
 	switch {

@@ -20,7 +20,7 @@ func (c Count) plus(d Count) Count {
 	return Count{c.Sent + d.Sent, c.Delivered + d.Delivered, c.Read + d.Read, c.Failed + d.Failed}
 }
 
-// Marks are the numbers on a page that have a status.
+// Marks are the numbers of a page's messages that have a status.
 type Marks struct {
 	Class   Class
 	Status  delivery.Status
@@ -30,14 +30,14 @@ type Marks struct {
 // Page is the content of a page.
 type Page []Marks
 
-// Has reports whether a page says as much of a message as an entry does: the furthest status counts.
+// Has reports whether the page has the entry's status for its message, or a further one.
 func (p Page) Has(e Entry) bool {
 	return slices.ContainsFunc(p, func(m Marks) bool {
 		return m.Class == e.Class && m.Status >= e.Status && slices.Contains(m.Numbers, e.Place.Number)
 	})
 }
 
-// Taken reports whether a message with the number left for its receiver: Twilio took it, and it didn't fail.
+// Taken reports whether Twilio took the message with the number and the message didn't fail.
 func (p Page) Taken(number int) bool {
 	furthest := delivery.Unknown
 	for _, m := range p {
@@ -48,7 +48,7 @@ func (p Page) Taken(number int) bool {
 	return furthest >= delivery.Sent && furthest < delivery.Failed
 }
 
-// Counts returns how many of the page's messages came how far. Of a message with several statuses the furthest counts.
+// Counts returns the page's counts. A message with several statuses counts with the furthest.
 func (p Page) Counts() map[Class]Count {
 	furthest := make(map[Class]map[int]delivery.Status)
 	for _, m := range p {
@@ -85,10 +85,10 @@ func countOf(furthest delivery.Status) Count {
 	return Count{}
 }
 
-// Month holds the counts of a month, by its days.
+// Month holds the counts of a month, by day.
 type Month map[int]map[Class]Count
 
-// Add adds a page of a day.
+// Add adds the counts of a page that belongs to the day.
 func (m Month) Add(day int, p Page) {
 	if m[day] == nil {
 		m[day] = make(map[Class]Count)
@@ -114,12 +114,12 @@ func (m Month) Total() (sum Count) {
 	return sum
 }
 
-// Kinds returns the counts by kind, only for kinds with sent messages.
+// Kinds returns the counts by kind, without the kinds of which nothing was sent.
 func (m Month) Kinds() map[delivery.Kind]Count {
 	return by(m, func(c Class) delivery.Kind { return c.Kind })
 }
 
-// Categories returns the counts by category, only for categories with sent messages.
+// Categories returns the counts by category, without the categories of which nothing was sent.
 func (m Month) Categories() map[delivery.Category]Count {
 	return by(m, func(c Class) delivery.Category { return c.Category })
 }

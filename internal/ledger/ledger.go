@@ -2,10 +2,11 @@
 // each delivered message (Meta, "Pricing on the WhatsApp Business Platform"), so the ledger shows a restaurant's cost, while
 // its allowance limits conversations.
 //
-// A message has a place: a number on a page. A page belongs to one restaurant, one day and the one instance that opened it,
-// so that instances never wait for one another. It holds a set of numbers for each status of each kind and category. Adding
-// a number to a set twice adds it once. So repeated, late and reordered callbacks lead to the same page, and if a process
-// dies before it has entered a status, the next callback completes it. Figures are counted from pages when they are read.
+// A message has a place: a number on a page. A page belongs to one restaurant, one day and the one instance that opened the
+// page, so that instances never wait for one another. It holds a set of numbers for each status of each kind and category. A
+// number that is added to a set twice is in the set once. So repeated, late and reordered callbacks lead to the same page,
+// and if a process dies before it has entered a status, the next callback completes the page. Figures are counted from pages
+// when they are read.
 package ledger
 
 import (
@@ -27,7 +28,7 @@ type Class struct {
 	Category delivery.Category
 }
 
-// Entry says how far the message at a place has come. Its status is Sent or further.
+// Entry is the status of the message at a place: Sent, or a later one.
 type Entry struct {
 	Place  delivery.Place
 	Class  Class
@@ -36,18 +37,19 @@ type Entry struct {
 
 // Store keeps pages. It fails with outage.ErrUnavailable.
 type Store interface {
-	// Enter adds entries to the page that they share. Adding them again changes nothing.
+	// Enter adds entries to the page that they share. A second time, they change nothing.
 	Enter(ctx context.Context, restaurantID string, entries ...Entry) error
 
-	// Note is Enter for an entry that may be known: it reads the page first, and writes nothing where the page says as much.
+	// Note is Enter for an entry that the page may have already: it reads the page first, and writes only if the entry is
+	// missing.
 	Note(ctx context.Context, restaurantID string, e Entry) error
 }
 
 const (
-	// enterTime bounds the time that the response to Twilio waits for a page: callbacks complete entries that weren't
-	// written.
+	// enterTime is how long the response to Twilio waits for a page. If an entry isn't written by then, a callback completes
+	// it.
 	enterTime = time.Second
-	// mostOpen bounds how many restaurants an instance has pages open of.
+	// mostOpen is the largest number of restaurants with open pages in an instance.
 	mostOpen = 1000
 )
 
@@ -63,13 +65,13 @@ type Ledger struct {
 	pending task.Pending
 }
 
-// New returns a Ledger that keeps its pages in store. date returns the day that a time is counted in, and random a text as
-// crypto/rand.Text does.
+// New returns a Ledger that keeps its pages in store. date returns the day in which a time is counted, and random returns a
+// random text, like crypto/rand.Text.
 func New(store Store, date func(time.Time) time.Time, random func() string, log *slog.Logger) *Ledger {
 	return &Ledger{store: store, date: date, random: random, log: log, open: make(map[string]delivery.Place)}
 }
 
-// Place returns a place for a message that a restaurant is about to send. It needs no store: a place that isn't used stays empty.
+// Place returns a place for a message that a restaurant is about to send. It needs no store: an unused place stays empty.
 func (l *Ledger) Place(restaurantID string, at time.Time) delivery.Place {
 	day := l.date(at)
 	l.mu.Lock()
@@ -87,7 +89,8 @@ func (l *Ledger) Place(restaurantID string, at time.Time) delivery.Place {
 	return place
 }
 
-// Taken enters meanwhile that Twilio took a message, as Sent, or as Failed where it said so at once. Entered waits for it.
+// Taken enters, in the background, that Twilio took a message, as Sent, or as Failed if Twilio's answer said so. Entered
+// waits for the entry.
 func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 	done := l.pending.Add()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), enterTime)
@@ -102,12 +105,12 @@ func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 	}()
 }
 
-// Entered waits until all messages that were Taken before the call are entered or can't be, or the context ends: an instance
-// of a function is frozen once it has responded.
+// Entered waits for the entries of all earlier calls of Taken, or until the context ends: after its response, an instance of
+// a function is frozen.
 func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
 
-// Enter enters that Twilio took messages, in their order and with a single write for each page. It fails with
-// outage.ErrUnavailable; the entries of the last pages may be missing then.
+// Enter enters, in order and with one write for each page, that Twilio took the messages. It fails with
+// outage.ErrUnavailable; the entries of the last pages may then be missing.
 func (l *Ledger) Enter(ctx context.Context, restaurantID string, entries []Entry) error {
 	for len(entries) > 0 {
 		page := entries[0].Place

@@ -48,7 +48,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 func midnight(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// newLedger returns a ledger with pages named by successive capital letters, and its log.
+// newLedger returns a ledger whose pages are named A, B, C and so on, and its log.
 func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
 	pages := 0
 	log := new(bytes.Buffer)
@@ -58,7 +58,8 @@ func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
 	}, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
-// TestEveryMessageHasAPlaceOfItsOwn: no two messages have the same place, and pages are of one restaurant and one day.
+// TestEveryMessageHasAPlaceOfItsOwn: no two messages have the same place, and each page belongs to one restaurant and one
+// day.
 func TestEveryMessageHasAPlaceOfItsOwn(t *testing.T) {
 	t.Parallel()
 	l, _ := newLedger(&store{})
@@ -81,7 +82,7 @@ func TestEveryMessageHasAPlaceOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestPagesOfManyRestaurantsAreForgotten: an instance forgets the pages of restaurants when there are many, and begins new ones.
+// TestPagesOfManyRestaurantsAreForgotten: with too many restaurants, an instance forgets their pages and begins new ones.
 func TestPagesOfManyRestaurantsAreForgotten(t *testing.T) {
 	t.Parallel()
 	pages := 0
@@ -95,8 +96,8 @@ func TestPagesOfManyRestaurantsAreForgotten(t *testing.T) {
 	}
 }
 
-// TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd: a message that Twilio took is entered concurrently with the rest of a request, and Entered waits for the entry;
-// also if the request was cancelled.
+// TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd: a message that Twilio took is entered beside the rest of the request, and
+// Entered waits for the entry, even in a cancelled request.
 func TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,8 +127,8 @@ func TestRequestWaitsForItsLedgerEntryOnlyAtItsEnd(t *testing.T) {
 	})
 }
 
-// TestAnswerInTextsTakesOneWriteForEachPage: the texts of an answer are entered together, also if their page is full before
-// the last one.
+// TestAnswerInTextsTakesOneWriteForEachPage: the texts of an answer are entered together, and in two writes if their page
+// fills up before the last.
 func TestAnswerInTextsTakesOneWriteForEachPage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ before, texts, writes int }{{0, 1, 1}, {0, 5, 1}, {delivery.PageSize - 2, 5, 2}, {delivery.PageSize - 1, 1, 1}} {
@@ -150,7 +151,7 @@ func TestAnswerInTextsTakesOneWriteForEachPage(t *testing.T) {
 	}
 }
 
-// TestOnlyStatusesThatGotSomewhereAreNoted: a callback is entered where it says that a message got somewhere, of a message that has a place.
+// TestOnlyStatusesThatGotSomewhereAreNoted: a callback is entered if its message has a place and was at least sent.
 func TestOnlyStatusesThatGotSomewhereAreNoted(t *testing.T) {
 	t.Parallel()
 	s := &store{}

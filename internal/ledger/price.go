@@ -15,10 +15,10 @@ import (
 // Amount is a sum of money in millionths of its currency's unit.
 type Amount int64
 
-// decimals is how many digits of a unit an Amount has.
+// decimals is how many decimals an Amount has.
 const decimals = 6
 
-// String returns the amount as a decimal with at least two decimals: "12.50", "0.011325".
+// String returns the amount as a decimal number with at least two decimals: "12.50", "0.011325".
 func (a Amount) String() string {
 	sign := ""
 	if a < 0 {
@@ -34,8 +34,8 @@ type Cost struct {
 	Amount   Amount
 }
 
-// Prices hold the price of a delivered message by its category. Prices apply from their month until the month of the next
-// prices. The zero Prices have no price.
+// Prices hold the price of a delivered message by category. Prices apply from their month until the month of the next prices.
+// The zero value has no prices.
 type Prices struct {
 	currency string
 	from     []monthPrices // the latest first
@@ -46,7 +46,7 @@ type monthPrices struct {
 	of    map[delivery.Category]Amount
 }
 
-// mostPrice bounds a price: a slip there shall be told and not be charged.
+// mostPrice is the highest accepted price: a higher one is a slip, which is refused instead of charged.
 const mostPrice = 1000 * 1_000_000
 
 var (
@@ -58,7 +58,7 @@ var (
 //
 //	SAR;2026-10:service=0.02,utility=0.04,marketing=0.18;2027-01:service=0.025,utility=0.04,marketing=0.18
 //
-// where each month has a price for each category but free_entry_point, which is 0 unless it is given. "" are the zero Prices.
+// Each month has a price for each category. Only free_entry_point may be left out, and is 0 then. "" gives the zero Prices.
 func ParsePrices(text string) (Prices, error) {
 	if text == "" {
 		return Prices{}, nil

@@ -12,7 +12,7 @@ const prices = "SAR;2026-10:service=0.02,utility=0.04,marketing=0.1825;2027-01:s
 
 func delivered(service, utility, marketing, free int64) map[delivery.Category]ledger.Count {
 	return map[delivery.Category]ledger.Count{
-		// Neither messages that were only sent nor failed messages cost anything.
+		// Only delivered messages cost anything: the sent and failed ones are free.
 		delivery.Service: {Sent: service + 5, Delivered: service, Failed: 3}, delivery.Utility: {Delivered: utility},
 		delivery.Marketing: {Delivered: marketing}, delivery.FreeEntryPoint: {Delivered: free},
 	}
@@ -80,7 +80,7 @@ func TestFaultyPricesAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzPrices: nothing panics, and no price makes a cost that is negative.
+// FuzzPrices: no text makes ParsePrices panic, and no price makes a negative cost.
 func FuzzPrices(f *testing.F) {
 	f.Add(prices, int64(3))
 	f.Add("USD;2026-10:marketing=0.000001,service=1,utility=1.5", int64(1))

@@ -26,10 +26,10 @@ type Book struct {
 // New returns the Book of the tables.
 func New(db *table.DB, names schema.Tables) *Book { return &Book{db: db, names: names} }
 
-// pagesKept is how long a page is kept: last year's month can be compared with this year's.
+// pagesKept is how long a page is kept: long enough to compare a month with the same month of last year.
 const pagesKept = 400 * 24 * time.Hour
 
-// The letters of an attribute.
+// Letters of the attributes' names.
 var (
 	statuses   = map[delivery.Status]string{delivery.Sent: "s", delivery.Delivered: "d", delivery.Read: "r", delivery.Failed: "f"}
 	kinds      = map[delivery.Kind]string{delivery.Welcome: "w", delivery.List: "l", delivery.Text: "t", delivery.QuotaAlert: "q"}
@@ -42,19 +42,19 @@ func pageKey(restaurantID string, p delivery.Place) table.Item {
 	return schema.EntryKey(restaurantID, schema.LedgerPrefix+p.Day.Format(time.DateOnly)+"/"+p.Page)
 }
 
-// attribute names the set of numbers that have a status.
+// attribute returns the name of the set of numbers with a status.
 func attribute(c ledger.Class, s delivery.Status) string {
 	return statuses[s] + kinds[c.Kind] + categories[c.Category]
 }
 
 func expires(p delivery.Place) table.Value { return table.Number(p.Day.Add(pagesKept).Unix()) }
 
-// PutPage overwrites a whole page; the place's number is ignored.
+// PutPage overwrites a whole page, and ignores the place's number.
 func (b *Book) PutPage(ctx context.Context, restaurantID string, at delivery.Place, page ledger.Page) error {
 	it := pageKey(restaurantID, at)
 	it[schema.AttrExpires] = expires(at)
 	for _, marks := range page {
-		if len(marks.Numbers) > 0 { // DynamoDB takes no empty set
+		if len(marks.Numbers) > 0 { // DynamoDB refuses an empty set
 			it[attribute(marks.Class, marks.Status)] = table.NumberSet(marks.Numbers...)
 		}
 	}
@@ -93,13 +93,13 @@ func (b *Book) Enter(ctx context.Context, restaurantID string, entries ...ledger
 	return nil
 }
 
-// Taken reports whether the message at a place was taken by Twilio, and didn't fail. It costs a read.
+// Taken reports whether Twilio took the message at a place and the message didn't fail. It costs a read.
 func (b *Book) Taken(ctx context.Context, restaurantID string, at delivery.Place) (bool, error) {
 	page, err := b.page(ctx, restaurantID, at)
 	return page.Taken(at.Number), err
 }
 
-// page returns the page that a place is on, as it is now.
+// page returns the current page of a place.
 func (b *Book) page(ctx context.Context, restaurantID string, at delivery.Place) (ledger.Page, error) {
 	it, err := b.db.Get(ctx, b.names.Conversations, pageKey(restaurantID, at))
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *Book) page(ctx context.Context, restaurantID string, at delivery.Place)
 	return page, nil
 }
 
-// Note implements ledger.Store. A known status costs a read and no write.
+// Note implements ledger.Store. For a status that the page has already, it costs a read and no write.
 func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) error {
 	page, err := b.page(ctx, restaurantID, e.Place)
 	if err != nil || page.Has(e) {
@@ -121,8 +121,8 @@ func (b *Book) Note(ctx context.Context, restaurantID string, e ledger.Entry) er
 	return b.Enter(ctx, restaurantID, e)
 }
 
-// Messages implements usage.Journal. It reads the month's pages, a unit for some dozens of messages, a megabyte in each round
-// trip; they may be some moments old.
+// Messages implements usage.Journal. It reads the month's pages, a megabyte in each round trip, at the cost of a unit for
+// some dozens of messages. The pages may be some moments old.
 func (b *Book) Messages(ctx context.Context, restaurantID string, month usage.Month) (ledger.Month, error) {
 	counts := make(ledger.Month)
 	err := b.db.Query(ctx, table.Query{

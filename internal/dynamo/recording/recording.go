@@ -29,37 +29,36 @@ import (
 //
 // A message is recorded by one conditional write to its customer's session, in the item conversations, customer/<number>:
 //
-//	recentIds, earlierIds   the ids of the customer's messages: a message whose id is there is a repeat
-//	openedAt, lastMessageAt the session, extended by the message or opened by the customer's first one
-//	counted                 "due" until the opening is counted in its month, then when it was opened
+//	recentIds, earlierIds   the ids of the customer's messages; a message with an id in them is a repeat
+//	openedAt, lastMessageAt the session, which the message extends, or opens for a new customer
+//	counted                 "due" until the opening is counted in its month, then the time of the opening
 //	reply, lease            the customer's welcome: due at first, and held by the delivery that found it due
 //	optedOutAt              when the customer opted out, until a message opts in
-//
 //	knownAs                 the BSUID of a customer stored under a number
 //
-// A customer who opts out before any session has an item with no more than that and the message's id.
+// The item of a customer who opts out before any session has only optedOutAt and the message's id.
 //
-// The same expression extends a session and creates a new customer's, since each attribute that only an opening sets is set
-// by if_not_exists. So the write needs no read before it, and a reply leaves after one round trip. The remaining steps
-// follow from the item, so that a later delivery finds and completes them, wherever an earlier delivery broke off:
+// The same expression extends a session and creates a new customer's, since if_not_exists sets each attribute that only an
+// opening sets. So the write needs no read before it, and a reply leaves after one round trip. The remaining steps follow
+// from the item: wherever a delivery breaks off, a later one finds them in the item and completes them:
 //
 //	the count     usage, <month>    in one transaction with counted, so that it moves once for each opening
 //	the activity  usage, activity   first and last message, tally of messages; times move forwards only
 //
 // A customer who comes back after a session ended takes a second write, conditional on the session that was read. The ended
-// session stays within the new session until it is stored as an item of its own, which is before the new session is counted.
+// session stays within the new session until it is stored as an item of its own, before the new session is counted.
 //
-// The ids are kept in two sets. When the newer set has held idsKept ids and is RepeatWindow old, it becomes the earlier set:
-// so the latest idsKept ids are known for as long as the customer is, and all of them for RepeatWindow.
+// The ids are kept in two sets. Once the newer set has idsKept ids and is RepeatWindow old, it becomes the earlier set. So
+// the latest idsKept ids are known for as long as the customer is, and all ids for RepeatWindow.
 //
-// An answer that a message asks for has an item of its own, message/<id>, written beside the session's. The item names the
-// answer's place in the ledger. The entry there, made once Twilio took the answer, settles it. So a delivery that finds the
-// answer due looks there first. Even if a process died after sending, its answer isn't sent again once a callback has
+// The answer to a message has its own item, message/<id>, written beside the session's. The item names the answer's place in
+// the ledger, and the entry there, made once Twilio took the answer, settles the answer. So a delivery that finds the answer
+// due first looks for the entry. Even if a process died after sending, its answer isn't sent again once a callback has
 // reported it.
 //
-// Until November 2026 each message had such an item, by which repeats were recognised, and sessions had no ids and no
-// counted: such a session counts as counted, and gets both with its next message. A process of that version extends a
-// session of this version without knowing its ids, and counts it once, since it is open.
+// Until November 2026 each message had such an item, by which repeats were recognised, and sessions had neither ids nor
+// counted. A session of that version is taken as counted, and gets both with its next message. A process of that version
+// extends a session of this version without its ids, and counts the session once, since it is open.
 type Recorder struct {
 	db       *table.DB
 	names    schema.Tables
@@ -80,33 +79,33 @@ const (
 	attrLease        = "lease"        // the delivery that holds the reply
 	attrLeaseUntil   = "leaseUntil"
 	attrRecent       = "recentIds"
-	attrRecentSince  = "recentSince" // when the first of the recent ids came
+	attrRecentSince  = "recentSince" // when the first of the recent ids was added
 	attrEarlier      = "earlierIds"
-	attrEnded        = "ended" // of a session: the session before it, until this session is counted
+	attrEnded        = "ended" // of a session: the session before it, until the opening is counted
 	attrCounted      = "counted"
-	attrPlace        = "place"     // of an answer's item: the place of the message that the lease's latest holder may have sent
-	attrFreeUntil    = "freeUntil" // of a session: the end of the time in which messages are free, for a customer from an ad
+	attrPlace        = "place"     // of an answer's item: the ledger's place of the message that the latest holder of the lease may have sent
+	attrFreeUntil    = "freeUntil" // of a session: the end of the time in which messages to the customer are free
 
 	countDue = "due"
-	noLease  = "-" // of a settled reply: keeps a later message from taking a lease on it
+	noLease  = "-" // of a settled reply: keeps later messages from taking its lease
 
-	// idsKept is the least number of ids in the newer set when it becomes the earlier set, and idLength is an id's bytes:
-	// with two such sets a session takes less than 1 KB, which is one write unit.
+	// When the newer set has idsKept ids, it may become the earlier set. An id has idLength bytes: with two such sets a
+	// session takes less than 1 KB, which is one write unit.
 	idsKept  = 16
 	idLength = 8
 
-	// answerable bounds the time, after its session's latest message, in which a repeat with a missing answer item is
-	// answered. Twilio repeats within 15 s; a message that is replayed later gets no answer.
+	// answerable is how long after the session's latest message a repeat is still answered if its answer has no item. Twilio
+	// repeats within 15 s; a message that is replayed later gets no answer.
 	answerable = time.Hour
 
 	endedKept = 90 * 24 * time.Hour
 
-	// races bounds how often a step starts again because another delivery changed its item in the meantime. Each time
-	// another delivery makes progress, so that the last of any number of simultaneous deliveries needs few attempts.
+	// races bounds how often a step starts again because another delivery changed its item in the meantime. Each time,
+	// another delivery has made progress, so that even the last of many simultaneous deliveries needs few attempts.
 	races = 16
 )
 
-// errRaced says that an item was changed between being read and being written.
+// errRaced says that another delivery changed an item between this delivery's read and write.
 var errRaced = errors.New("another delivery changed the item meanwhile")
 
 func markerKey(m conversation.Message) table.Item {
@@ -117,7 +116,7 @@ func sessionKey(m conversation.Message) table.Item {
 	return schema.SessionKey(m.RestaurantID, home(m))
 }
 
-// home returns the id that a message's customer is stored under, as far as it is known.
+// home returns the id that the message's customer is stored under, if it is known, and otherwise the message's own.
 func home(m conversation.Message) string { return cmp.Or(m.Home, m.Customer) }
 
 func replyKey(m conversation.Message, r conversation.Reply) table.Item {
@@ -127,14 +126,15 @@ func replyKey(m conversation.Message, r conversation.Reply) table.Item {
 	return markerKey(m)
 }
 
-// idOf returns a message's id as stored in sets: the start of its hash. Among a customer's hundred ids at most, two are
-// equal once in 10^17 messages.
+// idOf returns a message's id as the sets store it: the start of its hash. With at most a hundred ids of a customer, a
+// message is mistaken for another once in 10^17 messages.
 func idOf(m conversation.Message) []byte {
 	sum := sha256.Sum256([]byte(m.ID))
 	return sum[:idLength]
 }
 
-// Record implements conversation.Recorder. A message inside a session, and a customer's first, take one round trip.
+// Record implements conversation.Recorder. It takes one round trip for a message inside a session and for a new customer's
+// message.
 func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversation.Recorded, error) {
 	m.ReceivedAt = m.ReceivedAt.UTC().Truncate(time.Millisecond)
 	var marker table.Item
@@ -155,7 +155,8 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 		recorded.Answer = replyState(marker, m)
 	}
 	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) {
-		// Its item has expired or would have been written long ago, or another copy has just written it anew.
+		// The answer's item has expired, or should have been written long ago, or was just written anew by another copy of
+		// the message.
 		recorded.Answer = conversation.ReplySettled
 	}
 	return recorded, nil
@@ -172,7 +173,7 @@ func (r *Recorder) mark(ctx context.Context, m conversation.Message) (table.Item
 	marker[attrLeaseUntil] = table.Instant(m.ReceivedAt.Add(conversation.LeaseLength))
 	table.SetText(marker, attrPlace, m.Place.String())
 	err := r.db.Put(ctx, r.names.Conversations, marker, table.Expression{
-		// TTL deletes late: a marker that has expired counts as gone.
+		// TTL deletes late: an expired marker counts as deleted.
 		Condition: "attribute_not_exists(#entry) OR #received <= :forgotten",
 		Names:     map[string]string{"#entry": schema.AttrEntry, "#received": attrReceived},
 		Values:    table.Item{":forgotten": table.Instant(m.ReceivedAt.Add(-conversation.RepeatWindow))},
@@ -189,12 +190,12 @@ type session struct {
 	item            table.Item
 	opened, last    time.Time
 	openedBy, first string
-	counted, knows  bool // knows: the message's id
-	recent          int  // how many ids the newer set has
+	counted, knows  bool // knows: the ids include the message's
+	recent          int  // number of ids in the newer set
 	recentSince     time.Time
 	optedOut        bool
-	before          time.Time // of a session that was joined with another session: the latest message of the other
-	alias           string    // instead of all else: the id that the customer is kept under
+	before          time.Time // of a session joined with another: the latest message of that other session
+	alias           string    // the id that the customer is stored under; then all other fields are empty
 	knownAs         string
 	welcomeFailed   bool
 	freeUntil       time.Time
@@ -233,8 +234,8 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	}.After(s.optedOut, m.Consent)
 }
 
-// freeUntil returns the end of the time in which messages to a customer are free, after a message, given the session
-// before it.
+// freeUntil returns the end of the time in which messages to a customer are free after the message, given the session before
+// the message.
 func freeUntil(m conversation.Message, before session) time.Time {
 	if free := m.ReceivedAt.Add(conversation.FreeEntryPoint); m.FromAd && free.After(before.freeUntil) {
 		return free
@@ -246,7 +247,7 @@ func freeUntil(m conversation.Message, before session) time.Time {
 func (s session) repeat(m conversation.Message) conversation.Recorded {
 	recorded := s.recorded(m)
 	recorded.Repeat, recorded.At, recorded.FreeUntil = true, s.last, s.freeUntil
-	recorded.OptedOut = s.optedOut // a later message's consent stands
+	recorded.OptedOut = s.optedOut // a repeat doesn't change the consent of a later message
 	if recorded.Opened = s.openedBy == m.ID; recorded.Opened {
 		recorded.At = s.opened
 	}
@@ -276,7 +277,7 @@ func (r *Recorder) advance(ctx context.Context, m conversation.Message) (convers
 	return conversation.Recorded{}, errRaced
 }
 
-// attempt records the usual messages: a message that extends a session, opens a new customer's session, or opts out.
+// attempt records a message in the usual cases: if it extends a session, is a new customer's first, or opts out.
 func (r *Recorder) attempt(ctx context.Context, m *conversation.Message, id []byte) (conversation.Recorded, error) {
 	var old table.Item
 	var err error
@@ -304,14 +305,14 @@ func (r *Recorder) attempt(ctx context.Context, m *conversation.Message, id []by
 	return taken(*m, before), nil
 }
 
-// retry records a message that attempt couldn't record, given the item that prevented it.
+// retry records a message that attempt couldn't record, given the item that prevented the write.
 func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	switch other := otherID(*m); {
 	case seen.alias != "":
 		r.aliases.keep(*m, seen.alias)
 		m.Home = seen.alias
 	case seen.knows:
-		if m.UserID != "" && seen.knownAs == m.UserID { // the delivery before may have broken off before the alias was written
+		if m.UserID != "" && seen.knownAs == m.UserID { // an earlier delivery may have broken off before it wrote the alias
 			if _, err := r.link(ctx, *m, id); err != nil {
 				return conversation.Recorded{}, err
 			}
@@ -324,7 +325,7 @@ func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte
 	case m.Consent == conversation.OptsOut:
 		_, err := r.optOut(ctx, *m, id, seen)
 		return conversation.Recorded{At: m.ReceivedAt}.After(seen.optedOut, m.Consent), err
-	case seen.last.IsZero(): // it was deleted meanwhile
+	case seen.last.IsZero(): // the item was deleted meanwhile
 	case !m.ReceivedAt.Before(seen.last.Add(conversation.SessionLength)):
 		return r.reopen(ctx, *m, id, seen)
 	default:
@@ -333,7 +334,7 @@ func (r *Recorder) retry(ctx context.Context, m *conversation.Message, id []byte
 	return r.attempt(ctx, m, id)
 }
 
-// taken returns the result for a message that extend recorded over the session before.
+// taken returns the result for a message that extend recorded, given the session before the message.
 func taken(m conversation.Message, before session) conversation.Recorded {
 	if m.Consent == conversation.OptsOut {
 		return conversation.Recorded{At: m.ReceivedAt}.After(before.optedOut, m.Consent)
@@ -347,13 +348,13 @@ func taken(m conversation.Message, before session) conversation.Recorded {
 	recorded := before.recorded(m)
 	recorded.Moved, recorded.From = true, before.last
 	if _, leased := before.item[attrLease]; !leased && recorded.Welcome == conversation.ReplyDue {
-		recorded.Welcome = conversation.ReplyHeld // taken with the write
+		recorded.Welcome = conversation.ReplyHeld // the write took the lease
 	}
 	return recorded
 }
 
-// extend moves the session's end, if it is open at the message's time and the message is its latest; or creates the session
-// of a new customer. It returns the session as it was before, nil for a new customer's.
+// extend moves the end of an open session if the message is its latest, or creates the session of a new customer. It returns
+// the session before the change; nil for a new customer.
 func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte) (table.Item, error) {
 	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), table.Expression{
 		Set: "#last = :at, #opened = if_not_exists(#opened, :at), #by = if_not_exists(#by, :message), " +
@@ -377,7 +378,7 @@ func (r *Recorder) extend(ctx context.Context, m conversation.Message, id []byte
 	}.And(optIn(m)).And(fromAd(m, session{})).And(identity(m)), types.ReturnValueAllOld)
 }
 
-// optIn is the part of a write that takes the customer's opting out back, if the message does.
+// optIn is the part of a write that ends the customer's opting out, if the message opts in.
 func optIn(m conversation.Message) table.Expression {
 	if m.Consent != conversation.OptsIn {
 		return table.Expression{}
@@ -385,8 +386,8 @@ func optIn(m conversation.Message) table.Expression {
 	return table.Expression{Remove: "#out", Names: map[string]string{"#out": schema.AttrOptedOut}}
 }
 
-// fromAd is the part of a write that makes messages to the customer free from then on, if the message came from an ad, given
-// the session before it.
+// fromAd is the part of a write that makes messages to the customer free from now on, if the message came from an ad, given
+// the session before the message.
 func fromAd(m conversation.Message, before session) table.Expression {
 	free := freeUntil(m, before)
 	if free.Equal(before.freeUntil) {
@@ -395,14 +396,15 @@ func fromAd(m conversation.Message, before session) table.Expression {
 	return table.Expression{Set: "#free = :free", Names: map[string]string{"#free": attrFreeUntil}, Values: table.Item{":free": table.Instant(free)}}
 }
 
-// optOut notes that the customer has opted out, if the item is the seen item, and returns it. The session stays unchanged.
+// optOut notes that the customer has opted out, if the item still is the seen one, and returns the item before. The session
+// stays unchanged.
 func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte, seen session) (table.Item, error) {
 	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(identity(m)).And(table.Expression{
 		Set: "#out = :out", Names: map[string]string{"#out": schema.AttrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
 	}), types.ReturnValueAllOld)
 }
 
-// remember is the part of a write that adds a message's id to the ids of a session, if the session is the seen session.
+// remember is the part of a write that adds a message's id to a session's ids, if the session still is the seen one.
 func (s session) remember(m conversation.Message, id []byte) table.Expression {
 	e := table.Expression{
 		Add:       "#recent :ids",
@@ -427,8 +429,8 @@ func (s session) remember(m conversation.Message, id []byte) table.Expression {
 	return e
 }
 
-// add records a message that extend doesn't: a message that a later message overtook, or a message of a session that has
-// no ids yet or has to turn over its ids.
+// add records a message that extend refuses: a message older than the session's latest, or a message of a session that has no
+// ids yet or whose newer set is full.
 func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	e := seen.remember(m, id).And(table.Expression{
 		Set: "#counted = if_not_exists(#counted, #opened)",
@@ -447,7 +449,7 @@ func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, s
 	return recorded, r.db.Update(ctx, r.names.Conversations, sessionKey(m), e)
 }
 
-// reopen starts a session in place of an ended session, which becomes an item of its own.
+// reopen starts a new session after an ended one. The ended session becomes an item of its own.
 func (r *Recorder) reopen(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	if err := r.keepEnded(ctx, m, seen.ended); err != nil {
 		return conversation.Recorded{}, err
@@ -501,9 +503,9 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 	for _, latest := range []bool{true, false} {
 		err := r.db.Transact(ctx, r.opening(m, opened, latest, table.Expression{}), "")
 		switch {
-		case err == nil, table.FailedCondition(err, 0): // another delivery counted it
+		case err == nil, table.FailedCondition(err, 0): // another delivery counted the opening
 			return nil
-		case latest && table.FailedCondition(err, 1): // a later conversation was counted already
+		case latest && table.FailedCondition(err, 1): // a later conversation was counted first
 		default:
 			return err
 		}
@@ -511,8 +513,8 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 	return errRaced
 }
 
-// opening returns the writes that count the opening of a session, as the latest of its month or not, and have a further effect
-// on the session.
+// opening returns the writes that count the opening of a session, which may be the latest of its month, and apply also to the
+// session.
 func (r *Recorder) opening(m conversation.Message, opened time.Time, latest bool, further table.Expression) []table.Write {
 	return []table.Write{
 		table.Update(r.names.Conversations, sessionKey(m), table.Expression{
@@ -528,12 +530,12 @@ func (r *Recorder) opening(m conversation.Message, opened time.Time, latest bool
 
 // CountWelcomed implements conversation.Recorder. It costs as much as the count alone.
 func (r *Recorder) CountWelcomed(ctx context.Context, m conversation.Message, recorded conversation.Recorded) bool {
-	if recorded.Unlinked != "" || !recorded.Ended.OpenedAt.IsZero() { // Complete writes more before it counts
+	if recorded.Unlinked != "" || !recorded.Ended.OpenedAt.IsZero() { // Complete has to write more before it counts
 		return false
 	}
 	m.Home = recorded.Home
 	err := r.db.TransactOnce(ctx, r.opening(m, recorded.OpenedAt, true, settled(m)))
-	if table.FailedCondition(err, 1) && !table.FailedCondition(err, 0) { // a later conversation was counted already
+	if table.FailedCondition(err, 1) && !table.FailedCondition(err, 0) { // a later conversation was counted first
 		err = r.db.TransactOnce(ctx, r.opening(m, recorded.OpenedAt, false, settled(m)))
 	}
 	return err == nil
@@ -553,7 +555,7 @@ func endedAttributes(s usage.Session) table.Item {
 	return it
 }
 
-// keepEnded stores an ended session, if there is one, as an item of its own.
+// keepEnded stores an ended session as an item of its own, if there is one.
 func (r *Recorder) keepEnded(ctx context.Context, m conversation.Message, s usage.Session) error {
 	if s.OpenedAt.IsZero() {
 		return nil
@@ -564,7 +566,7 @@ func (r *Recorder) keepEnded(ctx context.Context, m conversation.Message, s usag
 	return r.db.Put(ctx, r.names.Conversations, it, table.Expression{})
 }
 
-// count is the change of a month's item that counts one conversation, as the latest of the month or not.
+// count is the change to a month's item that counts one conversation, which may be the latest of the month.
 func (r *Recorder) count(at time.Time, latest bool) table.Expression {
 	e := table.Expression{
 		Add: "#conversations :one, #day :one",
@@ -579,7 +581,7 @@ func (r *Recorder) count(at time.Time, latest bool) table.Expression {
 	return e.And(forward("#latest", schema.AttrLastConversation, at))
 }
 
-// forward moves a time forward to at, if it isn't there yet.
+// forward moves a time forward to at, unless it is later already.
 func forward(name, attribute string, at time.Time) table.Expression {
 	return table.Expression{
 		Set:       name + " = :at",
@@ -589,16 +591,16 @@ func forward(name, attribute string, at time.Time) table.Expression {
 	}
 }
 
-// noteActivity moves the restaurant's first and last activity, tallies the message, and counts the session in its slot. It
-// takes a single write if the message is the restaurant's latest, and neither the first of its month nor the first for a
-// day.
+// noteActivity updates the restaurant's first and last activity, tallies the message, and counts the session in its slot. A
+// single write is enough if the message is the restaurant's latest, isn't the first of its month, and comes within a day of
+// the message before.
 func (r *Recorder) noteActivity(ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved schema.Move) error {
 	month := r.calendar.Month(recorded.At).String()
-	seen := month // the assumed month of the tally, until the item is read
+	seen := month // the tally's month is assumed, until the item is read
 	slots := moved.Slots(recorded.At)
 	for range races {
 		e := latestActivity(recorded.At, recorded.Opened).And(slots)
-		if !recorded.Repeat && seen <= month { // the tally of an earlier month is closed
+		if !recorded.Repeat && seen <= month { // an earlier month's tally is closed
 			e = e.And(r.tally(recorded.At, seen))
 		}
 		err := r.updateActivity(ctx, m, e)
@@ -627,7 +629,7 @@ func (r *Recorder) updateActivity(ctx context.Context, m conversation.Message, e
 	return r.db.Update(ctx, r.names.Usage, schema.UsageKey(m.RestaurantID, schema.ActivityPeriod), e)
 }
 
-// latestActivity moves the times to a message that is the latest.
+// latestActivity moves the activity's times to those of the latest message.
 func latestActivity(at time.Time, opened bool) table.Expression {
 	e := forward("#last", schema.AttrLastActivity, at)
 	e.Set += ", #first = if_not_exists(#first, :at)"
@@ -639,8 +641,8 @@ func latestActivity(at time.Time, opened bool) table.Expression {
 	return e
 }
 
-// tally counts a message in its day, if the tally is of the month seen: the message's month, or an earlier month ("" is
-// the earliest), with days that it then replaces.
+// tally counts a message in its day, if the stored tally is of the month seen ("" is before any month). If the message's
+// month is later, a new tally replaces the stored one.
 func (r *Recorder) tally(at time.Time, seen string) table.Expression {
 	month, today := r.calendar.Month(at).String(), schema.DayAttribute(schema.TallyPrefix, r.calendar.Day(at))
 	e := table.Expression{
@@ -663,8 +665,8 @@ func (r *Recorder) tally(at time.Time, seen string) table.Expression {
 	return e
 }
 
-// noteLate notes a message that later messages overtook: it isn't the restaurant's latest, but may be its first, or may
-// have opened its latest conversation. It is tallied too.
+// noteLate notes a message that isn't the restaurant's latest, because later messages were noted first. It may still be the
+// restaurant's first, or have opened the latest conversation. noteLate tallies it too.
 func (r *Recorder) noteLate(
 	ctx context.Context, m conversation.Message, recorded conversation.Recorded, moved schema.Move, first, last time.Time, seen string,
 ) error {
@@ -704,7 +706,7 @@ func (r *Recorder) noteLate(
 	return errRaced
 }
 
-// replyState returns the state of the reply in a marker or session, as seen by a delivery.
+// replyState returns the state of the reply in a marker or session, for the delivery of m.
 func replyState(it table.Item, m conversation.Message) conversation.ReplyState {
 	in := table.Reader{Item: it}
 	if in.Text(schema.AttrReply) != schema.ReplyDue {
@@ -734,8 +736,8 @@ func (r *Recorder) Claim(
 func (r *Recorder) claim(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time,
 ) (conversation.ReplyState, error) {
-	// The holder of the lease renews it. Before another delivery takes it, the ledger is checked for a message of the
-	// former holder.
+	// The holder of the lease may renew it. Before a different delivery takes the lease, the ledger is checked for a message
+	// of the former holder.
 	seen, held, err := r.lease(ctx, m, reply, now, "attribute_not_exists(#place)", nil)
 	if held || err != nil {
 		return conversation.ReplyHeld, err
@@ -764,8 +766,8 @@ func (r *Recorder) claim(
 	return replyState(seen, m), nil
 }
 
-// lease takes or renews the lease on a reply that is due, and returns the item as it is if it can't. The condition place,
-// which may name :seen, must hold too, unless this delivery holds the lease already.
+// lease takes or renews the lease on a reply that is due; if it can't, it returns the current item. Unless this delivery
+// holds the lease already, the condition place, which may name :seen, must hold too.
 func (r *Recorder) lease(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time, place string, seen table.Value,
 ) (item table.Item, held bool, err error) {
