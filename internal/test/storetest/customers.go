@@ -535,7 +535,11 @@ func streamOfCustomers(t *testing.T, rt *rapid.T, newLedger func(testing.TB, usa
 		var group errgroup.Group
 		for i, m := range ms {
 			m.ReceivedAt, m.Delivery = now, fmt.Sprint(len(sent), "/", i)
+			welcoming := rapid.Bool().Draw(rt, "welcoming")
 			group.Go(func() error {
+				if welcoming {
+					return recordWelcoming(ctx, l.Recorder, m)
+				}
 				_, err := Record(ctx, l.Recorder, m)
 				return err
 			})

@@ -99,6 +99,18 @@ func Record(ctx context.Context, r conversation.Recorder, m conversation.Message
 	return recorded, err
 }
 
+// recordWelcoming is Record for a delivery that has sent the welcome, if it is the one to send it, before it counts.
+func recordWelcoming(ctx context.Context, r conversation.Recorder, m conversation.Message) error {
+	recorded, err := r.Record(ctx, m)
+	if err != nil {
+		return err
+	}
+	if recorded.Welcome == conversation.ReplyHeld && recorded.Uncounted {
+		recorded.Uncounted = !r.CountWelcomed(ctx, m, recorded)
+	}
+	return r.Complete(ctx, m, recorded)
+}
+
 func (l Ledger) record(t *testing.T, m conversation.Message) conversation.Recorded {
 	t.Helper()
 	recorded, err := Record(t.Context(), l.Recorder, m)
@@ -715,13 +727,24 @@ func (s *stream) draw(beside []conversation.Message) conversation.Message {
 	return m
 }
 
+// recording draws whether deliveries settle a welcome by the count.
+func (s *stream) recording() func(context.Context, conversation.Message) error {
+	if rapid.Bool().Draw(s.rt, "welcoming") {
+		return func(ctx context.Context, m conversation.Message) error {
+			return recordWelcoming(ctx, s.ledger.Recorder, m)
+		}
+	}
+	return func(ctx context.Context, m conversation.Message) error {
+		_, err := Record(ctx, s.ledger.Recorder, m)
+		return err
+	}
+}
+
 func (s *stream) together(group []conversation.Message) {
 	var g errgroup.Group
 	for _, m := range group {
-		g.Go(func() error {
-			_, err := Record(context.Background(), s.ledger.Recorder, m)
-			return err
-		})
+		record := s.recording()
+		g.Go(func() error { return record(context.Background(), m) })
 		s.model.receive(s.calendar, m)
 		s.messages = append(s.messages, m)
 		s.broken = slices.DeleteFunc(s.broken, func(b conversation.Message) bool {
@@ -734,7 +757,7 @@ func (s *stream) together(group []conversation.Message) {
 }
 
 func (s *stream) breakOff(m conversation.Message, writes int) {
-	_, err := Record(s.ledger.Break(context.Background(), writes), s.ledger.Recorder, m)
+	err := s.recording()(s.ledger.Break(context.Background(), writes), m)
 	if err != nil { // otherwise it made fewer writes
 		s.broken = append(s.broken, m)
 		s.breaks = true
