@@ -118,7 +118,7 @@ var toEngines = &http.Transport{MaxIdleConnsPerHost: 64}
 func newEngine(endpoint, name string, transport http.RoundTripper) (service, error) {
 	target, err := url.Parse(endpoint)
 	if err != nil {
-		return service{}, fmt.Errorf("the address of an engine: %w", err)
+		return service{}, fmt.Errorf("reading the address of an engine: %w", err)
 	}
 	authorization := fmt.Sprintf("AWS4-HMAC-SHA256 Credential=local/%s/%s/%s/aws4_request, SignedHeaders=host, Signature=local",
 		time.Now().UTC().Format("20060102"), Region, name)

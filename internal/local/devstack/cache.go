@@ -26,7 +26,7 @@ type cacheServer struct {
 func newCacheStandIn() (*cacheServer, error) {
 	started, err := miniredis.Run()
 	if err != nil {
-		return nil, fmt.Errorf("starting the cache: %w", err)
+		return nil, fmt.Errorf("starting the cache stand-in: %w", err)
 	}
 	c := &cacheServer{
 		address: started.Addr(), fault: sandbox.NewFault(rand.Float64, nil), forward: started.FastForward, close: started.Close,
@@ -40,7 +40,7 @@ func newCacheStandIn() (*cacheServer, error) {
 func newCacheRelay(address, listenAt string) (*cacheServer, error) {
 	started, err := server.NewServer(listenAt)
 	if err != nil {
-		return nil, fmt.Errorf("starting the way to the cache: %w", err)
+		return nil, fmt.Errorf("starting the relay to the cache: %w", err)
 	}
 	c := &cacheServer{
 		address: fmt.Sprint("localhost:", started.Addr().Port), fault: sandbox.NewFault(rand.Float64, nil), close: started.Close,
@@ -57,7 +57,7 @@ func (c *cacheServer) disturbed(next server.Hook) server.Hook {
 		if status == 0 && err == nil {
 			return next(peer, command, arguments...)
 		}
-		peer.WriteError("LOADING the sandbox was told to fail")
+		peer.WriteError("LOADING the sandbox is set to fail")
 		return true
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrPortTaken says that another program listens on the stack's port.
-var ErrPortTaken = errors.New("the port is taken")
+var ErrPortTaken = errors.New("another program uses the port")
 
 // Server serves a stack over HTTP. Only this machine reaches it, unless the options say otherwise.
 type Server struct {

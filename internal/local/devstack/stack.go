@@ -156,7 +156,7 @@ func (s *Stack) open(ctx context.Context) error {
 		return fmt.Errorf("reading template.yaml's event sources: %w", err)
 	}
 	if len(sources) != 1 || sources[0].FunctionID != logicalID(welcomebootstrap.Name) {
-		return fmt.Errorf("template.yaml has %d event sources, want that of %s", len(sources), welcomebootstrap.Name)
+		return fmt.Errorf("template.yaml has %d event sources: the local stack supports only one, of %s", len(sources), welcomebootstrap.Name)
 	}
 	s.source = sources[0]
 	if s.Engines == nil {
@@ -224,7 +224,7 @@ func (s *Stack) zone() (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(variables["USAGE_TIME_ZONE"])
 	if err != nil {
-		return nil, fmt.Errorf("the stack's time zone: %w", err)
+		return nil, fmt.Errorf("loading the time zone USAGE_TIME_ZONE: %w", err)
 	}
 	return zone, nil
 }
@@ -236,7 +236,7 @@ func corsOf(o Options) (*apigateway.CORS, error) {
 		return nil, fmt.Errorf("reading template.yaml's API: %w", err)
 	}
 	if len(apis) != 1 {
-		return nil, fmt.Errorf("template.yaml has %d HTTP APIs, want one", len(apis))
+		return nil, fmt.Errorf("template.yaml has %d HTTP APIs: the local stack supports only one", len(apis))
 	}
 	var properties struct{ CorsConfiguration apigateway.CORS }
 	if err := apis[0].Decode(&properties); err != nil {
@@ -360,5 +360,5 @@ func writeSQSFailure(w http.ResponseWriter, status int) {
 func writeAWSFailure(w http.ResponseWriter, status int, fault string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"__type":%q,"message":"the sandbox was told to fail"}`, fault)
+	fmt.Fprintf(w, `{"__type":%q,"message":"the sandbox is set to fail"}`, fault)
 }

@@ -79,7 +79,7 @@ func join(ctx context.Context, nodes [2]node) error {
 		for err := isWhole(ctx, n.address); err != nil; err = isWhole(ctx, n.address) {
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("the nodes don't become a cluster (%w)", err)
+				return fmt.Errorf("the two nodes did not form a cluster in time: %w", err)
 			case <-time.After(readyInterval):
 			}
 		}
@@ -91,7 +91,7 @@ func join(ctx context.Context, nodes [2]node) error {
 func isWhole(ctx context.Context, address string) error {
 	info, err := ask(ctx, address, "CLUSTER INFO")
 	if err == nil && !(strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")) {
-		err = fmt.Errorf("%s: %s", address, info)
+		err = fmt.Errorf("node %s doesn't know its cluster yet: %s", address, info)
 	}
 	return err
 }
@@ -116,12 +116,12 @@ func ask(ctx context.Context, address, command string) (string, error) {
 		request += fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)
 	}
 	if _, err := io.WriteString(conn, request); err != nil {
-		return "", fmt.Errorf("%s: %w", command, err)
+		return "", fmt.Errorf("the command %s failed: %w", command, err)
 	}
 	in := bufio.NewReader(conn)
 	line, err := in.ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", command, err)
+		return "", fmt.Errorf("the command %s failed: %w", command, err)
 	}
 	answer := strings.TrimSpace(line[1:])
 	switch line[0] {
@@ -130,11 +130,11 @@ func ask(ctx context.Context, address, command string) (string, error) {
 	case '$':
 		length, err := strconv.Atoi(answer)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", command, err)
+			return "", fmt.Errorf("the command %s failed: %w", command, err)
 		}
 		text := make([]byte, max(0, length))
 		_, err = io.ReadFull(in, text)
 		return string(text), err
 	}
-	return "", fmt.Errorf("%s: %s", command, answer)
+	return "", fmt.Errorf("the command %s was refused: %s", command, answer)
 }

@@ -68,7 +68,7 @@ func answers(ctx context.Context, address string) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return fmt.Errorf("reading an answer: %w", err)
+		return fmt.Errorf("reading the server's answer: %w", err)
 	}
 	return nil
 }

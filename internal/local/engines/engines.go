@@ -120,7 +120,7 @@ func StartAtPorts(ctx context.Context, cacheDir string, want ...Kind) (*Engines,
 func start(ctx context.Context, cacheDir string, fixed bool, want []Kind) (*Engines, error) {
 	folder, err := os.MkdirTemp("", "sufrah-engines-")
 	if err != nil {
-		return nil, fmt.Errorf("starting engines: %w", err)
+		return nil, fmt.Errorf("creating a folder for the engines: %w", err)
 	}
 	e := &Engines{folder: folder, fixed: fixed, endpoints: make(map[Kind]string)}
 	failures := make([]error, len(want))
@@ -184,7 +184,7 @@ func (e *Engines) start(ctx context.Context, i installer, kind Kind) (endpoint s
 	case CacheCluster:
 		return e.startCluster(ctx, i)
 	}
-	return "", errors.New("there is no such engine")
+	return "", errors.New("there is no engine of this kind")
 }
 
 const (
@@ -230,7 +230,7 @@ func (e *Engines) ports(ctx context.Context, kind Kind) (ports [2]int, err error
 	ports[0] = kind.Port()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])))
 	if err != nil {
-		return ports, fmt.Errorf("port %d is in use: %w", ports[0], err)
+		return ports, fmt.Errorf("another program uses port %d, which the engine needs: stop it (%w)", ports[0], err)
 	}
 	return ports, listener.Close()
 }

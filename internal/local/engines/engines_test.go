@@ -151,8 +151,8 @@ func TestFixedPorts(t *testing.T) {
 		defer listener.Close()
 	}
 	_, err := e.serve(t.Context(), Cache, "server", func(_, _ int) []string { return shell("sleep 60") }, ready)
-	if err == nil || !strings.Contains(err.Error(), "8002 is in use") {
-		t.Errorf("error %v, want that the port is in use", err)
+	if err == nil || !strings.Contains(err.Error(), "another program uses port 8002") {
+		t.Errorf("starting an engine on a taken port fails with %v, want the port and that another program uses it", err)
 	}
 }
 

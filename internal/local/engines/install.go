@@ -44,7 +44,7 @@ func (i installer) folder(name string, fetch func(folder string) error) (string,
 		return "", err
 	}
 	if err := fetch(folder); err != nil {
-		return "", fmt.Errorf("could not get %s: %w", name, err)
+		return "", fmt.Errorf("downloading or building %s: %w", name, err)
 	}
 	return folder, os.WriteFile(stamp, nil, 0o644)
 }
@@ -66,13 +66,13 @@ func (i installer) command(ctx context.Context, debianPackage string, names ...s
 	defer unlock()
 	for _, args := range [][]string{{"update"}, {"install", "--yes", "--no-install-recommends", debianPackage}} {
 		if err := run(ctx, "", append([]string{"apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"}, args...)...); err != nil {
-			return "", fmt.Errorf("%s is not installed, and Debian's package %s could not be: %w", wanted, debianPackage, err)
+			return "", fmt.Errorf("%s is not installed, and installing it with the Debian package %s failed: %w", wanted, debianPackage, err)
 		}
 	}
 	if path := find(names); path != "" {
 		return path, nil
 	}
-	return "", fmt.Errorf("the package %s of Debian's has no %s", debianPackage, wanted)
+	return "", fmt.Errorf("the Debian package %s was installed, but has no %s", debianPackage, wanted)
 }
 
 func exists(path string) bool {
@@ -100,7 +100,7 @@ func (i installer) lock() (unlock func(), err error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("locking %s: %w", file.Name(), err)
+		return nil, fmt.Errorf("waiting for another installation, with the lock %s: %w", file.Name(), err)
 	}
 	return func() { _ = file.Close() }, nil
 }

@@ -60,9 +60,9 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("it ended when it was started (%w):\n%s", p.err, p.lastWords())
+			return fmt.Errorf("the process ended right after its start: %w. Its last output:\n%s", p.err, p.lastWords())
 		case <-ctx.Done():
-			return fmt.Errorf("it doesn't answer (%w):\n%s", err, p.lastWords())
+			return fmt.Errorf("the process doesn't answer: %w. Its last output:\n%s", err, p.lastWords())
 		case <-time.After(readyInterval):
 		}
 	}

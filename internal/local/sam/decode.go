@@ -26,7 +26,7 @@ func decode(node *yaml.Node) (any, error) {
 	case yaml.MappingNode:
 		return decodeMappingOrCall(node)
 	default:
-		return nil, fmt.Errorf("line %d: CloudFormation has no aliases", node.Line)
+		return nil, fmt.Errorf("line %d: this is a YAML alias, which CloudFormation refuses: write the value itself", node.Line)
 	}
 }
 
@@ -81,16 +81,16 @@ func decodeSequence(node *yaml.Node) ([]any, error) {
 
 func decodeMapping(node *yaml.Node) (map[string]any, error) {
 	if node.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: want a mapping", node.Line)
+		return nil, fmt.Errorf("line %d: this must be a mapping", node.Line)
 	}
 	values := make(map[string]any, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-			return nil, fmt.Errorf("line %d: want a plain key", key.Line)
+			return nil, fmt.Errorf("line %d: the key must be plain text and no merge key (<<)", key.Line)
 		}
 		if _, twice := values[key.Value]; twice {
-			return nil, fmt.Errorf("line %d: %q stands twice", key.Line, key.Value)
+			return nil, fmt.Errorf("line %d: the key %q appears twice", key.Line, key.Value)
 		}
 		value, err := decode(node.Content[i+1])
 		if err != nil {

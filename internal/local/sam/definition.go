@@ -64,7 +64,7 @@ func Load(path string) (*Definition, error) {
 		}
 		location, ok := d.properties["TemplateURL"].(string)
 		if !ok {
-			return nil, fmt.Errorf("%s: resource %s: its TemplateURL is no path", path, logicalID)
+			return nil, fmt.Errorf("%s: resource %s: its TemplateURL must be the path of a template", path, logicalID)
 		}
 		nested, err := Load(filepath.Join(filepath.Dir(path), location))
 		if err != nil {
@@ -72,7 +72,7 @@ func Load(path string) (*Definition, error) {
 		}
 		for other := range nested.resources {
 			if _, taken := t.resources[other]; taken {
-				return nil, fmt.Errorf("%s: resource %s stands in nested stack %s too", path, other, logicalID)
+				return nil, fmt.Errorf("%s: resource %s is also in nested stack %s: one of the two needs another logical id", path, other, logicalID)
 			}
 		}
 		t.nested[logicalID] = nested
@@ -88,7 +88,7 @@ func Parse(source []byte) (*Definition, error) {
 		return nil, fmt.Errorf("parsing template: %w", err)
 	}
 	if len(document.Content) == 0 {
-		return nil, errors.New("parsing template: it is empty")
+		return nil, errors.New("parsing template: the template is empty")
 	}
 	root, err := decodeMapping(document.Content[0])
 	if err != nil {
@@ -133,11 +133,11 @@ func newTemplate(root map[string]any) (*Definition, error) {
 func newDefinition(value any, globals map[string]any) (definition, error) {
 	attributes, ok := value.(map[string]any)
 	if !ok {
-		return definition{}, errors.New("want a mapping")
+		return definition{}, errors.New("the definition must be a mapping")
 	}
 	resourceType, ok := attributes["Type"].(string)
 	if !ok {
-		return definition{}, errors.New("its Type is no text")
+		return definition{}, errors.New("its Type must be text")
 	}
 	properties, err := mappingAt(attributes, "Properties")
 	if err != nil {
@@ -152,7 +152,7 @@ func newDefinition(value any, globals map[string]any) (definition, error) {
 	}
 	condition, ok := attributes["Condition"].(string)
 	if _, stated := attributes["Condition"]; stated && !ok {
-		return definition{}, errors.New("its Condition is no name")
+		return definition{}, errors.New("its Condition must be a condition's name")
 	}
 	attributes = maps.Clone(attributes)
 	delete(attributes, "Properties")
@@ -167,7 +167,7 @@ func mappingAt(values map[string]any, key string) (map[string]any, error) {
 	}
 	mapping, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: want a mapping", key)
+		return nil, fmt.Errorf("%s must be a mapping", key)
 	}
 	return mapping, nil
 }
@@ -200,7 +200,7 @@ func merge(shared, own any) any {
 func (t *Definition) With(parameterName, value string) (*Definition, error) {
 	p, ok := t.parameters[parameterName]
 	if !ok {
-		return nil, fmt.Errorf("no parameter %s", parameterName)
+		return nil, fmt.Errorf("the template has no parameter %s", parameterName)
 	}
 	if err := p.allow(value); err != nil {
 		return nil, fmt.Errorf("parameter %s: %w", parameterName, err)

@@ -42,7 +42,7 @@ func (t *Definition) FunctionTimeout(logicalID, stackName string) (time.Duration
 // decodeFunction decodes the properties of a function.
 func (t *Definition) decodeFunction(logicalID, stackName string, into any) error {
 	if t.resources[logicalID].resourceType != functionType {
-		return fmt.Errorf("there is no function %q", logicalID)
+		return fmt.Errorf("the template has no function %q", logicalID)
 	}
 	function, created, err := newStack(t, stackName).resource(logicalID)
 	if err != nil {

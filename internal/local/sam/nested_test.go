@@ -91,11 +91,11 @@ func TestNestedStacksRefused(t *testing.T) {
 		want    string
 	}{
 		"no file":            {map[string]string{"template.yaml": head + "{ TemplateURL: nowhere.yaml } }"}, "nested stack Alarms: reading template"},
-		"no path":            {map[string]string{"template.yaml": head + "{ TemplateURL: !Ref Url } }"}, "its TemplateURL is no path"},
-		"malformed":          {map[string]string{"below/alarms.yaml": "Resources: []"}, "alarms.yaml: Resources: want a mapping"},
-		"an id taken":        {map[string]string{"below/prod.yaml": "Resources: { Topic: { Type: AWS::SNS::Topic } }"}, "Topic stands in nested stack Prod too"},
+		"no path":            {map[string]string{"template.yaml": head + "{ TemplateURL: !Ref Url } }"}, "its TemplateURL must be the path of a template"},
+		"malformed":          {map[string]string{"below/alarms.yaml": "Resources: []"}, "alarms.yaml: Resources must be a mapping"},
+		"an id taken":        {map[string]string{"below/prod.yaml": "Resources: { Topic: { Type: AWS::SNS::Topic } }"}, "Topic is also in nested stack Prod"},
 		"an unknown value":   {map[string]string{"below/alarms.yaml": "Parameters: { Stack: { Type: String } }"}, "no parameter Least"},
-		"a value over bound": {map[string]string{"below/alarms.yaml": "Parameters: { Least: { Type: Number, MaxValue: 2 } }"}, "3 is above 2"},
+		"a value over bound": {map[string]string{"below/alarms.yaml": "Parameters: { Least: { Type: Number, MaxValue: 2 } }"}, "3 is not allowed: it must be at most 2"},
 		"an unknown output": {
 			map[string]string{"template.yaml": head + "{ TemplateURL: below/prod.yaml } }\n  F: { Type: AWS::Serverless::Function, Properties: { A: !GetAtt Alarms.Outputs.C } }"},
 			"nested stack Alarms has no output C",

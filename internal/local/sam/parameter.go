@@ -21,7 +21,7 @@ type parameter struct {
 func newParameter(value any) (parameter, error) {
 	definition, ok := value.(map[string]any)
 	if !ok {
-		return parameter{}, errors.New("want a mapping")
+		return parameter{}, errors.New("the definition must be a mapping")
 	}
 	p := parameter{number: definition["Type"] == "Number"}
 	var faults []error
@@ -52,10 +52,10 @@ func newParameter(value any) (parameter, error) {
 // allow returns an error if the parameter's rules don't allow the value.
 func (p parameter) allow(value string) error {
 	if p.allowed != nil && !slices.Contains(p.allowed, value) {
-		return fmt.Errorf("%q is none of %q", value, p.allowed)
+		return fmt.Errorf("%q is not allowed: it must be one of %q", value, p.allowed)
 	}
 	if p.pattern != nil && !p.pattern.MatchString(value) {
-		return fmt.Errorf("%q doesn't match %s", value, p.pattern)
+		return fmt.Errorf("%q is not allowed: it must match %s", value, p.pattern)
 	}
 	if !p.number {
 		return nil
@@ -65,9 +65,9 @@ func (p parameter) allow(value string) error {
 	case err != nil:
 		return err
 	case p.min != nil && number < *p.min:
-		return fmt.Errorf("%s is below %v", value, *p.min)
+		return fmt.Errorf("%s is not allowed: it must be at least %v", value, *p.min)
 	case p.max != nil && number > *p.max:
-		return fmt.Errorf("%s is above %v", value, *p.max)
+		return fmt.Errorf("%s is not allowed: it must be at most %v", value, *p.max)
 	}
 	return nil
 }
@@ -84,13 +84,13 @@ func text(value any) (string, error) {
 	case bool:
 		return strconv.FormatBool(value), nil
 	}
-	return "", errors.New("want a text")
+	return "", errors.New("the value must be text, a number or a truth value")
 }
 
 func texts(value any) ([]string, error) {
 	list, ok := value.([]any)
 	if !ok {
-		return nil, errors.New("want a list of texts")
+		return nil, errors.New("the value must be a list of texts")
 	}
 	values := make([]string, len(list))
 	for i := range list {
@@ -109,7 +109,7 @@ func toNumber(value any) (float64, error) {
 	}
 	number, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no number", s)
+		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	return number, nil
 }
@@ -122,7 +122,7 @@ func integer(value any) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no whole number", s)
+		return 0, fmt.Errorf("%q is not a whole number", s)
 	}
 	return n, nil
 }

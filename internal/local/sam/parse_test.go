@@ -103,38 +103,38 @@ func TestValues(t *testing.T) {
 func TestValuesThatCannotBeResolved(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ written, want string }{
-		"unknown name":               {`!Ref Nobody`, `Value: Ref: there is no parameter or resource "Nobody"`},
-		"alias that isn't made":      {`!Ref Unreleased.Alias`, `Value: Ref: there is no parameter or resource "Unreleased.Alias"`},
-		"name that is none":          {`!Ref [a]`, "want a name"},
-		"parameter without default":  {`!Ref Secret`, "parameter Secret has no default"},
-		"unknown attribute's owner":  {`!GetAtt Nobody.Arn`, `there is no resource "Nobody"`},
-		"attribute without owner":    {`!GetAtt Arn`, "want a resource's name and an attribute's"},
-		"attribute of odd names":     {`!GetAtt [Named, [Arn]]`, "want a text"},
-		"unknown in a text":          {`!Sub "${Nobody}"`, `there is no parameter or resource "Nobody"`},
-		"unknown owner in a text":    {`!Sub "${Nobody.Arn}"`, `there is no resource "Nobody"`},
-		"no value in a text":         {`!Sub "${AWS::NoValue}"`, "want a text"},
-		"substitution with a list":   {`!Sub ["${Stage}", "a"]`, "want a mapping of names"},
-		"substitution of a list":     {`!Sub ["a", "b", "c"]`, "want a text"},
-		"unknown condition":          {`!If [IsUnknown, 1, 2]`, `there is no condition "IsUnknown"`},
-		"condition that is none":     {`!If [IsNothing, 1, 2]`, "condition IsNothing: want a condition"},
+		"unknown name":               {`!Ref Nobody`, `Value: Ref: the template has no parameter or resource "Nobody"`},
+		"alias that isn't made":      {`!Ref Unreleased.Alias`, `Value: Ref: the template has no parameter or resource "Unreleased.Alias"`},
+		"name that is none":          {`!Ref [a]`, "the argument must be a name"},
+		"parameter without default":  {`!Ref Secret`, "parameter Secret has no value"},
+		"unknown attribute's owner":  {`!GetAtt Nobody.Arn`, `the template has no resource "Nobody"`},
+		"attribute without owner":    {`!GetAtt Arn`, "the argument must name a resource and an attribute, such as Queue.Arn"},
+		"attribute of odd names":     {`!GetAtt [Named, [Arn]]`, "the value must be text"},
+		"unknown in a text":          {`!Sub "${Nobody}"`, `the template has no parameter or resource "Nobody"`},
+		"unknown owner in a text":    {`!Sub "${Nobody.Arn}"`, `the template has no resource "Nobody"`},
+		"no value in a text":         {`!Sub "${AWS::NoValue}"`, "the value must be text"},
+		"substitution with a list":   {`!Sub ["${Stage}", "a"]`, "the second argument must be a mapping of names"},
+		"substitution of a list":     {`!Sub ["a", "b", "c"]`, "the argument must be text"},
+		"unknown condition":          {`!If [IsUnknown, 1, 2]`, `the template has no condition "IsUnknown"`},
+		"condition that is none":     {`!If [IsNothing, 1, 2]`, "condition IsNothing: the value must be true or false"},
 		"circular condition":         {`!If [IsCircular, 1, 2]`, "condition IsCircular depends on itself"},
-		"condition without a name":   {`!If [[], 1, 2]`, "want a condition's name"},
-		"choice of one":              {`!If [IsDev, 1]`, "want three arguments"},
-		"equality of one":            {`!Equals [1]`, "want 2 arguments"},
-		"equality with a fault":      {`!Equals [!Ref Nobody, 1]`, `there is no parameter or resource "Nobody"`},
-		"equality of lists":          {`!Equals [[], []]`, "want a text"},
-		"negation of two":            {`!Not [1, 2]`, "want one argument"},
-		"conjunction of one":         {`!And [!Equals [a, a]]`, "want two to ten arguments"},
-		"conjunction with a fault":   {`!And [!Equals [a, b], !Equals [!Ref Nobody, 1]]`, `there is no parameter or resource "Nobody"`},
-		"split of what is no text":   {`!Split [",", {}]`, "want a text"},
-		"selection of one":           {`!Select [1]`, "want 2 arguments"},
-		"selection from a text":      {`!Select [0, a]`, "want a list"},
-		"selection by a text":        {`!Select [a, [b]]`, `"a" is no whole number`},
-		"selection past the end":     {`!Select [1, [b]]`, "there is no entry 1 in a list of 1"},
-		"selection before the start": {`!Select [-1, [b]]`, "there is no entry -1"},
-		"selection with a fault":     {`!Select [0, [!Ref Nobody]]`, `there is no parameter or resource "Nobody"`},
-		"unsupported function":       {`!Cidr [a, 1, 2]`, "Fn::Cidr: this function is not supported"},
-		"name made of another's":     {`!Ref NamedAfterNamed`, `name of NamedAfterNamed: Ref: there is no`},
+		"condition without a name":   {`!If [[], 1, 2]`, "the first argument must be a condition's name"},
+		"choice of one":              {`!If [IsDev, 1]`, "the function needs three arguments"},
+		"equality of one":            {`!Equals [1]`, "the function needs 2 arguments"},
+		"equality with a fault":      {`!Equals [!Ref Nobody, 1]`, `the template has no parameter or resource "Nobody"`},
+		"equality of lists":          {`!Equals [[], []]`, "the value must be text"},
+		"negation of two":            {`!Not [1, 2]`, "the function needs one argument"},
+		"conjunction of one":         {`!And [!Equals [a, a]]`, "the function needs two to ten arguments"},
+		"conjunction with a fault":   {`!And [!Equals [a, b], !Equals [!Ref Nobody, 1]]`, `the template has no parameter or resource "Nobody"`},
+		"split of what is no text":   {`!Split [",", {}]`, "the value must be text"},
+		"selection of one":           {`!Select [1]`, "the function needs 2 arguments"},
+		"selection from a text":      {`!Select [0, a]`, "the second argument must be a list"},
+		"selection by a text":        {`!Select [a, [b]]`, `"a" is not a whole number`},
+		"selection past the end":     {`!Select [1, [b]]`, "the list has no entry 1: its 1 entries"},
+		"selection before the start": {`!Select [-1, [b]]`, "the list has no entry -1"},
+		"selection with a fault":     {`!Select [0, [!Ref Nobody]]`, `the template has no parameter or resource "Nobody"`},
+		"unsupported function":       {`!Cidr [a, 1, 2]`, "Fn::Cidr: the local stack does not support this function"},
+		"name made of another's":     {`!Ref NamedAfterNamed`, `name of NamedAfterNamed: Ref: the template has no`},
 		"name made of itself":        {`!Ref NamedAfterItself`, "name of NamedAfterItself"},
 		"deep inside says its place": {`{ a: [{ b: !Ref Nobody }] }`, "resource Thing: Value: a: b: Ref:"},
 	}
@@ -157,33 +157,33 @@ func wantError(t *testing.T, err error, want string) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ source, want string }{
-		"nothing":                 {"", "it is empty"},
-		"only a comment":          {"# later", "it is empty"},
+		"nothing":                 {"", "the template is empty"},
+		"only a comment":          {"# later", "the template is empty"},
 		"no YAML":                 {"a: [", "parsing template: yaml: line 1"},
-		"a list":                  {"[]", "line 1: want a mapping"},
-		"an alias":                {"a: &x {}\nb: *x", "line 2: CloudFormation has no aliases"},
-		"a merge":                 {"a: &x {}\nb:\n  <<: *x", "line 3: want a plain key"},
-		"a key that is a list":    {"[a]: b", "line 1: want a plain key"},
-		"a key that stands twice": {"a:\n  b: 1\n  b: 2", `line 3: "b" stands twice`},
+		"a list":                  {"[]", "line 1: this must be a mapping"},
+		"an alias":                {"a: &x {}\nb: *x", "line 2: this is a YAML alias"},
+		"a merge":                 {"a: &x {}\nb:\n  <<: *x", "line 3: the key must be plain text"},
+		"a key that is a list":    {"[a]: b", "line 1: the key must be plain text"},
+		"a key that stands twice": {"a:\n  b: 1\n  b: 2", `line 3: the key "b" appears twice`},
 		"a number beyond an int":  {"a: !!int x", "line 1"},
-		"resources in a list":     {"Resources: []", "Resources: want a mapping"},
-		"a resource that is none": {"Resources: { A: text }", "resource A: want a mapping"},
-		"a resource without type": {"Resources: { A: {} }", "resource A: its Type is no text"},
-		"properties in a list":    {"Resources: { A: { Type: T, Properties: [] } }", "resource A: Properties: want a mapping"},
-		"a condition in place":    {"Resources: { A: { Type: T, Condition: [] } }", "resource A: its Condition is no name"},
-		"conditions in a list":    {"Conditions: []", "Conditions: want a mapping"},
-		"globals in a list":       {"Globals: []", "Globals: want a mapping"},
+		"resources in a list":     {"Resources: []", "Resources must be a mapping"},
+		"a resource that is none": {"Resources: { A: text }", "resource A: the definition must be a mapping"},
+		"a resource without type": {"Resources: { A: {} }", "resource A: its Type must be text"},
+		"properties in a list":    {"Resources: { A: { Type: T, Properties: [] } }", "resource A: Properties must be a mapping"},
+		"a condition in place":    {"Resources: { A: { Type: T, Condition: [] } }", "resource A: its Condition must be a condition's name"},
+		"conditions in a list":    {"Conditions: []", "Conditions must be a mapping"},
+		"globals in a list":       {"Globals: []", "Globals must be a mapping"},
 		"globals of a type": {
 			"Globals: { Function: 1 }\nResources: { A: { Type: AWS::Serverless::Function } }",
-			"resource A: globals: Function: want a mapping",
+			"resource A: globals: Function must be a mapping",
 		},
-		"parameters in a list":     {"Parameters: []", "Parameters: want a mapping"},
-		"a parameter that is none": {"Parameters: { A: 1 }", "parameter A: want a mapping"},
-		"a default that is none":   {"Parameters: { A: { Default: [] } }", "parameter A: want a text"},
-		"values that are none":     {"Parameters: { A: { AllowedValues: 1 } }", "parameter A: want a list of texts"},
+		"parameters in a list":     {"Parameters: []", "Parameters must be a mapping"},
+		"a parameter that is none": {"Parameters: { A: 1 }", "parameter A: the definition must be a mapping"},
+		"a default that is none":   {"Parameters: { A: { Default: [] } }", "parameter A: the value must be text"},
+		"values that are none":     {"Parameters: { A: { AllowedValues: 1 } }", "parameter A: the value must be a list of texts"},
 		"a pattern that is none":   {"Parameters: { A: { AllowedPattern: '(' } }", "parameter A: error parsing regexp"},
-		"a bound in a list":        {"Parameters: { A: { MinValue: [] } }", "parameter A: want a text"},
-		"a bound that is none":     {"Parameters: { A: { MaxValue: much } }", `parameter A: "much" is no number`},
+		"a bound in a list":        {"Parameters: { A: { MinValue: [] } }", "parameter A: the value must be text"},
+		"a bound that is none":     {"Parameters: { A: { MaxValue: much } }", `parameter A: "much" is not a number`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := sam.Load(malformed)
-	wantError(t, err, malformed+": Resources: want a mapping")
+	wantError(t, err, malformed+": Resources must be a mapping")
 }
 
 func TestGlobalsAreMergedAsSAMDoes(t *testing.T) {
@@ -298,12 +298,12 @@ Resources:
   Conditional: { Type: AWS::Serverless::Function, Condition: IsUnknown }
 `
 	cases := map[string]struct{ variables, function, want string }{
-		"another resource":     {`{}`, "Table", `there is no function "Table"`},
-		"unknown function":     {`{}`, "G", `there is no function "G"`},
+		"another resource":     {`{}`, "Table", `the template has no function "Table"`},
+		"unknown function":     {`{}`, "G", `the template has no function "G"`},
 		"variables in a list":  {`[]`, "F", "resource F: decoding its properties"},
-		"a list in a variable": {`{ A: [] }`, "F", "function F: variable A: want a text"},
-		"an unknown condition": {`{}`, "Conditional", `function Conditional: there is no condition "IsUnknown"`},
-		"an unknown name":      {`{ A: !Ref Nobody }`, "F", `function F: Environment: Variables: A: Ref: there is no`},
+		"a list in a variable": {`{ A: [] }`, "F", "function F: variable A: the value must be text"},
+		"an unknown condition": {`{}`, "Conditional", `function Conditional: the template has no condition "IsUnknown"`},
+		"an unknown name":      {`{ A: !Ref Nobody }`, "F", `function F: Environment: Variables: A: Ref: the template has no`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -327,7 +327,7 @@ Resources:
 			t.Errorf("%s has %v, %v, want %v", function, got, err, want)
 		}
 	}
-	for function, want := range map[string]string{"H": "function H: time-out", "I": `there is no function "I"`} {
+	for function, want := range map[string]string{"H": "function H: time-out", "I": `the template has no function "I"`} {
 		_, err := loaded.FunctionTimeout(function, stackName)
 		wantError(t, err, want)
 	}
@@ -340,16 +340,16 @@ func TestTablesRefuses(t *testing.T) {
 		partition  = `{ AttributeName: a, KeyType: HASH }`
 	)
 	cases := map[string]struct{ properties, want string }{
-		"no name":           {`KeySchema: []`, "table T has no name"},
+		"no name":           {`KeySchema: []`, "table T has no TableName"},
 		"name that is none": {`TableName: [a]`, "resource T: decoding its properties"},
-		"no keys":           {`TableName: t`, "table T: there is no partition key"},
-		"sort key only":     {attributes + `KeySchema: [{ AttributeName: a, KeyType: RANGE }]`, "there is no partition key"},
-		"key without type":  {attributes + `KeySchema: [{ AttributeName: b, KeyType: HASH }]`, `key "b" has no type`},
-		"key of no kind":    {attributes + `KeySchema: [{ AttributeName: a, KeyType: X }]`, `key "a" is not a first`},
-		"two partitions":    {attributes + `KeySchema: [` + partition + `, ` + partition + `]`, `key "a" is not a first`},
+		"no keys":           {`TableName: t`, "table T: the partition key (HASH) is missing"},
+		"sort key only":     {attributes + `KeySchema: [{ AttributeName: a, KeyType: RANGE }]`, "the partition key (HASH) is missing"},
+		"key without type":  {attributes + `KeySchema: [{ AttributeName: b, KeyType: HASH }]`, `key "b" has no type in AttributeDefinitions`},
+		"key of no kind":    {attributes + `KeySchema: [{ AttributeName: a, KeyType: X }]`, `key "a" must be the only`},
+		"two partitions":    {attributes + `KeySchema: [` + partition + `, ` + partition + `]`, `key "a" must be the only`},
 		"index without keys": {
 			attributes + `KeySchema: [` + partition + `], GlobalSecondaryIndexes: [{ IndexName: i }]`,
-			"table T: index i: there is no partition key",
+			"table T: index i: the partition key (HASH) is missing",
 		},
 	}
 	for name, c := range cases {

@@ -71,7 +71,7 @@ func newQueue(resource Resource) (q Queue, deadLetterARN string, err error) {
 	}
 	q = Queue{LogicalID: resource.LogicalID, Name: properties.QueueName}
 	if q.Name == "" {
-		return Queue{}, "", errors.New("it has no name")
+		return Queue{}, "", errors.New("its QueueName is missing")
 	}
 	var n numbers
 	q.VisibilityTimeout = n.seconds(properties.VisibilityTimeout, defaultVisibilitySeconds)
@@ -85,7 +85,7 @@ func newQueue(resource Resource) (q Queue, deadLetterARN string, err error) {
 func queueOf(queues []Queue, arn string) (Queue, error) {
 	i := slices.IndexFunc(queues, func(q Queue) bool { return arn == symbol(q.LogicalID+".Arn") })
 	if i < 0 {
-		return Queue{}, fmt.Errorf("%s is none of template.yaml's queues", arn)
+		return Queue{}, fmt.Errorf("no queue of the template has the ARN %s", arn)
 	}
 	return queues[i], nil
 }

@@ -105,23 +105,23 @@ func TestEventSourcesRefuses(t *testing.T) {
 		return "Events: { E: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn, " + properties + " } } }"
 	}
 	cases := map[string]struct{ queue, function, want string }{
-		"queue without a name": {``, ``, "queue Queue: it has no name"},
+		"queue without a name": {``, ``, "queue Queue: its QueueName is missing"},
 		"name that is none":    {`QueueName: [q]`, ``, "queue Queue: resource Queue: decoding its properties"},
-		"unknown name":         {`QueueName: !Ref Nobody`, ``, `there is no parameter or resource "Nobody"`},
-		"time that is none":    {`QueueName: q, VisibilityTimeout: !Ref None`, ``, `queue Queue: "none" is no whole number`},
-		"fraction of a second": {`QueueName: q, DelaySeconds: 1.5`, ``, `"1.5" is no whole number`},
-		"time in a list":       {`QueueName: q, MessageRetentionPeriod: [1]`, ``, "queue Queue: want a text"},
+		"unknown name":         {`QueueName: !Ref Nobody`, ``, `the template has no parameter or resource "Nobody"`},
+		"time that is none":    {`QueueName: q, VisibilityTimeout: !Ref None`, ``, `queue Queue: "none" is not a whole number`},
+		"fraction of a second": {`QueueName: q, DelaySeconds: 1.5`, ``, `"1.5" is not a whole number`},
+		"time in a list":       {`QueueName: q, MessageRetentionPeriod: [1]`, ``, "queue Queue: the value must be text"},
 		"dead letters to a topic": {
-			`QueueName: q, RedrivePolicy: { deadLetterTargetArn: !GetAtt Other.Arn }`, ``, "queue Queue: ${Other.Arn} is none of",
+			`QueueName: q, RedrivePolicy: { deadLetterTargetArn: !GetAtt Other.Arn }`, ``, "queue Queue: no queue of the template has the ARN ${Other.Arn}",
 		},
 		"events in a list": {`QueueName: q`, `Events: []`, "function F: resource F: decoding its properties"},
 		"events of a topic": {
 			`QueueName: q`, `Events: { E: { Type: SQS, Properties: { Queue: !GetAtt Other.Arn } } }`,
-			"function F: event E: ${Other.Arn} is none of",
+			"function F: event E: no queue of the template has the ARN ${Other.Arn}",
 		},
-		"batch that is none":         {`QueueName: q`, event(`BatchSize: many`), `event E: "many" is no whole number`},
-		"concurrency that is none":   {`QueueName: q`, event(`ScalingConfig: { MaximumConcurrency: many }`), `"many" is no whole number`},
-		"unknown name in a function": {`QueueName: q`, `Timeout: !Ref Nobody`, `there is no parameter or resource "Nobody"`},
+		"batch that is none":         {`QueueName: q`, event(`BatchSize: many`), `event E: "many" is not a whole number`},
+		"concurrency that is none":   {`QueueName: q`, event(`ScalingConfig: { MaximumConcurrency: many }`), `"many" is not a whole number`},
+		"unknown name in a function": {`QueueName: q`, `Timeout: !Ref Nobody`, `the template has no parameter or resource "Nobody"`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

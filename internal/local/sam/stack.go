@@ -161,14 +161,14 @@ func (s *stack) call(c call) (any, error) {
 	case "Fn::And":
 		return s.and(c.argument)
 	}
-	return nil, errors.New("this function is not supported")
+	return nil, errors.New("the local stack does not support this function")
 }
 
 // ref resolves a reference to a parameter, a resource or a pseudo parameter of AWS.
 func (s *stack) ref(argument any) (any, error) {
 	name, ok := argument.(string)
 	if !ok {
-		return nil, errors.New("want a name")
+		return nil, errors.New("the argument must be a name")
 	}
 	if name == "AWS::NoValue" {
 		return nothing{}, nil
@@ -181,7 +181,7 @@ func (s *stack) ref(argument any) (any, error) {
 	}
 	if p, ok := s.template.parameters[name]; ok {
 		if p.value == nil {
-			return nil, fmt.Errorf("parameter %s has no default", name)
+			return nil, fmt.Errorf("parameter %s has no value: it has no default, and none was given", name)
 		}
 		return *p.value, nil
 	}
@@ -191,7 +191,7 @@ func (s *stack) ref(argument any) (any, error) {
 	if s.made(name) {
 		return symbol(name), nil
 	}
-	return nil, fmt.Errorf("there is no parameter or resource %q", name)
+	return nil, fmt.Errorf("the template has no parameter or resource %q", name)
 }
 
 // made reports whether a name is that of an alias or version that SAM makes for a function with AutoPublishAlias.
@@ -231,10 +231,10 @@ func (s *stack) attribute(argument any) (any, error) {
 	name, _ := argument.(string)
 	logicalID, attribute, _ := strings.Cut(name, ".")
 	if attribute == "" {
-		return nil, errors.New("want a resource's name and an attribute's")
+		return nil, errors.New("the argument must name a resource and an attribute, such as Queue.Arn")
 	}
 	if _, ok := s.template.resources[logicalID]; !ok {
-		return nil, fmt.Errorf("there is no resource %q", logicalID)
+		return nil, fmt.Errorf("the template has no resource %q", logicalID)
 	}
 	if output, ok := strings.CutPrefix(attribute, "Outputs."); ok && s.template.nested[logicalID] != nil {
 		return s.output(logicalID, output)
@@ -251,7 +251,7 @@ func (s *stack) substitute(argument any) (any, error) {
 	if list, ok := argument.([]any); ok && len(list) == 2 {
 		given, ok := list[1].(map[string]any)
 		if !ok {
-			return nil, errors.New("want a mapping of names")
+			return nil, errors.New("the second argument must be a mapping of names")
 		}
 		var err error
 		if more, err = s.resolveMapping(given); err != nil {
@@ -261,7 +261,7 @@ func (s *stack) substitute(argument any) (any, error) {
 	}
 	pattern, ok := argument.(string)
 	if !ok {
-		return nil, errors.New("want a text")
+		return nil, errors.New("the argument must be text, or a list of text and a mapping")
 	}
 	var faults []error
 	replaced := placeholder.ReplaceAllStringFunc(pattern, func(found string) string {
@@ -312,18 +312,18 @@ func (s *stack) selectOne(argument any) (any, error) {
 	}
 	arguments, ok := resolved.([]any)
 	if !ok || len(arguments) != 2 {
-		return nil, errors.New("want 2 arguments")
+		return nil, errors.New("the function needs 2 arguments")
 	}
 	list, ok := arguments[1].([]any)
 	if !ok {
-		return nil, errors.New("want a list")
+		return nil, errors.New("the second argument must be a list")
 	}
 	index, err := integer(arguments[0])
 	if err != nil {
 		return nil, err
 	}
 	if index < 0 || index >= len(list) {
-		return nil, fmt.Errorf("there is no entry %d in a list of %d", index, len(list))
+		return nil, fmt.Errorf("the list has no entry %d: its %d entries are counted from 0", index, len(list))
 	}
 	return list[index], nil
 }
@@ -332,11 +332,11 @@ func (s *stack) selectOne(argument any) (any, error) {
 func (s *stack) choose(argument any) (any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) != 3 {
-		return nil, errors.New("want three arguments")
+		return nil, errors.New("the function needs three arguments")
 	}
 	name, ok := arguments[0].(string)
 	if !ok {
-		return nil, errors.New("want a condition's name")
+		return nil, errors.New("the first argument must be a condition's name")
 	}
 	met, err := s.condition(name)
 	if err != nil {
@@ -355,7 +355,7 @@ func (s *stack) condition(name string) (bool, error) {
 	}
 	value, ok := s.template.conditions[name]
 	if !ok {
-		return false, fmt.Errorf("there is no condition %q", name)
+		return false, fmt.Errorf("the template has no condition %q", name)
 	}
 	if _, circular := s.deciding[name]; circular {
 		return false, fmt.Errorf("condition %s depends on itself", name)
@@ -376,7 +376,7 @@ func (s *stack) truth(value any) (bool, error) {
 	}
 	truth, ok := resolved.(bool)
 	if !ok {
-		return false, errors.New("want a condition")
+		return false, errors.New("the value must be true or false")
 	}
 	return truth, nil
 }
@@ -392,7 +392,7 @@ func (s *stack) equals(argument any) (any, error) {
 func (s *stack) not(argument any) (any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) != 1 {
-		return nil, errors.New("want one argument")
+		return nil, errors.New("the function needs one argument")
 	}
 	truth, err := s.truth(arguments[0])
 	return !truth, err
@@ -401,7 +401,7 @@ func (s *stack) not(argument any) (any, error) {
 func (s *stack) and(argument any) (any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) < 2 || len(arguments) > 10 {
-		return nil, errors.New("want two to ten arguments")
+		return nil, errors.New("the function needs two to ten arguments")
 	}
 	all := true
 	for _, a := range arguments {
@@ -425,7 +425,7 @@ func (s *stack) arguments(argument any, n int) ([]string, error) {
 		return nil, err
 	}
 	if len(arguments) != n {
-		return nil, fmt.Errorf("want %d arguments", n)
+		return nil, fmt.Errorf("the function needs %d arguments", n)
 	}
 	return arguments, nil
 }

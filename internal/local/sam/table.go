@@ -76,7 +76,7 @@ func newTable(resource Resource) (Table, error) {
 		return Table{}, err
 	}
 	if properties.TableName == "" {
-		return Table{}, fmt.Errorf("table %s has no name", resource.LogicalID)
+		return Table{}, fmt.Errorf("table %s has no TableName", resource.LogicalID)
 	}
 	table := Table{LogicalID: resource.LogicalID, Name: properties.TableName}
 	if properties.TimeToLiveSpecification.Enabled {
@@ -107,17 +107,17 @@ func (p tableProperties) keys(schema []keyElement) (partition, sort Key, err err
 		key := Key{Name: element.AttributeName, Type: p.attributeType(element.AttributeName)}
 		switch {
 		case key.Name == "" || key.Type == "":
-			return Key{}, Key{}, fmt.Errorf("key %q has no type", key.Name)
+			return Key{}, Key{}, fmt.Errorf("key %q has no type in AttributeDefinitions", key.Name)
 		case element.KeyType == "HASH" && partition == Key{}:
 			partition = key
 		case element.KeyType == "RANGE" && sort == Key{}:
 			sort = key
 		default:
-			return Key{}, Key{}, fmt.Errorf("key %q is not a first HASH or RANGE key", key.Name)
+			return Key{}, Key{}, fmt.Errorf("key %q must be the only HASH or the only RANGE key", key.Name)
 		}
 	}
 	if (partition == Key{}) {
-		return Key{}, Key{}, errors.New("there is no partition key")
+		return Key{}, Key{}, errors.New("the partition key (HASH) is missing")
 	}
 	return partition, sort, nil
 }

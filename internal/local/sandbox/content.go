@@ -160,7 +160,7 @@ func (c *Contents) create(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if c.limit > 0 && owned >= c.limit {
-		writeTwilioError(w, *badRequest(20001, "the account has all the contents that it can have"))
+		writeTwilioError(w, *badRequest(20001, "the account has reached its limit of contents: delete one first"))
 		return
 	}
 	c.made++
@@ -177,14 +177,14 @@ func (c *Contents) create(w http.ResponseWriter, r *http.Request) {
 // validate returns an error for a content that Twilio or WhatsApp would refuse.
 func (c content) validate() error {
 	if c.Language == "" || len(c.Types) != 1 {
-		return fmt.Errorf("a language and one type are required")
+		return fmt.Errorf("a content needs a language and exactly one type")
 	}
 	list, ok := c.Types["twilio/list-picker"]
 	if !ok {
-		return fmt.Errorf("the stand-in knows no type but twilio/list-picker")
+		return fmt.Errorf("the sandbox supports only the type twilio/list-picker")
 	}
 	if len(list.Items) < 1 || len(list.Items) > maxListItems {
-		return fmt.Errorf("items must be 1 to %d, there are %d", maxListItems, len(list.Items))
+		return fmt.Errorf("a list needs 1 to %d items, and this one has %d", maxListItems, len(list.Items))
 	}
 	fields := []struct {
 		name, value string
@@ -203,11 +203,11 @@ func (c content) validate() error {
 	}
 	for _, f := range fields {
 		if n := len(utf16.Encode([]rune(f.value))); strings.TrimSpace(f.value) == "" || n > f.most {
-			return fmt.Errorf("%s must be 1 to %d characters, it has %d", f.name, f.most, n)
+			return fmt.Errorf("%s must have 1 to %d characters, and has %d", f.name, f.most, n)
 		}
 		for _, variable := range variablePattern.FindAllStringSubmatch(f.value, -1) {
 			if c.Variables[variable[1]] == "" {
-				return fmt.Errorf("variable %s has no sample", variable[1])
+				return fmt.Errorf("variable %s has no sample value in variables", variable[1])
 			}
 		}
 	}
@@ -267,7 +267,7 @@ func (c *Contents) search(w http.ResponseWriter, r *http.Request) {
 	after, afterErr := instant(query.Get("DateCreatedAfter"))
 	before, beforeErr := instant(query.Get("DateCreatedBefore"))
 	if err != nil || sizeErr != nil || size < 1 || size > 1000 || afterErr != nil || beforeErr != nil {
-		writeTwilioError(w, *badRequest(20001, "a parameter of the search can't be read"))
+		writeTwilioError(w, *badRequest(20001, "the search has a malformed parameter: ContentName, PageSize or a date"))
 		return
 	}
 	c.mu.Lock()

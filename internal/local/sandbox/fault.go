@@ -162,10 +162,10 @@ func readBehavior(body io.Reader, behavior any) error {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(behavior); err != nil {
-		return fmt.Errorf("the body is not a behavior: %w", err)
+		return fmt.Errorf("the body must be a behavior in JSON: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the behavior")
+		return errors.New("the body must be a behavior in JSON, with nothing after it")
 	}
 	return nil
 }
