@@ -21,15 +21,15 @@ func TestNothingWaitsForItself(t *testing.T) {
 		{"HttpApi", "UsageApiFunction.Alias"}, {"ProcessMessageFunction", "HttpApi"}, {"UsageApiFunction.Alias", "Release"},
 	} {
 		if !graph[want[0]][want[1]] {
-			t.Errorf("%s doesn't wait for %s", want[0], want[1])
+			t.Errorf("in template.yaml %s doesn't wait for %s: the test misses that kind of dependency", want[0], want[1])
 		}
 	}
 	if circle := findCircle(graph); circle != nil {
-		t.Errorf("these wait for each other: %s", strings.Join(circle, " -> "))
+		t.Errorf("these resources wait for each other, so that CloudFormation refuses the template: %s", strings.Join(circle, " -> "))
 	}
 	graph["Release"]["ProcessMessageFunction"] = true // as if the release check were given a function's version
 	if findCircle(graph) == nil {
-		t.Error("a circle was not found")
+		t.Error("a cycle in the graph was not found: the test proves nothing")
 	}
 }
 

@@ -66,7 +66,7 @@ func TestDefinitionCanBeRead(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading template.yaml: %v", err)
 	}
 	if lines := bytes.Count(content, []byte("\n")); lines > 1500 {
 		t.Errorf("template.yaml has %d lines, want 1500 at most", lines)
@@ -120,7 +120,7 @@ func TestTablesAreThoseThatTheStoresUse(t *testing.T) {
 		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("tables (-want +got):\n%s", diff)
+		t.Errorf("the tables of template.yaml are not those that the stores use (-want +template.yaml):\n%s", diff)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestTablesSurviveMistakes(t *testing.T) {
 				"UpdateReplacePolicy":       table.Attribute("UpdateReplacePolicy"),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s in %s (-want +got):\n%s", table.LogicalID, stage, diff)
+				t.Errorf("table %s in %s isn't protected as the stage needs (-want +template.yaml):\n%s", table.LogicalID, stage, diff)
 			}
 		}
 	}
@@ -175,10 +175,10 @@ func TestFunctionsRunWhatTheMakefileBuilds(t *testing.T) {
 			"BuildMethod":   function.Attribute("Metadata", "BuildMethod"),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", function.LogicalID, diff)
+			t.Errorf("function %s doesn't run what the Makefile builds (-want +template.yaml):\n%s", function.LogicalID, diff)
 		}
 		if memory, _ := function.Property("MemorySize").(int); memory < 128 {
-			t.Errorf("%s: memory is %v MB", function.LogicalID, function.Property("MemorySize"))
+			t.Errorf("function %s has %v MB of memory, want 128 or more", function.LogicalID, function.Property("MemorySize"))
 		}
 	}
 }
@@ -190,12 +190,12 @@ func TestLogsAreKeptForALimitedTime(t *testing.T) {
 	for _, group := range resources(t, loaded, logGroupType) {
 		groups[group.Property("LogGroupName")] = true
 		if got := group.Property("RetentionInDays"); got != "14" {
-			t.Errorf("%s keeps lines for %v days, want 14", group.LogicalID, got)
+			t.Errorf("log group %s keeps lines for %v days, want 14", group.LogicalID, got)
 		}
 	}
 	for _, function := range resources(t, loaded, functionType) {
 		if group := function.Property("LoggingConfig", "LogGroup"); group == nil || !groups[group] {
-			t.Errorf("%s logs to %v, which is no group of template.yaml", function.LogicalID, group)
+			t.Errorf("function %s logs to %v, which is no log group of template.yaml: its lines would be kept forever", function.LogicalID, group)
 		}
 	}
 }
@@ -267,7 +267,7 @@ func roles(t *testing.T, loaded *sam.Definition) map[string]role {
 			Roles []string
 		}
 		if err := resource.Decode(&apart); err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading a policy's properties: %v", err)
 		}
 		for _, name := range apart.Roles {
 			logicalID := strings.TrimSuffix(strings.TrimPrefix(name, "${"), "}")
@@ -425,7 +425,7 @@ func TestFunctionsMayDoOnlyWhatTheyNeed(t *testing.T) {
 		slices.Sort(lines)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("permissions (-want +got):\n%s", diff)
+		t.Errorf("functions may do more or less than they need (-want +template.yaml):\n%s", diff)
 	}
 }
 
@@ -464,19 +464,19 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 	t.Parallel()
 	for logicalID, role := range roles(t, whole(t)) {
 		if len(role.ManagedPolicyArns) > 0 {
-			t.Errorf("%s has the managed policies %q", logicalID, role.ManagedPolicyArns)
+			t.Errorf("role %s has the managed policies %q, want none: they allow more than a function needs", logicalID, role.ManagedPolicyArns)
 		}
 		for _, permission := range role.permissions() {
 			effect, rest, _ := strings.Cut(permission, " ")
 			action, resource, _ := strings.Cut(rest, " ")
 			if strings.Contains(action, "*") {
-				t.Errorf("%s: %s: want single actions", logicalID, permission)
+				t.Errorf("role %s: %s: want an action without *", logicalID, permission)
 			}
 			resource, _, _ = strings.Cut(resource, " of ")
 			single, _ := strings.CutSuffix(resource, ":*") // the streams of a log group; the versions and aliases of a function
 			single, _ = strings.CutSuffix(single, "Bucket.Arn}/*")
 			if effect != "Deny" && strings.Contains(single, "*") && unlimited[action] == "" {
-				t.Errorf("%s: %s: want single resources", logicalID, permission)
+				t.Errorf("role %s: %s: want a resource without *", logicalID, permission)
 			}
 		}
 		trusted := oneOrMore{"lambda.amazonaws.com"}
@@ -488,7 +488,7 @@ func TestRolesAllowNothingThatIsNotWrittenOut(t *testing.T) {
 		}
 		for _, statement := range role.AssumeRolePolicyDocument.Statement {
 			if diff := cmp.Diff(trusted, statement.Principal.Service); diff != "" {
-				t.Errorf("%s trusts (-want +got):\n%s", logicalID, diff)
+				t.Errorf("role %s may be taken by others than its function (-want +template.yaml):\n%s", logicalID, diff)
 			}
 		}
 	}
@@ -516,13 +516,13 @@ func TestCodeMayNotTouchInterfaces(t *testing.T) {
 					arn := fmt.Sprintf("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:%v", functions[logicalID])
 					names, _ := statement.Condition["ArnLike"]["lambda:SourceFunctionArn"].([]any)
 					if len(statement.Condition) != 1 || !slices.Contains(names, any(arn)) || !slices.Contains(names, any(arn+":*")) {
-						t.Errorf("%s: the denial's condition is %v", logicalID, statement.Condition)
+						t.Errorf("role %s: the denial of network permissions to the code has the condition %v", logicalID, statement.Condition)
 					}
 				}
 			}
 		}
 		if diff := cmp.Diff(allowed, denied); diff != "" {
-			t.Errorf("%s (-allowed +denied to the code):\n%s", logicalID, diff)
+			t.Errorf("%s: the network permissions that are not denied to the code (-allowed +denied):\n%s", logicalID, diff)
 		}
 	}
 }
@@ -535,7 +535,7 @@ func TestEachFunctionHasItsOwnRole(t *testing.T) {
 		arn, _ := function.Property("Role").(string)
 		users[arn] = append(users[arn], function.LogicalID)
 		if function.Property("Policies") != nil {
-			t.Errorf("%s has Policies, which SAM ignores beside a Role", function.LogicalID)
+			t.Errorf("function %s has Policies, which SAM ignores beside a Role: they would have no effect", function.LogicalID)
 		}
 	}
 	for logicalID := range roles(t, loaded) {
@@ -544,12 +544,12 @@ func TestEachFunctionHasItsOwnRole(t *testing.T) {
 		}
 		arn := "${" + logicalID + ".Arn}"
 		if len(users[arn]) != 1 {
-			t.Errorf("%s is the role of %q, want one function", logicalID, users[arn])
+			t.Errorf("role %s is used by the functions %q, want one function", logicalID, users[arn])
 		}
 		delete(users, arn)
 	}
 	if len(users) > 0 {
-		t.Errorf("functions without a role of template.yaml: %v", users)
+		t.Errorf("these functions have no role of template.yaml: %v", users)
 	}
 }
 
@@ -593,7 +593,7 @@ func areToldOfTables(t *testing.T, loaded *sam.Definition) {
 			}
 		}
 		if diff := cmp.Diff(allowed, told); diff != "" {
-			t.Errorf("%s (-tables it may use +tables it is told of):\n%s", function.LogicalID, diff)
+			t.Errorf("function %s is not told of the tables that it may use, or of others (-may use +told of):\n%s", function.LogicalID, diff)
 		}
 	}
 }
@@ -621,7 +621,7 @@ func TestUsageAPIEnvironment(t *testing.T) {
 		t.Fatalf("reading the function's environment from the template: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("environment (-want +got):\n%s", diff)
+		t.Errorf("the function's environment has other names and values than its code reads (-want +template.yaml):\n%s", diff)
 	}
 }
 
@@ -656,16 +656,16 @@ func TestRoutes(t *testing.T) {
 			}
 			got = append(got, function.LogicalID+" "+route)
 			if event.Properties.PayloadFormatVersion != "2.0" || event.Properties.APIID != "${HttpApi}" {
-				t.Errorf("%s: %+v: want payload 2.0 from template.yaml's own API", name, event.Properties)
+				t.Errorf("route %s is %+v, want payload 2.0 from template.yaml's own API", name, event.Properties)
 			}
 			if properties.Timeout < 1 || properties.Timeout >= 30 {
-				t.Errorf("%s ends after %d s, API Gateway gives up after 30", function.LogicalID, properties.Timeout)
+				t.Errorf("function %s ends after %d s, but API Gateway gives up after 30: its caller would get no answer", function.LogicalID, properties.Timeout)
 			}
 		}
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("routes (-want +got):\n%s", diff)
+		t.Errorf("the API's routes are not the functions' (-want +template.yaml):\n%s", diff)
 	}
 }
 
@@ -673,11 +673,11 @@ func TestHTTPAPIIsAtTheRootAndThrottled(t *testing.T) {
 	t.Parallel()
 	for _, api := range resources(t, load(t), httpAPIType) {
 		if got := api.Property("StageName"); got != "$default" {
-			t.Errorf("%s: stage %v would become part of every path", api.LogicalID, got)
+			t.Errorf("API %s: the stage %v would become part of every path", api.LogicalID, got)
 		}
 		for _, limit := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
 			if got, _ := api.Property("DefaultRouteSettings", limit).(int); got < 1 {
-				t.Errorf("%s: %s is %v", api.LogicalID, limit, api.Property("DefaultRouteSettings", limit))
+				t.Errorf("API %s: the limit %s is %v, want one above 0", api.LogicalID, limit, api.Property("DefaultRouteSettings", limit))
 			}
 		}
 	}
@@ -695,12 +695,12 @@ func TestBrowsersMayCallFromTheAllowedOriginsOnly(t *testing.T) {
 	allowing := with(t, load(t), "AllowedOrigins", "https://dashboard.example.com,http://localhost:3000")
 	for _, api := range resources(t, allowing, httpAPIType) {
 		if diff := cmp.Diff(any(want), api.Property("CorsConfiguration")); diff != "" {
-			t.Errorf("%s with origins (-want +got):\n%s", api.LogicalID, diff)
+			t.Errorf("API %s, with allowed origins, has other CORS rules (-want +template.yaml):\n%s", api.LogicalID, diff)
 		}
 	}
 	for _, api := range resources(t, load(t), httpAPIType) {
 		if got := api.Property("CorsConfiguration"); got != nil {
-			t.Errorf("%s without origins: CORS is %v, want none", api.LogicalID, got)
+			t.Errorf("API %s, without allowed origins, has the CORS rules %v, want none", api.LogicalID, got)
 		}
 	}
 }
@@ -717,17 +717,17 @@ func TestAccessLogHoldsNoClientsWords(t *testing.T) {
 	for _, api := range resources(t, load(t), httpAPIType) {
 		format, _ := api.Property("AccessLogSettings", "Format").(string)
 		if strings.ContainsAny(format, "\r\n") {
-			t.Errorf("%s: the format has several lines", api.LogicalID)
+			t.Errorf("API %s: the access log's format has several lines: each request would give several", api.LogicalID)
 		}
 		var fields map[string]string
 		if err := json.Unmarshal([]byte(format), &fields); err != nil {
-			t.Fatalf("%s: the format is no JSON object of texts: %v", api.LogicalID, err)
+			t.Fatalf("API %s: the access log's format is no JSON object of texts: %v", api.LogicalID, err)
 		}
 		if diff := cmp.Diff(want, slices.Sorted(maps.Values(fields))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", api.LogicalID, diff)
+			t.Errorf("API %s: the access log has other fields (-want +template.yaml):\n%s", api.LogicalID, diff)
 		}
 		if got := api.Property("AccessLogSettings", "DestinationArn"); got != "${HttpApiAccessLogGroup.Arn}" {
-			t.Errorf("%s logs to %v", api.LogicalID, got)
+			t.Errorf("API %s writes its access log to %v, which is no log group of template.yaml", api.LogicalID, got)
 		}
 	}
 }
@@ -796,12 +796,12 @@ func TestParametersRefuseWhatTheCodeWouldRefuse(t *testing.T) {
 	for parameter, values := range cases {
 		for _, value := range values.allowed {
 			if _, err := loaded.With(parameter, value); err != nil {
-				t.Errorf("allowed: %v", err)
+				t.Errorf("a value that operators need is refused: %v", err)
 			}
 		}
 		for _, value := range values.refused {
 			if _, err := loaded.With(parameter, value); err == nil {
-				t.Errorf("%s may be %q, want it refused", parameter, value)
+				t.Errorf("parameter %s may be %q, want that refused", parameter, value)
 			}
 		}
 	}

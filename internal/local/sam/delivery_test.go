@@ -34,7 +34,7 @@ func readRoot(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile("../../../" + name)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading a file of the delivery: %v", err)
 	}
 	return string(content)
 }
@@ -60,35 +60,35 @@ func TestDelivery(t *testing.T) {
 	text := readRoot(t, ".github/workflows/deploy.yml")
 	var deploy workflow
 	if err := yaml.Unmarshal([]byte(text), &deploy); err != nil {
-		t.Fatalf("decoding %.500s: %v", text, err)
+		t.Fatalf("decoding the document %.500s: %v", text, err)
 	}
 	if diff := cmp.Diff(map[string]string{"contents": "read", "id-token": "write", "actions": "read"}, deploy.Permissions); diff != "" {
-		t.Errorf("permissions (-want +got):\n%s", diff)
+		t.Errorf("the workflow's permissions (-want +workflow):\n%s", diff)
 	}
 	for _, stored := range []string{"secrets.", "aws-access-key-id", "aws-secret-access-key"} {
 		if strings.Contains(text, stored) {
-			t.Errorf("it has %s", stored)
+			t.Errorf("the workflow has the stored secret %s, want none: it takes a role instead", stored)
 		}
 	}
 	job := deploy.Jobs["deploy"]
 	if !strings.Contains(job.Environment, "'prod' || 'staging'") || job.Concurrency.CancelInProgress ||
 		!strings.Contains(job.If, "workflow_run.conclusion == 'success'") {
-		t.Errorf("%+v", job)
+		t.Errorf("the deploying job is %+v, want an environment for each stage, no cancelling, and only after a successful check", job)
 	}
 	var commands []string
 	for _, step := range job.Steps {
 		commands = append(commands, step.Run)
 		if strings.HasPrefix(step.Uses, "aws-actions/") && (step.With["role-to-assume"] != "${{ vars.DEPLOY_ROLE_ARN }}" || step.With["aws-region"] == nil) {
-			t.Errorf("%+v", step)
+			t.Errorf("the step %+v takes its AWS role from elsewhere than DEPLOY_ROLE_ARN", step)
 		}
 	}
 	for _, want := range []string{`make deploy STAGE="$STAGE" CONFIRM=no`, `make build && bin/sufrahctl --stack "sufrah-$STAGE" doctor`} {
 		if !slices.Contains(commands, want) {
-			t.Errorf("it doesn't run %s", want)
+			t.Errorf("the workflow doesn't run %s", want)
 		}
 	}
 	if !strings.Contains(strings.Join(commands, "\n"), "git merge-base --is-ancestor") {
-		t.Error("a tag of any commit is deployed")
+		t.Error("a tag of any commit is deployed: want only commits of main")
 	}
 }
 
@@ -113,10 +113,10 @@ func TestDeployer(t *testing.T) {
 	text := readRoot(t, "docs/deployer-policy.json")
 	var policy struct{ Statement []statement }
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatalf("decoding %.500s: %v", text, err)
+		t.Fatalf("decoding the policy %.500s: %v", text, err)
 	}
 	if n := len(strings.Join(strings.FieldsFunc(text, unicode.IsSpace), "")); n > inlineLimit {
-		t.Errorf("%d characters, IAM takes %d", n, inlineLimit)
+		t.Errorf("the policy has %d characters, and IAM takes %d", n, inlineLimit)
 	}
 	allowed := map[string]bool{}
 	for _, s := range policy.Statement {
@@ -124,13 +124,13 @@ func TestDeployer(t *testing.T) {
 			service, verb, _ := strings.Cut(action, ":")
 			allowed[service] = true
 			if strings.Contains(verb, "*") && verb != "Describe*" {
-				t.Errorf("%s", action)
+				t.Errorf("the deploying role may call every action like %s, want single actions", action)
 			}
 			if strings.HasPrefix(action, "iam:") && verb != "CreateServiceLinkedRole" && !slices.Equal(s.Resource, oneOrMore{"arn:aws:iam::ACCOUNT:role/sufrah-STAGE-*"}) {
-				t.Errorf("%s of %v", action, s.Resource)
+				t.Errorf("the deploying role may call %s on %v, want single resources", action, s.Resource)
 			}
 			if action == "iam:PassRole" && s.Condition["StringEquals"]["iam:PassedToService"] == nil {
-				t.Errorf("%s to anybody", action)
+				t.Errorf("the deploying role may pass a role by %s to any service", action)
 			}
 		}
 	}
@@ -138,17 +138,17 @@ func TestDeployer(t *testing.T) {
 		parts := strings.Split(resourceType, "::")
 		services := servicesOf[parts[0]+"::"+parts[1]]
 		if len(services) == 0 {
-			t.Errorf("nothing is known of %s", resourceType)
+			t.Errorf("the test knows no service for the resource type %s: add it", resourceType)
 		}
 		for _, service := range services {
 			if !allowed[service] {
-				t.Errorf("the stack has %s, and nothing of %s is allowed", resourceType, service)
+				t.Errorf("the stack has a %s, but the deploying role may do nothing with %s: the deployment would fail", resourceType, service)
 			}
 		}
 	}
 	if trust := readRoot(t, "docs/deployer-trust.json"); !strings.Contains(trust, `"repo:OWNER/REPOSITORY:environment:STAGE"`) ||
 		!strings.Contains(trust, `"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"`) || !json.Valid([]byte(trust)) {
-		t.Errorf("anybody's workflow may take the role: %s", trust)
+		t.Errorf("any repository's workflow may take the deploying role: %s", trust)
 	}
 }
 
@@ -159,7 +159,7 @@ func types(t *testing.T) map[string]bool {
 	files := []string{"template.yaml"}
 	nested, err := os.ReadDir("../../stack")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading internal/stack: %v", err)
 	}
 	for _, file := range nested {
 		files = append(files, "internal/stack/"+file.Name())
@@ -170,7 +170,7 @@ func types(t *testing.T) map[string]bool {
 		}
 	}
 	if len(found) < 15 {
-		t.Fatalf("%v", found)
+		t.Fatalf("found only the resource types %v in the templates: the test proves nothing", found)
 	}
 	return found
 }

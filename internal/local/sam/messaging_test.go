@@ -85,15 +85,15 @@ func TestQueuesAndTheirConsumers(t *testing.T) {
 		},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("event sources (-want +got):\n%s", diff)
+		t.Errorf("the functions' event sources (-want +template.yaml):\n%s", diff)
 	}
 	for _, source := range got {
 		if least := 6 * source.FunctionTimeout; source.Queue.VisibilityTimeout < least {
-			t.Errorf("%s hides messages for %s, want %s or more", source.Queue.Name, source.Queue.VisibilityTimeout, least)
+			t.Errorf("queue %s hides received messages for %s, want %s or more: another worker could get a message that is still being handled", source.Queue.Name, source.Queue.VisibilityTimeout, least)
 		}
 		attempts := environment(t, loaded, source.FunctionID)["QUEUE_RETRY_ATTEMPTS"]
 		if attempts != strconv.Itoa(source.Queue.MaxReceiveCount) {
-			t.Errorf("%s counts on %s attempts, its queue makes %d", source.FunctionID, attempts, source.Queue.MaxReceiveCount)
+			t.Errorf("function %s counts on %s attempts, but its queue makes %d before the dead-letter queue", source.FunctionID, attempts, source.Queue.MaxReceiveCount)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestDeadLettersStay(t *testing.T) {
 		letters++
 		dead := byName[queue.DeadLetterQueue]
 		if dead.RetentionPeriod != 14*24*time.Hour || dead.RetentionPeriod-queue.RetentionPeriod < 7*24*time.Hour {
-			t.Errorf("%s keeps messages for %s, %s for %s", queue.Name, queue.RetentionPeriod, dead.Name, dead.RetentionPeriod)
+			t.Errorf("queue %s keeps messages for %s, but its dead-letter queue %s only for %s: operators would find some of them deleted", queue.Name, queue.RetentionPeriod, dead.Name, dead.RetentionPeriod)
 		}
 		// The ARN is made of the queue's name: with !GetAtt the two queues would depend on each other.
 		want := any(map[string]any{
@@ -127,11 +127,11 @@ func TestDeadLettersStay(t *testing.T) {
 		})
 		got := resource(t, load(t), queueType, dead.LogicalID).Property("RedriveAllowPolicy")
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s takes letters (-want +got):\n%s", dead.Name, diff)
+			t.Errorf("queue %s takes dead letters from other queues than it should (-want +template.yaml):\n%s", dead.Name, diff)
 		}
 	}
 	if letters == 0 {
-		t.Error("no queue has dead letters")
+		t.Error("no queue has a dead-letter queue: failed jobs would be lost")
 	}
 }
 
@@ -159,14 +159,14 @@ func TestQueuesAreEncryptedAndRefusePlainHTTP(t *testing.T) {
 			Condition: condition{"Bool": {"aws:SecureTransport": false}},
 		}}
 		if diff := cmp.Diff(want, policies["${"+queue.LogicalID+"}"].PolicyDocument.Statement); diff != "" {
-			t.Errorf("policy of %s (-want +got):\n%s", queue.LogicalID, diff)
+			t.Errorf("queue %s can be used without TLS, or by others (-want +template.yaml):\n%s", queue.LogicalID, diff)
 		}
 		if queue.Property("SqsManagedSseEnabled") != true {
-			t.Errorf("%s is not encrypted", queue.LogicalID)
+			t.Errorf("queue %s is not encrypted", queue.LogicalID)
 		}
 	}
 	if got := resource(t, loaded, queueType, "BootstrapQueue").Property("ReceiveMessageWaitTimeSeconds"); got != 20 {
-		t.Errorf("receivers poll for %v s, want 20", got)
+		t.Errorf("the worker's receivers poll for %v s, want 20: more polls cost more", got)
 	}
 }
 
@@ -177,17 +177,17 @@ func TestTimesFit(t *testing.T) {
 	loaded := load(t)
 	webhook := timeout(t, loaded, "ProcessMessageFunction")
 	if webhook > twilioGivesUp || webhook >= conversation.AlertLeaseLength || conversation.LeaseLength+2*conversation.ClockSkew >= twilioGivesUp {
-		t.Errorf("the webhook may take %s; Twilio waits for %s, and leases last for %s and %s",
+		t.Errorf("the webhook may take %s, which must fit into the %s that Twilio waits and into the alert lease; replies' leases last for %s, alerts' for %s",
 			webhook, twilioGivesUp, conversation.LeaseLength, conversation.AlertLeaseLength)
 	}
 	const settling = 3 * time.Second // the time that internal/lambdasqs leaves at the end
 	sources, err := loaded.EventSources(stackName)
 	if err != nil || len(sources) != 1 {
-		t.Fatalf("event sources %v, %v", sources, err)
+		t.Fatalf("the event sources are %v (error %v), want one", sources, err)
 	}
 	longest := 2*(cache.DefaultLockFor+bootstrap.CallTime) + bootstrap.MaxSleep + settling
 	if worker := timeout(t, loaded, "WelcomeBootstrapFunction"); worker < longest {
-		t.Errorf("the worker may take %s, and needs %s", worker, longest)
+		t.Errorf("the worker may take %s, but a job takes up to %s: Lambda would end it", worker, longest)
 	}
 }
 
@@ -210,28 +210,28 @@ func TestWebhookIsReachable(t *testing.T) {
 	loaded := load(t)
 	name := resource(t, loaded, functionType, "ProcessMessageFunction").Property("FunctionName")
 	if name != "sufrah-test-process-message" {
-		t.Fatalf("the function is called %v", name)
+		t.Fatalf("the webhook's function is called %v, want sufrah-test-process-message, as in the API's definition", name)
 	}
 	var api webhookIntegration
 	if err := resource(t, loaded, httpAPIType, "HttpApi").Decode(&api); err != nil {
 		t.Fatalf("reading the resource's properties: %v", err)
 	}
 	if routes := slices.Sorted(maps.Keys(api.DefinitionBody.Paths)); !slices.Equal(routes, []string{path, status}) {
-		t.Errorf("the API defines the routes %q", routes)
+		t.Errorf("the API's definition has the routes %q, want those of messages and statuses", routes)
 	}
 	integration := api.DefinitionBody.Paths[path]["x-amazon-apigateway-any-method"].Integration
 	if other := api.DefinitionBody.Paths[status]["x-amazon-apigateway-any-method"].Integration; other != integration {
-		t.Errorf("status callbacks go to %+v, messages to %+v", other, integration)
+		t.Errorf("status callbacks go to %+v, but messages to %+v: want the same function", other, integration)
 	}
 	function := "arn:${AWS::Partition}:lambda" + here + "function:sufrah-test-process-message:live"
 	invoke := "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function + "/invocations"
 	if integration.Type != "aws_proxy" || integration.HTTPMethod != "POST" || integration.PayloadFormatVersion != "2.0" ||
 		integration.URI != invoke {
-		t.Errorf("the webhook is %+v", integration)
+		t.Errorf("the webhook's route leads to %+v, want the alias live of its function", integration)
 	}
 	for _, route := range []string{path, status} {
 		if limits := api.RouteSettings["ANY "+route]; limits["ThrottlingRateLimit"] < 100 || limits["ThrottlingBurstLimit"] < 100 {
-			t.Errorf("the limits of %s are %v", route, limits)
+			t.Errorf("route %s has the limits %v, want 100 requests a second or more: customers' messages would be refused", route, limits)
 		}
 	}
 	permissions := resources(t, loaded, permissionType)
@@ -240,7 +240,7 @@ func TestWebhookIsReachable(t *testing.T) {
 		"SourceArn": "arn:${AWS::Partition}:execute-api" + here + "${HttpApi}/*/*" + path + "*",
 	}
 	if diff := cmp.Diff(any(want), permissions[0].Property()); diff != "" || len(permissions) != 1 {
-		t.Errorf("%d permissions, the first (-want +got):\n%s", len(permissions), diff)
+		t.Errorf("API Gateway has %d permissions to call functions, want one, for the webhook's routes (-want +template.yaml):\n%s", len(permissions), diff)
 	}
 }
 
@@ -254,7 +254,7 @@ func TestWebhookURL(t *testing.T) {
 		"https://api.example/v1/webhooks/whatsapp": with(t, with(t, loaded, "DomainName", "api.example"), "BasePath", "/v1"),
 	} {
 		if got := environment(t, given, "ProcessMessageFunction")["WEBHOOK_URL"]; got != want {
-			t.Errorf("the URL that Twilio signs is %s, want %s", got, want)
+			t.Errorf("the webhook checks signatures for the URL %s, want %s: it would refuse every message", got, want)
 		}
 	}
 }
@@ -291,7 +291,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 	for _, function := range resources(t, loaded, functionType) {
 		load, ok := loaders[function.LogicalID]
 		if !ok {
-			t.Fatalf("%s has no configuration", function.LogicalID)
+			t.Fatalf("the test has no configuration of function %s: add it", function.LogicalID)
 		}
 		environ := slices.Clone(fromLambda)
 		told := map[string]bool{}
@@ -301,7 +301,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 		whole, err := load(environ)
 		if err != nil {
-			t.Errorf("%s: %v", function.LogicalID, err)
+			t.Errorf("function %s doesn't accept the variables of template.yaml: %v", function.LogicalID, err)
 		}
 		read := map[string]bool{}
 		for _, name := range slices.Concat(configured(t), slices.Collect(maps.Keys(told))) {
@@ -316,7 +316,7 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 		delete(told, "RELEASE") // no code reads it; it only makes a new version
 		if diff := cmp.Diff(read, told); diff != "" {
-			t.Errorf("%s (-variables it reads +variables it is told):\n%s", function.LogicalID, diff)
+			t.Errorf("function %s reads other variables than template.yaml sets (-reads +set):\n%s", function.LogicalID, diff)
 		}
 	}
 }
@@ -329,13 +329,13 @@ func configured(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob("../../config/*.go")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("listing the files of package config: %v", err)
 	}
 	var names []string
 	for _, path := range paths {
 		source, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("reading a file of package config: %v", err)
 		}
 		if strings.HasSuffix(path, "_test.go") {
 			continue
@@ -345,7 +345,7 @@ func configured(t *testing.T) []string {
 		}
 	}
 	if len(names) < 20 {
-		t.Fatalf("package config knows the variables %v only", names)
+		t.Fatalf("found only the variables %v in package config: the test proves nothing", names)
 	}
 	return names
 }
@@ -373,7 +373,7 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 		}
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", function, diff)
+			t.Errorf("function %s gets other values of its variables (-want +template.yaml):\n%s", function, diff)
 		}
 	}
 }
@@ -401,7 +401,7 @@ func TestTemplateSIDs(t *testing.T) {
 			t.Fatalf("reading the template SIDs: %v", err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", function, diff)
+			t.Errorf("function %s gets other template SIDs than were given (-want +template.yaml):\n%s", function, diff)
 		}
 	}
 }
@@ -414,7 +414,7 @@ func TestSecretsAreNoVariables(t *testing.T) {
 		for name, value := range environment(t, loaded, function.LogicalID) {
 			reference := strings.HasSuffix(name, "_SECRET_ARN") && strings.HasPrefix(value, "${")
 			if suspicious.MatchString(name) && value != "" && !reference && !strings.HasSuffix(name, "_TABLE") {
-				t.Errorf("%s: %s looks like a secret", function.LogicalID, name)
+				t.Errorf("function %s has the variable %s, which looks like a secret: anyone who may see the function's settings would see it", function.LogicalID, name)
 			}
 		}
 	}
@@ -427,17 +427,17 @@ func TestSecretsSurvive(t *testing.T) {
 	want := map[string]string{"TwilioSecret": `{}`, "SufrahSecret": `{"apiKey": ""}`}
 	for _, secret := range resources(t, load(t), secretType) {
 		if got := secret.Property("SecretString"); got != want[secret.LogicalID] {
-			t.Errorf("%s is made as %v, want %s", secret.LogicalID, got, want[secret.LogicalID])
+			t.Errorf("the secret %s is created with %v, want %s", secret.LogicalID, got, want[secret.LogicalID])
 		}
 		deletion, replacement := secret.Attribute("DeletionPolicy"), secret.Attribute("UpdateReplacePolicy")
 		if deletion != "RetainExceptOnCreate" || replacement != "Retain" {
-			t.Errorf("%s is deleted by %v, %v", secret.LogicalID, deletion, replacement)
+			t.Errorf("the secret %s has the policies %v and %v: deleting the stack would delete it", secret.LogicalID, deletion, replacement)
 		}
 		// Secrets Manager appends a hyphen and six characters. It doesn't find a secret by a part of its ARN that ends like
 		// that.
 		name, _ := secret.Property("Name").(string)
 		if !strings.HasPrefix(name, stackName+"/") || regexp.MustCompile("-[A-Za-z0-9]{6}$").MatchString(name) {
-			t.Errorf("%s is called %q", secret.LogicalID, name)
+			t.Errorf("the secret %s is called %q, which must begin with the stack's name and not end like an ARN's suffix", secret.LogicalID, name)
 		}
 	}
 }
@@ -449,7 +449,7 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 	caches, groups := resources(t, loaded, cacheType), resources(t, loaded, userGroupType)
 	users := resources(t, loaded, cacheUserType)
 	if len(caches) != 1 || len(users) != 1 || len(groups) != 1 {
-		t.Fatalf("%d caches, %d users, %d groups", len(caches), len(users), len(groups))
+		t.Fatalf("there are %d caches, %d users and %d groups, want one of each", len(caches), len(users), len(groups))
 	}
 	for what, pair := range map[string][2]any{
 		"engine":              {"valkey", caches[0].Property("Engine")},
@@ -464,28 +464,28 @@ func TestCacheIsForTheFunctionsOnly(t *testing.T) {
 		"user needs no proof": {nil, users[0].Property("NoPasswordRequired")},
 	} {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", what, diff)
+			t.Errorf("the cache's %s is wrong (-want +template.yaml):\n%s", what, diff)
 		}
 	}
 	prefix, _, _ := strings.Cut(cache.Key("merchant", "part"), ":")
 	access, _ := users[0].Property("AccessString").(string)
 	for i, rule := range strings.Fields(access) {
 		if rule[0] == '~' && rule != "~"+prefix+":*" || i == 2 && rule != "-@all" || rule == "+@all" {
-			t.Errorf("the user may %s", access)
+			t.Errorf("the cache's user may %s: want the project's keys and single commands only", access)
 		}
 	}
 	// Scripts run with the user's permissions: ACL rules hold for the commands in them too (Valkey, "ACL").
 	for _, file := range []string{"circuit.go", "startlog.go", "valkey.go"} {
 		for _, call := range regexp.MustCompile(`redis\.call\('([A-Z]+)'`).FindAllStringSubmatch(readRoot(t, "internal/valkey/"+file), -1) {
 			if !slices.Contains(strings.Fields(access), "+"+strings.ToLower(call[1])) {
-				t.Errorf("a script in %s calls %s, which the user may not", file, call[1])
+				t.Errorf("a script in %s calls %s, which the cache's user may not: the functions would fail", file, call[1])
 			}
 		}
 	}
 	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
 		variables := environment(t, loaded, function)
 		if variables["CACHE_USER"] != "sufrah-test-functions" || variables["CACHE_NAME"] != "sufrah-test-cache" {
-			t.Errorf("%s signs for %s at %s", function, variables["CACHE_USER"], variables["CACHE_NAME"])
+			t.Errorf("function %s signs in as %s at the cache %s, which are not template.yaml's", function, variables["CACHE_USER"], variables["CACHE_NAME"])
 		}
 	}
 }
@@ -513,19 +513,19 @@ func TestNetwork(t *testing.T) {
 			} {
 				got := resource(t, c.loaded, functionType, function).Property("VpcConfig")
 				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", function, diff)
+					t.Errorf("function %s is in the wrong network (-want +template.yaml):\n%s", function, diff)
 				}
 			}
 			cache := resource(t, c.loaded, cacheType, "Cache")
 			if diff := cmp.Diff(any(c.subnets), cache.Property("SubnetIds")); diff != "" {
-				t.Errorf("the cache's subnets (-want +got):\n%s", diff)
+				t.Errorf("the cache is in the wrong subnets (-want +template.yaml):\n%s", diff)
 			}
 			if diff := cmp.Diff(any([]any{"${CacheSecurityGroup}"}), cache.Property("SecurityGroupIds")); diff != "" {
-				t.Errorf("the cache's groups (-want +got):\n%s", diff)
+				t.Errorf("the cache is in the wrong security groups (-want +template.yaml):\n%s", diff)
 			}
 			for _, group := range resources(t, c.loaded, securityGroupType) {
 				if got := group.Property("VpcId"); got != c.vpc {
-					t.Errorf("%s is in %v, want %s", group.LogicalID, got, c.vpc)
+					t.Errorf("security group %s is in the VPC %v, want %s", group.LogicalID, got, c.vpc)
 				}
 			}
 		})
@@ -537,7 +537,7 @@ func TestNetwork(t *testing.T) {
 	} {
 		resources(t, own, resourceType)
 		if made, err := existing.Resources(resourceType, stackName); err != nil || len(made) > 0 {
-			t.Errorf("beside an existing network the stack makes %d %s, %v", len(made), resourceType, err)
+			t.Errorf("beside an existing network the stack makes %d of type %s (error %v), want none", len(made), resourceType, err)
 		}
 	}
 }
@@ -549,7 +549,7 @@ func TestCacheInATable(t *testing.T) {
 	loaded := with(t, load(t), "CacheKind", "dynamodb")
 	tables, err := loaded.Tables(stackName)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading the tables from the template: %v", err)
 	}
 	var got []dynamolocal.Table
 	for _, table := range sam.StandIns(tables) {
@@ -559,16 +559,16 @@ func TestCacheInATable(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]dynamolocal.Table{cachetest.Definition}, got); diff != "" {
-		t.Errorf("the cache's table (-want +got):\n%s", diff)
+		t.Errorf("the cache's table is not the one that the cache's tests use (-want +template.yaml):\n%s", diff)
 	}
 	for _, of := range []string{cacheType, cacheUserType, userGroupType, securityGroupType, "AWS::EC2::VPC", "AWS::EC2::NatGateway", "AWS::EC2::EIP"} {
 		if made, err := loaded.Resources(of, stackName); err != nil || len(made) > 0 {
-			t.Errorf("the stack makes %d %s, %v", len(made), of, err)
+			t.Errorf("with the cache in a table the stack still makes %d of type %s (error %v), want none", len(made), of, err)
 		}
 	}
 	for _, function := range []string{"ProcessMessageFunction", "WelcomeBootstrapFunction"} {
 		if inside := resource(t, loaded, functionType, function).Property("VpcConfig"); inside != nil {
-			t.Errorf("%s is in a network: %v", function, inside)
+			t.Errorf("with the cache in a table, function %s is still in a network: %v", function, inside)
 		}
 		variables := environment(t, loaded, function)
 		got := map[string]string{}
@@ -577,10 +577,10 @@ func TestCacheInATable(t *testing.T) {
 		}
 		want := map[string]string{"CACHE_TABLE": stackName + "-cache", "CACHE_ENDPOINT": "", "CACHE_USER": "", "CACHE_NAME": ""}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", function, diff)
+			t.Errorf("with the cache in a table, function %s has other variables (-want +template.yaml):\n%s", function, diff)
 		}
 		if table := environment(t, load(t), function)["CACHE_TABLE"]; table != "" {
-			t.Errorf("%s is told of the table %s beside ElastiCache", function, table)
+			t.Errorf("function %s has the cache table %s although the cache is ElastiCache", function, table)
 		}
 	}
 }
@@ -635,6 +635,6 @@ func TestSecurityGroupsOpenNothingElse(t *testing.T) {
 		{"${FunctionSecurityGroup}", "${CacheSecurityGroup}", "tcp", 6379, 6380},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rules (-want +got):\n%s", diff)
+		t.Errorf("the security groups allow more or less than they should (-want +template.yaml):\n%s", diff)
 	}
 }

@@ -50,11 +50,11 @@ func loadNesting(t *testing.T, changes map[string]string) (*sam.Definition, erro
 	maps.Copy(files, changes)
 	folder := t.TempDir()
 	if err := os.Mkdir(filepath.Join(folder, "below"), 0o755); err != nil {
-		t.Fatal(err)
+		t.Fatalf("creating a folder: %v", err)
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("writing a template: %v", err)
 		}
 	}
 	return sam.Load(filepath.Join(folder, "template.yaml"))
@@ -69,17 +69,17 @@ func TestNestedStacks(t *testing.T) {
 	alarms := resources(t, loaded, alarmType)
 	want := map[string]any{"AlarmName": "sufrah-test-a", "Threshold": "3", "AlarmActions": []any{"${Topic}"}}
 	if diff := cmp.Diff(any(want), alarms[0].Property()); diff != "" || len(alarms) != 1 {
-		t.Errorf("%d alarms (-want +got):\n%s", len(alarms), diff)
+		t.Errorf("the nested stack's alarms: %d, want one, with the outer stack's values (-want +got):\n%s", len(alarms), diff)
 	}
 	wantVariables := map[string]string{"ALARM": "sufrah-test-a", "STACK": "${Alarms}", "ZONE": "in sufrah-test-a"}
 	if diff := cmp.Diff(wantVariables, environment(t, loaded, "Function")); diff != "" {
-		t.Errorf("what the nested stack gives (-want +got):\n%s", diff)
+		t.Errorf("the outer stack gets other outputs of the nested stack (-want +got):\n%s", diff)
 	}
 	if got := timeout(t, loaded, "Function").Seconds(); got != 3 {
-		t.Errorf("the time-out is %v s, want 3", got)
+		t.Errorf("the function's time-out is %v s, want 3, from the nested stack", got)
 	}
 	if got := resources(t, with(t, loaded, "Stage", "prod"), alarmType); len(got) != 2 || got[1].LogicalID != "B" {
-		t.Errorf("in prod there are %v", got)
+		t.Errorf("in prod the stack has the alarms %v, want also B of the nested stack with a condition", got)
 	}
 }
 

@@ -27,7 +27,7 @@ func readManual(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/OPERATIONS.md")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("reading docs/OPERATIONS.md: %v", err)
 	}
 	return string(text)
 }
@@ -47,7 +47,7 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 		for _, function := range resources(t, loaded, functionType) {
 			// A changed parameter must make a version too: `make lint-template` checks that in SAM's output.
 			if function.Property("AutoPublishAlias") != "live" || function.Property("AutoPublishAliasAllProperties") != true {
-				t.Errorf("%s: a changed template makes no new version", function.LogicalID)
+				t.Errorf("function %s: a changed template makes no new version, so that the change isn't released", function.LogicalID)
 			}
 			release := map[string]any{
 				"Type": kind, "Role": "${" + releaseRole + ".Arn}", "Hooks": map[string]any{"PreTraffic": "${ReleaseCheckFunction}"},
@@ -56,17 +56,17 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 			brakes, _ := got["Alarms"].([]any)
 			delete(got, "Alarms")
 			if diff := cmp.Diff(release, got); diff != "" {
-				t.Errorf("release of %s in %s (-want +got):\n%s", function.LogicalID, stage, diff)
+				t.Errorf("function %s in %s is released otherwise than it should be (-want +template.yaml):\n%s", function.LogicalID, stage, diff)
 			}
 			newVersion := function.Property("FunctionName").(string) + "-new-version"
 			if !slices.Contains(brakes, any(newVersion)) {
-				t.Errorf("%s is taken back by %v, want %s among them", function.LogicalID, brakes, newVersion)
+				t.Errorf("the alarms %[2]v take back a release of %[1]s, want %[3]s among them", function.LogicalID, brakes, newVersion)
 			}
 			row := "| " + strings.TrimPrefix(function.Property("FunctionName").(string), stackName+"-") + " | "
 			for i, brake := range brakes {
 				name, _ := brake.(string)
 				if !alarms[name] {
-					t.Errorf("%s is taken back by %v, which is no alarm", function.LogicalID, brake)
+					t.Errorf("function %s's release is taken back by %v, which is no alarm of template.yaml", function.LogicalID, brake)
 				}
 				if i > 0 {
 					row += ", "
@@ -74,22 +74,22 @@ func TestReleasesAreGradualAndTakenBack(t *testing.T) {
 				row += "`" + strings.TrimPrefix(name, stackName+"-") + "`"
 			}
 			if !strings.Contains(manual, row+" |\n") {
-				t.Errorf("docs/OPERATIONS.md doesn't say %q", row)
+				t.Errorf("docs/OPERATIONS.md lists other alarms that take back a release: it doesn't say %q", row)
 			}
 		}
 	}
 	atOnce := with(t, with(t, load(t), "Stage", "prod"), "Rollout", "at-once")
 	for _, function := range resources(t, atOnce, functionType) {
 		if got := function.Property("DeploymentPreference", "Type"); got != "AllAtOnce" {
-			t.Errorf("%s goes back to what was good by %v", function.LogicalID, got)
+			t.Errorf("with Rollout=at-once, %s is released by %v, want AllAtOnce: an operator who goes back would have to wait", function.LogicalID, got)
 		}
 	}
 	for _, function := range resources(t, with(t, load(t), "AlarmsHoldReleases", "false"), functionType) {
 		if got, _ := function.Property("DeploymentPreference", "Alarms").([]any); len(got) > 0 {
-			t.Errorf("%s is taken back by %v, want nothing", function.LogicalID, got)
+			t.Errorf("with AlarmsHoldReleases=false, a release of %s is still taken back by %v", function.LogicalID, got)
 		}
 		if got := function.Property("DeploymentPreference", "Hooks", "PreTraffic"); got != nil {
-			t.Errorf("%s is tried by %v, want nothing", function.LogicalID, got)
+			t.Errorf("with AlarmsHoldReleases=false, a release of %s is still checked by %v", function.LogicalID, got)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 	for _, alarm := range resources(t, with(t, load(t), "Stage", "prod"), alarmType) {
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
 			if diff := cmp.Diff(topic, alarm.Property(actions)); diff != "" {
-				t.Errorf("%s: %s (-want +got):\n%s", alarm.LogicalID, actions, diff)
+				t.Errorf("alarm %s: its %s don't reach the topic, so that operators learn nothing (-want +template.yaml):\n%s", alarm.LogicalID, actions, diff)
 			}
 		}
 		want := "notBreaching"
@@ -110,7 +110,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 			want = "breaching"
 		}
 		if alarm.Property("TreatMissingData") != want {
-			t.Errorf("%s: missing data are %v, want %s", alarm.LogicalID, alarm.Property("TreatMissingData"), want)
+			t.Errorf("alarm %s takes missing data as %v, want %s", alarm.LogicalID, alarm.Property("TreatMissingData"), want)
 		}
 	}
 }
@@ -132,11 +132,11 @@ func TestEachFunctionIsWatched(t *testing.T) {
 		name, _ := function.Property("FunctionName").(string)
 		for _, what := range []string{"errors", "error-lines", "new-version", "p99-duration", "throttles"} {
 			if !slices.Contains(got, name+"-"+what) {
-				t.Errorf("there is no alarm %s-%s", name, what)
+				t.Errorf("no alarm %s-%s: nobody would learn of it", name, what)
 			}
 		}
 		if group := function.Property("LoggingConfig", "LogGroup"); !groups[group] {
-			t.Errorf("the error lines in %v aren't counted", group)
+			t.Errorf("no metric filter counts the error lines in %v", group)
 		}
 	}
 }
@@ -157,18 +157,18 @@ func TestSilence(t *testing.T) {
 			band, _ := metrics[1].(map[string]any)
 			if alarm.Property("ComparisonOperator") != "LessThanLowerThreshold" || band["Id"] != threshold ||
 				!strings.HasPrefix(band["Expression"].(string), "ANOMALY_DETECTION_BAND(") {
-				t.Errorf("%s: %v", alarm.LogicalID, alarm.Property())
+				t.Errorf("alarm %s on silence doesn't compare with the usual traffic: %v", alarm.LogicalID, alarm.Property())
 			}
 		}
 		if bands != want {
-			t.Errorf("%d alarms of silence in %s, want %d", bands, stage, want)
+			t.Errorf("there are %d alarms on silence in %s, want %d", bands, stage, want)
 		}
 		if stage != "prod" {
 			continue
 		}
 		zeros := resource(t, loaded, "AWS::Scheduler::Schedule", "Zeros")
 		if rate := zeros.Property("ScheduleExpression"); rate != "rate(5 minutes)" || zeros.Property("State") != nil {
-			t.Errorf("zeros come at %v", rate)
+			t.Errorf("the zeros that alarms on silence need come at %v, want every 5 minutes", rate)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func TestSilence(t *testing.T) {
 func TestExports(t *testing.T) {
 	t.Parallel()
 	if buckets, err := load(t).Resources("AWS::S3::Bucket", stackName); err != nil || len(buckets) > 0 {
-		t.Errorf("%d buckets without being asked for, %v", len(buckets), err)
+		t.Errorf("the stack makes %d buckets for exports that nobody asked for (error %v)", len(buckets), err)
 	}
 	loaded := with(t, load(t), "DailyExport", "true")
 	var got []string
@@ -186,19 +186,19 @@ func TestExports(t *testing.T) {
 		var input struct{ TableArn, S3Bucket, S3Prefix, ExportFormat string }
 		text, _ := schedule.Property("Target", "Input").(string)
 		if err := json.Unmarshal([]byte(text), &input); err != nil {
-			t.Fatalf("%s: %v", text, err)
+			t.Fatalf("the export's input %s is no JSON: %v", text, err)
 		}
 		target, _ := schedule.Property("Target", "Arn").(string)
 		if !strings.HasSuffix(target, ":scheduler:::aws-sdk:dynamodb:exportTableToPointInTime") || input.S3Bucket != "${ExportBucket}" ||
 			input.ExportFormat != "DYNAMODB_JSON" {
-			t.Errorf("%s: %s of %+v", schedule.LogicalID, target, input)
+			t.Errorf("schedule %s calls %s with %+v, want an export of a table to the bucket", schedule.LogicalID, target, input)
 		}
 		got = append(got, input.S3Prefix+" "+input.TableArn)
 	}
 	slices.Sort(got)
 	want := []string{"bots ${BotsTable.Arn}", "restaurants ${RestaurantsTable.Arn}", "usage ${UsageTable.Arn}"}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("exported (-want +got):\n%s", diff)
+		t.Errorf("the exported tables are not those whose data can't be recomputed (-want +template.yaml):\n%s", diff)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestOnlyAlarmsAndBudgetsPublish(t *testing.T) {
 			},
 		}
 		if diff := cmp.Diff(want, got.PolicyDocument.Statement); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", policy.LogicalID, diff)
+			t.Errorf("topic policy %s lets others publish to operators, or not the alarms and budgets (-want +template.yaml):\n%s", policy.LogicalID, diff)
 		}
 	}
 }
@@ -238,11 +238,11 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	const budgetType = "AWS::Budgets::Budget"
 	if got, err := load(t).Resources(budgetType, "sufrah-test"); len(got) != 0 || err != nil {
-		t.Errorf("without a budget there is %+v, error %v", got, err)
+		t.Errorf("the stack makes the budget %+v that nobody asked for (error %v)", got, err)
 	}
 	budgets := resources(t, with(t, load(t), "MonthlyBudget", "80"), budgetType)
 	if len(budgets) != 1 {
-		t.Fatalf("%d budgets", len(budgets))
+		t.Fatalf("there are %d budgets, want one", len(budgets))
 	}
 	var got struct {
 		Budget struct {
@@ -260,12 +260,12 @@ func TestBudget(t *testing.T) {
 		t.Fatalf("reading the resource's properties: %v", err)
 	}
 	if limit := got.Budget.BudgetLimit; limit.Amount != "80" || limit.Unit != "USD" || len(got.NotificationsWithSubscribers) != 2 {
-		t.Errorf("the budget is %+v", got)
+		t.Errorf("the budget is %+v, want 80 USD with two notifications", got)
 	}
 	for i, kind := range []string{"FORECASTED", "ACTUAL"} {
 		n := got.NotificationsWithSubscribers[i]
 		if n.Notification.NotificationType != kind || len(n.Subscribers) != 1 || n.Subscribers[0].Address != "${AlarmTopic}" {
-			t.Errorf("notification %d is %+v, want %s to the topic", i, n, kind)
+			t.Errorf("the budget's notification %d is %+v, want %s, sent to the topic", i, n, kind)
 		}
 	}
 }
@@ -278,7 +278,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 	_, alarmSections, found := strings.Cut(manual, "\n## Alarms\n")
 	alarmSections, _, ended := strings.Cut(alarmSections, "\n## ")
 	if !found || !ended {
-		t.Fatal("there is no chapter about alarms")
+		t.Fatal("docs/OPERATIONS.md has no chapter about alarms")
 	}
 	documented := map[string]bool{}
 	for _, heading := range regexp.MustCompile("(?m)^### (.*)$").FindAllStringSubmatch(alarmSections, -1) {
@@ -293,12 +293,12 @@ func TestOperatorsFindEverything(t *testing.T) {
 		alarms[strings.TrimPrefix(name, stackName+"-")] = true
 	}
 	if diff := cmp.Diff(alarms, documented); diff != "" {
-		t.Errorf("alarms (-of template.yaml +with a section):\n%s", diff)
+		t.Errorf("the alarms of template.yaml and their sections in docs/OPERATIONS.md differ (-template.yaml +section):\n%s", diff)
 	}
 	for _, query := range resources(t, loaded, queryType) {
 		name, _ := query.Property("Name").(string)
 		if name = strings.TrimPrefix(name, stackName+"/"); !strings.Contains(manual, "`"+name+"`") {
-			t.Errorf("the query %s is not mentioned", name)
+			t.Errorf("docs/OPERATIONS.md doesn't mention the saved query %s", name)
 		}
 	}
 	anchors := map[string]bool{}
@@ -308,7 +308,7 @@ func TestOperatorsFindEverything(t *testing.T) {
 	}
 	for _, link := range regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(manual, -1) {
 		if !anchors[link[1]] {
-			t.Errorf("there is nothing at #%s", link[1])
+			t.Errorf("docs/OPERATIONS.md has a link to #%s, which leads nowhere", link[1])
 		}
 	}
 }
@@ -320,7 +320,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	text, _, _ = strings.Cut(text, "```")
 	var policy struct{ Statement []statement }
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatalf("decoding %.500s: %v", text, err)
+		t.Fatalf("decoding the operators' policy %.500s: %v", text, err)
 	}
 	got := map[string]bool{}
 	for _, s := range policy.Statement {
@@ -339,12 +339,12 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 		for _, pattern := range patterns {
 			files, err := filepath.Glob(pattern)
 			if err != nil || len(files) == 0 {
-				t.Fatalf("%s: %v", pattern, err)
+				t.Fatalf("no source files at %s (error %v)", pattern, err)
 			}
 			for _, file := range files {
 				source, err := os.ReadFile(file)
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("reading a source file: %v", err)
 				}
 				if strings.HasSuffix(file, "_test.go") {
 					continue
@@ -358,7 +358,7 @@ func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("actions (-called +allowed):\n%s", diff)
+		t.Errorf("the operators' policy in docs/OPERATIONS.md doesn't allow exactly what sufrahctl calls (-called +allowed):\n%s", diff)
 	}
 }
 

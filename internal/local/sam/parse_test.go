@@ -94,7 +94,7 @@ func TestValues(t *testing.T) {
 				t.Fatalf("reading resources from the template: %v", err)
 			}
 			if diff := cmp.Diff(c.want, things[0].Property("Value")); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", c.written, diff)
+				t.Errorf("%s is resolved otherwise than by CloudFormation (-want +got):\n%s", c.written, diff)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestValuesThatCannotBeResolved(t *testing.T) {
 func wantError(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("error is %v, want one with %q", err, want)
+		t.Errorf("the fault is reported as \"%v\", want %q in it", err, want)
 	}
 }
 
@@ -198,11 +198,11 @@ func TestLoadNamesTheFile(t *testing.T) {
 	t.Parallel()
 	missing := t.TempDir() + "/template.yaml"
 	if _, err := sam.Load(missing); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error is %v, want fs.ErrNotExist", err)
+		t.Errorf("a missing template fails with %v, want fs.ErrNotExist", err)
 	}
 	malformed := t.TempDir() + "/template.yaml"
 	if err := os.WriteFile(malformed, []byte("Resources: []"), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("writing a template: %v", err)
 	}
 	_, err := sam.Load(malformed)
 	wantError(t, err, malformed+": Resources must be a mapping")
@@ -237,14 +237,14 @@ Resources:
 		"Environment": map[string]any{"Variables": map[string]any{"A": "shared", "B": "own", "C": 1}},
 	}
 	if diff := cmp.Diff(any(want), functions[0].Property()); diff != "" {
-		t.Errorf("function (-want +got):\n%s", diff)
+		t.Errorf("the function's properties aren't merged with the globals as SAM does (-want +got):\n%s", diff)
 	}
 	queues, err := parsed.Resources("AWS::SQS::Queue", stackName)
 	if err != nil {
 		t.Fatalf("reading resources from the template: %v", err)
 	}
 	if got := queues[0].Property("Timeout"); got != nil {
-		t.Errorf("a queue has the functions' Timeout %v", got)
+		t.Errorf("a queue has the Timeout %v of the functions' globals", got)
 	}
 }
 
@@ -257,19 +257,19 @@ Resources:
   F: { Type: AWS::Serverless::Function, Condition: IsProd }
 `)
 	if functions, err := parsed.Resources("AWS::Serverless::Function", stackName); err != nil || len(functions) > 0 {
-		t.Errorf("in dev there are %v, %v", functions, err)
+		t.Errorf("in dev the stack has the functions %v (error %v), want none: their condition isn't met", functions, err)
 	}
 	_, err := parsed.FunctionEnvironment("F", stackName)
 	wantError(t, err, "the stack has no function F")
 	prod := with(t, parsed, "Stage", "prod")
 	if functions, err := prod.Resources("AWS::Serverless::Function", stackName); err != nil || len(functions) != 1 {
-		t.Errorf("in prod there are %v, %v", functions, err)
+		t.Errorf("in prod the stack has the functions %v (error %v), want F", functions, err)
 	}
 	if functions, err := parsed.Resources("AWS::Serverless::Function", stackName); err != nil || len(functions) > 0 {
-		t.Errorf("With changed the definition that it was called on: %v, %v", functions, err)
+		t.Errorf("With changed the definition that it was called on, which now has %v (error %v)", functions, err)
 	}
 	if _, err := parsed.With("Nobody", "1"); err == nil {
-		t.Error("With sets a parameter that doesn't exist")
+		t.Error("With accepts a parameter that the template doesn't have")
 	}
 }
 
@@ -285,7 +285,7 @@ Resources:
 		t.Fatalf("reading the function's environment: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"A": "text", "B": "12", "C": "1.5", "D": "true"}, got); diff != "" {
-		t.Errorf("environment (-want +got):\n%s", diff)
+		t.Errorf("the function's environment (-want +got):\n%s", diff)
 	}
 }
 
@@ -324,7 +324,7 @@ Resources:
 `)
 	for function, want := range map[string]time.Duration{"F": 12 * time.Second, "G": 3 * time.Second} { // 3 s is Lambda's default
 		if got, err := loaded.FunctionTimeout(function, stackName); err != nil || got != want {
-			t.Errorf("%s has %v, %v, want %v", function, got, err, want)
+			t.Errorf("function %s has the time-out %v (error %v), want %v", function, got, err, want)
 		}
 	}
 	for function, want := range map[string]string{"H": "function H: time-out", "I": `the template has no function "I"`} {
@@ -366,7 +366,7 @@ func TestTablesRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	own, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("reading template.yaml: %v", err)
 	}
 	f.Add(own)
 	f.Add(fmt.Appendf(nil, thing, `!Sub "${Named}"`))
@@ -382,7 +382,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			for _, table := range tables {
 				if table.LogicalID == "" || table.Name == "" || table.PartitionKey.Name == "" {
-					t.Errorf("table without a name or key: %+v", table)
+					t.Errorf("a parsed table has no name or no key, so that no store can create it: %+v", table)
 				}
 			}
 		}
@@ -390,7 +390,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			for _, queue := range queues {
 				if queue.LogicalID == "" || queue.Name == "" {
-					t.Errorf("queue without a name: %+v", queue)
+					t.Errorf("a parsed queue has no name, so that nothing can create it: %+v", queue)
 				}
 			}
 		}

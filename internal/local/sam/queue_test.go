@@ -49,7 +49,7 @@ func TestQueues(t *testing.T) {
 				t.Fatalf("reading the queues from the template: %v", err)
 			}
 			if diff := cmp.Diff([]sam.Queue{dead, c.want}, got); diff != "" {
-				t.Errorf("queues (-want +got):\n%s", diff)
+				t.Errorf("the template's queues (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestEventSources(t *testing.T) {
 				t.Fatalf("reading the event sources from the template: %v", err)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("event sources (-want +got):\n%s", diff)
+				t.Errorf("the template's event sources (-want +got):\n%s", diff)
 			}
 		})
 	}
