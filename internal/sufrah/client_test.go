@@ -55,17 +55,17 @@ func TestCallsOnTheWire(t *testing.T) {
 		_, _ = io.WriteString(w, "[]")
 	})
 	if _, err := client.Categories(t.Context(), "merchant-clxyz123abc"); err != nil {
-		t.Errorf("fetching the categories: %v", err)
+		t.Errorf("fetching a merchant's categories fails with %v, want none", err)
 	}
 	if _, err := client.Branches(t.Context(), "m:1~a.b_C"); err != nil {
-		t.Errorf("fetching the branches: %v", err)
+		t.Errorf("fetching a merchant's branches fails with %v, want none", err)
 	}
 	want := []string{
 		"GET /api/v1/external/merchants/merchant-clxyz123abc/categories ApiToken " + testKey,
 		"GET /api/v1/external/merchants/m:1~a.b_C/branches ApiToken " + testKey,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
+		t.Errorf("Sufrah is called otherwise than its API demands (-want +got):\n%s", diff)
 	}
 }
 
@@ -94,16 +94,16 @@ func TestNew(t *testing.T) {
 			t.Parallel()
 			client, err := New(test.config)
 			if (err == nil) != (test.want != "") {
-				t.Fatalf("New: %v, want an error: %t", err, test.want == "")
+				t.Fatalf("the client's configuration gives the error %v, want one: %t", err, test.want == "")
 			}
 			if err != nil {
 				if strings.Contains(err.Error(), "s3cret") {
-					t.Errorf("the error repeats the key: %v", err)
+					t.Errorf("the configuration's error shows the API key: %v", err)
 				}
 				return
 			}
 			if client.authorization != test.want {
-				t.Errorf("Authorization = %q, want %q", client.authorization, test.want)
+				t.Errorf("the client signs in with %q, want %q", client.authorization, test.want)
 			}
 		})
 	}
@@ -126,7 +126,7 @@ func TestCategories(t *testing.T) {
 		{ID: "b", DisplayOrder: 2, Name: menu.Text{Arabic: "حلويات"}, ImageURL: "https://example.com/b.jpg"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("categories (-want +got):\n%s", diff)
+		t.Errorf("the categories differ from Sufrah's answer (-want +got):\n%s", diff)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestBranches(t *testing.T) {
 		{ID: "a", Name: menu.Text{English: "Jeddah"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("branches (-want +got):\n%s", diff)
+		t.Errorf("the branches differ from Sufrah's answer (-want +got):\n%s", diff)
 	}
 }
 
@@ -180,23 +180,23 @@ func TestStatuses(t *testing.T) {
 			_, err := client.Branches(t.Context(), "m1")
 			e := asError(t, err)
 			if e.StatusCode != test.status || e.Retryable() != test.retryable || e.Permanent == test.retryable {
-				t.Errorf("%v: retryable %t, permanent %t; want retryable %t", e, e.Retryable(), e.Permanent, test.retryable)
+				t.Errorf("Sufrah's refusal \"%v\" is retryable: %t, permanent: %t; want retryable: %t, and the opposite of permanent", e, e.Retryable(), e.Permanent, test.retryable)
 			}
 			if e.Op != "branches" || e.MerchantID != "m1" {
-				t.Errorf("Op, MerchantID = %q, %q", e.Op, e.MerchantID)
+				t.Errorf("the error names the operation %q and the merchant %q, want branches and m1: operators couldn't find the fault", e.Op, e.MerchantID)
 			}
 			if got, want := errors.Is(err, ErrUnknownMerchant), test.status == http.StatusNotFound; got != want {
-				t.Errorf("is ErrUnknownMerchant: %t, want %t", got, want)
+				t.Errorf("the error counts as an unknown merchant: %t, want %t", got, want)
 			}
 			wantWait := time.Duration(0)
 			if test.status == 408 || test.status == 429 || test.status >= 500 {
 				wantWait = 7 * time.Second
 			}
 			if e.RetryAfter != wantWait {
-				t.Errorf("RetryAfter = %s, want %s", e.RetryAfter, wantWait)
+				t.Errorf("the client waits for %s before a repeat, want %s", e.RetryAfter, wantWait)
 			}
 			if text := err.Error(); strings.Contains(text, "private") || strings.Contains(text, testKey) {
-				t.Errorf("the error tells too much: %s", text)
+				t.Errorf("the error shows the body of Sufrah's answer, or the API key: %s", text)
 			}
 		})
 	}
@@ -211,7 +211,7 @@ func TestRetryAfterAsDate(t *testing.T) {
 	})
 	_, err := client.Categories(t.Context(), "m1")
 	if got := asError(t, err).RetryAfter; got != 42*time.Second {
-		t.Errorf("RetryAfter = %s, want 42s", got)
+		t.Errorf("a Retry-After as a date makes the client wait for %s, want 42s", got)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestNoContentIsAnEmptyList(t *testing.T) {
 	client := setup(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	got, err := client.Categories(t.Context(), "m1")
 	if err != nil || got == nil || len(got) != 0 {
-		t.Errorf("Categories = %#v, %v; want an empty list", got, err)
+		t.Errorf("an answer without content gives %#v (error %v), want an empty list", got, err)
 	}
 }
 
@@ -236,14 +236,14 @@ func TestMerchantIDs(t *testing.T) {
 	} {
 		_, err := client.Categories(t.Context(), id)
 		if e := asError(t, err); e.Retryable() || e.StatusCode != 0 {
-			t.Errorf("id %q: %v, want a permanent error without a status", id, err)
+			t.Errorf("the merchant id %q gives the error %v, want a permanent one, without a call", id, err)
 		}
 		if len(err.Error()) > 1000 {
-			t.Errorf("the error is %d bytes long", len(err.Error()))
+			t.Errorf("the error for an odd merchant id is %d bytes long and would fill the log", len(err.Error()))
 		}
 	}
 	if calls.Load() != 0 {
-		t.Errorf("%d calls were made for ids that can't be", calls.Load())
+		t.Errorf("%d calls were made with merchant ids that could lead to another address", calls.Load())
 	}
 }
 
@@ -280,10 +280,10 @@ func checkDeadline(t *testing.T, ctx context.Context, client *Client) {
 	start := time.Now()
 	_, err := client.Categories(ctx, "m1")
 	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("the call took %s", took)
+		t.Errorf("the call to a slow Sufrah took %s, want the time-out of 50ms: the customer waits", took)
 	}
 	if e := asError(t, err); !e.Retryable() || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want a retryable deadline", err)
+		t.Errorf("a slow Sufrah gives the error %v, want a retryable deadline", err)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestBrokenConnections(t *testing.T) {
 			t.Parallel()
 			_, err := setup(t, handler).Categories(t.Context(), "m1")
 			if e := asError(t, err); !e.Retryable() {
-				t.Errorf("error %v is not retryable", err)
+				t.Errorf("a broken connection gives the error %v, want a retryable one", err)
 			}
 		})
 	}
@@ -326,7 +326,7 @@ func TestBrokenConnections(t *testing.T) {
 		client := setup(t, nil, func(c *Config) { c.BaseURL, c.HTTPClient = address, nil })
 		_, err = client.Categories(t.Context(), "m1")
 		if e := asError(t, err); !e.Retryable() || e.StatusCode != 0 {
-			t.Errorf("error %v, want a retryable one without a status", err)
+			t.Errorf("an unreachable Sufrah gives the error %v, want a retryable one without a status", err)
 		}
 	})
 }
@@ -337,7 +337,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	exact := `[{"id": 1, "nameEn": "` + strings.Repeat("n", 1000-len(`[{"id": 1, "nameEn": ""}]`)) + `"}]`
 	got, err := setup(t, answer(200, "application/json", exact), limit).Categories(t.Context(), "m1")
 	if err != nil || len(got) != 1 {
-		t.Errorf("a body of the limit: %d categories, %v", len(got), err)
+		t.Errorf("a body of exactly the limit gives %d categories and the error %v, want one category", len(got), err)
 	}
 	tests := map[string]http.HandlerFunc{
 		"one byte too many": answer(200, "application/json", exact+" "),
@@ -362,7 +362,7 @@ func TestBodiesAreBounded(t *testing.T) {
 			t.Parallel()
 			_, err := setup(t, handler, limit).Categories(t.Context(), "m1")
 			if e := asError(t, err); !e.Retryable() || !errors.Is(err, outbound.ErrBodyTooLarge) {
-				t.Errorf("error %v, want a retryable ErrBodyTooLarge", err)
+				t.Errorf("a body over the limit gives the error %v, want a retryable ErrBodyTooLarge", err)
 			}
 		})
 	}
@@ -389,25 +389,25 @@ func TestRedirects(t *testing.T) {
 	t.Run("to another host", func(t *testing.T) {
 		_, err := setup(t, redirect(other.URL)).Categories(t.Context(), "m1")
 		if e := asError(t, err); !e.Retryable() || e.StatusCode != http.StatusTemporaryRedirect {
-			t.Errorf("error %v, want a retryable one with the status", err)
+			t.Errorf("a redirect to another host gives the error %v, want a retryable one with the status", err)
 		}
 		if strayed.Load() != 0 {
-			t.Error("the redirect was followed")
+			t.Error("the redirect was followed: another host got the API key")
 		}
 		if strings.Contains(err.Error(), other.URL) {
-			t.Errorf("the error names the other host: %v", err)
+			t.Errorf("the error shows the address that the redirect leads to: %v", err)
 		}
 	})
 	t.Run("on the same host", func(t *testing.T) {
 		got, err := setup(t, redirect("/moved")).Categories(t.Context(), "m1")
 		if err != nil || len(got) != 1 || got[0].Name.English != "ApiToken "+testKey {
-			t.Errorf("Categories = %v, %v; want what the new place answers to the key", got, err)
+			t.Errorf("after a redirect on the same host the categories are %v (error %v), want the new address's, asked with the key", got, err)
 		}
 	})
 	t.Run("round and round", func(t *testing.T) {
 		_, err := setup(t, redirect("/again")).Categories(t.Context(), "m1")
 		if e := asError(t, err); !e.Retryable() {
-			t.Errorf("error %v is not retryable", err)
+			t.Errorf("an endless redirect gives the error %v, want a retryable one", err)
 		}
 	})
 }
@@ -423,7 +423,7 @@ func TestErrorText(t *testing.T) {
 	}
 	for want, e := range tests {
 		if got := e.Error(); got != want {
-			t.Errorf("Error() = %s, want %s", got, want)
+			t.Errorf("the error reads %s, want %s", got, want)
 		}
 	}
 }
@@ -432,7 +432,7 @@ func asError(t *testing.T, err error) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		t.Fatalf("error %v is not an *Error", err)
+		t.Fatalf("the client failed with %v, want an *Error, which says whether to try again", err)
 	}
 	return e
 }
@@ -448,16 +448,16 @@ func TestProductsOnTheWire(t *testing.T) {
 	for branch, want := range map[string]string{"b1": "/categories/c1/products?branchId=b1", "": "/categories/c1/products"} {
 		products, err := client.Products(t.Context(), "m1", "c1", branch)
 		if err != nil || len(products) != 1 || products[0].Price != 38 || !strings.HasSuffix(asked, want) {
-			t.Errorf("asked %s for %+v, %v, want %s", asked, products, err, want)
+			t.Errorf("the products were requested at %s and are %+v (error %v), want the address %s", asked, products, err, want)
 		}
 	}
 	for _, ids := range [][2]string{{"", "b1"}, {"../c1", "b1"}, {"c1", "b1&x=1"}, {"..", ""}} {
 		if _, err := client.Products(t.Context(), "m1", ids[0], ids[1]); asError(t, err).Retryable() {
-			t.Errorf("%v: %v is retryable", ids, err)
+			t.Errorf("the ids %q give the error %v, want a permanent one", ids, err)
 		}
 	}
 	unknown := setup(t, answer(http.StatusNotFound, "", ""))
 	if _, err := unknown.Products(t.Context(), "m1", "c1", "b1"); !errors.Is(err, ErrUnknownCategory) || errors.Is(err, ErrUnknownMerchant) {
-		t.Errorf("an unknown category is %v", err)
+		t.Errorf("an unknown category gives the error %v, want ErrUnknownCategory", err)
 	}
 }

@@ -47,21 +47,21 @@ func FuzzAnswer(f *testing.F) {
 		categories, err := client.Categories(t.Context(), "merchant-1")
 		if err == nil {
 			if status != http.StatusOK && status != http.StatusNoContent || len(body) > 4<<10 && status == http.StatusOK {
-				t.Errorf("status %d with %d bytes is a list of %d", status, len(body), len(categories))
+				t.Errorf("Sufrah's answer %d with %d bytes counts as a list of %d categories, want an error", status, len(body), len(categories))
 			}
 			for _, c := range categories {
 				if c.Name.Blank() {
-					t.Errorf("a category can't be shown: %+v", c)
+					t.Errorf("a category without a name would be shown to customers: %+v", c)
 				}
 			}
 			return
 		}
 		failure, ok := errors.AsType[*Error](err)
 		if !ok || failure.Op != "categories" || failure.RetryAfter < 0 || failure.RetryAfter > 24*time.Hour {
-			t.Errorf("error %#v", err)
+			t.Errorf("the client failed with %#v, want an *Error of categories with a wait of a day at most", err)
 		}
 		if strings.Contains(err.Error(), testKey) {
-			t.Errorf("the error tells the key: %v", err)
+			t.Errorf("the error shows the API key: %v", err)
 		}
 	})
 }

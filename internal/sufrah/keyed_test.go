@@ -32,15 +32,15 @@ func TestKeyedClient(t *testing.T) {
 		t.Fatalf("making the Sufrah client: %v", err)
 	}
 	if _, err := client.Categories(t.Context(), "m1"); err != nil {
-		t.Errorf("fetching the categories: %v", err)
+		t.Errorf("fetching the categories fails with %v, want none", err)
 	}
 	k.key = "ApiToken two"
 	if _, err := client.Branches(t.Context(), "m1"); err != nil {
-		t.Errorf("fetching the branches: %v", err)
+		t.Errorf("fetching the branches fails with %v, want none", err)
 	}
 	want := []string{"/merchants/m1/categories ApiToken one", "/merchants/m1/branches ApiToken two"}
 	if diff := cmp.Diff(want, sent); diff != "" {
-		t.Errorf("sent (-want +got):\n%s", diff)
+		t.Errorf("after a new key in the secret, Sufrah is called with (-want +got):\n%s", diff)
 	}
 
 	down := errors.New("down")
@@ -52,18 +52,18 @@ func TestKeyedClient(t *testing.T) {
 		} {
 			failure, ok := errors.AsType[*Error](call())
 			if !ok || !failure.Retryable() || failure.Op != op || failure.MerchantID != "m1" || faulty.err != nil && !errors.Is(failure, down) {
-				t.Errorf("%s, %s: %+v", name, op, failure)
+				t.Errorf("with the key %s, fetching the %s gives %+v, want a retryable error with both names", name, op, failure)
 			}
 		}
 	}
 	if len(sent) != 2 {
-		t.Errorf("sent without a key: %v", sent)
+		t.Errorf("Sufrah was called without a key: %v", sent)
 	}
 }
 
 func TestKeyedClientConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := NewKeyed(Config{BaseURL: "sufrah"}, &keys{}); err == nil {
-		t.Error("a base URL that is none was taken")
+		t.Error("a base URL without a host was accepted")
 	}
 }

@@ -73,7 +73,7 @@ func TestParseList(t *testing.T) {
 			got, err := parseList([]byte(test.body), category)
 			if test.want == nil {
 				if !errors.Is(err, errMalformed) || got != nil {
-					t.Errorf("parseList = %v, %v; want errMalformed", got, err)
+					t.Errorf("an answer that is no list gives %v (error %v), want errMalformed", got, err)
 				}
 				return
 			}
@@ -81,7 +81,7 @@ func TestParseList(t *testing.T) {
 				t.Fatalf("reading Sufrah's answer: %v", err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("categories (-want +got):\n%s", diff)
+				t.Errorf("the categories differ from Sufrah's answer (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -105,10 +105,10 @@ func TestBranchAddresses(t *testing.T) {
 			t.Parallel()
 			got, err := parseList([]byte(test.body), branch)
 			if err != nil || len(got) != 1 {
-				t.Fatalf("parseList = %v, %v", got, err)
+				t.Fatalf("reading a branch gives %v (error %v), want one branch", got, err)
 			}
 			if diff := cmp.Diff(test.want, got[0].Address); diff != "" {
-				t.Errorf("address (-want +got):\n%s", diff)
+				t.Errorf("customers see another address of the branch (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -136,13 +136,13 @@ func TestBombs(t *testing.T) {
 			got, err := parseList([]byte(body), branch)
 			runtime.ReadMemStats(&after)
 			if !errors.Is(err, errMalformed) || got != nil {
-				t.Errorf("parseList = %d entries, %v; want errMalformed", len(got), err)
+				t.Errorf("an answer made to fill the memory gives %d entries (error %v), want errMalformed", len(got), err)
 			}
 			if len(err.Error()) > 200 {
-				t.Errorf("the error is %d bytes long", len(err.Error()))
+				t.Errorf("the error is %d bytes long and would fill the log", len(err.Error()))
 			}
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 10*DefaultMaxBodyBytes {
-				t.Errorf("parsing %d bytes allocated %d", len(body), allocated)
+				t.Errorf("parsing an answer of %d bytes took %d bytes of memory, want ten times the limit at most", len(body), allocated)
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestEveryNamedEntryComesOut(t *testing.T) {
 			gotIDs = append(gotIDs, b.ID)
 		}
 		if !slices.Equal(want, gotIDs) {
-			t.Errorf("ids %v, want %v", gotIDs, want)
+			t.Errorf("the branches with a name have the ids %v, want %v", gotIDs, want)
 		}
 	})
 }
@@ -200,20 +200,20 @@ func FuzzParseList(f *testing.F) {
 		categories, categoryErr := parseList(body, category)
 		branches, branchErr := parseList(body, branch)
 		if !bytes.Equal(original, body) {
-			t.Error("the body was changed")
+			t.Error("parsing changed the body, which others still read")
 		}
 		if (categoryErr == nil) != (branchErr == nil) {
-			t.Errorf("a list for one and not for the other: %v, %v", categoryErr, branchErr)
+			t.Errorf("the same answer is a list for one kind and not for the other: %v, %v", categoryErr, branchErr)
 		}
 		if len(categories) != len(branches) {
-			t.Errorf("%d categories, but %d branches", len(categories), len(branches))
+			t.Errorf("the same answer gives %d categories but %d branches", len(categories), len(branches))
 		}
 		for _, b := range branches {
 			if b.Name.Blank() {
-				t.Error("a branch without a name")
+				t.Error("a branch without a name would be shown to customers")
 			}
 			if b.Latitude != nil && !(*b.Latitude >= -90 && *b.Latitude <= 90) {
-				t.Errorf("latitude %v", *b.Latitude)
+				t.Errorf("a branch has the latitude %v, which no place has", *b.Latitude)
 			}
 		}
 	})
@@ -247,7 +247,7 @@ func TestProducts(t *testing.T) {
 			t.Fatalf("reading Sufrah's answer: %v", err)
 		}
 		if diff := cmp.Diff([]menu.Product{want}, got); diff != "" {
-			t.Errorf("%s: %s", body, diff)
+			t.Errorf("customers see the product %s wrongly (-want +got): %s", body, diff)
 		}
 	}
 }

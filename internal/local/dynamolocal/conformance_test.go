@@ -305,6 +305,6 @@ func TestBatchOfTooManyWrites(t *testing.T) {
 	start, end := one+"Value '{users=[WriteRequest(putRequest=", "]}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: "+
 		"[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]"
 	if got.Code != validationException || !strings.HasPrefix(got.Message, start) || !strings.HasSuffix(got.Message, end) {
-		t.Errorf("got %s: %s", got.Code, got.Message)
+		t.Errorf("the stand-in answers with %s: %s, which isn't AWS's answer", got.Code, got.Message)
 	}
 }

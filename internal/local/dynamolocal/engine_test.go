@@ -202,17 +202,17 @@ func wantError(t *testing.T, err error, code, text string) {
 	t.Helper()
 	if code == "" {
 		if err != nil {
-			t.Errorf("got error %v, want none", err)
+			t.Errorf("the stand-in refuses with \"%v\" what DynamoDB accepts", err)
 		}
 		return
 	}
 	failure, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
-		t.Errorf("got error %v, want %s", err, code)
+		t.Errorf("the stand-in gives the error %v where DynamoDB refuses with %s", err, code)
 		return
 	}
 	if failure.ErrorCode() != code || !strings.Contains(failure.ErrorMessage(), text) {
-		t.Errorf("got error %v, want %s: …%s…", err, code, text)
+		t.Errorf("the stand-in gives the error %v where DynamoDB refuses with %s: …%s…", err, code, text)
 	}
 }
 
@@ -233,14 +233,14 @@ func TestRoundTripOfEveryType(t *testing.T) {
 	} {
 		put(t, client, "users", item)
 		if diff := cmp.Diff(item, get(t, client, "users", object{"id": "1"})); diff != "" {
-			t.Errorf("%s: item differs (-put +got):\n%s", name, diff)
+			t.Errorf("%s: the item comes back otherwise than it was put (-put +got):\n%s", name, diff)
 		}
 		if got := get(t, client, "users", object{"id": "2"}); got != nil {
-			t.Errorf("%s: got %v for an item that is not there", name, got)
+			t.Errorf("%s: reading an absent item gives %v", name, got)
 		}
 	}
 	if n := engine.ItemCount("users"); n != 1 {
-		t.Errorf("ItemCount is %d, want 1", n)
+		t.Errorf("ItemCount says %d items, want 1", n)
 	}
 }
 
@@ -327,14 +327,14 @@ func TestWireForm(t *testing.T) {
 				t.Fatalf("the answer %q is no JSON: %v", body.String(), err)
 			}
 			if response.StatusCode != test.status || answer.Type != test.errorType {
-				t.Errorf("got %d %q, want %d %q", response.StatusCode, answer.Type, test.status, test.errorType)
+				t.Errorf("the stand-in answers with %d %q, DynamoDB with %d %q", response.StatusCode, answer.Type, test.status, test.errorType)
 			}
 			want := strconv.FormatUint(uint64(crc32.ChecksumIEEE(body.Bytes())), 10)
 			if got := response.Header.Get("X-Amz-Crc32"); got != want {
-				t.Errorf("X-Amz-Crc32 is %q, want %q", got, want)
+				t.Errorf("the answer's checksum X-Amz-Crc32 is %q, want %q: the SDK would refuse it", got, want)
 			}
 			if response.Header.Get("X-Amzn-Requestid") == "" || response.Header.Get("Content-Type") != "application/x-amz-json-1.0" {
-				t.Errorf("headers are %v", response.Header)
+				t.Errorf("the answer's headers aren't DynamoDB's: %v", response.Header)
 			}
 		})
 	}
@@ -350,7 +350,7 @@ func TestTransportHonoursContext(t *testing.T) {
 	cancel()
 	_, err := client.ListTables(canceled, &dynamodb.ListTablesInput{})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("with an ended context: got %v, want context.Canceled", err)
+		t.Errorf("a call with an ended context gives %v, want context.Canceled", err)
 	}
 
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -359,10 +359,10 @@ func TestTransportHonoursContext(t *testing.T) {
 		TransactItems: []types.TransactWriteItem{transactPut("users", object{"id": "1"})},
 	})
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("while a transaction is held: got %v, want context.DeadlineExceeded", err)
+		t.Errorf("a call that waits for a held transaction gives %v, want context.DeadlineExceeded", err)
 	}
 	if got := get(t, client, "users", object{"id": "1"}); got != nil {
-		t.Errorf("read %v of a transaction that is not over", got)
+		t.Errorf("a read sees the item %v of a transaction that isn't over", got)
 	}
 }
 
@@ -401,13 +401,13 @@ func TestTables(t *testing.T) {
 	}
 	table := described.Table
 	if table.TableStatus != types.TableStatusActive || *table.ItemCount != 2 || !table.CreationDateTime.Equal(noon) {
-		t.Errorf("table is %s with %d items, made at %s", table.TableStatus, *table.ItemCount, table.CreationDateTime)
+		t.Errorf("the created table is %s with %d items, created at %s; want active, 2 items, noon", table.TableStatus, *table.ItemCount, table.CreationDateTime)
 	}
 	if got := *table.GlobalSecondaryIndexes[0].ItemCount; got != 1 {
-		t.Errorf("index has %d items, want 1", got)
+		t.Errorf("the created index has %d items, want 1", got)
 	}
 	if len(table.KeySchema) != 2 || len(table.AttributeDefinitions) != 3 {
-		t.Errorf("described with keys %v and attributes %v", table.KeySchema, table.AttributeDefinitions)
+		t.Errorf("the table is described with the keys %v and attributes %v, want 2 and 3", table.KeySchema, table.AttributeDefinitions)
 	}
 	if _, err := client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String("made")}); err != nil {
 		t.Fatalf("deleting the tables: %v", err)

@@ -71,19 +71,19 @@ func TestContentLifecycle(t *testing.T) {
 	standIn, contents, client, now := setupContents(t)
 	ctx, list, start := t.Context(), drinks(), *now
 	if sid, err := contents.Find(ctx, "", list.Name(), start.Add(-time.Hour)); sid != "" || err != nil {
-		t.Fatalf("found %q, %v before it was made", sid, err)
+		t.Fatalf("a list was found as %q (error %v) before it was created", sid, err)
 	}
 	sid, err := contents.Create(ctx, "", list)
 	if err != nil || len(sid) != 34 || !strings.HasPrefix(sid, "HX") {
-		t.Fatalf("made %q, %v", sid, err)
+		t.Fatalf("creating a list gave the SID %q (error %v), want HX and 32 digits", sid, err)
 	}
 	for account, want := range map[string]string{"": sid, masterSID: sid, otherSID: ""} {
 		if found, err := contents.Find(ctx, account, list.Name(), start.Add(-time.Hour)); found != want || err != nil {
-			t.Errorf("account %q found %q, %v, want %q", account, found, err, want)
+			t.Errorf("account %q finds its list as %q (error %v), want %q", account, found, err, want)
 		}
 	}
 	if found, err := contents.Find(ctx, "", list.Name(), start); found != "" || err != nil {
-		t.Errorf("found %q, %v, which is older than was asked for", found, err)
+		t.Errorf("a list was found as %q (error %v) though it is older than asked for", found, err)
 	}
 	message := twilio.Message{From: "+966110000000", To: "+966500000001", ContentSID: sid}
 	account := twilio.Account{SID: masterSID, AuthToken: "token"}
@@ -103,25 +103,25 @@ func TestContentLifecycle(t *testing.T) {
 	wantCode(t, client, account, message, 63016)
 	standIn.Wrote("whatsapp:+966500000001", "whatsapp:+966110000000")
 	if _, err := client.Send(ctx, account, message); err != nil {
-		t.Errorf("within the window: %v", err)
+		t.Errorf("within 24 hours of the customer's message, sending a list fails with %v", err)
 	}
 
 	if old, _, err := contents.Older(ctx, "", listpicker.NamePrefix, start); len(old) > 0 || err != nil {
-		t.Errorf("%v, %v are older than the only one", old, err)
+		t.Errorf("the lists %v (error %v) count as older than the only list", old, err)
 	}
 	old, more, err := contents.Older(ctx, "", listpicker.NamePrefix, start.Add(time.Second))
 	if len(old) != 1 || old[0] != sid || more || err != nil {
-		t.Errorf("old are %v, %v, %v", old, more, err)
+		t.Errorf("the old lists are %v, further ones: %v (error %v), want the only list", old, more, err)
 	}
 	if err := contents.Delete(ctx, otherSID, sid); err != nil {
-		t.Errorf("deleting the content: %v", err)
+		t.Errorf("deleting another account's content fails with %v, want no error", err)
 	}
 	if len(standIn.contents.bySID) != 1 {
-		t.Error("another account deleted it")
+		t.Error("an account deleted another account's content")
 	}
 	for range 2 { // deleting it twice is no error
 		if err := contents.Delete(ctx, "", sid); err != nil {
-			t.Errorf("deleting the content: %v", err)
+			t.Errorf("deleting the content, the second time too, fails with %v", err)
 		}
 	}
 	wantCode(t, client, account, message, 21655)
@@ -132,7 +132,7 @@ func wantCode(t *testing.T, client *twilio.Client, account twilio.Account, m twi
 	_, err := client.Send(t.Context(), account, m)
 	failure, ok := errors.AsType[*twilio.Error](err)
 	if !ok || failure.Code != want || !failure.TemplateRejected() {
-		t.Errorf("sending: %v, want code %d", err, want)
+		t.Errorf("sending gives %v, want Twilio's code %d as a rejected template", err, want)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestContentFaults(t *testing.T) {
 		_, err := contents.Create(t.Context(), "", drinks())
 		failure, ok := errors.AsType[*twilio.Error](err)
 		if !ok || failure.Retryable() != retryable || strings.Contains(err.Error(), "token") {
-			t.Errorf("%s: %v, want it to be retryable: %v", what, err, retryable)
+			t.Errorf("with the Content API %s, creating a list fails with %v, want retryable: %v, and no token in it", what, err, retryable)
 		}
 	}
 	if _, err := contents.Create(t.Context(), "", drinks()); err != nil {
@@ -162,7 +162,7 @@ func TestContentFaults(t *testing.T) {
 		check(fmt.Sprint(status), retryable)
 	}
 	if _, err := contents.Create(t.Context(), strangerSID, drinks()); err == nil {
-		t.Error("an account without a token made a list")
+		t.Error("an account without a token created a list")
 	}
 }
 
@@ -191,7 +191,7 @@ func TestLimitsOfLists(t *testing.T) {
 		change(&list)
 		err := content{Language: "en", Types: map[string]ListPicker{"twilio/list-picker": list}}.validate()
 		if (err != nil) != (what != "") {
-			t.Errorf("one more %q: %v", what, err)
+			t.Errorf("a list with one more %q gives the error %v; want WhatsApp's limits, and only those, to refuse it", what, err)
 		}
 	}
 }
@@ -207,7 +207,7 @@ func TestNoListIsRefused(t *testing.T) {
 		}), 1, 40).Draw(rt, "categories")
 		for _, list := range listpicker.Menu(all, menu.LanguageArabic) {
 			if _, err := contents.Create(t.Context(), "", list); err != nil {
-				rt.Fatalf("%v: %+v", err, list)
+				rt.Fatalf("a list of the menu is refused with %v, so that customers get text: %+v", err, list)
 			}
 		}
 	})
@@ -220,7 +220,7 @@ func TestContentLimitAPI(t *testing.T) {
 		w := httptest.NewRecorder()
 		standIn.Contents().ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/sandbox/contents", strings.NewReader(body)))
 		if w.Code != want {
-			t.Errorf("%s is answered with %d, want %d", body, w.Code, want)
+			t.Errorf("setting the limit to %s is answered with %d, want %d", body, w.Code, want)
 		}
 	}
 }

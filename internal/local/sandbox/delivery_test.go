@@ -35,10 +35,10 @@ func receiveCallbacks(t *testing.T, answers ...int) *callbacks {
 
 func (c *callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		c.t.Errorf("reading the posted form: %v", err)
+		c.t.Errorf("reading the callback's form: %v", err)
 	}
 	if !twilio.ValidSignature(testAccount.AuthToken, c.address, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
-		c.t.Errorf("the callback isn't signed as the product expects: %v", r.PostForm)
+		c.t.Errorf("the webhook would refuse the stand-in's callback, which isn't signed as Twilio signs: %v", r.PostForm)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,22 +114,22 @@ func TestDelivery(t *testing.T) {
 				t.Fatalf("setting the sandbox's deliveries: %v", err)
 			}
 			if got := send(t, address, received.address+test.fragment); got != http.StatusCreated {
-				t.Fatalf("status %d", got)
+				t.Fatalf("sending a message is answered with %d, want 201", got)
 			}
 			standIn.Reported()
 			want := test.want
 			got := received.statuses()
 			if test.fragment != "" {
 				if len(got) != len(want)+len(test.answers) {
-					t.Errorf("%d callbacks, want each refused one again: %v", len(got), got)
+					t.Errorf("there were %d callbacks, want each refused one repeated once: %v", len(got), got)
 				}
 				got = slices.Compact(got)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("callbacks (-want +got):\n%s", diff)
+				t.Errorf("the stand-in posts other statuses than Twilio would (-want +got):\n%s", diff)
 			}
 			if m := standIn.Messages("")[0]; m.Status != test.status || m.ErrorCode != test.code {
-				t.Errorf("the message is %s, %d; want %s, %d", m.Status, m.ErrorCode, test.status, test.code)
+				t.Errorf("the stand-in shows the message as %s with the code %d, want %s with %d", m.Status, m.ErrorCode, test.status, test.code)
 			}
 		})
 	}
@@ -145,11 +145,11 @@ func TestDeliveryIsDelayed(t *testing.T) {
 	}
 	send(t, address, received.address)
 	if m := standIn.Messages("")[0]; m.Status != "queued" || len(received.statuses()) != 0 {
-		t.Errorf("the message is %s before the delay", m.Status)
+		t.Errorf("before the delay, the message is %s, want queued and no callback", m.Status)
 	}
 	standIn.Close()
 	if m := standIn.Messages("")[0]; m.Status != "queued" || len(received.statuses()) != 0 {
-		t.Errorf("the message is %s after the stand-in was closed", m.Status)
+		t.Errorf("after the stand-in was closed, the message is %s, want queued and no callback", m.Status)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestSwitch(t *testing.T) {
 			w := httptest.NewRecorder()
 			standIn.Switch().ServeHTTP(w, httptest.NewRequest(test.method, "/", strings.NewReader(test.body)))
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
-				t.Errorf("%d %s; want %d %s", w.Code, w.Body, test.status, test.want)
+				t.Errorf("the switch answers with %d %s, want %d with %s in it", w.Code, w.Body, test.status, test.want)
 			}
 		})
 	}
@@ -199,6 +199,6 @@ func TestSamplesFillMissingVariables(t *testing.T) {
 		t.Fatalf("sending the message: %v", err)
 	}
 	if diff := cmp.Diff(want, standIn.Messages("")[0].ContentVariables); diff != "" {
-		t.Errorf("variables (-want +got):\n%s", diff)
+		t.Errorf("the message has other variables than Twilio would send (-want +got):\n%s", diff)
 	}
 }

@@ -55,17 +55,17 @@ func TestFaultInterface(t *testing.T) {
 			answer := httptest.NewRecorder()
 			fault.ServeHTTP(answer, httptest.NewRequest(test.method, "/sandbox/x", strings.NewReader(test.body)))
 			if answer.Code != test.wantStatus {
-				t.Errorf("status %d (%s), want %d", answer.Code, answer.Body, test.wantStatus)
+				t.Errorf("the switch answers with %d (%s), want %d", answer.Code, answer.Body, test.wantStatus)
 			}
 			if diff := cmp.Diff(test.want, fault.Behavior()); diff != "" {
-				t.Errorf("behavior (-want +got):\n%s", diff)
+				t.Errorf("the stand-in behaves otherwise than was set (-want +got):\n%s", diff)
 			}
 			if answer.Code != http.StatusOK {
 				return
 			}
 			var shown Behavior
 			if err := json.Unmarshal(answer.Body.Bytes(), &shown); err != nil || shown != test.want {
-				t.Errorf("the answer shows %s, %v", answer.Body, err)
+				t.Errorf("the switch shows the behavior as %s (error %v), want what was set", answer.Body, err)
 			}
 		})
 	}
@@ -90,11 +90,11 @@ func TestFaultRate(t *testing.T) {
 			}
 		}
 		if failed+passed != calls {
-			t.Errorf("rate %v: %d failed and %d passed of %d", rate, failed, passed, calls)
+			t.Errorf("with the rate %v, %d calls failed and %d passed, want %d in all", rate, failed, passed, calls)
 		}
 		got := float64(failed) / calls
 		if math.Abs(got-rate) > 0.05 || (rate == 1 && failed != calls) || (rate == 0 && failed != 0) {
-			t.Errorf("rate %v: a share of %v failed", rate, got)
+			t.Errorf("with the failRate %v, a share of %v of the calls failed", rate, got)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestFaultRate(t *testing.T) {
 func TestFaultSetRefusesNaN(t *testing.T) {
 	t.Parallel()
 	if err := NewFault(luck(), nil).Set(Behavior{FailRate: math.NaN(), Status: 500}); err == nil {
-		t.Error("a rate of NaN was accepted")
+		t.Error("a failRate of NaN was accepted")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestFaultLatency(t *testing.T) {
 	start := time.Now()
 	status, err := fault.Apply(t.Context())
 	if took := time.Since(start); status != 0 || err != nil || took < latency {
-		t.Errorf("Apply = %d, %v after %s; want success after %s", status, err, took, latency)
+		t.Errorf("a slow stand-in gives the status %d (error %v) after %s, want success after %s", status, err, took, latency)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestFaultLatencyEndsWithTheCall(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if status, err := fault.Apply(ctx); status != 0 || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Apply = %d, %v; want the deadline", status, err)
+		t.Errorf("a call whose time ends during the latency gives the status %d (error %v), want its deadline", status, err)
 	}
 	handler := fault.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the call went through") }))
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))

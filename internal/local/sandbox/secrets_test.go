@@ -24,10 +24,10 @@ func TestSecrets(t *testing.T) {
 	config.BaseEndpoint = &server.URL
 	manager := secret.NewManager(secretsmanager.NewFromConfig(config))
 	if value, err := manager.Secret(arn)(t.Context()); err != nil || value != `{"apiKey":"k"}` {
-		t.Errorf("secret %q, error %v", value, err)
+		t.Errorf("the function reads the secret as %q (error %v), want its value", value, err)
 	}
 	if value, err := manager.Secret(arn + "x")(t.Context()); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException") {
-		t.Errorf("a secret that isn't there: %q, error %v", value, err)
+		t.Errorf("a missing secret is read as %q (error %v), want ResourceNotFoundException", value, err)
 	}
 }
 
@@ -40,7 +40,7 @@ func TestSecretsRefuse(t *testing.T) {
 		r.Header.Set("X-Amz-Target", target)
 		sandbox.Secrets{}.ServeHTTP(w, r)
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %d %s, want %s", target, w.Code, w.Body, want)
+			t.Errorf("the stand-in answers %s with %d %s, want %s as Secrets Manager", target, w.Code, w.Body, want)
 		}
 	}
 }

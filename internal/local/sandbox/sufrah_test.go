@@ -40,7 +40,7 @@ func TestSufrahAnswersTheClient(t *testing.T) {
 	}
 	wantNames := []string{"مقبلات", "مشويات", "أطباق الأرز", "فطور شعبي", "حلويات", "مشروبات", "Mocktails"}
 	if diff := cmp.Diff(wantNames, names); diff != "" {
-		t.Errorf("categories (-want +got):\n%s", diff)
+		t.Errorf("the sandbox's categories (-want +got):\n%s", diff)
 	}
 	branches, err := client.Branches(t.Context(), "merchant-other")
 	if err != nil {
@@ -52,14 +52,14 @@ func TestSufrahAnswersTheClient(t *testing.T) {
 	}
 	wantAddresses := []string{"Olaya Street, Riyadh", "طريق أنس بن مالك، الملقا", "Corniche Road, Jeddah"}
 	if diff := cmp.Diff(wantAddresses, addresses); diff != "" {
-		t.Errorf("branches (-want +got):\n%s", diff)
+		t.Errorf("the sandbox's branches (-want +got):\n%s", diff)
 	}
 	wantCalls := map[string]int{
 		"/api/v1/external/merchants/merchant-clxyz123abc/categories": 1,
 		"/api/v1/external/merchants/merchant-other/branches":         1,
 	}
 	if diff := cmp.Diff(wantCalls, standIn.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
+		t.Errorf("the sandbox counts other calls than were made (-want +got):\n%s", diff)
 	}
 }
 
@@ -93,11 +93,11 @@ func TestSufrahRefuses(t *testing.T) {
 			}
 			_ = response.Body.Close()
 			if response.StatusCode != test.want {
-				t.Errorf("status %d, want %d", response.StatusCode, test.want)
+				t.Errorf("the stand-in answers with %d, Sufrah with %d", response.StatusCode, test.want)
 			}
 			contentType := response.Header.Get("Content-Type")
 			if test.want == 200 && !strings.HasPrefix(contentType, "text/plain") {
-				t.Errorf("content type %q", contentType)
+				t.Errorf("the stand-in's list has the content type %q, Sufrah's text/plain", contentType)
 			}
 		})
 	}
@@ -117,11 +117,11 @@ func TestSufrahFaults(t *testing.T) {
 		_, err := client.Branches(t.Context(), merchant)
 		e, ok := errors.AsType[*sufrah.Error](err)
 		if !ok || e.StatusCode != test.status || e.Retryable() != test.retryable {
-			t.Errorf("status %d: error %v", test.status, err)
+			t.Errorf("a fault with the status %d gives the client the error %v", test.status, err)
 		}
 		calls := standIn.Calls()[SufrahBasePath+"/merchants/"+merchant+"/branches"]
 		if calls != n+1 {
-			t.Errorf("%d calls were counted, want %d: those that fail count", calls, n+1)
+			t.Errorf("%d calls were counted, want %d: failing calls count too", calls, n+1)
 		}
 	}
 }
@@ -135,6 +135,6 @@ func TestSufrahCountsAreBounded(t *testing.T) {
 	standIn.count("/0")
 	calls := standIn.Calls()
 	if len(calls) != maxCountedPaths+1 || calls["other"] != 5 || calls["/0"] != 2 {
-		t.Errorf("%d paths, %d others, %d of the first", len(calls), calls["other"], calls["/0"])
+		t.Errorf("the stand-in counts %d paths, %d other calls and %d of the first path, want a bounded number of paths, 5 and 2", len(calls), calls["other"], calls["/0"])
 	}
 }

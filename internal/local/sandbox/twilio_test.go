@@ -50,7 +50,7 @@ func TestTwilioRemembersWhatItWasAskedToSend(t *testing.T) {
 	for i, m := range messages {
 		sid, err := client.Send(t.Context(), testAccount, m)
 		if err != nil || sid != messageSID(i+1) {
-			t.Fatalf("Send = %q, %v", sid, err)
+			t.Fatalf("the stand-in gives the message the SID %q (error %v), want the next one", sid, err)
 		}
 	}
 	standIn.Reported()
@@ -69,7 +69,7 @@ func TestTwilioRemembersWhatItWasAskedToSend(t *testing.T) {
 		"+966500000003":          {},
 	} {
 		if diff := cmp.Diff(want, standIn.Messages(to)); diff != "" {
-			t.Errorf("messages to %q (-want +got):\n%s", to, diff)
+			t.Errorf("the stand-in shows other messages to %q than were sent (-want +got):\n%s", to, diff)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestSentMessageJSON(t *testing.T) {
 	const want = `[{"at":"2026-11-23T06:30:00.000Z","from":"+1","to":"+2","contentSid":"","contentVariables":null,"body":"b",` +
 		`"sid":"","status":"","errorCode":0}]`
 	if err != nil || string(got) != want {
-		t.Errorf("JSON %s, %v; want %s", got, err, want)
+		t.Errorf("a sent message is shown as %s (error %v), want %s", got, err, want)
 	}
 }
 
@@ -160,12 +160,12 @@ func TestTwilioRefuses(t *testing.T) {
 				MoreInfo: fmt.Sprintf("https://www.twilio.com/docs/errors/%d", test.code),
 			}
 			if diff := cmp.Diff(want, got); diff != "" || response.StatusCode != test.status || got.Message == "" {
-				t.Errorf("status %d, error (-want +got):\n%s", response.StatusCode, diff)
+				t.Errorf("the stand-in refuses with %d and another error than Twilio (-want +got):\n%s", response.StatusCode, diff)
 			}
 		})
 	}
 	if sent := standIn.Messages(""); len(sent) != 0 {
-		t.Errorf("refused messages were remembered: %v", sent)
+		t.Errorf("the stand-in remembers refused messages: %v", sent)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestTwilioTakesTheLongestText(t *testing.T) {
 	_, client, _ := setupTwilio(t)
 	message := twilio.Message{From: "+966110000000", To: "+966500000001", Body: strings.Repeat("ء", 1600)}
 	if _, err := client.Send(t.Context(), testAccount, message); err != nil {
-		t.Errorf("sending the message: %v", err)
+		t.Errorf("a text of 1,600 characters, the most that Twilio takes, is refused: %v", err)
 	}
 }
 
@@ -200,17 +200,17 @@ func TestTwilioFaults(t *testing.T) {
 			_, err := client.Send(t.Context(), testAccount, message)
 			e, ok := errors.AsType[*twilio.Error](err)
 			if !ok {
-				t.Fatalf("Send: %v", err)
+				t.Fatalf("a fault gives the client %v, want a *twilio.Error", err)
 			}
 			if e.StatusCode != test.status || e.Code != test.code || e.Retryable() != test.retryable ||
 				e.AuthenticationFailed() != test.authentication {
-				t.Errorf("error %+v, want %+v", e, test)
+				t.Errorf("the client takes the stand-in's fault as %+v, want %+v", e, test)
 			}
 			if wait := e.RetryAfter; (wait > 0) != (test.status == http.StatusTooManyRequests) {
-				t.Errorf("RetryAfter %s with status %d", wait, test.status)
+				t.Errorf("the client waits for %s after the status %d, want a wait only after 429", wait, test.status)
 			}
 			if sent := standIn.Messages(""); len(sent) != 0 {
-				t.Errorf("a failed call sent %v", sent)
+				t.Errorf("a failed call sent the messages %v", sent)
 			}
 		})
 	}
@@ -234,9 +234,9 @@ func TestTwilioRemembersTheLatest(t *testing.T) {
 	}
 	all := standIn.Messages("")
 	if len(all) != maxMessages || all[0].Body != fmt.Sprint(extra-1) || all[len(all)-1].Body != "old" {
-		t.Errorf("%d messages, from %q to %q", len(all), all[0].Body, all[len(all)-1].Body)
+		t.Errorf("the stand-in remembers %d messages, from %q to %q, want the latest ones, newest first", len(all), all[0].Body, all[len(all)-1].Body)
 	}
 	if got := len(standIn.Messages("+2")); got != extra {
-		t.Errorf("%d of the latest messages, want %d", got, extra)
+		t.Errorf("the stand-in remembers %d of the latest messages, want %d", got, extra)
 	}
 }
