@@ -19,7 +19,7 @@ describe('with an access token', () => {
     expect(received[0]?.headers).not.toHaveProperty('x-api-key');
   });
 
-  test('what only an administrator may do is refused where types are not looked at', async () => {
+  test('an owner’s client refuses what only an administrator may do, even without types', async () => {
     const client: any = new UsageApiClient('http://localhost', 'pat', undefined, 'clxyz123abc');
     expect(() => client.listAllUsage()).toThrow(TypeError);
     expect(() => client.alerts()).toThrow(TypeError);
@@ -59,7 +59,7 @@ describe('with an API key', () => {
     expect(received[0]?.url).toBe('/api/usage/a%2Fb%20%3F%23%25%C3%BC%24%26');
   });
 
-  test.each(['', '.', '..', undefined])('%j is no id, but would lead elsewhere', async (id) => {
+  test.each(['', '.', '..', undefined])('the id %j is refused, because it would lead to another address', async (id) => {
     const client = new UsageApiClient('http://localhost', undefined, 'key');
     await expect(client.getUsage(id as string)).rejects.toThrow(TypeError);
     await expect(client.details(id as string)).rejects.toThrow(TypeError);
@@ -96,7 +96,7 @@ describe('renew', () => {
     }]);
   });
 
-  test('repeats itself with the same key, and has another one for each call', async () => {
+  test('a repetition has the same key, and another call another key', async () => {
     const { url, received } = await serve((response, _, index) => (index === 0
       ? json(response, 503, { error: 'x', code: 'unavailable' }, { 'Retry-After': '0' })
       : json(response, 200, { success: true, data: quota })));
@@ -118,7 +118,7 @@ describe('listAllUsage', () => {
     return all;
   };
 
-  test('awaited, is the first page, requested once', async () => {
+  test('awaited, gives the first page with one request', async () => {
     const { url, received } = await serveList(120);
     const pages = new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 50, offset: 10, isActive: true });
     expect((await pages).pagination).toEqual({ total: 120, limit: 50, offset: 10, hasMore: true });
@@ -126,7 +126,7 @@ describe('listAllUsage', () => {
     expect(received.map((r) => r.url)).toEqual(['/api/usage?limit=50&offset=10&isActive=true']);
   });
 
-  test('iterated over, is every page', async () => {
+  test('iterated over, gives every page', async () => {
     const { url, received } = await serveList(120);
     const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 50, isActive: true }));
     expect(pages.map((p) => p.data.length)).toEqual([50, 50, 20]);
@@ -137,20 +137,20 @@ describe('listAllUsage', () => {
     ]);
   });
 
-  test('starts where it is told to, and goes by the limit that applied', async () => {
+  test('starts at the given page, and keeps the limit that the API applied', async () => {
     const { url } = await serveList(250);
     const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage({ limit: 500, offset: 30 }));
     expect(pages.map((p) => p.pagination.offset)).toEqual([30, 130, 230]);
   });
 
-  test('has one empty page where there is nothing', async () => {
+  test('gives one empty page if there is no restaurant', async () => {
     const { url, received } = await serveList(0);
     const pages = await collect(new UsageApiClient(url, undefined, 'key').listAllUsage());
     expect(pages.map((p) => p.data)).toEqual([[]]);
     expect(received).toHaveLength(1);
   });
 
-  test('does not end at an empty page that is not the last', async () => {
+  test('goes on after an empty page that isn’t the last', async () => {
     const { url } = await serve((response, request, index) => {
       const answer = page(new URL(request.url, url).searchParams, 45);
       json(response, 200, index === 1 ? { ...answer, data: [] } : answer);
@@ -159,7 +159,7 @@ describe('listAllUsage', () => {
     expect(pages.map((p) => p.data.length)).toEqual([20, 0, 5]);
   });
 
-  test('ends at an empty page beyond the total, whatever that page says', async () => {
+  test('ends at an empty page beyond the total, even if that page names a next one', async () => {
     const { url, received } = await serve((response) =>
       json(response, 200, { data: [], pagination: { total: 5, limit: 20, offset: 0, hasMore: true } }),
     );
@@ -167,7 +167,7 @@ describe('listAllUsage', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('goes by the cursors that pages name, empty ones too', async () => {
+  test('follows the pages’ cursors, after empty pages too', async () => {
     const { url, received } = await serve((response, request) => {
       const at = Number(new URL(request.url, url).searchParams.get('cursor') ?? 0);
       json(response, 200, {
@@ -184,7 +184,7 @@ describe('listAllUsage', () => {
     ]);
   });
 
-  test('fails where a page is said to follow itself, which would never end', async () => {
+  test('fails if a page names itself as the next, which would never end', async () => {
     const { url } = await serve((response) => json(response, 200, {
       data: [restaurant()], pagination: { total: 3, limit: 1, offset: 0, hasMore: true, nextCursor: 'again' },
     }));
@@ -199,7 +199,7 @@ describe('listAllUsage', () => {
     expect(ids).toEqual(Array.from({ length: 45 }, (_, i) => `r${i}`));
   });
 
-  test('requests nothing that nobody looks at', async () => {
+  test('requests only the pages that are read', async () => {
     const { url, received } = await serveList(45);
     const pages = new UsageApiClient(url, undefined, 'key').listAllUsage();
     expect(received).toHaveLength(0);
@@ -207,7 +207,7 @@ describe('listAllUsage', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('fails at the page that fails', async () => {
+  test('fails at the first page that can’t be read', async () => {
     const { url } = await serve((response, request, index) =>
       index === 0
         ? json(response, 200, page(new URL(request.url, url).searchParams, 45))

@@ -34,7 +34,7 @@ describe('blocks of code', { timeout: 120_000 }, () => {
     expect(compile(modules)).toEqual([]);
   });
 
-  test('would not if they were wrong', () => {
+  test('faulty blocks don’t compile', () => {
     const code = "import { UsageApiClient } from '@sufrah/usage-api';\nnew UsageApiClient('http://localhost', 'pat');\n";
     expect(compile([{ line: 1, language: 'ts', source: undefined, code }])).toEqual([
       expect.stringMatching(/docs-line-1\.ts:2: Expected 3-5 arguments/),

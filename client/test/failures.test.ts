@@ -23,8 +23,8 @@ async function failure(call: Promise<unknown>): Promise<UsageApiError> {
   return error as UsageApiError;
 }
 
-describe('an answer that is an error', () => {
-  test('is one with status, code and sentence', async () => {
+describe('an answer', () => {
+  test('is an ApiError with status, code and sentence', async () => {
     const { client } = await setup((response) =>
       json(response, 403, { error: 'This access token does not cover that restaurant.', code: 'forbidden' }, { 'X-Request-Id': 'q1' }),
     );
@@ -53,7 +53,7 @@ describe('an answer that is an error', () => {
     ['a time that is none', { ...restaurant(), lastActivity: 'yesterday' }, 'lastActivity is no time'],
     ['a time that is missing', { ...restaurant(), lastActivity: undefined }, 'lastActivity is no time'],
     ['a new field of another kind', { ...restaurant(), conversationsToday: 'two' }, 'conversationsToday is no number'],
-  ])('is a success that is %s', async (_, body, fault) => {
+  ])('that is a success but is %s is an invalid_response', async (_, body, fault) => {
     const { client } = await setup((response) => json(response, 200, body, { 'X-Request-Id': 'q3' }));
     const error = await failure(client.listUsage());
     expect(error).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q3' });
@@ -69,14 +69,14 @@ describe('an answer that is an error', () => {
     ['a category that lacks a figure', { ...sentMessages, byCategory: { service: { ...none, failed: undefined } } }, 'sentMessages.byCategory.service.failed is no number'],
     ['a currency that is none', { ...sentMessages, cost: { currency: 'riyal', amount: '1.00' } }, 'sentMessages.cost.currency is no currency'],
     ['an amount that is a number', { ...sentMessages, cost: { currency: 'SAR', amount: 1 } }, 'sentMessages.cost.amount is no decimal'],
-  ])('is a success whose sent messages are %s', async (_, sent, fault) => {
+  ])('whose sent messages are %s is an invalid_response', async (_, sent, fault) => {
     const { client } = await setup((response) => json(response, 200, { ...details(), sentMessages: sent }, { 'X-Request-Id': 'q4' }));
     const error = await failure(client.details());
     expect(error).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q4' });
     expect(error.message).toContain(fault);
   });
 
-  test('names the place in a list where the shape ends', async () => {
+  test('of the wrong shape names the faulty place in a list', async () => {
     const { url } = await serve((response) => json(response, 200, {
       data: [restaurant(), { ...restaurant(), isActive: 1 }], pagination: { total: 2, limit: 20, offset: 0, hasMore: false },
     }));
@@ -84,7 +84,7 @@ describe('an answer that is an error', () => {
     expect(error.message).toContain('data[1].isActive is no boolean');
   });
 
-  test('is none for what a later version adds, or an earlier one lacks', async () => {
+  test('with more fields of a later API, or fewer of an earlier one, is accepted', async () => {
     const { client } = await setup((response) => json(response, 200, { ...restaurant(), futureField: [1] }));
     expect(await client.listUsage()).toMatchObject(restaurant());
   });
@@ -106,14 +106,14 @@ describe('an answer that is an error', () => {
     expect(await client.details()).toEqual(body);
   });
 
-  test('may be a success that is no JSON', async () => {
+  test('with a success but no JSON is an invalid_response', async () => {
     const { client } = await setup((response) => response.writeHead(200, { 'Apigw-Requestid': 'q2' }).end('<html>'));
     expect(await failure(client.listUsage())).toMatchObject({ status: 200, code: 'invalid_response', requestId: 'q2' });
   });
 });
 
-describe('where no answer comes', () => {
-  test('the connection is the reason', async () => {
+describe('without an answer', () => {
+  test('a broken connection is a network_error', async () => {
     const { client, received } = await setup((response) => response.destroy());
     const error = await failure(client.listUsage());
     expect(error).toMatchObject({ status: 0, code: 'network_error' });
@@ -121,7 +121,7 @@ describe('where no answer comes', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('a redirect is not followed, for the credential would go along', async () => {
+  test('a redirect isn’t followed, so that no other host gets the credential', async () => {
     const elsewhere = await serve((response) => json(response, 200, restaurant()));
     const { client } = await setup((response) => response.writeHead(307, { Location: elsewhere.url }).end());
     expect(await failure(client.listUsage())).toMatchObject({ status: 307, code: 'http_error' });
@@ -133,7 +133,7 @@ describe('where no answer comes', () => {
     expect(await failure(client.listUsage())).toMatchObject({ status: 0, code: 'timeout' });
   });
 
-  test('a call may have a time-out of its own', async () => {
+  test('a call can have its own time-out', async () => {
     const { client } = await setup(() => {}, { timeoutMs: Infinity });
     expect(await failure(client.listUsage({ timeoutMs: 30 }))).toMatchObject({ code: 'timeout' });
   });
@@ -152,19 +152,19 @@ describe('where no answer comes', () => {
 });
 
 describe('a signal', () => {
-  test('ends a request under way, with its reason', async () => {
+  test('ends a running request with its reason', async () => {
     const controller = new AbortController();
     const { client } = await setup(() => controller.abort(new Error('left the page')));
     await expect(client.listUsage({ signal: controller.signal })).rejects.toThrow('left the page');
   });
 
-  test('without a reason is an AbortError, as fetch has it', async () => {
+  test('without a reason ends it with an AbortError, like fetch', async () => {
     const controller = new AbortController();
     const { client } = await setup(() => controller.abort());
     await expect(client.listUsage({ signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
   });
 
-  test('that was given before has nothing sent', async () => {
+  test('that is already aborted keeps the request from being sent', async () => {
     const { client, received } = await setup((response) => json(response, 200, restaurant()));
     await expect(client.listUsage({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
     expect(received).toHaveLength(0);
@@ -183,7 +183,7 @@ describe('a signal', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('is left as it was', async () => {
+  test('has no listener left after the request', async () => {
     const { signal } = new AbortController();
     const [add, remove] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')];
     const { client } = await setup((response, _, index) => json(response, index ? 200 : 503, restaurant()));
@@ -202,13 +202,13 @@ describe('after 429 and 503', () => {
     expect(received).toHaveLength(3);
   });
 
-  test('it is repeated so often and no more', async () => {
+  test('a request is repeated maxRetries times at most', async () => {
     const { client, received } = await setup((response) => json(response, 503, { error: 'down', code: 'unavailable' }), { maxRetries: 3 });
     expect(await failure(client.listUsage())).toMatchObject({ status: 503, code: 'unavailable' });
     expect(received).toHaveLength(4);
   });
 
-  test('it is not repeated where that is switched off, nor after other errors', async () => {
+  test('a request isn’t repeated without retries, nor after other errors', async () => {
     for (const [status, options] of [[503, { maxRetries: 0 }], [500, {}], [401, {}], [404, {}]] as const) {
       const { client, received } = await setup((response) => json(response, status, {}), options);
       expect(await failure(client.listUsage())).toMatchObject({ status });

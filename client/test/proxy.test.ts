@@ -17,7 +17,7 @@ async function setup(access: UsageAccess | null, answer: Answer = (response) => 
 
 const topUp = { method: 'POST', body: '{"amount":5}', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': 'k1' } };
 
-describe('what is forwarded', () => {
+describe('a proxy', () => {
   test.each<[UsageAccess, string, string | number, RequestInit?]>([
     [administrator, '/api/usage', '/api/usage'],
     [administrator, '/api/usage/', '/api/usage'],
@@ -62,13 +62,13 @@ describe('what is forwarded', () => {
     }
   });
 
-  test('nothing of somebody who is not signed in', async () => {
+  test('nobody gets an answer without being signed in', async () => {
     const { ask, received } = await setup(null);
     expect((await ask('/api/usage')).status).toBe(401);
     expect(received).toEqual([]);
   });
 
-  test('nothing that is not below the mount', async () => {
+  test('no path outside the mount is forwarded', async () => {
     const { handle, received } = await setup(administrator);
     for (const path of ['/api/usage', '/usage2/api/usage', '/usage']) {
       expect((await handle(new Request(`https://dashboard.example${path}`))).status).toBe(404);
@@ -76,7 +76,7 @@ describe('what is forwarded', () => {
     expect(received).toEqual([]);
   });
 
-  test('the key and what the API needs, none of the browser’s own headers', async () => {
+  test('the API gets the key and what it needs, but no header of the browser', async () => {
     const { ask, received } = await setup(administrator);
     await ask('/api/admin/usage/r2/renew', {
       ...topUp, headers: { ...topUp.headers, Cookie: 'session=1', Authorization: 'Bearer x', 'X-API-Key': 'other', 'X-Restaurant-Id': 'r9' },
@@ -86,8 +86,8 @@ describe('what is forwarded', () => {
   });
 });
 
-describe('what is answered', () => {
-  test('is the API’s answer, which nobody may cache', async () => {
+describe('an answer of a proxy', () => {
+  test('the browser gets the API’s answer, which nobody may cache', async () => {
     const { ask } = await setup(administrator, (response) => json(response, 503, { error: 'down', code: 'unavailable' }, {
       'Retry-After': '3', 'X-Request-Id': 'q1', 'Set-Cookie': 'a=b',
     }));
@@ -98,13 +98,13 @@ describe('what is answered', () => {
     });
   });
 
-  test.each([401, 403, 302])('is the server’s own fault where the API answers it with %i', async (status) => {
+  test.each([401, 403, 302])('the API’s %i is answered with 502, since the fault is the server’s own', async (status) => {
     const { ask } = await setup(administrator, (response) => json(response, status, { error: 'x', code: 'unauthorized' }, { Location: '/', 'X-Request-Id': 'q1' }));
     const response = await ask('/api/usage');
     expect([response.status, (await response.json() as { code: string }).code, response.headers.get('X-Request-Id')]).toEqual([502, 'proxy_refused', 'q1']);
   });
 
-  test('says what happened where no answer comes', async () => {
+  test('without an answer of the API, the browser gets the reason', async () => {
     const broken = await setup(administrator, (response) => response.destroy());
     expect((await broken.ask('/api/usage')).status).toBe(502);
     const slow = await setup(administrator, () => {}, { timeoutMs: 20 });
@@ -121,7 +121,7 @@ test.each([
   expect(() => usageProxy(options)).toThrow(expect.not.objectContaining({ message: expect.stringContaining('secret') }));
 });
 
-describe('a client of it', () => {
+describe('a client of a proxy', () => {
   const api: Answer = (response, { url, method }) => {
     const { pathname, searchParams } = new URL(url, 'http://localhost');
     if (method === 'POST') json(response, 200, { success: true, data: quota });
@@ -130,7 +130,7 @@ describe('a client of it', () => {
     else json(response, 200, pathname === '/api/usage' ? page(searchParams, 3) : detail('r1'));
   };
 
-  test('needs no credential, and sends its page’s cookies', async () => {
+  test('a page’s client needs no credential, and sends the page’s cookies', async () => {
     const { handle } = await setup(administrator, api);
     const sent: RequestInit[] = [];
     const client = proxiedClient('https://dashboard.example/usage', 'administrator', {
@@ -153,7 +153,7 @@ describe('a client of it', () => {
     expect(await client.details()).toEqual(details('r1'));
   });
 
-  test('may name the path alone, which is its own page’s server', async () => {
+  test('a page’s client can name the path alone, on the page’s server', async () => {
     const asked: unknown[] = [];
     const client = proxiedClient('/usage/', 'owner', { fetch: async (input) => { asked.push(input); return Response.json(detail('r1')); } });
     await client.listUsage();

@@ -16,7 +16,7 @@ import {
 } from '../src/index.js';
 
 // The compiler checks these calls (npm run typecheck); none of them is made.
-test('the credential decides the types', () => {
+test('the kind of credential decides the client’s type', () => {
   expectTypeOf(() => new UsageApiClient('https://api.example.com', 'pat', undefined, 'restaurant-id')).returns.toEqualTypeOf<OwnerClient>();
   expectTypeOf(() => new UsageApiClient('https://api.example.com', undefined, 'key')).returns.toEqualTypeOf<AdministratorClient>();
   expectTypeOf(() => new UsageApiClient('https://api.example.com', null, 'key', null, { maxRetries: 0 })).returns.toEqualTypeOf<AdministratorClient>();
@@ -33,7 +33,7 @@ test('the credential decides the types', () => {
   expectTypeOf<UsageApiClient>().toEqualTypeOf<OwnerClient | AdministratorClient>();
 });
 
-test('what makes no sense does not compile', () => {
+test('senseless calls don’t compile', () => {
   void [
     // @ts-expect-error no credential
     () => new UsageApiClient('https://api.example.com'),
@@ -70,7 +70,7 @@ test('pages can be awaited and iterated over', () => {
   }).returns.resolves.toEqualTypeOf<RestaurantUsage | undefined>();
 });
 
-test('a role tells clients apart, and codes are known ones or others', () => {
+test('a client’s role is known to TypeScript, and an error code can be an unknown one', () => {
   expectTypeOf((client: UsageApiClient) => {
     if (client.role === 'owner') return client;
     return undefined;

@@ -115,7 +115,7 @@ describe('an owner', () => {
     ]);
   });
 
-  test('keeps the figures when only the details fail', async () => {
+  test('sees the figures even if only the details fail', async () => {
     render(<UsageDashboard client={ownerOf(async () => restaurant('r1'), () => Promise.reject(failure(503)))} now={now} />);
     expect(await screen.findByText('The details can’t be shown right now.')).toBeTruthy();
     expect(screen.getByRole('heading', { name: 'Restaurant r1' })).toBeTruthy();
@@ -146,7 +146,7 @@ describe('an owner', () => {
     expect(screen.getAllByText('Never')).toHaveLength(3);
   });
 
-  test('is told what goes on while reading, failing and trying again', async () => {
+  test('is told when figures are being read, can’t be read, and are read again', async () => {
     const user = userEvent.setup();
     const answers = [deferred<RestaurantUsage>(), deferred<RestaurantUsage>()];
     let calls = 0;
@@ -205,7 +205,7 @@ describe('an owner', () => {
 describe('an administrator', () => {
   const names = () => screen.getAllByRole('rowheader').map((cell) => within(cell).getByRole('button').textContent);
 
-  test('turns pages, and no further than there are', async () => {
+  test('turns pages, up to the last one', async () => {
     const user = userEvent.setup();
     const { client, asked } = administrator(45);
     render(<UsageDashboard client={client} now={now} />);
@@ -279,7 +279,7 @@ describe('an administrator', () => {
     expect(await screen.findByRole('table')).toBeTruthy();
   });
 
-  test('isn’t shown the page that was asked for before', async () => {
+  test('never sees an earlier page that arrives late', async () => {
     const user = userEvent.setup();
     const { client } = administrator(45);
     const slow = deferred<UsagePage>();
@@ -424,7 +424,7 @@ describe('the messages sent', () => {
     expect(within(found).getByText(/^Only delivered messages are charged/)).toBeTruthy();
   });
 
-  test('have their nouns in Arabic', async () => {
+  test('have the right Arabic nouns for their numbers', async () => {
     const { sentMessages: _, ...rest } = detailsOf('r1');
     const few: SentMessages = {
       sent: 11, delivered: 3, read: 2, failed: 1, byKind: { quota_alert: { sent: 11, delivered: 3, read: 2, failed: 1 } },
@@ -439,7 +439,7 @@ describe('the messages sent', () => {
     expect(within(found).getByText('0.065 ريال سعودي')).toBeTruthy();
   });
 
-  test('cost nothing that is known where no prices are configured, and none waits once all are confirmed', async () => {
+  test('show no cost without prices, and no waiting messages once all are confirmed', async () => {
     const { cost: _, ...unpriced } = sentMessages;
     render(<UsageDashboard client={owner({ ...unpriced, failed: 3 })} now={now} />);
     const { found, terms } = await section('Messages sent');
@@ -447,14 +447,14 @@ describe('the messages sent', () => {
     expect(within(found).queryByText('Cost so far')).toBeNull();
   });
 
-  test('are said to be none where none was sent', async () => {
+  test('are said to be none if none was sent', async () => {
     const none = { sent: 0, delivered: 0, read: 0, failed: 0, byKind: {}, byCategory: {}, days: [], cost: { currency: 'SAR', amount: '0.00' } };
     render(<UsageDashboard client={owner(none)} now={now} />);
     const { found } = await section('Messages sent');
     expect(found.textContent).toBe('Messages sentThis monthNo message was sent this month.');
   });
 
-  test('aren’t shown of a server that doesn’t count them', async () => {
+  test('aren’t shown if the server doesn’t count them', async () => {
     render(<UsageDashboard client={owner(undefined)} now={now} />);
     await screen.findByRole('region', { name: 'Latest conversations' });
     expect(screen.queryByRole('region', { name: 'Messages sent' })).toBeNull();
@@ -466,7 +466,7 @@ describe('the messages sent', () => {
   });
 });
 
-test('what can’t be shown leaves a message and no blank page', async () => {
+test('a fault while showing leaves a message and no blank page', async () => {
   const broken = { restaurantId: 'r1' } as RestaurantUsage; // from a client of the host's own, which checks nothing
   const error = console.error;
   console.error = () => {};
@@ -478,7 +478,7 @@ test('what can’t be shown leaves a message and no blank page', async () => {
   }
 });
 
-test('an answer that isn’t the shape is told with its request', async () => {
+test('an answer of the wrong shape is shown with its request’s id', async () => {
   const fault = Object.assign(new Error('x'), { status: 200, code: 'invalid_response', requestId: 'q7' });
   render(<UsageDashboard client={ownerOf(() => Promise.reject(fault))} now={now} />);
   expect((await screen.findByRole('alert')).textContent).toContain('q7');
@@ -503,7 +503,7 @@ test('what failed is read again once the connection is back', async () => {
 });
 
 describe('an administrator’s place', () => {
-  test('is told for each step, and followed where a router sets it', async () => {
+  test('is reported at each step, and follows a router that sets it', async () => {
     const user = userEvent.setup();
     const { client, asked } = administrator(45);
     const steps: string[] = [];
@@ -522,7 +522,7 @@ describe('an administrator’s place', () => {
     expect(steps.at(-1)).toBe('push ');
   });
 
-  test('beyond the last page is the last one', async () => {
+  test('beyond the last page shows the last page', async () => {
     render(<UsageDashboard client={administrator(45).client} now={now} place={undefined} />);
     const user = userEvent.setup();
     const page = await screen.findByRole('spinbutton', { name: 'Page' });
@@ -532,7 +532,7 @@ describe('an administrator’s place', () => {
   });
 });
 
-test('an administrator’s search is the API’s, from its second letter on', async () => {
+test('an administrator’s search asks the API from the second letter on', async () => {
   const user = userEvent.setup();
   const { client, asked } = administrator(45);
   const counting: AdministratorClient = {
@@ -560,7 +560,7 @@ test('an administrator sees how many are nearing their limit, before looking at 
   expect((await screen.findByText('2', { selector: '.sud-count' })).parentElement!.textContent).toBe('Nearly used up2');
 });
 
-test('an administrator sorts all restaurants, and is told where there are too many', async () => {
+test('an administrator sorts all restaurants, and is told if there are too many', async () => {
   const user = userEvent.setup();
   const { client } = administrator(45);
   let total = 45;

@@ -21,7 +21,7 @@ test.each([
   expect(makeFormat('ar', 'UTC').ago(at, now)).toBe(arabic);
 });
 
-test('goes by the days of the zone', () => {
+test('counts days by the zone', () => {
   const late = new Date('2026-11-24T22:00:00.000Z'); // 01:00 on the 25th in Riyadh
   expect(makeFormat('en', 'UTC').ago('2026-11-24T19:00:00.000Z', late)).toBe('3 hours ago');
   expect(makeFormat('en', 'Asia/Riyadh').ago('2026-11-24T19:00:00.000Z', late)).toBe('yesterday');

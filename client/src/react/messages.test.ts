@@ -14,7 +14,7 @@ test('each language says everything, with the same values filled in', () => {
   expect(Object.keys(messages.ar)).toEqual(Object.keys(messages.en));
 });
 
-test('fills in what is given, as it is', () => {
+test('fills in values unchanged', () => {
   expect(fill('{from}–{to} of {total}', { from: '1', to: '$&', total: '{from}' })).toBe('1–$& of {from}');
   expect(fill('{other}', {})).toBe('{other}');
 });

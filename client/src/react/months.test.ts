@@ -9,7 +9,7 @@ test('shows six months, those without a record too', () => {
     .toEqual(['2025-9: 0', '2025-10: 0', '2025-11: 3', '2025-12: 0', '2026-1: 0', '2026-2: 7']);
 });
 
-test('shows none of what is older', () => {
+test('shows no months older than those', () => {
   expect(shown([{ year: 2025, month: 8, conversationCount: 9 }], '2026-02-10T00:00:00Z')).not.toContain('2025-8: 9');
   expect(shown([], '2026-02-10T00:00:00Z').at(-1)).toBe('2026-2: 0');
 });
@@ -22,7 +22,7 @@ const november = {
   year: 2026, month: 11, timeZone: 'Asia/Riyadh', startsAt: '2026-10-31T21:00:00.000Z', resetsAt: '2026-11-30T21:00:00.000Z',
 };
 
-test('goes by the API’s month, whatever the clock says', () => {
+test('uses the API’s month, whatever the clock says', () => {
   const inRiyadh = new Date('2026-10-31T22:00:00.000Z'); // 01:00 on 1 November in Riyadh
   expect(currentMonth(november, inRiyadh)).toMatchObject({ year: 2026, month: 11 });
   expect(lastMonths([], currentMonth(november, inRiyadh)).at(-1)).toMatchObject({ year: 2026, month: 11 });

@@ -9,10 +9,10 @@ test.each<Partial<Place>>([
   expect(placeFromQuery(query)).toEqual(placeOf(place));
 });
 
-test('the start needs no words', () => {
+test('the start has an empty address', () => {
   expect(placeToQuery({}).toString()).toBe('');
 });
 
-test.each(['page=0', 'page=-1', 'page=x', 'limit=7', 'sort=up', 'filter=none', 'threshold=2', 'restaurant='])('%s is as at the start', (query) => {
+test.each(['page=0', 'page=-1', 'page=x', 'limit=7', 'sort=up', 'filter=none', 'threshold=2', 'restaurant='])('%s is shown like the start', (query) => {
   expect(placeFromQuery(new URLSearchParams(query))).toEqual(placeOf({}));
 });
