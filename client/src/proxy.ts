@@ -60,8 +60,8 @@ export function usageProxy(options: UsageProxyOptions): (request: Request) => Pr
     if (isTopUp ? request.method !== 'POST' : request.method !== 'GET' && request.method !== 'HEAD') {
       return refusal(405, 'method_not_allowed', 'This method is not allowed here.', { Allow: isTopUp ? 'POST' : 'GET, HEAD' });
     }
-    // Another site's form or script can send a request with the user's cookies, but not with this content type, for which the
-    // browser first asks this server.
+    // Another site's form or script can send a request with the user's cookies. With this content type it can't: the browser
+    // would first ask this server, which doesn't allow it.
     if (isTopUp && !/^application\/json\s*(;|$)/i.test(request.headers.get('Content-Type') ?? '')) {
       return refusal(415, 'invalid_body', 'The body must be sent as application/json.');
     }

@@ -7,8 +7,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/circuit"
 )
 
-// TestCircuit follows a breaker from the first failure to its longest pause. Package cachetest compares servers with the
-// rule.
+// TestCircuit follows a breaker from the first failure to its longest pause. Package cachetest checks that each kind of cache
+// follows the same rule.
 func TestCircuit(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_795_435_200_000)

@@ -165,8 +165,8 @@ func TestAnySequence(t *testing.T) {
 	}
 }
 
-// TestEmptied: the cache loses its content in the middle of a burst. An instance that notices seeds a new log with the starts
-// that it knows. For the others it assumes as many starts as the rule may have allowed.
+// TestEmptied: the cache loses its content in the middle of a burst. The first instance to notice the loss starts a new log
+// with the starts that it knows, and assumes that the other instances have used up the rest of the limit.
 func TestEmptied(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {

@@ -166,8 +166,8 @@ func TestForeignStatusIsRefused(t *testing.T) {
 	}
 }
 
-// A status that can't be taken now is posted again. A status that never can be isn't, and neither is a message posted to the
-// address for statuses.
+// Twilio posts a status again if it couldn't be taken at the moment. It doesn't if the status can never be taken, or if a
+// message was posted to the address for statuses.
 func TestStatusThatNobodyTakesIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := &statuses{err: outage.ErrUnavailable}

@@ -89,8 +89,8 @@ func keysOf(calls []call) map[string]int {
 	return keys
 }
 
-// keyOf returns the key of a call, which is the same for the same call in another message. For a read it is the content.
-// Writes have other ids and times in each message, so the key has only their tables and expressions.
+// keyOf returns the key by which the record has a call's answer. The key of a read is its content. A write has other ids and
+// times in each message, so its key has only its tables and expressions.
 func keyOf(target string, body []byte) string {
 	_, operation, _ := strings.Cut(target, ".")
 	switch operation {

@@ -238,8 +238,8 @@ type part struct {
 	ids       []string
 }
 
-// read sets the ids of parts. An exact part gets all ids of its bucket that reach the share, in order; any other part gets
-// the ids from skip to end.
+// read sets the ids of each part. A part that is read exactly gets, in order, all ids of its bucket whose used share reaches
+// the part's share; any other part gets the ids from skip to end.
 func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) error {
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))

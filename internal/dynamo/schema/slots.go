@@ -81,8 +81,8 @@ func (mv Move) OnlySlot(at time.Time) table.Expression {
 	return e.And(table.Expression{Remove: SlotAttribute(slot)})
 }
 
-// OutdatedSlots returns the attributes of the slots that are out of date or free after the restaurant's latest message
-// changes from before to latest.
+// OutdatedSlots returns the attributes of the slots that hold no current count once the restaurant's latest message is at
+// latest, and was at before.
 func OutdatedSlots(before, latest time.Time) string {
 	var outdated []string
 	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)

@@ -251,8 +251,8 @@ func TestEndedSessionsOfBothForms(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsSurviveCrashes: a message opens a session in place of an ended one, and the process dies after any of its
-// writes. The message is repeated, or never, and a later message comes when its session has ended too. No session is lost.
+// TestEndedSessionsSurviveCrashes: a message opens a session after an ended one, and the process dies after any of its
+// writes. Twilio may repeat the message or not. A later message comes after the second session's end too. No session is lost.
 func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	for writes := range 6 {
