@@ -30,7 +30,7 @@ func answer(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// client returns a real client with the configuration under test, whose server is handler.
+// client returns a real client with the configuration under test, and handler as its server.
 func client(t *testing.T, handler http.HandlerFunc) *dynamodb.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)

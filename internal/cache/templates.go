@@ -60,7 +60,7 @@ func ParseTemplateCategories(environ []string) map[string]delivery.Category {
 	return categories
 }
 
-// sidEntries returns the entries of the list, and those of the single variables.
+// sidEntries returns the entries of the list and of the single variables.
 func sidEntries(environ []string) (listed, single []sidEntry) {
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")

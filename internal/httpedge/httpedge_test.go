@@ -29,7 +29,7 @@ func (e operators) Unwrap() error { return e.error }
 
 func (operators) LogLevel() slog.Level { return slog.LevelError }
 
-// do sends a request to an edge whose routes fail or answer in different ways. It returns the answer and the only log line.
+// do sends a request to an edge with routes that fail or answer in different ways. It returns the answer and the only log line.
 func do(t *testing.T, method, path string) (*httptest.ResponseRecorder, map[string]any) {
 	t.Helper()
 	answers := map[string]func(*httpedge.Call) (any, error){

@@ -22,8 +22,8 @@ var skews = []time.Duration{0, 2 * time.Second, -2 * time.Second, time.Second, -
 
 // TestSimulation: in virtual time, new customers of as many merchants come to instances with different clocks, at once or
 // over some minutes. Meanwhile the cache is emptied, Sufrah is down, or instances are killed. In no minute do more than
-// twenty jobs call Sufrah, no job is lost, and none fails unless Sufrah does. The log compares the waits for menus with those
-// under the original rule: twenty at the start of each fixed minute.
+// twenty jobs call Sufrah, no job is lost, and none fails unless Sufrah does. The log compares the waits for menus with the
+// waits under the original rule: twenty at the start of each fixed minute.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

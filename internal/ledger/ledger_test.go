@@ -48,7 +48,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 func midnight(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// newLedger returns a ledger whose pages are named A, B, C and so on, and its log.
+// newLedger returns a ledger with pages named A, B, C and so on, and its log.
 func newLedger(s ledger.Store) (*ledger.Ledger, *bytes.Buffer) {
 	pages := 0
 	log := new(bytes.Buffer)

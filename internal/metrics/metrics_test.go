@@ -40,7 +40,7 @@ type document struct {
 	} `json:"_aws"`
 }
 
-// units are those of the specification's units that this package uses.
+// units are the units of the specification that this package uses.
 var units = []string{"Count", "Milliseconds"}
 
 // validate returns the faults of a line by CloudWatch's specification of the embedded metric format: by its JSON schema, and

@@ -189,7 +189,7 @@ func TestEmptied(t *testing.T) {
 		if d := wait(t, limiters[0], "w0"); d != 0 {
 			t.Errorf("a minute later it is told %v", d)
 		}
-		// An instance whose known starts are all older than a minute believes the cache.
+		// An instance that knows no start of the last minute believes the cache.
 		c.advance(time.Hour)
 		server.Clear(t)
 		if d := wait(t, limiters[1], "x"); d != 0 {

@@ -124,7 +124,7 @@ func TestWindowInOutages(t *testing.T) {
 	})
 }
 
-// TestWindowWithoutTime: a caller whose context has ended says nothing about the server.
+// TestWindowWithoutTime: the end of a caller's context says nothing about the server.
 func TestWindowWithoutTime(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {

@@ -35,7 +35,7 @@ type OperatorClient interface {
 	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
 }
 
-// DeadLetter is a message whose job could not be carried out.
+// DeadLetter is a message with a job that could not be carried out.
 type DeadLetter struct {
 	MessageID string // in the dead-letter queue
 	// Reason is the reason that no further attempt was made, "" if the message was tried as often as the queue allows.

@@ -24,7 +24,7 @@ var (
 // Error is a failed call. Its text contains neither the key nor any part of the answer's body.
 type Error struct {
 	Op         string        // the requested list: "categories", "branches" or "products"
-	MerchantID string        // the merchant whose list was requested
+	MerchantID string        // the merchant of the requested list
 	StatusCode int           // 0 if there was no answer
 	RetryAfter time.Duration // the wait that Sufrah asked for; 0 if none
 	Permanent  bool          // the same call can't succeed later

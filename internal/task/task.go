@@ -56,7 +56,7 @@ func (t *Task[T]) Wait() (T, error) {
 	return t.value, t.err
 }
 
-// Group is an errgroup.Group whose Wait returns a panic as an error.
+// Group is an errgroup.Group. Its Wait returns a panic as an error.
 type Group struct{ group *errgroup.Group }
 
 // WithContext returns a Group and its context, which ends when a function fails or all have returned.

@@ -37,7 +37,7 @@ const (
 	maxCalls = 400
 )
 
-// The names and namespaces of the calls. X-Ray draws a node for each name; the namespace says whose service it is.
+// The names and namespaces of the calls. X-Ray draws a node for each name; the namespace says which provider has the service.
 var (
 	nodes      = [kinds]string{"DynamoDB", "ElastiCache", "Sufrah API", "Twilio", "SQS", "Secrets Manager", "wait"}
 	namespaces = [kinds]string{"aws", "remote", "remote", "remote", "aws", "aws", ""}

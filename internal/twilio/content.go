@@ -72,7 +72,7 @@ func (c *Contents) Find(ctx context.Context, accountSID, name string, after time
 	return newest.SID, nil
 }
 
-// Older returns SIDs of contents whose names begin with a prefix and that were made before a time. more says
+// Older returns SIDs of contents that were made before a time, with names that begin with a prefix. more says
 // whether there may be others.
 func (c *Contents) Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error) {
 	found, err := c.search(ctx, accountSID, url.Values{

@@ -45,7 +45,7 @@ func (t tokens) AuthToken(_ context.Context, accountSID string) (string, error) 
 
 var known = tokens{of: map[string]string{masterSID: "master-token", ownSID: "own-token"}}
 
-// setupSender returns a sender whose Twilio is the handler, and its log.
+// setupSender returns a sender with the handler as its Twilio, and its log.
 func setupSender(t *testing.T, handler http.Handler, tokens twilio.Tokens) (*twilio.Sender, *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -5,7 +5,7 @@ import "time"
 // Merge combines the counts of two sources for a month. For each day, and for the top-ups, the larger count wins.
 // The total is the larger total, but not less than the sum of the days. Merging a source again, or a source that knows less,
 // changes nothing. If both sources are right, the result never exceeds the truth. If both counted some conversations of a
-// day, those that only one of them counted may be lost, because nobody can tell them from the others.
+// day, a conversation that only one of them counted may be lost, because nobody can tell it from the others.
 func (c MonthCount) Merge(other MonthCount) MonthCount {
 	merged := MonthCount{
 		Conversations:    max(c.Conversations, other.Conversations),

@@ -25,7 +25,7 @@ type Record struct {
 	Restaurant restaurant.Restaurant
 	Bot        *restaurant.Bot // nil if the restaurant has no bot
 	Activity   Activity
-	Months     map[Month]MonthCount // those of the requested months that have a record
+	Months     map[Month]MonthCount // the requested months that have a record
 }
 
 // Activity has the times of a restaurant's messages. A zero time means that there was none.
@@ -79,8 +79,8 @@ type Store interface {
 
 // Registry has the records of all restaurants.
 type Registry interface {
-	// Usage returns a restaurant's record, with those of the given months that exist. It fails with restaurant.ErrNotFound if
-	// the restaurant doesn't exist.
+	// Usage returns a restaurant's record, with the records of the given months if they exist. It fails with
+	// restaurant.ErrNotFound if the restaurant doesn't exist.
 	Usage(ctx context.Context, restaurantID string, months []Month) (Record, error)
 
 	// RestaurantOfBot returns the restaurant of the bot with an id. It fails with restaurant.ErrNotFound if no bot or several

@@ -390,7 +390,7 @@ func TestFiltersAdmitTheirRestaurants(t *testing.T) {
 	}
 }
 
-// broken is a store whose methods fail with err and count their calls.
+// broken is a store. Its methods fail with err and count their calls.
 type broken struct {
 	usage.Store
 	err   error
@@ -417,7 +417,7 @@ func (b *broken) Directory(context.Context) (usage.Directory, error) {
 	return nil, b.err
 }
 
-// brokenPage is a directory whose pages can't be read.
+// brokenPage is a directory with unreadable pages.
 type brokenPage struct {
 	usage.Directory
 	err error

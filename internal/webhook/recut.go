@@ -9,7 +9,7 @@ import (
 )
 
 // marker recognises a parameter that we act on in the signed text: by its name and the beginning of its value. alike are
-// Twilio's other parameters whose names end the same.
+// Twilio's other parameters with the same ending.
 type marker struct {
 	name  string
 	value func(string) bool // reports whether the text after the name begins like the value
@@ -24,7 +24,7 @@ var markers = []marker{
 	{"ExternalUserId", beginsWithUserID, []string{"ParentExternalUserId"}},
 }
 
-// has reports whether a parameter is the marker's own or one of alike. A parameter that has swallowed other text is no valid
+// has reports whether a parameter is the marker's own or one of alike's. A parameter that has swallowed other text is no valid
 // number or id, and its reader refuses it. Parameters in alike have no reader, so their length is checked here.
 func (m marker) has(p parameter) bool {
 	return p.name == m.name || slices.Contains(m.alike, p.name) && (len(p.value) == sidLength || m.name == "ExternalUserId")
@@ -41,7 +41,7 @@ func beginsWithSID(s string) bool { return len(s) >= sidLength && twilioSID(s[:s
 // parameter is a name with a single value.
 type parameter struct{ name, value string }
 
-// recut reports whether a form may be another signed form whose text was cut into parameters at other places.
+// recut reports whether a form may be another signed form, cut into parameters at other places.
 //
 // Twilio signs the sorted names and values without anything between them, so the holder of a signed form can cut its text
 // anew: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another restaurant. The true sender,

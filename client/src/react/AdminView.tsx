@@ -26,7 +26,7 @@ export function AdminView({ client, revision, place: given, onPlace }: {
 }) {
   const [own, setOwn] = useState(() => placeOf(given));
   const place = given === undefined ? own : placeOf(given);
-  const [left, setLeft] = useState<string>(); // the restaurant whose button gets the focus back
+  const [left, setLeft] = useState<string>(); // the restaurant with the button that gets the focus back
   const latest = useRef({ place, onPlace });
   latest.current = { place, onPlace };
   const go: Go = useCallback((change, kind = 'push') => {

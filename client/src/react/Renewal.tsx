@@ -7,7 +7,7 @@ import { fill } from './messages.js';
 const usualAmount = 1000;
 const most = 1_000_000;
 
-/** The restaurant whose allowance is changed, and its effective limit now. */
+/** The restaurant that gets the top-up, and its effective limit now. */
 export interface Target {
   id: string;
   name: string;

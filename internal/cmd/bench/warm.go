@@ -21,7 +21,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// invocation is an event whose handling is measured.
+// invocation is an event of which the handling is measured.
 type invocation struct {
 	name, function string
 	event          func(n int) events.APIGatewayV2HTTPRequest // returns the nth event
@@ -151,7 +151,7 @@ func (b *bench) warmUp(ctx context.Context, i invocation) (*warmed, error) {
 		r.URL.Path = devstack.DynamoDBPath
 		b.server.ServeHTTP(w, r)
 	}))}
-	// Each warming up has its own messages: the stack would take an earlier one's for repeats.
+	// Each warming up has its own messages: the stack would take the messages of an earlier warming up for repeats.
 	b.warmUps++
 	first := b.warmUps * mostEvents
 	w.event = func(n int) events.APIGatewayV2HTTPRequest { return i.event(first + n) }

@@ -42,7 +42,7 @@ const nearing = 60
 // started is the time at which counting begins.
 var started = time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
 
-// count counts the operations whose names match, on tables with the given number of restaurants. The operations that use the
+// count counts the operations with matching names, on tables with the given number of restaurants. The operations that use the
 // cache are counted twice: the second time, the cache is in a table.
 func count(ctx context.Context, restaurants int, matching *regexp.Regexp) ([]cost, error) {
 	parsed, err := sam.Load("template.yaml")

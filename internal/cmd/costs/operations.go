@@ -28,7 +28,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/webhook"
 )
 
-// operation is an operation whose cost is counted. before prepares it uncounted: afterwards the instance knows the credential
+// operation is an operation with a counted cost. before prepares it uncounted: afterwards the instance knows the credential
 // and the restaurant, as it does except right after its start.
 type operation struct {
 	name   string
@@ -99,7 +99,7 @@ func (s *subject) jobDone() error {
 	return errors.New("no job was carried out in a minute")
 }
 
-// subject is the functions whose operations are counted, with their stack.
+// subject is the functions of the counted operations, with their stack.
 type subject struct {
 	context.Context
 	stack     *devstack.Stack

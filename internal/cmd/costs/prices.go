@@ -31,7 +31,7 @@ var rows = []row{
 	{"messages that open a conversation", []string{"message that opens a session"}, 1, 1.40, 0.90, 0, 1},
 	{"messages that are answered with a menu", []string{"menu from the cache"}, 1, 3.20, 1.25, 0.45, 1},
 	{"new customers: welcome and job", []string{"first message ever", "bootstrap job"}, 1, 6.73, 3.40, 3.45, 2},
-	// Without the NAT gateway, whose share is 0.45 of a menu and 2.25 of a new customer.
+	// Without the NAT gateway, which adds 0.45 for a menu and 2.25 for a new customer.
 	{"messages that are answered with a menu, cache in a table", []string{"menu from the cache" + inTable}, 1, 3.20, 1.25, 0, 1},
 	{"new customers: welcome and job, cache in a table", []string{"first message ever", "bootstrap job" + inTable}, 1, 6.73, 3.40, 1.20, 2},
 	{"repeated deliveries", []string{"repeat of a message"}, 1, 1.40, 0.90, 0, 1},

@@ -133,7 +133,8 @@ func shownEffects(table string, lines ...string) string {
 
 var redriveEffect = regexp.MustCompile(`\b(run|dropped|stays)\b`)
 
-// TestMaxAgeIsTheTemplates: without a flag, sufrahctl names those jobs late that the worker of a stack with default parameters drops.
+// TestMaxAgeIsTheTemplates: without a flag, sufrahctl calls a job late if the worker of a stack with default parameters drops
+// it.
 func TestMaxAgeIsTheTemplates(t *testing.T) {
 	t.Parallel()
 	parsed, err := sam.Load("../../../template.yaml")

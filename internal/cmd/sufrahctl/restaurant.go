@@ -71,7 +71,7 @@ func (f botFlags) given() bool {
 	return f.BotID != nil || f.Phone != nil || f.AccountSID != nil || f.Owner != nil || f.PerDay != nil || f.PerMinute != nil
 }
 
-// apply changes the settings whose flags were given.
+// apply changes the settings with a given flag.
 func (f botFlags) apply(bot *restaurant.Bot) error {
 	set(&bot.ID, f.BotID)
 	set(&bot.TwilioAccountSID, f.AccountSID)

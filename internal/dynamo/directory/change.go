@@ -62,7 +62,7 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 const MaxEntered = 8
 
 // Enter returns the writes that enter restaurants in the directory, for one transaction with the restaurants themselves.
-// There is at most one write for each restaurant, four more, and those for their words. It fails with *FullError.
+// There is at most one write for each restaurant, four more, and the writes for their words. It fails with *FullError.
 func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
 	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
 	entered := make(map[string][]entry) // by page item

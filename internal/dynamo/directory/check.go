@@ -16,7 +16,7 @@ type Difference struct {
 }
 
 // Check compares the directory with the restaurants and their bots, and writes nothing. It returns the number of restaurants
-// and every difference: first those of the whole directory, then those of restaurants, by their ids. Rebuild mends all of
+// and every difference: first the differences of the whole directory, then of restaurants, by id. Rebuild mends all of
 // them, with two exceptions that a person must decide: a number or id with two owners, and an id that is a word of the API's
 // paths. Check fails with outage.ErrUnavailable, also if the directory changes during each attempt.
 func (d *Directory) Check(ctx context.Context) (restaurants int, found []Difference, err error) {

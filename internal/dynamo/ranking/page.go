@@ -122,7 +122,7 @@ func (k *ranks) readCounts(it table.Item) error {
 	return in.Err
 }
 
-// bucket has the restaurants of a whole percentage: those without a bot one by one, the others as a number for each leaf.
+// bucket has the restaurants of a whole percentage: the ids of those without a bot, and for the others a number for each leaf.
 type bucket struct {
 	percent    int64
 	withoutBot []filled // the fullest first, and by id if equal
@@ -238,8 +238,8 @@ type part struct {
 	ids       []string
 }
 
-// read sets the ids of each part. A part that is read exactly gets, in order, all ids of its bucket whose used share reaches
-// the part's share; any other part gets the ids from skip to end.
+// read sets the ids of each part. A part that is read exactly gets, in order, all ids of its bucket with a used share that
+// reaches the part's share; any other part gets the ids from skip to end.
 func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) error {
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))
@@ -307,8 +307,8 @@ func together(ctx context.Context, reads []func(context.Context) error) error {
 	return group.Wait()
 }
 
-// readLeaf returns the ids of a leaf's restaurants with a percentage between least and most: those at the positions from from
-// to to, or, if all is set, every one from from on, even if there are more by now.
+// readLeaf returns the ids of a leaf's restaurants with a percentage between least and most: the ids at the positions from
+// from up to to. If all is set, it returns all ids at from and later, even if there are more by now.
 func (k *ranks) readLeaf(ctx context.Context, leaf int, least, most int64, from, to int, all bool, defaultLimit int64) ([]string, error) {
 	if most == idle {
 		ids, err := k.readIdle(ctx, leaf, defaultLimit)

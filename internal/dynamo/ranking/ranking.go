@@ -21,7 +21,7 @@ const (
 	// mostPercent is the last place of a month's board, for restaurants that have used this percentage or more.
 	mostPercent = 200
 
-	// listedMonths is the number of a restaurant's newest months whose places are set: the current month, and the month
+	// listedMonths is the number of a restaurant's newest months that have a place: the current month, and the month
 	// before, which is still current in another time zone.
 	listedMonths = 2
 

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// reindexWriters is the number of restaurants whose places are set at the same time.
+	// reindexWriters is how many restaurants get their places at the same time.
 	reindexWriters = 16
 	// movesTogether is the number of a leaf's restaurants in one transaction, which takes at most a hundred writes.
 	movesTogether = 32

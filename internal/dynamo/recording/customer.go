@@ -97,7 +97,7 @@ func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, use
 	return r.countOpening(ctx, m, opened)
 }
 
-// link writes the alias of a customer whose item names the BSUID. If the BSUID has a customer of its own, it merges the two
+// link writes the alias of a customer after the item names the BSUID. If the BSUID has a customer of its own, it merges the two
 // and returns the remaining session.
 func (r *Recorder) link(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	err := r.db.Put(ctx, r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), table.Expression{

@@ -430,7 +430,7 @@ func (s session) remember(m conversation.Message, id []byte) table.Expression {
 }
 
 // add records a message that extend refuses: a message older than the session's latest, or a message of a session that has no
-// ids yet or whose newer set is full.
+// ids yet or a full newer set.
 func (r *Recorder) add(ctx context.Context, m conversation.Message, id []byte, seen session) (conversation.Recorded, error) {
 	e := seen.remember(m, id).And(table.Expression{
 		Set: "#counted = if_not_exists(#counted, #opened)",

@@ -54,7 +54,7 @@ type CacheServer interface {
 	Close()
 }
 
-// Cache returns the client of the cache, whose failures are counted in a metric. It doesn't dial yet.
+// Cache returns the client of the cache. A metric counts its failures. It doesn't dial yet.
 func Cache(settings config.Cache, account config.AWS, now func() time.Time, meter *metrics.Writer) (CacheServer, error) {
 	failed := func() { meter.Write(metrics.Count(metrics.CacheCommandFailed, 1)) }
 	if settings.Table != "" {

@@ -317,7 +317,7 @@ func (s *stories) report() {
 	}
 }
 
-// work hands jobs of the given ages to a worker whose environment begins with the given variable.
+// work hands jobs of the given ages to a worker with the given variable first in its environment.
 func (s *stories) work(variable string, ages ...time.Duration) {
 	s.t.Helper()
 	environ, err := s.FunctionEnvironment(welcomebootstrap.Name)
@@ -581,7 +581,7 @@ func (m *manual) checkQuery(where string, groups []string, text string) {
 		}
 		for _, e := range m.logGroups[group] {
 			maps.Copy(fields, e.fields(messages...))
-			maps.Copy(fields, e.lines[""]) // API Gateway's own log, whose lines have no message
+			maps.Copy(fields, e.lines[""]) // API Gateway's own log, with no message in its lines
 			for message := range e.lines {
 				written[message] = true
 			}

@@ -30,7 +30,7 @@ const (
 )
 
 // Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes any free port. changes
-// change the stack's options, whose BaseURL is not set yet. Serve returns when the stack answers requests. It fails with
+// change the stack's options, before BaseURL is set. Serve returns when the stack answers requests. It fails with
 // ErrPortTaken if the port is in use.
 func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := sam.Load(templatePath)

@@ -37,7 +37,7 @@ func TestTimeIsAccountedFor(t *testing.T) {
 		return found[len(found)-1]
 	}
 
-	s.behave("twilio", `{"latencyMs": 300, "callbackDelayMs": 60000}`) // late callbacks, whose lines would come in between
+	s.behave("twilio", `{"latencyMs": 300, "callbackDelayMs": 60000}`) // late callbacks: their lines would come in between
 	s.write("+966500000041", exampleNumber, "hello", true)
 	s.behave("twilio", `{"callbackDelayMs": 60000}`)
 	welcome := last("request")

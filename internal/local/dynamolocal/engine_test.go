@@ -53,7 +53,7 @@ var (
 	}
 )
 
-// noon is the time of these tests, whose clocks stand still.
+// noon is the time of these tests: their clocks stand still.
 var noon = time.Date(2025, 10, 20, 12, 0, 0, 0, time.UTC)
 
 // setup returns an engine with the users and orders tables and the SDK's client for it.

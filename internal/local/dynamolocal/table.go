@@ -202,7 +202,7 @@ func (t *table) store(key string, old, changed document) units {
 }
 
 // store updates the index's entry and returns the units. An unchanged entry takes none. An entry that is added, removed or
-// changed takes one write's. An entry with a changed key takes two writes': one to delete it, one to make another.
+// changed takes the units of one write. An entry with a changed key takes the units of two, a deletion and a new entry.
 func (i *index) store(old, changed document) float64 {
 	oldKey, oldEntry := i.entry(old)
 	newKey, newEntry := i.entry(changed)

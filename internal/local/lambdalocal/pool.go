@@ -10,7 +10,7 @@ import (
 )
 
 // Pool scales a function as Lambda does: simultaneous invocations get separate instances, which are kept for later
-// invocations. If an instance has ended, for any reason, an invocation that needs another gets a new one.
+// invocations. If an instance has ended, for any reason, the next invocation starts a new instance.
 type Pool struct {
 	function Function
 

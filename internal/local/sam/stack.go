@@ -13,7 +13,7 @@ import (
 type stack struct {
 	template   *Definition
 	name       string
-	conditions map[string]bool     // conditions whose values are known
+	conditions map[string]bool     // conditions with known values
 	deciding   map[string]struct{} // conditions being resolved, to detect a condition that depends on itself
 }
 

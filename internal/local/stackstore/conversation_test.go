@@ -282,8 +282,8 @@ func TestEndedSessionsSurviveCrashes(t *testing.T) {
 	}
 }
 
-// TestOpeningsMeet: two messages at the same moment both find no open session. The one that is written first opens a session,
-// and the other belongs to it. That holds for new and for returning customers.
+// TestOpeningsMeet: two messages at the same moment both find no open session. The message that is written first opens a
+// session, and the other belongs to it. That holds for new and for returning customers.
 func TestOpeningsMeet(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -247,7 +247,7 @@ func userIDOf(knownAs string) string {
 	return ""
 }
 
-// Restaurants returns those of the ids' restaurants that exist, by id. It fails with outage.ErrUnavailable.
+// Restaurants returns the existing restaurants with the ids, by id. It fails with outage.ErrUnavailable.
 func (s *Store) Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error) {
 	found := make(map[string]restaurant.Restaurant, len(ids))
 	if len(ids) == 0 {

@@ -85,7 +85,7 @@ func TestEngineCancellationReasons(t *testing.T) {
 	}
 }
 
-// TestEngineLostAnswers: a write whose answer was lost is repeated by the SDK, and counts once.
+// TestEngineLostAnswers: if the answer to a write is lost, the SDK repeats the write, and it counts once.
 func TestEngineLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []string{"PutItem", "UpdateItem", "TransactWriteItems"} {

@@ -89,7 +89,7 @@ func (nothing) Allow(context.Context, string, int64) bool { return true }
 
 const guest = "+966500000001"
 
-// welcomed is a service with a customer whose session is open and who was sent the template SM1.
+// welcomed is a service with a customer who has an open session and was sent the template SM1.
 type welcomed struct {
 	*conversation.Service
 	t      *testing.T

@@ -607,7 +607,7 @@ func lost(next http.RoundTripper) roundTrip {
 	}
 }
 
-// TestLostAnswers: a write whose answer was lost is neither refused nor done twice.
+// TestLostAnswers: a write with a lost answer is neither refused nor done twice.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	bot := restaurant.Bot{ID: "bot", PhoneNumber: "+966110000001"}

@@ -37,7 +37,7 @@ type Store interface {
 
 // RestaurantStore stores restaurants and the directory that lists them.
 type RestaurantStore interface {
-	// Restaurants returns those of the ids' restaurants that exist, by id.
+	// Restaurants returns the existing restaurants with the ids, by id.
 	Restaurants(ctx context.Context, ids []string) (map[string]restaurant.Restaurant, error)
 	// AddRestaurants adds the restaurants that don't exist yet, each together with its entry in the directory.
 	AddRestaurants(ctx context.Context, restaurants []restaurant.Restaurant) error
@@ -504,7 +504,7 @@ func activitiesOf[T any](valid map[int]T, activity func(T) (restaurantID string,
 	return all
 }
 
-// activities merges activities, and returns the restaurants whose activity changed.
+// activities merges activities, and returns the restaurants with a changed activity.
 func (i Import) activities(ctx context.Context, all map[string]usage.Activity) (map[string]bool, error) {
 	ids := slices.Sorted(maps.Keys(all))
 	moved := make([]bool, len(ids))

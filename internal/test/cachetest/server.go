@@ -44,7 +44,7 @@ type Client interface {
 type Server interface {
 	// Client returns the connection of a further instance.
 	Client(t *testing.T) Client
-	// Behind returns the connection of an instance whose clock is behind. part is the share, from -1 to 1, of the largest
+	// Behind returns the connection of an instance with a clock that is behind. part is the share, from -1 to 1, of the largest
 	// difference that the server tolerates.
 	Behind(t *testing.T, part float64) Client
 	// SetTime sets the time, and lets entries expire by it.

@@ -23,7 +23,7 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// anyPath is the path whose description applies to the answers for unknown paths.
+// anyPath is the path that describes the answers for unknown paths.
 const anyPath = "/api/usage"
 
 // Description is a description of the API with which answers can be compared. It is safe for concurrent use.

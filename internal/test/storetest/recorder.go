@@ -99,7 +99,7 @@ func Record(ctx context.Context, r conversation.Recorder, m conversation.Message
 	return recorded, err
 }
 
-// recordWelcoming is Record for a delivery that has sent the welcome, if it is the one to send it, before it counts.
+// recordWelcoming is Record for a delivery that has sent the welcome, if it is due from this delivery, before it counts.
 func recordWelcoming(ctx context.Context, r conversation.Recorder, m conversation.Message) error {
 	recorded, err := r.Record(ctx, m)
 	if err != nil {
@@ -594,7 +594,7 @@ type stream struct {
 	now      time.Time
 
 	messages []conversation.Message // all messages delivered so far
-	broken   []conversation.Message // messages whose last delivery broke off
+	broken   []conversation.Message // messages with a last delivery that broke off
 	breaks   bool                   // whether deliveries break off at all
 	model    model
 }
@@ -709,7 +709,7 @@ func (s *stream) step() {
 	s.together([]conversation.Message{m})
 }
 
-// draw returns a delivery of a new message, of an old one, or of one in beside.
+// draw returns a delivery of a new message, of an old message, or of a message in beside.
 func (s *stream) draw(beside []conversation.Message) conversation.Message {
 	known := slices.Concat(s.messages, beside)
 	var m conversation.Message

@@ -212,7 +212,7 @@ func testImportOverLive(t *testing.T, l Ledger) {
 	wantEqual(t, "sessions", got, []conversation.Session{later})
 }
 
-// testWelcomeImport: an imported customer whose welcome is due gets it.
+// testWelcomeImport: an imported customer gets a welcome that is due.
 func testWelcomeImport(t *testing.T, l Ledger) {
 	due := session(noon.Add(-time.Hour), noon.Add(-time.Hour))
 	due.Welcomed = false
