@@ -896,7 +896,7 @@ func TestAnyNameGivesAJob(t *testing.T) {
 	})
 }
 
-// TestOneCustomerCannotUseUpTheAnswersOfOthers: a customer who asks without end gets ten answers a minute, and other
+// TestOneCustomerCannotUseUpTheAnswersOfOthers: a customer asking without end gets ten answers a minute, and other
 // customers still get theirs.
 func TestOneCustomerCannotUseUpTheAnswersOfOthers(t *testing.T) {
 	t.Parallel()

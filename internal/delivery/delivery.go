@@ -130,7 +130,7 @@ func ParseStatus(s string) Status {
 // Report is the content of a callback.
 type Report struct {
 	MessageID string // Twilio's SID
-	Customer  string // the customer whom the message was sent to
+	Customer  string // the message's receiver
 	Status    Status
 	ErrorCode int // of a failed message; 0 if none was given
 	Origin    Origin

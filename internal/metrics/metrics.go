@@ -61,8 +61,8 @@ const (
 	EnqueueFailed Name = "EnqueueFailed"
 	AnswerSent    Name = "AnswerSent"
 	AnswerLimited Name = "AnswerLimited"
-	OptedOut      Name = "OptedOut" // customers who opted out
-	OptedIn       Name = "OptedIn"  // customers who opted in again
+	OptedOut      Name = "OptedOut" // opt-outs by customers
+	OptedIn       Name = "OptedIn"  // opt-ins by customers after an opt-out
 
 	// Statuses of messages, by kind: taken by Twilio, and as callbacks report. A repeated callback counts again, so shares of
 	// these numbers are nearly right and sums are not.

@@ -41,7 +41,7 @@ const (
 	unknown   = "message in a session, restaurant not cached"
 )
 
-// The customers who write. Each operation begins in the state that the previous one left.
+// The customers of the messages. Each operation begins in the state that the previous one left.
 const (
 	warmer    = "+966500000001" // writes messages that refresh the instance's knowledge
 	newcomer  = "+966500000002"

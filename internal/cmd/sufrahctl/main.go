@@ -80,7 +80,7 @@ type session struct {
 	out         printer
 	progress    io.Writer
 	log         *slog.Logger
-	identity    func(context.Context) (string, error) // name of the operator who runs the command
+	identity    func(context.Context) (string, error) // the operator's name
 }
 
 // run carries out a command line. It writes the result to out, and its progress to progress.

@@ -36,7 +36,7 @@ import (
 //	optedOutAt              when the customer opted out, until a message opts in
 //	knownAs                 the BSUID of a customer stored under a number
 //
-// The item of a customer who opts out before any session has only optedOutAt and the message's id.
+// After an opt-out before any session, the item has only optedOutAt and the message's id.
 //
 // The same expression extends a session and creates a new customer's, since if_not_exists sets each attribute that only an
 // opening sets. So the write needs no read before it, and a reply leaves after one round trip. The remaining steps follow

@@ -32,7 +32,7 @@ const (
 	UnlimitedID   = "demo-unlimited" // has an unlimited plan
 	NearingID     = "demo-001"       // has used 95 % of its quota
 	UsedUpID      = "demo-002"       // has used all of its quota
-	OwnerNumber   = "+966500000099"  // owner of NearingID, UsedUpID and ExampleID, who gets their quota alerts
+	OwnerNumber   = "+966500000099"  // owner of NearingID, UsedUpID and ExampleID, and receiver of their quota alerts
 
 	AdminKey       = "local-admin-key"       // API key
 	ExampleToken   = "local-pat-clxyz123abc" // PAT for the example restaurant

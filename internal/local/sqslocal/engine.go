@@ -182,7 +182,7 @@ func (e *Engine) lock() time.Time {
 	return now
 }
 
-// notify wakes everybody who waits for a change. The lock must be held.
+// notify wakes all calls that wait for a change. The lock must be held.
 func (e *Engine) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})

@@ -360,7 +360,7 @@ func testNewOwner(t *testing.T, l Ledger) {
 			t.Errorf("message %d of the new owner after the captured webhook is recorded as %+v, want the same customer at %s", i, recorded, customer)
 		}
 	}
-	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // a customer who was known by a user id only now has the number
+	l.record(t, byUserID.of("t0", customer, third, noon.Add(5*time.Minute))) // the customer was known by a user id only
 	l.wantConversations(t, 3)
 	if recorded := l.record(t, owner(third)("t1", 6*time.Minute)); recorded.First || recorded.Opened || recorded.Home != customer {
 		t.Errorf("the third owner, known by a user id, is recorded as %+v, want no new conversation, and home %s", recorded, customer)
