@@ -40,8 +40,7 @@ export interface RenewOptions extends RequestOptions {
   reason?: string | undefined;
   /**
    * Of all calls for a restaurant with the same key, only the first adds anything. Pass a key if you may call again after a
-   * failure, and keep it as long as the person means the same top-up. Default: a new key for each call, which covers the
-   * call's own repetitions.
+   * failure, and a new key for each new top-up. Default: a new key for each call; the call's own repetitions share it.
    */
   idempotencyKey?: string | undefined;
 }
@@ -72,8 +71,8 @@ export interface AdministratorClient {
    */
   alerts(options?: AlertOptions): AlertPages;
   /**
-   * Adds to a restaurant's allowance of this month, exactly once even if the call is repeated. Returns the resulting
-   * allowance.
+   * Adds to a restaurant's allowance of this month, and returns the resulting allowance. The call's own repetitions add nothing;
+   * pass an idempotencyKey if you may call again.
    */
   renew(restaurantId: string, options?: RenewOptions): Promise<Quota>;
 }

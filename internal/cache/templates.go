@@ -150,7 +150,7 @@ func (t *Templates) Warm(ctx context.Context, sids map[string]string) (int, erro
 	return t.server.SetAll(ctx, values, t.ttl)
 }
 
-// SID returns the SID of the template with the key, in lower case; ok is false if it has none.
+// SID returns the SID of the template with a lower-case key, and false if there is none.
 //
 // The function's own environment comes first, and costs no round trip. The cache can't have a newer SID for such a key: a
 // worker of the same deployment wrote it, from the same settings. Only keys missing in the environment are looked up.

@@ -46,8 +46,7 @@ type Store interface {
 }
 
 const (
-	// enterTime is how long the response to Twilio waits for a page. If an entry isn't written by then, a callback completes
-	// it.
+	// enterTime is how long the response to Twilio waits for an entry. A callback makes up for an entry that takes longer.
 	enterTime = time.Second
 	// mostOpen is the largest number of restaurants with open pages in an instance.
 	mostOpen = 1000

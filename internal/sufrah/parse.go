@@ -163,8 +163,8 @@ func (o object) scalar(name string) string {
 	return strings.TrimSpace(s)
 }
 
-// shown is scalar for texts that customers read. Sufrah's editor escapes names for HTML ("Burgers &amp; Fries"), and a chat
-// would show the entities.
+// shown returns scalar's value without HTML's escapes. Sufrah's editor escapes names ("Burgers &amp; Fries"), and a chat would
+// show the entities.
 func (o object) shown(name string) string {
 	return strings.TrimSpace(html.UnescapeString(o.scalar(name)))
 }

@@ -93,7 +93,7 @@ type named struct {
 	body         any
 }
 
-// readNamed returns the result of read for the restaurant with a name, if the token covers it. Otherwise it fails with
+// readNamed reads the restaurant with the id name, or with a bot of that id, if the token covers it. Otherwise it fails with
 // errNotCovered, whether the restaurant exists or not, so that the caller learns nothing about it.
 //
 // A token that lists the restaurant costs one round trip. A token for all restaurants does too if the name is a restaurant's

@@ -40,8 +40,8 @@ func text(n int64) string { return strconv.FormatInt(n, 10) }
 // startScript is package startlog's rule. KEYS: the log, newest first; the epoch; the waiting callers, by the moments that
 // they were given.
 //
-// It returns {wait, epoch, now, number of starts in the log, the newest of them …}, or {-1} if the caller must offer all
-// starts that it knows.
+// It returns {wait, epoch, now, number of starts in the log, the newest of them …}, or {-1} if the log is lost: the
+// caller then offers all starts that it knows.
 const startScript = `
 local now = tonumber(ARGV[1])
 if not now then

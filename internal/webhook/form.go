@@ -143,7 +143,7 @@ const sidLength = len("SM") + 32 // Twilio's ids are two capital letters and 32 
 //
 // Twilio signs names and values without anything between them. So an attacker with a signed form can move the next parameter
 // into the id without changing the signature: the id "SM…0" followed by the parameter NumMedia=0 is signed like the id
-// "SM…0NumMedia0". That would count as another message. So an id that begins like Twilio's must also end like Twilio's.
+// "SM…0NumMedia0". That would count as another message. So nothing may follow a complete Twilio id.
 func validMessageID(id string) bool {
 	if id == "" || len(id) > maxMessageID {
 		return false

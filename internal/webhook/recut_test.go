@@ -20,8 +20,8 @@ func recutOf(t *testing.T, genuine, cut url.Values) url.Values {
 	return cut
 }
 
-// TestFormCutAnewIsRefused: a stranger has captured a form and cuts it anew. Each new form has the signature of the genuine
-// one.
+// TestFormCutAnewIsRefused: a stranger moves the borders between the names and values of a captured form. The signature stays
+// valid.
 func TestFormCutAnewIsRefused(t *testing.T) {
 	t.Parallel()
 	base := func(changes url.Values) url.Values {

@@ -197,11 +197,11 @@ type Stretch struct {
 	Next   *usage.Place // the place after which the list continues; nil at its end
 }
 
-// After returns at most limit restaurants that the filter admits and that follow a place in the list, in the order of IDs, in
-// one round trip.
+// After returns at most limit restaurants that follow a place in the list and that the filter admits, newest first, in one
+// round trip.
 //
-// The place's own page may have no further restaurants. So it reads that page, and as many older pages as fill the limit: at
-// most one page more than at an offset. A restaurant never changes its page, so none is skipped. If Rebuild has replaced the
+// After reads the place's page, and as many older pages as fill the limit, since the place may be the last of its page: at most
+// one page more than at an offset. A restaurant never changes its page, so none is skipped. If Rebuild has replaced the
 // pages, the place is found in the new pages by its time.
 func (s *Snapshot) After(ctx context.Context, filter usage.Filter, place usage.Place, limit int) (Stretch, error) {
 	if len(s.all) == 0 {

@@ -397,8 +397,8 @@ func mergeSets(merged table.Item, name string, items ...table.Item) {
 	}
 }
 
-// countOneLess removes a session from the slot of its latest message, unless the slot is out of date. Slots are informative:
-// after a day, a failure here has no effect any more.
+// countOneLess removes a session from the slot of its latest message, unless the slot is out of date. Slots only
+// inform, so errors are ignored: a day later they don't matter.
 func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, last time.Time) {
 	slot := usage.SlotOf(last)
 	_ = r.updateActivity(ctx, m, table.Expression{

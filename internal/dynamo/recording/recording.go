@@ -155,8 +155,8 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 		recorded.Answer = replyState(marker, m)
 	}
 	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) {
-		// The answer's item has expired, or should have been written long ago, or was just written anew by another copy of
-		// the message.
+		// So late a repeat gets no answer. The answer's item tells nothing: it has expired, was never written, or was just
+		// written by another copy of the message.
 		recorded.Answer = conversation.ReplySettled
 	}
 	return recorded, nil

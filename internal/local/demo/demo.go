@@ -312,9 +312,8 @@ func (t *tenant) topUp(calendar usage.Calendar, now time.Time) {
 	}
 }
 
-// count gives a tenant n conversations in the month that lies age months back. This month's were opened before today, so that
-// the whole day's allowance is left; on the month's first day, and for restaurants that had messages today, they were opened
-// today.
+// count gives a tenant n conversations in the month that lies age months back. In this month they were opened before today,
+// which leaves the day's allowance whole, unless the month has just begun or the restaurant's latest message came today.
 func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
 	last := now.Add(-time.Minute)
 	silent := now.Add(-t.quiet)

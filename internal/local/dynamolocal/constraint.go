@@ -98,8 +98,8 @@ func isTableNameRune(r rune) bool {
 	return r < 0x80 && isNameByte(byte(r)) || r == '.' || r == '-'
 }
 
-// mapKeys checks the table names of a batch, which are the keys of a map. AWS's message quotes the request, in the form that
-// request returns.
+// mapKeys checks the table names of a batch, which are the keys of a map. AWS's message quotes the request:
+// request returns that text.
 func (c *constraints) mapKeys(names []string, request func() string) {
 	malformed := func(name string) bool {
 		var own constraints

@@ -455,8 +455,8 @@ func testWelcome(t *testing.T, l Ledger) {
 	wantEqual(t, "claim", state, conversation.ReplySettled)
 }
 
-// testWelcomeCounted: the write that counts a conversation settles its welcome too, both or neither, and counts it once
-// whatever comes before and after.
+// testWelcomeCounted: one write counts a conversation and settles its welcome, or does neither. No earlier or later call counts
+// the conversation again.
 func testWelcomeCounted(t *testing.T, l Ledger) {
 	first := message("m1", customer, noon)
 	recorded, err := l.Recorder.Record(t.Context(), first)
