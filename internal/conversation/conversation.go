@@ -148,8 +148,8 @@ type Recorder interface {
 	// customer's next message completes it. Only the tally of messages may miss a message then: it is informative.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
-	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It makes one attempt only,
-	// so that the welcome doesn't wait for the counts of other customers. If it returns false, the caller has to call Settle
+	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It doesn't try
+	// again after a conflict, so that the welcome doesn't wait for the counts of other customers. If it returns false, the caller has to call Settle
 	// and Complete; if true, Complete with Uncounted false.
 	CountWelcomed(ctx context.Context, m Message, recorded Recorded) bool
 

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// countWithin is how long the count of a conversation waits for the welcome. Twilio usually takes a message sooner, and a
-// slow Twilio doesn't delay the count for longer.
-const countWithin = time.Second
+// countWithin is how long the count of a conversation waits for the welcome, and then the welcome for the count. Both usually
+// take less. A slow Twilio doesn't delay the count for longer, nor a slow store the note that the welcome was sent. The time is
+// less than renewEvery: the count and the lease's first renewal write the same item.
+const countWithin = 800 * time.Millisecond
 
 // opening lets a single write count a conversation and settle its welcome, which saves a write for each new customer. The
 // count waits for the welcome, but the welcome never waits for other customers' counts: if the restaurant's month is busy,
@@ -64,6 +65,8 @@ func (s *Service) countWelcomed(ctx context.Context, m Message, recorded Recorde
 	select {
 	case settled := <-o.sent:
 		defer func() { settled <- counted }() // even if the Recorder panics, since the welcome waits
+		ctx, cancel := context.WithTimeout(ctx, countWithin)
+		defer cancel()
 		return s.Recorder.CountWelcomed(ctx, m, recorded)
 	case <-o.done:
 	case <-timer.C:

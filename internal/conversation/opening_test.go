@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sufrah/usage-bootstrap/internal/conversation"
+	"github.com/sufrah/usage-bootstrap/internal/task"
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
@@ -60,8 +61,8 @@ func TestSlowTwilioDoesNotHoldUpTheCount(t *testing.T) {
 		fails bool
 		count time.Duration // after the message came
 	}{
-		"taken after 5 s":     {takes: 5 * time.Second, count: time.Second},
-		"refused after 5 s":   {takes: 5 * time.Second, fails: true, count: time.Second},
+		"taken after 5 s":     {takes: 5 * time.Second, count: 800 * time.Millisecond},
+		"refused after 5 s":   {takes: 5 * time.Second, fails: true, count: 800 * time.Millisecond},
 		"refused after 0.1 s": {takes: 100 * time.Millisecond, fails: true, count: 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +85,69 @@ func TestSlowTwilioDoesNotHoldUpTheCount(t *testing.T) {
 				if err := f.receive("m1", "hello"); (err != nil) != test.fails {
 					t.Errorf("the message fails with %v, want a failure: %t", err, test.fails)
 				}
+				f.wantConversations(t, 1)
+			})
+		})
+	}
+}
+
+// TestStalledStoreDelaysTheNoteOfAWelcomeByLessThanASecond: if the month's table doesn't answer, a sent welcome is settled by a
+// write of its own.
+func TestStalledStoreDelaysTheNoteOfAWelcomeByLessThanASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t).ticking()
+		f.recorder.countWelcomed = func(ctx context.Context) bool {
+			<-ctx.Done()
+			return false
+		}
+		start := time.Now()
+		f.recorder.complete = func(conversation.Recorded) {
+			if took := time.Since(start); took != 800*time.Millisecond {
+				t.Errorf("the count was tried again after %v, want 800ms", took)
+			}
+		}
+		f.mustReceive(t, "m1", "hello")
+		if f.recorder.settled != 1 {
+			t.Errorf("a sent welcome was settled %d times, want once: it may be sent again", f.recorder.settled)
+		}
+		f.wantReceived(t, welcome)
+		f.wantConversations(t, 1)
+	})
+}
+
+// TestPanicBesideAWelcomeLosesNothing: a panic of the store or of the sender fails the message and not the process. A sent
+// welcome is settled, and the conversation counts once, with this delivery or the next.
+func TestPanicBesideAWelcomeLosesNothing(t *testing.T) {
+	t.Parallel()
+	receive := func(f *fixture) (err error) {
+		defer task.Recover(&err) // as the HTTP edge does
+		return f.receive("m1", "hello")
+	}
+	for name, test := range map[string]struct {
+		fault   func(f *fixture)
+		settled int
+		counted int64
+	}{
+		"of the count":  {func(f *fixture) { f.recorder.countWelcomed = func(context.Context) bool { panic("broken") } }, 1, 0},
+		"of the sender": {func(f *fixture) { f.phones.before = func(context.Context, sent) error { panic("broken") } }, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setup(t).ticking()
+				test.fault(f)
+				if err := receive(f); !task.IsPanic(err) {
+					t.Errorf("the message ends with %v, want the panic, so that Twilio delivers it again", err)
+				}
+				if f.recorder.settled != test.settled {
+					t.Errorf("the welcome was settled %d times, want %d", f.recorder.settled, test.settled)
+				}
+				f.wantConversations(t, test.counted)
+				f.recorder.countWelcomed, f.phones.before = nil, nil
+				time.Sleep(conversation.LeaseLength)
+				f.mustReceive(t, "m1", "hello")
+				f.wantReceived(t, welcome)
 				f.wantConversations(t, 1)
 			})
 		})

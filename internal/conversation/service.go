@@ -237,16 +237,16 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 
 	defer s.Menu.Renewed(ctx) // an instance is frozen once it has answered
 	defer s.Ledger.Entered(ctx)
-	var completing sync.WaitGroup // runs beside the replies, so that the customer doesn't wait for it
-	var completeErr error
 	o := newOpening(recorded)
-	completing.Go(func() { completeErr = s.complete(ctx, m, recorded, o) })
+	// It runs beside the replies, so that the customer doesn't wait for it.
+	completing := task.Start(func() (struct{}, error) { return struct{}{}, s.complete(ctx, m, recorded, o) })
+	defer completing.Wait() // even if a reply panics
 	if recorded.OptedOut {
 		err = s.keepQuiet(ctx, log, m, recorded)
 	} else {
 		err = s.replyTo(ctx, log, t, m, in, recorded, o)
 	}
-	completing.Wait()
+	_, completeErr := completing.Wait()
 	if completeErr == nil && recorded.Opened {
 		s.alertQuota(ctx, log, t, m, recorded.OpenedAt)
 	}
@@ -274,13 +274,16 @@ func (s *Service) replyTo(
 	}
 	// If the customer's earlier message has just taken the lease on the welcome, a later message doesn't wait.
 	patient := recorded.First || m.Consent == OptsIn
-	err := s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, func(ctx context.Context) error {
+	settleWelcome := func(ctx context.Context) error {
 		if o.settles() {
 			return nil
 		}
 		return s.Recorder.Settle(ctx, m, Welcome)
-	})
-	o.end()
+	}
+	err := func() error {
+		defer o.end()
+		return s.reply(ctx, log, m, Welcome, recorded.Welcome, patient, welcome, settleWelcome)
+	}()
 	if errors.Is(err, ErrElsewhere) && !patient {
 		err = nil // the delivery with the lease sends the welcome
 	}

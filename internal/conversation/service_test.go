@@ -41,6 +41,7 @@ type faultyRecorder struct {
 	settled                int                         // number of calls of Settle
 	busy                   bool                        // other deliveries are writing the month: CountWelcomed does nothing
 	complete               func(conversation.Recorded) // called before each Complete
+	countWelcomed          func(context.Context) bool  // in place of the store
 }
 
 var errDown = fmt.Errorf("store: %w", outage.ErrUnavailable)
@@ -60,6 +61,9 @@ func (r *faultyRecorder) Claim(ctx context.Context, m conversation.Message, whic
 }
 
 func (r *faultyRecorder) CountWelcomed(ctx context.Context, m conversation.Message, recorded conversation.Recorded) bool {
+	if r.countWelcomed != nil {
+		return r.countWelcomed(ctx)
+	}
 	r.mu.Lock()
 	fails := r.settleFailures > 0 || r.busy
 	r.mu.Unlock()

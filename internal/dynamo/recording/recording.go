@@ -528,7 +528,8 @@ func (r *Recorder) opening(m conversation.Message, opened time.Time, latest bool
 	}
 }
 
-// CountWelcomed implements conversation.Recorder. It costs as much as the count alone.
+// CountWelcomed implements conversation.Recorder. It costs as much as the count alone. If it returns false, its transaction was
+// paid for in vain.
 func (r *Recorder) CountWelcomed(ctx context.Context, m conversation.Message, recorded conversation.Recorded) bool {
 	if recorded.Unlinked != "" || !recorded.Ended.OpenedAt.IsZero() { // Complete has to write more before it counts
 		return false
