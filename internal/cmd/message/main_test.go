@@ -134,6 +134,17 @@ The customer received from +966110000000:
 	}
 }
 
+// TestTemplateIsShownAsTheCustomerReadsIt: the welcome's words are printed, not only its variables, if the stack knows them.
+func TestTemplateIsShownAsTheCustomerReadsIt(t *testing.T) {
+	t.Parallel()
+	m := received{ContentSID: "HX1", ContentVariables: map[string]string{"1": "Example"}, Text: "Welcome\nto Example"}
+	var out strings.Builder
+	m.describe(&out)
+	if want := "  Welcome\n  to Example\n  (template HX1)\n"; out.String() != want {
+		t.Errorf("a template is printed as %q, want %q", &out, want)
+	}
+}
+
 // TestJSON: the report has only new messages, although the customer has older ones too.
 func TestJSON(t *testing.T) {
 	t.Parallel()

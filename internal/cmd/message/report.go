@@ -44,13 +44,18 @@ func (r report) writeText(w io.Writer) error {
 	return err
 }
 
-// describe writes a message indented: its text, its list, or its template with its variables.
+// describe writes a message indented: its text, its list, or its template's text and SID. If the stack doesn't know the
+// template's text, describe writes the variables in its place.
 func (m received) describe(text *strings.Builder) {
 	if list := m.ListPicker; list != nil {
 		fmt.Fprintf(text, "  %s\n  [%s]\n", list.Body, list.Button)
 		for _, item := range list.Items {
 			fmt.Fprintf(text, "    %s\n      %s\n      LIST=%s\n", item.Item, item.Description, item.ID)
 		}
+		return
+	}
+	if m.Text != "" {
+		fmt.Fprintf(text, "  %s\n  (template %s)\n", strings.ReplaceAll(m.Text, "\n", "\n  "), m.ContentSID)
 		return
 	}
 	if m.ContentSID != "" {

@@ -36,6 +36,7 @@ type received struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"`
 	Body             string            `json:"body"`
+	Text             string            `json:"text,omitempty"` // a template's, with its variables
 	ListPicker       *listPicker       `json:"listPicker,omitempty"`
 }
 

@@ -198,7 +198,11 @@ func TestSamplesFillMissingVariables(t *testing.T) {
 	if err != nil {
 		t.Fatalf("sending the message: %v", err)
 	}
-	if diff := cmp.Diff(want, standIn.Messages("")[0].ContentVariables); diff != "" {
+	sent := standIn.Messages("")[0]
+	if diff := cmp.Diff(want, sent.ContentVariables); diff != "" {
 		t.Errorf("the message has other variables than Twilio would send (-want +got):\n%s", diff)
+	}
+	if sent.Text != "given, second sample" {
+		t.Errorf("the customer reads %q, want the template's text with these variables", sent.Text)
 	}
 }

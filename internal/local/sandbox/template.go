@@ -77,5 +77,6 @@ func (t *Twilio) fill(message *SentMessage) *twilioError {
 	if len(variables) > 0 {
 		message.ContentVariables = variables
 	}
+	message.Text = text
 	return nil
 }

@@ -30,6 +30,8 @@ type SentMessage struct {
 	ContentSID       string            `json:"contentSid"`
 	ContentVariables map[string]string `json:"contentVariables"` // null if there are none
 	Body             string            `json:"body"`
+	// Text is an approved template's text with its variables, absent for any other message.
+	Text string `json:"text,omitempty"`
 	// ListPicker is the list of a content made over the Content API, absent for any other message.
 	ListPicker *ListPicker `json:"listPicker,omitempty"`
 	SID        string      `json:"sid"`
