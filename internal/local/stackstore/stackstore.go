@@ -34,9 +34,6 @@ type Store struct {
 	directory *directory.Directory
 }
 
-// races bounds how often a merge starts again because another writer has changed its item.
-const races = 16
-
 // errRaced says that the item was changed between being read and being written.
 var errRaced = errors.New("others changed the item meanwhile")
 

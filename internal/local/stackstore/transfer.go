@@ -27,7 +27,7 @@ import (
 // must fail if the item has changed since it was read. mergeItem reports whether it changed anything.
 func (s *Store) mergeItem(ctx context.Context, name string, key table.Item, change func(seen *table.Reader) table.Expression) (bool, error) {
 	var seen table.Item
-	for range races {
+	for range table.ConflictAttempts {
 		r := &table.Reader{Item: seen}
 		e := change(r)
 		if r.Err != nil || e.Set == "" {
@@ -202,7 +202,7 @@ func (s *Store) home(ctx context.Context, restaurantID, id string) (string, erro
 func (s *Store) moveSession(ctx context.Context, restaurantID string, moved schema.Move, at time.Time) error {
 	key := schema.UsageKey(restaurantID, schema.ActivityPeriod)
 	seen, err := s.db.Get(ctx, s.names.Usage, key)
-	for range races {
+	for range table.ConflictAttempts {
 		in := table.Reader{Item: seen}
 		last := in.Instant(schema.AttrLastActivity)
 		if err = errors.Join(err, in.Err); err != nil || last.Before(at) {
