@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/restaurant"
 )
 
-// Version is the version of the job's JSON form. A worker refuses other versions, because it can't tell which parts of an
-// unknown form it would leave undone.
+// Version is the version of the job's JSON form. A worker refuses other versions, because it might silently leave a part of
+// such a job undone.
 const Version = 1
 
 // JobType is the message attribute that names the kind of message to readers of the queue.
@@ -42,8 +42,8 @@ type Job struct {
 	CustomerWa   string    `json:"customerWa"` // E.164, or a BSUID
 	ProfileName  string    `json:"profileName"`
 	EnqueuedAt   time.Time `json:"enqueuedAt"`
-	// TwilioAccountSID is the bot's own Twilio account, in which its lists are made; "" is Sufrah's account. Version stays
-	// the same with this field: an older worker, which ignores it, only makes no lists.
+	// TwilioAccountSID is the bot's own Twilio account, in which its lists are made; "" is Sufrah's account. Adding this
+	// field didn't change Version: an older worker ignores the field, and only makes no lists.
 	TwilioAccountSID string `json:"twilioAccountSid,omitempty"`
 }
 

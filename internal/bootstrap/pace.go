@@ -10,8 +10,8 @@ import (
 )
 
 // A job that may not call Sufrah yet waits without using up an attempt. For a short wait it sleeps in its instance. For a
-// longer one it is sent anew and stays hidden for nearly that long, because a sleeping invocation costs money and occupies
-// one of the few jobs at once.
+// longer wait it is sent as a new message, which stays hidden for nearly that long, because a sleeping invocation costs money
+// and occupies one of the few jobs at once.
 const (
 	// MaxSleep bounds an attempt's sleep, all its waits together.
 	MaxSleep = 5 * time.Second

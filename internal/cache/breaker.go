@@ -19,7 +19,7 @@ type Circuits interface {
 }
 
 // Breaker keeps all instances from calling an origin that is down, by package circuit's rule. While the cache server is down,
-// every call is let through: there is no place to keep the breaker's state.
+// every call is let through, because the breaker's state is kept there.
 type Breaker struct {
 	Key      string // with a hash tag
 	Circuits Circuits

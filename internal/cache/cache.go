@@ -1,7 +1,7 @@
 // Package cache keeps fetched data for all instances of a function: merchants' menus, and the ids of message templates.
 //
-// The cache is a convenience. If its server is down, slow or full, or a value can't be read, the caller's answer costs a
-// fetch. It is never an error.
+// Callers never depend on the cache: if its server is down, slow or full, or a value can't be read, the value is fetched,
+// without an error.
 package cache
 
 import (
@@ -21,8 +21,8 @@ type Entries interface {
 
 // Locks lets instances agree on a single holder of a key.
 type Locks interface {
-	// SetIfAbsent gives the key a value for ttl and returns true, unless it has another value. It is atomic: of several callers
-	// with different values, only the first gets true. After an error the key may have the value.
+	// SetIfAbsent gives the key a value for ttl and returns true, unless the key has another value. It is atomic: of several
+	// callers with different values, only the first gets true. If it fails, the key may have the value all the same.
 	SetIfAbsent(ctx context.Context, key, value string, ttl time.Duration) (bool, error)
 	// DeleteIfEquals deletes the key if it has the value, atomically.
 	DeleteIfEquals(ctx context.Context, key, value string) error
@@ -79,9 +79,9 @@ type Options struct {
 	Server   Server
 	TTL      time.Duration // how long a value is fresh
 	StaleFor time.Duration // how much longer a value is kept, for when no new one can be fetched
-	// LockFor is how long other instances wait for a fetching instance before they fetch too; 0 means DefaultLockFor. It is
-	// longer than the origin's time-out, so that all instances learn the result of one fetch. If the fetching instance dies,
-	// the others wait that long.
+	// LockFor is how long other instances wait for a fetching instance before they fetch too; 0 means DefaultLockFor. It must
+	// be longer than the origin's time-out, so that all instances learn the result of one fetch. If the fetching instance
+	// dies, the others wait for all of LockFor.
 	LockFor time.Duration
 	// Jitter is a share of TTL. A value stays fresh for TTL × (1 - Jitter) to TTL, at random, so that values fetched together
 	// don't expire together.

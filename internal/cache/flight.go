@@ -29,7 +29,7 @@ type result[T any] struct {
 }
 
 // join returns the result of call. If a call for the same key is running already, join waits for its result instead. If the
-// context ends first, join fails with its error; the call goes on as long as anybody else waits for it.
+// context ends first, join fails with the context's error; the call goes on as long as another caller waits for it.
 func (f *flights[T]) join(ctx context.Context, key string, call func(context.Context) result[T]) result[T] {
 	if err := ctx.Err(); err != nil {
 		return result[T]{err: err}

@@ -100,8 +100,9 @@ func permanent(err error) bool {
 	return ok && !said.Retryable()
 }
 
-// hold shares a failure with other callers. The first failure is held for about Hold, each further one twice as long, up to a
-// minute. While the origin is down altogether the key's failures aren't counted, because the key isn't at fault.
+// hold shares a failure with other callers: the first for about Hold, each further one twice as long, up to a minute. A
+// permanent failure is shared for a minute, and any failure for at least the time that the origin asked for. While the
+// breaker stops calls (originDown), failures are shared for Hold and aren't counted, because the key isn't at fault.
 func (l *Loader[T]) hold(ctx context.Context, key string, cause error, asked time.Duration, originDown bool) {
 	if l.options.Hold == 0 {
 		return

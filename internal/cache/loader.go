@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/task"
 )
 
-// An instance that waits for another's fetch looks for the result after these waits. Each wait is twice the one before, less
-// a random part of up to a half.
+// An instance that waits for another's fetch looks for the result first after firstLook, and at most longestLook later again.
+// Each wait is twice the previous wait, less a random part of up to a half.
 const (
 	firstLook   = 10 * time.Millisecond
 	longestLook = 80 * time.Millisecond
@@ -52,7 +52,7 @@ func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Con
 }
 
 // Admit decides whether a value may be fetched now. Its error, if any, is returned to the caller of the load. It is called
-// right before the fetch, and must not block.
+// right before the fetch and must not block.
 type Admit func(ctx context.Context) error
 
 // LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. If it refuses, the next caller may
@@ -170,8 +170,8 @@ func fetched[T any](value T, err error) result[T] {
 	return result[T]{value, Fetched, nil}
 }
 
-// turn waits until this instance may fetch. If another instance has fetched meanwhile, it returns that value. done gives the
-// turn to the next caller.
+// turn waits until this instance may fetch. filled is the cached value, fresh if another instance has fetched it meanwhile,
+// and failure is the failure of another's fetch. done lets the next instance fetch.
 //
 //	locked ──> fresh by now ──────────────────> its value
 //	   │           └─ no ─────────────────────> fetch, and done unlocks

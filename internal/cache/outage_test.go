@@ -99,7 +99,7 @@ func TestStaleWhileRenewed(t *testing.T) {
 }
 
 // TestShareThatWaits: for two days, the customers of each merchant write every one to twenty minutes, to five instances.
-// Under 1 % of the answers wait for Sufrah: only the first of each merchant, and there the bootstrap job fetches before the
+// Under 1 % of the answers wait for Sufrah: only each merchant's first answer, for which the bootstrap job fetches before the
 // customer asks.
 func TestShareThatWaits(t *testing.T) {
 	t.Parallel()

@@ -47,8 +47,8 @@ func ParseTemplateSIDs(environ []string) (map[string]string, error) {
 	return sids, nil
 }
 
-// ParseTemplateCategories returns the WhatsApp category of each template, by SID. Only entries with a category are in it:
-// HX…:marketing. ParseTemplateSIDs reports faulty entries.
+// ParseTemplateCategories returns the WhatsApp category of each template, by SID. The result has only the entries with a
+// category, such as HX…:marketing. ParseTemplateSIDs reports faulty entries.
 func ParseTemplateCategories(environ []string) map[string]delivery.Category {
 	listed, single := sidEntries(environ)
 	categories := make(map[string]delivery.Category)

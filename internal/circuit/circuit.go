@@ -1,5 +1,5 @@
-// Package circuit has the rule of a circuit breaker. After some failures in a row, an origin isn't called for a while. Then
-// one call at a time tries it, until one succeeds.
+// Package circuit contains the rule of a circuit breaker. After some failures in a row, an origin isn't called for a while.
+// Then one call at a time tries it, until one succeeds.
 //
 //	closed ──> After failures in a row, or a Retry-After ──> open for a while, longer each time
 //	  ▲                                                         │ the while is over
@@ -16,8 +16,8 @@ import "time"
 const (
 	// After is the number of failures in a row that open the breaker. If three of ten calls fail, five in a row are rare.
 	After = 5
-	// FirstPause and LongestPause bound the time without calls. Once the origin is back, a job waits for at most
-	// LongestPause.
+	// FirstPause is the pause once the last After calls have failed. Each further failure doubles it, up to LongestPause.
+	// Pauses vary by Outcome.Percent, and last at least as long as the origin asked.
 	FirstPause   = time.Second
 	LongestPause = 8 * time.Second
 	// ProbeTime is how long a probing call may take before another call may probe.

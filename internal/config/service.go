@@ -27,8 +27,8 @@ type Sufrah struct {
 	CacheTTL  time.Duration // how long an answer is fresh
 }
 
-// Cache has the address of the cache. Exactly one of Endpoint and Table is set; the other fields belong to Endpoint. User and
-// Name are the user's and the cache's names for IAM; if both are empty, the cache needs no password.
+// Cache has the address of the cache. Exactly one of Endpoint and Table is set; the remaining fields belong to Endpoint. User
+// and Name are the user's and the cache's names for IAM; if both are empty, the cache needs no password.
 type Cache struct {
 	Table    string // name of a DynamoDB table
 	Endpoint string // host:port of a server that speaks Valkey's protocol

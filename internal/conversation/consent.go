@@ -19,9 +19,9 @@ const (
 	OptsIn    = intent.OptIn
 )
 
-// consentOf returns a message's effect on the customer's permission to be written to. Twilio's own finding counts before
-// ours, because Twilio's keywords can be configured (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). The
-// text of a tapped row or button is no keyword.
+// consentOf returns a message's effect on the customer's permission to be written to. Twilio's OptOutType takes precedence
+// over our reading of the text, because Twilio's keywords can be configured
+// (twilio.com/docs/messaging/tutorials/advanced-opt-out, OptOutType). The text of a tapped row or button is no keyword.
 func consentOf(in Incoming) Consent {
 	switch strings.ToUpper(strings.TrimSpace(in.OptOutType)) {
 	case "STOP":

@@ -32,8 +32,8 @@ const (
 	RepeatWindow = 24 * time.Hour
 	// LeaseLength is how long the right to send a reply lasts. The delivery that holds it renews it until the reply is noted.
 	// If the process dies, the lease ends within the 15 s after which Twilio repeats a delivery (Twilio, "Webhooks:
-	// connection overrides"), so that the repeat sends the reply. The lease is long enough to be renewed before it ends by
-	// any instance's clock, given ClockSkew.
+	// connection overrides"), so that the repeat sends the reply. Instances' clocks differ by up to ClockSkew; the lease is
+	// long enough to be renewed in time all the same.
 	LeaseLength = 10 * time.Second
 	// ClockSkew is how far an instance's clock may be off.
 	ClockSkew = 2 * time.Second
@@ -52,15 +52,15 @@ type Message struct {
 	RestaurantID string
 	Customer     string // E.164, or a BSUID if the number is unknown
 	UserID       string // the BSUID that came beside the number, or ""
-	// Home is the id that the customer is stored under; "" stands for Customer. The caller of Record sets it to Recorded.Home
-	// before the message's other calls.
+	// Home is the id that the customer is stored under; "" stands for Customer. After Record, the caller sets it to
+	// Recorded.Home, for all further calls with the message.
 	Home       string
 	ReceivedAt time.Time
 	Asks       bool // the message asks for an answer
 	Consent    Consent
 	FromAd     bool // the customer came from an ad or a page's button
-	// Place is the ledger's place for the answer that this delivery may send, if the message Asks for an answer. An entry
-	// there settles the answer, even if the process died before it called Settle.
+	// Place is the ledger's place for the answer that this delivery may send, if the message Asks for an answer. A ledger
+	// entry at this place settles the answer, even if the process dies before it calls Settle.
 	Place delivery.Place
 	// Delivery is a random id of this delivery: two deliveries of a message have different ones.
 	Delivery string
@@ -86,16 +86,16 @@ const (
 
 // Recorded is a Recorder's result for a delivery.
 type Recorded struct {
-	// At is when the message was received. For a repeat, it is when the message opened its session, or otherwise when the
-	// session's latest message came.
+	// At is when the message was received. For a repeat, it is the opening of the session if the message opened it, and
+	// otherwise the time of the session's latest message.
 	At      time.Time
 	Repeat  bool       // an earlier delivery of the message was seen
 	First   bool       // the customer's first message ever, or a repeat of it
 	Welcome ReplyState // the customer's welcome
 	Answer  ReplyState // the answer to this message, if it asks for any
 	Opened  bool       // this message, or a repeat of it, opened the customer's session
-	// WelcomeFailed says that the welcome's template failed after Twilio had taken it: if the welcome is due, it is due as
-	// text.
+	// WelcomeFailed says that Twilio took the welcome's template, which then failed. A welcome that is due must then be sent
+	// as text.
 	WelcomeFailed bool
 	// FreeUntil is the end of the time in which messages to the customer are free, FreeEntryPoint after the latest message
 	// FromAd. It is zero if there was no such message.
@@ -106,8 +106,8 @@ type Recorded struct {
 	// Home is the id that the customer is stored under: the number, if it is known.
 	Home string
 
-	// Input of Complete: when the session was opened, whether the opening is still to be counted, and whether the message
-	// extended the session, from the message before, received at From.
+	// Input of Complete: when the session was opened, whether the opening is still to be counted, and whether the message is
+	// now the session's latest, after a message received at From.
 	OpenedAt  time.Time
 	Uncounted bool
 	Moved     bool
@@ -138,14 +138,15 @@ type Recorder interface {
 	// Record opens or extends the customer's session, once for each message ID of a restaurant, and returns the states of the
 	// replies. Once a message has carried both a number and a BSUID, either id finds the same customer: two customers known
 	// until then become one. A message that opts out neither opens nor extends a session and gets no answer: it only sets the
-	// customer's flag, until a message opts in. If no delivery holds the lease on the welcome, this delivery gets it, and the
-	// same holds for the answer to a message that Asks. Repeats are recognised for RepeatWindow, and those of a customer's
-	// latest 16 messages without limit. Times never move backwards.
+	// customer's flag, until a message opts in. This delivery gets the lease on the welcome unless the welcome is settled or
+	// another delivery holds the lease; likewise for the answer, if the message Asks. Repeats are recognised for
+	// RepeatWindow, and repeats of a customer's latest 16 messages without limit. Times never move backwards.
 	Record(ctx context.Context, m Message) (Recorded, error)
 
 	// Complete counts the opening of a recorded message, each opening exactly once, and notes the restaurant's activity. It
 	// may run beside the replies. If a delivery breaks off before Complete, the next delivery of the message or the
-	// customer's next message completes it. Only the tally of messages may miss a message then: it is informative.
+	// customer's next message completes it. Only the tally of messages may then miss a message: nothing is billed by the
+	// tally.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
 	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It doesn't try
@@ -168,8 +169,8 @@ type QuotaState struct {
 	Month       usage.Month
 	Quota       usage.Quota
 	QuotaAlerts QuotaAlerts
-	// Place updates the restaurant's place in the ranking; nil if the place is right. Its work is bounded: a later opening
-	// does the rest.
+	// Place updates the restaurant's place in the ranking; nil if the place is right. It makes a bounded number of tries; if
+	// they all fail, a later opening updates the place.
 	Place func(context.Context) error
 }
 
@@ -179,8 +180,8 @@ type QuotaAlerts struct {
 	Sent  int64 // sent to the restaurant's owner, or given up
 }
 
-// QuotaAlerter reads quotas and leases the right to send quota alerts. Every call may be repeated. It fails with
-// outage.ErrUnavailable.
+// QuotaAlerter reads quotas and leases the right to send quota alerts. Every method may be called again after a failure,
+// which is outage.ErrUnavailable.
 type QuotaAlerter interface {
 	// QuotaState returns the restaurant's quota in the month of a recorded conversation, given when it was opened.
 	QuotaState(ctx context.Context, restaurantID string, at time.Time) (QuotaState, error)

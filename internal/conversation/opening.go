@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// countWithin is how long the count of a conversation waits for the welcome, and then the welcome for the count. Both usually
-// take less. A slow Twilio doesn't delay the count for longer, nor a slow store the note that the welcome was sent. The time is
-// less than renewEvery: the count and the lease's first renewal write the same item.
+// countWithin is the longest time that the count of a conversation waits for the welcome to be sent, and that a sent welcome
+// then waits for the count. It is less than renewEvery, because the count and the lease's first renewal write the same item.
 const countWithin = 800 * time.Millisecond
 
 // opening lets a single write count a conversation and settle its welcome, which saves a write for each new customer. The
 // count waits for the welcome, but the welcome never waits for other customers' counts: if the restaurant's month is busy,
-// two writes are made. A nil opening always takes two.
+// two writes are made. With a nil opening, two writes are always made.
 type opening struct {
 	sent chan chan<- bool // hands a sent welcome to the count, which answers whether the welcome is settled
 	over chan struct{}    // closed when the count no longer waits for the welcome

@@ -11,8 +11,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// TemplateQuotaAlert is the key of the template that reports a threshold to a restaurant's owner. Its variables: 1 is the
-// restaurant, 2 the threshold in percent, 3 the used conversations, 4 the limit.
+// TemplateQuotaAlert is the key of the template that reports a threshold to a restaurant's owner. The template's variables: 1
+// is the restaurant, 2 the threshold in percent, 3 the used conversations, 4 the limit.
 const TemplateQuotaAlert = "quota_alert"
 
 // passed returns the thresholds above told that the quota has reached.

@@ -57,8 +57,9 @@ func welcomeContent(restaurantName, guest, sid string) Content {
 	}
 }
 
-// isolated keeps a name in one piece within a sentence of the other direction. Otherwise signs at the name's beginning or end
-// would move to the other side of the sentence (https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates).
+// isolated keeps a name in one piece within a sentence that is written in the other direction. Without it, punctuation at an
+// end of the name would be shown at the wrong side of it
+// (https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates).
 func isolated(name string) string { return "\u2068" + name + "\u2069" }
 
 // listContent shows entries under a title, numbered.

@@ -72,8 +72,8 @@ type receiver struct {
 	noted     *note     // of an answer; nil for other messages
 }
 
-// note settles an answer by the ledger entries of its messages. The first message that Twilio takes gets the place that the
-// Recorder knows, so that a single write enters all messages and settles the answer.
+// note settles an answer by the ledger entries of its messages. The first message that Twilio takes gets the answer's
+// Message.Place, so that a single write enters all messages and settles the answer.
 type note struct {
 	place   delivery.Place // place of the next message; zero after its use
 	entries []ledger.Entry // of the messages that Twilio took
@@ -314,8 +314,8 @@ func (s *Service) settling(m Message, r Reply) func(context.Context) error {
 	return func(ctx context.Context) error { return s.Recorder.Settle(ctx, m, r) }
 }
 
-// reply calls send if this delivery is to send the reply, and then settle, repeatedly if need be. If send fails, reply gives
-// the lease back.
+// reply calls send if this delivery is to send the reply. After that, it calls settle until settle succeeds, a few times at
+// most. If send fails, reply gives the lease back.
 func (s *Service) reply(
 	ctx context.Context, log *slog.Logger, m Message, r Reply, state ReplyState, patient bool, send, settle func(context.Context) error,
 ) error {
@@ -339,8 +339,8 @@ func (s *Service) reply(
 		log.LogAttrs(ctx, slog.LevelWarn, "customer can't be reached: the reply is given up", slog.Any("error", err))
 	}
 	if err := insist(ctx, func() error { return settle(ctx) }); err != nil {
-		// The reply was sent. An error would cause another delivery, which would send it again; without an error, there is
-		// hardly ever one.
+		// The reply was sent, so this error isn't returned: Twilio would deliver the message again, and the next delivery
+		// would send the reply again.
 		log.LogAttrs(ctx, slog.LevelError, "reply not settled: another delivery may send it again", slog.Any("error", err))
 	}
 	return nil
@@ -428,7 +428,7 @@ func insist(ctx context.Context, note func() error) error {
 }
 
 // welcome greets a new customer and, at the same time, enqueues the job that prefetches the lists which the customer will
-// probably ask for. If enqueuing fails, the customer is greeted all the same.
+// probably ask for. The customer is greeted even if enqueuing fails.
 func (s *Service) welcome(ctx context.Context, log *slog.Logger, t Tenant, m Message, in Incoming, to receiver) error {
 	var enqueued sync.WaitGroup
 	enqueued.Go(func() {
@@ -509,8 +509,8 @@ func (s *Service) answer(ctx context.Context, log *slog.Logger, t Tenant, to rec
 	return nil
 }
 
-// AnswersPerCustomer is how many automated answers a customer gets in a minute, within the restaurant's limit. It stops two
-// machines from answering each other, and leaves answers for other customers.
+// AnswersPerCustomer is how many automated answers a customer gets in a minute, within the restaurant's limit. The limit ends
+// a loop of two machines that answer each other, and leaves answers for other customers.
 const AnswersPerCustomer = 10
 
 // customersAnswers names the counter of a customer's answers, without the customer's number.
@@ -531,8 +531,8 @@ func retryable(err error) bool {
 }
 
 // send sends a content as its template, or else as its list, or else as text. A list that is sent as text has the kind Text.
-// If Twilio took a welcome's template but called it failed, send returns ErrTemplateRejected with the SID, and sends no text:
-// a callback may report the failure too, and only the first of the two reports may send text.
+// If Twilio took a welcome's template but answers that it failed, send returns ErrTemplateRejected with the SID, and sends no
+// text: a callback may report the failure too, and only the first of the two reports may send text.
 func (s *Service) send(ctx context.Context, log *slog.Logger, t Tenant, to receiver, kind delivery.Kind, c Content) (taken string, err error) {
 	if c.TemplateSID != "" {
 		taken, err := s.sendOne(ctx, log, t, s.template(kind, to, c.TemplateSID, c.Variables))

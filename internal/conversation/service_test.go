@@ -472,8 +472,8 @@ func TestOperatorsFaultKeepsTheWelcomeDue(t *testing.T) {
 	f.wantReceived(t, welcome)
 }
 
-// TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds: if the lease couldn't be given back either, an immediate repeat must come
-// again, and a repeat after the lease's end sends the welcome.
+// TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds: if neither the welcome could be sent nor its lease released, an immediate
+// repeat fails, and a repeat after the lease's end sends the welcome.
 func TestWelcomeGoesOutOnceAnUnreleasedLeaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

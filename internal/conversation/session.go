@@ -15,9 +15,9 @@ type Session struct {
 	OptedOut      bool  // nothing may be sent to the customer; without a session, the times are zero
 }
 
-// Merge joins a customer's two sessions: the result is the session with the later message. Its Welcomed is always that of s,
-// because the welcome is sent by the system of s. If the other session is later, the result is opted out if either session
-// is.
+// Merge joins a customer's two sessions: the result is the session with the later message, with two exceptions. Welcomed is
+// always that of s, because the system of s sends the welcome. If other has the later message, the result is opted out if s
+// or other is.
 func (s Session) Merge(other Session) Session {
 	if !other.LastMessageAt.After(s.LastMessageAt) {
 		return s

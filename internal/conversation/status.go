@@ -28,8 +28,9 @@ type WelcomeFailure struct {
 // WelcomeFailures notes that welcomes' templates failed after Twilio had taken them.
 type WelcomeFailures interface {
 	// FailWelcome makes a customer's welcome due again, as text, and gives the lease on it to the delivery instead of the
-	// template's sender: once for each customer, within 24 hours of the customer's latest message. The message m is the
-	// welcome itself. Further calls return the text's current state; a ReplyDue can be claimed.
+	// template's sender: once for each customer, within 24 hours of the customer's latest message. The parameter welcome is
+	// the welcome itself as a message. Further calls return the text's current state; if that is ReplyDue, the caller can
+	// claim it.
 	FailWelcome(ctx context.Context, welcome Message, now time.Time) (WelcomeFailure, error)
 
 	// SettleFailedWelcome notes that Twilio took the text of a failed welcome, whichever delivery holds the lease. If no text
@@ -70,8 +71,8 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	attrs := []slog.Attr{slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
 		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means)}
 	if r.Origin.Template {
-		// Callbacks don't name the template. Its SID is the current one of the message's kind, unless the stack was deployed
-		// with another SID in the meantime.
+		// Callbacks don't name the template. The logged SID is the one configured now for this kind of message; it is wrong
+		// if the stack was deployed with another SID after the message was sent.
 		keys := map[delivery.Kind]string{delivery.Welcome: TemplateWelcome, delivery.QuotaAlert: TemplateQuotaAlert}
 		if sid, known := s.Templates.SID(ctx, keys[r.Origin.Kind]); known {
 			attrs = append(attrs, slog.String("contentSid", sid))

@@ -10,8 +10,9 @@ import (
 // ourRow matches row ids of our lists, in any version.
 var ourRow = regexp.MustCompile(`^v[0-9]+/`)
 
-// wishOf returns a message's request as the row that asks for the same; false if it asks for nothing. If a tapped row isn't
-// ours, or no longer exists, the customer gets the current list.
+// wishOf returns the row that a message asks for, and false if it asks for nothing. A request in words is the first page of
+// the menu or of the branches. If a tapped row isn't ours, or its id is of another version, the customer gets the current
+// list.
 func wishOf(in Incoming) (listpicker.Row, bool) {
 	if in.OptOutType != "" { // Twilio has answered the keyword
 		return listpicker.Row{}, false

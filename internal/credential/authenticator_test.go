@@ -383,8 +383,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestSeen: an instance remembers longer that a credential was valid than it accepts the credential without reading it. It
-// remembers nothing else.
+// TestSeen: an instance still remembers that a credential was valid when it no longer accepts the credential without reading
+// it. It remembers nothing else.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

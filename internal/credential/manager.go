@@ -13,7 +13,7 @@ type Vault interface {
 	// AddCredential stores a credential. It fails with ErrExists if there is one with the same hash.
 	AddCredential(ctx context.Context, c Credential) error
 	// ExpireCredential makes a credential expire at a time, unless it expires earlier already. RevokeCredential makes it
-	// invalid from a time on; if it is called again, the first time stays. Both fail with ErrNotFound.
+	// invalid from a time on; if RevokeCredential is called again, the first time stays. Both fail with ErrNotFound.
 	ExpireCredential(ctx context.Context, id string, at time.Time) error
 	RevokeCredential(ctx context.Context, id string, at time.Time) error
 	// Credentials returns every credential, newest first.
@@ -45,9 +45,9 @@ func (m *Manager) Issue(ctx context.Context, g Grant) (raw string, c Credential,
 	return raw, c, nil
 }
 
-// Rotate issues a successor of the credential with the id. It has the same permissions, and the same lifetime counted from
-// now. The old credential expires after overlap; until then both are valid. Rotate fails with ErrNotFound, or with ErrRefused
-// if the old credential is no longer valid.
+// Rotate issues a successor of the credential with the id. The successor has the same permissions, and the same lifetime
+// counted from now. The old credential expires after overlap; until then both are valid. Rotate fails with ErrNotFound, or
+// with ErrRefused if the old credential is no longer valid.
 func (m *Manager) Rotate(ctx context.Context, id string, overlap time.Duration) (raw string, c Credential, err error) {
 	all, err := m.vault.Credentials(ctx)
 	if err != nil {

@@ -56,8 +56,8 @@ type Origin struct {
 // Known reports whether there is an origin. A callback to another address than ours has none.
 func (o Origin) Known() bool { return o.Kind != "" }
 
-// Query returns the query of the callback's address. Its last parameter has only digits. So if an attacker moves parameters
-// from the signed form to the end of the address, the address can't be parsed.
+// Query returns the query of the callback's address. The query's last parameter has only digits. So if an attacker moves
+// parameters from the signed form to the end of the address, the address can't be parsed.
 func (o Origin) Query() string {
 	return "kind=" + string(o.Kind) + "&category=" + string(o.Category) + "&template=" + flag(o.Template) + "&instead=" + flag(o.Instead) +
 		"&place=" + o.Place.String() + "&sent=" + strconv.FormatInt(o.SentAt.Unix(), 10)

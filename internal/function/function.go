@@ -81,8 +81,8 @@ func loadRoots() <-chan struct{} {
 // values, such as a secret's, may be out of date.
 type Health func(environ config.Environment, now func() time.Time, log io.Writer) (health.Subject, error)
 
-// Handler returns the handler of a function's invocations. It answers health events, and passes all others to the handler
-// that build returns.
+// Handler returns the handler of a function's invocations. It answers health events, and passes all other events to the
+// handler that build returns.
 func Handler[H any](build Build[H], check Health, environ config.Environment, now func() time.Time, log io.Writer) (lambda.Handler, error) {
 	handler, err := build(environ, now, log)
 	if err != nil {

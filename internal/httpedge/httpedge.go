@@ -1,5 +1,5 @@
-// Package httpedge is the entrance of every HTTP request. It finds the route, names the request, and writes its log line.
-// Refusals and panics are answered in the form that our APIs share. A handler only returns a value or an error.
+// Package httpedge is the entrance of every HTTP request. It finds the route, gives the request an id, and writes its log
+// line. Refusals and panics are answered in the form that our APIs share. A handler only returns a value or an error.
 //
 // A trailing slash makes no difference, on any route and with any method. A path with "//" or ".." is unknown: the standard
 // library would redirect to the clean path, which turns a POST into a GET.

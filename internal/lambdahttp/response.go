@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// strict gives h a ResponseWriter that behaves like that of net/http's server, as the adapter's own doesn't. Only the first
-// status counts, an answer without a status is 200, and headers are final once the status is set.
+// strict gives h a ResponseWriter that behaves like net/http's, unlike the adapter's own: only the first status counts, an
+// answer without a status is 200, and headers are final once the status is set.
 func strict(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		strict := &response{out: w, header: http.Header{}}

@@ -1,8 +1,8 @@
-// Package lambdasqs passes messages from Lambda's event source mapping to the bootstrap worker, and settles them with the
-// queue as the worker's outcomes demand.
+// Package lambdasqs passes messages from Lambda's event source mapping to the bootstrap worker. It then acknowledges, delays
+// or dead-letters each message, as the worker's outcome says.
 //
-// The mapping deletes every message that the function doesn't report as failed. So a message that can't be settled is
-// reported as failed: it comes again and isn't lost.
+// The mapping deletes every message that the function doesn't report as failed. So a message that can't be delayed or
+// dead-lettered is reported as failed, and comes again.
 package lambdasqs
 
 import (
@@ -111,8 +111,9 @@ func (c *consumer) settle(ctx context.Context, log *slog.Logger, m events.SQSMes
 	case o.Acknowledged():
 		return true
 	case o.Kind == bootstrap.Waiting:
-		// The job is sent anew and not hidden, because each receive of a hidden message counts as an attempt for the queue's
-		// redrive policy. A crash between sending and deleting leaves the job in the queue twice, and never loses it.
+		// The job is sent as a new message. If the received message were hidden instead, its next receive would count as an
+		// attempt for the queue's redrive policy. A crash between sending and deleting leaves the job in the queue twice, and
+		// never loses it.
 		err := c.queue.Postpone(ctx, m, o.Attempt-1, o.Delay)
 		if err == nil {
 			return true

@@ -192,8 +192,8 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestCarriedAttempts: the attempt at a job that was sent anew is the number of its earlier failures plus the message's
-// receives.
+// TestCarriedAttempts: the attempt at a job that was sent as a new message is the number of its earlier failures plus the
+// message's receives.
 func TestCarriedAttempts(t *testing.T) {
 	t.Parallel()
 	for carried, want := range map[string]int{"0": 2, "1": 3, "2": 4, "-7": 2, "many": 2, "": 2} {

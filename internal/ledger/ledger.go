@@ -64,8 +64,8 @@ type Ledger struct {
 	pending task.Pending
 }
 
-// New returns a Ledger that keeps its pages in store. date returns the day in which a time is counted, and random returns a
-// random text, like crypto/rand.Text.
+// New returns a Ledger that keeps its pages in store. date returns the day that a time belongs to, and random a random text,
+// like crypto/rand.Text.
 func New(store Store, date func(time.Time) time.Time, random func() string, log *slog.Logger) *Ledger {
 	return &Ledger{store: store, date: date, random: random, log: log, open: make(map[string]delivery.Place)}
 }
@@ -104,8 +104,8 @@ func (l *Ledger) Taken(ctx context.Context, restaurantID string, e Entry) {
 	}()
 }
 
-// Entered waits for the entries of all earlier calls of Taken, or until the context ends: after its response, an instance of
-// a function is frozen.
+// Entered waits for the entries of all earlier calls of Taken, or until the context ends. A function must call it before its
+// response, after which its instance is frozen.
 func (l *Ledger) Entered(ctx context.Context) { l.pending.Wait(ctx) }
 
 // Enter enters, in order and with one write for each page, that Twilio took the messages. It fails with

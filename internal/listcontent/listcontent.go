@@ -20,7 +20,7 @@ import (
 const (
 	// MaxAge is the age until which a content is used.
 	MaxAge = 30 * 24 * time.Hour
-	// freshFor is how long a SID is fresh in the cache, and staleFor how much longer it is kept for when Twilio doesn't
+	// freshFor is how long a SID is fresh in the cache, and staleFor how much longer it is kept there, in case Twilio doesn't
 	// answer.
 	freshFor = 24 * time.Hour
 	staleFor = 3 * 24 * time.Hour
@@ -35,9 +35,8 @@ const (
 	pruneEvery = 24 * time.Hour
 	prunedOnce = 20
 
-	// After a failed call, an account isn't called for a while, so that each of its customers doesn't wait for the same
-	// failure. The pause is failurePause, or refusalPause if trying again is useless, as for an account without the Content
-	// API.
+	// After a failed call, an account isn't called for a while, so that not every customer waits for the same failure. The
+	// pause is failurePause, or refusalPause if trying again is useless, as for an account without the Content API.
 	failurePause = 10 * time.Second
 	refusalPause = 5 * time.Minute
 

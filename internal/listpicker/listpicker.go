@@ -129,8 +129,8 @@ func Branches(branches []menu.Branch, language menu.Language) []List {
 	return pages(language, w.branchBody, w.button, entries, Row{Language: language, Kind: KindBranches})
 }
 
-// Products returns the pages of a category's products at a branch, none if there are no products. category and branch are
-// keys, of CategoryKeys and BranchKeys.
+// Products returns the pages of a category's products at a branch, none if there are no products. categoryKey and branchKey
+// come from CategoryKeys and BranchKeys.
 func Products(
 	category menu.Category, categoryKey, branchKey string, products []menu.Product, language menu.Language,
 ) []List {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Attempt runs an operation unless the context's time is over, and returns its error with the name in front. The error wraps
-// the context's error if the context has ended, and ErrUnavailable otherwise. failed is called only in the second case,
-// because a caller without time says nothing about the service; it may be nil.
+// Attempt runs an operation unless the context has ended, and returns its error with the name in front. The error wraps the
+// context's error if the context has ended, and ErrUnavailable otherwise. Attempt calls failed, which may be nil, only in the
+// second case: an ended context says nothing about the service.
 func Attempt(ctx context.Context, name string, failed func(), operation func() error) error {
 	err := ctx.Err()
 	if err == nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // Pause leaves a service alone for a while after a failure. After that it admits one call at a time, until one is answered.
-// So a service that doesn't answer costs one time-out, and nothing in the while after it. The zero Pause admits calls.
+// So a service that doesn't answer costs one time-out for each pause. The zero Pause admits calls.
 type Pause struct {
 	mu    sync.Mutex
 	until time.Time // end of the pause; zero while the service answers

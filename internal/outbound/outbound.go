@@ -56,7 +56,7 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// NewClient returns a copy of client that follows redirects only as checkRedirect allows. A nil client means one with
+// NewClient returns a copy of client that follows redirects only as checkRedirect allows. If client is nil, the copy has a
 // NewTransport. The given client isn't changed.
 func NewClient(client *http.Client, checkRedirect func(*http.Request, []*http.Request) error) *http.Client {
 	if client == nil {

@@ -25,11 +25,11 @@ type LimiterConfig struct {
 	LocalTime bool
 }
 
-// Limiter lets at most Rate callers start in any period of length Per, each at the first moment that this allows. It applies
-// package startlog's rule to a log of starts in the cache. It is safe for concurrent use.
+// Limiter lets at most Rate callers start in any period of length Per, each at the earliest moment that this limit allows. It
+// applies package startlog's rule to a log of starts in the cache. It is safe for concurrent use.
 //
-// Each answer of the cache contains the latest starts. So an instance knows nearly all of them, and can restore the log if
-// the cache loses it.
+// The cache's answer to each request contains the latest starts. So an instance knows nearly all of them, and can restore the
+// log if the cache loses it.
 type Limiter struct {
 	config LimiterConfig
 	starts Starts
@@ -53,8 +53,8 @@ func NewLimiter(config LimiterConfig, starts Starts, log *slog.Logger) (*Limiter
 // Start starts the caller and returns 0, or returns the time after which the caller may expect to start. Callers with the
 // same name wait for the same moment. It fails only with the context's error.
 //
-// A caller that doesn't come back delays nobody: any caller starts while there is room. While the cache is down, each
-// instance keeps its own share of the rate.
+// A waiting caller that doesn't come back delays nobody: while fewer than Rate starts are within Per, any caller starts.
+// While the cache is down, each instance keeps its own share of the rate.
 func (l *Limiter) Start(ctx context.Context, name string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err

@@ -11,15 +11,14 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/startlog"
 )
 
-// Counters counts for all instances. After an error the count may have been added all the same: a limit may then be reached a
-// little early.
+// Counters counts for all instances. A call that fails may have counted all the same: a limit is then reached a little early.
 type Counters interface {
 	// Count adds one to a key's counter and returns the sum. The counter may be deleted once keep has passed since it began.
 	Count(ctx context.Context, key string, keep time.Duration) (int64, error)
 }
 
-// Starts keeps logs of starts for all instances. It applies package startlog's rule, atomically. After an error the caller
-// may have been given its start all the same.
+// Starts keeps logs of starts for all instances. It applies package startlog's rule, atomically. A call that fails may have
+// entered a start all the same.
 type Starts interface {
 	Start(ctx context.Context, key string, request startlog.Request) (startlog.Answer, error)
 }

@@ -64,8 +64,8 @@ func (w *Window) known(restaurantID string, minute int64) count {
 	return w.counts[restaurantID]
 }
 
-// counted notes an answer and returns the minute's count. told says whether the cache counted the answer; n is then its
-// count.
+// counted notes an answer and returns the minute's count. told says whether the cache counted the answer; if so, n is the
+// cache's count.
 func (w *Window) counted(restaurantID string, minute, n int64, told bool) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,7 +18,7 @@ const (
 	// MaxText is the most characters of a search.
 	MaxText = 100
 	// MinTerm is the fewest characters of a search's longest term. A single letter begins a word of nearly every name, so a
-	// search for it would find as much as a page of all restaurants shows.
+	// search for it would find nearly all restaurants.
 	MinTerm = 2
 
 	maxAsked     = 3
@@ -62,8 +62,8 @@ func Parse(text string) (Query, error) {
 // IsZero reports whether q matches every restaurant.
 func (q Query) IsZero() bool { return len(q.terms) == 0 }
 
-// Terms returns the terms that an index can be asked for, the longest first. There are at most three, each of MinTerm
-// characters or more, and none is the beginning of another.
+// Terms returns the terms to look up in an index, the longest first. There are at most three, each of MinTerm characters or
+// more, and none is the beginning of another.
 func (q Query) Terms() []string {
 	asked := q.terms[:min(len(q.terms), maxAsked)]
 	for len(asked) > 0 && utf8.RuneCountInString(asked[len(asked)-1]) < MinTerm {

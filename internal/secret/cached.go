@@ -13,8 +13,8 @@ const (
 	MaxAge = 5 * time.Minute
 	// retryAfter is how long an old value is served after it could not be read anew, before that is tried again.
 	retryAfter = 30 * time.Second
-	// doubtAfter is the shortest time between readings that are caused by doubt: seldom enough that forged requests can't keep
-	// an instance busy, or make the secret costly.
+	// doubtAfter is the shortest time between two reads for getAnew. Forged requests cause such reads, and must neither keep
+	// an instance busy nor make the secret costly.
 	doubtAfter = 10 * time.Second
 )
 
@@ -49,8 +49,8 @@ func newCached[T any](source Source, parse func(string) (T, error), now func() t
 // get returns the parsed value. Simultaneous callers share a reading.
 func (c *cached[T]) get(ctx context.Context) (T, error) { return c.getIf(ctx, c.fresh) }
 
-// getAnew is get for callers with a reason to believe that the value has changed: it is at most doubtAfter old, unless the
-// source can't be asked.
+// getAnew is get for callers with a reason to believe that the value has changed. The result is at most doubtAfter old,
+// unless the source fails.
 func (c *cached[T]) getAnew(ctx context.Context) (T, error) { return c.getIf(ctx, c.beyondDoubt) }
 
 // getIf returns the value that is kept, if it is good enough, and else reads it.

@@ -26,7 +26,7 @@ func (t *TwilioTokens) AuthToken(ctx context.Context, accountSID string) (string
 	return t.token(ctx, accountSID, t.tokens.get)
 }
 
-// NewAuthToken is AuthToken for callers that found the token to be wrong: it reads the secret anew, unless that was done
+// NewAuthToken is AuthToken for callers that found the token to be wrong: it reads the secret again, unless the last read was
 // within doubtAfter.
 func (t *TwilioTokens) NewAuthToken(ctx context.Context, accountSID string) (string, error) {
 	return t.token(ctx, accountSID, t.tokens.getAnew)

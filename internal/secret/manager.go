@@ -1,5 +1,5 @@
-// Package secret reads the functions' secrets: Twilio's auth tokens and Sufrah's API key, from AWS Secrets Manager where
-// the functions are deployed, from the environment where they are not. No error of it holds a secret's value.
+// Package secret reads the functions' secrets: Twilio's auth tokens and Sufrah's API key, from AWS Secrets Manager where the
+// functions are deployed, from the environment where they are not. Its errors never contain a secret's value.
 package secret
 
 import (
@@ -37,8 +37,8 @@ type Manager struct{ client Client }
 // NewManager returns a Manager of the client's region.
 func NewManager(client Client) *Manager { return &Manager{client} }
 
-// Secret returns how to read the current value of the secret with the ARN. Reading fails with outage.ErrUnavailable where
-// the same call may succeed later.
+// Secret returns the source that reads the current value of the secret with the ARN. Reading fails with outage.ErrUnavailable
+// if the same call may succeed later.
 func (m *Manager) Secret(arn string) Source {
 	return func(ctx context.Context) (string, error) {
 		value, err := m.value(ctx, arn)
@@ -68,8 +68,8 @@ func (m *Manager) value(ctx context.Context, arn string) (string, error) {
 	return *out.SecretString, nil
 }
 
-// reason returns the part of the SDK's error that is safe to log: the status and the kind of error. The rest repeats the
-// account, or content of an unreadable answer.
+// reason returns the part of the SDK's error that is safe to log: the status and the kind of error. The rest of the error may
+// name the account, or quote an unreadable answer.
 func reason(err error) error {
 	kind := "no answer"
 	if api, ok := errors.AsType[smithy.APIError](err); ok {

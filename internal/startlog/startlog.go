@@ -1,5 +1,5 @@
-// Package startlog has the rule of a rate that all instances share: at most Rate starts in any period of length Per, each at
-// the first moment that this allows. To apply it, a log keeps the latest starts and the waiting callers.
+// Package startlog contains the rule of a rate that all instances share: at most Rate starts in any period of length Per,
+// each at the first moment that this allows. To apply it, a log keeps the latest starts and the waiting callers.
 //
 // All instances share the log. A store that can compute, such as Valkey, applies the same rule in its own language. With any
 // other store, the instance reads the Log, computes the new one with this package, and writes it unless it has changed
@@ -57,8 +57,8 @@ const (
 
 // Log has the latest starts. The zero Log has lost its content, or never had any.
 type Log struct {
-	// Epoch changes when the content was lost. It is 0 only in the zero Log, and even if an instance that knew starts seeded
-	// the log.
+	// Epoch is 0 only in the zero Log, and a new random number each time that the log's content was lost: an even number if
+	// an instance restored the starts that it knew, an odd number if none knew any.
 	Epoch   int64
 	Starts  []int64  // newest first
 	Waiting []Waiter // by their moments, then by name
@@ -131,8 +131,8 @@ func (l *Log) seed(now int64, r Request, lost bool) {
 	l.Starts = append(slices.Repeat([]int64{now}, unknown), starts[:min(len(starts), r.Rate-unknown)]...)
 }
 
-// enlist enters a caller that can't start yet among the waiting callers, at a place; a negative place is the end. It returns
-// the time until the moment that this place has.
+// enlist enters a caller that can't start yet among the waiting callers, at the index place, or at the end if place is
+// negative. It returns the time until that place's moment.
 func (l *Log) enlist(now int64, r Request, place int) int64 {
 	rank := place
 	if place < 0 {

@@ -283,8 +283,8 @@ func product(o object) (menu.Product, string, bool) {
 	return p, p.ID, !p.Name.Blank()
 }
 
-// unavailable reports whether a product can't be ordered: by isAvailable, or if that is missing, by all other fields with the
-// same prefix.
+// unavailable reports whether a product can't be ordered: isAvailable is false, or it is missing and there are other fields
+// with that prefix, all of them false.
 func (o object) unavailable() bool {
 	if value, known := o.boolean("isAvailable"); known {
 		return !value

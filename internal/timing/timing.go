@@ -1,6 +1,6 @@
 // Package timing measures how much of an invocation's time goes into calls (of DynamoDB, the cache, the Sufrah API, Twilio,
 // SQS and Secrets Manager) and into waits. Adapters report their calls without knowing the invocation. The last log line of a
-// message, a request or a job has the sums.
+// message, a request or a job contains the sums.
 package timing
 
 import (
@@ -101,7 +101,7 @@ func Start(ctx context.Context, k Kind) (end func()) {
 }
 
 // Attrs returns the attributes of an invocation's last log line: Lambda's request id, which leads to the platform's records;
-// X-Ray's trace id; and the milliseconds in each kind of call, except in those of without. It returns nil outside an
+// X-Ray's trace id; and the milliseconds in each kind of call, except the kinds in without. It returns nil outside an
 // invocation.
 func Attrs(ctx context.Context, without ...Kind) []slog.Attr {
 	i, ok := ctx.Value(key{}).(*Invocation)

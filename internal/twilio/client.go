@@ -80,8 +80,8 @@ func New(config Config) (*Client, error) {
 }
 
 // Send asks Twilio to send the message and returns its SID. Twilio then sends it later, and status callbacks tell whether it
-// arrived. The SID is "" if Twilio accepted the message and its answer was cut off: with an error, the caller would send it
-// twice.
+// arrived. If Twilio accepted the message but its answer was cut off, the SID is "" and there is no error, which would make
+// the caller send the message again.
 //
 // The error is an *Error. After a time-out or a broken connection, Twilio may still have accepted the message. So Send
 // doesn't repeat it: the caller decides whether twice is better than never. If Twilio takes a message and says that it failed

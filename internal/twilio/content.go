@@ -26,9 +26,9 @@ const (
 )
 
 // Contents makes, finds and deletes lists with the Content API (https://www.twilio.com/docs/content/content-api-resources),
-// each with its account's own token. Lists are found by name, so no table of ours is needed for them. Twilio limits an
-// account's approved contents only. A list-picker is never approved, so an account may have any number of lists. It is safe
-// for concurrent use.
+// with the token of the account that a list belongs to. Lists are found by name, so we need no table of them. Twilio limits
+// an account's approved contents only. A list-picker is never approved, so an account may have any number of lists. It is
+// safe for concurrent use.
 type Contents struct {
 	client    *Client
 	tokens    Tokens

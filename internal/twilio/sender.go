@@ -75,8 +75,8 @@ const invalidTo = 21211
 // translate returns the conversation's error for a failure.
 //
 // Only failures caused by the receiver are final. Failures that an operator must mend (an unregistered sender, a wrong
-// account or token, anything that Twilio refuses for reasons of its own) must not use up the customer's welcome. It stays
-// due, and is sent with the next delivery after the mending.
+// account or token, anything that Twilio refuses for reasons of its own) must not use up the customer's welcome: the welcome
+// stays due, and is sent with the first delivery after the mending.
 func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSID string, m Message, err error) error {
 	failure, ok := errors.AsType[*Error](err)
 	switch {
@@ -89,8 +89,8 @@ func (s *Sender) translate(ctx context.Context, t conversation.Tenant, accountSI
 		}
 		return fmt.Errorf("%w: %w", conversation.ErrUndeliverable, err)
 	case m.ContentSID != "" && failure.Permanent():
-		// Twilio has many codes for templates that can't be sent, and adds more. If the fault is another, the text that
-		// replaces the template is refused too, and shows the real fault.
+		// Twilio has many codes for templates that can't be sent, and adds more, so any permanent refusal is taken for the
+		// template's fault. If it isn't, Twilio refuses the replacing text too, and that error shows the real fault.
 		return fmt.Errorf("%w: %w", conversation.ErrTemplateRejected, err)
 	case failure.Permanent(), failure.AuthenticationFailed():
 		s.Log.LogAttrs(ctx, slog.LevelError, "twilio refuses to send: an operator must mend the bot or its account",

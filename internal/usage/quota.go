@@ -69,9 +69,9 @@ const (
 	AlertShare = 90 * Percent
 )
 
-// Reaches reports whether at least the share of the quota is used. It is computed in whole numbers, without rounding. An
-// unlimited quota reaches no share; any other reaches 0. With a limit of 0, nothing is used before the first conversation,
-// and more than everything after it.
+// Reaches reports whether at least the share of the quota is used. It computes with whole numbers, without rounding. An
+// unlimited quota reaches no share; any other reaches 0. A quota with a limit of 0 reaches no higher share before the first
+// conversation, and every share after it.
 func (q Quota) Reaches(share Share) bool {
 	switch {
 	case q.IsUnlimited():
@@ -100,8 +100,8 @@ func (q Quota) Threshold() int64 {
 	return highest
 }
 
-// PercentHundredths returns the used share in hundredths of a percent, at most 10,000. It returns false without a limit. It
-// rounds down, so that a quota that shows as 90 % or 100 % has really reached it.
+// PercentHundredths returns the used share in hundredths of a percent, at most 10,000. It returns false for an unlimited
+// quota. It rounds down, so that a quota that shows as 90 % or 100 % has really reached it.
 func (q Quota) PercentHundredths() (int64, bool) {
 	const all = 100 * 100
 	limit := q.EffectiveLimit()
@@ -118,8 +118,9 @@ func (q Quota) PercentHundredths() (int64, bool) {
 	return int64(quotient), true
 }
 
-// WholePercent returns the used whole percent, but at most most. It is at least p exactly if the quota reaches p percent.
-// With a limit of 0 it is 0 before the first conversation, and most after it. The quota must not be unlimited.
+// WholePercent returns the used share in percent, rounded down and capped at the parameter most. The result is at least p
+// exactly if the quota reaches p percent. With a limit of 0, it is 0 before the first conversation and the cap after it. The
+// quota must not be unlimited.
 func (q Quota) WholePercent(most int64) int64 {
 	limit := q.EffectiveLimit()
 	if q.Used == 0 {

@@ -59,8 +59,8 @@ type TopUpRequest struct {
 	RestaurantID string
 	Amount       int64
 	Reason       string
-	// Key is the idempotency key: of all top-ups of a restaurant with the same key, by whomever and whenever, only the first
-	// is carried out. Without a key, each top-up is carried out.
+	// Key is the idempotency key: of all top-ups of a restaurant with the same key, by any author and at any time, only the
+	// first is carried out. Without a key, each top-up is carried out.
 	Key string
 	By  string
 }
@@ -95,9 +95,9 @@ type TopUpStore interface {
 	// AddTopUp adds to a restaurant's allowance for the month and stores the top-up, both or neither. It returns the month's
 	// resulting quota. If the restaurant has no bot, its limit is defaultLimit.
 	//
-	// With a repeatKey, only the first top-up with that key is made. For another with the same amount and reason, AddTopUp
-	// returns the quota of the first, as a repeat; for any other it fails with ErrKeyReused. It fails with
-	// restaurant.ErrNotFound, outage.ErrUnavailable or the errors of Quota.Add.
+	// With a repeatKey, only the restaurant's first top-up with that key is made. For a later one with the same amount and
+	// reason, AddTopUp returns the first one's quota, as a repeat; for a different one it fails with ErrKeyReused. AddTopUp
+	// also fails with restaurant.ErrNotFound, outage.ErrUnavailable or the errors of Quota.Add.
 	AddTopUp(ctx context.Context, restaurantID string, month Month, a TopUp, repeatKey string, defaultLimit int64) (ToppedUp, error)
 }
 

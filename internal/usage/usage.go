@@ -35,12 +35,12 @@ type Activity struct {
 	LastConversation time.Time // the latest opening of a conversation, in any month
 	Messages         Tally
 	// Sessions counts customers by the slot (half hour) of their latest message, for the slots in which sessions can be open.
-	// Like Messages, the numbers are informative.
+	// The numbers are nearly exact: a crash may lose a change.
 	Sessions map[int64]int64
 }
 
-// Tally counts the messages of each day, in the month of the latest message. It is informative, whereas conversations are
-// counted exactly.
+// Tally counts the messages of each day, in the month of the latest message. A crash may lose or repeat a message here,
+// whereas conversations are counted exactly.
 type Tally struct {
 	Month Month
 	Days  map[int]int64 // by day of the month; days without a message are missing
@@ -90,7 +90,7 @@ type Registry interface {
 	// Search returns the restaurants that match a query and the filter, in the order of the matching words. The query must
 	// not be zero. The answer may be some moments old. The cost depends neither on the number of restaurants nor on the
 	// number of matches. For that reason matches beyond a thousand aren't counted, and a page at an offset beyond them is
-	// empty. Next continues to the last match.
+	// empty. Following Next leads to the last match.
 	Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error)
 
 	// Directory returns the list of all restaurants. It reads one small item, however many restaurants there are.
@@ -99,8 +99,8 @@ type Registry interface {
 
 // Ranking orders restaurants by the used share of their quota. Its answers may be some moments old.
 type Ranking interface {
-	// Ranks returns the number of restaurants by their used share of the month's quota. Its cost doesn't depend on their
-	// number.
+	// Ranks returns the number of restaurants by their used share of the month's quota. The cost doesn't depend on the number
+	// of restaurants.
 	Ranks(ctx context.Context, month Month) (Ranks, error)
 
 	// Records returns the records of the restaurants that exist, in the order of the ids, each with the month's count if
@@ -110,8 +110,9 @@ type Ranking interface {
 
 // Journal has a restaurant's history.
 type Journal interface {
-	// Sessions returns at most most of the restaurant's sessions, newest first. The very latest may be missing for some
-	// moments, and sessions that ended long ago may be missing. Its cost doesn't depend on their number.
+	// Sessions returns the restaurant's newest sessions, newest first, and no more than the parameter most. The very latest
+	// may be missing for some moments, and sessions that ended long ago may be missing. The cost doesn't depend on the number
+	// of sessions.
 	Sessions(ctx context.Context, restaurantID string, most int) ([]Session, error)
 
 	// Messages returns the numbers of the restaurant's sent messages in a month, by status. They may be some moments old.
@@ -140,9 +141,9 @@ type Directory interface {
 	// depends neither on offset nor on the number of restaurants.
 	Page(ctx context.Context, filter Filter, offset, limit int, month Month) ([]Record, error)
 
-	// After returns the same as Page, but the restaurants that follow a place. If each call begins where the previous one
-	// ended, a restaurant that the filter admits all the time is returned exactly once, even if others are created or
-	// switched meanwhile.
+	// After is Page for the restaurants that follow a place instead of an offset. If each call begins where the previous one
+	// ended, a restaurant that the filter admits all the time is returned exactly once, even if others are created, activated
+	// or deactivated meanwhile.
 	After(ctx context.Context, filter Filter, place Place, limit int, month Month) (Stretch, error)
 }
 
@@ -153,8 +154,8 @@ type Place struct {
 	ID        string
 }
 
-// Stretch is a part of the list. It may have fewer records than were asked for, or none, if restaurants were switched while
-// it was read.
+// Stretch is a part of the list. It may have fewer records than were asked for, or none, if restaurants were activated or
+// deactivated while it was read.
 type Stretch struct {
 	Records []Record
 	Offset  int    // number of restaurants before it
@@ -257,8 +258,8 @@ func (s *Service) Report(ctx context.Context, restaurantID string) (Report, erro
 	return s.report(record, now), nil
 }
 
-// History returns a restaurant's usage, and those of the current month and the five before it that have a record, newest
-// first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
+// History returns a restaurant's usage now, and in each of the current month and the five before it that has a counted
+// conversation, newest first. It fails with restaurant.ErrNotFound or outage.ErrUnavailable.
 func (s *Service) History(ctx context.Context, restaurantID string) (Report, []MonthReport, error) {
 	now := s.now()
 	record, err := s.record(ctx, restaurantID, s.calendar.Month(now).Last(HistoryMonths))

@@ -29,8 +29,8 @@ type presented struct {
 	raw  string
 }
 
-// presentedBy returns the credential in the headers. API Gateway joins repeated headers with commas, and presentedBy does the
-// same: everywhere, two credentials become one value that is no credential.
+// presentedBy returns the credential in the headers. API Gateway joins repeated headers with commas. presentedBy does the
+// same, so that also without API Gateway two credentials become a single, invalid value.
 func presentedBy(header http.Header) (presented, error) {
 	authorization := strings.TrimSpace(strings.Join(header.Values("Authorization"), ","))
 	apiKey := strings.TrimSpace(strings.Join(header.Values("X-Api-Key"), ","))
@@ -49,7 +49,7 @@ func presentedBy(header http.Header) (presented, error) {
 	return presented{credential.PAT, strings.TrimSpace(token)}, nil
 }
 
-// verify returns the verified credential. It adds the credential's id to the log line, also if the credential is known but
+// verify returns the verified credential. It adds the id of a known credential to the log line, even if the credential is
 // refused.
 func verify(c *httpedge.Call, a Authenticator, p presented) (credential.Credential, error) {
 	holder, err := a.Authenticate(c.Context(), p.kind, p.raw)
@@ -63,8 +63,8 @@ func verify(c *httpedge.Call, a Authenticator, p presented) (credential.Credenti
 	return holder, err
 }
 
-// presentedKey returns the API key in the headers, not yet verified. A token is verified: a valid token fails with
-// errAdministratorsOnly, any other as verify does.
+// presentedKey returns the API key in the headers, not yet verified. If the headers have a token instead, presentedKey
+// verifies it and fails: with errAdministratorsOnly if the token is valid, otherwise with verify's error.
 func presentedKey(c *httpedge.Call, a Authenticator) (presented, error) {
 	p, err := presentedBy(c.Header)
 	if err == nil && p.kind != credential.APIKey {

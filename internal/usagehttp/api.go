@@ -23,8 +23,8 @@ type API struct {
 	authenticator Authenticator
 }
 
-// New returns the API over the given service. requestID names the request in the logs and in the answer's X-Request-Id
-// header; an empty name is left out.
+// New returns the API over the given service. requestID returns the request's id for the logs and the answer's X-Request-Id
+// header; an empty id is left out.
 func New(service *usage.Service, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
 ) *API {
@@ -93,11 +93,12 @@ type named struct {
 	body         any
 }
 
-// readNamed reads the restaurant with the id name, or with a bot of that id, if the token covers it. Otherwise it fails with
-// errNotCovered, whether the restaurant exists or not, so that the caller learns nothing about it.
+// readNamed reads the restaurant that a request names by its own id or by its bot's. If the token doesn't cover the
+// restaurant, readNamed fails with errNotCovered, whether the restaurant exists or not, so that the caller learns nothing
+// about it.
 //
-// A token that lists the restaurant costs one round trip. A token for all restaurants does too if the name is a restaurant's
-// id, because a bot of that id is looked up at the same time. If the name is a bot's id, there is a second round trip.
+// A token that lists the restaurant costs one round trip. So does a token for all restaurants if the name is a restaurant's
+// id, because a bot with that id is looked up at the same time. If the name is a bot's id, there is a second round trip.
 func (a *API) readNamed(
 	ctx context.Context, holder credential.Credential, name string, read func(context.Context, string) (any, error),
 ) (named, error) {

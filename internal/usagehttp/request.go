@@ -32,8 +32,8 @@ const (
 	maxOffset = 1<<53 - 1
 )
 
-// restaurantNamed returns the name of the restaurant in a token's request. It is in the header, or, for dashboards older than
-// the header, in the query as restaurantId or tenantId. If several places have a name, they must agree.
+// restaurantNamed returns the id by which a token's request names a restaurant. The id is in the header, or, for dashboards
+// older than the header, in the query as restaurantId or tenantId. If several places have an id, they must agree.
 func restaurantNamed(r *http.Request) (string, error) {
 	named := strings.TrimSpace(strings.Join(r.Header.Values("X-Restaurant-Id"), ","))
 	query, _ := url.ParseQuery(r.URL.RawQuery) // invalid parts of the query have always been ignored here
@@ -98,8 +98,8 @@ func searched(name, s string) (search.Query, error) {
 // maxCursorLength is more than any cursor needs: a number, a word of 64 characters and an id of up to 64, in base64.
 const maxCursorLength = 512
 
-// cursorOf encodes the end of a page, as a place in the list or in a search's results. It is empty on the last page. Only
-// parseCursor knows the format.
+// cursorOf encodes the end of a page, as a place in the list or in a search's results. The cursor is empty on the last page.
+// Only parseCursor knows the format.
 func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	var parts []string
 	switch {
@@ -111,8 +111,8 @@ func cursorOf(place *usage.Place, hit *usage.Hit) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "/")))
 }
 
-// parseCursor decodes a cursor of cursorOf. A cursor of the list is refused for a search, and the reverse. So is
-// a search's cursor at a word that doesn't match q.
+// parseCursor decodes a cursor made by cursorOf. It refuses a list's cursor in a search, a search's cursor in the list, and a
+// search's cursor with a word that doesn't match q.
 func parseCursor(name, s string, q search.Query) (usage.Start, error) {
 	refused := httpedge.InvalidParameter(name, "must be the nextCursor of an earlier page of the same list")
 	if len(s) > maxCursorLength {

@@ -30,8 +30,8 @@ type TopUpAPI struct {
 	authenticator Authenticator
 }
 
-// NewTopUpAPI returns the API over the given service. requestID names the request in the logs and in the answer's
-// X-Request-Id header; an empty name is left out.
+// NewTopUpAPI returns the API over the given service. requestID returns the request's id for the logs and the answer's
+// X-Request-Id header; an empty id is left out.
 func NewTopUpAPI(topUps *usage.TopUpService, authenticator Authenticator, logger *slog.Logger, now func() time.Time,
 	requestID func(context.Context) string,
 ) *TopUpAPI {

@@ -13,7 +13,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/outage"
 )
 
-// answering lets answer reply to the named commands in the server's place; if it returns false, the server replies. A
+// answering lets answer reply to the named commands in the server's place; if answer returns false, the server replies. A
 // cluster's commands go through the relay, so that the test sees every connection.
 func answering(m *miniredis.Miniredis, r *relay, names string, answer func(*server.Peer) bool) {
 	hook := func(peer *server.Peer, command string, args ...string) bool {

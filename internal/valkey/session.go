@@ -42,7 +42,7 @@ func newSession() *session {
 }
 
 // connect sets the driver up. For a cluster it asks for the nodes, which takes a round trip. For a single server it dials
-// nothing: the driver would keep that connection besides those for commands.
+// nothing, because the driver would keep that connection in addition to those for commands.
 func (s *session) connect(config Config) {
 	defer close(s.connected)
 	s.dialing = config.ClusterMode

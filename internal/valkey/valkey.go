@@ -3,8 +3,8 @@
 // It is made for a Lambda function: a process that serves one invocation at a time and is frozen in between. Nothing is
 // dialed before the first command. Each running command has a connection to itself. The driver could share a connection
 // between commands, through goroutines in the background; that gains nothing here, and its reader has panicked in thawed
-// processes (valkey-go issues 77 and 79). A server that can't be reached costs one time-out, and nothing in the second after
-// it.
+// processes (valkey-go issues 77 and 79). If the server can't be reached, a command costs one time-out; in the second after
+// that, commands fail at once.
 package valkey
 
 import (
@@ -35,8 +35,8 @@ const (
 const (
 	// pause is how long a server is left alone after it failed.
 	pause = time.Second
-	// maxIdle is how long an unused connection is trusted. Devices in between may forget older connections without telling
-	// either end: using one costs a time-out, whereas a new connection costs milliseconds.
+	// maxIdle is how long an unused connection is trusted. Devices on the way may drop a connection that is idle for longer,
+	// without telling either end. A command on a dropped connection costs a time-out, a new connection only milliseconds.
 	maxIdle = time.Minute
 )
 
@@ -58,7 +58,7 @@ type Config struct {
 	DialTimeout    time.Duration // of a new connection, TLS included; 0 means DefaultDialTimeout
 	CommandTimeout time.Duration // of a command and its answer; 0 means DefaultCommandTimeout
 	// Failed is called for each command that the server failed, or that was not sent because of an earlier failure. It isn't
-	// called if the caller's time was over. It may be nil.
+	// called if the command's context had ended. It may be nil.
 	Failed func()
 }
 
@@ -69,7 +69,7 @@ type Config struct {
 // outage.ErrUnavailable or the error of the command's own context.
 //
 // If a command's connection was closed, or leads to a server that accepts no more writes, the command is repeated once on a
-// new connection. If the first attempt had arrived, the command runs twice.
+// new connection. If the server had already run the first attempt, the command runs twice.
 type Client struct {
 	config  Config
 	pause   time.Duration

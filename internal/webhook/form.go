@@ -30,8 +30,8 @@ type form struct {
 	values url.Values // exactly as sent, because the signature covers them
 }
 
-// readForm returns the form in a request's body, without the parameters of its query. It fails if the body has more than most
-// bytes.
+// readForm returns the form in a request's body, without the parameters of its query. It fails if the body is longer than
+// most, in bytes.
 func readForm(r *http.Request, most int64) (form, error) {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
 		mediaType != "application/x-www-form-urlencoded" {
@@ -141,9 +141,9 @@ const sidLength = len("SM") + 32 // Twilio's ids are two capital letters and 32 
 
 // validMessageID reports whether id can be a message's id.
 //
-// Twilio signs names and values without anything between them. So an attacker with a signed form can move the next parameter
-// into the id without changing the signature: the id "SM…0" followed by the parameter NumMedia=0 is signed like the id
-// "SM…0NumMedia0". That would count as another message. So nothing may follow a complete Twilio id.
+// Twilio signs names and values without anything between them. So an attacker with a signed form can append the next
+// parameter to the id without changing the signature: the id "SM…0" followed by the parameter NumMedia=0 is signed like the
+// id "SM…0NumMedia0". That would count as another message. So nothing may follow a complete Twilio id.
 func validMessageID(id string) bool {
 	if id == "" || len(id) > maxMessageID {
 		return false

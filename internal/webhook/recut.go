@@ -8,8 +8,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/customer"
 )
 
-// marker recognises a parameter that we act on in the signed text: by its name and the beginning of its value. alike are
-// Twilio's other parameters with the same ending.
+// marker describes a parameter that we act on, by its name and the beginning of its value, so that recut can find it in the
+// signed text. The field alike names Twilio's other parameters with the same ending.
 type marker struct {
 	name  string
 	value func(string) bool // reports whether the text after the name begins like the value
@@ -24,8 +24,9 @@ var markers = []marker{
 	{"ExternalUserId", beginsWithUserID, []string{"ParentExternalUserId"}},
 }
 
-// has reports whether a parameter is the marker's own or one of alike's. A parameter that has swallowed other text is no valid
-// number or id, and its reader refuses it. Parameters in alike have no reader, so their length is checked here.
+// has reports whether a parameter is the one that the marker describes, or one of alike. A parameter of ours with text moved
+// into it is no valid number or id, and its reader refuses it. Parameters in alike have no reader, so their length is checked
+// here.
 func (m marker) has(p parameter) bool {
 	return p.name == m.name || slices.Contains(m.alike, p.name) && (len(p.value) == sidLength || m.name == "ExternalUserId")
 }
@@ -41,13 +42,13 @@ func beginsWithSID(s string) bool { return len(s) >= sidLength && twilioSID(s[:s
 // parameter is a name with a single value.
 type parameter struct{ name, value string }
 
-// recut reports whether a form may be another signed form, cut into parameters at other places.
+// recut reports whether a form may be another form's signed text, split into different parameters.
 //
-// Twilio signs the sorted names and values without anything between them, so the holder of a signed form can cut its text
-// anew: a text message "x…From…MessageSidSM…To…" becomes another customer's message to another restaurant. The true sender,
-// receiver and id are then still in the text, inside another parameter. So wherever the signed text has one of these names,
-// followed directly by a value as only Twilio writes it, the form must have that parameter. A person's text that merely
-// mentions the names doesn't look like that.
+// Twilio signs the sorted names and values without anything between them, so the holder of a signed form can split its text
+// into other parameters with the same signature: a Body "x…From…MessageSidSM…To…" becomes another customer's message to
+// another restaurant. The true sender, receiver and id are then still in the signed text, inside another parameter's value.
+// So wherever the signed text has one of these names, followed directly by a value as only Twilio writes it, the form must
+// have that parameter. A person's message that merely mentions the names isn't refused, because no such value follows them.
 func recut(form url.Values) bool {
 	text, starts := signedText(form)
 	for _, m := range markers {

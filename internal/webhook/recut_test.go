@@ -20,7 +20,7 @@ func recutOf(t *testing.T, genuine, cut url.Values) url.Values {
 	return cut
 }
 
-// TestFormCutAnewIsRefused: a stranger moves the borders between the names and values of a captured form. The signature stays
+// TestFormCutAnewIsRefused: a stranger makes other parameters of a captured form's signed text, so that its signature stays
 // valid.
 func TestFormCutAnewIsRefused(t *testing.T) {
 	t.Parallel()

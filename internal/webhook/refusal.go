@@ -28,7 +28,8 @@ var (
 )
 
 // errNoToken is the log's reason if no token is stored for an account: its requests are refused until an operator stores one.
-// Anybody can name any account, so the line alone is no error. The alarm for refused signatures tells the operator.
+// Anybody can send a form that names any account, so the log line isn't an error. The alarm for refused signatures tells the
+// operator.
 var errNoToken = errors.New("no auth token is stored for the Twilio account")
 
 // The log's reasons for a refusal before the signature is compared.
@@ -39,8 +40,8 @@ var (
 	errNoAccount      = errors.New("AccountSid is not an account's SID, and no auth token is stored for it")
 )
 
-// mismatchError is a signature that the stored token doesn't give for the public URL: the token is another, or Twilio calls
-// another URL.
+// mismatchError says that the signature doesn't match the public URL and the stored token: the account has another token now,
+// or Twilio calls another URL.
 type mismatchError struct{ url string }
 
 func (e mismatchError) Error() string {
@@ -53,8 +54,8 @@ var errRecut = errors.New("the signature also fits another reading of the parame
 // errOtherAccount is a request signed for a Twilio account that isn't the bot's.
 var errOtherAccount = errors.New("signed by a Twilio account that is not the bot's")
 
-// retryAfterSeconds is the Retry-After of a 503. It gives another delivery of the same message, if one is under way, time to
-// end.
+// retryAfterSeconds is the Retry-After of a 503. If another delivery of the message is being handled, it has probably ended
+// by then.
 const retryAfterSeconds = "5"
 
 // passing is an error that declares whether a retry may succeed.

@@ -166,8 +166,8 @@ func TestForeignStatusIsRefused(t *testing.T) {
 	}
 }
 
-// Twilio posts a status again if it couldn't be taken at the moment. It doesn't if the status can never be taken, or if a
-// message was posted to the address for statuses.
+// We answer so that Twilio posts a status again if we couldn't take it at the moment. We don't if the status can never be
+// taken, or if a message was posted to the address for statuses.
 func TestStatusThatNobodyTakesIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := &statuses{err: outage.ErrUnavailable}

@@ -13,8 +13,8 @@ import (
 // MaxTenantAge is how long an instance may use outdated data of a restaurant.
 const MaxTenantAge = time.Minute
 
-// MaxAbsentAge is how long an instance may treat a new bot's number as a customer's. Until then, the limit of answers to a
-// customer bounds an exchange between two bots.
+// MaxAbsentAge is how long an instance may treat a new bot's number as a customer's. In that time, only the limit of answers
+// to a customer bounds an exchange between two bots.
 const MaxAbsentAge = 10 * time.Minute
 
 // maxAbsent bounds the remembered numbers of customers, and so their memory.

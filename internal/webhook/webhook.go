@@ -55,8 +55,8 @@ type Receiver interface {
 
 // Config is a Handler's configuration. All fields are required unless their comment says otherwise.
 type Config struct {
-	// URL is the webhook's public address as configured at Twilio, without a query string: requests may name another host. If
-	// Twilio's address has a query string, it is taken from the request.
+	// URL is the webhook's public address as configured at Twilio, without its query string. It is configured because a
+	// request's Host may differ. The query string, if any, is taken from the request.
 	URL      string
 	Tenants  Tenants
 	Tokens   Tokens
@@ -82,8 +82,8 @@ type Handler struct {
 	config Config
 }
 
-// New returns the webhook's handler. It answers with an empty TwiML document once the message needs nothing more. After any
-// error answer, Twilio delivers the message again.
+// New returns the webhook's handler. It answers with an empty TwiML document once the message is dealt with. After any error
+// answer, Twilio delivers the message again.
 func New(config Config) *Handler {
 	h := &Handler{config: config}
 	h.Edge = httpedge.New(httpedge.Options{
@@ -203,8 +203,8 @@ func (h *Handler) fromCustomer(ctx context.Context, id string) error {
 }
 
 // verify fails with errNotSigned unless the request has exactly one signature, by the form's account for the public address,
-// and the form can't have been cut anew. The log line of a refused request has the reason, and the bot and account that the
-// form claims.
+// and the form can't be the text of another signed form (see recut). The log line of a refused request has the reason, and
+// the bot and account that the form names.
 func (h *Handler) verify(c *httpedge.Call, url string, f form) error {
 	fault, err := h.unsigned(c, url, f)
 	if err != nil || fault == nil {

@@ -41,8 +41,8 @@ const (
 	// pause is how long a table is left alone after it didn't answer.
 	pause = time.Second
 	// firstWait bounds the random wait before a change is tried again because another instance changed the item first. The
-	// bound doubles with each further try, up to longestWait. Five jobs run at once, and in each round of tries one succeeds:
-	// all five do within the time-out.
+	// bound doubles with each further try, up to longestWait. Five jobs run at once, and in each round of tries one succeeds,
+	// so that all five succeed within the time-out.
 	firstWait   = 4 * time.Millisecond
 	longestWait = 64 * time.Millisecond
 	// attempts is how often the SDK tries a request. The second try is for a connection that was closed while the process was
@@ -80,7 +80,7 @@ type Config struct {
 	Now     func() time.Time
 	Random  func() uint64 // evenly distributed and different in each instance; safe for concurrent use
 	// Failed is called for each operation that the table failed, or that was not sent because of an earlier failure. It isn't
-	// called if the caller's time was over. It may be nil.
+	// called if the operation's context had ended. It may be nil.
 	Failed func()
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// A write is tried this often if others change the directory's pages meanwhile. Before each new try it waits for a random
-// part of Delay.
+// If others change the directory's pages meanwhile, a write is tried up to Attempts times. Before each new try it waits for a
+// random part of Delay.
 const (
 	Attempts = 10
 	Delay    = 200 * time.Millisecond
@@ -32,9 +32,9 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("the directory page of restaurant %s has no room left: run 'sufrahctl directory rebuild'", e.Restaurant.ID)
 }
 
-// Change reads the directory and carries out the writes that build returns for it, in one transaction. The first own writes
-// are the caller's, the others the directory's. If a condition of the caller's fails, Change returns the error. If only
-// conditions of the directory fail, others have changed its pages, and Change starts again.
+// Change reads the directory and carries out the writes that build returns for it, in one transaction. The first writes, own
+// in number, are the caller's, the others the directory's. If a condition of the caller's fails, Change returns the error. If
+// only conditions of the directory fail, others have changed its pages, and Change starts again.
 func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) ([]table.Write, error)) error {
 	for range Attempts {
 		snapshot, err := d.Read(ctx)
@@ -62,7 +62,8 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 const MaxEntered = 8
 
 // Enter returns the writes that enter restaurants in the directory, for one transaction with the restaurants themselves.
-// There is at most one write for each restaurant, four more, and the writes for their words. It fails with *FullError.
+// These are at most one write for each restaurant, four more, and the writes for the restaurants' words. It fails with
+// *FullError.
 func (s *Snapshot) Enter(ctx context.Context, restaurants ...restaurant.Restaurant) ([]table.Write, error) {
 	after := counts{all: slices.Clone(s.all), active: slices.Clone(s.active), from: slices.Clone(s.from)}
 	entered := make(map[string][]entry) // by page item

@@ -33,8 +33,8 @@ func (d *Directory) Check(ctx context.Context) (restaurants int, found []Differe
 		if err != nil {
 			return 0, nil, err
 		}
-		// Creating or switching a restaurant changes the version: with the same version before and after, the data in
-		// between is consistent.
+		// Creating, activating or deactivating a restaurant changes the version: with the same version before and after, the
+		// data in between is consistent.
 		if fault != nil || after.version == before.version {
 			names, err := d.checkNames(ctx)
 			if err != nil {

@@ -84,8 +84,8 @@ func without(all, others map[name]bool) []name {
 	return rest
 }
 
-// checkNames returns the differences between the directory's names and the bots. A bot that is set between the two readings
-// looks like a difference, so a difference must show twice.
+// checkNames returns the differences between the directory's names and the bots. A bot that is set between the reads of the
+// two looks like a difference, so only a difference found twice counts.
 func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil || len(missing)+len(left) == 0 {
@@ -110,7 +110,7 @@ func (d *Directory) checkNames(ctx context.Context) ([]Difference, error) {
 }
 
 // checkIDs returns the ids that belong to more than one restaurant or bot, and the ids that are words of the API's paths.
-// Such ids are older than their refusal. Rebuild can't mend them: somebody must give up an id.
+// Such ids were stored before we refused them. Rebuild can't mend them: somebody must give up an id.
 func (d *Directory) checkIDs(ctx context.Context) ([]Difference, error) {
 	owners := make(map[string][]string) // by a bot's id, the restaurants of all bots with this id
 	err := d.db.Scan(ctx, d.names.Bots, func(r *table.Reader) error {
@@ -161,7 +161,7 @@ func (n name) String() string {
 }
 
 // mendNames removes the directory's superfluous names and then enters the missing ones, each only if the bot hasn't changed
-// since it was read. A number or id of two bots stays with the bot that it leads to now.
+// since it was read. A number or id of two bots keeps leading to the same bot as now.
 func (d *Directory) mendNames(ctx context.Context) error {
 	missing, left, err := d.wrongNames(ctx)
 	if err != nil {

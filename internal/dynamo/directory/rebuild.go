@@ -16,8 +16,8 @@ import (
 
 // Rebuild builds the directory anew from the existing restaurants and bots, and returns the number of restaurants. It repairs
 // every fault of the old directory, and enters names and words that older versions didn't have. Readers see the old pages
-// until the new pages are complete. If a restaurant is created or switched meanwhile, Rebuild starts again. It fails with
-// outage.ErrUnavailable.
+// until the new pages are complete. If a restaurant is created, activated or deactivated meanwhile, Rebuild starts again. It
+// fails with outage.ErrUnavailable.
 func (d *Directory) Rebuild(ctx context.Context) (int, error) {
 	for range Attempts {
 		n, err := d.rebuild(ctx)

@@ -21,19 +21,19 @@ import (
 //	word/r1/kebab               ke      kebab/r1             kebab palace r1        true
 //	word/r1/palace              pa      palace/r1            kebab palace r1        true
 //
-// A search reads the range of its longest term, at most examinedWords items of it: some 15 read units, for 100 restaurants as
-// for a million, and for any number of matches. A second term costs as much again. The other terms and the filter are
-// compared with the items' attributes. So results come in the order of the words, and there need not be an item for each
-// beginning of a word. The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown
-// once, at the first of its words in the range.
+// A search reads the ranges of up to three terms (Query.Terms), at most examinedWords items of each: some 15 read units a
+// term, for 100 restaurants as for a million, and for any number of matches. All terms and the filter are compared with the
+// items' attributes. So results come in the order of the words, and there need not be an item for each beginning of a word.
+// The total is exact up to examinedWords; beyond, it is the number counted so far. A restaurant is shown once, at the first
+// of its words in the range.
 //
 // The index is partitioned by a word's first two letters, because a search has at least two. A partition takes 3,000 read
 // units a second, some 200 searches. The fullest partition, that of the Arabic article, takes 1,000 writes of restaurants a
-// second; restaurants are created and switched far less often, and nothing else writes here.
+// second; restaurants change far less often, and nothing else writes here.
 //
-// Whether a restaurant is active isn't part of the key. So switching changes an item in place, and somebody who reads page
-// after page neither misses the restaurant nor sees it twice. Creating or switching a restaurant writes its words in the same
-// transaction. The index follows within a second.
+// Whether a restaurant is active isn't part of the key. So activating and deactivating change an item in place, and somebody
+// who reads page after page neither misses the restaurant nor sees it twice. Creating, activating or deactivating a
+// restaurant writes its words in the same transaction. The index follows within a second.
 const (
 	wordPrefix = "word/"
 
@@ -245,8 +245,8 @@ func (of wordOf) word() string {
 	return fmt.Sprintf("%q", word)
 }
 
-// mendWords writes the missing and wrong words. If a restaurant is switched meanwhile, the directory's version changes. The
-// rebuild then starts again, and corrects a word that was written too late.
+// mendWords writes the missing and wrong words. If a restaurant is activated or deactivated meanwhile, the directory's
+// version changes. The rebuild then starts again, and corrects a word that was written too late.
 func (d *Directory) mendWords(ctx context.Context, missing []wordOf) error {
 	group, writing := task.WithContext(ctx)
 	group.SetLimit(rebuildWriters)
@@ -262,8 +262,8 @@ func (d *Directory) mendWords(ctx context.Context, missing []wordOf) error {
 	return group.Wait()
 }
 
-// removeWords deletes the words that belonged to no restaurant, each only if the restaurant is still as it was read: it may
-// have been created since.
+// removeWords deletes the words that belonged to no restaurant, each only if the restaurant hasn't been created or renamed
+// since it was read.
 func (d *Directory) removeWords(ctx context.Context, left []wordOf) error {
 	for _, of := range left {
 		e := table.Expression{Condition: "attribute_not_exists(#name)", Names: map[string]string{"#name": schema.AttrName}}

@@ -1,6 +1,6 @@
-// Package probe checks that tables answer. It uses the same operations as the functions, on items that no table has, so that
-// a function's role allows exactly these. It doesn't import the packages that define the keys: a function would then link
-// packages that it doesn't use.
+// Package probe checks that tables answer. It uses the functions' own operations, because a function's role allows no others,
+// and items that no table has. It doesn't import the packages that define the keys: a function would then link packages that
+// it doesn't use.
 package probe
 
 import (

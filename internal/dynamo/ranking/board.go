@@ -115,8 +115,8 @@ func (b board) countAttribute(leaf int, class string) string {
 	return class
 }
 
-// move moves a restaurant from one place of a board to another, or takes it off. It fails if the restaurant is no longer at
-// from.
+// move moves a restaurant from one place of a board to another, or takes it off the board. move fails if the restaurant is no
+// longer at the place from.
 func (r *Ranking) move(ctx context.Context, b board, restaurantID string, from, to place) error {
 	return r.db.Transact(ctx, append(r.moves(b, restaurantID, from, to), r.recount(b, leafOf(restaurantID), from.class(), to.class(), 1)...), "")
 }

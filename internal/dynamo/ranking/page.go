@@ -185,8 +185,9 @@ func (k *ranks) idle(defaultLimit int64) bucket {
 }
 
 // Page implements usage.Ranks in one round trip. A second round trip reads exact figures in two cases: the share isn't a
-// whole percentage; or the page's first or last percentage is cut by the page, and has at most a page or exactSize of
-// restaurants. A larger percentage that is cut has a fixed order of its own.
+// whole percentage; or the page shows only a part of the restaurants at its first or last percentage, and that percentage has
+// at most limit or exactSize restaurants, whichever is more. With more restaurants, their order is fixed, but not by exact
+// figures.
 func (k *ranks) Page(ctx context.Context, share usage.Share, defaultLimit int64, offset, limit int) ([]string, int, error) {
 	buckets := k.buckets(share, defaultLimit)
 	var parts []*part
@@ -307,8 +308,8 @@ func together(ctx context.Context, reads []func(context.Context) error) error {
 	return group.Wait()
 }
 
-// readLeaf returns the ids of a leaf's restaurants with a percentage between least and most: the ids at the positions from
-// from up to to. If all is set, it returns all ids at from and later, even if there are more by now.
+// readLeaf returns the ids of a leaf's restaurants with a percentage from least to most: the ids at the positions [from, to).
+// If all is set, it returns every id at position from or later, even if there are more by now.
 func (k *ranks) readLeaf(ctx context.Context, leaf int, least, most int64, from, to int, all bool, defaultLimit int64) ([]string, error) {
 	if most == idle {
 		ids, err := k.readIdle(ctx, leaf, defaultLimit)

@@ -2,8 +2,8 @@
 //
 // The write that counts a conversation doesn't touch the ranking. A restaurant's place on the month's board is its whole
 // percentage, so it changes at most some hundred times a month. After every change that affects it (conversation, top-up,
-// plan, active or not) the place is set right away. If that fails, the restaurant's next opening, top-up or change corrects
-// it.
+// plan, active or not) the restaurant is moved right away. If that fails, the restaurant's next opening, top-up or change
+// corrects the place.
 package ranking
 
 import (
@@ -25,8 +25,8 @@ const (
 	// before, which is still current in another time zone.
 	listedMonths = 2
 
-	// Delay bounds the random wait before a write that met another write is tried again. Such writes are mostly openings of a
-	// busy restaurant.
+	// Delay bounds the random wait before a write that conflicted with another is tried again. Such writes are mostly
+	// openings of a busy restaurant.
 	Delay = 50 * time.Millisecond
 
 	// PlaceTime bounds a change of place while a caller waits.

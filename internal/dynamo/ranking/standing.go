@@ -11,7 +11,7 @@ import (
 )
 
 // Standing holds all data that decide a restaurant's quota of a month, as read at one moment, and its place in the ranking. A
-// top-up is written only if this data hasn't changed; otherwise it starts again.
+// top-up is written only if this data hasn't changed; otherwise the top-up starts again.
 type Standing struct {
 	id         string
 	period     string
@@ -23,8 +23,8 @@ type Standing struct {
 	at place
 }
 
-// Standing reads a restaurant's Standing for a month, or for the board of plans, in one round trip. With it, it reads a
-// further item of the usage table; a nil key reads none.
+// Standing reads a restaurant's Standing for a month, or for the board of plans, in one round trip. In the same round trip it
+// reads the item of the usage table with the key other, unless other is nil.
 func (r *Ranking) Standing(ctx context.Context, restaurantID, period string, other table.Item) (seen Standing, found table.Item, err error) {
 	seen = Standing{id: restaurantID, period: period}
 	keys := []table.Key{

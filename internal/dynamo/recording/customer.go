@@ -35,8 +35,8 @@ import (
 //	                                                          of their own BSUID (also join)
 //	BSUID       any                         alias             leads to the number, if its knownAs is still the BSUID
 //
-// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that belongs to another number means
-// nothing here, and is ignored.
+// "Who changes number gets a new BSUID" (Meta, "Business-scoped user IDs"). So a BSUID that belongs to another number is
+// ignored.
 
 // errOthers says that a BSUID belongs to another number.
 var errOthers = errors.New("the user id belongs to a customer with another number")
@@ -97,8 +97,8 @@ func (r *Recorder) linkAndCount(ctx context.Context, m conversation.Message, use
 	return r.countOpening(ctx, m, opened)
 }
 
-// link writes the alias of a customer after the item names the BSUID. If the BSUID has a customer of its own, it merges the two
-// and returns the remaining session.
+// link writes the alias of a customer; the customer's own item names the BSUID already. If the BSUID has a customer of its
+// own, link merges the two and returns the remaining session.
 func (r *Recorder) link(ctx context.Context, m conversation.Message, id []byte) (*session, error) {
 	err := r.db.Put(ctx, r.names.Conversations, aliasItem(m.RestaurantID, m.UserID, m.Customer), table.Expression{
 		Condition: "attribute_not_exists(#entry) OR #alias = :number",
@@ -187,8 +187,9 @@ func (r *Recorder) join(ctx context.Context, m conversation.Message, id []byte) 
 	return nil, errRaced
 }
 
-// settleOpenings counts the openings of both sessions, and reports whether all were counted before. A new customer's opening
-// whose alias is missing isn't counted yet: if the BSUID has an open session, it is no opening.
+// settleOpenings counts the openings of both sessions that aren't counted yet, and reports whether there were none. It
+// ignores the opening of a new customer with a missing alias if the BSUID has a session that overlaps: such a message opened
+// nothing.
 func (r *Recorder) settleOpenings(ctx context.Context, m conversation.Message, number, user session) (none bool, err error) {
 	none = true
 	for _, side := range []struct {
@@ -365,8 +366,8 @@ func setIfAny(it table.Item, name string, value table.Value) {
 	}
 }
 
-// mergeWelcomes leaves one welcome due if both were due, and none if either was settled. A fresh customer's welcome isn't
-// being sent yet, although its lease is taken.
+// mergeWelcomes leaves one welcome due if both were due, and none if either was settled. If the number's session is fresh,
+// the user's welcome stays due: the number's isn't being sent yet, although its lease is taken.
 func mergeWelcomes(merged, number, user table.Item, fresh bool) {
 	from := number
 	ofNumber, ofUser := table.Reader{Item: number}, table.Reader{Item: user}
@@ -397,8 +398,8 @@ func mergeSets(merged table.Item, name string, items ...table.Item) {
 	}
 }
 
-// countOneLess removes a session from the slot of its latest message, unless the slot is out of date. Slots only
-// inform, so errors are ignored: a day later they don't matter.
+// countOneLess removes a session from the slot of its latest message, unless the slot is out of date. Nothing is billed by
+// slots and a wrong count disappears after a day, so errors are ignored.
 func (r *Recorder) countOneLess(ctx context.Context, m conversation.Message, last time.Time) {
 	slot := usage.SlotOf(last)
 	_ = r.updateActivity(ctx, m, table.Expression{

@@ -94,8 +94,8 @@ const (
 	idsKept  = 16
 	idLength = 8
 
-	// answerable is how long after the session's latest message a repeat is still answered if its answer has no item. Twilio
-	// repeats within 15 s; a message that is replayed later gets no answer.
+	// answerable is how long after Recorded.At a repeat is still answered. Twilio repeats within 15 s; a message that is
+	// replayed later gets no answer.
 	answerable = time.Hour
 
 	endedKept = 90 * 24 * time.Hour
@@ -155,8 +155,8 @@ func (r *Recorder) Record(ctx context.Context, m conversation.Message) (conversa
 		recorded.Answer = replyState(marker, m)
 	}
 	if recorded.Repeat && !recorded.At.After(m.ReceivedAt.Add(-answerable)) {
-		// So late a repeat gets no answer. The answer's item tells nothing: it has expired, was never written, or was just
-		// written by another copy of the message.
+		// A repeat this late gets no answer. The answer's item doesn't show whether an answer was sent: it has expired, was
+		// never written, or was just written by another copy of the message.
 		recorded.Answer = conversation.ReplySettled
 	}
 	return recorded, nil
@@ -234,8 +234,8 @@ func (s session) recorded(m conversation.Message) conversation.Recorded {
 	}.After(s.optedOut, m.Consent)
 }
 
-// freeUntil returns the end of the time in which messages to a customer are free after the message, given the session before
-// the message.
+// freeUntil returns the end of the time in which messages to a customer are free after the message, given the session as it
+// was before the message.
 func freeUntil(m conversation.Message, before session) time.Time {
 	if free := m.ReceivedAt.Add(conversation.FreeEntryPoint); m.FromAd && free.After(before.freeUntil) {
 		return free
@@ -386,8 +386,8 @@ func optIn(m conversation.Message) table.Expression {
 	return table.Expression{Remove: "#out", Names: map[string]string{"#out": schema.AttrOptedOut}}
 }
 
-// fromAd is the part of a write that makes messages to the customer free from now on, if the message came from an ad, given
-// the session before the message.
+// fromAd is the part of a write that makes messages to the customer free for FreeEntryPoint if the message came from an ad,
+// given the session before the message.
 func fromAd(m conversation.Message, before session) table.Expression {
 	free := freeUntil(m, before)
 	if free.Equal(before.freeUntil) {
@@ -396,8 +396,8 @@ func fromAd(m conversation.Message, before session) table.Expression {
 	return table.Expression{Set: "#free = :free", Names: map[string]string{"#free": attrFreeUntil}, Values: table.Item{":free": table.Instant(free)}}
 }
 
-// optOut notes that the customer has opted out, if the item still is the seen one, and returns the item before. The session
-// stays unchanged.
+// optOut notes that the customer has opted out, if the session's latest message is still that of seen, and returns the item
+// as it was before. The session stays unchanged.
 func (r *Recorder) optOut(ctx context.Context, m conversation.Message, id []byte, seen session) (table.Item, error) {
 	return r.db.Change(ctx, r.names.Conversations, sessionKey(m), seen.remember(m, id).And(identity(m)).And(table.Expression{
 		Set: "#out = :out", Names: map[string]string{"#out": schema.AttrOptedOut}, Values: table.Item{":out": table.Instant(m.ReceivedAt)},
@@ -513,8 +513,8 @@ func (r *Recorder) countOpening(ctx context.Context, m conversation.Message, ope
 	return errRaced
 }
 
-// opening returns the writes that count the opening of a session, which may be the latest of its month, and apply also to the
-// session.
+// opening returns the writes that count the opening of a session. latest says that no later opening of its month was counted.
+// further is added to the write to the session.
 func (r *Recorder) opening(m conversation.Message, opened time.Time, latest bool, further table.Expression) []table.Write {
 	return []table.Write{
 		table.Update(r.names.Conversations, sessionKey(m), table.Expression{
@@ -642,8 +642,8 @@ func latestActivity(at time.Time, opened bool) table.Expression {
 	return e
 }
 
-// tally counts a message in its day, if the stored tally is of the month seen ("" is before any month). If the message's
-// month is later, a new tally replaces the stored one.
+// tally counts a message in its day. seen is the month of the stored tally. If that is the message's month, tally adds to the
+// stored tally; otherwise a new tally replaces the stored one, which must be of an earlier month or missing.
 func (r *Recorder) tally(at time.Time, seen string) table.Expression {
 	month, today := r.calendar.Month(at).String(), schema.DayAttribute(schema.TallyPrefix, r.calendar.Day(at))
 	e := table.Expression{
@@ -767,8 +767,8 @@ func (r *Recorder) claim(
 	return replyState(seen, m), nil
 }
 
-// lease takes or renews the lease on a reply that is due; if it can't, it returns the current item. Unless this delivery
-// holds the lease already, the condition place, which may name :seen, must hold too.
+// lease takes or renews the lease on a reply that is due; if it can't, it returns the current item. A delivery that doesn't
+// hold the lease gets it only if the lease is free and the condition in place holds; place may use seen as :seen.
 func (r *Recorder) lease(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time, place string, seen table.Value,
 ) (item table.Item, held bool, err error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/dynamo/table"
 )
 
-// attrWelcomeFailed is an attribute of a session: the SID of a welcome that Twilio took and whose template then failed. The
-// write that makes the welcome due again sets it, once for each customer:
+// attrWelcomeFailed is an attribute of a session: the SID of a welcome that Twilio took and that then failed for its
+// template. The write that makes the welcome due again sets it, once for each customer:
 //
 //	              the template fails             claim, settle
 //	ReplySettled ────────────────────> ReplyDue ────────────────> ReplySettled

@@ -133,9 +133,9 @@ func (g *Registry) PutRestaurants(ctx context.Context, restaurants []restaurant.
 	return nil
 }
 
-// SetActive switches a restaurant on or off, also in the directory. It fails with restaurant.ErrNotFound or
-// outage.ErrUnavailable. Its place in the ranking is set right after. If that fails, or the process ends before, call
-// SetActive again with the same state: it changes nothing else.
+// SetActive activates or deactivates a restaurant, in the directory too, and then sets its place in the ranking. It fails
+// with restaurant.ErrNotFound or outage.ErrUnavailable. If the place isn't set, because that fails or the process ends, call
+// SetActive again with the same state.
 func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bool) error {
 	err := g.setActive(ctx, restaurantID, active)
 	for attempt := 1; table.FailedCondition(err, 0); attempt++ {
@@ -158,8 +158,8 @@ func (g *Registry) SetActive(ctx context.Context, restaurantID string, active bo
 	return nil
 }
 
-// setActive switches a restaurant, if its name hasn't changed since it was read: the directory's words, which contain the
-// state too, depend on the name.
+// setActive activates or deactivates a restaurant, if its name hasn't changed since it was read: the directory has an item
+// with the state for each word of the name.
 func (g *Registry) setActive(ctx context.Context, restaurantID string, active bool) error {
 	return g.directory.Change(ctx, 1, func(d *directory.Snapshot) ([]table.Write, error) {
 		it, err := g.db.Get(ctx, g.names.Restaurants, schema.RestaurantKey(restaurantID))
@@ -184,10 +184,9 @@ func (g *Registry) setActive(ctx context.Context, restaurantID string, active bo
 	})
 }
 
-// SetBot writes a restaurant's bot and moves its phone number. It fails with restaurant.ErrNotFound,
-// restaurant.ErrNumberTaken, restaurant.ErrIDTaken, outage.ErrUnavailable or the faults of the bot. The restaurant's place in
-// the ranking is set right after. If that fails, or the process ends before, the next SetBot or the next conversation sets
-// it.
+// SetBot writes a restaurant's bot, moves its phone number, and then sets the restaurant's place in the ranking. It fails
+// with restaurant.ErrNotFound, restaurant.ErrNumberTaken, restaurant.ErrIDTaken, outage.ErrUnavailable or the faults of the
+// bot. If the place isn't set, because that fails or the process ends, the next SetBot or conversation sets it.
 func (g *Registry) SetBot(ctx context.Context, restaurantID string, bot restaurant.Bot) error {
 	if err := bot.Validate(); err != nil {
 		return err

@@ -21,8 +21,8 @@ import (
 // A write that moves the latest message forward also moves the free half: it clears the slots that are now more than a day
 // old. If the latest message was more than a day ago, all slots are out of date.
 //
-// The counts are informative, as the tally is. A crash between the session's write and this write loses a move; the error
-// disappears after a day.
+// Nothing is billed by these counts. A crash between the session's write and this write loses a move; the error disappears
+// after a day.
 const slotPlaces = 2 * usage.SessionSlots
 
 // slotAttributes has the names of all slots, made once: a page of a list reads thousands of them.
@@ -47,8 +47,8 @@ type Move struct {
 	From time.Time // the session's previous message; zero if this message opened the session
 }
 
-// Slots is the change of the activity for a message that is the restaurant's latest and follows the message before within a
-// day.
+// Slots is the change of the activity for a message that is the restaurant's latest and came within a day after the previous
+// latest.
 func (mv Move) Slots(at time.Time) table.Expression {
 	slot := usage.SlotOf(at)
 	var free []string
@@ -81,8 +81,8 @@ func (mv Move) OnlySlot(at time.Time) table.Expression {
 	return e.And(table.Expression{Remove: SlotAttribute(slot)})
 }
 
-// OutdatedSlots returns the attributes of the slots that hold no current count once the restaurant's latest message is at
-// latest, and was at before.
+// OutdatedSlots returns the attributes of the slots that are out of date once the time of the restaurant's latest message, so
+// far before, is latest.
 func OutdatedSlots(before, latest time.Time) string {
 	var outdated []string
 	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)

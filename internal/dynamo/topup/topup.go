@@ -117,9 +117,9 @@ func (t *Store) addTopUp(
 	return usage.ToppedUp{Quota: quota}, nil
 }
 
-// tellAgain is the part of a top-up that lets thresholds be reported again, if the top-up takes the used share below them. A
-// delivery that is reporting such a threshold loses its lease, and so can't note it as reported. It does nothing if the same
-// thresholds stay reached.
+// tellAgain is the part of a top-up that lets thresholds be reported again if the top-up takes the used share below them. A
+// delivery that is reporting such a threshold loses its lease, and so can't note it as reported. tellAgain changes nothing if
+// the same thresholds stay reached.
 func tellAgain(month table.Item, before, after usage.Quota) table.Expression {
 	reached := after.Threshold()
 	if month == nil || reached >= before.Threshold() {

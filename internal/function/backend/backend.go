@@ -25,7 +25,7 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/valkey"
 )
 
-// StaleFor is how long a menu is kept after it was fresh, for when Sufrah doesn't answer: yesterday's menu is better than
+// StaleFor is how long a menu is kept after it is no longer fresh. If Sufrah doesn't answer, yesterday's menu is better than
 // none.
 const StaleFor = 24 * time.Hour
 

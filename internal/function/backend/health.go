@@ -19,8 +19,8 @@ var (
 	errNoKey   = errors.New("the key can't be sent in a header of a request")
 )
 
-// Checks returns the checks for the two functions that talk to customers: of the cache, and of both secrets, which it reads
-// anew. done closes their connections.
+// Checks returns the checks for the two functions that talk to customers: of the cache, and of both secrets, which are read
+// again and not taken from an instance's memory. done closes the checks' connections.
 func Checks(
 	cache config.Cache, account config.Twilio, api config.Sufrah, aws config.AWS, now func() time.Time,
 ) (checks []health.Check, done func(), err error) {

@@ -1,7 +1,7 @@
-// Package releasecheck checks a new version of a function before it gets traffic. CodeDeploy calls it before it moves the
-// alias (hook BeforeAllowTraffic). It sends the version a health event, and tells CodeDeploy whether to go on. So a version
-// that doesn't start, or that misses a table, a secret or the cache, is taken back, even if nobody would have called it for
-// hours.
+// Package releasecheck is a function that checks a new version of another function before the version gets traffic.
+// CodeDeploy calls it before it moves the alias (hook BeforeAllowTraffic). The check sends the version a health event, and
+// tells CodeDeploy whether to go on. So a version that doesn't start, or that can't reach a table, a secret or the cache,
+// never gets traffic.
 package releasecheck
 
 import (

@@ -31,9 +31,9 @@ import (
 const Name = "welcome-bootstrap"
 
 const (
-	// startSpread is added to the minute of the rate. The rate is about the calls that Sufrah sees, and the time between a
-	// job's start and its first call varies by some milliseconds. Without the addition, a quick first call could follow a
-	// slow one within less than a minute.
+	// startSpread is added to the minute of the rate. The rate should hold for the calls that Sufrah sees, but the time
+	// between a job's start and its first call varies by some milliseconds. Without the addition, Sufrah could see one call
+	// too many in a minute.
 	startSpread = 200 * time.Millisecond
 	// atOnce is the number of simultaneous jobs in all instances: the template's MaximumConcurrency. While the cache is down,
 	// each instance keeps a fifth of the rate.

@@ -312,8 +312,9 @@ func (t *tenant) topUp(calendar usage.Calendar, now time.Time) {
 	}
 }
 
-// count gives a tenant n conversations in the month that lies age months back. In this month they were opened before today,
-// which leaves the day's allowance whole, unless the month has just begun or the restaurant's latest message came today.
+// count gives a tenant n conversations in the month that lies age months back. In the current month (age 0) they are dated
+// before today, which leaves today's allowance whole, unless the month has just begun or the restaurant's latest message came
+// today.
 func (t *tenant) count(calendar usage.Calendar, now time.Time, month usage.Month, age int, n int64) {
 	last := now.Add(-time.Minute)
 	silent := now.Add(-t.quiet)

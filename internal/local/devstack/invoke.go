@@ -46,8 +46,8 @@ func (s *Stack) invoke(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer) // fails only if the caller has gone
 }
 
-// direct returns a func for each function that invokes it: in its processes, or built anew in this process, so that a failing
-// start shows.
+// direct returns a func for each function that invokes it: in its own processes, or in this process with a newly built
+// handler, so that a failing start shows.
 func (s *Stack) direct() map[string]func(context.Context, []byte) ([]byte, error) {
 	invocations := map[string]func(context.Context, []byte) ([]byte, error){
 		usageapi.Name:         once(s, usageapi.Name, usageapi.New, usageapi.Health),

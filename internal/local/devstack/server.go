@@ -29,8 +29,8 @@ const (
 	shutdownGrace     = 3 * time.Second // time for running requests to end
 )
 
-// Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes any free port. changes
-// change the stack's options, before BaseURL is set. Serve returns when the stack answers requests. It fails with
+// Serve builds the stack defined in a file and serves it on a port of this machine; port 0 takes any free port. Each of
+// changes may change the stack's options, before BaseURL is set. Serve returns when the stack answers requests. It fails with
 // ErrPortTaken if the port is in use.
 func Serve(ctx context.Context, templatePath string, port int, log io.Writer, changes ...func(*Options)) (*Server, error) {
 	parsed, err := sam.Load(templatePath)

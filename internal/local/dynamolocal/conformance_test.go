@@ -247,8 +247,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestEmptyIndexKeyOfAnItem: an update that copies an empty value into an index's key is refused. This shows only when the
-// update is carried out.
+// TestEmptyIndexKeyOfAnItem: an update that copies an empty value into an index's key is refused. Only carrying the update
+// out shows the empty value.
 func TestEmptyIndexKeyOfAnItem(t *testing.T) {
 	t.Parallel()
 	engine, client := setup(t)

@@ -139,7 +139,7 @@ func (e *Engine) checkedTable(name string) (*table, error) {
 	return e.table(name)
 }
 
-// table returns the named table or the service's error. Before that, a request is checked as far as possible without its
+// table returns the named table or the service's error. Callers first check as much of a request as they can without its
 // table. The engine must be locked.
 func (e *Engine) table(name string) (*table, error) {
 	if t := e.tables[name]; t != nil {

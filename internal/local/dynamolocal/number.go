@@ -13,8 +13,8 @@ const (
 	minMagnitude = -130
 )
 
-// decimal is an exact decimal number: the integer that digits spells, times ten to the exponent, negated if negative.
-// Digits has no zeros at either end; zero has no digits at all, so equal numbers are equal structs.
+// decimal is an exact decimal number: the integer spelled by digits, times ten to the power of exponent, below zero if
+// negative is set. Digits has no zeros at either end; zero has no digits at all, so equal numbers are equal structs.
 type decimal struct {
 	negative bool
 	digits   string

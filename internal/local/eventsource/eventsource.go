@@ -101,10 +101,10 @@ func (m Mapping) region() string {
 	return parts[3]
 }
 
-// Run polls until ctx ends. Then it hands messages that no invocation has got back to the queue, which costs each of them a
-// receive, and waits for running invocations. It returns nil when all of them have ended, and an error that is ErrAbandoned
-// when Grace is over before that. It returns the faults of an invalid mapping at once. If the queue fails, it logs that and
-// goes on polling.
+// Run polls until ctx ends. Then it waits for running invocations. Messages that no invocation has got yet become visible in
+// the queue again, which costs each of them a receive. It returns nil when all of them have ended, and an error that is
+// ErrAbandoned when Grace is over before that. It returns the faults of an invalid mapping at once. If the queue fails, it
+// logs that and goes on polling.
 func (m Mapping) Run(ctx context.Context, client Client, invoke Invoke) error {
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("invalid event source mapping: %w", err)
@@ -294,8 +294,8 @@ func (p *poller) remove(ctx context.Context, messages []types.Message) {
 	}
 }
 
-// handBack makes messages that no invocation will get visible at once. If that fails, they become visible at their visibility
-// time-out.
+// handBack makes messages visible at once, because no invocation will get them. If that fails, they become visible at their
+// visibility time-out.
 func (p *poller) handBack(ctx context.Context, messages []types.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpLimit)
 	defer cancel()

@@ -30,8 +30,8 @@ const (
 	defaultMemoryMB = 128             // Lambda's default
 
 	initTimeout = 10 * time.Second
-	// closeGrace is the time that a function gets to end when it is asked to. For the same time, processes that it left
-	// behind may keep its log open.
+	// closeGrace is the time that a function gets to end when it is asked to. Processes that the function left behind may
+	// keep its log open for the same time.
 	closeGrace = 500 * time.Millisecond
 )
 

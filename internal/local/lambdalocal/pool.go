@@ -20,8 +20,8 @@ type Pool struct {
 	instances map[*Instance]bool
 }
 
-// NewPool returns a pool without instances. The function's Stdout gets whole lines, each in one Write. Instances write at the
-// same time.
+// NewPool returns a pool without instances. The function's Stdout gets whole lines, each in one Write. Several instances may
+// write at the same time.
 func NewPool(f Function) *Pool {
 	return &Pool{function: f, instances: make(map[*Instance]bool)}
 }

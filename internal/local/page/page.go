@@ -1,6 +1,6 @@
 // Package page serves a local stack's page: the dashboard with the demo data, and a simulated phone that can write to a
-// restaurant. Its sources are in client. `make page` builds dist, which is committed, so that a stack needs no Node. No
-// deployed function links this package.
+// restaurant. The page's sources are in client. `make page` builds dist, which is committed, so that a stack needs no Node.
+// No deployed function links this package.
 package page
 
 import (

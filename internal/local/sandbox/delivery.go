@@ -238,7 +238,8 @@ func parseCallback(raw string) (*url.URL, *twilioError) {
 	return u, nil
 }
 
-// report plays a message's fate after the delay. All callbacks start at the same time, because Twilio promises no order
+// report sets a message's last status after the delay, and posts the callbacks of all its statuses. All callbacks start at
+// the same time, because Twilio promises no order
 // (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status).
 func (t *Twilio) report(number int, r report, o outcome) {
 	if len(o.later) == 0 {

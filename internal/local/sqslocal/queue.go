@@ -188,7 +188,7 @@ func (m *message) receive(queue string, now time.Time, visibility time.Duration)
 }
 
 // deadLetter prepares a message for its dead-letter queue. As in SQS, the message keeps its id, its sending time and its
-// receive count, so its age goes on too.
+// receive count, so its age isn't reset.
 func (m *message) deadLetter(source string, now time.Time) {
 	m.source, m.handle, m.visibleAt = source, "", now
 }
@@ -214,8 +214,8 @@ func (m *message) view(now time.Time) Message {
 
 func bySequence(a, b *message) int { return cmp.Compare(a.sequence, b.sequence) }
 
-// formatHandle returns the receipt handle of a message's nth receive. Each receive has another handle, and clients can't read
-// anything from it.
+// formatHandle returns the receipt handle of a message's nth receive. Each receive has a different handle, and clients can't
+// read anything from it.
 func formatHandle(queue, id string, receives int) string {
 	return base64.StdEncoding.EncodeToString([]byte(queue + " " + id + " " + strconv.Itoa(receives)))
 }

@@ -85,8 +85,8 @@ func TestCustomers(t *testing.T) {
 	})
 }
 
-// TestRecorderContractWithConflicts runs the contract on an engine with slow transactions, so that they meet one another and
-// ordinary writes.
+// TestRecorderContractWithConflicts runs the contract on an engine with slow transactions, so that they conflict with one
+// another and with ordinary writes.
 func TestRecorderContractWithConflicts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: TestRecorderContract has the same suite, without the conflicts")

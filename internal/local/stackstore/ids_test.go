@@ -83,8 +83,8 @@ func TestIDsShareOneNameSpace(t *testing.T) {
 	}
 }
 
-// TestCheckFindsSharedIDs: the check finds ids with two owners, and ids that are words of the API's paths. Such ids are older
-// than their refusal.
+// TestCheckFindsSharedIDs: the check finds ids with two owners, and ids that are words of the API's paths. Such ids were
+// stored before we refused them.
 func TestCheckFindsSharedIDs(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t).Transport()

@@ -73,8 +73,8 @@ func replaceInstant(e table.Expression, seen *table.Reader, attribute string, ol
 }
 
 // MergeMonth merges a month that was counted elsewhere into the restaurant's own, as usage.MonthCount.Merge does, and reports
-// whether that changed it. The restaurant's place in the ranking follows with Reindex, or with the month's next conversation.
-// It fails with outage.ErrUnavailable.
+// whether that changed it. Reindex, or the month's next conversation, then updates the restaurant's place in the ranking. It
+// fails with outage.ErrUnavailable.
 func (s *Store) MergeMonth(ctx context.Context, restaurantID string, month usage.Month, count usage.MonthCount) (bool, error) {
 	count.LastConversation = count.LastConversation.Truncate(time.Millisecond)
 	changed, err := s.mergeItem(ctx, s.names.Usage, schema.UsageKey(restaurantID, month.String()), func(seen *table.Reader) table.Expression {
@@ -128,8 +128,8 @@ func (s *Store) MergeActivity(ctx context.Context, restaurantID string, activity
 
 // MergeSession merges a customer's session from elsewhere, as conversation.Session.Merge does, and reports whether that
 // changed anything. It counts nothing. Afterwards the recorder treats the customer as known, and a message within
-// conversation.SessionLength of the session's last message extends it. The restaurant's activity must already cover the
-// session, because an open session is added to its count of open sessions. It fails with outage.ErrUnavailable.
+// conversation.SessionLength of the session's last message extends it. The restaurant's activity must already include the
+// session's messages, because an open session is added to the activity's slots. It fails with outage.ErrUnavailable.
 func (s *Store) MergeSession(ctx context.Context, c conversation.Session) (bool, error) {
 	c.OpenedAt, c.LastMessageAt = c.OpenedAt.Truncate(time.Millisecond), c.LastMessageAt.Truncate(time.Millisecond)
 	changed, err := s.mergeSession(ctx, c)

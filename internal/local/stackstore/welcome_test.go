@@ -241,8 +241,8 @@ func TestWelcomeByOutcome(t *testing.T) {
 	}
 }
 
-// TestUndeliveredMessageIsExplainedInTheLog: the line of a template names it, and a text outside the customer's 24 hours isn't called a
-// template's fault.
+// TestUndeliveredMessageIsExplainedInTheLog: the log line of a failed template names the template, and a text outside the
+// customer's 24 hours isn't called a template's fault.
 func TestUndeliveredMessageIsExplainedInTheLog(t *testing.T) {
 	t.Parallel()
 	for kind, test := range map[delivery.Kind]struct {

@@ -227,8 +227,8 @@ func refuse(field, reason string) verdict {
 	return verdict{outcome: refused, faults: []Fault{{field, reason}}}
 }
 
-// If the store can't take a portion, it is tried again: first after a second, then after twice as long each time, for a
-// minute in all.
+// If the store can't take a portion, the portion is tried again: first after a second, then after twice as long each time,
+// for a minute in all.
 const (
 	firstDelay = time.Second
 	maxDelay   = 32 * time.Second
@@ -299,7 +299,7 @@ func parsed[T any](i Import, rows []row, parse func(*parser) T) (valid map[int]T
 }
 
 // sideBySide calls work for each row in valid: one after the other for rows with the same key, otherwise concurrently. If the
-// context ends it fails, even if no work does.
+// context ends, sideBySide fails even if every call of work succeeded.
 func sideBySide[T any](ctx context.Context, i Import, valid map[int]T, key func(T) string, work func(context.Context, int, T) error) error {
 	groups := make(map[string][]int)
 	for _, n := range slices.Sorted(maps.Keys(valid)) {

@@ -1,5 +1,5 @@
-// Pinger stands in for a function that is frozen between invocations: for each line of its input, which holds a number,
-// it sends so many commands at once and answers with a line, "ok" or the error.
+// Pinger stands in for a function that is frozen between invocations: for each line of its input, a number, it sends that
+// number of commands at once and writes a line, "ok" or the error.
 package main
 
 import (
