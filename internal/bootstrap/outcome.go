@@ -15,10 +15,10 @@ type Kind int
 // The kinds, by the state of the two lists (categories and branches) after the attempt:
 //
 //	both are fresh in the cache ────────────────────────────────────> Completed
-//	one is cached, or a stale copy of either ───────────────────────> Partial
+//	at least one is in the cache, perhaps stale ────────────────────> Partial
 //	none, and no later attempt can succeed ─────────────────────────> DeadLettered
 //	none otherwise ─────────────────────────────────────────────────> Failed: comes again, unless it was the last attempt
-//	one may not be fetched yet ─────────────────────────────────────> Waiting: comes again, and no attempt is used up
+//	one may not be fetched yet and none failed; or time is over ────> Waiting: comes again, and no attempt is used up
 //	not looked at, because the job is older than MaxAge ────────────> Late: the customer has written again long ago
 //
 // A stale copy doesn't complete a job: the customer's next message would look for a fresh copy and wait. It doesn't fail the

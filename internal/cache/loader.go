@@ -55,8 +55,8 @@ func (l *Loader[T]) Load(ctx context.Context, key string, fetch func(context.Con
 // right before the fetch and must not block.
 type Admit func(ctx context.Context) error
 
-// LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. If it refuses, the next caller may
-// fetch.
+// LoadAdmitted is Load, but fetches only if admit allows it; a nil admit always does. If admit refuses, LoadAdmitted fails
+// with admit's error, and the next caller may fetch.
 func (l *Loader[T]) LoadAdmitted(ctx context.Context, key string, admit Admit, fetch func(context.Context) (T, error)) (T, Source, error) {
 	r := l.flights.join(ctx, key, func(ctx context.Context) result[T] {
 		r := l.load(ctx, key, admit, fetch)

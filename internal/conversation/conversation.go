@@ -138,9 +138,10 @@ type Recorder interface {
 	// Record opens or extends the customer's session, once for each message ID of a restaurant, and returns the states of the
 	// replies. Once a message has carried both a number and a BSUID, either id finds the same customer: two customers known
 	// until then become one. A message that opts out neither opens nor extends a session and gets no answer: it only sets the
-	// customer's flag, until a message opts in. This delivery gets the lease on the welcome unless the welcome is settled or
-	// another delivery holds the lease; likewise for the answer, if the message Asks. Repeats are recognised for
-	// RepeatWindow, and repeats of a customer's latest 16 messages without limit. Times never move backwards.
+	// customer's flag, until a message opts in. The delivery that opens a customer's first session gets the lease on the
+	// welcome, and the first delivery of a message that Asks gets the lease on its answer. Any other delivery has to Claim a
+	// reply that is due. Repeats are recognised for RepeatWindow, and repeats of a customer's latest 16 messages without
+	// limit. Times never move backwards.
 	Record(ctx context.Context, m Message) (Recorded, error)
 
 	// Complete counts the opening of a recorded message, each opening exactly once, and notes the restaurant's activity. It

@@ -51,8 +51,8 @@ func NewestFirst(a, b Session) int {
 	return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.Customer, a.Customer))
 }
 
-// nameImported gives each session from another system a unique id. Sessions opened at the same moment must follow one
-// another.
+// nameImported gives each session from another system a unique id. Sessions that were opened at the same moment must be next
+// to one another.
 func nameImported(sessions []Session) {
 	same := 0 // number of earlier sessions opened at the same moment
 	for i := range sessions {

@@ -48,7 +48,7 @@ func (e mismatchError) Error() string {
 	return "the signature doesn't match the public URL " + e.url + " with the stored token"
 }
 
-// errRecut is the log's reason if a signature fits but the form may have been cut anew.
+// errRecut is the log's reason if a signature fits, but the form may be another form's signed text (see recut).
 var errRecut = errors.New("the signature also fits another reading of the parameters")
 
 // errOtherAccount is a request signed for a Twilio account that isn't the bot's.

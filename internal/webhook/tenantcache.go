@@ -23,8 +23,8 @@ const maxAbsent = 10_000
 // maxCachedTenants bounds the remembered tenants, and so their memory.
 const maxCachedTenants = 1000
 
-// TenantCache remembers tenants for MaxTenantAge. It doesn't remember that a number has no tenant, so that a new bot answers
-// at once. It is safe for concurrent use.
+// TenantCache remembers tenants for MaxTenantAge. TenantByNumber doesn't remember that a number has no tenant, so that a new
+// bot answers at once; IsBot does, for MaxAbsentAge. A TenantCache is safe for concurrent use.
 type TenantCache struct {
 	tenants Tenants
 	now     func() time.Time

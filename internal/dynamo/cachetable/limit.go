@@ -20,8 +20,8 @@ const (
 	ClockMargin = 250 * time.Millisecond
 	// keepLog is how long a log of starts is kept after its latest request.
 	keepLog = 7 * 24 * time.Hour
-	// maxWaiting bounds the waiting callers in a log, and so the size of its item. A further caller is told to ask again at
-	// the last waiting caller's moment.
+	// maxWaiting bounds the waiting callers in a log, and so the size of its item. A further caller is told the next moment
+	// after theirs, but isn't entered in the log.
 	maxWaiting = 1000
 	// nameBytes is the length of a waiting caller's name in a log, which is a hash.
 	nameBytes = 8

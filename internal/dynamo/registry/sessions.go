@@ -12,9 +12,9 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/usage"
 )
 
-// Sessions implements usage.Journal in two round trips. The first asks the index by opening, which may be some moments old,
-// for the customers with the latest sessions, and reads the ended sessions. The second reads these customers' sessions in
-// their current state.
+// Sessions implements usage.Journal in two round trips. The first reads the ended sessions, and finds the customers with the
+// latest sessions in the index by opening, which may be some moments old. The second reads these customers' sessions in their
+// current state.
 func (g *Registry) Sessions(ctx context.Context, restaurantID string, most int) ([]usage.Session, error) {
 	ended := task.Start(func() ([]usage.Session, error) { return g.endedSessions(ctx, restaurantID, most) })
 	sessions, err := g.latestSessions(ctx, restaurantID, most)

@@ -81,8 +81,8 @@ func (mv Move) OnlySlot(at time.Time) table.Expression {
 	return e.And(table.Expression{Remove: SlotAttribute(slot)})
 }
 
-// OutdatedSlots returns the attributes of the slots that are out of date once the time of the restaurant's latest message, so
-// far before, is latest.
+// OutdatedSlots returns the attributes of the slots that are out of date once a message at latest follows the restaurant's
+// previous message, at before.
 func OutdatedSlots(before, latest time.Time) string {
 	var outdated []string
 	first, head := usage.SlotOf(latest)-usage.SessionSlots+1, usage.SlotOf(before)
