@@ -388,8 +388,8 @@ func TestOneSlotForAJob(t *testing.T) {
 	})
 }
 
-// TestWaitingForASlotUsesUpNoAttempt: the worker sleeps through a short wait; a longer one ends the attempt without a call. Neither uses up an
-// attempt, not even the last.
+// TestWaitingForASlotUsesUpNoAttempt: the worker sleeps through a short wait; a longer one ends the attempt without a call.
+// Neither uses up an attempt, not even the last.
 func TestWaitingForASlotUsesUpNoAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -2,7 +2,7 @@
 // Then one call at a time tries it, until one succeeds.
 //
 //	closed ──> After failures in a row, or a Retry-After ──> open for a while, longer each time
-//	  ▲                                                         │ the while is over
+//	  ▲                                                         │ the pause is over
 //	  └── it succeeds ── one call, for ProbeTime alone <────────┤
 //	                         └── it fails ──────────────────────┘
 //

@@ -38,8 +38,8 @@ type Cache struct {
 	Name     string
 }
 
-// AWS has a function's region, credentials and endpoints. Lambda sets the region and the credentials. An endpoint is a
-// stand-in's; "" is AWS's own.
+// AWS has a function's region, credentials and endpoints. Lambda sets the region and the credentials. An endpoint is the
+// address of a stand-in; "" means AWS's own.
 type AWS struct {
 	Region          string
 	AccessKeyID     string

@@ -150,9 +150,9 @@ type Recorder interface {
 	// tally.
 	Complete(ctx context.Context, m Message, recorded Recorded) error
 
-	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It doesn't try
-	// again after a conflict, so that the welcome doesn't wait for the counts of other customers. If it returns false, the caller has to call Settle
-	// and Complete; if true, Complete with Uncounted false.
+	// CountWelcomed counts the opening of a recorded message and settles its welcome in one write. It doesn't try again after
+	// a conflict, so that the welcome doesn't wait for the counts of other customers. If it returns false, the caller has to
+	// call Settle and Complete; if true, only Complete, with Uncounted false.
 	CountWelcomed(ctx context.Context, m Message, recorded Recorded) bool
 
 	// Claim gives the delivery the lease on a reply that is due, until now + LeaseLength, and returns ReplyHeld. Otherwise it

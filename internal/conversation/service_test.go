@@ -103,8 +103,8 @@ type sent struct {
 	Text      string
 }
 
-// phones are the customers' phones, and the Sender that reaches them. Each attempt to send calls before, which may fail the
-// attempt.
+// phones are the customers' phones, and the Sender that reaches them. Each attempt to send first calls the func before, which
+// may fail the attempt.
 type phones struct {
 	mu       sync.Mutex
 	received []sent

@@ -21,7 +21,7 @@ type Code struct {
 }
 
 // codes are the error codes of WhatsApp messages, as described at https://www.twilio.com/docs/api/errors/<code>. For codes
-// that stand for a number of Meta's, see Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
+// that correspond to a code of Meta's, see Twilio's "List of Corresponding Twilio and WhatsApp Error Codes"
 // (https://www.twilio.com/docs/whatsapp/api/error-code-mapping). Twilio reports a code in its answer to a send, or later in a
 // status callback, depending on how soon it finds the fault.
 var codes = map[int]Code{

@@ -65,9 +65,9 @@ func setHeap(environ config.Environment) {
 	}
 }
 
-// loadRoots parses the system's root certificates, which otherwise the first connection would do. Parsing some 145 of them
+// loadRoots parses the system's root certificates, which the first connection would do otherwise. Parsing some 145 of them
 // takes milliseconds of a whole processor. Lambda gives a function a whole processor while it starts, but only a part of one
-// in an invocation: 0.29 at 512 MB (AWS, Lambda developer guide). The channel is closed when they have been parsed.
+// in an invocation: 0.29 at 512 MB (AWS, Lambda developer guide). The channel is closed once the certificates are parsed.
 func loadRoots() <-chan struct{} {
 	loaded := make(chan struct{})
 	go func() {

@@ -53,8 +53,8 @@ type Contents interface {
 	Find(ctx context.Context, accountSID, name string, after time.Time) (string, error)
 	// Create makes a content for the list, under its name, and returns its SID. A second call makes a second content.
 	Create(ctx context.Context, accountSID string, list listpicker.List) (string, error)
-	// Older returns SIDs of contents that were made before a time, with names that begin with the prefix. more says whether there
-	// may be others.
+	// Older returns SIDs of contents that were made before a time, with names that begin with the prefix. more says whether
+	// there may be others.
 	Older(ctx context.Context, accountSID, prefix string, before time.Time) (sids []string, more bool, err error)
 	// Delete deletes a content; a missing content counts as deleted.
 	Delete(ctx context.Context, accountSID, contentSID string) error

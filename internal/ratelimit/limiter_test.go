@@ -198,8 +198,8 @@ func TestEmptied(t *testing.T) {
 	})
 }
 
-// TestAlone: while the cache is down, each instance keeps its own share of the rate. It reports its starts once the cache is
-// back.
+// TestAlone: while the cache is down, each instance keeps its own share of the rate. Each instance reports its starts once
+// the cache is back.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, server cachetest.Server) {

@@ -9,7 +9,7 @@ import (
 // Cache holds values by key, each with the time at which it was read. It is safe for concurrent use.
 //
 // Ages are measured by the wall clock, because the monotonic clock may stand still while an instance is frozen. If a clock
-// was put back, a value's time lies in the future: its age is unknown, and it is not returned.
+// was put back, a value's time lies in the future: its age is unknown, and the value is not returned.
 type Cache[K comparable, V any] struct {
 	most int
 

@@ -103,8 +103,8 @@ type Ranking interface {
 	// of restaurants.
 	Ranks(ctx context.Context, month Month) (Ranks, error)
 
-	// Records returns the records of the restaurants that exist, in the order of the ids, each with the month's count if
-	// there is one.
+	// Records returns the records of the restaurants that exist, in the order of restaurantIDs, each with the month's count
+	// if there is one.
 	Records(ctx context.Context, restaurantIDs []string, month Month) ([]Record, error)
 }
 
@@ -118,7 +118,7 @@ type Journal interface {
 	// Messages returns the numbers of the restaurant's sent messages in a month, by status. They may be some moments old.
 	Messages(ctx context.Context, restaurantID string, month Month) (ledger.Month, error)
 
-	// TopUps returns at most most of the month's top-ups, newest first.
+	// TopUps returns the month's newest top-ups, newest first, and no more than the parameter most.
 	TopUps(ctx context.Context, restaurantID string, month Month, most int) ([]TopUp, error)
 }
 
@@ -309,8 +309,8 @@ func (s *Service) List(ctx context.Context, directory Directory, filter Filter, 
 		More: page.Next != nil || start.After == nil && start.Offset < total-limit}, nil
 }
 
-// Search finds restaurants, and ListFound reads their figures. Search may run while a credential is still being verified. It fails
-// with outage.ErrUnavailable.
+// Search finds restaurants, and ListFound reads their figures. Search may run while a credential is still being verified. It
+// fails with outage.ErrUnavailable.
 func (s *Service) Search(ctx context.Context, q search.Query, filter Filter, start Start, limit int) (Found, error) {
 	found, err := s.store.Search(ctx, q, filter, start, limit)
 	if err != nil {

@@ -35,8 +35,8 @@ func loadDescription(t testing.TB) *openapitest.Description {
 	return d
 }
 
-// TestOpenAPIExamplesAreRealAnswers sends the request of each example in the description as a client would, through API Gateway and the
-// Lambda adapter, and compares the whole answer.
+// TestOpenAPIExamplesAreRealAnswers sends the request of each example in the description as a client would, through API
+// Gateway and the Lambda adapter, and compares the whole answer.
 func TestOpenAPIExamplesAreRealAnswers(t *testing.T) {
 	t.Parallel()
 	examples, err := loadDescription(t).Examples()

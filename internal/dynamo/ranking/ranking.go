@@ -51,8 +51,8 @@ func (r *Ranking) Restate(ctx context.Context, restaurantID, period string) erro
 	return r.Place(ctx, seen)
 }
 
-// Place moves a restaurant to its place, unless it is there already. After a move it reads the data again, because others may
-// have moved the restaurant on the basis of newer data.
+// Place moves a restaurant to its place, unless it is there already. After each try it reads the data again: the data may
+// have changed meanwhile, or another writer may have moved the restaurant.
 func (r *Ranking) Place(ctx context.Context, seen Standing) error {
 	for range table.ConflictAttempts {
 		if !seen.Misplaced() {

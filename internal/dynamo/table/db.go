@@ -47,9 +47,9 @@ func (db *DB) Wait(ctx context.Context, atMost time.Duration) error {
 	}
 }
 
-// The attempts at a transaction that conflicts with another on the same item; the SDK doesn't repeat these. If a hundred
+// The attempts at a transaction that conflicts with another on the same item, which the SDK doesn't repeat. If a hundred
 // customers of a restaurant open conversations at the same moment, they take turns on the month's item for some seconds. So
-// the invocation's time bounds the attempts, rather than their number.
+// the number of attempts is high, and an invocation's time usually ends first.
 const (
 	ConflictAttempts   = 100
 	conflictFirstDelay = 10 * time.Millisecond

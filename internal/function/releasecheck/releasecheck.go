@@ -1,6 +1,6 @@
 // Package releasecheck is a function that checks a new version of another function before the version gets traffic.
-// CodeDeploy calls it before it moves the alias (hook BeforeAllowTraffic). The check sends the version a health event, and
-// tells CodeDeploy whether to go on. So a version that doesn't start, or that can't reach a table, a secret or the cache,
+// CodeDeploy calls the check before moving the alias (hook BeforeAllowTraffic). The check sends the version a health event,
+// and tells CodeDeploy whether to go on. So a version that doesn't start, or that can't reach a table, a secret or the cache,
 // never gets traffic.
 package releasecheck
 

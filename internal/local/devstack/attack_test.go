@@ -37,7 +37,8 @@ import (
 
 // attack is an attacker's attempt on a stack of demo data. try fails its test if the attempt succeeds.
 //
-// No attack may bring marker, a secret or a customer's number into an answer or the log. victim checks this for all attacks.
+// No attack may bring the marker, a secret or a customer's number into an answer or the log. victim checks this for all
+// attacks.
 type attack struct {
 	name string
 	try  func(*testing.T, *victim)

@@ -814,8 +814,8 @@ func TestUnitsOfCallbacks(t *testing.T) {
 	}
 }
 
-// TestLastAttemptIsLogged checks that the queue gives a job up after the attempt that the log calls the last, for several values of
-// the template's QueueRetryAttempts.
+// TestLastAttemptIsLogged checks that the queue gives a job up after the attempt that the log calls the last, for several
+// values of the template's QueueRetryAttempts.
 func TestLastAttemptIsLogged(t *testing.T) {
 	t.Parallel()
 	loaded, err := loadDefinition()

@@ -48,7 +48,8 @@ type Queue struct {
 	// RetentionPeriod is the time after sending at which a message is dropped; zero means 4 days.
 	RetentionPeriod time.Duration
 	// DeadLetterQueue names the queue for messages that were received MaxReceiveCount times without being deleted; empty
-	// means none. If no Queue describes it, it is created with the defaults. It must be another queue.
+	// means none. A dead-letter queue that no Queue describes is created with the defaults. A queue can't be its own
+	// dead-letter queue.
 	DeadLetterQueue string
 	// MaxReceiveCount is how often a message may be received; zero means 10. It has no effect without a DeadLetterQueue.
 	MaxReceiveCount int

@@ -126,8 +126,8 @@ const portionRows = 1000
 // ErrOtherFile says that the file doesn't begin with the rows that the interrupted import has done.
 var ErrOtherFile = errors.New("the file is not the file of the interrupted import")
 
-// Run imports the rows after done, and returns the new checkpoint. If the context ends or the store fails, call it again with
-// that checkpoint. It fails with ErrOtherFile if done belongs to another file.
+// Run imports the rows after the checkpoint done, and returns the new checkpoint. If the context ends or the store fails,
+// call it again with that checkpoint. It fails with ErrOtherFile if done belongs to another file.
 func (i Import) Run(ctx context.Context, in io.Reader, done Checkpoint) (Checkpoint, error) {
 	rows, err := newRowReader(in, i.Format, i.Kind, i.Ignore)
 	if err != nil {
