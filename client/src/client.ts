@@ -24,7 +24,7 @@ export interface ListOptions extends RequestOptions {
 
 /** The threshold for the listed restaurants, and options of the call. */
 export interface AlertOptions extends RequestOptions {
-  /** The least used share of the month's allowance: 0 to 1, with at most six decimals. Default: 0.9. */
+  /** Only restaurants that have used at least this share of the allowance: 0 to 1, at most six decimals. Default: 0.9. */
   threshold?: number | undefined;
   /** Restaurants on a page: 1 to 200. Default: 50. */
   limit?: number | undefined;

@@ -20,7 +20,7 @@ export interface Appearance {
   numberingSystem?: NumberingSystem | undefined;
   /** How often the figures are read again while the page is visible, in milliseconds. Default: never. */
   refreshMs?: number | undefined;
-  /** The effect of a used-up allowance, and the contact for a larger one. */
+  /** Your text about a used-up allowance, and the contact for a larger one. */
   help?: Help | undefined;
   /** Any value: when it changes, the figures are read again. */
   revision?: unknown;

@@ -4,7 +4,7 @@ import { type Messages, messages } from './messages.js';
 
 /** Texts for owners next to the figures, in the host's own words. */
 export interface Help {
-  /** The effect of a used-up allowance. */
+  /** Your text about the effect of a used-up allowance. */
   whenUsedUp?: string | undefined;
   /** The contact for a larger allowance, with an address such as "mailto:…" or "https://wa.me/…". */
   contact?: { name: string; href?: string | undefined } | undefined;
