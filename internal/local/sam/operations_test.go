@@ -313,6 +313,28 @@ func TestOperatorsFindEverything(t *testing.T) {
 	}
 }
 
+// TestDashboardShowsEveryAlarm: the dashboard's list of alarms has all alarms that every stage has. The alarms for missing
+// traffic are prod's alone: a list with an alarm that doesn't exist shows an error.
+func TestDashboardShowsEveryAlarm(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../stack/operations.yaml")
+	if err != nil {
+		t.Fatalf("reading the operations' template: %v", err)
+	}
+	_, widget, _ := strings.Cut(string(text), `{"type": "alarm"`)
+	widget, _, found := strings.Cut(widget, "]}}")
+	if !found {
+		t.Fatal("the dashboard has no list of alarms")
+	}
+	for _, alarm := range resources(t, with(t, load(t), "Stage", "staging"), alarmType) {
+		name, _ := alarm.Property("AlarmName").(string)
+		name = strings.TrimPrefix(name, stackName+"-")
+		if !strings.Contains(widget, "${"+alarm.LogicalID+".Arn}") && !strings.Contains(widget, ":alarm:${Stack}-"+name+`"`) {
+			t.Errorf("the dashboard's list of alarms lacks %s (%s)", name, alarm.LogicalID)
+		}
+	}
+}
+
 // TestOperatorsMayDoWhatSufrahctlDoes: the policy in docs/OPERATIONS.md allows exactly the calls in sufrahctl's code.
 func TestOperatorsMayDoWhatSufrahctlDoes(t *testing.T) {
 	t.Parallel()
