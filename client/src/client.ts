@@ -40,7 +40,8 @@ export interface RenewOptions extends RequestOptions {
   reason?: string | undefined;
   /**
    * Of all calls for a restaurant with the same key, only the first adds anything. Pass a key if you may call again after a
-   * failure, and a new key for each new top-up. Default: a new key for each call; the call's own repetitions share it.
+   * failure, and a new key for each new top-up. Default: a new key for each call; the client's retries of
+   * a call share it.
    */
   idempotencyKey?: string | undefined;
 }
@@ -71,8 +72,8 @@ export interface AdministratorClient {
    */
   alerts(options?: AlertOptions): AlertPages;
   /**
-   * Adds to a restaurant's allowance of this month, and returns the resulting allowance. The call's own repetitions add nothing;
-   * pass an idempotencyKey if you may call again.
+   * Adds to a restaurant's allowance of this month, and returns the resulting allowance. The client's retries of the call add
+   * nothing more; pass an idempotencyKey if you may call again.
    */
   renew(restaurantId: string, options?: RenewOptions): Promise<Quota>;
 }

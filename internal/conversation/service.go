@@ -72,8 +72,8 @@ type receiver struct {
 	noted     *note     // of an answer; nil for other messages
 }
 
-// note settles an answer by the ledger entries of its messages. The first message that Twilio takes gets the answer's
-// Message.Place, so that a single write enters all messages and settles the answer.
+// note collects the ledger entries of an answer's messages, for a single write. The first message that Twilio takes gets the
+// answer's Message.Place: its entry there settles the answer.
 type note struct {
 	place   delivery.Place // place of the next message; zero after its use
 	entries []ledger.Entry // of the messages that Twilio took

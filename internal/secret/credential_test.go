@@ -121,8 +121,8 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestDoubtedToken: a caller that doubts the old token gets the changed one at once, and then every caller does. However many
-// callers doubt it, the secret is read every ten seconds at most, whether the reading succeeds or not.
+// TestDoubtedToken: a caller that doubts a token makes the secret be read again, but not within ten seconds of the last
+// reading, whether that succeeded or not. Every caller then gets the changed token.
 func TestDoubtedToken(t *testing.T) {
 	t.Parallel()
 	clock := now

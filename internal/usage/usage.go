@@ -354,9 +354,9 @@ func (s *Service) Ranks(ctx context.Context) (Ranks, error) {
 	return s.store.Ranks(ctx, s.calendar.Month(s.now()))
 }
 
-// Alerts returns a page of the active restaurants at or above a share of this month's quota. The fullest come first, by whole
-// percent; within the page the order is exact, and by id if equal. Past the end, the page is empty and the total exact. It
-// fails with outage.ErrUnavailable.
+// Alerts returns a page of the active restaurants at or above a share of this month's quota. Pages go by whole percent, the
+// fullest first. A page is ordered by exact use, then by id. Past the end, the page is empty and the total right. Alerts fails
+// with outage.ErrUnavailable.
 //
 // The list may be some moments old; the figures are current.
 func (s *Service) Alerts(ctx context.Context, ranks Ranks, share Share, offset, limit int) (Listing, error) {

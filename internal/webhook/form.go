@@ -16,8 +16,8 @@ import (
 	"github.com/sufrah/usage-bootstrap/internal/phone"
 )
 
-// Limits of a form's parts, in bytes. Twilio's forms take some 2 KiB: WhatsApp's texts have at most 4,096 characters, and
-// names and buttons are shorter than a line.
+// Limits of a form's parts, in bytes. WhatsApp's longest text has 4,096 characters of at most four bytes. Names and buttons are
+// shorter than a line.
 const (
 	maxBody      = 64 << 10
 	maxText      = 16 << 10

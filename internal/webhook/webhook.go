@@ -36,8 +36,8 @@ type Tokens interface {
 	// AuthToken returns an account's token; an empty accountSID is Sufrah's own account. The token is empty if the account
 	// isn't known. It fails with outage.ErrUnavailable if tokens can't be read.
 	AuthToken(ctx context.Context, accountSID string) (string, error)
-	// NewAuthToken is AuthToken for a token that turned out to be wrong: it returns the new token if the token was changed.
-	// It must be cheap to call often, because forged requests cause calls.
+	// NewAuthToken is AuthToken for a token that turned out to be wrong: some seconds after the token was changed, it returns the
+	// new token. It must be cheap to call often, because forged requests cause calls.
 	NewAuthToken(ctx context.Context, accountSID string) (string, error)
 }
 

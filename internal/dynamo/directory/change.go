@@ -57,8 +57,8 @@ func (d *Directory) Change(ctx context.Context, own int, build func(*Snapshot) (
 	return ErrBusy
 }
 
-// MaxEntered is the most restaurants for Enter. A transaction of 100 writes then has room for the restaurants, their words,
-// and the caller's two further writes for each, even if each is on a page of its own and a new page is opened.
+// MaxEntered is the most restaurants for Enter. Each takes up to 1 + MaxWords writes here, and two of the caller's. Four more
+// are for pages. That is 8 × 12 + 4 = 100, the most for a transaction.
 const MaxEntered = 8
 
 // Enter returns the writes that enter restaurants in the directory, for one transaction with the restaurants themselves.

@@ -239,8 +239,8 @@ type part struct {
 	ids       []string
 }
 
-// read sets the ids of each part. A part that is read exactly gets, in order, all ids of its bucket with a used share that
-// reaches the part's share; any other part gets the ids from skip to end.
+// read sets each part's ids. If exactly is set, these are all ids of the bucket that reach share, in order. Otherwise these are
+// the ids from skip to end; of adjacent whole parts, the first gets the leaves' ids of all.
 func (k *ranks) read(ctx context.Context, parts []*part, defaultLimit int64) error {
 	var reads []func(context.Context) error
 	found := make([][][]string, len(parts))

@@ -767,8 +767,8 @@ func (r *Recorder) claim(
 	return replyState(seen, m), nil
 }
 
-// lease takes or renews the lease on a reply that is due; if it can't, it returns the current item. A delivery that doesn't
-// hold the lease gets it only if the lease is free and the condition in place holds; place may use seen as :seen.
+// lease takes or renews the lease on a reply that is due; if it can't, it returns the current item. The parameter place is a
+// condition, which may use seen as :seen. A delivery without the lease gets it only if the lease is free and place holds.
 func (r *Recorder) lease(
 	ctx context.Context, m conversation.Message, reply conversation.Reply, now time.Time, place string, seen table.Value,
 ) (item table.Item, held bool, err error) {

@@ -419,8 +419,7 @@ func TestAlertCost(t *testing.T) {
 					status, got := costOf(t, tb, target, withKey)
 					shown := min(limit, total)
 					t.Logf("%d restaurants, %s of %d: %+v", tb.restaurants, target, total, got)
-					// A page reads the credential, the counts, at most all leaves that the page touches, and four items for
-					// each restaurant shown.
+					// A page reads four items for each restaurant shown, besides the credential, the counts and the leaves.
 					if least := float64(4*shown - 1); status != 200 || got.units < least {
 						t.Errorf("%d restaurants, %s: status %d, %+v, which is less than what is shown", tb.restaurants, target, status, got)
 					}

@@ -13,8 +13,8 @@ import (
 )
 
 // TestZoneChanges tests what docs/DEPLOYING.md says about changing UsageTimeZone: counted conversations keep their day and
-// month, later ones are counted in the new zone, nothing is counted twice or lost, and a month that begins earlier or later
-// in the new zone has the conversations of both.
+// month, later ones are counted in the new zone, and nothing is counted twice or lost. Once a month has begun in both zones,
+// both show the same figures.
 func TestZoneChanges(t *testing.T) {
 	t.Parallel()
 	riyadh, err := time.LoadLocation("Asia/Riyadh") // three hours ahead
