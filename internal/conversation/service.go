@@ -240,7 +240,7 @@ func (s *Service) Receive(ctx context.Context, t Tenant, in Incoming) error {
 	o := newOpening(recorded)
 	// It runs beside the replies, so that the customer doesn't wait for it.
 	completing := task.Start(func() (struct{}, error) { return struct{}{}, s.complete(ctx, m, recorded, o) })
-	defer completing.Wait() // even if a reply panics
+	defer func() { _, _ = completing.Wait() }() // even if a reply panics
 	if recorded.OptedOut {
 		err = s.keepQuiet(ctx, log, m, recorded)
 	} else {
