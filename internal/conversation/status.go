@@ -51,6 +51,10 @@ func (s *Service) ReceiveStatus(ctx context.Context, t Tenant, r delivery.Report
 	return errors.Join(err, enterErr)
 }
 
+// templateKeys are the keys of the templates by the kind of their messages. A list's template depends on its number of rows, so
+// the kind alone doesn't tell it.
+var templateKeys = map[delivery.Kind]string{delivery.Welcome: TemplateWelcome, delivery.QuotaAlert: TemplateQuotaAlert}
+
 // actOn does what a message's status requires.
 func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error {
 	if r.Origin.Instead { // the sender may have died before it noted the text; now no other delivery sends it again
@@ -70,11 +74,10 @@ func (s *Service) actOn(ctx context.Context, t Tenant, r delivery.Report) error 
 	}
 	attrs := []slog.Attr{slog.String("sid", r.MessageID), slog.String("kind", string(r.Origin.Kind)),
 		slog.Int("twilioCode", r.ErrorCode), slog.String("fault", string(code.Fault)), slog.String("means", code.Means)}
-	if r.Origin.Template {
+	if key, ok := templateKeys[r.Origin.Kind]; ok && r.Origin.Template {
 		// Callbacks don't name the template. The logged SID is the one configured now for this kind of message; it is wrong
 		// if the stack was deployed with another SID after the message was sent.
-		keys := map[delivery.Kind]string{delivery.Welcome: TemplateWelcome, delivery.QuotaAlert: TemplateQuotaAlert}
-		if sid, known := s.Templates.SID(ctx, keys[r.Origin.Kind]); known {
+		if sid, known := s.Templates.SID(ctx, key); known {
 			attrs = append(attrs, slog.String("contentSid", sid))
 		}
 	}

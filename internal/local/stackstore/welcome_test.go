@@ -245,22 +245,25 @@ func TestWelcomeByOutcome(t *testing.T) {
 // customer's 24 hours isn't called a template's fault.
 func TestUndeliveredMessageIsExplainedInTheLog(t *testing.T) {
 	t.Parallel()
-	for kind, test := range map[delivery.Kind]struct {
+	for _, test := range []struct {
+		kind            delivery.Kind
 		template        bool
 		want, wantNever string
 	}{
-		delivery.Welcome:    {true, `level=ERROR msg="message not delivered" .* fault=content means=".*not approved.*" contentSid=HX1`, "window"},
-		delivery.QuotaAlert: {true, `level=ERROR msg="message not delivered" .* fault=content`, "contentSid"}, // the stack has no such template any more
-		delivery.List:       {false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
-		delivery.Text:       {false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
+		{delivery.Welcome, true, `level=ERROR msg="message not delivered" .* fault=content means=".*not approved.*" contentSid=HX1`, "window"},
+		{delivery.QuotaAlert, true, `level=ERROR msg="message not delivered" .* fault=content`, "contentSid"}, // the stack has no such template any more
+		{delivery.List, true, `level=ERROR msg="message not delivered" .* fault=content`, "contentSid"},
+		{delivery.List, false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
+		{delivery.Text, false, `level=WARN msg="message not delivered" .* fault=window means="the customer's 24 hours are over`, "contentSid"},
 	} {
-		t.Run(string(kind), func(t *testing.T) {
+		t.Run(fmt.Sprint(test.kind, ", template ", test.template), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWelcomed(t)
 				w.write("m1")
 				w.log.Reset()
-				w.receive(report(63016, func(r *delivery.Report) { r.Origin.Kind, r.Origin.Template = kind, test.template }))
+				w.Templates = keyed{t}
+				w.receive(report(63016, func(r *delivery.Report) { r.Origin.Kind, r.Origin.Template = test.kind, test.template }))
 				line, _, _ := strings.Cut(w.log.String(), "\n")
 				if !regexp.MustCompile(test.want).MatchString(line) || strings.Contains(line, test.wantNever) {
 					t.Errorf("logged %q, want %s without %q", line, test.want, test.wantNever)
@@ -268,6 +271,16 @@ func TestUndeliveredMessageIsExplainedInTheLog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// keyed is nothing's templates. It refuses to be asked without a key, which would ask the cache in vain.
+type keyed struct{ t *testing.T }
+
+func (k keyed) SID(ctx context.Context, key string) (string, bool) {
+	if key == "" {
+		k.t.Error("a template without a key was looked up")
+	}
+	return nothing{}.SID(ctx, key)
 }
 
 // TestCallbacksMeet: two callbacks of one failure come at the same time; the second comes while the text is being sent.
