@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -95,7 +96,11 @@ func signedAsEvents(o *devstack.Options) { o.WebhookURL = devstack.EventsWebhook
 func run(ctx context.Context, args []string, out io.Writer) error {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("run", "", "only the `groups` whose names match: size, cold, first, warm, instructions, allocations, job, menu, answers, fetches, burst, webhook, list")
+	var names []string
+	for _, m := range measurements {
+		names = append(names, m.name)
+	}
+	only := flags.String("run", "", "only the `groups` whose names match: "+strings.Join(names, ", "))
 	flags.IntVar(&b.rounds, "rounds", 40, "number of starts of each program; the other measurements scale with this number")
 	flags.IntVar(&b.restaurants, "restaurants", 1_000_000, "number of restaurants in the longest list")
 	if err := flags.Parse(args); err != nil {
