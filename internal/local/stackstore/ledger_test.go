@@ -300,8 +300,8 @@ func TestMessageCostsTwoUnitsInTheLedger(t *testing.T) {
 				if len(w.twilio.taken) != test.messages {
 					t.Fatalf("%d messages were sent, want %d: %+v", len(w.twilio.taken), test.messages, w.twilio.taken)
 				}
-				if got, want := w.written()-before, test.units+2*float64(test.messages); got > want {
-					t.Errorf("%s and all callbacks took %v write units, want at most %v", name, got, want)
+				if got, want := w.written()-before, test.units+2*float64(test.messages); got != want {
+					t.Errorf("%s and all callbacks took %v write units, want %v", name, got, want)
 				}
 				if test.body != "hello" && atSend > extension+marker {
 					t.Errorf("%v write units came before the answer, want %d", atSend, extension+marker)
